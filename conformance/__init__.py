@@ -1,0 +1,1 @@
+"""The conformance suite for Vault-backed certificate issuers; see ``requirements.toml``."""

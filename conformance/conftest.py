@@ -1,0 +1,33 @@
+"""What every test of the suite gets: a sandbox, and one run per kind of issuer."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_vault_issuer.sandbox import FEATURES as AUTHENTICATIONS
+from pytest_vault_issuer.sandbox import Sandbox
+
+KINDS = ("Issuer", "ClusterIssuer")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test for each kind of issuer, and for each way of authenticating, that it asks for by name."""
+    if "kind" in metafunc.fixturenames and not _given(metafunc, "kind"):
+        metafunc.parametrize("kind", KINDS)
+    if "feature" in metafunc.fixturenames and not _given(metafunc, "feature"):
+        metafunc.parametrize("feature", AUTHENTICATIONS)
+
+
+def _given(metafunc: pytest.Metafunc, name: str) -> bool:
+    return any(
+        name in [part.strip() for part in str(mark.args[0]).split(",")]
+        for mark in metafunc.definition.iter_markers("parametrize")
+    )
+
+
+@pytest.fixture
+def sandbox(vault_issuer_sandbox: Sandbox) -> Sandbox:
+    """What the test owns."""
+    return vault_issuer_sandbox
+
+

@@ -1,0 +1,369 @@
+"""A small client for the Kubernetes API that speaks dictionaries and waits on watches.
+
+The official client reads the kubeconfig (with its exec plugins and refreshed
+tokens); the calls go over requests, because a conformance suite needs what
+generated clients hide: the object exactly as it was sent, Tables as kubectl
+prints them, and watches that end at a deadline.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import requests
+import urllib3
+import yaml
+
+from ..errors import ConfigurationError, StackError
+from ..timeouts import Timeouts
+
+Object = dict[str, Any]
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
+FIELD_MANAGER = "vault-issuer"
+
+
+class ApiError(StackError):
+    """The Kubernetes API refused a call.
+
+    :ivar code: the HTTP status; :ivar reason: the Status object's reason.
+    """
+
+    def __init__(self, call: str, code: int, status: Object) -> None:
+        self.code = code
+        self.reason = str(status.get("reason", ""))
+        super().__init__(f"{call}: {code} {status.get('message', self.reason)}")
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A resource type: group ('' for core), version, plural name, and whether it has namespaces."""
+
+    group: str
+    version: str
+    plural: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        """The ``apiVersion`` of its objects."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        """Return the URL path of the collection, an object or a subresource."""
+        parts = ["apis", self.group, self.version] if self.group else ["api", self.version]
+        if self.namespaced and namespace:
+            parts += ["namespaces", namespace]
+        return "/" + "/".join([*parts, self.plural, *(p for p in (name, subresource) if p)])
+
+
+NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)
+SECRETS = Resource("", "v1", "secrets")
+CONFIG_MAPS = Resource("", "v1", "configmaps")
+SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts")
+EVENTS = Resource("", "v1", "events")
+ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles")
+ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings")
+CLUSTER_ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "clusterrolebindings", namespaced=False)
+CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False)
+CERTIFICATE_REQUESTS = Resource("cert-manager.io", "v1", "certificaterequests")
+
+
+class Cluster:
+    """One Kubernetes API, with the rights of one kubeconfig.
+
+    :param kubeconfig: path of the kubeconfig; never the ambient one.
+    :param context: name of the context, default its current one.
+    :param timeouts: the table of waits.
+    :raises ConfigurationError: when the kubeconfig cannot be read.
+    """
+
+    def __init__(self, kubeconfig: Path, *, context: str | None = None, timeouts: Timeouts | None = None) -> None:
+        from kubernetes import client, config  # takes a quarter of a second: only where a cluster is used
+
+        self.kubeconfig = kubeconfig
+        self.timeouts = timeouts or Timeouts()
+        self._configuration = client.Configuration()
+        try:
+            config.load_kube_config(
+                config_file=str(kubeconfig),
+                context=context,
+                client_configuration=self._configuration,
+                persist_config=False,
+            )
+        except (config.ConfigException, OSError, yaml.YAMLError) as error:
+            raise ConfigurationError(
+                f"the kubeconfig {kubeconfig} cannot be used: {error}", hint="name a readable kubeconfig file"
+            ) from error
+        self.server: str = self._configuration.host
+        self._session = requests.Session()
+        self._session.trust_env = False
+        adapter = requests.adapters.HTTPAdapter(pool_maxsize=32, max_retries=0)
+        self._session.mount("https://", adapter)
+        self._session.verify = (
+            (self._configuration.ssl_ca_cert or True) if self._configuration.verify_ssl else False
+        )
+        if self._configuration.cert_file:
+            self._session.cert = (self._configuration.cert_file, self._configuration.key_file)
+
+    @property
+    def ca_pem(self) -> str:
+        """What the kubeconfig trusts ('' for the system's roots)."""
+        path = self._configuration.ssl_ca_cert
+        return Path(path).read_text() if path else ""
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    # -- calls ---------------------------------------------------------------
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        query: dict[str, Any] | None = None,
+        accept: str = "application/json",
+        content_type: str = "application/json",
+        stream: bool = False,
+        timeout: float | None = None,
+    ) -> requests.Response:
+        """Send one request and return its answer.
+
+        :raises ApiError: for a status of 400 and more.
+        :raises StackError: when the API server cannot be reached.
+        """
+        headers = {"Accept": accept, "Content-Type": content_type}
+        token = self._configuration.get_api_key_with_prefix("authorization")
+        if token:
+            headers["Authorization"] = token
+        try:
+            response = self._session.request(
+                method,
+                self.server + path,
+                data=json.dumps(body) if body is not None else None,
+                params=query,
+                headers=headers,
+                stream=stream,
+                timeout=timeout or self.timeouts.api,
+            )
+        except requests.RequestException as error:
+            raise StackError(
+                f"the Kubernetes API at {self.server} does not answer: {error}",
+                hint="check that the cluster runs and that the kubeconfig is right",
+            ) from error
+        if response.status_code >= 400:
+            with response:
+                try:
+                    status = response.json()
+                except ValueError:
+                    status = {"message": response.text[:500]}
+            raise ApiError(f"{method} {path}", response.status_code, status)
+        return response
+
+    def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
+        """Return one object. :raises ApiError: 404 where there is none."""
+        result: Object = self.call("GET", resource.path(namespace, name)).json()
+        return result
+
+    def find(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
+        """Return one object, or None."""
+        try:
+            return self.get(resource, name, namespace)
+        except ApiError as error:
+            if error.code == 404:
+                return None
+            raise
+
+    def list(
+        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
+    ) -> list[Object]:
+        """Return the objects of a namespace, or of all, by label and field selector."""
+        query = {"labelSelector": labels, "fieldSelector": fields}
+        items: list[Object] = self.call("GET", resource.path(namespace), query=query).json()["items"]
+        return items
+
+    def create(self, resource: Resource, body: Object) -> Object:
+        """Create an object and return it as stored."""
+        path = resource.path(body["metadata"].get("namespace"))
+        result: Object = self.call("POST", path, body=body).json()
+        return result
+
+    def apply(self, resource: Resource, body: Object) -> Object:
+        """Create or change an object by server-side apply, as field manager ``vault-issuer``."""
+        metadata = body["metadata"]
+        result: Object = self.call(
+            "PATCH",
+            resource.path(metadata.get("namespace"), metadata["name"]),
+            body=body,
+            query={"fieldManager": FIELD_MANAGER, "force": "true"},
+            content_type="application/apply-patch+yaml",
+        ).json()
+        return result
+
+    def replace(self, resource: Resource, body: Object) -> Object:
+        """Replace an object. :raises ApiError: 409 when it has changed meanwhile."""
+        metadata = body["metadata"]
+        path = resource.path(metadata.get("namespace"), metadata["name"])
+        result: Object = self.call("PUT", path, body=body).json()
+        return result
+
+    def patch(
+        self, resource: Resource, name: str, namespace: str | None, body: Any, *, subresource: str | None = None
+    ) -> Object:
+        """Change an object by a JSON merge patch (a dict) or a JSON patch (a list)."""
+        kind = "application/json-patch+json" if isinstance(body, list) else "application/merge-patch+json"
+        path = resource.path(namespace, name, subresource)
+        result: Object = self.call("PATCH", path, body=body, content_type=kind).json()
+        return result
+
+    def delete(self, resource: Resource, name: str, namespace: str | None = None) -> None:
+        """Delete an object; one that is not there is no error."""
+        try:
+            self.call("DELETE", resource.path(namespace, name), query={"propagationPolicy": "Background"})
+        except ApiError as error:
+            if error.code != 404:
+                raise
+
+    def table(self, resource: Resource, name: str, namespace: str | None = None) -> dict[str, str]:
+        """Return one object's row as ``kubectl get -o wide`` prints it: upper-case column to cell."""
+        answer = self.call("GET", resource.path(namespace, name), accept=TABLE).json()
+        columns = [column["name"].upper() for column in answer["columnDefinitions"]]
+        return dict(zip(columns, (str(cell) for cell in answer["rows"][0]["cells"]), strict=True))
+
+    def create_token(
+        self, service_account: str, namespace: str, *, audiences: Iterable[str] = (), seconds: int = 3600
+    ) -> str:
+        """Return a token of a ServiceAccount by the TokenRequest API; `seconds` is at least 600."""
+        spec = {"audiences": list(audiences), "expirationSeconds": seconds}
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        path = SERVICE_ACCOUNTS.path(namespace, service_account, "token")
+        token: str = self.call("POST", path, body=body).json()["status"]["token"]
+        return token
+
+    # -- waiting -------------------------------------------------------------
+
+    def watch(
+        self, resource: Resource, namespace: str | None, name: str, *, timeout: float
+    ) -> Iterator[tuple[str, Object]]:
+        """Yield (event type, object) of one object, its present state first, until `timeout` seconds are over."""
+        deadline = time.monotonic() + timeout
+        fields = f"metadata.name={name}"
+        version = ""
+        while (left := deadline - time.monotonic()) > 0:
+            query = {
+                "watch": "true",
+                "fieldSelector": fields,
+                "resourceVersion": version,
+                "timeoutSeconds": max(1, int(left) + 1),
+            }
+            try:
+                response = self.call("GET", resource.path(namespace), query=query, stream=True, timeout=left + 2)
+                with response:
+                    # Chunks are events: read each as it comes, not when a buffer is full.
+                    for line in response.iter_lines(chunk_size=None):
+                        event = json.loads(line)
+                        if event["type"] == "ERROR":  # the resourceVersion is too old
+                            version = ""
+                            break
+                        version = event["object"]["metadata"]["resourceVersion"]
+                        yield event["type"], event["object"]
+                        if time.monotonic() >= deadline:
+                            return
+            except (requests.RequestException, urllib3.exceptions.HTTPError):
+                continue  # the connection broke or the read timed out: resume from the last version seen
+
+    def wait(
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str | None,
+        until: Callable[[Object], bool],
+        *,
+        timeout: float,
+    ) -> tuple[bool, Object | None]:
+        """Watch one object until a condition holds.
+
+        :param timeout: seconds.
+        :return: whether it came to hold, and the object as last seen (None: not seen, or deleted).
+        """
+        last: Object | None = None
+        for kind, item in self.watch(resource, namespace, name, timeout=timeout):
+            last = None if kind == "DELETED" else item
+            if last is not None and until(last):
+                return True, last
+        return False, last
+
+    def wait_gone(self, resource: Resource, name: str, namespace: str | None, *, timeout: float) -> bool:
+        """Watch one object until it is deleted, at most `timeout` seconds; say whether it is."""
+        if self.find(resource, name, namespace) is None:
+            return True
+        return any(kind == "DELETED" for kind, _ in self.watch(resource, namespace, name, timeout=timeout)) or (
+            self.find(resource, name, namespace) is None
+        )
+
+    # -- discovery -----------------------------------------------------------
+
+    @cached_property
+    def version(self) -> str:
+        """The API server's version, such as ``v1.36.3``."""
+        return str(self.call("GET", "/version").json()["gitVersion"])
+
+    def discover(self, api_version: str, kind: str) -> Resource:
+        """Return the resource type of a kind.
+
+        :raises StackError: when the API server does not serve it.
+        """
+        group, _, version = api_version.rpartition("/")
+        try:
+            listing = self.call("GET", f"/apis/{api_version}" if group else f"/api/{version}").json()
+        except ApiError as error:
+            if error.code != 404:
+                raise
+            listing = {"resources": []}
+        for entry in listing["resources"]:
+            if entry["kind"] == kind and "/" not in entry["name"]:
+                return Resource(group, version, entry["name"], bool(entry["namespaced"]))
+        raise StackError(
+            f"the API server does not serve {kind} in {api_version}",
+            hint="name the CustomResourceDefinitions in [run] crds of the implementation file",
+        )
+
+    def apply_manifest(self, body: Object, default_namespace: str | None = None) -> Object:
+        """Apply one object of a manifest, whatever its kind; namespaced ones without namespace get the default."""
+        resource = self.discover(body["apiVersion"], body["kind"])
+        if resource.namespaced and "namespace" not in body["metadata"]:
+            body = {**body, "metadata": {**body["metadata"], "namespace": default_namespace or "default"}}
+        return self.apply(resource, body)
+
+    def install_crds(self, manifests: Iterable[Object]) -> None:
+        """Apply CustomResourceDefinitions and wait until they are served.
+
+        :raises StackError: when the API server does not establish one in time.
+        """
+        names = [self.apply(CRDS, manifest)["metadata"]["name"] for manifest in manifests]
+        for name in names:
+            done, _ = self.wait(CRDS, name, None, is_established, timeout=self.timeouts.component_start)
+            if not done:
+                raise StackError(f"the CustomResourceDefinition {name} was not established in time")
+
+
+def is_established(crd: Object) -> bool:
+    """Whether a CustomResourceDefinition is served."""
+    return condition(crd, "Established").get("status") == "True"
+
+
+def condition(item: Object, kind: str) -> Object:
+    """Return a condition of an object's status by type ({} where there is none)."""
+    for entry in item.get("status", {}).get("conditions") or []:
+        if entry.get("type") == kind:
+            found: Object = entry
+            return found
+    return {}

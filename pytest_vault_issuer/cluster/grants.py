@@ -1,0 +1,81 @@
+"""ServiceAccounts, their tokens, and the Role of the documentation that lets an issuer ask for them."""
+
+from __future__ import annotations
+
+from ..timeouts import Timeouts
+from .api import ROLE_BINDINGS, ROLES, SECRETS, SERVICE_ACCOUNTS, Cluster, Object
+
+TOKEN_SECRET_TYPE = "kubernetes.io/service-account-token"  # noqa: S105 (the name of a type)
+
+
+def create_service_account(cluster: Cluster, namespace: str, name: str, labels: dict[str, str]) -> None:
+    """Create a ServiceAccount."""
+    metadata = {"name": name, "namespace": namespace, "labels": labels}
+    cluster.create(SERVICE_ACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+
+
+def token_role(namespace: str, service_account: str, labels: dict[str, str]) -> Object:
+    """Return the documentation's Role: create ``serviceaccounts/token`` for one ServiceAccount."""
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": service_account, "namespace": namespace, "labels": labels},
+        "rules": [
+            {
+                "apiGroups": [""],
+                "resources": ["serviceaccounts/token"],
+                "resourceNames": [service_account],
+                "verbs": ["create"],
+            }
+        ],
+    }
+
+
+def grant_token_requests(
+    cluster: Cluster, namespace: str, service_account: str, subject: str, labels: dict[str, str]
+) -> None:
+    """Let `subject` (``namespace/name`` of a ServiceAccount) request tokens of a ServiceAccount."""
+    role = token_role(namespace, service_account, labels)
+    subject_namespace, _, subject_name = subject.partition("/")
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": role["metadata"],
+        "subjects": [{"kind": "ServiceAccount", "name": subject_name, "namespace": subject_namespace}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": service_account},
+    }
+    cluster.create(ROLES, role)
+    cluster.create(ROLE_BINDINGS, binding)
+
+
+def revoke_token_requests(cluster: Cluster, namespace: str, service_account: str) -> None:
+    """Take away what :func:`grant_token_requests` gave."""
+    cluster.delete(ROLE_BINDINGS, service_account, namespace)
+    cluster.delete(ROLES, service_account, namespace)
+
+
+def create_token_secret(
+    cluster: Cluster, namespace: str, service_account: str, name: str, labels: dict[str, str], timeouts: Timeouts
+) -> Object:
+    """Create the documentation's Secret for a static token, wait for Kubernetes to fill it, and return it.
+
+    :raises TimeoutError: when the cluster's token controller does not.
+    """
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": TOKEN_SECRET_TYPE,
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": labels,
+            "annotations": {"kubernetes.io/service-account.name": service_account},
+        },
+    }
+    cluster.create(SECRETS, body)
+    done, secret = cluster.wait(
+        SECRETS, name, namespace, lambda item: "token" in (item.get("data") or {}), timeout=timeouts.api
+    )
+    if not done or secret is None:
+        raise TimeoutError(f"Kubernetes did not fill the Secret {namespace}/{name} within {timeouts.api:g} s")
+    return secret

@@ -1,0 +1,290 @@
+"""The hooks of a conformance run: selection, outcomes, summary, report, exit status."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from .errors import ConfigurationError, ImplementationError, NotRunnable, VaultIssuerError
+from .marks import REQUIREMENT
+from .report import evidence, json_report, terminal
+from .report.outcomes import Outcome, RequirementResult, TestResult, Verdict
+from .requirements import SUITE, Catalogue
+from .run import SILENT_LIMIT, Run
+from .sandbox import Sandbox
+
+_CLUSTER_FEATURE = "cluster-issuer"
+
+
+class Conformance:
+    """Judges one implementation.
+
+    :raises ConfigurationError: when it is described wrongly or the selection names what does not exist.
+    """
+
+    def __init__(self, config: pytest.Config, run: Run) -> None:
+        self.config = config
+        self.run = run
+        self.implementation = run.implementation
+        self.is_worker = hasattr(config, "workerinput")
+        self.catalogue = Catalogue.load()
+        selected = self.catalogue.select(run.settings.profiles, run.settings.select)
+        self.selected = {requirement.id for requirement in selected}
+        for identifier in self.implementation.known_failures:
+            if identifier not in self.catalogue.ids:
+                raise ConfigurationError(
+                    f"[known_failures] {identifier} is no requirement of this suite",
+                    hint="list them: vault-issuer requirements",
+                )
+        #: by requirement id, the controller's alone
+        self.results = {
+            r.id: RequirementResult(r) for r in self.catalogue.requirements if r.profile in run.settings.profiles
+        }
+        self.failure = ""
+        self._phases: dict[str, dict[str, Any]] = {}
+
+    # -- start -----------------------------------------------------------------
+
+    def pytest_report_header(self) -> list[str]:
+        """Say what is judged, and on what."""
+        from .stack.selection import choose
+
+        provider, reason = choose(self.run.settings)
+        profiles = ", ".join(self.run.settings.profiles)
+        return [
+            f"vault-issuer: {self.implementation.name} {self.implementation.version}, profile {profiles}, "
+            f"stack {provider} ({reason})"
+        ]
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Keep the tests of the selected requirements, the long ones first."""
+        kept, dropped = [], []
+        for item in items:
+            ids = requirement_ids(item)
+            unknown = [i for i in ids if i not in self.catalogue.ids]
+            if unknown:
+                raise pytest.UsageError(f"{item.nodeid} judges {', '.join(unknown)}, not in the catalogue")
+            (kept if not ids or self.selected.intersection(ids) else dropped).append(item)
+        if dropped:
+            config.hook.pytest_deselected(items=dropped)
+        # Started last, a test that waits for retries would be all that runs at the end.
+        items[:] = sorted(kept, key=lambda item: item.get_closest_marker("slow") is None)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        """Start stack and implementation before the first test, in the process that reports."""
+        if self.is_worker or session.config.option.collectonly:
+            return None
+        from .plugin import _say
+
+        began = time.monotonic()
+        try:
+            stack = self.run.stack()
+            ready = time.monotonic()
+            versions = ", ".join(f"{name} {version}" for name, version in stack.components.items())
+            _say(self.config, f"vault-issuer: {versions} ready in {ready - began:.1f} s")
+            running = self.run.running()
+            took = time.monotonic() - ready
+            if running.answers:
+                _say(self.config, f"vault-issuer: {self.implementation.name} answered in {took:.1f} s")
+            else:
+                self.failure = (
+                    f"it wrote no condition on its first issuer within {self.run.timeouts.first_answer:g} s; "
+                    f"every wait for it is cut to {SILENT_LIMIT:g} s"
+                )
+                _say(self.config, f"vault-issuer: {self.implementation.name} does not answer: {self.failure}")
+        except ImplementationError as error:
+            self.failure = self.run.redactor.redact(error.message)
+            return True  # no test can say anything: the report does
+        except ConfigurationError as error:
+            raise pytest.UsageError(str(error)) from error
+        except VaultIssuerError as error:
+            pytest.exit(f"vault-issuer: {self.run.redactor.redact(str(error))}", returncode=3)
+        return None
+
+    # -- tests -----------------------------------------------------------------
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Leave out what is not claimed, and everything once the implementation has ended."""
+        ids = requirement_ids(item)
+        if not ids:
+            return
+        needed = {self.catalogue[i].feature for i in ids} | features_of(item)
+        missing = sorted(needed - self.implementation.features - {""})
+        if missing:
+            _set_outcome(item, Outcome.UNSUPPORTED)
+            pytest.skip(f"unsupported: {self.implementation.name} does not claim {', '.join(missing)}")
+        ended = self.run.implementation_end()
+        if ended:
+            _set_outcome(item, Outcome.NOT_RUN)
+            pytest.skip(f"not run: {self.implementation.name}: {ended.splitlines()[0]}")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Tell failures from errors, add the evidence, and redact what pytest prints."""
+        report = yield
+        ids = requirement_ids(item)
+        if not ids:
+            return report
+        outcome = Outcome.PASSED
+        if call.excinfo is not None:
+            outcome = self._judge(item, call, report, ids)
+            sandbox = getattr(item, "funcargs", {}).get("vault_issuer_sandbox")
+            if outcome in (Outcome.FAILED, Outcome.ERROR) and call.when == "call" and isinstance(sandbox, Sandbox):
+                report.sections.extend(evidence.sections(sandbox))
+            _redact(report, self.run.redactor.redact)
+        if call.when == "setup":
+            item.user_properties.extend(("requirement", i) for i in ids)
+        report.vault_issuer = {  # type: ignore[attr-defined]
+            "requirements": ids,
+            "outcome": outcome.value,
+            "message": self.run.redactor.redact(_message(report, call)),
+        }
+        return report
+
+    def _judge(
+        self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, ids: list[str]
+    ) -> Outcome:
+        assert call.excinfo is not None
+        error = call.excinfo.value
+        if isinstance(error, pytest.skip.Exception):
+            return Outcome(item.stash.get(_OUTCOME, Outcome.NOT_RUN))
+        if isinstance(error, NotRunnable):
+            report.outcome = "skipped"
+            report.longrepr = (str(item.path), 0, f"not run: {error.message}")
+            return Outcome.NOT_RUN
+        if call.when != "call" or not isinstance(error, AssertionError | pytest.fail.Exception):
+            return Outcome.ERROR
+        reasons = [self.implementation.known_failures[i] for i in ids if i in self.implementation.known_failures]
+        if reasons:
+            report.outcome = "skipped"
+            report.wasxfail = f"known failure: {reasons[0]}"
+            return Outcome.KNOWN_FAILURE
+        return Outcome.FAILED
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Collect the phases of each test; the controller sees those of all workers."""
+        data: dict[str, Any] | None = getattr(report, "vault_issuer", None)
+        if data is None or self.is_worker:
+            return
+        phases = self._phases.setdefault(report.nodeid, {"worst": Outcome.PASSED, "duration": 0.0, "message": ""})
+        phases["duration"] += report.duration
+        outcome = Outcome(data["outcome"])
+        if outcome is not Outcome.PASSED and phases["worst"] is not Outcome.ERROR:
+            phases.update(worst=outcome, message=data["message"])
+        if report.when == "teardown":
+            result = TestResult(_short(report.nodeid), phases["worst"], phases["duration"], phases["message"])
+            for identifier in data["requirements"]:
+                if identifier in self.results:
+                    self.results[identifier].tests.append(result)
+
+    # -- end -------------------------------------------------------------------
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Write the report and turn the verdicts into the exit status."""
+        if self.is_worker or session.config.option.collectonly:
+            return
+        ended = self.run.implementation_end()
+        if ended:
+            self.failure = self.run.redactor.redact(ended)
+        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            return
+        if self.run.settings.report is not None:
+            stack = self.run.stack() if self.run.directory.exists else None
+            report = json_report.build(
+                self.implementation, stack, self.run.settings, self.results.values(), failure=self.failure
+            )
+            self.report_path = json_report.write(report, self.run.settings.report)
+        judged = [r for r in self.results.values() if r.tests]
+        bad = any(
+            r.outcome is Outcome.ERROR or (r.requirement.level == "MUST" and r.outcome is Outcome.FAILED)
+            for r in judged
+        )
+        passed = any(r.outcome is Outcome.PASSED for r in judged)
+        others = session.testsfailed - sum(
+            t.outcome in (Outcome.FAILED, Outcome.ERROR) for t in {t for r in judged for t in r.tests}
+        )
+        session.exitstatus = (
+            pytest.ExitCode.TESTS_FAILED if bad or others > 0 or not passed or self.failure else pytest.ExitCode.OK
+        )
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print outcomes by area, what did not pass, and the verdict."""
+        if self.config.option.collectonly:
+            return
+        write = terminalreporter.write_line
+        terminalreporter.section(f"{self.implementation.name} {self.implementation.version}", sep="=")
+        results = list(self.results.values())
+        for line in terminal.table(results):
+            write(line)
+        for line in terminal.details(results):
+            write(line)
+        if self.failure:
+            write(f"{self.implementation.name}: {self.failure}", red=True)
+        for profile in self.run.settings.profiles:
+            members = [r for r in results if r.requirement.profile == profile]
+            line, verdict = terminal.verdict_line(profile, members)
+            color = {Verdict.CONFORMANT: "green", Verdict.PARTIAL: "yellow", Verdict.NON_CONFORMANT: "red"}[verdict]
+            write(line, bold=True, **{color: True})
+        path = getattr(self, "report_path", None)
+        if path is not None:
+            write(f"report: {path}")
+
+
+_OUTCOME = pytest.StashKey[Outcome]()
+
+
+def _set_outcome(item: pytest.Item, outcome: Outcome) -> None:
+    item.stash[_OUTCOME] = outcome
+
+
+def requirement_ids(item: pytest.Item) -> list[str]:
+    """Return the ids of the requirements a test judges."""
+    return [identifier for mark in item.iter_markers(REQUIREMENT) for identifier in mark.args]
+
+
+def features_of(item: pytest.Item) -> set[str]:
+    """Return the features that a test's parameters need: an authentication, a cluster-scoped issuer."""
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    needed = {parameters["feature"]} if "feature" in parameters else set()
+    return needed | ({_CLUSTER_FEATURE} if parameters.get("kind") == "ClusterIssuer" else set())
+
+
+def _message(report: pytest.TestReport, call: pytest.CallInfo[None]) -> str:
+    if call.excinfo is None:
+        return ""
+    if isinstance(report.longrepr, tuple):
+        return str(report.longrepr[2])
+    return str(call.excinfo.value) or call.excinfo.typename
+
+
+def _short(nodeid: str) -> str:
+    """Return a node id that does not depend on where the suite is installed."""
+    for name in (f"{SUITE}/", "conformance/"):
+        if name in nodeid:
+            return f"{SUITE}/{nodeid.split(name)[-1]}"
+    return nodeid
+
+
+def _redact(report: pytest.TestReport, redact: Any) -> None:
+    """Redact everything of a failure that pytest prints or a report keeps."""
+    report.sections = [(title, redact(text)) for title, text in report.sections]
+    representation: Any = report.longrepr
+    if isinstance(representation, str):
+        report.longrepr = redact(representation)
+    for traceback, crash, _ in getattr(representation, "chain", ()):
+        if crash is not None:
+            crash.message = redact(crash.message)
+        for entry in traceback.reprentries:
+            entry.lines[:] = [redact(line) for line in getattr(entry, "lines", [])]
+            if getattr(entry, "reprfuncargs", None):
+                entry.reprfuncargs.args = [(name, redact(str(value))) for name, value in entry.reprfuncargs.args]
+            if getattr(entry, "reprlocals", None):
+                entry.reprlocals.lines[:] = [redact(line) for line in entry.reprlocals.lines]

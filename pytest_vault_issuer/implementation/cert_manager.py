@@ -1,0 +1,41 @@
+"""The built-in ``cert-manager``: the reference, from the toolchain's binary."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..features import FEATURES
+from .description import Implementation, IssuerDescription, RunDescription
+
+NAME = "cert-manager"
+#: Stands for the toolchain's path until the stack is there.
+BINARY = "cert-manager-controller"
+
+
+def description() -> Implementation:
+    """Return cert-manager's description; its controller runs as in a default installation."""
+    return Implementation(
+        name=NAME,
+        version="1.21.2",
+        organization="cert-manager",
+        url="https://cert-manager.io/docs/configuration/vault/",
+        contact=["https://github.com/cert-manager/cert-manager/issues"],
+        issuer=IssuerDescription(),
+        run=RunDescription(
+            command=[
+                BINARY,
+                "--kubeconfig={kubeconfig}",
+                "--cluster-resource-namespace={cluster_resource_namespace}",
+                "--approver=false",
+                # Requests that wait for Vault's retries must not hold up those of other tests.
+                "--concurrent-workers=20",
+                "--v=2",
+            ],
+            service_account="cert-manager/cert-manager",
+            rbac=["cert-manager-rbac.yaml"],
+            cluster_resource_namespace="cert-manager",
+        ),
+        features=frozenset(FEATURES),
+        known_failures={},
+        directory=Path(__file__).parent,
+    )

@@ -1,0 +1,64 @@
+"""Finds the implementation that ``--vault-issuer`` names: a built-in, a TOML file, or a Python factory."""
+
+from __future__ import annotations
+
+import importlib
+import tomllib
+from pathlib import Path
+
+from ..errors import ConfigurationError
+from . import cert_manager
+from .description import Implementation
+
+BUILT_IN = {cert_manager.NAME: cert_manager.description}
+
+
+def load_implementation(name: str) -> Implementation:
+    """Return the implementation that an option names.
+
+    :param name: a built-in's name, the path of a TOML file, or ``package.module:factory`` where the
+        factory takes nothing and returns an :class:`~.description.Implementation`.
+    :raises ConfigurationError: when there is none, or its description is wrong.
+    """
+    if name in BUILT_IN:
+        return BUILT_IN[name]()
+    if name.endswith(".toml"):
+        return _from_file(Path(name))
+    if ":" in name:
+        return _from_factory(name)
+    raise ConfigurationError(
+        f"--vault-issuer={name}: no such implementation",
+        hint=f"built in: {', '.join(BUILT_IN)}; or name a file ending in .toml, or package.module:factory",
+    )
+
+
+def _from_file(path: Path) -> Implementation:
+    try:
+        data = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigurationError(
+            f"the implementation file {path} cannot be read: {error.strerror}", hint="check the path"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path} is not TOML: {error}", hint="mend the file at that place") from error
+    try:
+        return Implementation.from_mapping(data, path.resolve().parent)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error.message}", hint=error.hint) from error
+
+
+def _from_factory(name: str) -> Implementation:
+    module_name, _, attribute = name.partition(":")
+    try:
+        factory = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(
+            f"--vault-issuer={name} cannot be imported: {error}", hint="check PYTHONPATH and the spelling"
+        ) from error
+    implementation = factory()
+    if not isinstance(implementation, Implementation):
+        raise ConfigurationError(
+            f"{name} returned {type(implementation).__name__}, not an Implementation",
+            hint="return pytest_vault_issuer.implementation.Implementation(...)",
+        )
+    return implementation

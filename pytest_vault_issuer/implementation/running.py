@@ -1,0 +1,237 @@
+"""Installs and runs the issuer under test, under its own service account and nothing more."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..cluster.api import NAMESPACES, SERVICE_ACCOUNTS, Cluster, Object
+from ..errors import ConfigurationError, ImplementationError
+from ..issuer.handle import IssuerType
+from ..stack.kubernetes_process import kubeconfig
+from ..stack.model import Stack
+from ..stack.preparation import LABEL
+from ..stack.run_directory import RunDirectory
+from ..timeouts import Timeouts, poll
+from .description import Implementation
+
+PROCESS = "implementation"
+#: How many lines of its log an error shows.
+TAIL = 25
+
+
+@dataclass(frozen=True)
+class RunningImplementation:
+    """What workers need to know of the implementation that runs.
+
+    :ivar answers: whether it wrote any condition on the first issuer it saw.
+    :ivar process: whether it is a process of this run, with a log.
+    """
+
+    service_account: str
+    cluster_resource_namespace: str
+    answers: bool
+    process: bool
+
+    def to_json(self) -> str:
+        """Serialise."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> RunningImplementation:
+        """Return what :meth:`to_json` serialised."""
+        return cls(**json.loads(text))
+
+
+def issuer_kinds(implementation: Implementation, cluster: Cluster) -> dict[str, IssuerType]:
+    """Return the implementation's issuer types by the part they play: Issuer, ClusterIssuer."""
+    described = implementation.issuer
+    found = {}
+    for part, kind in (("Issuer", described.kind), ("ClusterIssuer", described.cluster_kind)):
+        if kind and (part == "Issuer" or "cluster-issuer" in implementation.features):
+            resource = cluster.discover(described.api_version, kind)
+            path = tuple(described.vault_at.split("."))
+            found[part] = IssuerType(kind, resource, path, cluster_scoped=not resource.namespaced)
+    return found
+
+
+def check_command(implementation: Implementation, binaries: dict[str, Path]) -> list[str]:
+    """Return the command with its program as an absolute path ([] where there is none to run).
+
+    :param binaries: programs of the toolchain by name, for built-ins.
+    :raises ConfigurationError: when the program does not exist or cannot be executed.
+    """
+    if not implementation.run.command:
+        return []
+    program, *arguments = implementation.run.command
+    path = binaries.get(program) or (
+        implementation.resolve(program) if "/" in program else Path(shutil.which(program) or program)
+    )
+    if not path.is_file() or shutil.which(str(path)) is None:
+        raise ConfigurationError(
+            f"[run] command: the program {program} "
+            + ("is not executable" if path.is_file() else f"does not exist (looked at {path})"),
+            hint="give a path relative to the implementation file, or a program in PATH",
+        )
+    return [str(path), *arguments]
+
+
+def start_implementation(
+    implementation: Implementation,
+    command: list[str],
+    run: RunDirectory,
+    stack: Stack,
+    cluster: Cluster,
+    timeouts: Timeouts,
+) -> RunningImplementation:
+    """Install what the implementation declares, start it, and wait for its first answer.
+
+    :param command: from :func:`check_command`.
+    :raises ImplementationError: when it ends or does not become ready, with the end of its log.
+    """
+    labels = {LABEL: run.path.name}
+    described = implementation.run
+    namespace, _, account = described.service_account.partition("/")
+    for name in {namespace, described.cluster_resource_namespace}:
+        if cluster.find(NAMESPACES, name) is None:
+            cluster.create(
+                NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+            )
+    if cluster.find(SERVICE_ACCOUNTS, account, namespace) is None:
+        metadata = {"name": account, "namespace": namespace, "labels": labels}
+        cluster.create(SERVICE_ACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+    cluster.install_crds(_manifests(implementation, described.crds))
+    for document in _manifests(implementation, [*described.rbac, *described.manifests]):
+        labelled = {**document.get("metadata", {}).get("labels", {}), **labels}
+        cluster.apply_manifest({**document, "metadata": {**document["metadata"], "labels": labelled}}, namespace)
+    if command:
+        _spawn(implementation, command, run, cluster, namespace, account)
+        _wait_started(implementation, run, timeouts)
+    answers = _answers(implementation, run, stack, cluster, timeouts, labels)
+    return RunningImplementation(
+        described.service_account, described.cluster_resource_namespace, answers, bool(command)
+    )
+
+
+def exit_message(run: RunDirectory) -> str:
+    """Say how the implementation's process ended, with the end of its log; '' while it runs."""
+    status = run.returncode(PROCESS)
+    if status is None:
+        return ""
+    how = f"exit status {status}" if status >= 0 else f"signal {-status}"
+    return f"its process ended by itself ({how}); the end of its log:\n{run.log_tail(PROCESS, TAIL)}"
+
+
+def _spawn(
+    implementation: Implementation, command: list[str], run: RunDirectory, cluster: Cluster, namespace: str, account: str
+) -> None:
+    token = cluster.create_token(account, namespace, seconds=24 * 3600)
+    trust = run.write("pki/implementation-cluster-ca.pem", cluster.ca_pem)
+    endpoint = {"server": cluster.server, "certificate-authority": str(trust)}
+    config = run.write("implementation.kubeconfig", yaml.safe_dump(kubeconfig(endpoint, {"token": token})))
+    values = {
+        "kubeconfig": str(config),
+        "cluster_resource_namespace": implementation.run.cluster_resource_namespace,
+        "directory": str(implementation.directory),
+    }
+
+    def fill(text: str) -> str:
+        return re.sub(r"\{(\w+)\}", lambda found: values[found[1]], text)
+
+    env = {key: fill(value) for key, value in implementation.run.env.items()}
+    run.spawn(PROCESS, [fill(word) for word in command], env, cwd=implementation.directory)
+
+
+def _wait_started(implementation: Implementation, run: RunDirectory, timeouts: Timeouts) -> None:
+    pattern = implementation.run.ready_log
+    if not pattern:
+        return
+
+    def probe() -> bool | None:
+        if run.returncode(PROCESS) is not None:
+            return False
+        return True if re.search(pattern, run.log(PROCESS).read_text(errors="replace"), re.MULTILINE) else None
+
+    if not poll(probe, timeout=timeouts.implementation_start, interval=0.05):
+        ended = exit_message(run)
+        raise ImplementationError(
+            f"{implementation.name} did not become ready: "
+            + (
+                ended
+                or f"no line of its log matched {pattern!r} within {timeouts.implementation_start:g} s; "
+                f"the end of its log:\n{run.log_tail(PROCESS, TAIL)}"
+            ),
+            hint="run its command by hand, or raise --vault-issuer-timeout-scale",
+        )
+
+
+def _answers(
+    implementation: Implementation,
+    run: RunDirectory,
+    stack: Stack,
+    cluster: Cluster,
+    timeouts: Timeouts,
+    labels: dict[str, str],
+) -> bool:
+    """Create an issuer and see whether the implementation writes any condition on it.
+
+    The issuer refers to a Secret that does not exist: any answer will do, and
+    every implementation can give one.
+
+    :raises ImplementationError: when its process ends meanwhile.
+    """
+    kind = issuer_kinds(implementation, cluster)["Issuer"]
+    namespace = f"vi-{secrets.token_hex(5)}"
+    cluster.create(
+        NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}
+    )
+    vault: dict[str, Any] = {
+        "server": stack.vault.url,
+        "path": "pki/sign/probe",
+        "auth": {"tokenSecretRef": {"name": "absent", "key": "token"}},
+    }
+    home = namespace if kind.resource.namespaced else None
+    cluster.create(kind.resource, kind.manifest("probe", home, vault, labels))
+    try:
+        left = timeouts.first_answer
+        while left > 0:
+            # In slices, so that a process that ends is noticed at once.
+            piece = min(left, 2.0)
+            done, _ = cluster.wait(kind.resource, "probe", home, _has_condition, timeout=piece)
+            if done:
+                return True
+            if implementation.run.command and (ended := exit_message(run)):
+                raise ImplementationError(
+                    f"{implementation.name} stopped: {ended}", hint="run its command by hand with its kubeconfig"
+                )
+            left -= piece
+        return False
+    finally:
+        cluster.delete(kind.resource, "probe", home)
+        cluster.delete(NAMESPACES, namespace)
+
+
+def _has_condition(item: Object) -> bool:
+    return bool(item.get("status", {}).get("conditions"))
+
+
+def _manifests(implementation: Implementation, paths: list[str]) -> Iterator[Object]:
+    for entry in paths:
+        path = implementation.resolve(entry)
+        files = sorted([*path.glob("*.yaml"), *path.glob("*.yml")]) if path.is_dir() else [path]
+        for file in files:
+            try:
+                documents = list(yaml.safe_load_all(file.read_text()))
+            except (OSError, yaml.YAMLError) as error:
+                raise ConfigurationError(
+                    f"the manifest {file} cannot be read: {error}", hint="check [run] crds, rbac and manifests"
+                ) from error
+            yield from (document for document in documents if document)

@@ -1,0 +1,103 @@
+"""PKCS #10 requests with every kind of name, and the certificates that answer them."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import NameOID
+
+Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+KEY_TYPES = ("rsa-2048", "rsa-4096", "ecdsa-256", "ecdsa-384", "ecdsa-521", "ed25519")
+_CURVES = {"256": ec.SECP256R1, "384": ec.SECP384R1, "521": ec.SECP521R1}
+
+
+def generate_key(kind: str = "ecdsa-256") -> Key:
+    """Return a new key of one of :data:`KEY_TYPES`."""
+    family, _, size = kind.partition("-")
+    if family == "rsa":
+        return rsa.generate_private_key(public_exponent=65537, key_size=int(size))
+    if family == "ecdsa":
+        return ec.generate_private_key(_CURVES[size]())
+    if kind == "ed25519":
+        return ed25519.Ed25519PrivateKey.generate()
+    raise ValueError(f"no such key type: {kind} (one of {', '.join(KEY_TYPES)})")
+
+
+@dataclass(frozen=True)
+class SigningRequest:
+    """A certificate signing request and the key it is for.
+
+    :ivar pem: the request, as it goes into ``spec.request`` and to Vault.
+    """
+
+    pem: str
+    key: Key = field(repr=False)
+
+    @classmethod
+    def build(
+        cls,
+        common_name: str | None = None,
+        *,
+        dns: Sequence[str] = (),
+        ips: Sequence[str] = (),
+        uris: Sequence[str] = (),
+        emails: Sequence[str] = (),
+        key: Key | None = None,
+        key_type: str = "ecdsa-256",
+        organization: str | None = None,
+    ) -> SigningRequest:
+        """Build a request; names that are not given are left out."""
+        key = key or generate_key(key_type)
+        subject = []
+        if organization is not None:
+            subject.append(x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization))
+        if common_name is not None:
+            subject.append(x509.NameAttribute(NameOID.COMMON_NAME, common_name))
+        names: list[x509.GeneralName] = [
+            *(x509.DNSName(name) for name in dns),
+            *(x509.IPAddress(ipaddress.ip_address(ip)) for ip in ips),
+            *(x509.UniformResourceIdentifier(uri) for uri in uris),
+            *(x509.RFC822Name(email) for email in emails),
+        ]
+        builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(subject))
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        request = builder.sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
+        return cls(request.public_bytes(serialization.Encoding.PEM).decode(), key)
+
+    def matches(self, certificate: x509.Certificate) -> bool:
+        """Whether a certificate is for this request's key."""
+        return public_bytes(certificate.public_key()) == public_bytes(self.key.public_key())
+
+
+def public_bytes(key: object) -> bytes:
+    """Return a public key's SubjectPublicKeyInfo (DER), to compare keys of any type."""
+    encoded: bytes = key.public_bytes(  # type: ignore[attr-defined]
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return encoded
+
+
+def names_of(certificate: x509.Certificate) -> dict[str, list[str]]:
+    """Return a certificate's subject alternative names: ``dns``, ``ips``, ``uris``, ``emails``."""
+    try:
+        san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return {"dns": [], "ips": [], "uris": [], "emails": []}
+    return {
+        "dns": san.get_values_for_type(x509.DNSName),
+        "ips": [str(ip) for ip in san.get_values_for_type(x509.IPAddress)],
+        "uris": san.get_values_for_type(x509.UniformResourceIdentifier),
+        "emails": san.get_values_for_type(x509.RFC822Name),
+    }
+
+
+def common_name_of(certificate: x509.Certificate) -> str | None:
+    """Return a certificate's common name."""
+    attributes = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(attributes[0].value) if attributes else None

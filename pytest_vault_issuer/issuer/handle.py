@@ -1,0 +1,309 @@
+"""Handles on issuers and requests in the cluster: change, wait, read."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cryptography import x509
+
+from ..cluster.api import CERTIFICATE_REQUESTS, EVENTS, ApiError, Cluster, Object, Resource, condition
+from ..errors import Unmet
+from ..timeouts import Timeouts
+from .csr import SigningRequest
+
+
+@dataclass(frozen=True)
+class IssuerType:
+    """One kind of issuer of an implementation.
+
+    :ivar kind: its kind; :ivar resource: how the API server serves it.
+    :ivar vault_at: path of the Vault configuration in the object, such as ``spec.vault``.
+    :ivar cluster_scoped: whether it plays the part of a ClusterIssuer.
+    """
+
+    kind: str
+    resource: Resource
+    vault_at: tuple[str, ...]
+    cluster_scoped: bool
+
+    def manifest(self, name: str, namespace: str | None, vault: dict[str, Any], labels: dict[str, str]) -> Object:
+        """Return an issuer object around a Vault configuration."""
+        body: Object = {
+            "apiVersion": self.resource.api_version,
+            "kind": self.kind,
+            "metadata": {"name": name, "labels": labels} | ({"namespace": namespace} if namespace else {}),
+        }
+        inner = body
+        for part in self.vault_at[:-1]:
+            inner = inner.setdefault(part, {})
+        inner[self.vault_at[-1]] = vault
+        return body
+
+    def vault_of(self, body: Object) -> dict[str, Any]:
+        """Return the Vault configuration inside an issuer object (not a copy)."""
+        for part in self.vault_at:
+            body = body[part]
+        return body
+
+
+class _Handle:
+    """What issuers and requests have in common: an object with conditions and events."""
+
+    def __init__(
+        self, cluster: Cluster, timeouts: Timeouts, resource: Resource, kind: str, name: str, namespace: str | None
+    ) -> None:
+        self.cluster = cluster
+        self.timeouts = timeouts
+        self.resource = resource
+        self.kind = kind
+        self.name = name
+        self.namespace = namespace
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace + '/' if self.namespace else ''}{self.name}"
+
+    def get(self) -> Object:
+        """Return the object as it is now. :raises ApiError: 404 when it is gone."""
+        return self.cluster.get(self.resource, self.name, self.namespace)
+
+    def condition(self, kind: str = "Ready") -> Object:
+        """Return a condition as it is now ({} when it is not set)."""
+        return condition(self.get(), kind)
+
+    def conditions(self) -> list[Object]:
+        """Return all conditions as they are now."""
+        return list(self.get().get("status", {}).get("conditions") or [])
+
+    def events(self) -> list[Object]:
+        """Return the events about this object, in both of the API's forms."""
+        uid = self.get()["metadata"]["uid"]
+        return self.cluster.list(EVENTS, fields=f"involvedObject.uid={uid}")
+
+    def table(self) -> dict[str, str]:
+        """Return the object's row as ``kubectl get -o wide`` prints it."""
+        return self.cluster.table(self.resource, self.name, self.namespace)
+
+    def wait(self, until: Callable[[Object], bool], what: str, *, timeout: float) -> Object:
+        """Watch the object until a condition holds and return it.
+
+        :param what: for the failure's message: "to be Ready".
+        :raises Unmet: when it does not within `timeout` seconds.
+        """
+        done, last = self.cluster.wait(self.resource, self.name, self.namespace, until, timeout=timeout)
+        if not done or last is None:
+            raise Unmet(f"waited {timeout:g} s for {self} {what}; {describe_conditions(last)}")
+        return last
+
+    def delete(self) -> None:
+        """Delete the object."""
+        self.cluster.delete(self.resource, self.name, self.namespace)
+
+
+def describe_conditions(item: Object | None) -> str:
+    """Say in words what conditions an object has."""
+    if item is None:
+        return "it does not exist"
+    listed = item.get("status", {}).get("conditions") or []
+    if not listed:
+        return "its status has no conditions"
+    return "its conditions: " + "; ".join(
+        f"{c.get('type')}={c.get('status')} {c.get('reason', '')}: {c.get('message', '')!r}" for c in listed
+    )
+
+
+def is_current(item: Object, entry: Object) -> bool:
+    """Whether a condition speaks of the object's present generation.
+
+    ``observedGeneration`` is optional in the API: without it a condition is
+    taken as current.
+    """
+    seen = entry.get("observedGeneration") or item["metadata"].get("generation", 0)
+    return bool(seen >= item["metadata"].get("generation", 0))
+
+
+class Issuer(_Handle):
+    """An Issuer or ClusterIssuer of the implementation under test."""
+
+    def __init__(
+        self, cluster: Cluster, timeouts: Timeouts, kind: IssuerType, name: str, namespace: str | None
+    ) -> None:
+        super().__init__(cluster, timeouts, kind.resource, kind.kind, name, namespace)
+        self.type = kind
+
+    @property
+    def ref(self) -> dict[str, str]:
+        """What a request's ``issuerRef`` has to be."""
+        return {"name": self.name, "kind": self.kind, "group": self.resource.group}
+
+    @property
+    def audience(self) -> str:
+        """The audience the documentation gives this issuer: ``vault://[namespace/]name``."""
+        return f"vault://{self.namespace + '/' if self.namespace else ''}{self.name}"
+
+    def wait_ready(self, *, timeout: float | None = None) -> Object:
+        """Wait until it is Ready for its present generation; return it."""
+
+        def ready(item: Object) -> bool:
+            entry = condition(item, "Ready")
+            return entry.get("status") == "True" and is_current(item, entry)
+
+        return self.wait(ready, "to be Ready", timeout=timeout or self.timeouts.issuer)
+
+    def wait_not_ready(self, *, timeout: float | None = None) -> Object:
+        """Wait until its Ready condition is False (or Unknown) for its present generation; return it."""
+
+        def not_ready(item: Object) -> bool:
+            entry = condition(item, "Ready")
+            return entry.get("status") in ("False", "Unknown") and is_current(item, entry)
+
+        return self.wait(not_ready, "to be not Ready", timeout=timeout or self.timeouts.issuer)
+
+    def change(self, edit: Callable[[dict[str, Any]], None]) -> None:
+        """Change its Vault configuration in place.
+
+        :param edit: gets the configuration and changes it.
+        :raises ApiError: when the API server refuses the result.
+        """
+        for _ in range(10):  # the implementation writes status at the same time
+            body = copy.deepcopy(self.get())
+            edit(self.type.vault_of(body))
+            try:
+                self.cluster.replace(self.resource, body)
+            except ApiError as error:
+                if error.code != 409:
+                    raise
+            else:
+                return
+        raise RuntimeError(f"{self} changed under every one of ten updates")
+
+    def touch(self) -> None:
+        """Change an annotation, which gives the implementation a reason to look again but no new generation."""
+        stamp = datetime.now().isoformat()
+        annotations = {"metadata": {"annotations": {"vault-issuer.test/touched": stamp}}}
+        self.cluster.patch(self.resource, self.name, self.namespace, annotations)
+
+
+class CertificateRequest(_Handle):
+    """A CertificateRequest and the key it is for."""
+
+    def __init__(
+        self, cluster: Cluster, timeouts: Timeouts, name: str, namespace: str, signing: SigningRequest
+    ) -> None:
+        super().__init__(cluster, timeouts, CERTIFICATE_REQUESTS, "CertificateRequest", name, namespace)
+        self.signing = signing
+
+    # -- approval ---------------------------------------------------------------
+
+    def approve(self) -> None:
+        """Approve it, as an approver does."""
+        self._decide("Approved")
+
+    def deny(self) -> None:
+        """Deny it, as an approver does."""
+        self._decide("Denied")
+
+    def _decide(self, kind: str) -> None:
+        now = self.get()
+        entry = {
+            "type": kind,
+            "status": "True",
+            "reason": "vault-issuer.test",
+            "message": "decided by the conformance suite",
+            "lastTransitionTime": now["metadata"]["creationTimestamp"],
+        }
+        listed = [*(now.get("status", {}).get("conditions") or []), entry]
+        version = now["metadata"]["resourceVersion"]
+        body = {"metadata": {"resourceVersion": version}, "status": {"conditions": listed}}
+        try:
+            self.cluster.patch(self.resource, self.name, self.namespace, body, subresource="status")
+        except ApiError as error:
+            if error.code != 409:
+                raise
+            self._decide(kind)  # the implementation wrote status in between
+
+    # -- waiting ------------------------------------------------------------------
+
+    def wait_reason(self, *reasons: str, timeout: float | None = None) -> Object:
+        """Wait until its Ready condition has one of the API's reasons: Pending, Issued, Failed, Denied."""
+        return self.wait(
+            lambda item: condition(item, "Ready").get("reason") in reasons,
+            f"to become {' or '.join(reasons)}",
+            timeout=timeout or self.timeouts.request,
+        )
+
+    def wait_issued(self, *, timeout: float | None = None) -> Object:
+        """Wait until a certificate is issued: Ready is True and ``status.certificate`` is set.
+
+        :raises Unmet: also at once when it fails for good instead.
+        """
+
+        def final(item: Object) -> bool:
+            return _issued(item) or condition(item, "Ready").get("reason") in ("Failed", "Denied")
+
+        item = self.wait(final, "to be Issued", timeout=timeout or self.timeouts.request)
+        if not _issued(item):
+            raise Unmet(f"{self} was to be Issued but failed; {describe_conditions(item)}")
+        return item
+
+    def wait_failed(self, *, timeout: float | None = None) -> Object:
+        """Wait until it has failed for good (Ready False, reason Failed); Issued instead is Unmet at once."""
+
+        def final(item: Object) -> bool:
+            return _issued(item) or condition(item, "Ready").get("reason") == "Failed"
+
+        item = self.wait(final, "to become Failed", timeout=timeout or self.timeouts.request)
+        if _issued(item):
+            raise Unmet(f"{self} was to become Failed but a certificate was issued")
+        return item
+
+    def wait_pending(self, *, timeout: float | None = None) -> Object:
+        """Wait until it is Pending; Issued or Failed instead is Unmet at once."""
+        item = self.wait(
+            lambda item: condition(item, "Ready").get("reason") in ("Pending", "Failed", "Issued"),
+            "to become Pending",
+            timeout=timeout or self.timeouts.request,
+        )
+        if condition(item, "Ready").get("reason") != "Pending":
+            raise Unmet(f"{self} was to become Pending; {describe_conditions(item)}")
+        return item
+
+    # -- what came back -------------------------------------------------------------
+
+    def certificates(self) -> list[x509.Certificate]:
+        """The certificates in ``status.certificate``, in order ([] while there are none)."""
+        return decode_certificates(self.get().get("status", {}).get("certificate"))
+
+    def certificate(self) -> x509.Certificate:
+        """The leaf: the first certificate in ``status.certificate``."""
+        listed = self.certificates()
+        if not listed:
+            raise Unmet(f"{self} has no certificate in its status")
+        return listed[0]
+
+    def ca(self) -> list[x509.Certificate]:
+        """The certificates in ``status.ca`` ([] where it is empty)."""
+        return decode_certificates(self.get().get("status", {}).get("ca"))
+
+
+def _issued(item: Object) -> bool:
+    return condition(item, "Ready").get("status") == "True" and bool(item.get("status", {}).get("certificate"))
+
+
+def decode_certificates(encoded: str | None) -> list[x509.Certificate]:
+    """Return the certificates of a base64 PEM field of a status ([] for an empty one).
+
+    :raises Unmet: when it is not that.
+    """
+    if not encoded:
+        return []
+
+    try:
+        return x509.load_pem_x509_certificates(base64.b64decode(encoded, validate=True))
+    except (binascii.Error, ValueError) as error:
+        raise Unmet(f"the status holds no PEM certificates: {error}") from error

@@ -1,0 +1,109 @@
+"""The pytest plugin: options and hooks."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from .conformance import Conformance
+from .errors import VaultIssuerError
+from .fixtures import (  # noqa: F401 (pytest finds them here)
+    RUN_KEY,
+    vault_issuer_cluster,
+    vault_issuer_run,
+    vault_issuer_sandbox,
+    vault_issuer_stack,
+    vault_issuer_vault,
+    vault_issuer_workspace,
+    vault_issuer_world,
+)
+from .marks import REQUIREMENT
+from .run import Run, RunKey
+from .settings import OPTIONS, Settings
+
+_WORKER_INPUT = "vault_issuer_run"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add every option with its ini twin; the environment twin is in its help."""
+    group = parser.getgroup("vault-issuer", "Vault-backed certificate issuers")
+    for option in OPTIONS:
+        extra: dict[str, Any] = {"action": "append"} if option.many else {}
+        group.addoption(
+            f"--{option.name}",
+            dest=option.ini,
+            default=None,
+            metavar=option.metavar,
+            help=f"{option.help} (environment: {option.env})".replace("%", "%%"),
+            **extra,
+        )
+        parser.addini(option.ini, option.help, type="args" if option.many else "string", default=None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Check the options and register what belongs to the run."""
+    config.addinivalue_line("markers", f"{REQUIREMENT}(*ids): the requirements that a test judges")
+    try:
+        settings = Settings.collect(
+            lambda name: config.getoption(name.replace("-", "_")),
+            config.getini,
+            base=config.inipath.parent if config.inipath else config.rootpath,
+        )
+    except VaultIssuerError as error:
+        raise pytest.UsageError(str(error)) from error
+    worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+    key = RunKey(**worker[_WORKER_INPUT]) if worker else RunKey.new()
+    run = Run(settings, key, lambda line: _say(config, line))
+    config.stash[RUN_KEY] = run
+    if settings.implementation:
+        try:
+            conformance = Conformance(config, run)
+        except VaultIssuerError as error:
+            raise pytest.UsageError(str(error)) from error
+        config.pluginmanager.register(conformance, "vault-issuer-conformance")
+    if worker is None and config.pluginmanager.hasplugin("xdist"):
+        config.pluginmanager.register(_HandOver(key), "vault-issuer-xdist")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse to run conformance tests of nothing."""
+    if not config.stash[RUN_KEY].settings.implementation and any(item.get_closest_marker(REQUIREMENT) for item in items):
+        raise pytest.UsageError(
+            "the conformance suite needs an implementation\n  hint: give --vault-issuer=cert-manager, or your own file"
+        )
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """End the run once every fixture is torn down; only its owner does, never a worker."""
+    try:
+        return (yield)
+    finally:
+        if not hasattr(session.config, "workerinput"):
+            session.config.stash[RUN_KEY].close()
+
+
+def _say(config: pytest.Config, line: str) -> None:
+    """Print a line of progress now, whatever is captured."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    terminal = config.pluginmanager.getplugin("terminalreporter")
+    if terminal is None:
+        return
+    with capture.global_and_fixture_disabled() if capture else argparse.Namespace():
+        terminal.ensure_newline()
+        terminal.write_line(line)
+        terminal.flush()
+
+
+class _HandOver:
+    """Gives pytest-xdist's workers the key of the run."""
+
+    def __init__(self, key: RunKey) -> None:
+        self._key = key
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        node.workerinput[_WORKER_INPUT] = {"path": self._key.path, "owner": self._key.owner}

@@ -1,0 +1,52 @@
+"""A recording, fault-injecting reverse proxy that stands between an implementation and the real Vault."""
+
+from pytest_vault_issuer.proxy.exchange import JWT, Exchange, HandshakeFailure, Headers, Route
+from pytest_vault_issuer.proxy.faults import (
+    Delay,
+    EmptyAnswer,
+    Fault,
+    Hold,
+    Redirect,
+    ResetAfter,
+    ResetBefore,
+    Respond,
+    Tamper,
+    TamperBody,
+    add_to_chain,
+    drop_chain,
+    duplicate_chain,
+    reorder_chain,
+    replace_certificate,
+    set_data,
+)
+from pytest_vault_issuer.proxy.recorder import Injection
+from pytest_vault_issuer.proxy.server import Proxy
+from pytest_vault_issuer.proxy.tls import Authority, ServerCertificate
+
+__all__ = [
+    "JWT",
+    "Authority",
+    "Delay",
+    "EmptyAnswer",
+    "Exchange",
+    "Fault",
+    "HandshakeFailure",
+    "Headers",
+    "Hold",
+    "Injection",
+    "Proxy",
+    "Redirect",
+    "ResetAfter",
+    "ResetBefore",
+    "Respond",
+    "Route",
+    "ServerCertificate",
+    "Tamper",
+    "TamperBody",
+    "add_to_chain",
+    "drop_chain",
+    "duplicate_chain",
+    "reorder_chain",
+    "replace_certificate",
+    "set_data",
+]

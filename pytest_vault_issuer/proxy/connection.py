@@ -1,0 +1,261 @@
+"""One client's connection: handshake, requests one after the other, answers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import socket
+import ssl
+import struct
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from typing import BinaryIO
+
+from pytest_vault_issuer.proxy.exchange import Answer, Exchange, Headers, Route
+from pytest_vault_issuer.proxy.faults import Lifetime, Reset
+from pytest_vault_issuer.proxy.http1 import (
+    CONTINUE,
+    BadRequest,
+    Head,
+    IncompleteBody,
+    encode_answer,
+    read_body,
+    read_head,
+)
+from pytest_vault_issuer.proxy.recorder import Recorder
+from pytest_vault_issuer.proxy.upstream import Unreachable, Upstream, UpstreamConnection
+
+_log = logging.getLogger(__name__)
+_LINGER = 1.0
+"""Seconds in which a client may fetch a refusal before the connection is gone."""
+
+
+@dataclass
+class Shared:
+    """What all connections of one proxy have in common."""
+
+    upstream: Upstream
+    recorder: Recorder = field(default_factory=Recorder)
+    lifetime: Lifetime = field(default_factory=Lifetime)
+
+
+class ClientConnection:
+    """Serves one accepted socket; :meth:`run` is the whole life of its thread.
+
+    :param sock: an :class:`ssl.SSLSocket` before its handshake, or a plain socket.
+    """
+
+    def __init__(self, sock: socket.socket, shared: Shared) -> None:
+        self._socket = sock
+        self._shared = shared
+        self._upstream = UpstreamConnection()
+        self._stream: BinaryIO = sock.makefile("rb")
+        self._certificate: bytes | None = None
+        self._lock = threading.Lock()
+        self._heard = False
+        self._busy = False
+        self._ending = False
+
+    def run(self) -> None:
+        """Serves requests until the client or the proxy ends the connection."""
+        try:
+            if self._handshake():
+                self._serve()
+        except Exception:  # noqa: BLE001
+            # Whatever belongs to an exchange was recorded there. A traceback on stderr would only bury a test's own.
+            _log.debug("a connection ended", exc_info=True)
+        finally:
+            self._upstream.close()
+            self._close()
+
+    def interrupt(self) -> None:
+        """From another thread: ends the connection now, in the middle of whatever it does."""
+        with self._lock:
+            self._ending = True
+        self._shut(socket.SHUT_RDWR)
+        self._upstream.interrupt()
+
+    def retire(self) -> None:
+        """From another thread: ends the connection now when it is idle, else after the answer it is busy with."""
+        with self._lock:
+            self._ending = True
+            if not self._busy:
+                self._shut(socket.SHUT_RDWR)
+
+    def _handshake(self) -> bool:
+        if not isinstance(self._socket, ssl.SSLSocket):
+            return True
+        # A client that connects and sends nothing (a port probe) does not judge our certificate. SSLSocket's own
+        # method would read from the TLS layer, which is not there yet.
+        if not socket.socket.recv(self._socket, 1, socket.MSG_PEEK):
+            return False
+        try:
+            self._socket.do_handshake()
+        except (OSError, ValueError) as error:
+            self._handshake_failed(error)
+            self._linger()
+            return False
+        self._certificate = self._socket.getpeercert(binary_form=True)
+        return True
+
+    def _handshake_failed(self, error: Exception) -> None:
+        if not self._ending:
+            self._shared.recorder.handshake_failed(_reason(error))
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                head = read_head(self._stream, self._begin)
+            except BadRequest as error:
+                self._send(encode_answer(_refusal(error.status, str(error)), head_only=False, keep_alive=False))
+                self._linger()
+                return
+            except ssl.SSLError as error:
+                # Under TLS 1.3 our side may be done before the client has judged our certificate: its alert is then
+                # the first thing there is to read.
+                if not self._heard:
+                    self._handshake_failed(error)
+                return
+            if head is None or not self._exchange(head) or not self._goes_on():
+                return
+
+    def _begin(self) -> None:
+        with self._lock:
+            self._heard = self._busy = True
+
+    def _goes_on(self) -> bool:
+        with self._lock:
+            self._busy = False
+            return not self._ending
+
+    def _exchange(self, head: Head) -> bool:
+        """Treats one request; whether the connection may be used for another."""
+        recorder = self._shared.recorder
+        started = time.time()
+        request = Exchange(
+            number=recorder.arrive(), route=Route.of(head.method, head.path), method=head.method, path=head.path,
+            query=head.query, headers=head.headers, body=b"", started=started, ended=started,
+            client_certificate=self._certificate,
+        )  # fmt: skip
+        try:
+            if head.expects_continue:
+                self._send(CONTINUE)
+            request = replace(request, body=read_body(self._stream, head.headers))
+        except BadRequest as error:
+            self._deliver(request, _refusal(error.status, str(error)), "bad request", head, keep_alive=False)
+            self._linger()
+            return False
+        except (IncompleteBody, OSError) as error:
+            partial = error.partial if isinstance(error, IncompleteBody) else b""
+            recorder.record(replace(request, body=partial, ended=time.time(), fault="incomplete request"))
+            return False
+        answer, fault, upstream = self._answer(request, head)
+        request = replace(request, upstream=upstream)
+        if answer is None:
+            recorder.record(replace(request, ended=time.time(), fault=fault))
+            self._reset()
+            return False
+        keep_alive = head.keep_alive and not self._ending
+        return self._deliver(request, answer, fault, head, keep_alive=keep_alive) and keep_alive
+
+    def _answer(self, request: Exchange, head: Head) -> tuple[Answer | None, str | None, bool]:
+        """The answer to give (None: reset), the fault's name, and whether Vault answered."""
+        names: list[str] = []
+        upstream = False
+        answer: Answer | None = None
+        lifetime = self._shared.lifetime
+        try:
+            fault = self._shared.recorder.fault_for(request)
+            if fault is not None:
+                names.append(fault.name)
+                answer = fault.on_request(lifetime)
+            if answer is None:
+                answer = self._upstream.exchange(self._shared.upstream, head, request.body)
+                upstream = True
+                if fault is not None:
+                    answer, remark = fault.on_answer(answer)
+                    names[-1] += remark
+        except Reset:
+            answer = None
+        except Unreachable as error:
+            if lifetime.over.is_set():
+                names.append("proxy closed")
+            else:
+                names.append("upstream unreachable")
+                answer = _refusal(502, f"the proxy got no answer from Vault: {error}")
+        except Exception as error:  # noqa: BLE001
+            # A test's own function (a condition, a tampering) is wrong: the exchange is where its author looks.
+            names.append(f"failed: {type(error).__name__}: {error}")
+            answer = _refusal(500, "a fault of the proxy failed")
+        return answer, ", ".join(names) or None, upstream
+
+    def _deliver(self, request: Exchange, answer: Answer, fault: str | None, head: Head, *, keep_alive: bool) -> bool:
+        finished = replace(
+            request, ended=time.time(), status=answer.status, response_headers=answer.headers,
+            response_body=answer.body, fault=fault,
+        )  # fmt: skip
+        # Recorded before it is sent: whoever has got the answer finds it in the record.
+        self._shared.recorder.record(finished)
+        try:
+            self._send(encode_answer(answer, head_only=head.method == "HEAD", keep_alive=keep_alive))
+        except (OSError, ValueError):
+            remark = f"{fault}, client went away" if fault else "client went away"
+            self._shared.recorder.record(
+                replace(finished, status=None, response_headers=Headers(), response_body=b"", fault=remark)
+            )
+            return False
+        return True
+
+    def _send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def _reset(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._stream.close()
+        self._socket.close()
+
+    def _linger(self) -> None:
+        """Closing with unread input would reset the connection and take our last words from the client."""
+        self._say_goodbye()
+        self._shut(socket.SHUT_WR)
+        deadline = time.monotonic() + _LINGER
+        with contextlib.suppress(OSError, ValueError):
+            while (left := deadline - time.monotonic()) > 0:
+                self._socket.settimeout(left)
+                if not socket.socket.recv(self._socket, 65536):
+                    return
+
+    def _say_goodbye(self) -> None:
+        """Sends TLS's close_notify without waiting for the client's."""
+        if isinstance(self._socket, ssl.SSLSocket):
+            with contextlib.suppress(OSError, ValueError):
+                self._socket.settimeout(0)
+                self._socket.unwrap()
+
+    def _shut(self, how: int) -> None:
+        with contextlib.suppress(OSError):
+            # Not SSLSocket's own method, which takes the TLS layer away from the thread that is using it.
+            socket.socket.shutdown(self._socket, how)
+
+    def _close(self) -> None:
+        self._say_goodbye()
+        with contextlib.suppress(OSError):
+            self._stream.close()
+        self._socket.close()
+
+
+def _refusal(status: int, message: str) -> Answer:
+    """An answer of the proxy itself in the form of Vault's errors."""
+    body = json.dumps({"errors": [message]}).encode()
+    return Answer(status, Headers([("Content-Type", "application/json")]), body)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate verify failed: {error.verify_message}"
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.lower().replace("_", " ")
+    return str(error) or type(error).__name__

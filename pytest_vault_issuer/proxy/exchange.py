@@ -1,0 +1,240 @@
+"""What the proxy records: one request and its answer."""
+
+from __future__ import annotations
+
+import enum
+import http
+import json
+import urllib.parse
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_vault_issuer.redaction import Redactor, decode_jwt
+
+_WRITES = frozenset({"POST", "PUT", "PATCH"})
+_SIGN_WITH_ROLE = frozenset({"sign", "issue", "sign-verbatim"})
+_SIGN_WITHOUT_ROLE = frozenset({"sign-verbatim", "sign-intermediate", "sign-self-issued"})
+_LONGEST_SHOWN = 4000
+
+
+class Route(enum.Enum):
+    """What a request to Vault is about, told from its method and path alone."""
+
+    LOGIN = "login"
+    HEALTH = "health"
+    SIGN = "sign"
+    OTHER = "other"
+
+    @classmethod
+    def of(cls, method: str, path: str) -> Route:
+        """The route of a request; ``path`` is the raw path without its query.
+
+        What stands before ``/v1`` (a path prefix of the server) and between it and the mount (a namespace) is allowed.
+        Endpoints that sign but are not ``sign/<role>`` count as SIGN too, so that a wrong endpoint is seen.
+        """
+        segments = [urllib.parse.unquote(segment) for segment in path.split("/") if segment]
+        if "v1" not in segments:
+            return cls.OTHER
+        segments = segments[segments.index("v1") + 1 :]
+        if segments[-2:] == ["sys", "health"]:
+            return cls.HEALTH
+        if method not in _WRITES or not segments:
+            return cls.OTHER
+        login = segments[-1] == "login"
+        # A role may be called "login" and an auth mount "sign": what begins with auth/ is a login first.
+        if login and "auth" in segments[:-1]:
+            return cls.LOGIN
+        if segments[-1] in _SIGN_WITHOUT_ROLE or _SIGN_WITH_ROLE.intersection(segments[:-1]):
+            return cls.SIGN
+        return cls.LOGIN if login and "sys" not in segments else cls.OTHER
+
+
+class Headers:
+    """HTTP headers in the order they came: names are case-insensitive and may occur more than once."""
+
+    def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
+        self._items = tuple(items)
+
+    def get(self, name: str, default: str = "") -> str:
+        """The first value of a header, or ``default``."""
+        return next(iter(self.get_all(name)), default)
+
+    def get_all(self, name: str) -> list[str]:
+        """All values of a header."""
+        return [value for key, value in self._items if key.lower() == name.lower()]
+
+    def without(self, *names: str) -> Headers:
+        """The headers except those named."""
+        lowered = {name.lower() for name in names}
+        return Headers((key, value) for key, value in self._items if key.lower() not in lowered)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and bool(self.get_all(name))
+
+    def __repr__(self) -> str:
+        # Values may be credentials, and a repr ends up in assertion messages.
+        return f"Headers({', '.join(key for key, _ in self._items)})"
+
+
+@dataclass(frozen=True)
+class JWT:
+    """A JSON web token's content; nothing about it is verified."""
+
+    header: dict[str, Any]
+    claims: dict[str, Any]
+
+    @property
+    def subject(self) -> str:
+        """The claim ``sub``, or the empty string."""
+        return str(self.claims.get("sub", ""))
+
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        """The claim ``aud``, which may be a text or a list of them."""
+        audience = self.claims.get("aud", [])
+        return tuple(map(str, audience)) if isinstance(audience, list) else (str(audience),)
+
+    @property
+    def lifetime(self) -> float | None:
+        """``exp`` minus ``iat`` in seconds; None where one of them is missing or no number."""
+        try:
+            return float(self.claims["exp"]) - float(self.claims["iat"])
+        except (KeyError, TypeError, ValueError):
+            return None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer, whoever made it."""
+
+    status: int
+    headers: Headers = field(default_factory=Headers)
+    body: bytes = b""
+    reason: str = ""
+
+    @property
+    def phrase(self) -> str:
+        """The reason phrase: the given one, else the standard one, else nothing."""
+        if self.reason:
+            return self.reason
+        try:
+            return http.HTTPStatus(self.status).phrase
+        except ValueError:
+            return ""
+
+
+@dataclass(frozen=True)
+class HandshakeFailure:
+    """A client that connected but never got as far as a request: the TLS handshake failed."""
+
+    time: float
+    """When it failed, in seconds since the epoch."""
+    reason: str
+    """OpenSSL's words, for example ``tlsv1 alert unknown ca``: the client did not trust the certificate."""
+
+
+@dataclass(frozen=True, repr=False)
+class Exchange:
+    """One request the proxy saw, and the answer it gave."""
+
+    number: int
+    """Counts requests in the order of their arrival, from 0."""
+    route: Route
+    method: str
+    path: str
+    """As it was sent, without the query."""
+    query: str
+    headers: Headers
+    body: bytes
+    started: float
+    """When the request's head had arrived, in seconds since the epoch."""
+    ended: float
+    """When the answer was ready to be sent, in seconds since the epoch."""
+    status: int | None = None
+    """What the client was told; None when it got no answer (a reset, or it went away)."""
+    response_headers: Headers = field(default_factory=Headers)
+    response_body: bytes = b""
+    """What the client was sent, after any tampering."""
+    fault: str | None = None
+    """The name of the fault that was injected, or of what went wrong by itself."""
+    upstream: bool = False
+    """The request was forwarded to the real Vault and it answered."""
+    client_certificate: bytes | None = None
+    """The certificate the client presented (DER)."""
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The request's body, or an empty dict when it is no JSON object."""
+        return _json_object(self.body)
+
+    @property
+    def response_json(self) -> dict[str, Any]:
+        """The answer's body, or an empty dict when it is no JSON object."""
+        return _json_object(self.response_body)
+
+    @property
+    def token(self) -> str:
+        """The Vault token of the request: ``X-Vault-Token``, else ``Authorization: Bearer``, else nothing."""
+        scheme, _, credentials = self.headers.get("Authorization").partition(" ")
+        return self.headers.get("X-Vault-Token") or (credentials.strip() if scheme.lower() == "bearer" else "")
+
+    @property
+    def namespace(self) -> str:
+        """``X-Vault-Namespace``, or the empty string."""
+        return self.headers.get("X-Vault-Namespace")
+
+    @property
+    def jwt(self) -> JWT | None:
+        """The token in the body's field ``jwt``, or None."""
+        token = self.json.get("jwt")
+        decoded = decode_jwt(token) if isinstance(token, str) else None
+        return JWT(*decoded) if decoded else None
+
+    @property
+    def summary(self) -> str:
+        """One line without headers and bodies: number, method, path, status, fault."""
+        status = self.status if self.status is not None else "no answer"
+        return f"#{self.number} {self.method} {self.path} {status}" + (f" [{self.fault}]" if self.fault else "")
+
+    def describe(self, redactor: Redactor) -> str:
+        """The whole exchange as redacted text of several lines, for a failure's message."""
+        milliseconds = (self.ended - self.started) * 1000
+        source = "answered by Vault" if self.upstream else "not answered by Vault"
+        lines = [f"{redactor.redact(self.summary)} ({self.route.name}, {milliseconds:.0f} ms, {source})"]
+        if self.query:
+            lines.append(f"  query: {redactor.redact(self.query)}")
+        for arrow, headers, body in (
+            (">", self.headers, self.body),
+            ("<", self.response_headers, self.response_body),
+        ):
+            lines += [f"  {arrow} {name}: {value}" for name, value in redactor.redact_headers(headers)]
+            lines += [f"  {arrow} {line}" for line in _shown_body(body, redactor).splitlines()]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        # Bodies and headers hold credentials, and a repr ends up in assertion messages.
+        return f"<Exchange {self.summary}>"
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _shown_body(body: bytes, redactor: Redactor) -> str:
+    try:
+        text = json.dumps(redactor.redact_json(json.loads(body)), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        text = redactor.redact(body.decode("utf-8", "replace"))
+    # Cut only after redacting: half a secret would not be recognised.
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}… ({len(body)} bytes)"

@@ -1,0 +1,317 @@
+"""Faults the proxy can inject: what each does to a request and to Vault's answer."""
+
+from __future__ import annotations
+
+import copy
+import json as jsonlib
+import random
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pytest_vault_issuer.proxy.exchange import Answer, Headers
+
+_NOTHING_CHANGED = " (answer unchanged)"
+
+
+class Reset(Exception):
+    """The connection is to be reset without an answer."""
+
+
+class Lifetime:
+    """Tells faults that wait when the proxy closes, so that they stop waiting."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+        self._lock = threading.Lock()
+        self._callbacks: list[Callable[[], None]] = []
+
+    def on_end(self, callback: Callable[[], None]) -> None:
+        """Calls ``callback`` once :attr:`over` is set; not when it is set already."""
+        with self._lock:
+            self._callbacks.append(callback)
+
+    def end(self) -> None:
+        """Sets :attr:`over` and wakes whoever waits."""
+        self.over.set()
+        with self._lock:
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()
+
+
+class Fault(ABC):
+    """One way to treat a request; subclasses override one of the two hooks."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Recorded in :attr:`Exchange.fault`."""
+
+    def on_request(self, lifetime: Lifetime) -> Answer | None:
+        """Called before the request is forwarded: an answer is sent instead of Vault's, None forwards.
+
+        :raises Reset: the connection is reset.
+        """
+        return None
+
+    def on_answer(self, answer: Answer) -> tuple[Answer, str]:
+        """Called with Vault's answer: what the client gets, and a remark to add to the recorded name.
+
+        :raises Reset: the connection is reset.
+        """
+        return answer, ""
+
+
+@dataclass(frozen=True, eq=False)
+class Respond(Fault):
+    """Answers without asking Vault.
+
+    :param status: any HTTP status, also Vault's own such as 472.
+    :param json: the body as a JSON value.
+    :param body: the body as it is; not together with ``json``.
+    :param content_type: default ``application/json`` for ``json``, else ``text/plain``.
+    """
+
+    status: int
+    json: Any = None
+    body: bytes | str = b""
+    headers: Sequence[tuple[str, str]] = ()
+    content_type: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.json is not None and self.body:
+            raise ValueError("Respond takes json or body, not both")
+
+    @property
+    def name(self) -> str:
+        """``respond 503``."""
+        return f"respond {self.status}"
+
+    def on_request(self, lifetime: Lifetime) -> Answer:
+        """The declared answer."""
+        if self.json is not None:
+            body, content_type = jsonlib.dumps(self.json).encode(), "application/json"
+        else:
+            body, content_type = self.body.encode() if isinstance(self.body, str) else self.body, "text/plain"
+        headers = [("Content-Type", self.content_type or content_type), *self.headers] if body else self.headers
+        return Answer(self.status, Headers(headers), body)
+
+
+@dataclass(frozen=True, eq=False)
+class Redirect(Fault):
+    """Answers with a redirect to another URL."""
+
+    location_url: str
+    status: int = 307
+
+    @property
+    def name(self) -> str:
+        """``redirect 307``."""
+        return f"redirect {self.status}"
+
+    def on_request(self, lifetime: Lifetime) -> Answer:
+        """The redirect."""
+        return Answer(self.status, Headers([("Location", self.location_url)]))
+
+
+@dataclass(frozen=True, eq=False)
+class EmptyAnswer(Fault):
+    """Answers with a status and nothing else."""
+
+    status: int = 204
+
+    @property
+    def name(self) -> str:
+        """``empty answer 204``."""
+        return f"empty answer {self.status}"
+
+    def on_request(self, lifetime: Lifetime) -> Answer:
+        """The empty answer."""
+        return Answer(self.status)
+
+
+@dataclass(frozen=True, eq=False)
+class Delay(Fault):
+    """Forwards the request after so many seconds; to prove that something is in flight use :class:`Hold`."""
+
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        """``delay 1.5 s``."""
+        return f"delay {self.seconds:g} s"
+
+    def on_request(self, lifetime: Lifetime) -> None:
+        """Waits."""
+        if lifetime.over.wait(self.seconds):
+            raise Reset
+
+
+class Hold(Fault):
+    """Keeps requests from Vault until :meth:`release`; later ones pass at once.
+
+    ``arrived`` is an event, set when the first request is held: ``assert hold.arrived.wait(timeout)``.
+    """
+
+    def __init__(self) -> None:
+        self.arrived = threading.Event()
+        self._changed = threading.Condition()
+        self._released = False
+
+    @property
+    def name(self) -> str:
+        """``hold``."""
+        return "hold"
+
+    def release(self) -> None:
+        """Lets the held requests go on to Vault."""
+        with self._changed:
+            self._released = True
+            self._changed.notify_all()
+
+    def on_request(self, lifetime: Lifetime) -> None:
+        """Waits for the release, or for the proxy's end."""
+        lifetime.on_end(self._wake)
+        self.arrived.set()
+        with self._changed:
+            self._changed.wait_for(lambda: self._released or lifetime.over.is_set())
+        if lifetime.over.is_set():
+            raise Reset
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+
+@dataclass(frozen=True, eq=False)
+class ResetBefore(Fault):
+    """Resets the connection; Vault never sees the request."""
+
+    @property
+    def name(self) -> str:
+        """``reset before``."""
+        return "reset before"
+
+    def on_request(self, lifetime: Lifetime) -> None:
+        """Resets."""
+        raise Reset
+
+
+@dataclass(frozen=True, eq=False)
+class ResetAfter(Fault):
+    """Resets the connection after Vault has answered: it did what was asked, the client does not know."""
+
+    @property
+    def name(self) -> str:
+        """``reset after``."""
+        return "reset after"
+
+    def on_answer(self, answer: Answer) -> tuple[Answer, str]:
+        """Resets."""
+        raise Reset
+
+
+@dataclass(frozen=True, eq=False)
+class Tamper(Fault):
+    """Changes Vault's answer where it is a JSON object.
+
+    ``fn`` gets a copy, which it may change, and returns what the client shall get. Where nothing was changed (an
+    error answer, a chain of one reordered) the recorded name says so.
+    """
+
+    fn: Callable[[dict[str, Any]], dict[str, Any]]
+    name: str = "tamper"
+
+    def on_answer(self, answer: Answer) -> tuple[Answer, str]:
+        """The changed answer."""
+        try:
+            original = jsonlib.loads(answer.body)
+        except ValueError:
+            return answer, _NOTHING_CHANGED
+        if not isinstance(original, dict):
+            return answer, _NOTHING_CHANGED
+        changed = self.fn(copy.deepcopy(original))
+        if changed == original:
+            return answer, _NOTHING_CHANGED
+        return replace(answer, body=jsonlib.dumps(changed).encode()), ""
+
+
+@dataclass(frozen=True, eq=False)
+class TamperBody(Fault):
+    """Changes the raw body of Vault's answer."""
+
+    fn: Callable[[bytes], bytes]
+    name: str = "tamper body"
+
+    def on_answer(self, answer: Answer) -> tuple[Answer, str]:
+        """The changed answer."""
+        body = self.fn(answer.body)
+        return replace(answer, body=body), "" if body != answer.body else _NOTHING_CHANGED
+
+
+def set_data(key: str, value: Any) -> Tamper:
+    """Sets a field of the answer's ``data``."""
+    return _tamper_data(f"set data.{key}", lambda data: data.update({key: value}))
+
+
+def replace_certificate(pem: str) -> Tamper:
+    """Puts another certificate in the place of the one Vault signed."""
+    return _tamper_data("replace certificate", lambda data: data.update(certificate=pem))
+
+
+def drop_chain() -> Tamper:
+    """Removes ``ca_chain``; ``issuing_ca`` stays."""
+    return _tamper_data("drop chain", lambda data: data.pop("ca_chain", None))
+
+
+def add_to_chain(pem: str) -> Tamper:
+    """Adds a certificate at the end of ``ca_chain``."""
+    return _tamper_chain("add to chain", lambda chain: [*chain, pem])
+
+
+def duplicate_chain() -> Tamper:
+    """Sends every certificate of ``ca_chain`` twice."""
+    return _tamper_chain("duplicate chain", lambda chain: [*chain, *chain])
+
+
+def reorder_chain(order: Sequence[int] | None = None, *, seed: int = 0) -> Tamper:
+    """Sends ``ca_chain`` in another order.
+
+    :param order: the positions in Vault's chain in the order in which to send them, for example ``(2, 0, 1)``.
+    :param seed: without ``order``, of a shuffle that never gives the original order.
+    """
+
+    def reorder(chain: list[Any]) -> list[Any]:
+        if order is not None:
+            if sorted(order) != list(range(len(chain))):
+                raise ValueError(f"the order {tuple(order)} does not fit a chain of {len(chain)}")
+            return [chain[position] for position in order]
+        source = random.Random(seed)
+        shuffled = list(chain)
+        while len(set(chain)) > 1 and shuffled == chain:
+            source.shuffle(shuffled)
+        return shuffled
+
+    return _tamper_chain("reorder chain", reorder)
+
+
+def _tamper_data(name: str, change: Callable[[dict[str, Any]], object]) -> Tamper:
+    def fn(answer: dict[str, Any]) -> dict[str, Any]:
+        data = answer.get("data")
+        if isinstance(data, dict):
+            change(data)
+        return answer
+
+    return Tamper(fn, name)
+
+
+def _tamper_chain(name: str, change: Callable[[list[Any]], list[Any]]) -> Tamper:
+    def change_data(data: dict[str, Any]) -> None:
+        # Vault leaves ca_chain out where the issuer's chain is not known.
+        if "certificate" in data:
+            data["ca_chain"] = change(list(data.get("ca_chain") or []))
+
+    return _tamper_data(name, change_data)

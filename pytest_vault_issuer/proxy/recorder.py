@@ -1,0 +1,191 @@
+"""What one proxy has seen and which faults it is to inject, shared by its threads and the test's."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from pytest_vault_issuer.errors import Unmet
+from pytest_vault_issuer.proxy.exchange import Exchange, HandshakeFailure, Route
+from pytest_vault_issuer.proxy.faults import Fault
+
+Where = Callable[[Exchange], bool]
+"""A condition on a request; for an injection the answer's fields are not filled in yet."""
+
+
+class Injection:
+    """One declared fault; made by :meth:`Proxy.inject`."""
+
+    def __init__(
+        self,
+        changed: threading.Condition,
+        route: Route | None,
+        fault: Fault,
+        *,
+        times: int | None,
+        where: Where | None,
+        skip: int,
+    ) -> None:
+        self.fault = fault
+        self._changed = changed
+        self._route = route
+        self._times = times
+        self._where = where
+        self._skip = skip
+        self._hits = 0
+        self._removed = False
+
+    @property
+    def hits(self) -> int:
+        """How many requests it was applied to."""
+        with self._changed:
+            return self._hits
+
+    @property
+    def exhausted(self) -> bool:
+        """It was applied as often as declared and never will be again; never true without ``times``."""
+        with self._changed:
+            return self._times is not None and self._hits >= self._times
+
+    def remove(self) -> None:
+        """Applies to no request that arrives from now on; what is held or delayed stays so."""
+        with self._changed:
+            self._removed = True
+
+    def wait(self, timeout: float) -> None:
+        """Waits until it was applied ``times`` times, or once when that was not given.
+
+        :param timeout: seconds.
+        :raises Unmet: it was not.
+        """
+        wanted = self._times if self._times is not None else 1
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._hits >= wanted, timeout):
+                route = self._route.name if self._route else "any"
+                raise Unmet(
+                    f"waited {timeout:g} s for the fault {self.fault.name!r} to meet {wanted} request(s) of route "
+                    f"{route}: it met {self._hits}"
+                )
+
+    def take(self, request: Exchange) -> bool:
+        """Whether it applies to this request, which then is counted; the caller holds the condition."""
+        if self._removed or (self._times is not None and self._hits >= self._times):
+            return False
+        if self._route not in (None, request.route) or (self._where is not None and not self._where(request)):
+            return False
+        if self._skip > 0:
+            self._skip -= 1
+            return False
+        self._hits += 1
+        self._changed.notify_all()
+        return True
+
+
+class Recorder:
+    """Exchanges, handshake failures and injections under one condition variable."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._next = 0
+        self._exchanges: dict[int, Exchange] = {}
+        self._failures: list[HandshakeFailure] = []
+        self._injections: list[Injection] = []
+
+    def arrive(self) -> int:
+        """The number of a request that has just arrived."""
+        with self._changed:
+            self._next += 1
+            return self._next - 1
+
+    def record(self, exchange: Exchange) -> None:
+        """Adds a finished exchange, or corrects it when its answer could not be delivered."""
+        with self._changed:
+            self._exchanges[exchange.number] = exchange
+            self._changed.notify_all()
+
+    def handshake_failed(self, reason: str) -> None:
+        """Adds a handshake failure of now."""
+        with self._changed:
+            self._failures.append(HandshakeFailure(time.time(), reason))
+            self._changed.notify_all()
+
+    def inject(
+        self, route: Route | None, fault: Fault, *, times: int | None, where: Where | None, skip: int
+    ) -> Injection:
+        """Declares a fault."""
+        injection = Injection(self._changed, route, fault, times=times, where=where, skip=skip)
+        with self._changed:
+            self._injections.append(injection)
+        return injection
+
+    def clear_faults(self) -> None:
+        """Removes all injections."""
+        with self._changed:
+            for injection in self._injections:
+                injection.remove()
+            self._injections.clear()
+
+    def fault_for(self, request: Exchange) -> Fault | None:
+        """The fault of the earliest injection that applies."""
+        with self._changed:
+            return next((injection.fault for injection in self._injections if injection.take(request)), None)
+
+    @property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """The finished exchanges in the order their requests arrived."""
+        with self._changed:
+            return tuple(self._exchanges[number] for number in sorted(self._exchanges))
+
+    @property
+    def handshake_failures(self) -> tuple[HandshakeFailure, ...]:
+        """The handshake failures in order."""
+        with self._changed:
+            return tuple(self._failures)
+
+    def mark(self) -> int:
+        """The number the next request will have."""
+        with self._changed:
+            return self._next
+
+    def seen(self, route: Route | None, since: int, where: Where | None = None) -> list[Exchange]:
+        """The finished exchanges of a route (None: all) with a number of at least ``since``."""
+        return [
+            exchange
+            for exchange in self.exchanges
+            if exchange.number >= since and route in (None, exchange.route) and (where is None or where(exchange))
+        ]
+
+    def wait_for(
+        self, route: Route | None, *, count: int, since: int, where: Where | None, timeout: float, what: str
+    ) -> list[Exchange]:
+        """See :meth:`Proxy.wait_for`."""
+        found: list[Exchange] = []
+
+        def enough() -> bool:
+            found[:] = self.seen(route, since, where)
+            return len(found) >= count
+
+        with self._changed:
+            if not self._changed.wait_for(enough, timeout):
+                name = route.name if route else "any"
+                raise Unmet(
+                    f"waited {timeout:g} s for {what or f'{count} request(s) of route {name}'}: "
+                    f"{len(found)} of {count} seen\n{self._listing(since)}"
+                )
+        return found
+
+    def wait_for_handshake_failure(self, timeout: float, since: int) -> HandshakeFailure:
+        """See :meth:`Proxy.wait_for_handshake_failure`."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(self._failures) > since, timeout):
+                raise Unmet(f"waited {timeout:g} s for a TLS handshake to fail: none did\n{self._listing(0)}")
+            return self._failures[since]
+
+    def _listing(self, since: int) -> str:
+        lines = [f"  {exchange.summary}" for exchange in self.seen(None, since)] or ["  nothing"]
+        unfinished = sum(number not in self._exchanges for number in range(since, self._next))
+        if unfinished:
+            lines.append(f"  and {unfinished} request(s) not answered yet")
+        lines += [f"  TLS handshake failed: {failure.reason}" for failure in self._failures]
+        return "the proxy saw:\n" + "\n".join(lines)

@@ -1,0 +1,276 @@
+"""The proxy itself: its socket, its threads and what a test may ask of it."""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import ssl
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+from pytest_vault_issuer.errors import ConfigurationError, VaultIssuerError
+from pytest_vault_issuer.proxy.connection import ClientConnection, Shared
+from pytest_vault_issuer.proxy.exchange import Exchange, HandshakeFailure, Route
+from pytest_vault_issuer.proxy.faults import Fault
+from pytest_vault_issuer.proxy.recorder import Injection, Where
+from pytest_vault_issuer.proxy.tls import ServerCertificate, server_context
+from pytest_vault_issuer.proxy.upstream import Upstream
+
+_BACKLOG = 128
+_CLOSING = 5.0
+"""Seconds; a thread may be in the middle of connecting to a Vault that does not answer."""
+
+
+class Proxy:
+    """A recording, fault-injecting reverse proxy in front of a real Vault.
+
+    It listens on a random port, serves HTTP/1.1 from threads of this process and gives Vault's answers on unchanged
+    unless a fault was injected. It never follows a redirect.
+
+    :param upstream: address of the real Vault.
+    :param upstream_ca: PEM of what to trust there; None for the system's roots.
+    :param certificate: what it shows its clients; None serves plain HTTP.
+    :param bind: address to listen on.
+    :param advertise: host name or address that stands in :attr:`url`; default ``bind``.
+    :param client_ca: PEM; clients are asked for a certificate, and one they present must come from here.
+    :param client_certificate_required: a client without a certificate is refused.
+    :raises ConfigurationError: the arguments contradict each other or ``upstream`` is no address.
+    """
+
+    def __init__(
+        self,
+        upstream: str,
+        *,
+        upstream_ca: str | None,
+        certificate: ServerCertificate | None,
+        bind: str = "127.0.0.1",
+        advertise: str | None = None,
+        client_ca: str | None = None,
+        client_certificate_required: bool = False,
+    ) -> None:
+        if client_certificate_required and client_ca is None:
+            raise ConfigurationError("a required client certificate needs client_ca", hint="Give the CA to verify it.")
+        if client_ca is not None and certificate is None:
+            raise ConfigurationError("there are no client certificates in plain HTTP", hint="Give a certificate.")
+        self._shared = Shared(Upstream(upstream, upstream_ca))
+        self._bind = bind
+        self._advertise = advertise or bind
+        self._client_ca = client_ca
+        self._client_certificate_required = client_certificate_required
+        self._lock = threading.Lock()
+        self._certificate = certificate
+        self._context = self._new_context(certificate) if certificate else None
+        self._listener: socket.socket | None = None
+        self._port = 0
+        self._wake, self._woken = socket.socketpair()
+        self._acceptor = threading.Thread(target=self._accept, name="vault-proxy", daemon=True)
+        self._threads: dict[ClientConnection, threading.Thread] = {}
+        self._connections = 0
+        self._closed = False
+
+    def start(self) -> Self:
+        """Listens and serves; a proxy is started once.
+
+        :raises VaultIssuerError: it cannot listen there, or was started before.
+        """
+        if self._listener is not None or self._closed:
+            raise VaultIssuerError("this proxy was started before", hint="Make another one.")
+        family = socket.AF_INET6 if ":" in self._bind else socket.AF_INET
+        try:
+            self._listener = socket.create_server((self._bind, 0), family=family, backlog=_BACKLOG)
+        except OSError as error:
+            raise VaultIssuerError(
+                f"the proxy cannot listen on {self._bind}: {error}", hint="Give an address of this machine as bind."
+            ) from error
+        self._listener.setblocking(False)
+        self._port = self._listener.getsockname()[1]
+        self._acceptor.start()
+        return self
+
+    def close(self) -> None:
+        """Ends all connections, held requests too, and all threads; what was recorded stays."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._shared.lifetime.end()
+        self._wake.send(b"x")
+        deadline = time.monotonic() + _CLOSING
+        if self._listener is not None:
+            self._acceptor.join(_CLOSING)
+            self._listener.close()
+        for connection in self._threads:
+            connection.interrupt()
+        for thread in self._threads.values():
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._wake.close()
+        self._woken.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        """The address for clients, without a path.
+
+        :raises VaultIssuerError: before :meth:`start`.
+        """
+        if not self._port:
+            raise VaultIssuerError("the proxy has no address yet", hint="Start it, or use it in a with statement.")
+        host = f"[{self._advertise}]" if ":" in self._advertise else self._advertise
+        return f"{'https' if self._certificate else 'http'}://{host}:{self._port}"
+
+    @property
+    def ca_pem(self) -> str:
+        """What a client must trust; empty for plain HTTP."""
+        return self._certificate.ca_pem if self._certificate else ""
+
+    @property
+    def connections(self) -> int:
+        """How many connections were accepted so far, also those whose handshake failed."""
+        with self._lock:
+            return self._connections
+
+    # --- what was seen
+
+    @property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """The finished exchanges, in the order in which their requests arrived."""
+        return self._shared.recorder.exchanges
+
+    def seen(self, route: Route | None = None, *, since: int = 0) -> list[Exchange]:
+        """The finished exchanges of a route, or of all.
+
+        :param since: a position from :meth:`mark`.
+        """
+        return self._shared.recorder.seen(route, since)
+
+    def mark(self) -> int:
+        """A position: requests that arrive from now on have a number that is at least this."""
+        return self._shared.recorder.mark()
+
+    def wait_for(
+        self,
+        route: Route | None,
+        *,
+        count: int = 1,
+        since: int = 0,
+        where: Where | None = None,
+        timeout: float,
+        what: str = "",
+    ) -> list[Exchange]:
+        """Waits until so many exchanges have finished, and returns all there are of them.
+
+        :param route: None for any.
+        :param since: a position from :meth:`mark`.
+        :param where: only exchanges for which this is true.
+        :param timeout: seconds.
+        :param what: what is waited for, in words, for the message.
+        :raises Unmet: there were fewer in that time; the message lists what was seen instead.
+        """
+        return self._shared.recorder.wait_for(route, count=count, since=since, where=where, timeout=timeout, what=what)
+
+    @property
+    def handshake_failures(self) -> tuple[HandshakeFailure, ...]:
+        """The TLS handshakes that failed, in order."""
+        return self._shared.recorder.handshake_failures
+
+    def wait_for_handshake_failure(self, timeout: float, since: int = 0) -> HandshakeFailure:
+        """Waits for a TLS handshake to fail.
+
+        :param timeout: seconds.
+        :param since: how many to pass over: ``len(proxy.handshake_failures)`` taken before.
+        :raises Unmet: none did.
+        """
+        return self._shared.recorder.wait_for_handshake_failure(timeout, since)
+
+    # --- what is done to requests
+
+    def inject(
+        self,
+        route: Route | None,
+        fault: Fault,
+        *,
+        times: int | None = None,
+        where: Where | None = None,
+        skip: int = 0,
+    ) -> Injection:
+        """Declares a fault; of several that apply to a request the one declared first is used.
+
+        :param route: None for any.
+        :param times: so many requests, None for all.
+        :param where: only requests for which this is true; it gets an exchange without an answer.
+        :param skip: so many matching requests pass before the first is treated.
+        """
+        return self._shared.recorder.inject(route, fault, times=times, where=where, skip=skip)
+
+    def clear_faults(self) -> None:
+        """Removes all faults; requests that are held or delayed stay so."""
+        self._shared.recorder.clear_faults()
+
+    def replace_certificate(self, certificate: ServerCertificate) -> None:
+        """Shows another certificate from now on.
+
+        Idle connections are closed, busy ones after their answer, so that no client goes on with the old one.
+
+        :raises ConfigurationError: this proxy serves plain HTTP.
+        """
+        if self._context is None:
+            raise ConfigurationError("a proxy for plain HTTP has no certificate", hint="Make it with one.")
+        context = self._new_context(certificate)
+        with self._lock:
+            self._certificate, self._context = certificate, context
+            connections = list(self._threads)
+        for connection in connections:
+            connection.retire()
+
+    def set_upstream(self, url: str, ca: str | None) -> None:
+        """Forwards requests to another Vault from now on.
+
+        :raises ConfigurationError: ``url`` is no address.
+        """
+        self._shared.upstream = Upstream(url, ca)
+
+    # --- threads
+
+    def _new_context(self, certificate: ServerCertificate) -> ssl.SSLContext:
+        return server_context(
+            certificate, client_ca=self._client_ca, client_certificate_required=self._client_certificate_required
+        )
+
+    def _accept(self) -> None:
+        listener = self._listener
+        assert listener is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(listener, selectors.EVENT_READ)
+            selector.register(self._woken, selectors.EVENT_READ)
+            while not any(key.fileobj is self._woken for key, _ in selector.select()):
+                with contextlib.suppress(OSError):
+                    # A client that is gone again makes accept fail.
+                    sock, _ = listener.accept()
+                    self._serve(sock)
+
+    def _serve(self, sock: socket.socket) -> None:
+        with self._lock:
+            self._connections += 1
+            try:
+                sock.setblocking(True)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self._context is not None:
+                    sock = self._context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+            except (OSError, ValueError):
+                sock.close()
+                return
+            connection = ClientConnection(sock, self._shared)
+            thread = threading.Thread(target=connection.run, name=f"vault-proxy-{self._port}", daemon=True)
+            self._threads = {known: running for known, running in self._threads.items() if running.is_alive()}
+            self._threads[connection] = thread
+            thread.start()

@@ -1,0 +1,1 @@
+"""From test reports to outcomes, verdicts and files."""

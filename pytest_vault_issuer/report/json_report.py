@@ -1,0 +1,94 @@
+"""``report.json``: everything a machine may want to know of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..implementation import Implementation
+from ..settings import Settings
+from ..stack.model import Stack
+from .outcomes import RequirementResult, counts, verdict
+
+#: Raised when a consumer of the file has to change.
+SCHEMA_VERSION = 1
+
+
+def build(
+    implementation: Implementation,
+    stack: Stack | None,
+    settings: Settings,
+    results: Iterable[RequirementResult],
+    *,
+    failure: str = "",
+) -> dict[str, Any]:
+    """Return the report.
+
+    :param stack: None where it could not be started.
+    :param failure: why the implementation did not run or stopped, redacted.
+    """
+    results = list(results)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "generator": {"name": "pytest-vault-issuer", "version": __version__},
+        "implementation": {
+            "name": implementation.name,
+            "version": implementation.version,
+            "organization": implementation.organization,
+            "url": implementation.url,
+            "contact": implementation.contact,
+            "features": sorted(implementation.features),
+            "known_failures": implementation.known_failures,
+            "failure": failure,
+        },
+        "stack": (
+            {"provider": stack.provider, "reason": stack.reason, "components": stack.components} if stack else None
+        ),
+        "options": {
+            "stack": settings.stack,
+            "profiles": list(settings.profiles),
+            "select": list(settings.select),
+            "timeout_scale": settings.timeout_scale,
+        },
+        "profiles": {
+            profile: {
+                "verdict": verdict(members).value,
+                "counts": counts(members),
+            }
+            for profile in settings.profiles
+            if (members := [r for r in results if r.requirement.profile == profile])
+        },
+        "requirements": [
+            {
+                "id": result.requirement.id,
+                "area": result.requirement.area,
+                "level": result.requirement.level,
+                "profile": result.requirement.profile,
+                "feature": result.requirement.feature,
+                "statement": result.requirement.statement,
+                "citation": result.requirement.citation,
+                "outcome": result.outcome.value,
+                "tests": [
+                    {
+                        "nodeid": test.nodeid,
+                        "outcome": test.outcome.value,
+                        "duration_s": round(test.duration_s, 3),
+                        "message": test.message,
+                    }
+                    for test in result.tests
+                ],
+            }
+            for result in results
+        ],
+    }
+
+
+def write(report: dict[str, Any], directory: Path) -> Path:
+    """Write ``report.json`` into a directory, created where it is missing, and return its path."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "report.json"
+    path.write_text(json.dumps(report, indent=2) + "\n")
+    return path

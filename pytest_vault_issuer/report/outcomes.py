@@ -1,0 +1,87 @@
+"""Outcomes of tests and requirements, and the verdict of a profile."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ..requirements import Requirement
+
+
+class Outcome(enum.StrEnum):
+    """What became of a test or a requirement; from the worst to the best for a requirement."""
+
+    ERROR = "error"  #: the harness or the stack failed: nothing is said of the implementation
+    FAILED = "failed"
+    KNOWN_FAILURE = "known-failure"  #: failed, and its description says why
+    NOT_RUN = "not-run"  #: deselected, or this stack cannot show it
+    PASSED = "passed"
+    UNSUPPORTED = "unsupported"  #: the implementation does not claim the feature
+
+
+class Verdict(enum.StrEnum):
+    """What is said of an implementation in a profile."""
+
+    CONFORMANT = "conformant"
+    PARTIAL = "partial"
+    NON_CONFORMANT = "non-conformant"
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """What became of one test.
+
+    :ivar duration_s: of all its phases.
+    :ivar message: why it did not pass, redacted.
+    """
+
+    __test__ = False  # not a test class, whatever its name
+
+    nodeid: str
+    outcome: Outcome
+    duration_s: float
+    message: str = ""
+
+
+@dataclass
+class RequirementResult:
+    """What became of one requirement: the worst of its tests."""
+
+    requirement: Requirement
+    tests: list[TestResult] = field(default_factory=list)
+
+    @property
+    def outcome(self) -> Outcome:
+        """Passed only where a test passed and none did worse."""
+        seen = {test.outcome for test in self.tests}
+        return next((outcome for outcome in Outcome if outcome in seen), Outcome.NOT_RUN)
+
+
+def verdict(results: Iterable[RequirementResult]) -> Verdict:
+    """Judge a profile.
+
+    A MUST that failed, or could not be judged because of an error, makes it
+    non-conformant, and so does a run in which nothing passed. Anything that was
+    not run or is not supported makes it partial.
+    """
+    results = list(results)
+    musts = [result.outcome for result in results if result.requirement.level == "MUST"]
+    if Outcome.FAILED in musts or Outcome.ERROR in musts or Outcome.PASSED not in musts:
+        return Verdict.NON_CONFORMANT
+    if Outcome.NOT_RUN in musts or Outcome.UNSUPPORTED in musts:
+        return Verdict.PARTIAL
+    return Verdict.CONFORMANT
+
+
+def counts(results: Iterable[RequirementResult]) -> dict[str, dict[str, int]]:
+    """Return how many requirements had which outcome, by level."""
+    table: dict[str, Counter[str]] = {}
+    for result in results:
+        table.setdefault(result.requirement.level, Counter())[result.outcome.value] += 1
+    return {
+        level: {outcome.value: table[level][outcome.value] for outcome in Outcome}
+        for level in ("MUST", "SHOULD", "MAY")
+        if level in table
+    }

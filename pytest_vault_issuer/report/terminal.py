@@ -1,0 +1,67 @@
+"""What a run says at its end: outcomes by area and level, what failed, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from ..features import AREAS
+from .outcomes import Outcome, RequirementResult, Verdict, verdict
+
+_SHOWN = {
+    Outcome.ERROR: "errors in the harness or the stack",
+    Outcome.FAILED: "failed",
+    Outcome.KNOWN_FAILURE: "known failures",
+    Outcome.NOT_RUN: "not run",
+}
+#: More than this many requirements without a test's message are counted, not listed.
+_LISTED = 15
+
+
+def table(results: Iterable[RequirementResult]) -> list[str]:
+    """Return outcomes by area, a line each, only the columns that occur."""
+    results = list(results)
+    columns = [outcome for outcome in reversed(Outcome) if any(r.outcome == outcome for r in results)]
+    columns.sort(key=lambda outcome: outcome is not Outcome.PASSED)
+    lines = ["area".ljust(14) + "".join(outcome.value.rjust(max(9, len(outcome.value) + 2)) for outcome in columns)]
+    for area in AREAS:
+        members = [r for r in results if r.requirement.area == area]
+        if members:
+            cells = [sum(r.outcome == outcome for r in members) for outcome in columns]
+            lines.append(
+                area.ljust(14)
+                + "".join(
+                    (str(cell) if cell else "-").rjust(max(9, len(outcome.value) + 2))
+                    for cell, outcome in zip(cells, columns, strict=True)
+                )
+            )
+    return lines
+
+
+def details(results: Iterable[RequirementResult]) -> Iterator[str]:
+    """Yield what did not pass, with the statement and each test's message."""
+    results = list(results)
+    for outcome, title in _SHOWN.items():
+        members = [r for r in results if r.outcome is outcome]
+        if not members:
+            continue
+        if outcome is Outcome.NOT_RUN and len(members) > _LISTED:
+            yield f"{title}: {len(members)} requirements"
+            continue
+        yield f"{title}:"
+        for result in members:
+            yield f"  {result.requirement.id} ({result.requirement.level}) {result.requirement.statement}"
+            messages = {test.message.splitlines()[0] for test in result.tests if test.message and test.outcome is outcome}
+            for message in sorted(messages):
+                yield f"      {message[:300]}"
+
+
+def verdict_line(profile: str, members: Sequence[RequirementResult]) -> tuple[str, Verdict]:
+    """Return the sentence that says a profile's verdict, and the verdict."""
+    result = verdict(members)
+    parts = []
+    for level in ("MUST", "SHOULD", "MAY"):
+        total = [r for r in members if r.requirement.level == level]
+        if total:
+            passed = sum(r.outcome is Outcome.PASSED for r in total)
+            parts.append(f"{passed} of {len(total)} {level} passed")
+    return f"profile {profile}: {result.value} ({', '.join(parts)})", result

@@ -1,0 +1,190 @@
+"""One run: its directory, its stack and its implementation, started once for all workers."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .cluster.api import Cluster
+from .errors import ImplementationError, NotRunnable, StackError, VaultIssuerError
+from .implementation import Implementation, RunningImplementation, load_implementation, start_implementation
+from .implementation.running import PROCESS, check_command, exit_message, issuer_kinds
+from .redaction import Redactor
+from .sandbox import World
+from .settings import Settings
+from .stack import existing
+from .stack.model import Stack, VaultLauncher
+from .stack.process import NAME as PROCESS_PROVIDER
+from .stack.run_directory import RunDirectory, new_path
+from .stack.selection import make_provider
+from .stack.vault_process import VaultProcesses
+from .timeouts import Timeouts
+from .toolchain import BINARIES, Toolchain, resolve
+from .vault import VaultAdmin
+
+#: Seconds that waits are cut to while an implementation has never answered anything.
+SILENT_LIMIT = 2.0
+
+
+@dataclass(frozen=True)
+class RunKey:
+    """What the processes of one run have to share to find each other."""
+
+    path: str
+    owner: int
+
+    @classmethod
+    def new(cls) -> RunKey:
+        """Return the key of a new run that this process owns."""
+        return cls(str(new_path()), os.getpid())
+
+
+class Run:
+    """Starts the parts of a run when they are first asked for, in whichever process that is.
+
+    :param progress: gets lines about long work.
+    """
+
+    def __init__(self, settings: Settings, key: RunKey, progress: Callable[[str], None]) -> None:
+        self.settings = settings
+        self.key = key
+        self.timeouts = Timeouts().scaled(settings.timeout_scale)
+        self.directory = RunDirectory(Path(key.path), key.owner)
+        self.redactor = Redactor()
+        self._progress = progress
+        self._implementation: Implementation | None = None
+        self._stack: Stack | None = None
+        self._cluster: Cluster | None = None
+
+    @property
+    def implementation(self) -> Implementation:
+        """The description of the issuer under test.
+
+        :raises ConfigurationError: when none is named or it is wrong.
+        """
+        if self._implementation is None:
+            self._implementation = load_implementation(self.settings.implementation)
+        return self._implementation
+
+    def stack(self) -> Stack:
+        """Return the stack, starting it if no process of the run has.
+
+        :raises VaultIssuerError: when it cannot be started; the same in every worker.
+        """
+        if self._stack is None:
+            text = self._once("stack", self._start_stack)
+            self._stack = Stack.from_json(text)
+            for secret in (self._stack.vault.token, self._stack.vault.unseal_key, self._stack.reviewer_token):
+                self.redactor.add(secret)
+        return self._stack
+
+    def running(self) -> RunningImplementation:
+        """Return the implementation, started if no process of the run has started it.
+
+        :raises ImplementationError: when it could not be started; the same in every worker.
+        """
+        self.stack()
+        return RunningImplementation.from_json(self._once("implementation", self._start_implementation))
+
+    def world(self) -> World:
+        """Return what sandboxes share."""
+        stack, running = self.stack(), self.running()
+        timeouts = self.timeouts if running.answers else self.timeouts.shortened(SILENT_LIMIT)
+        return World(
+            stack=stack,
+            cluster=self.cluster(),
+            admin=VaultAdmin(stack.vault, timeouts),
+            timeouts=timeouts,
+            redactor=self.redactor,
+            run=self.directory.path.name,
+            service_account=running.service_account,
+            cluster_resource_namespace=running.cluster_resource_namespace,
+            kinds=issuer_kinds(self.implementation, self.cluster()),
+            features=self.implementation.features,
+            launcher=self.launcher(),
+            implementation_log=self.directory.log(PROCESS) if running.process else None,
+        )
+
+    def cluster(self) -> Cluster:
+        """Return a client of the stack's cluster."""
+        if self._cluster is None:
+            kubernetes = self.stack().kubernetes
+            self._cluster = Cluster(
+                Path(kubernetes.kubeconfig), context=kubernetes.context, timeouts=self.timeouts
+            )
+        return self._cluster
+
+    def launcher(self) -> VaultLauncher | None:
+        """Return what starts further Vaults, None where the provider cannot."""
+        if self.stack().provider != PROCESS_PROVIDER:
+            return None
+        settings = self.settings
+        binaries = resolve(Toolchain(), kubernetes_dir=settings.kubernetes_binaries, vault=settings.vault_binary)
+        return VaultProcesses(
+            self.directory, Path(self.stack().vault.ca_file), binaries.vault, self.timeouts
+        )
+
+    def implementation_end(self) -> str:
+        """Say how the implementation's process ended; '' while it runs or where it is no process of ours."""
+        if not (self.directory.path / "implementation.json").exists() or not self.running().process:
+            return ""
+        return exit_message(self.directory)
+
+    def close(self) -> None:
+        """End the run: remove what was added elsewhere, stop every process, remove the directory."""
+        if not self.directory.exists:
+            return
+        try:
+            state = self.directory.path / "stack.json"
+            if state.exists() and (stack := Stack.from_json(state.read_text())).provider == existing.NAME:
+                existing.stop(stack, self.timeouts)
+        finally:
+            self.directory.close()
+
+    # -- once for all processes ------------------------------------------------------
+
+    def _once(self, name: str, start: Callable[[], str]) -> str:
+        """Return the state `name`, made by the first process that asks; a failure is remembered too."""
+        self.directory.open()
+        state = self.directory.path / f"{name}.json"
+        failure = self.directory.path / f"{name}.failed.json"
+        if not state.exists():
+            with self.directory.lock(name):
+                if failure.exists():
+                    raise _restore(failure.read_text())
+                if not state.exists():
+                    try:
+                        content = start()
+                    except VaultIssuerError as error:
+                        self.directory.write(failure.name, _dump(error))
+                        raise
+                    self.directory.write(state.name, content)
+        return state.read_text()
+
+    def _start_stack(self) -> str:
+        provider = make_provider(self.settings, self.directory, self.timeouts, self._progress)
+        return provider.start().to_json()
+
+    def _start_implementation(self) -> str:
+        toolchain = Toolchain()
+        binaries = {name: path for name in BINARIES if (path := toolchain.path(name)) is not None}
+        command = check_command(self.implementation, binaries)
+        running = start_implementation(
+            self.implementation, command, self.directory, self.stack(), self.cluster(), self.timeouts
+        )
+        return running.to_json()
+
+
+_KINDS = {kind.__name__: kind for kind in (StackError, ImplementationError, NotRunnable)}
+
+
+def _dump(error: VaultIssuerError) -> str:
+    return json.dumps({"kind": type(error).__name__, "message": error.message, "hint": error.hint})
+
+
+def _restore(text: str) -> VaultIssuerError:
+    data = json.loads(text)
+    return _KINDS.get(data["kind"], VaultIssuerError)(data["message"], hint=data["hint"])

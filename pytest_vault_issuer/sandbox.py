@@ -1,0 +1,576 @@
+"""What one test owns: a namespace, mounts in Vault, a proxy in front of it, issuers and requests.
+
+Everything has random names, so that nothing can be fitted to constants and any
+number of tests can run side by side, and everything goes when the test ends.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import copy
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .cluster import grants
+from .cluster.api import NAMESPACES, SECRETS, ApiError, Cluster, Object
+from .cluster.api import CERTIFICATE_REQUESTS
+from .cluster.audit import AuditLog
+from .errors import NotRunnable, Unmet
+from .issuer.authentication import Authentication
+from .issuer.csr import SigningRequest
+from .issuer.handle import CertificateRequest, Issuer, IssuerType
+from .proxy import Authority, Proxy, ServerCertificate
+from .redaction import Redactor
+from .stack.model import Stack, VaultLauncher
+from .stack.preparation import LABEL
+from .timeouts import Timeouts
+from .vault import Pki, VaultAdmin, VaultWorkspace
+
+#: How a credential is prepared, by feature; the first an implementation supports is the default.
+FEATURES = ("token", "approle", "kubernetes-static", "kubernetes-secretless")
+
+
+@dataclass(frozen=True)
+class World:
+    """What sandboxes share: the stack, and what is known of the implementation.
+
+    :ivar service_account: ``namespace/name`` the implementation runs as.
+    :ivar kinds: its issuer kinds, by ``Issuer`` and ``ClusterIssuer``.
+    :ivar implementation_log: path of its log, None where it cannot be read.
+    """
+
+    stack: Stack
+    cluster: Cluster
+    admin: VaultAdmin
+    timeouts: Timeouts
+    redactor: Redactor
+    run: str
+    service_account: str
+    cluster_resource_namespace: str
+    kinds: Mapping[str, IssuerType]
+    features: frozenset[str]
+    launcher: VaultLauncher | None
+    implementation_log: Path | None = None
+
+
+class Sandbox:
+    """One test's own part of the stack.
+
+    :ivar namespace: its namespace, created.
+    :ivar vault: its workspace in the stack's Vault.
+    :ivar proxy: between the implementation and that Vault; issuers point to it by default.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.cluster = world.cluster
+        self.timeouts = world.timeouts
+        self.labels = {LABEL: world.run}
+        self._cleanup = contextlib.ExitStack()
+        self._pki: Pki | None = None
+        self._second_namespace: str | None = None
+        self.issuers: list[Issuer] = []
+        self.requests: list[CertificateRequest] = []
+        self.proxies: list[Proxy] = []
+        self._log_start = self._log_size()
+        self.audit_start = (
+            AuditLog(Path(world.stack.kubernetes.audit_log), timeout=world.timeouts.audit)
+            if world.stack.kubernetes.audit_log
+            else None
+        )
+        with contextlib.ExitStack() as undo:
+            self.vault = undo.enter_context(contextlib.closing(self._workspace(world.admin)))
+            self.namespace = self.new_namespace(undo)
+            self.authority = Authority()
+            self.proxy = self.new_proxy(undo=undo)
+            self._cleanup = undo.pop_all()
+
+    # -- life -----------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Remove everything the test made."""
+        self._cleanup.close()
+
+    def _workspace(self, admin: VaultAdmin) -> VaultWorkspace:
+        return VaultWorkspace(admin, self.world.stack.kubernetes, self.world.stack.reviewer_token)
+
+    def new_namespace(self, undo: contextlib.ExitStack | None = None) -> str:
+        """Create a further namespace and return its name."""
+        name = f"vi-{secrets.token_hex(5)}"
+        metadata = {"name": name, "labels": self.labels}
+        self.cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        if not self.world.stack.disposable:
+            (undo or self._cleanup).callback(self.cluster.delete, NAMESPACES, name)
+        return name
+
+    def new_proxy(
+        self,
+        *,
+        upstream: VaultAdmin | None = None,
+        certificate: ServerCertificate | None = None,
+        plain: bool = False,
+        undo: contextlib.ExitStack | None = None,
+        **options: Any,
+    ) -> Proxy:
+        """Start a further proxy.
+
+        :param upstream: default the stack's Vault.
+        :param certificate: default one of :attr:`authority` for the address.
+        :param plain: serve HTTP without TLS.
+        :param options: further arguments of :class:`~pytest_vault_issuer.proxy.Proxy`.
+        """
+        server = (upstream or self.world.admin).server
+        bind = self.world.stack.bind
+        if certificate is None and not plain:
+            certificate = self.authority.issue(bind)
+        proxy = Proxy(server.url, upstream_ca=server.ca_pem or None, certificate=certificate, bind=bind, **options)
+        proxy.start()
+        (undo or self._cleanup).callback(proxy.close)
+        self.proxies.append(proxy)
+        return proxy
+
+    def new_vault(self, *, storage: str = "inmem", initialise: bool = True, unseal: bool = True) -> VaultAdmin:
+        """Start a Vault of the test's own, in the state asked for.
+
+        :raises NotRunnable: when this stack cannot start one.
+        """
+        launcher = self.world.launcher
+        if launcher is None:
+            raise NotRunnable(
+                f"the provider {self.world.stack.provider} cannot start a second Vault",
+                hint="use --vault-issuer-stack=process",
+            )
+        server = launcher.start_vault(storage=storage)
+        self._cleanup.callback(launcher.stop_vault, server)
+        admin = VaultAdmin(server, self.timeouts)
+        if initialise:
+            admin.initialise()
+            if unseal:
+                admin.unseal()
+        return admin
+
+    def workspace_in(self, admin: VaultAdmin) -> VaultWorkspace:
+        """Return a workspace in a Vault of :meth:`new_vault`; it goes with that Vault."""
+        return self._workspace(admin)
+
+    # -- Kubernetes -------------------------------------------------------------------
+
+    def home(self, kind: str) -> str:
+        """The namespace where an issuer of this kind looks for Secrets and ServiceAccounts."""
+        return self.world.cluster_resource_namespace if self.kind(kind).cluster_scoped else self.namespace
+
+    def kind(self, kind: str) -> IssuerType:
+        """The implementation's issuer type that plays ``Issuer`` or ``ClusterIssuer``."""
+        return self.world.kinds[kind]
+
+    @property
+    def other_namespace(self) -> str:
+        """A second namespace of the test, created when first asked for."""
+        if self._second_namespace is None:
+            self._second_namespace = self.new_namespace()
+        return self._second_namespace
+
+    def secret(
+        self, data: Mapping[str, str | bytes], *, namespace: str, name: str | None = None, secret: bool = True
+    ) -> str:
+        """Create a Secret and return its name.
+
+        :param secret: whether its values must never be shown.
+        """
+        name = name or f"secret-{secrets.token_hex(4)}"
+        metadata = {"name": name, "namespace": namespace, "labels": self.labels}
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": self._encode(data, secret=secret)}
+        self.cluster.create(SECRETS, body)
+        self._cleanup.callback(self.cluster.delete, SECRETS, name, namespace)
+        return name
+
+    def set_secret(self, name: str, namespace: str, data: Mapping[str, str | bytes | None]) -> None:
+        """Change keys of a Secret; None removes a key."""
+        removed = {key: None for key, value in data.items() if value is None}
+        kept = {key: value for key, value in data.items() if value is not None}
+        self.cluster.patch(SECRETS, name, namespace, {"data": self._encode(kept) | removed})
+
+    def delete_secret(self, name: str, namespace: str) -> None:
+        """Delete a Secret."""
+        self.cluster.delete(SECRETS, name, namespace)
+
+    def _encode(self, data: Mapping[str, str | bytes], *, secret: bool = True) -> dict[str, Any]:
+        encoded = {}
+        for key, value in data.items():
+            raw = value.encode() if isinstance(value, str) else value
+            if secret:
+                self.world.redactor.add(raw.decode(errors="replace").strip())
+            encoded[key] = base64.b64encode(raw).decode()
+        return encoded
+
+    def service_account(self, namespace: str, *, name: str | None = None, grant: bool = True) -> str:
+        """Create a ServiceAccount and return its name.
+
+        :param grant: give the implementation the documentation's Role for its tokens.
+        """
+        name = name or f"account-{secrets.token_hex(4)}"
+        grants.create_service_account(self.cluster, namespace, name, self.labels)
+        self._cleanup.callback(self.cluster.delete, grants.SERVICE_ACCOUNTS, name, namespace)
+        if grant:
+            self.grant_token_requests(namespace, name)
+        return name
+
+    def grant_token_requests(self, namespace: str, service_account: str) -> None:
+        """Create the documentation's Role and RoleBinding for tokens of a ServiceAccount."""
+        self._cleanup.callback(grants.revoke_token_requests, self.cluster, namespace, service_account)
+        grants.grant_token_requests(
+            self.cluster, namespace, service_account, self.world.service_account, self.labels
+        )
+
+    def revoke_token_requests(self, namespace: str, service_account: str) -> None:
+        """Take the Role and RoleBinding away again."""
+        grants.revoke_token_requests(self.cluster, namespace, service_account)
+
+    @property
+    def audit(self) -> AuditLog:
+        """The API server's audit log since the test began.
+
+        :raises NotRunnable: where it cannot be read.
+        """
+        if self.audit_start is None:
+            raise NotRunnable(
+                f"the provider {self.world.stack.provider} gives no access to the API server's audit log",
+                hint="use --vault-issuer-stack=process",
+            )
+        return self.audit_start
+
+    # -- Vault -------------------------------------------------------------------------
+
+    @property
+    def pki(self) -> Pki:
+        """The test's PKI, mounted when first asked for: an intermediate that answers with its root."""
+        if self._pki is None:
+            self._pki = self.vault.pki()
+        return self._pki
+
+    def sign_policy(self, pki: Pki | None = None) -> str:
+        """Create a policy that allows signing with a PKI's role, and only that; return its name."""
+        return self.vault.policy((pki or self.pki).sign_path)
+
+    # -- authentication -----------------------------------------------------------------
+
+    def authenticate(self, feature: str, kind: str, **options: Any) -> Authentication:
+        """Prepare a way of authenticating by its feature's name."""
+        prepare: dict[str, Callable[..., Authentication]] = {
+            "token": self.token,
+            "approle": self.approle,
+            "kubernetes-static": self.kubernetes_static,
+            "kubernetes-secretless": self.kubernetes_secretless,
+        }
+        return prepare[feature](kind, **options)
+
+    def default_authentication(self, kind: str, **options: Any) -> Authentication:
+        """Prepare the simplest way of authenticating that the implementation supports."""
+        return self.authenticate(next(f for f in FEATURES if f in self.world.features), kind, **options)
+
+    def token(
+        self,
+        kind: str,
+        *,
+        pki: Pki | None = None,
+        policy: str | None = None,
+        key: str = "token",
+        namespace: str | None = None,
+        vault: VaultWorkspace | None = None,
+        **parameters: Any,
+    ) -> Authentication:
+        """Create a Vault token in a Secret where an issuer of `kind` looks for it.
+
+        :param key: in the Secret.
+        :param namespace: of the Secret, default the right one.
+        :param parameters: of the token, such as ``ttl``.
+        """
+        credential = (vault or self.vault).token(policy or self.sign_policy(pki), **parameters)
+        namespace = namespace or self.home(kind)
+        name = self.secret({key: credential}, namespace=namespace)
+        spec = {"tokenSecretRef": {"name": name, "key": key}}
+        return Authentication("token", spec, namespace, name, key, credential)
+
+    def approle(
+        self,
+        kind: str,
+        *,
+        pki: Pki | None = None,
+        policy: str | None = None,
+        key: str = "secretId",
+        mount: str | None = None,
+        namespace: str | None = None,
+        **parameters: Any,
+    ) -> Authentication:
+        """Create an AppRole and its SecretID in a Secret where an issuer of `kind` looks for it.
+
+        :param mount: of an existing AppRole method, such as the default ``approle``; None mounts one.
+        :param parameters: of the AppRole, such as ``ttl``.
+        """
+        approle = self.vault.approle(policy or self.sign_policy(pki), mount=mount, **parameters)
+        namespace = namespace or self.home(kind)
+        name = self.secret({key: approle.secret_id}, namespace=namespace)
+        spec = {
+            "appRole": {
+                "path": approle.mount,
+                "roleId": approle.role_id,
+                "secretRef": {"name": name, "key": key},
+            }
+        }
+        return Authentication("approle", spec, namespace, name, key, approle.secret_id, approle=approle)
+
+    def kubernetes_static(
+        self,
+        kind: str,
+        *,
+        pki: Pki | None = None,
+        policy: str | None = None,
+        key: str = "token",
+        mount: str | None = None,
+        namespace: str | None = None,
+        audience: str = "",
+        ttl: str = "1m",
+    ) -> Authentication:
+        """Create a ServiceAccount, its token Secret filled by Kubernetes, and a Vault role bound to it.
+
+        :param key: anything but ``token`` copies the token to a Secret of our own with that key.
+        """
+        namespace = namespace or self.home(kind)
+        account = self.service_account(namespace, grant=False)
+        name = f"{account}-token"
+        filled = grants.create_token_secret(self.cluster, namespace, account, name, self.labels, self.timeouts)
+        self._cleanup.callback(self.cluster.delete, SECRETS, name, namespace)
+        credential = base64.b64decode(filled["data"]["token"]).decode()
+        self.world.redactor.add(credential)
+        if key != "token":
+            name = self.secret({key: credential}, namespace=namespace)
+        role = self.vault.kubernetes_role(
+            policy or self.sign_policy(pki),
+            service_account=account,
+            namespace=namespace,
+            mount=mount,
+            audience=audience,
+            ttl=ttl,
+        )
+        spec = {
+            "kubernetes": {
+                "mountPath": role.mount_path,
+                "role": role.name,
+                "secretRef": {"name": name, "key": key},
+            }
+        }
+        return Authentication(
+            "kubernetes-static", spec, namespace, name, key, credential, service_account=account, role=role
+        )
+
+    def kubernetes_secretless(
+        self,
+        kind: str,
+        *,
+        pki: Pki | None = None,
+        policy: str | None = None,
+        mount: str | None = None,
+        namespace: str | None = None,
+        service_account: str | None = None,
+        audience: str = "",
+        grant: bool = True,
+        ttl: str = "1m",
+    ) -> Authentication:
+        """Create a ServiceAccount, the documentation's Role for its tokens, and a Vault role bound to it.
+
+        :param service_account: an existing one of the test instead.
+        :param audience: the Vault role asks for; '' for none in particular.
+        :param grant: whether the implementation gets the Role.
+        """
+        namespace = namespace or self.home(kind)
+        account = service_account or self.service_account(namespace, grant=grant)
+        role = self.vault.kubernetes_role(
+            policy or self.sign_policy(pki),
+            service_account=account,
+            namespace=namespace,
+            mount=mount,
+            audience=audience,
+            ttl=ttl,
+        )
+        spec = {
+            "kubernetes": {
+                "mountPath": role.mount_path,
+                "role": role.name,
+                "serviceAccountRef": {"name": account},
+            }
+        }
+        return Authentication("kubernetes-secretless", spec, namespace, service_account=account, role=role)
+
+    # -- issuers -----------------------------------------------------------------------
+
+    def issuer_name(self) -> str:
+        """Return a new name for an issuer, for tests that need it before they create the issuer."""
+        return f"issuer-{secrets.token_hex(4)}"
+
+    def issuer(
+        self,
+        kind: str,
+        auth: Authentication | dict[str, Any] | None = None,
+        *,
+        name: str | None = None,
+        namespace: str | None = None,
+        proxy: Proxy | None = None,
+        pki: Pki | None = None,
+        **vault: Any,
+    ) -> Issuer:
+        """Create an issuer that points to the proxy; it is not waited for.
+
+        :param auth: prepared, or the raw value of ``auth``; default the simplest supported.
+        :param proxy: which one it talks to; :attr:`proxy` by default, whose CA it trusts.
+        :param vault: fields of the Vault configuration that differ; None leaves a field out.
+        :raises ApiError: when the API server refuses it.
+        """
+        issuer_type = self.kind(kind)
+        if auth is None:
+            auth = self.default_authentication(kind, pki=pki)
+        proxy = proxy or self.proxy
+        spec: dict[str, Any] = {
+            "server": proxy.url,
+            "path": (pki or self.pki).sign_path if "path" not in vault else None,
+            "caBundle": base64.b64encode(proxy.ca_pem.encode()).decode() if proxy.ca_pem else None,
+            "auth": copy.deepcopy(auth.spec if isinstance(auth, Authentication) else auth),
+        } | vault
+        spec = {key: value for key, value in spec.items() if value is not None}
+        name = name or self.issuer_name()
+        namespace = None if issuer_type.cluster_scoped else (namespace or self.namespace)
+        self.cluster.create(issuer_type.resource, issuer_type.manifest(name, namespace, spec, self.labels))
+        issuer = Issuer(self.cluster, self.timeouts, issuer_type, name, namespace)
+        # Also where the stack is thrown away: an issuer that fails would be retried until then.
+        self._cleanup.callback(issuer.delete)
+        self.issuers.append(issuer)
+        return issuer
+
+    def ready_issuer(self, kind: str, auth: Authentication | dict[str, Any] | None = None, **options: Any) -> Issuer:
+        """Create an issuer and wait until it is Ready."""
+        issuer = self.issuer(kind, auth, **options)
+        issuer.wait_ready()
+        return issuer
+
+    def expect_rejected(self, kind: str, auth: Authentication | dict[str, Any] | None = None, **options: Any) -> str:
+        """Create an issuer whose configuration is wrong, and see it refused.
+
+        A right implementation may refuse it in its CRD or webhook, or accept
+        the object and never make it Ready.
+
+        :return: the message with which it was refused.
+        :raises Unmet: when it becomes Ready or gets no condition.
+        """
+        try:
+            issuer = self.issuer(kind, auth, **options)
+        except ApiError as error:
+            if error.code not in (400, 403, 422):
+                raise
+            return str(error)
+        item = issuer.wait(
+            lambda item: bool(ready_status(item)), "to get a Ready condition", timeout=self.timeouts.issuer
+        )
+        if ready_status(item) == "True":
+            raise Unmet(f"{issuer} became Ready although its configuration is wrong")
+        return str(issuer.condition().get("message", ""))
+
+    # -- requests ------------------------------------------------------------------------
+
+    def request(
+        self,
+        issuer: Issuer,
+        signing: SigningRequest | None = None,
+        *,
+        approve: bool = True,
+        namespace: str | None = None,
+        issuer_ref: dict[str, str] | None = None,
+        **spec: Any,
+    ) -> CertificateRequest:
+        """Create a CertificateRequest, approve it, and return it; it is not waited for.
+
+        :param signing: default a new one for a random DNS name.
+        :param namespace: default the issuer's, or the test's for a cluster-scoped one.
+        :param issuer_ref: instead of the issuer's own.
+        :param spec: further fields, such as ``duration``; None leaves a default out.
+        """
+        if signing is None:
+            host = f"{secrets.token_hex(4)}.example.test"
+            signing = SigningRequest.build(host, dns=[host])
+        namespace = namespace or issuer.namespace or self.namespace
+        name = f"request-{secrets.token_hex(4)}"
+        fields: Object = {
+            "request": base64.b64encode(signing.pem.encode()).decode(),
+            "issuerRef": issuer_ref or issuer.ref,
+            "duration": "1h",
+            "usages": ["digital signature", "key encipherment", "server auth"],
+        } | spec
+        self.cluster.create(
+            CERTIFICATE_REQUESTS,
+            {
+                "apiVersion": CERTIFICATE_REQUESTS.api_version,
+                "kind": "CertificateRequest",
+                "metadata": {"name": name, "namespace": namespace, "labels": self.labels},
+                "spec": {key: value for key, value in fields.items() if value is not None},
+            },
+        )
+        request = CertificateRequest(self.cluster, self.timeouts, name, namespace, signing)
+        self._cleanup.callback(request.delete)
+        self.requests.append(request)
+        if approve:
+            request.approve()
+        return request
+
+    def issued(self, issuer: Issuer, signing: SigningRequest | None = None, **options: Any) -> CertificateRequest:
+        """Create an approved request and wait until it is issued."""
+        request = self.request(issuer, signing, **options)
+        request.wait_issued()
+        return request
+
+    # -- evidence ----------------------------------------------------------------------------
+
+    def _log_size(self) -> int:
+        path = self.world.implementation_log
+        return path.stat().st_size if path and path.exists() else 0
+
+    def implementation_log(self) -> str:
+        """What the implementation has logged since the test began ('' where its log cannot be read)."""
+        path = self.world.implementation_log
+        if path is None or not path.exists():
+            return ""
+        with path.open("rb") as file:
+            file.seek(self._log_start)
+            return file.read().decode(errors="replace")
+
+    def published(self) -> str:
+        """Everything of this test that the implementation lets people see: objects, events, log."""
+
+        parts = [self.implementation_log()]
+        for handle in [*self.issuers, *self.requests]:
+            with contextlib.suppress(ApiError):  # the test deleted it
+                item = handle.get()
+                parts.append(json.dumps({"status": item.get("status"), "metadata": item["metadata"]}))
+                parts.append(json.dumps(handle.events()))
+        return "\n".join(parts)
+
+    def barrier(self, issuer: Issuer, **options: Any) -> CertificateRequest:
+        """Prove that the implementation has handled what came before.
+
+        A new request for `issuer` is created, approved, and seen issued. It
+        enters the same queue after everything the test did to requests so far;
+        what has not happened by then does not happen because of those events.
+        """
+        return self.issued(issuer, **options)
+
+
+def ready_status(item: Object) -> str:
+    """The status of an object's Ready condition, '' while there is none."""
+    for entry in item.get("status", {}).get("conditions") or []:
+        if entry.get("type") == "Ready":
+            return str(entry.get("status", ""))
+    return ""
+
+

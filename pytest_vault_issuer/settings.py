@@ -1,0 +1,181 @@
+"""The options: one table from which come command line, ini file and environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from .errors import ConfigurationError
+from .features import PROFILES
+
+STACKS = ("auto", "process", "existing")
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option.
+
+    :ivar name: of the command line option, without dashes; ini and environment twins derive from it.
+    :ivar field: of :class:`Settings`.
+    :ivar many: repeatable on the command line; several words elsewhere.
+    """
+
+    name: str
+    field: str
+    help: str
+    many: bool = False
+    metavar: str = "VALUE"
+
+    @property
+    def ini(self) -> str:
+        """Name in the ini file."""
+        return self.name.replace("-", "_")
+
+    @property
+    def env(self) -> str:
+        """Name in the environment."""
+        return self.ini.upper()
+
+
+OPTIONS = (
+    Option(
+        "vault-issuer",
+        "implementation",
+        "the issuer under test: a built-in (cert-manager), a TOML file, or package.module:factory",
+        metavar="IMPLEMENTATION",
+    ),
+    Option("vault-issuer-stack", "stack", f"where Vault and Kubernetes come from: {', '.join(STACKS)}"),
+    Option("vault-issuer-profile", "profiles", f"run only this profile: {', '.join(PROFILES)}", many=True),
+    Option(
+        "vault-issuer-select", "select", "run only this area or requirement, e.g. SIGN or VI-SIGN-001", many=True
+    ),
+    Option("vault-issuer-report", "report", "write the report (report.json) into this directory", metavar="DIR"),
+    Option("vault-issuer-timeout-scale", "timeout_scale", "multiply every timeout by this number", metavar="NUMBER"),
+    Option("vault-issuer-kubeconfig", "kubeconfig", "existing cluster: kubeconfig file", metavar="FILE"),
+    Option("vault-issuer-kube-context", "kube_context", "existing cluster: context in the kubeconfig"),
+    Option("vault-issuer-kubernetes-host", "kubernetes_host", "existing cluster: its URL as Vault reaches it"),
+    Option("vault-issuer-bind", "bind", "existing cluster: address of this machine that the issuer can reach"),
+    Option("vault-issuer-vault-addr", "vault_addr", "existing Vault: its URL"),
+    Option("vault-issuer-vault-ca-cert", "vault_ca_cert", "existing Vault: CA certificate (PEM)", metavar="FILE"),
+    Option(
+        "vault-issuer-vault-token-file",
+        "vault_token_file",
+        "existing Vault: file with a token (or VAULT_ISSUER_VAULT_TOKEN in the environment)",
+        metavar="FILE",
+    ),
+    Option("vault-issuer-vault-binary", "vault_binary", "use this vault or bao binary", metavar="FILE"),
+    Option(
+        "vault-issuer-kubernetes-binaries",
+        "kubernetes_binaries",
+        "use etcd and kube-apiserver of this directory (default: KUBEBUILDER_ASSETS)",
+        metavar="DIR",
+    ),
+)
+TOKEN_VARIABLE = "VAULT_ISSUER_VAULT_TOKEN"  # noqa: S105 (a name)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user asked for, checked."""
+
+    implementation: str = ""
+    stack: str = "auto"
+    profiles: tuple[str, ...] = PROFILES
+    select: tuple[str, ...] = ()
+    report: Path | None = None
+    timeout_scale: float = 1.0
+    kubeconfig: Path | None = None
+    kube_context: str | None = None
+    kubernetes_host: str | None = None
+    bind: str = "127.0.0.1"
+    vault_addr: str = ""
+    vault_ca_cert: Path | None = None
+    vault_token_file: Path | None = None
+    vault_binary: Path | None = None
+    kubernetes_binaries: Path | None = None
+
+    @classmethod
+    def collect(
+        cls,
+        command_line: Callable[[str], Any],
+        ini: Callable[[str], Any],
+        environment: Mapping[str, str] = os.environ,
+        base: Path = Path(),
+    ) -> Settings:
+        """Take each option from the command line, else the environment, else the ini file.
+
+        :param command_line: option name -> value or None.
+        :param ini: ini name -> value or ''.
+        :param base: what relative paths of the ini file are relative to.
+        :raises ConfigurationError: when a value cannot be used.
+        """
+        values: dict[str, Any] = {}
+        for option in OPTIONS:
+            given = command_line(option.name)
+            from_ini = False
+            if not given:
+                given = environment.get(option.env) or ""
+            if not given:
+                given, from_ini = ini(option.ini), True
+            if given:
+                texts = given if isinstance(given, list) else (given.split() if option.many else [given])
+                values[option.field] = _convert(option, texts, base if from_ini else Path())
+        if "kubernetes_binaries" not in values and environment.get("KUBEBUILDER_ASSETS"):
+            values["kubernetes_binaries"] = Path(environment["KUBEBUILDER_ASSETS"])
+        return cls(**values)
+
+    def __post_init__(self) -> None:
+        if self.stack not in STACKS:
+            raise ConfigurationError(
+                f"--vault-issuer-stack={self.stack}: no such provider", hint=f"one of: {', '.join(STACKS)}"
+            )
+        if self.timeout_scale <= 0:
+            raise ConfigurationError("--vault-issuer-timeout-scale has to be more than 0", hint="for example 2")
+        if self.stack == "existing" and not self.names_existing:
+            raise ConfigurationError(
+                "--vault-issuer-stack=existing needs a cluster and a Vault",
+                hint="give --vault-issuer-kubeconfig and --vault-issuer-vault-addr; the ambient ones are never used",
+            )
+
+    @property
+    def names_existing(self) -> bool:
+        """Whether an existing cluster and an existing Vault are named."""
+        return self.kubeconfig is not None and bool(self.vault_addr)
+
+    def vault_token(self, environment: Mapping[str, str] = os.environ) -> str:
+        """Return the existing Vault's token.
+
+        :raises ConfigurationError: when there is none.
+        """
+        if self.vault_token_file is not None:
+            try:
+                return self.vault_token_file.read_text().strip()
+            except OSError as error:
+                raise ConfigurationError(
+                    f"the token file {self.vault_token_file} cannot be read: {error.strerror}", hint="check the path"
+                ) from error
+        token = environment.get(TOKEN_VARIABLE, "")
+        if not token:
+            raise ConfigurationError(
+                "there is no token for the existing Vault",
+                hint=f"give --vault-issuer-vault-token-file, or set {TOKEN_VARIABLE}",
+            )
+        return token
+
+
+def _convert(option: Option, texts: list[str], base: Path) -> Any:
+    kind = str(next(f.type for f in fields(Settings) if f.name == option.field))
+    if option.many:
+        return tuple(texts)
+    text = str(texts[0])
+    if kind == "float":
+        try:
+            return float(text)
+        except ValueError as error:
+            raise ConfigurationError(f"--{option.name}={text} is not a number", hint="for example 2.5") from error
+    if kind.startswith("Path"):
+        return base / text
+    return text

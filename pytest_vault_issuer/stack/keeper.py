@@ -1,0 +1,197 @@
+"""Keeps the processes of one run and ends them with the run, however it ends.
+
+The keeper is a small process of its own. It starts what it is told to start,
+each in a session of its own with its output in a log file, and ends all of it
+and removes the run directory when it is told to, when its owner (the pytest
+process) is gone, even by SIGKILL, or when it is terminated itself. Where Linux
+offers it, children also die with the keeper, and their orphans come to it.
+
+Run as ``python -I keeper.py RUN_DIRECTORY OWNER_PID``; only the standard library is imported, so that it starts in a few dozen ms. One
+request is one JSON line over a Unix socket in the run directory (mode 0700).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+SOCKET = "keeper.sock"
+LOGS = "logs"
+#: Seconds a process gets between SIGTERM and SIGKILL when a graceful stop is asked for.
+GRACE = 3.0
+_LINUX = sys.platform == "linux"
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def _prctl(option: int, value: int) -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def _die_with_keeper() -> None:
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Keeper:
+    """The processes of one run, by name."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.logs = directory / LOGS
+        self.logs.mkdir(mode=0o700, exist_ok=True)
+
+    def spawn(self, name: str, argv: list[str], env: dict[str, str], cwd: str | None = None) -> dict[str, Any]:
+        """Start `argv` with exactly `env`; its output goes to ``logs/NAME.log``."""
+        old = self.processes.get(name)
+        if old is not None and old.poll() is None:
+            raise ValueError(f"a process named {name} is running")
+        descriptor = os.open(self.logs / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            process = subprocess.Popen(
+                argv,
+                env=env,
+                cwd=cwd or self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=descriptor,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_die_with_keeper if _LINUX else None,
+            )
+        finally:
+            os.close(descriptor)
+        self.processes[name] = process
+        return {"pid": process.pid}
+
+    def status(self, name: str) -> dict[str, Any]:
+        """Say whether the process runs, and its exit status (negative: a signal) if not."""
+        process = self.processes[name]
+        return {"pid": process.pid, "returncode": process.poll()}
+
+    def stop(self, name: str, graceful: bool = False) -> dict[str, Any]:
+        """End the process and everything in its session; return once it is gone."""
+        process = self.processes[name]
+        if graceful and process.poll() is None:
+            _signal_group(process.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE)
+        _signal_group(process.pid, signal.SIGKILL)
+        process.wait()
+        return {"returncode": process.returncode}
+
+    def end(self) -> None:
+        """End everything and remove the run directory."""
+        for process in self.processes.values():
+            _signal_group(process.pid, signal.SIGKILL)
+        for process in self.processes.values():
+            process.wait()
+        # What left its session was re-parented to this process as the subreaper.
+        while orphans := _children():
+            for pid in orphans:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            for pid in orphans:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def handle(self, connection: socket.socket) -> bool:
+        """Answer one request; return False when it asked for the end."""
+        connection.settimeout(10)
+        with connection, connection.makefile("rw") as stream:
+            request = json.loads(stream.readline())
+            operations: dict[str, Callable[..., dict[str, Any]]] = {
+                "spawn": self.spawn,
+                "status": self.status,
+                "stop": self.stop,
+            }
+            operation = request.pop("operation")
+            if operation == "end":
+                self.end()
+                answer: dict[str, Any] = {}
+            else:
+                try:
+                    answer = operations[operation](**request)
+                except (OSError, ValueError, KeyError) as error:
+                    answer = {"error": f"{type(error).__name__}: {error}"}
+            stream.write(json.dumps(answer) + "\n")
+            stream.flush()
+        return operation != "end"
+
+
+def _signal_group(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+
+
+def _children() -> list[int]:
+    path = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+    try:
+        return [int(pid) for pid in path.read_text().split()]
+    except OSError:  # no procfs: process groups are all there is
+        return []
+
+
+def _owner_gone(owner: int) -> tuple[Callable[[], bool], list[int]]:
+    """Return a check for the owner's death and the descriptors that wake up for it."""
+    if hasattr(os, "pidfd_open"):
+        try:
+            descriptor = os.pidfd_open(owner)
+        except ProcessLookupError:
+            return (lambda: True), []
+        return (lambda: bool(select.select([descriptor], [], [], 0)[0])), [descriptor]
+
+    def gone() -> bool:
+        try:
+            os.kill(owner, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    return gone, []
+
+
+def main(directory: Path, owner: int) -> None:
+    """Serve until the end is asked for, the owner is gone, or SIGTERM or SIGINT arrives."""
+    os.setsid()  # a Ctrl-C in the owner's terminal must not reach the keeper
+    os.umask(0o077)
+    if _LINUX:
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    keeper = Keeper(directory)
+    wake, waker = socket.socketpair()
+    waker.setblocking(False)
+    terminated = []
+    signal.set_wakeup_fd(waker.fileno())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: terminated.append(True))
+    gone, descriptors = _owner_gone(owner)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(directory / SOCKET))
+        listener.listen(64)
+        print("ready", flush=True)
+        serving = True
+        while serving and not terminated and not gone():
+            # Without pidfd there is no event for the owner's death: look once a second.
+            timeout = None if descriptors else 1.0
+            readable, _, _ = select.select([listener, wake, *descriptors], [], [], timeout)
+            if listener in readable:
+                connection, _ = listener.accept()
+                with contextlib.suppress(OSError, ValueError, KeyError):
+                    serving = keeper.handle(connection)
+    if serving:
+        keeper.end()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,114 @@
+"""What a provider hands over, and what it has to offer: the protocol all providers meet."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class VaultServer:
+    """One Vault that listens.
+
+    :ivar url: without a trailing slash.
+    :ivar ca_file: path of what a client has to trust (PEM); '' for the system's roots.
+    :ivar token: a token that may configure it ('' while not initialised).
+    :ivar unseal_key: the only key share, where this project initialised it.
+    :ivar name: the process or container's name, '' for a foreign one.
+    """
+
+    url: str
+    ca_file: str = ""
+    token: str = field(default="", repr=False)
+    unseal_key: str = field(default="", repr=False)
+    name: str = ""
+
+    @property
+    def ca_pem(self) -> str:
+        """The certificates in :attr:`ca_file`."""
+        return Path(self.ca_file).read_text() if self.ca_file else ""
+
+
+@dataclass(frozen=True)
+class Kubernetes:
+    """One Kubernetes API.
+
+    :ivar kubeconfig: path of a kubeconfig with the rights the suite needs.
+    :ivar context: its context, None for the current one.
+    :ivar url_for_vault: where Vault reaches the API server for TokenReviews.
+    :ivar ca_pem: the API server's CA.
+    :ivar audit_log: path of the API server's audit log (JSON lines), None where it cannot be read.
+    """
+
+    kubeconfig: str
+    url_for_vault: str
+    ca_pem: str
+    context: str | None = None
+    audit_log: str | None = None
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One Vault and one Kubernetes API, ready for use.
+
+    :ivar provider: ``process``, ``kind`` or ``existing``.
+    :ivar reason: why this provider was chosen, for people.
+    :ivar disposable: nothing in it outlives the run, so that slow clean-up can be left out.
+    :ivar bind: address on which servers of the tests have to listen.
+    :ivar reviewer_token: token of a service account bound to ``system:auth-delegator``.
+    :ivar components: versions, by component.
+    :ivar created_mounts: auth mounts that have to be removed where the Vault is not ours.
+    """
+
+    provider: str
+    reason: str
+    disposable: bool
+    kubernetes: Kubernetes
+    vault: VaultServer
+    components: dict[str, str]
+    reviewer_token: str = field(repr=False)
+    bind: str = "127.0.0.1"
+    created_mounts: list[str] = field(default_factory=list)
+
+    def to_json(self) -> str:
+        """Serialise, credentials included: only for files that nobody else can read."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Stack:
+        """Return what :meth:`to_json` serialised."""
+        data: dict[str, Any] = json.loads(text)
+        return cls(**{**data, "kubernetes": Kubernetes(**data["kubernetes"]), "vault": VaultServer(**data["vault"])})
+
+
+class Provider(Protocol):
+    """What starts a stack; what it started ends with the run directory or by its module's ``stop``."""
+
+    name: str
+
+    def start(self) -> Stack:
+        """Start everything and return it ready; raise StackError or ToolchainError."""
+
+
+class VaultLauncher(Protocol):
+    """Starts further Vaults beside the stack's own, for states a shared one cannot be put into."""
+
+    def start_vault(self, *, storage: str = "inmem") -> VaultServer:
+        """Start a Vault that is not initialised; `storage` is ``inmem`` or ``raft``."""
+
+    def stop_vault(self, server: VaultServer) -> None:
+        """Stop a Vault that :meth:`start_vault` started."""
+
+
+def crd_manifests(directory: Path) -> list[dict[str, Any]]:
+    """Return the CustomResourceDefinitions among the YAML files of a directory."""
+    import yaml
+
+    found = []
+    for path in sorted(directory.glob("*.yaml")):
+        for document in yaml.safe_load_all(path.read_text()):
+            if document and document.get("kind") == "CustomResourceDefinition":
+                found.append(document)
+    return found

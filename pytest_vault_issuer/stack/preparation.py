@@ -1,0 +1,78 @@
+"""What every stack gets, whoever provides it: the CRDs, the token reviewer, and the default auth mounts."""
+
+from __future__ import annotations
+
+import hvac.exceptions
+
+from ..cluster.api import CLUSTER_ROLE_BINDINGS, CRDS, NAMESPACES, SERVICE_ACCOUNTS, Cluster, Object
+from ..vault.server import VaultAdmin
+from ..vault.workspace import configure_kubernetes
+from .model import Kubernetes
+
+#: On everything this project creates in a cluster; its value names the run.
+LABEL = "vault-issuer.test/run"
+SYSTEM_NAMESPACE = "vault-issuer-system"
+REVIEWER = "vault-token-reviewer"
+#: The auth methods mounted where a Vault issuer looks for them by default.
+DEFAULT_MOUNTS = ("approle", "kubernetes")
+
+
+def install_contract(cluster: Cluster, crds: list[Object], *, replace: bool) -> None:
+    """Install cert-manager.io's CRDs; where some are installed already, only if `replace`."""
+    missing = [crd for crd in crds if replace or cluster.find(CRDS, crd["metadata"]["name"]) is None]
+    cluster.install_crds(missing)
+
+
+def install_reviewer(cluster: Cluster, run: str) -> str:
+    """Create the service account that Vault reviews tokens with and return a token of it.
+
+    It is bound to ``system:auth-delegator``, as Vault's documentation of the
+    Kubernetes auth method asks for.
+    """
+    labels = {LABEL: run}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM_NAMESPACE, "labels": labels}}
+    account = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": REVIEWER, "namespace": SYSTEM_NAMESPACE, "labels": labels},
+    }
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": f"vault-issuer-{REVIEWER}", "labels": labels},
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "ClusterRole",
+            "name": "system:auth-delegator",
+        },
+        "subjects": [{"kind": "ServiceAccount", "name": REVIEWER, "namespace": SYSTEM_NAMESPACE}],
+    }
+    cluster.apply(NAMESPACES, namespace)
+    cluster.apply(SERVICE_ACCOUNTS, account)
+    cluster.apply(CLUSTER_ROLE_BINDINGS, binding)
+    return cluster.create_token(REVIEWER, SYSTEM_NAMESPACE, seconds=24 * 3600)
+
+
+def remove_reviewer(cluster: Cluster) -> None:
+    """Remove what :func:`install_reviewer` created."""
+    cluster.delete(CLUSTER_ROLE_BINDINGS, f"vault-issuer-{REVIEWER}")
+    cluster.delete(NAMESPACES, SYSTEM_NAMESPACE)
+
+
+def mount_defaults(admin: VaultAdmin, kubernetes: Kubernetes, reviewer_token: str) -> list[str]:
+    """Enable the auth methods at their default paths and return those that were not there before.
+
+    A mount that exists is somebody's: it is neither configured nor removed.
+    """
+    created = []
+    for method in DEFAULT_MOUNTS:
+        try:
+            admin.client.sys.enable_auth_method(method)
+        except hvac.exceptions.InvalidRequest as error:
+            if "already in use" not in str(error):
+                raise
+            continue
+        created.append(method)
+    if "kubernetes" in created:
+        configure_kubernetes(admin.client, "kubernetes", kubernetes, reviewer_token)
+    return created

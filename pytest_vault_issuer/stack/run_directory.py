@@ -1,0 +1,135 @@
+"""The private directory of one run, and the client of the keeper that owns it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from ..errors import StackError
+from . import keeper
+
+
+def new_path() -> Path:
+    """Return a path for a run directory that does not exist yet.
+
+    It is short, because the path of a Unix socket must fit into about 100 bytes.
+    """
+    return Path(tempfile.gettempdir()) / f"vault-issuer-{secrets.token_hex(6)}"
+
+
+class RunDirectory:
+    """Files, logs and processes of one run; shared by all pytest-xdist workers of it.
+
+    :param path: from :func:`new_path`, the same in every process of the run.
+    :param owner: process id with which everything here ends.
+    """
+
+    def __init__(self, path: Path, owner: int) -> None:
+        self.path = path
+        self.owner = owner
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything was started in this run."""
+        return self.path.is_dir()
+
+    def lock(self, name: str = "run") -> FileLock:
+        """Return a lock between the processes of this run (create the directory first)."""
+        return FileLock(self.path / f"{name}.lock", mode=0o600)
+
+    def open(self) -> None:
+        """Create the directory and start its keeper, if nobody has yet.
+
+        :raises StackError: when the keeper does not start.
+        """
+        self.path.mkdir(mode=0o700, exist_ok=True)
+        with self.lock("keeper"):
+            if (self.path / keeper.SOCKET).exists():
+                return
+            # As a file and isolated: it imports nothing of this package, and starts the sooner.
+            command = [sys.executable, "-I", keeper.__file__, str(self.path), str(self.owner)]
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+            assert process.stdout is not None
+            with process.stdout:
+                answer = process.stdout.readline()
+            if answer != "ready\n":
+                shutil.rmtree(self.path, ignore_errors=True)
+                raise StackError(
+                    f"the process keeper did not start (exit status {process.wait()})",
+                    hint=f"try `{' '.join(command[:3])}` by hand and read its error",
+                )
+
+    def spawn(self, name: str, argv: list[str], env: dict[str, str] | None = None, cwd: Path | None = None) -> int:
+        """Start a process that ends with the run and return its process id.
+
+        It gets PATH, HOME and the locale of this process plus `env`, nothing
+        else: what a component does must not depend on the user's shell.
+
+        :raises StackError: when it cannot be executed.
+        """
+        kept = {k: os.environ[k] for k in ("PATH", "HOME", "LANG", "TMPDIR") if k in os.environ}
+        request = {"name": name, "argv": argv, "env": kept | (env or {}), "cwd": str(cwd) if cwd else None}
+        return int(self._ask("spawn", **request)["pid"])
+
+    def returncode(self, name: str) -> int | None:
+        """Return the exit status of a process, None while it runs."""
+        status: int | None = self._ask("status", name=name)["returncode"]
+        return status
+
+    def stop(self, name: str, *, graceful: bool = False) -> None:
+        """End one process; return once it is gone."""
+        self._ask("stop", name=name, graceful=graceful)
+
+    def close(self) -> None:
+        """End every process and remove the directory."""
+        if (self.path / keeper.SOCKET).exists():
+            self._ask("end")
+
+    def log(self, name: str) -> Path:
+        """Return the path of a process's log."""
+        return self.path / keeper.LOGS / f"{name}.log"
+
+    def log_tail(self, name: str, lines: int = 20) -> str:
+        """Return the last `lines` of a process's log ('' when there is none)."""
+        try:
+            return "\n".join(self.log(name).read_text(errors="replace").splitlines()[-lines:])
+        except FileNotFoundError:
+            return ""
+
+    def write(self, name: str, content: str | bytes) -> Path:
+        """Write a file only the user can read, atomically, and return its path."""
+        path = self.path / name
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+        draft.rename(path)
+        return path
+
+    def _ask(self, operation: str, **request: Any) -> dict[str, Any]:
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(30)
+                connection.connect(str(self.path / keeper.SOCKET))
+                with connection.makefile("rw") as stream:
+                    stream.write(json.dumps({"operation": operation, **request}) + "\n")
+                    stream.flush()
+                    answer: dict[str, Any] = json.loads(stream.readline())
+        except (OSError, ValueError) as error:
+            raise StackError(
+                f"the process keeper of {self.path} does not answer: {error}", hint="start the run again"
+            ) from error
+        if "error" in answer:
+            raise StackError(f"{operation} {request.get('name')}: {answer['error']}")
+        return answer

@@ -1,0 +1,89 @@
+"""Chooses the provider: what was asked for, else what is there, else what can be built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..errors import ConfigurationError
+from ..settings import Settings
+from ..timeouts import Timeouts
+from ..toolchain import BINARIES, Toolchain, resolve
+from .existing import ExistingProvider
+from .existing import NAME as EXISTING
+from .model import Provider, VaultServer
+from .process import NAME as PROCESS
+from .process import ProcessProvider
+from .run_directory import RunDirectory
+
+
+def choose(settings: Settings) -> tuple[str, str]:
+    """Return the provider's name and why, for people."""
+    if settings.stack != "auto":
+        return settings.stack, "asked for"
+    if settings.names_existing:
+        return EXISTING, "a cluster and a Vault are named"
+    missing = needed(settings)
+    if not missing:
+        return PROCESS, "its binaries are there"
+    return PROCESS, f"after building {', '.join(missing)}"
+
+
+def needed(settings: Settings) -> list[str]:
+    """Return the toolchain's components that have to be built before a run."""
+    toolchain = Toolchain()
+    if settings.stack == EXISTING or (settings.stack == "auto" and settings.names_existing):
+        # The API's CRDs and the built-in implementation come from the toolchain all the same.
+        return ["cert-manager"] if toolchain.path("cert-manager-controller") is None else []
+    given = set()
+    if settings.vault_binary:
+        given.add("vault")
+    if settings.kubernetes_binaries:
+        given |= {
+            name for name in BINARIES if (settings.kubernetes_binaries / name).is_file() and name != "vault"
+        }
+    absent = toolchain.missing([name for name in BINARIES if name not in given])
+    return sorted({component_of(name) for name in absent})
+
+
+def component_of(binary: str) -> str:
+    """Return the toolchain's component that builds a binary."""
+    return {"vault": "vault", "cert-manager-controller": "cert-manager"}.get(binary, "kubernetes")
+
+
+def make_provider(
+    settings: Settings, run: RunDirectory, timeouts: Timeouts, progress: Callable[[str], None]
+) -> Provider:
+    """Build what is missing and return the provider.
+
+    :param progress: gets lines about what is built.
+    :raises ToolchainError, ConfigurationError: each with a hint.
+    """
+    name, reason = choose(settings)
+    toolchain = Toolchain()
+    missing = needed(settings)
+    if missing:
+        toolchain.build(missing, progress=progress)
+    if name == EXISTING:
+        assert settings.kubeconfig is not None
+        if settings.vault_ca_cert is not None and not settings.vault_ca_cert.is_file():
+            raise ConfigurationError(
+                f"--vault-issuer-vault-ca-cert={settings.vault_ca_cert} does not exist", hint="check the path"
+            )
+        vault = VaultServer(
+            url=settings.vault_addr.rstrip("/"),
+            ca_file=str(settings.vault_ca_cert or ""),
+            token=settings.vault_token(),
+        )
+        return ExistingProvider(
+            settings.kubeconfig,
+            vault,
+            timeouts,
+            run=run.path.name,
+            reason=reason,
+            context=settings.kube_context,
+            url_for_vault=settings.kubernetes_host,
+            crds=toolchain.crds(),
+            bind=settings.bind,
+        )
+    binaries = resolve(toolchain, kubernetes_dir=settings.kubernetes_binaries, vault=settings.vault_binary)
+    return ProcessProvider(run, binaries, timeouts, reason=reason)

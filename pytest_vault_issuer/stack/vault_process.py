@@ -1,0 +1,101 @@
+"""Vault as a local process, started not initialised, whatever binary it is (ours, vault or bao)."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+
+import requests
+
+from ..errors import StackError
+from ..timeouts import Timeouts, poll
+from .certificates import StackAuthority
+from .model import VaultServer
+from .ports import free_ports, taken
+from .run_directory import RunDirectory
+
+#: How often a start is tried when another process took the port in between.
+ATTEMPTS = 5
+
+
+class VaultProcesses:
+    """Starts Vaults in a run directory; meets :class:`~.model.VaultLauncher`.
+
+    :param binary: understands ``server -config=FILE``.
+    """
+
+    def __init__(self, run: RunDirectory, ca_file: Path, binary: Path, timeouts: Timeouts) -> None:
+        self._run = run
+        self._ca_file = ca_file
+        self._binary = binary
+        self._timeouts = timeouts
+
+    @staticmethod
+    def prepare(authority: StackAuthority) -> None:
+        """Issue the certificate that all Vaults of the run serve with."""
+        authority.server("vault", "127.0.0.1", "localhost")
+
+    def start_vault(self, *, storage: str = "inmem") -> VaultServer:
+        """Start a Vault that is not initialised and wait until it answers.
+
+        :raises StackError: with the end of its log.
+        """
+        for _ in range(ATTEMPTS):
+            name = f"vault-{secrets.token_hex(4)}"
+            server = self._spawn(name, storage)
+            if self._answers(server):
+                return server
+            if not taken(self._run.log_tail(name)):
+                break
+        raise StackError(
+            f"Vault did not answer within {self._timeouts.component_start:g} s; the end of its log:\n"
+            + self._run.log_tail(name),
+            hint=f"try `{self._binary} server` by hand, or name another binary",
+        )
+
+    def stop_vault(self, server: VaultServer) -> None:
+        """Stop a Vault of this run; its storage goes with the run directory."""
+        self._run.stop(server.name)
+
+    def _spawn(self, name: str, storage: str) -> VaultServer:
+        port, cluster_port = free_ports(2)
+        url = f"https://127.0.0.1:{port}"
+        settings: dict[str, str] = {}
+        if storage == "raft":
+            data = self._run.path / name
+            data.mkdir(mode=0o700)
+            settings = {"path": str(data), "node_id": name, "performance_multiplier": "1"}
+        config = {
+            "storage": {storage: settings},
+            "listener": [
+                {
+                    "tcp": {
+                        "address": f"127.0.0.1:{port}",
+                        "cluster_address": f"127.0.0.1:{cluster_port}",
+                        "tls_cert_file": str(self._run.path / "pki/vault.pem"),
+                        "tls_key_file": str(self._run.path / "pki/vault-key.pem"),
+                    }
+                }
+            ],
+            "api_addr": url,
+            "cluster_addr": f"https://127.0.0.1:{cluster_port}",
+            "disable_mlock": True,
+            "log_level": "info",
+        }
+        path = self._run.write(f"{name}.json", json.dumps(config))
+        self._run.spawn(name, [str(self._binary), "server", f"-config={path}"])
+        return VaultServer(url=url, ca_file=str(self._ca_file), name=name)
+
+    def _answers(self, server: VaultServer) -> bool:
+        session = requests.Session()
+        session.trust_env = False
+
+        def probe() -> bool | None:
+            try:
+                session.get(f"{server.url}/v1/sys/health", verify=str(self._ca_file), timeout=5)
+            except requests.RequestException:
+                return False if self._run.returncode(server.name) is not None else None
+            return True
+
+        return bool(poll(probe, timeout=self._timeouts.component_start))

@@ -1,0 +1,7 @@
+"""Configures Vault through hvac: PKI, policies and auth methods, and takes all of it away again."""
+
+from .authority import CertificateAuthority
+from .server import VaultAdmin
+from .workspace import AppRole, KubernetesRole, Pki, VaultWorkspace
+
+__all__ = ["AppRole", "CertificateAuthority", "KubernetesRole", "Pki", "VaultAdmin", "VaultWorkspace"]

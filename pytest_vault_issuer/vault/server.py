@@ -1,0 +1,119 @@
+"""The state of a whole Vault: initialised, unsealed, standby, and its version."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import hvac
+import hvac.exceptions
+import requests
+
+from ..errors import StackError
+from ..stack.model import VaultServer
+from ..timeouts import Timeouts, poll
+
+
+class VaultAdmin:
+    """Administrates one Vault with a token that may.
+
+    :param server: where it listens, and the token.
+    :raises StackError: from its methods, when Vault cannot be reached or refuses.
+    """
+
+    def __init__(self, server: VaultServer, timeouts: Timeouts | None = None) -> None:
+        self.server = server
+        self.timeouts = timeouts or Timeouts()
+        self.client = client(server, self.timeouts)
+
+    @property
+    def health(self) -> int:
+        """The status of ``GET /v1/sys/health``."""
+        status: int = self.client.adapter.session.get(
+            f"{self.server.url}/v1/sys/health", timeout=self.timeouts.api, verify=self.server.ca_file or True
+        ).status_code
+        return status
+
+    @property
+    def version(self) -> str:
+        """Vault's own version."""
+        return str(self.client.sys.read_health_status(method="GET")["version"])
+
+    def initialise(self) -> VaultServer:
+        """Initialise with one key share, leave sealed, and return the server with token and key."""
+        answer = self.client.sys.initialize(secret_shares=1, secret_threshold=1)
+        self.server = replace(self.server, token=answer["root_token"], unseal_key=answer["keys"][0])
+        self.client.token = self.server.token
+        return self.server
+
+    def unseal(self) -> None:
+        """Unseal with the key of :meth:`initialise` and wait until Vault is active or standby."""
+        self.client.sys.submit_unseal_key(self.server.unseal_key)
+        self.wait_health(200, 429)
+
+    def seal(self) -> None:
+        """Seal, and wait until health says so."""
+        self.client.sys.seal()
+        self.wait_health(503)
+
+    def join_raft(self, leader: VaultServer) -> None:
+        """Join a raft cluster of which `leader` is a member, and unseal as a standby of it."""
+        self.client.adapter.post(
+            "/v1/sys/storage/raft/join",
+            json={"leader_api_addr": leader.url, "leader_ca_cert": leader.ca_pem},
+        )
+        self.server = replace(self.server, token=leader.token, unseal_key=leader.unseal_key)
+        self.client.token = self.server.token
+        self.client.sys.submit_unseal_key(self.server.unseal_key)
+        self.wait_health(429)
+
+    def wait_health(self, *statuses: int) -> None:
+        """Wait until health answers one of `statuses`.
+
+        :raises StackError: when it does not within the `component_start` timeout.
+        """
+        seen: list[int] = []
+
+        def probe() -> bool | None:
+            seen[:] = [self.health]
+            return True if seen[0] in statuses else None
+
+        if not poll(probe, timeout=self.timeouts.component_start):
+            raise StackError(f"Vault's health is {seen[0]}, not {' or '.join(map(str, statuses))}")
+
+
+def client(server: VaultServer, timeouts: Timeouts) -> hvac.Client:
+    """Return an hvac client of a server, on loopback or anywhere, without the environment's proxies."""
+    session = requests.Session()
+    session.trust_env = False
+    verify: Any = server.ca_file or True
+    session.verify = verify
+    return hvac.Client(
+        url=server.url, token=server.token, verify=verify, timeout=timeouts.api, session=session, strict_http=True
+    )
+
+
+def check_existing(server: VaultServer, timeouts: Timeouts) -> None:
+    """Check that a Vault the user named can be used.
+
+    :raises StackError: unreachable, not initialised, sealed, or the token is refused; each with a hint.
+    """
+    admin = VaultAdmin(server, timeouts)
+    try:
+        health = admin.health
+    except requests.RequestException as error:
+        raise StackError(
+            f"the Vault at {server.url} cannot be reached: {error}",
+            hint="check --vault-issuer-vault-addr and --vault-issuer-vault-ca-cert",
+        ) from error
+    if health == 501:
+        raise StackError(f"the Vault at {server.url} is not initialised", hint="initialise and unseal it first")
+    if health == 503:
+        raise StackError(f"the Vault at {server.url} is sealed", hint="unseal it first: vault operator unseal")
+    try:
+        admin.client.auth.token.lookup_self()
+    except hvac.exceptions.VaultError as error:
+        raise StackError(
+            f"the Vault at {server.url} refuses the token: {error}",
+            hint="check the token in --vault-issuer-vault-token-file or VAULT_ISSUER_VAULT_TOKEN",
+        ) from error

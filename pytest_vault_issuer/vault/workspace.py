@@ -1,0 +1,242 @@
+"""What one test owns in Vault: mounts, roles and policies with random names, removed at its end."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import hvac
+import hvac.exceptions
+
+from ..stack.model import Kubernetes
+from .authority import CertificateAuthority
+from .server import VaultAdmin
+
+#: The longest lifetime a role or mount of a workspace allows; the suite asks for 90 days at most by default.
+MAX_TTL = "8760h"
+
+
+@dataclass(frozen=True)
+class Pki:
+    """A PKI mount with one role.
+
+    :ivar sign_path: what ``spec.vault.path`` has to be.
+    :ivar issuing: the authority that signs; its chain is known to the mount as far as it was imported.
+    """
+
+    mount: str
+    role: str
+    issuing: CertificateAuthority = field(repr=False)
+
+    @property
+    def sign_path(self) -> str:
+        """Path of the sign endpoint, without ``/v1``."""
+        return f"{self.mount}/sign/{self.role}"
+
+
+@dataclass(frozen=True)
+class AppRole:
+    """A role of an AppRole mount, with one SecretID."""
+
+    mount: str
+    name: str
+    role_id: str
+    secret_id: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class KubernetesRole:
+    """A role of a Kubernetes auth mount."""
+
+    mount: str
+    name: str
+
+    @property
+    def mount_path(self) -> str:
+        """What ``auth.kubernetes.mountPath`` has to be."""
+        return f"/v1/auth/{self.mount}"
+
+
+class VaultWorkspace:
+    """Creates PKI, policies and auth methods in one Vault and removes them again.
+
+    :param admin: of the Vault.
+    :param kubernetes: the cluster whose service accounts may log in.
+    :param reviewer_token: with which Vault calls TokenReview there.
+    """
+
+    def __init__(self, admin: VaultAdmin, kubernetes: Kubernetes, reviewer_token: str) -> None:
+        self.admin = admin
+        self._kubernetes = kubernetes
+        self._reviewer_token = reviewer_token
+        self._undo = contextlib.ExitStack()
+
+    @property
+    def client(self) -> hvac.Client:
+        """hvac, with all rights."""
+        return self.admin.client
+
+    def close(self) -> None:
+        """Remove everything this workspace created."""
+        self._undo.close()
+
+    # -- secrets engine --------------------------------------------------------
+
+    def pki(
+        self,
+        authority: CertificateAuthority | None = None,
+        *,
+        import_chain: bool = True,
+        mount: str | None = None,
+        role: dict[str, Any] | None = None,
+    ) -> Pki:
+        """Mount a PKI engine that signs with `authority`.
+
+        :param authority: default a new intermediate of a new root.
+        :param import_chain: whether the mount also knows the authorities above, and so answers with them.
+        :param mount: its path, random by default; may hold slashes.
+        :param role: parameters of the role that differ from "any name, any key, any SAN".
+        """
+        authority = authority or CertificateAuthority.root().intermediate()
+        mount = mount or f"pki-{secrets.token_hex(4)}"
+        self.client.sys.enable_secrets_engine("pki", path=mount, config={"max_lease_ttl": MAX_TTL})
+        self._undo.callback(self.client.sys.disable_secrets_engine, mount)
+        known = authority.chain if import_chain else [authority]
+        self.client.secrets.pki.submit_ca_information(
+            authority.key_pem + "".join(member.pem for member in known), mount_point=mount
+        )
+        if import_chain and len(known) > 1:
+            # Several imported certificates leave the default issuer open: it is the one with the key.
+            self._choose_issuer(mount, authority)
+        pki = Pki(mount, f"role-{secrets.token_hex(4)}", authority)
+        self.set_pki_role(pki, **(role or {}))
+        return pki
+
+    def set_pki_role(self, pki: Pki, **parameters: Any) -> None:
+        """(Re)create the role of a mount with parameters that differ from the permissive defaults."""
+        defaults = {
+            "allow_any_name": True,
+            "enforce_hostnames": False,
+            "allow_wildcard_certificates": True,
+            "allow_ip_sans": True,
+            "allowed_uri_sans": ["*"],
+            "require_cn": False,
+            "key_type": "any",
+            "max_ttl": MAX_TTL,
+        }
+        self.client.secrets.pki.create_or_update_role(
+            pki.role, extra_params=defaults | parameters, mount_point=pki.mount
+        )
+
+    def _choose_issuer(self, mount: str, authority: CertificateAuthority) -> None:
+        listing = self.client.list(f"{mount}/issuers")["data"]["key_info"]
+        for identifier, info in listing.items():
+            if info.get("serial_number", "").replace(":", "").lstrip("0") == f"{authority.certificate.serial_number:x}":
+                self.client.write_data(f"{mount}/config/issuers", data={"default": identifier})
+                return
+        raise LookupError(f"{mount} does not list the imported authority: {listing}")
+
+    # -- policies and tokens ----------------------------------------------------
+
+    def policy(self, *paths: str, capabilities: Iterable[str] = ("create", "update")) -> str:
+        """Create a policy that allows `capabilities` on `paths` and return its name."""
+        name = f"vault-issuer-{secrets.token_hex(4)}"
+        rules = "\n".join(
+            f'path "{path}" {{ capabilities = [{", ".join(f"{c!r}".replace(chr(39), chr(34)) for c in capabilities)}] }}'
+            for path in paths
+        )
+        self.client.sys.create_or_update_policy(name, rules)
+        self._undo.callback(self.client.sys.delete_policy, name)
+        return name
+
+    def token(self, *policies: str, ttl: str = "1h", **parameters: Any) -> str:
+        """Create a token with `policies`, without parent, and return it."""
+        answer = self.client.auth.token.create_orphan(policies=list(policies), ttl=ttl, **parameters)
+        token: str = answer["auth"]["client_token"]
+        self._undo.callback(self._forget_token, token)
+        return token
+
+    def revoke(self, token: str) -> None:
+        """Revoke a token now."""
+        self.client.auth.token.revoke(token)
+
+    def _forget_token(self, token: str) -> None:
+        # It may have expired or been revoked by the test itself.
+        with contextlib.suppress(hvac.exceptions.InvalidRequest, hvac.exceptions.Forbidden):
+            self.client.auth.token.revoke(token)
+
+    # -- auth methods --------------------------------------------------------------
+
+    def mount_auth(self, method: str, mount: str | None = None) -> str:
+        """Enable an auth method at a path (default random) and return the path."""
+        mount = mount or f"{method}-{secrets.token_hex(4)}"
+        self.client.sys.enable_auth_method(method, path=mount)
+        self._undo.callback(self.client.sys.disable_auth_method, mount)
+        return mount
+
+    def approle(self, *policies: str, mount: str | None = None, ttl: str = "5m", **parameters: Any) -> AppRole:
+        """Create an AppRole with one SecretID.
+
+        :param mount: of an existing AppRole method; None mounts one.
+        """
+        mount = mount or self.mount_auth("approle")
+        name = f"role-{secrets.token_hex(4)}"
+        method = self.client.auth.approle
+        method.create_or_update_approle(
+            name, token_policies=list(policies), token_ttl=ttl, mount_point=mount, **parameters
+        )
+        self._undo.callback(method.delete_role, name, mount_point=mount)
+        role_id = method.read_role_id(name, mount_point=mount)["data"]["role_id"]
+        return AppRole(mount, name, role_id, self.new_secret_id(mount, name))
+
+    def new_secret_id(self, mount: str, role: str) -> str:
+        """Return a further SecretID of an AppRole."""
+        answer = self.client.auth.approle.generate_secret_id(role, mount_point=mount)
+        secret_id: str = answer["data"]["secret_id"]
+        return secret_id
+
+    def mount_kubernetes(self, mount: str | None = None) -> str:
+        """Enable and configure the Kubernetes auth method against the stack's cluster; return its path."""
+        mount = self.mount_auth("kubernetes", mount)
+        configure_kubernetes(self.client, mount, self._kubernetes, self._reviewer_token)
+        return mount
+
+    def kubernetes_role(
+        self,
+        *policies: str,
+        service_account: str,
+        namespace: str,
+        mount: str | None = None,
+        audience: str = "",
+        ttl: str = "1m",
+    ) -> KubernetesRole:
+        """Create a role of the Kubernetes auth method, bound to one ServiceAccount.
+
+        :param mount: of a configured method; None mounts one.
+        :param audience: required in the token; '' for none in particular.
+        """
+        role = KubernetesRole(mount or self.mount_kubernetes(), f"role-{secrets.token_hex(4)}")
+        path = f"auth/{role.mount}/role/{role.name}"
+        data = {
+            "bound_service_account_names": [service_account],
+            "bound_service_account_namespaces": [namespace],
+            "token_policies": list(policies),
+            "token_ttl": ttl,
+        }
+        self.client.write_data(path, data=data | ({"audience": audience} if audience else {}))
+        self._undo.callback(self.client.delete, path)
+        return role
+
+
+def configure_kubernetes(client: hvac.Client, mount: str, kubernetes: Kubernetes, reviewer_token: str) -> None:
+    """Point a Kubernetes auth method at a cluster."""
+    client.auth.kubernetes.configure(
+        kubernetes_host=kubernetes.url_for_vault,
+        kubernetes_ca_cert=kubernetes.ca_pem,
+        token_reviewer_jwt=reviewer_token,
+        disable_local_ca_jwt=True,
+        mount_point=mount,
+    )
