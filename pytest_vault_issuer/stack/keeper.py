@@ -164,6 +164,8 @@ def _owner_gone(owner: int) -> tuple[Callable[[], bool], list[int]]:
 
 def main(directory: Path, owner: int) -> None:
     """Serve until the end is asked for, the owner is gone, or SIGTERM or SIGINT arrives."""
+    if os.fork():
+        os._exit(0)  # whoever started the keeper need not outlive it, nor wait for it
     os.setsid()  # a Ctrl-C in the owner's terminal must not reach the keeper
     os.umask(0o077)
     if _LINUX:
@@ -180,6 +182,7 @@ def main(directory: Path, owner: int) -> None:
         listener.bind(str(directory / SOCKET))
         listener.listen(64)
         print("ready", flush=True)
+        os.dup2(os.open(os.devnull, os.O_RDWR), sys.stdout.fileno())
         serving = True
         while serving and not terminated and not gone():
             # Without pidfd there is no event for the owner's death: look once a second.

@@ -62,10 +62,11 @@ class RunDirectory:
             assert process.stdout is not None
             with process.stdout:
                 answer = process.stdout.readline()
+            status = process.wait()  # it leaves a child behind and ends
             if answer != "ready\n":
                 shutil.rmtree(self.path, ignore_errors=True)
                 raise StackError(
-                    f"the process keeper did not start (exit status {process.wait()})",
+                    f"the process keeper did not start (exit status {status})",
                     hint=f"try `{' '.join(command[:3])}` by hand and read its error",
                 )
 
