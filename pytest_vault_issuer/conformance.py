@@ -61,7 +61,8 @@ class Conformance:
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Keep the tests of the selected requirements, the long ones first."""
-        kept, dropped = [], []
+        kept: list[pytest.Item] = []
+        dropped: list[pytest.Item] = []
         for item in items:
             ids = requirement_ids(item)
             unknown = [i for i in ids if i not in self.catalogue.ids]

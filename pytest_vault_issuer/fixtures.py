@@ -29,9 +29,9 @@ def vault_issuer_stack(vault_issuer_run: Run) -> Stack:
 
 
 @pytest.fixture(scope="session")
-def vault_issuer_cluster(vault_issuer_run: Run) -> Iterator[Cluster]:
+def vault_issuer_cluster(vault_issuer_run: Run) -> Cluster:
     """A client of the stack's Kubernetes API with all rights."""
-    yield vault_issuer_run.cluster()
+    return vault_issuer_run.cluster()
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -70,7 +70,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Refuse to run conformance tests of nothing."""
-    if not config.stash[RUN_KEY].settings.implementation and any(item.get_closest_marker(REQUIREMENT) for item in items):
+    if not config.stash[RUN_KEY].settings.implementation and any(
+        item.get_closest_marker(REQUIREMENT) for item in items
+    ):
         raise pytest.UsageError(
             "the conformance suite needs an implementation\n  hint: give --vault-issuer=cert-manager, or your own file"
         )
@@ -92,7 +94,7 @@ def _say(config: pytest.Config, line: str) -> None:
     terminal = config.pluginmanager.getplugin("terminalreporter")
     if terminal is None:
         return
-    with capture.global_and_fixture_disabled() if capture else argparse.Namespace():
+    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
         terminal.ensure_newline()
         terminal.write_line(line)
         terminal.flush()

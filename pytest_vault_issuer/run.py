@@ -112,9 +112,7 @@ class Run:
         """Return a client of the stack's cluster."""
         if self._cluster is None:
             kubernetes = self.stack().kubernetes
-            self._cluster = Cluster(
-                Path(kubernetes.kubeconfig), context=kubernetes.context, timeouts=self.timeouts
-            )
+            self._cluster = Cluster(Path(kubernetes.kubeconfig), context=kubernetes.context, timeouts=self.timeouts)
         return self._cluster
 
     def launcher(self) -> VaultLauncher | None:
@@ -123,9 +121,7 @@ class Run:
             return None
         settings = self.settings
         binaries = resolve(Toolchain(), kubernetes_dir=settings.kubernetes_binaries, vault=settings.vault_binary)
-        return VaultProcesses(
-            self.directory, Path(self.stack().vault.ca_file), binaries.vault, self.timeouts
-        )
+        return VaultProcesses(self.directory, Path(self.stack().vault.ca_file), binaries.vault, self.timeouts)
 
     def implementation_end(self) -> str:
         """Say how the implementation's process ended; '' while it runs or where it is no process of ours."""

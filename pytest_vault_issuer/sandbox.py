@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .cluster import grants
-from .cluster.api import NAMESPACES, SECRETS, ApiError, Cluster, Object
-from .cluster.api import CERTIFICATE_REQUESTS
+from .cluster.api import CERTIFICATE_REQUESTS, NAMESPACES, SECRETS, SERVICE_ACCOUNTS, ApiError, Cluster, Object
 from .cluster.audit import AuditLog
 from .errors import NotRunnable, Unmet
 from .issuer.authentication import Authentication
@@ -215,7 +214,7 @@ class Sandbox:
         """
         name = name or f"account-{secrets.token_hex(4)}"
         grants.create_service_account(self.cluster, namespace, name, self.labels)
-        self._cleanup.callback(self.cluster.delete, grants.SERVICE_ACCOUNTS, name, namespace)
+        self._cleanup.callback(self.cluster.delete, SERVICE_ACCOUNTS, name, namespace)
         if grant:
             self.grant_token_requests(namespace, name)
         return name
@@ -223,9 +222,7 @@ class Sandbox:
     def grant_token_requests(self, namespace: str, service_account: str) -> None:
         """Create the documentation's Role and RoleBinding for tokens of a ServiceAccount."""
         self._cleanup.callback(grants.revoke_token_requests, self.cluster, namespace, service_account)
-        grants.grant_token_requests(
-            self.cluster, namespace, service_account, self.world.service_account, self.labels
-        )
+        grants.grant_token_requests(self.cluster, namespace, service_account, self.world.service_account, self.labels)
 
     def revoke_token_requests(self, namespace: str, service_account: str) -> None:
         """Take the Role and RoleBinding away again."""
@@ -547,7 +544,6 @@ class Sandbox:
 
     def published(self) -> str:
         """Everything of this test that the implementation lets people see: objects, events, log."""
-
         parts = [self.implementation_log()]
         for handle in [*self.issuers, *self.requests]:
             with contextlib.suppress(ApiError):  # the test deleted it
@@ -572,5 +568,3 @@ def ready_status(item: Object) -> str:
         if entry.get("type") == "Ready":
             return str(entry.get("status", ""))
     return ""
-
-

@@ -49,9 +49,7 @@ OPTIONS = (
     ),
     Option("vault-issuer-stack", "stack", f"where Vault and Kubernetes come from: {', '.join(STACKS)}"),
     Option("vault-issuer-profile", "profiles", f"run only this profile: {', '.join(PROFILES)}", many=True),
-    Option(
-        "vault-issuer-select", "select", "run only this area or requirement, e.g. SIGN or VI-SIGN-001", many=True
-    ),
+    Option("vault-issuer-select", "select", "run only this area or requirement, e.g. SIGN or VI-SIGN-001", many=True),
     Option("vault-issuer-report", "report", "write the report (report.json) into this directory", metavar="DIR"),
     Option("vault-issuer-timeout-scale", "timeout_scale", "multiply every timeout by this number", metavar="NUMBER"),
     Option("vault-issuer-kubeconfig", "kubeconfig", "existing cluster: kubeconfig file", metavar="FILE"),

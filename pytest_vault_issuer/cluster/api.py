@@ -69,6 +69,7 @@ SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts")
 EVENTS = Resource("", "v1", "events")
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings")
+CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", namespaced=False)
 CLUSTER_ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "clusterrolebindings", namespaced=False)
 CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False)
 CERTIFICATE_REQUESTS = Resource("cert-manager.io", "v1", "certificaterequests")
@@ -90,7 +91,7 @@ class Cluster:
         self.timeouts = timeouts or Timeouts()
         self._configuration = client.Configuration()
         try:
-            config.load_kube_config(
+            config.load_kube_config(  # type: ignore[no-untyped-call, unused-ignore]
                 config_file=str(kubeconfig),
                 context=context,
                 client_configuration=self._configuration,
@@ -105,10 +106,8 @@ class Cluster:
         self._session.trust_env = False
         adapter = requests.adapters.HTTPAdapter(pool_maxsize=32, max_retries=0)
         self._session.mount("https://", adapter)
-        self._session.verify = (
-            (self._configuration.ssl_ca_cert or True) if self._configuration.verify_ssl else False
-        )
-        if self._configuration.cert_file:
+        self._session.verify = (self._configuration.ssl_ca_cert or True) if self._configuration.verify_ssl else False
+        if self._configuration.cert_file and self._configuration.key_file:
             self._session.cert = (self._configuration.cert_file, self._configuration.key_file)
 
     @property

@@ -49,7 +49,7 @@ class AuditLog:
 
         def matches(record: Record) -> bool:
             target = record.get("objectRef", {})
-            return (
+            return bool(
                 target.get("resource") == "serviceaccounts"
                 and target.get("subresource") == "token"
                 and target.get("namespace") == namespace

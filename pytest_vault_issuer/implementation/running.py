@@ -131,7 +131,12 @@ def exit_message(run: RunDirectory) -> str:
 
 
 def _spawn(
-    implementation: Implementation, command: list[str], run: RunDirectory, cluster: Cluster, namespace: str, account: str
+    implementation: Implementation,
+    command: list[str],
+    run: RunDirectory,
+    cluster: Cluster,
+    namespace: str,
+    account: str,
 ) -> None:
     token = cluster.create_token(account, namespace, seconds=24 * 3600)
     trust = run.write("pki/implementation-cluster-ca.pem", cluster.ca_pem)

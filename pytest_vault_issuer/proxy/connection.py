@@ -63,7 +63,7 @@ class ClientConnection:
         try:
             if self._handshake():
                 self._serve()
-        except Exception:  # noqa: BLE001
+        except Exception:
             # Whatever belongs to an exchange was recorded there. A traceback on stderr would only bury a test's own.
             _log.debug("a connection ended", exc_info=True)
         finally:
@@ -185,7 +185,7 @@ class ClientConnection:
             else:
                 names.append("upstream unreachable")
                 answer = _refusal(502, f"the proxy got no answer from Vault: {error}")
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             # A test's own function (a condition, a tampering) is wrong: the exchange is where its author looks.
             names.append(f"failed: {type(error).__name__}: {error}")
             answer = _refusal(500, "a fault of the proxy failed")

@@ -50,7 +50,9 @@ def details(results: Iterable[RequirementResult]) -> Iterator[str]:
         yield f"{title}:"
         for result in members:
             yield f"  {result.requirement.id} ({result.requirement.level}) {result.requirement.statement}"
-            messages = {test.message.splitlines()[0] for test in result.tests if test.message and test.outcome is outcome}
+            messages = {
+                test.message.splitlines()[0] for test in result.tests if test.message and test.outcome is outcome
+            }
             for message in sorted(messages):
                 yield f"      {message[:300]}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from ..cluster.api import CONFIG_MAPS, NAMESPACES, Cluster
+from ..cluster.api import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, CONFIG_MAPS, NAMESPACES, Cluster
 from ..errors import ConfigurationError, StackError
 from ..timeouts import Timeouts
 from ..vault.server import VaultAdmin, check_existing
@@ -97,6 +97,7 @@ class ExistingProvider:
             reviewer_token=reviewer_token,
             bind=self._bind,
             created_mounts=mounts,
+            run=self._run,
         )
 
 
@@ -107,12 +108,18 @@ def stop(stack: Stack, timeouts: Timeouts) -> None:
         admin.client.sys.disable_auth_method(mount)
     cluster = Cluster(Path(stack.kubernetes.kubeconfig), context=stack.kubernetes.context, timeouts=timeouts)
     remove_reviewer(cluster)
-    leftovers = [n["metadata"]["name"] for n in cluster.list(NAMESPACES, labels=LABEL)]
+    ours = f"{LABEL}={stack.run}"
+    for resource in (CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES):
+        for item in cluster.list(resource, labels=ours):
+            cluster.delete(resource, item["metadata"]["name"])
+    leftovers = [n["metadata"]["name"] for n in cluster.list(NAMESPACES, labels=ours)]
     for name in leftovers:
         cluster.delete(NAMESPACES, name)
     for name in leftovers:
         if not cluster.wait_gone(NAMESPACES, name, None, timeout=timeouts.deletion):
-            raise StackError(f"the namespace {name} is still being deleted", hint=f"kubectl get namespace {name} -o yaml")
+            raise StackError(
+                f"the namespace {name} is still being deleted", hint=f"kubectl get namespace {name} -o yaml"
+            )
 
 
 def _ca_of(cluster: Cluster) -> str:

@@ -6,8 +6,9 @@ and removes the run directory when it is told to, when its owner (the pytest
 process) is gone, even by SIGKILL, or when it is terminated itself. Where Linux
 offers it, children also die with the keeper, and their orphans come to it.
 
-Run as ``python -I keeper.py RUN_DIRECTORY OWNER_PID``; only the standard library is imported, so that it starts in a few dozen ms. One
-request is one JSON line over a Unix socket in the run directory (mode 0700).
+Run as ``python -I keeper.py RUN_DIRECTORY OWNER_PID``; only the standard
+library is imported, so that it starts in a few dozen ms. One request is one
+JSON line over a Unix socket in the run directory (mode 0700).
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ class Keeper:
                     answer = {"error": f"{type(error).__name__}: {error}"}
             stream.write(json.dumps(answer) + "\n")
             stream.flush()
-        return operation != "end"
+        return bool(operation != "end")
 
 
 def _signal_group(pid: int, number: int) -> None:
@@ -187,7 +188,8 @@ def main(directory: Path, owner: int) -> None:
         while serving and not terminated and not gone():
             # Without pidfd there is no event for the owner's death: look once a second.
             timeout = None if descriptors else 1.0
-            readable, _, _ = select.select([listener, wake, *descriptors], [], [], timeout)
+            sources: list[socket.socket | int] = [listener, wake, *descriptors]
+            readable, _, _ = select.select(sources, [], [], timeout)
             if listener in readable:
                 connection, _ = listener.accept()
                 with contextlib.suppress(OSError, ValueError, KeyError):

@@ -201,9 +201,7 @@ class KubernetesProcesses:
         )
         self._run.write(
             "pki/service-account.pem",
-            key.public_key().public_bytes(
-                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-            ),
+            key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo),
         )
 
     def _kubeconfig(self, name: str, certificate: Path, key: Path) -> Path:

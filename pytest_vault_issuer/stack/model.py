@@ -60,6 +60,7 @@ class Stack:
     :ivar reviewer_token: token of a service account bound to ``system:auth-delegator``.
     :ivar components: versions, by component.
     :ivar created_mounts: auth mounts that have to be removed where the Vault is not ours.
+    :ivar run: value of the label on everything this run creates in the cluster.
     """
 
     provider: str
@@ -71,6 +72,7 @@ class Stack:
     reviewer_token: str = field(repr=False)
     bind: str = "127.0.0.1"
     created_mounts: list[str] = field(default_factory=list)
+    run: str = ""
 
     def to_json(self) -> str:
         """Serialise, credentials included: only for files that nobody else can read."""

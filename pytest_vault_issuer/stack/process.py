@@ -67,6 +67,7 @@ class ProcessProvider:
             vault=admin.server,
             components=components,
             reviewer_token=reviewer_token,
+            run=self._run.path.name,
         )
 
     def _start_vault(self, vaults: VaultProcesses) -> VaultAdmin:
@@ -76,7 +77,8 @@ class ProcessProvider:
             admin.unseal()
         except hvac.exceptions.VaultError as error:
             raise StackError(
-                f"Vault could not be initialised: {error}; the end of its log:\n" + self._run.log_tail(admin.server.name),
+                f"Vault could not be initialised: {error}; the end of its log:\n"
+                + self._run.log_tail(admin.server.name),
                 hint="name another binary with --vault-issuer-vault-binary",
             ) from error
         return admin

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from ..errors import ConfigurationError
 from ..settings import Settings
 from ..timeouts import Timeouts
-from ..toolchain import BINARIES, Toolchain, resolve
-from .existing import ExistingProvider
+from ..toolchain import KUBERNETES, Toolchain, resolve
 from .existing import NAME as EXISTING
+from .existing import ExistingProvider
 from .model import Provider, VaultServer
 from .process import NAME as PROCESS
 from .process import ProcessProvider
@@ -33,21 +33,12 @@ def needed(settings: Settings) -> list[str]:
     toolchain = Toolchain()
     if settings.stack == EXISTING or (settings.stack == "auto" and settings.names_existing):
         # The API's CRDs and the built-in implementation come from the toolchain all the same.
-        return ["cert-manager"] if toolchain.path("cert-manager-controller") is None else []
-    given = set()
+        return toolchain.missing(["cert-manager-controller"])
+    directory = settings.kubernetes_binaries
+    given = {name for name in KUBERNETES if directory and (directory / name).is_file()}
     if settings.vault_binary:
         given.add("vault")
-    if settings.kubernetes_binaries:
-        given |= {
-            name for name in BINARIES if (settings.kubernetes_binaries / name).is_file() and name != "vault"
-        }
-    absent = toolchain.missing([name for name in BINARIES if name not in given])
-    return sorted({component_of(name) for name in absent})
-
-
-def component_of(binary: str) -> str:
-    """Return the toolchain's component that builds a binary."""
-    return {"vault": "vault", "cert-manager-controller": "cert-manager"}.get(binary, "kubernetes")
+    return toolchain.missing(name for name in (*KUBERNETES, "vault", "cert-manager-controller") if name not in given)
 
 
 def make_provider(

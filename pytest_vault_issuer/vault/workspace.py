@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -144,10 +145,7 @@ class VaultWorkspace:
     def policy(self, *paths: str, capabilities: Iterable[str] = ("create", "update")) -> str:
         """Create a policy that allows `capabilities` on `paths` and return its name."""
         name = f"vault-issuer-{secrets.token_hex(4)}"
-        rules = "\n".join(
-            f'path "{path}" {{ capabilities = [{", ".join(f"{c!r}".replace(chr(39), chr(34)) for c in capabilities)}] }}'
-            for path in paths
-        )
+        rules = "\n".join(f'path "{path}" {{ capabilities = {json.dumps(list(capabilities))} }}' for path in paths)
         self.client.sys.create_or_update_policy(name, rules)
         self._undo.callback(self.client.sys.delete_policy, name)
         return name

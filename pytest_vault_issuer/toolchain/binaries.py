@@ -1,0 +1,74 @@
+"""Which binaries a run uses: the user's own where given, else those of the toolchain."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ConfigurationError, ToolchainError
+from .cache import Toolchain
+
+#: What a local Kubernetes consists of; kubectl is for people.
+KUBERNETES = ("etcd", "kube-apiserver", "kube-controller-manager")
+
+
+@dataclass(frozen=True)
+class Binaries:
+    """Paths of what the provider ``process`` runs, and of cert-manager's CRDs."""
+
+    etcd: Path
+    kube_apiserver: Path
+    kube_controller_manager: Path
+    vault: Path
+    crds: Path
+
+
+def resolve(toolchain: Toolchain, *, kubernetes_dir: Path | None = None, vault: Path | None = None) -> Binaries:
+    """Return the binaries to use.
+
+    :param kubernetes_dir: such as KUBEBUILDER_ASSETS; has to hold etcd and kube-apiserver.
+    :param vault: a vault or bao binary.
+    :raises ConfigurationError: when a given one is missing or not executable.
+    :raises ToolchainError: when the toolchain's is needed and not built.
+    """
+    chosen = {
+        name: _given(kubernetes_dir / name, "--vault-issuer-kubernetes-binaries")
+        for name in KUBERNETES
+        # setup-envtest's directories have no controller-manager
+        if kubernetes_dir and (name != "kube-controller-manager" or (kubernetes_dir / name).exists())
+    }
+    if vault:
+        chosen["vault"] = _given(vault, "--vault-issuer-vault-binary")
+    for name in (*KUBERNETES, "vault"):
+        if name not in chosen:
+            chosen[name] = _built(toolchain, name)
+    crds = toolchain.crds()
+    if crds is None:
+        raise _not_built("cert-manager's CRDs")
+    return Binaries(
+        etcd=chosen["etcd"],
+        kube_apiserver=chosen["kube-apiserver"],
+        kube_controller_manager=chosen["kube-controller-manager"],
+        vault=chosen["vault"],
+        crds=crds,
+    )
+
+
+def _given(path: Path, option: str) -> Path:
+    if not path.is_file():
+        raise ConfigurationError(f"{option}: {path} does not exist", hint="check the path")
+    if shutil.which(str(path)) is None:
+        raise ConfigurationError(f"{option}: {path} is not executable", hint=f"chmod +x {path}")
+    return path.absolute()
+
+
+def _built(toolchain: Toolchain, name: str) -> Path:
+    path = toolchain.path(name)
+    if path is None:
+        raise _not_built(name)
+    return path
+
+
+def _not_built(what: str) -> ToolchainError:
+    return ToolchainError(f"{what} is not built", hint="run: vault-issuer toolchain build")

@@ -1,0 +1,263 @@
+"""The toolchain: builds what is missing, once, and finds it again by content."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ..errors import ToolchainError
+from .components import COMPONENTS, Component
+from .go import Go, find_go
+
+#: Names another directory than the user's cache directory.
+VARIABLE = "VAULT_ISSUER_CACHE"
+#: Measured: what Go's module and build caches grow to while everything is built, and what stays.
+PEAK_BYTES = 8 * 10**9
+KEPT_BYTES = 480 * 10**6
+_MANIFEST = "manifest.json"
+_DRAFT = ".building-"
+#: Seconds between two lines about the same component.
+_REPORT_EVERY = 15
+
+
+def default_cache() -> Path:
+    """Return the user's cache directory for this project, or what :data:`VARIABLE` names."""
+    if named := os.environ.get(VARIABLE):
+        return Path(named).expanduser().absolute()
+    if sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "vault-issuer"
+
+
+def to_stderr(line: str) -> None:
+    """Print a line of progress."""
+    print(line, file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class ComponentStatus:
+    """What the cache has of a component; `bytes` is its size on disk."""
+
+    component: str
+    version: str
+    key: str
+    built: bool
+    binaries: tuple[str, ...]
+    bytes: int
+
+
+class Toolchain:
+    """The components in a cache directory.
+
+    :param cache: default :func:`default_cache`.
+    :param components: what can be built; another list in tests.
+    """
+
+    def __init__(self, cache: Path | None = None, components: Iterable[Component] = COMPONENTS) -> None:
+        self.cache = cache or default_cache()
+        self.components = {component.name: component for component in components}
+
+    # -- looking ---------------------------------------------------------------
+
+    def path(self, binary: str) -> Path | None:
+        """Return a binary's path, None while it is not built."""
+        component = self._component_of(binary)
+        return self._place(component) / "bin" / binary if self._built(component) else None
+
+    def missing(self, binaries: Iterable[str]) -> list[str]:
+        """Return the names of the components that have to be built for `binaries`."""
+        needed = {self._component_of(binary).name: self._component_of(binary) for binary in binaries}
+        return [name for name, component in needed.items() if not self._built(component)]
+
+    def crds(self) -> Path | None:
+        """Return the directory with cert-manager's CustomResourceDefinitions, None while it is not built."""
+        component = next(c for c in self.components.values() if c.crds)
+        return self._place(component) / "crds" if self._built(component) else None
+
+    def status(self) -> list[ComponentStatus]:
+        """Return what there is of each component."""
+        return [
+            ComponentStatus(
+                component.name,
+                component.version,
+                component.key,
+                self._built(component),
+                tuple(component.packages),
+                _size(self._place(component)),
+            )
+            for component in self.components.values()
+        ]
+
+    def _component_of(self, binary: str) -> Component:
+        return next(component for component in self.components.values() if binary in component.packages)
+
+    def _place(self, component: Component) -> Path:
+        return self.cache / f"{component.name}-{component.version}-{component.key}"
+
+    def _built(self, component: Component) -> bool:
+        # Places appear by a rename: one that is there is whole.
+        return (self._place(component) / _MANIFEST).is_file()
+
+    # -- building ----------------------------------------------------------------
+
+    def build(
+        self,
+        components: Iterable[str] | None = None,
+        *,
+        progress: Callable[[str], None] = to_stderr,
+        keep_go_caches: bool = False,
+    ) -> None:
+        """Build what is missing.
+
+        Go's caches are cleared after success, and kept after a failure, so
+        that another try starts where it ended.
+
+        :param components: names, default all.
+        :param progress: gets lines for people.
+        :raises ToolchainError: no Go, a refused module, a full disk, …; each with a hint.
+        """
+        wanted = [self.components[name] for name in (components or self.components)]
+        if all(self._built(component) for component in wanted):
+            return
+        try:
+            self.cache.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ToolchainError(
+                f"the cache directory {self.cache} cannot be made: {error.strerror}", hint=f"set {VARIABLE}"
+            ) from error
+        with self._lock(progress):
+            missing = [component for component in wanted if not self._built(component)]
+            if not missing:
+                return
+            for draft in self.cache.glob(f"{_DRAFT}*"):  # of builds that were cut off: we hold the lock
+                shutil.rmtree(draft)
+            go = Go(find_go(max(c.go_version for c in missing)), self.cache / "go")
+            self._announce(missing, progress)
+            began = time.monotonic()
+            _build_all(go, missing, self.cache, self._place, progress)
+            if not keep_go_caches:
+                shutil.rmtree(go.caches)
+            kept = sum(_size(self._place(component)) for component in missing)
+            progress(f"built in {_minutes(time.monotonic() - began)}, {_megabytes(kept)} kept in {self.cache}")
+
+    @contextlib.contextmanager
+    def _lock(self, progress: Callable[[str], None]) -> Iterator[None]:
+        lock = FileLock(self.cache / "build.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            progress("another build is under way: waiting for it")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _announce(self, missing: list[Component], progress: Callable[[str], None]) -> None:
+        share = sum(c.minutes for c in missing) / sum(c.minutes for c in self.components.values())
+        needed = int(PEAK_BYTES * share)
+        free = shutil.disk_usage(self.cache).free
+        names = ", ".join(f"{c.name} {c.version}" for c in missing)
+        progress(
+            f"building {names} from Go modules: about {max(1, round(10 * share))} min on 2 cores, "
+            f"{_megabytes(needed)} of disk meanwhile, {_megabytes(int(KEPT_BYTES * share))} afterwards, in {self.cache}"
+        )
+        if free < needed:
+            raise ToolchainError(
+                f"{self.cache} has {_megabytes(free)} of free disk, about {_megabytes(needed)} are needed",
+                hint=f"free some space, or name a cache on another disk in {VARIABLE}",
+            )
+
+    # -- cleaning ------------------------------------------------------------------
+
+    def clean(self, *, old: bool = False) -> int:
+        """Remove everything, or only what the present components do not use; return the bytes freed."""
+        if not self.cache.is_dir():
+            return 0
+        with self._lock(to_stderr):
+            kept = {self._place(component) for component in self.components.values()} if old else set()
+            freed = 0
+            for path in self.cache.iterdir():
+                if path.is_dir() and path not in kept:
+                    freed += _size(path)
+                    shutil.rmtree(path)
+        return freed
+
+
+def _build_all(
+    go: Go,
+    missing: list[Component],
+    cache: Path,
+    place: Callable[[Component], Path],
+    progress: Callable[[str], None],
+) -> None:
+    # Two at a time: one compiles while the other fetches its modules or links, which takes one core only.
+    with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
+        futures = [pool.submit(_build, go, component, cache, place(component), progress) for component in missing]
+        for future in futures:
+            future.result()
+
+
+def _build(go: Go, component: Component, cache: Path, place: Path, progress: Callable[[str], None]) -> None:
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        progress(f"  {component.name:<13}{_minutes(time.monotonic() - began):>9}  {text}")
+
+    say("fetching modules")
+    packages = list(component.packages.values())
+    total = len(go.run("list", "-deps", *packages, directory=component.directory).split())
+    draft = Path(tempfile.mkdtemp(prefix=f"{_DRAFT}{component.name}-", dir=cache))
+    (draft / "bin").mkdir()
+    compiled = 0
+    reported = time.monotonic()
+    counting = threading.Lock()
+
+    def count(_: str) -> None:
+        nonlocal compiled, reported
+        with counting:
+            compiled += 1
+            if time.monotonic() - reported > _REPORT_EVERY:
+                reported = time.monotonic()
+                say(f"compiling, {min(compiled, total)} of {total} packages")
+
+    say(f"compiling {total} packages")
+    for binary, package in component.packages.items():
+        output = str(draft / "bin" / binary)
+        go.run("build", "-v", *component.flags, "-o", output, package, directory=component.directory, line=count)
+    if component.crds:
+        source = go.run("list", "-m", "-f", "{{.Dir}}", component.upstream, directory=component.directory).strip()
+        (draft / "crds").mkdir()
+        for path in sorted((Path(source) / component.crds).glob("*.yaml")):
+            (draft / "crds" / path.name).write_bytes(path.read_bytes())
+    manifest = {"component": component.name, "version": component.version, "binaries": list(component.packages)}
+    (draft / _MANIFEST).write_text(json.dumps(manifest))
+    draft.chmod(0o755)
+    draft.rename(place)
+    say(f"done, {_megabytes(_size(place))}")
+
+
+def _size(path: Path) -> int:
+    return sum(entry.lstat().st_size for entry in path.rglob("*") if not entry.is_dir()) if path.is_dir() else 0
+
+
+def _minutes(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 10**9:.1f} GB" if size >= 10**9 else f"{size / 10**6:.0f} MB"

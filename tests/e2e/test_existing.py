@@ -1,0 +1,135 @@
+"""The provider ``existing``, on a stack that stands for somebody's own."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_vault_issuer.cluster import Cluster
+from pytest_vault_issuer.cluster.api import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, NAMESPACES
+from pytest_vault_issuer.run import Run
+from pytest_vault_issuer.stack.model import Stack
+from pytest_vault_issuer.timeouts import Timeouts
+from pytest_vault_issuer.vault import VaultAdmin
+
+TOKEN = "VAULT_ISSUER_VAULT_TOKEN"
+
+
+@pytest.fixture
+def options(vault_issuer_stack: Stack, foreign_vault: VaultAdmin) -> list[str]:
+    return [
+        "--vault-issuer=cert-manager",
+        f"--vault-issuer-kubeconfig={vault_issuer_stack.kubernetes.kubeconfig}",
+        f"--vault-issuer-vault-addr={foreign_vault.server.url}",
+        f"--vault-issuer-vault-ca-cert={foreign_vault.server.ca_file}",
+    ]
+
+
+@pytest.fixture
+def foreign_vault(vault_issuer_run: Run) -> Any:
+    """A Vault that nobody has configured, and whose seal is the test's own."""
+    launcher = vault_issuer_run.launcher()
+    assert launcher is not None
+    admin = VaultAdmin(launcher.start_vault(), Timeouts())
+    admin.initialise()
+    admin.unseal()
+    yield admin
+    launcher.stop_vault(admin.server)
+
+
+def state_of(cluster: Cluster, vault: VaultAdmin) -> dict[str, set[str]]:
+    """Name everything a run could leave behind."""
+    client = vault.client
+    named = {
+        resource.plural: {item["metadata"]["name"] for item in cluster.list(resource)}
+        for resource in (NAMESPACES, CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS)
+    }
+    return named | {
+        "secrets engines": set(client.sys.list_mounted_secrets_engines()["data"]),
+        "auth methods": set(client.sys.list_auth_methods()["data"]),
+        "policies": set(client.sys.list_policies()["data"]["policies"]),
+    }
+
+
+def without_reviewer(vault_issuer_cluster: Cluster) -> None:
+    """Make the stack one that no run of ours has prepared."""
+    from pytest_vault_issuer.stack.preparation import SYSTEM_NAMESPACE, remove_reviewer
+
+    remove_reviewer(vault_issuer_cluster)
+    assert vault_issuer_cluster.wait_gone(NAMESPACES, SYSTEM_NAMESPACE, None, timeout=60)
+
+
+def test_a_run_passes_and_leaves_everything_as_it_was(
+    suite: Any, options: list[str], foreign_vault: VaultAdmin, vault_issuer_cluster: Cluster
+) -> None:
+    without_reviewer(vault_issuer_cluster)
+    before = state_of(vault_issuer_cluster, foreign_vault)
+    areas = ["--vault-issuer-select=TOKEN", "--vault-issuer-select=KSTATIC", "--vault-issuer-select=HEALTH"]
+    run = suite.run(*options, *areas, "-n2", env={TOKEN: foreign_vault.server.token})
+    assert run.status == 0, run.output
+    assert run.verdict == "partial"
+    assert "stack existing (a cluster and a Vault are named)" in run.output
+    outcomes = {i: o for i, o in run.outcomes().items() if i.split("-")[1] in ("TOKEN", "KSTATIC", "HEALTH")}
+    assert outcomes["VI-TOKEN-001"] == outcomes["VI-KSTATIC-001"] == outcomes["VI-HEALTH-001"] == "passed"
+    assert outcomes["VI-HEALTH-004"] == "not-run", "a second Vault cannot be started here"
+    assert set(outcomes.values()) == {"passed", "not-run"}
+    assert state_of(vault_issuer_cluster, foreign_vault) == before
+    assert foreign_vault.server.token not in run.output
+
+
+def test_sealed_vault(suite: Any, options: list[str], foreign_vault: VaultAdmin) -> None:
+    foreign_vault.seal()
+    run = suite.run(*options, env={TOKEN: foreign_vault.server.token})
+    assert run.status == 3
+    assert f"the Vault at {foreign_vault.server.url} is sealed" in run.output
+
+
+def test_wrong_token(suite: Any, options: list[str], foreign_vault: VaultAdmin) -> None:
+    run = suite.run(*options, env={TOKEN: "hvs.wrong-token-value"})
+    assert run.status == 3
+    assert f"the Vault at {foreign_vault.server.url} refuses the token" in run.output
+    assert "hvs.wrong-token-value" not in run.output
+
+
+def test_missing_token(suite: Any, options: list[str]) -> None:
+    run = suite.run(*options)
+    assert run.status == pytest.ExitCode.USAGE_ERROR
+    assert "there is no token for the existing Vault" in run.output
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port on which nobody listens while the test holds it."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]  # bound, never listening
+
+
+def test_unreachable_vault(suite: Any, options: list[str], closed_port: int) -> None:
+    run = suite.run(*options, f"--vault-issuer-vault-addr=https://127.0.0.1:{closed_port}", env={TOKEN: "hvs.any"})
+    assert run.status == 3
+    assert f"the Vault at https://127.0.0.1:{closed_port} cannot be reached" in run.output
+
+
+def test_unreachable_cluster(suite: Any, options: list[str], foreign_vault: VaultAdmin, closed_port: int) -> None:
+    text = (
+        f"{{apiVersion: v1, kind: Config, current-context: c, clusters: [{{name: c, cluster: "
+        f"{{server: 'https://127.0.0.1:{closed_port}'}}}}], users: [{{name: c, user: {{token: x}}}}], "
+        f"contexts: [{{name: c, context: {{cluster: c, user: c}}}}]}}"
+    )
+    config = suite.write("kubeconfig", text)
+    run = suite.run(*options, f"--vault-issuer-kubeconfig={config}", env={TOKEN: foreign_vault.server.token})
+    assert run.status == 3
+    assert f"the Kubernetes API at https://127.0.0.1:{closed_port} does not answer" in run.output
+
+
+def test_missing_kubeconfig(suite: Any, options: list[str], foreign_vault: VaultAdmin, tmp_path: Path) -> None:
+    missing = tmp_path / "absent"
+    run = suite.run(*options, f"--vault-issuer-kubeconfig={missing}", env={TOKEN: foreign_vault.server.token})
+    assert run.status == pytest.ExitCode.USAGE_ERROR
+    assert f"the kubeconfig {missing} cannot be used" in run.output
+
+

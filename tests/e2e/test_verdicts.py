@@ -1,0 +1,73 @@
+"""The verdict on a whole implementation: the reference passes, one that does nothing fails everything."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_vault_issuer.requirements import Catalogue
+from pytest_vault_issuer.toolchain import Toolchain
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_cert_manager_is_conformant(suite: Any) -> None:
+    run = suite.run("--vault-issuer=cert-manager", "-n4", "--junit-xml=junit.xml")
+    assert run.status == 0, run.output
+    assert run.verdict == "conformant"
+    assert run.outcomes().keys() == set(Catalogue.load().ids)
+    assert set(run.outcomes().values()) <= {"passed", "known-failure"}
+    report = run.report
+    assert report["schema_version"] == 1
+    assert report["stack"]["components"].keys() == {"kubernetes", "vault"}
+    assert all(entry["tests"] for entry in report["requirements"])
+    assert '<property name="requirement" value="VI-HEALTH-003" />' in (suite.directory / "junit.xml").read_text()
+
+
+def test_an_implementation_file_gets_the_same_verdict(suite: Any) -> None:
+    """The file is the README's, its command filled in as the README says."""
+    binary = Toolchain().path("cert-manager-controller")
+    blocks = README.read_text().split("```")
+    text = next(block for block in blocks if block.startswith("toml\n[implementation]"))[len("toml\n") :]
+    rbac = next(block for block in blocks if block.startswith("yaml\n# rbac.yaml"))[len("yaml\n") :]
+    assert "/path/to/cert-manager-controller" in text
+    suite.write("rbac.yaml", rbac)
+    path = suite.write("my-issuer.toml", text.replace("/path/to/cert-manager-controller", str(binary)))
+    run = suite.run(f"--vault-issuer={path}", "-n4")
+    assert run.status == 0, run.output
+    assert run.verdict == "conformant"
+
+
+def test_an_implementation_that_does_nothing_passes_nothing(suite: Any, implementation: Any) -> None:
+    run = suite.run(implementation(["sleep", "3600"], name="idle"), "-n4")
+    assert run.status == pytest.ExitCode.TESTS_FAILED
+    assert run.verdict == "non-conformant"
+    outcomes = run.outcomes()
+    assert {i for i, outcome in outcomes.items() if outcome != "failed"} == set()
+    messages = {test["message"] for entry in run.report["requirements"] for test in entry["tests"]}
+    assert all("waited" in message for message in messages), "each says what was waited for"
+    assert "it wrote no condition on its first issuer" in run.output
+
+
+def test_an_implementation_that_dies_ends_the_run(suite: Any, implementation: Any) -> None:
+    """It answers, so that the run starts, and is killed during the first test."""
+    binary = Toolchain().path("cert-manager-controller")
+    script = (
+        "import subprocess, sys, threading; p = subprocess.Popen(sys.argv[1:]); "
+        "threading.Timer(6, p.kill).start(); sys.exit(p.wait() and 7)"
+    )
+    option = implementation(
+        ["python3", "-c", script, str(binary), "--kubeconfig={kubeconfig}", "--approver=false"], name="mortal"
+    )
+    rbac = json.dumps([str(Path(__file__).parents[2] / "pytest_vault_issuer/implementation/cert-manager-rbac.yaml")])
+    file = suite.directory / "mortal.toml"
+    text = file.read_text().replace("[features]", f'rbac = {rbac}\nservice_account = "cert-manager/cert-manager"\n[features]')
+    file.write_text(text)
+    run = suite.run(option, "--vault-issuer-select=SIGN", "--vault-issuer-select=REQUEST")
+    assert run.status == pytest.ExitCode.TESTS_FAILED
+    assert "its process ended by itself (exit status 7)" in run.output
+    assert "not-run" in run.outcomes().values()
+    assert run.verdict == "non-conformant"
