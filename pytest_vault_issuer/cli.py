@@ -21,7 +21,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="vault-issuer",
         description="Tools around the conformance suite for Vault-backed certificate issuers.",
-        epilog="The suite itself is run by pytest: pytest --pyargs vault_issuer_conformance --vault-issuer=cert-manager",
+        epilog="The suite is run by pytest: pytest --pyargs vault_issuer_conformance --vault-issuer=cert-manager",
     )
     top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -129,9 +129,8 @@ def _requirements(options: argparse.Namespace) -> int:
     else:
         for requirement in listed:
             feature = f" [{requirement.feature}]" if requirement.feature else ""
-            print(
-                f"{requirement.id} {requirement.level}{feature}\n    {requirement.statement}\n    {requirement.citation}"
-            )
+            print(f"{requirement.id} {requirement.level}{feature}")
+            print(f"    {requirement.statement}\n    {requirement.citation}")
         print(f"{len(listed)} requirements")
     return 0
 

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from .errors import ConfigurationError, ImplementationError, NotRunnable, VaultIssuerError
+from .implementation.running import check_command
 from .marks import REQUIREMENT
 from .report import evidence, json_report, terminal
 from .report.outcomes import Outcome, RequirementResult, TestResult, Verdict
 from .requirements import SUITE, Catalogue
 from .run import SILENT_LIMIT, Run
 from .sandbox import Sandbox
+from .toolchain import BINARIES
 
 _CLUSTER_FEATURE = "cluster-issuer"
 
@@ -30,6 +32,8 @@ class Conformance:
         self.run = run
         self.implementation = run.implementation
         self.is_worker = hasattr(config, "workerinput")
+        if self.implementation.run.command and self.implementation.run.command[0] not in BINARIES:
+            check_command(self.implementation, {})  # now, not when the stack is up
         self.catalogue = Catalogue.load()
         selected = self.catalogue.select(run.settings.profiles, run.settings.select)
         self.selected = {requirement.id for requirement in selected}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -40,12 +40,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             help=f"{option.help} (environment: {option.env})".replace("%", "%%"),
             **extra,
         )
-        parser.addini(option.ini, option.help, type="args" if option.many else "string", default=None)
+        kind: Literal["args", "string"] = "args" if option.many else "string"
+        parser.addini(option.ini, option.help, type=kind, default=None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options and register what belongs to the run."""
     config.addinivalue_line("markers", f"{REQUIREMENT}(*ids): the requirements that a test judges")
+    config.addinivalue_line("markers", "slow: waits for retries of the implementation; started first")
     try:
         settings = Settings.collect(
             lambda name: config.getoption(name.replace("-", "_")),

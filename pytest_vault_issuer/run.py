@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .cluster.api import Cluster
-from .errors import ImplementationError, NotRunnable, StackError, VaultIssuerError
+from .errors import ConfigurationError, ImplementationError, StackError, ToolchainError, VaultIssuerError
 from .implementation import Implementation, RunningImplementation, load_implementation, start_implementation
 from .implementation.running import PROCESS, check_command, exit_message, issuer_kinds
 from .redaction import Redactor
@@ -174,7 +174,7 @@ class Run:
         return running.to_json()
 
 
-_KINDS = {kind.__name__: kind for kind in (StackError, ImplementationError, NotRunnable)}
+_KINDS = {kind.__name__: kind for kind in (StackError, ToolchainError, ImplementationError, ConfigurationError)}
 
 
 def _dump(error: VaultIssuerError) -> str:

@@ -1,0 +1,94 @@
+"""Measures what a user waits for: the stack's start, the implementation's, the whole core run, and its parts.
+
+Run with ``tox run -e benchmark`` (or ``python benchmarks/bench_suite.py``); ``--cold`` also measures the toolchain from
+an empty cache. Prints medians, minima and maxima in seconds; nothing is asserted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from pytest_vault_issuer.run import Run, RunKey
+from pytest_vault_issuer.settings import Settings
+from pytest_vault_issuer.toolchain import Toolchain, to_stderr
+
+
+def measure_start() -> dict[str, float]:
+    """Start and end a stack with cert-manager on it, and time the parts."""
+    run = Run(Settings(implementation="cert-manager"), RunKey.new(), to_stderr)
+    times = {}
+    try:
+        for name, step in (("stack ready", run.stack), ("cert-manager answers", run.running), ("end", run.close)):
+            began = time.perf_counter()
+            step()
+            times[name] = time.perf_counter() - began
+    finally:
+        run.close()
+    return times
+
+
+def measure_suite(workers: int) -> dict[str, float]:
+    """Run the whole core profile in a process of its own, and time it and its areas."""
+    with tempfile.TemporaryDirectory() as directory:
+        began = time.perf_counter()
+        command = [sys.executable, "-m", "pytest", "--pyargs", "vault_issuer_conformance", "-q", f"-n{workers}"]
+        options = ["--vault-issuer=cert-manager", f"--vault-issuer-report={directory}", "-p", "no:cacheprovider"]
+        subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL, cwd=directory)
+        times = {f"core run, -n {workers}": time.perf_counter() - began}
+        report = json.loads((Path(directory) / "report.json").read_text())
+    areas: dict[str, float] = defaultdict(float)
+    for requirement in report["requirements"]:
+        areas[requirement["area"]] += sum(test["duration_s"] for test in requirement["tests"])
+    return times | {f"  tests of {area}, summed": seconds for area, seconds in areas.items()}
+
+
+def measure_warm_check() -> dict[str, float]:
+    """Run ``vault-issuer toolchain build`` with everything built."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "from pytest_vault_issuer.cli import main; main(['toolchain', 'build'])"],
+                   check=True, stdout=subprocess.DEVNULL)  # fmt: skip
+    return {"toolchain, warm": time.perf_counter() - began}
+
+
+def measure_cold_build() -> dict[str, float]:
+    """Build the toolchain into an empty cache."""
+    with tempfile.TemporaryDirectory() as directory:
+        toolchain = Toolchain(Path(directory))
+        began = time.perf_counter()
+        toolchain.build()
+        seconds = time.perf_counter() - began
+        print(f"left behind: {sum(entry.bytes for entry in toolchain.status()) / 10**6:.0f} MB")
+    return {"toolchain, cold": seconds}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--cold", action="store_true", help="also build the toolchain from an empty cache (once)")
+    options = parser.parse_args()
+    Toolchain().build()
+    rounds: dict[str, list[float]] = defaultdict(list)
+    for _ in range(options.rounds):
+        for times in (measure_start(), measure_warm_check(), measure_suite(options.workers)):
+            for name, seconds in times.items():
+                rounds[name].append(seconds)
+    if options.cold:
+        for name, seconds in measure_cold_build().items():
+            rounds[name].append(seconds)
+    print(f"{'':34}{'median':>9}{'min':>9}{'max':>9}   seconds, {options.rounds} rounds")
+    for name, values in rounds.items():
+        print(f"{name:34}{statistics.median(values):9.2f}{min(values):9.2f}{max(values):9.2f}")
+
+
+if __name__ == "__main__":
+    main()
