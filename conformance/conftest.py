@@ -29,5 +29,3 @@ def _given(metafunc: pytest.Metafunc, name: str) -> bool:
 def sandbox(vault_issuer_sandbox: Sandbox) -> Sandbox:
     """What the test owns."""
     return vault_issuer_sandbox
-
-

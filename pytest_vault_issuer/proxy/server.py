@@ -65,8 +65,8 @@ class Proxy:
         self._context = self._new_context(certificate) if certificate else None
         self._listener: socket.socket | None = None
         self._port = 0
-        self._wake, self._woken = socket.socketpair()
-        self._acceptor = threading.Thread(target=self._accept, name="vault-proxy", daemon=True)
+        self._wake: socket.socket | None = None
+        self._acceptor: threading.Thread | None = None
         self._threads: dict[ClientConnection, threading.Thread] = {}
         self._connections = 0
         self._closed = False
@@ -87,6 +87,10 @@ class Proxy:
             ) from error
         self._listener.setblocking(False)
         self._port = self._listener.getsockname()[1]
+        self._wake, woken = socket.socketpair()
+        self._acceptor = threading.Thread(
+            target=self._accept, args=(self._listener, woken), name=f"vault-proxy-{self._port}", daemon=True
+        )
         self._acceptor.start()
         return self
 
@@ -97,17 +101,15 @@ class Proxy:
                 return
             self._closed = True
         self._shared.lifetime.end()
-        self._wake.send(b"x")
+        if self._wake is None or self._acceptor is None:
+            return
         deadline = time.monotonic() + _CLOSING
-        if self._listener is not None:
-            self._acceptor.join(_CLOSING)
-            self._listener.close()
+        self._wake.close()
+        self._acceptor.join(_CLOSING)
         for connection in self._threads:
             connection.interrupt()
         for thread in self._threads.values():
             thread.join(max(0.0, deadline - time.monotonic()))
-        self._wake.close()
-        self._woken.close()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -246,13 +248,12 @@ class Proxy:
             certificate, client_ca=self._client_ca, client_certificate_required=self._client_certificate_required
         )
 
-    def _accept(self) -> None:
-        listener = self._listener
-        assert listener is not None
-        with selectors.DefaultSelector() as selector:
+    def _accept(self, listener: socket.socket, woken: socket.socket) -> None:
+        # Closing a socket does not end another thread's wait for it: close() ends the wait by closing ``woken``'s peer.
+        with listener, woken, selectors.DefaultSelector() as selector:
             selector.register(listener, selectors.EVENT_READ)
-            selector.register(self._woken, selectors.EVENT_READ)
-            while not any(key.fileobj is self._woken for key, _ in selector.select()):
+            selector.register(woken, selectors.EVENT_READ)
+            while not any(key.fileobj is woken for key, _ in selector.select()):
                 with contextlib.suppress(OSError):
                     # A client that is gone again makes accept fail.
                     sock, _ = listener.accept()

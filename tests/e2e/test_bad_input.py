@@ -11,7 +11,9 @@ USAGE = pytest.ExitCode.USAGE_ERROR
 
 
 def test_unknown_key_in_the_implementation_file(suite: Any) -> None:
-    path = suite.write("x.toml", '[implementation]\nname = "x"\nversion = "1"\n[run]\ncomand = ["x"]\n[features]\nall = true\n')
+    path = suite.write(
+        "x.toml", '[implementation]\nname = "x"\nversion = "1"\n[run]\ncomand = ["x"]\n[features]\nall = true\n'
+    )
     run = suite.run(f"--vault-issuer={path}")
     assert run.status == USAGE
     assert "unknown key 'comand' in [run]" in run.output
@@ -96,7 +98,9 @@ def test_existing_without_addresses(suite: Any) -> None:
 
 
 def test_known_failure_of_nothing(suite: Any) -> None:
-    text = '[implementation]\nname = "x"\nversion = "1"\n[features]\nall = true\n[known_failures]\n"VI-SIGN-999" = "x"\n'
+    text = (
+        '[implementation]\nname = "x"\nversion = "1"\n[features]\nall = true\n[known_failures]\n"VI-SIGN-999" = "x"\n'
+    )
     run = suite.run(f"--vault-issuer={suite.write('x.toml', text)}")
     assert run.status == USAGE
     assert "[known_failures] VI-SIGN-999 is no requirement of this suite" in run.output

@@ -131,5 +131,3 @@ def test_missing_kubeconfig(suite: Any, options: list[str], foreign_vault: Vault
     run = suite.run(*options, f"--vault-issuer-kubeconfig={missing}", env={TOKEN: foreign_vault.server.token})
     assert run.status == pytest.ExitCode.USAGE_ERROR
     assert f"the kubeconfig {missing} cannot be used" in run.output
-
-

@@ -64,7 +64,9 @@ def test_an_implementation_that_dies_ends_the_run(suite: Any, implementation: An
     )
     rbac = json.dumps([str(Path(__file__).parents[2] / "pytest_vault_issuer/implementation/cert-manager-rbac.yaml")])
     file = suite.directory / "mortal.toml"
-    text = file.read_text().replace("[features]", f'rbac = {rbac}\nservice_account = "cert-manager/cert-manager"\n[features]')
+    text = file.read_text().replace(
+        "[features]", f'rbac = {rbac}\nservice_account = "cert-manager/cert-manager"\n[features]'
+    )
     file.write_text(text)
     run = suite.run(option, "--vault-issuer-select=SIGN", "--vault-issuer-select=REQUEST")
     assert run.status == pytest.ExitCode.TESTS_FAILED

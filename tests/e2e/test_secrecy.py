@@ -1,0 +1,45 @@
+"""What a failing run prints and writes holds no secret."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+TEST = """
+from pathlib import Path
+
+from pytest_vault_issuer.marks import requirement
+
+
+@requirement("VI-TOKEN-001")
+def test_that_fails_with_a_token_in_its_hands(vault_issuer_sandbox):
+    auth = vault_issuer_sandbox.approle("Issuer")
+    issuer = vault_issuer_sandbox.ready_issuer("Issuer", auth)
+    vault_issuer_sandbox.issued(issuer)
+    credential = auth.credential
+    tokens = [exchange.token for exchange in vault_issuer_sandbox.proxy.exchanges if exchange.token]
+    Path("secrets.txt").write_text("\\n".join([credential, *tokens]))
+    print("printed:", credential)
+    assert credential == "something else", f"the credential is {credential}, the tokens {tokens}"
+"""
+
+
+def test_a_failure_shows_evidence_without_secrets(suite: Any) -> None:
+    suite.write("test_leaky.py", TEST)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_leaky.py", "--showlocals"]
+    options = ["--vault-issuer=cert-manager", "--vault-issuer-report=report", "--junit-xml=junit.xml"]
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+    run = subprocess.run([*command, *options], cwd=suite.directory, env=kept, capture_output=True, text=True)
+    assert run.returncode == pytest.ExitCode.TESTS_FAILED, run.stdout
+    secrets = (suite.directory / "secrets.txt").read_text().split()
+    assert len(secrets) >= 3
+    everything = "".join(
+        [run.stdout, run.stderr, *((suite.directory / n).read_text() for n in ("report/report.json", "junit.xml"))]
+    )
+    assert [secret for secret in secrets if secret in everything] == []
+    for shown in ("requests to Vault", "/login", "issuers and requests", "Ready=True", "<secret "):
+        assert shown in run.stdout, f"{shown!r} is part of the evidence"

@@ -1,0 +1,151 @@
+"""The provider ``process``: real, local, private."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+import stat
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from pytest_vault_issuer.cluster import ApiError, Cluster
+from pytest_vault_issuer.cluster.api import NAMESPACES, SECRETS, SERVICE_ACCOUNTS
+from pytest_vault_issuer.cluster.audit import AuditLog
+from pytest_vault_issuer.run import Run
+from pytest_vault_issuer.stack.model import Stack
+from pytest_vault_issuer.vault import VaultAdmin
+
+
+@pytest.fixture
+def namespace(vault_issuer_cluster: Cluster, request: pytest.FixtureRequest) -> str:
+    name = f"test-{abs(hash(request.node.nodeid)) % 10**8}"
+    vault_issuer_cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    return name
+
+
+def test_components_say_the_pinned_versions(vault_issuer_stack: Stack) -> None:
+    modules = Path(__file__).parents[2] / "pytest_vault_issuer/toolchain/modules"
+    assert (
+        f"k8s.io/kubernetes {vault_issuer_stack.components['kubernetes']}"
+        in (modules / "kubernetes/go.mod").read_text()
+    )
+    assert f"hashicorp/vault v{vault_issuer_stack.components['vault']}\n" in (modules / "vault/go.mod").read_text()
+
+
+def test_nothing_answers_plain_http(vault_issuer_stack: Stack) -> None:
+    for url in (vault_issuer_stack.vault.url, vault_issuer_stack.kubernetes.url_for_vault):
+        address = urlsplit(url)
+        connection = http.client.HTTPConnection(address.hostname or "", address.port or 0, timeout=10)
+        connection.request("GET", "/")
+        assert connection.getresponse().status == 400, f"{url} is to refuse HTTP"
+        connection.close()
+
+
+def test_certificates_are_of_the_stacks_own_authority(vault_issuer_stack: Stack) -> None:
+    address = urlsplit(vault_issuer_stack.vault.url)
+    connection = http.client.HTTPSConnection(
+        address.hostname or "", address.port, timeout=10, context=ssl.create_default_context()
+    )
+    with pytest.raises(ssl.SSLCertVerificationError):
+        connection.request("GET", "/v1/sys/health")
+
+
+def test_everything_listens_on_loopback_only(vault_issuer_run: Run, vault_issuer_stack: Stack) -> None:
+    sockets = set()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if str(vault_issuer_run.directory.path) not in (entry / "cmdline").read_bytes().decode(errors="replace"):
+                continue
+            sockets |= {link.readlink().name for link in (entry / "fd").iterdir()}
+        except OSError:
+            continue
+    inodes = {name.removeprefix("socket:[").removesuffix("]") for name in sockets if name.startswith("socket:[")}
+    listening = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in inodes:
+                listening.append(fields[1].split(":")[0])
+    assert len(listening) >= 4, "etcd, API server, Vault and its cluster port"
+    assert set(listening) == {"0100007F"}, "127.0.0.1 as /proc writes it"
+
+
+def test_files_are_the_users_alone(vault_issuer_run: Run, vault_issuer_stack: Stack) -> None:
+    directory = vault_issuer_run.directory.path
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    keys = list((directory / "pki").glob("*-key.pem"))
+    assert keys
+    assert {stat.S_IMODE(path.stat().st_mode) for path in [*keys, directory / "stack.json"]} == {0o600}
+
+
+def test_every_component_has_a_log(vault_issuer_run: Run, vault_issuer_stack: Stack) -> None:
+    logs = {path.name for path in (vault_issuer_run.directory.path / "logs").iterdir()}
+    assert {"etcd.log", "kube-apiserver.log", "kube-controller-manager.log", "audit.jsonl"} <= logs
+    assert any(name.startswith("vault-") for name in logs)
+
+
+def test_service_accounts_have_only_the_rights_they_are_given(
+    vault_issuer_cluster: Cluster, vault_issuer_run: Run, namespace: str
+) -> None:
+    metadata = {"name": "nobody", "namespace": namespace}
+    vault_issuer_cluster.create(SERVICE_ACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+    token = vault_issuer_cluster.create_token("nobody", namespace)
+    path = vault_issuer_run.directory.write(f"{namespace}.kubeconfig", _kubeconfig(vault_issuer_cluster, token))
+    nobody = Cluster(path)
+    with pytest.raises(ApiError) as refused:
+        nobody.list(SECRETS, namespace)
+    assert refused.value.code == 403
+
+
+def test_token_requests_are_in_the_audit_log(
+    vault_issuer_cluster: Cluster, vault_issuer_stack: Stack, namespace: str
+) -> None:
+    assert vault_issuer_stack.kubernetes.audit_log is not None
+    log = AuditLog(Path(vault_issuer_stack.kubernetes.audit_log), timeout=10)
+    metadata = {"name": "someone", "namespace": namespace}
+    vault_issuer_cluster.create(SERVICE_ACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+    token = vault_issuer_cluster.create_token("someone", namespace, audiences=["here"], seconds=700)
+    records = log.token_requests(namespace, "someone")
+    assert [r["requestObject"]["spec"]["audiences"] for r in records] == [["here"]]
+    assert records[0]["requestObject"]["spec"]["expirationSeconds"] == 700
+    assert token not in Path(vault_issuer_stack.kubernetes.audit_log).read_text()
+
+
+def test_vaults_states_are_real(vault_issuer_run: Run) -> None:
+    launcher = vault_issuer_run.launcher()
+    assert launcher is not None
+    admin = VaultAdmin(launcher.start_vault(), vault_issuer_run.timeouts)
+    assert admin.health == 501
+    admin.initialise()
+    assert admin.health == 503
+    admin.unseal()
+    assert admin.health == 200
+    admin.seal()
+    assert admin.health == 503
+    launcher.stop_vault(admin.server)
+
+
+def test_a_raft_pair_has_a_standby(vault_issuer_run: Run) -> None:
+    launcher = vault_issuer_run.launcher()
+    assert launcher is not None
+    active, standby = (VaultAdmin(launcher.start_vault(storage="raft"), vault_issuer_run.timeouts) for _ in range(2))
+    active.initialise()
+    active.unseal()
+    active.wait_health(200)
+    standby.join_raft(active.server)
+    assert (active.health, standby.health) == (200, 429)
+    for admin in (active, standby):
+        launcher.stop_vault(admin.server)
+
+
+def _kubeconfig(cluster: Cluster, token: str) -> str:
+    import yaml
+
+    from pytest_vault_issuer.stack.kubernetes_process import kubeconfig
+
+    trust = str(cluster._configuration.ssl_ca_cert)
+    return yaml.safe_dump(kubeconfig({"server": cluster.server, "certificate-authority": trust}, {"token": token}))
