@@ -19,10 +19,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _given(metafunc: pytest.Metafunc, name: str) -> bool:
-    return any(
-        name in [part.strip() for part in str(mark.args[0]).split(",")]
-        for mark in metafunc.definition.iter_markers("parametrize")
-    )
+    for mark in metafunc.definition.iter_markers("parametrize"):
+        names = mark.args[0]
+        if name in ([part.strip() for part in names.split(",")] if isinstance(names, str) else names):
+            return True
+    return False
 
 
 @pytest.fixture

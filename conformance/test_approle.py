@@ -2,17 +2,137 @@
 
 from __future__ import annotations
 
+import secrets
+from typing import Any
+
+import pytest
+from vault_issuer_conformance.helpers import created, never_ready
+
+from pytest_vault_issuer.issuer import Authentication
 from pytest_vault_issuer.marks import requirement
-from pytest_vault_issuer.proxy import Route
+from pytest_vault_issuer.proxy import EmptyAnswer, Exchange, Fault, Respond, Route
 from pytest_vault_issuer.sandbox import Sandbox
+from pytest_vault_issuer.vault import AppRole
+
+
+def approle_of(auth: Authentication) -> AppRole:
+    assert auth.approle is not None
+    return auth.approle
+
+
+def new_secret_id(sandbox: Sandbox, auth: Authentication) -> str:
+    """A further SecretID, with which a login would succeed just as well."""
+    approle = approle_of(auth)
+    return sandbox.vault.new_secret_id(approle.mount, approle.name)
+
+
+def random_key() -> str:
+    return f"key-{secrets.token_hex(3)}"
+
+
+def client_tokens(exchanges: list[Exchange]) -> set[str]:
+    """The tokens that Vault gave in its answers to logins."""
+    answers = [exchange.response_json.get("auth") or {} for exchange in exchanges]
+    return {answer["client_token"] for answer in answers if answer.get("client_token")}
+
+
+def assert_logs_in(sandbox: Sandbox, auth: Authentication) -> None:
+    """Check what every login of the sandbox's proxy said, and that signing used what one of them gave."""
+    approle = approle_of(auth)
+    logins = sandbox.proxy.seen(Route.LOGIN)
+    for login in logins:
+        assert login.path == auth.login_path, "a login has to go to the AppRole method's mount"
+        assert login.json.get("role_id") == approle.role_id, "a login has to carry the configured roleId"
+        assert login.json.get("secret_id") == auth.credential, "a login has to carry the SecretID under the named key"
+    token = sandbox.proxy.seen(Route.SIGN)[-1].token
+    assert token in client_tokens(logins), "the sign request has to carry a token that Vault gave at a login"
 
 
 @requirement("VI-APPROLE-001")
 def test_login_sends_role_id_and_secret_id(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.approle(kind, key=random_key())
+    decoys = {key: new_secret_id(sandbox, auth) for key in ("secretId", "token", random_key())}
+    sandbox.set_secret(auth.secret_name, auth.namespace, decoys)
+    sandbox.issued(sandbox.ready_issuer(kind, auth))
+    assert_logs_in(sandbox, auth)
+
+
+@requirement("VI-APPROLE-001")
+@pytest.mark.parametrize("kind", ["Issuer"])
+def test_login_at_a_mount_with_slashes(sandbox: Sandbox, kind: str) -> None:
+    mount = sandbox.vault.mount_auth("approle", f"{secrets.token_hex(3)}/{secrets.token_hex(3)}")
+    auth = sandbox.approle(kind, mount=mount)
+    sandbox.issued(sandbox.ready_issuer(kind, auth))
+    assert_logs_in(sandbox, auth)
+
+
+@requirement("VI-APPROLE-002")
+def test_mount_is_approle_where_none_is_named(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.approle(kind, mount="approle")
+    issuer = created(sandbox, kind, {"appRole": auth.spec["appRole"] | {"path": ""}})
+    issuer.wait_ready()
+    sandbox.issued(issuer)
+    assert_logs_in(sandbox, auth)
+
+
+@requirement("VI-APPROLE-003")
+def test_not_ready_without_the_secret_id(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.approle(kind, key="secretId")
+    other = new_secret_id(sandbox, auth)
+    named = random_key()
+    references = {
+        "its Secret is missing": f"secret-{secrets.token_hex(4)}",
+        "its Secret has the usual key only, not the named one": auth.secret_name,
+        "the value is empty": sandbox.secret({named: "", "secretId": other}, namespace=auth.namespace),
+    }
+    never_ready(
+        sandbox,
+        kind,
+        {
+            wrong: {"auth": {"appRole": auth.spec["appRole"] | {"secretRef": {"name": name, "key": named}}}}
+            for wrong, name in references.items()
+        },
+    )
+    sent = {login.json.get("secret_id") for login in sandbox.proxy.seen(Route.LOGIN)}
+    assert not sent & {auth.credential, other}, "a SecretID under another key was used"
+
+
+@requirement("VI-APPROLE-004")
+def test_not_ready_without_a_client_token(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.approle(kind)
+    answers: dict[str, Fault] = {
+        "204 without a body": EmptyAnswer(204),
+        "an empty object": Respond(200, json={}),
+        "no auth": Respond(200, json={"auth": None}),
+        "an empty client token": Respond(200, json={"auth": {"client_token": "", "policies": ["default"]}}),
+        "a page of HTML": Respond(200, body="<html><body>welcome</body></html>", content_type="text/html"),
+    }
+    variants: dict[str, Any] = {}
+    for what, answer in answers.items():
+        proxy = sandbox.new_proxy()
+        proxy.inject(Route.LOGIN, answer)
+        variants[f"the login is answered with {what}"] = {"auth": auth, "proxy": proxy}
+    never_ready(sandbox, kind, variants)
+
+
+@requirement("VI-APPROLE-005")
+@pytest.mark.parametrize("kind", ["Issuer"])
+def test_white_space_around_secret_id_and_role_id_is_ignored(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.approle(kind)
+    sandbox.set_secret(auth.secret_name, auth.namespace, {auth.secret_key: f" {auth.credential}\r\n"})
+    issuer = created(sandbox, kind, {"appRole": auth.spec["appRole"] | {"roleId": f" {approle_of(auth).role_id}\n"}})
+    issuer.wait_ready()
+    sandbox.issued(issuer)
+    assert_logs_in(sandbox, auth)
+
+
+@requirement("VI-APPROLE-006")
+def test_signs_after_its_login_token_was_revoked(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.approle(kind)
     issuer = sandbox.ready_issuer(kind, auth)
     sandbox.issued(issuer)
-    login = sandbox.proxy.seen(Route.LOGIN)[-1]
-    assert auth.approle is not None
-    assert login.path == auth.login_path
-    assert login.json == {"role_id": auth.approle.role_id, "secret_id": auth.credential}
+    mark = sandbox.proxy.mark()
+    sandbox.vault.client.sys.revoke_prefix(auth.login_path.removeprefix("/v1/"))
+    request = sandbox.issued(issuer)
+    later = client_tokens(sandbox.proxy.seen(Route.LOGIN, since=mark))
+    assert sandbox.signings(request)[-1].token in later, "the certificate has to be signed with a later login's token"

@@ -143,7 +143,7 @@ class Conformance:
             sandbox = getattr(item, "funcargs", {}).get("vault_issuer_sandbox")
             if outcome in (Outcome.FAILED, Outcome.ERROR) and call.when == "call" and isinstance(sandbox, Sandbox):
                 report.sections.extend(evidence.sections(sandbox))
-            _redact(report, self.run.redactor.redact)
+        _redact(report, self.run.redactor.redact)  # also one that passed: -rP and JUnit files show its output
         if call.when == "setup":
             item.user_properties.extend(("requirement", i) for i in ids)
         report.vault_issuer = {  # type: ignore[attr-defined]
@@ -256,10 +256,14 @@ def requirement_ids(item: pytest.Item) -> list[str]:
 
 
 def features_of(item: pytest.Item) -> set[str]:
-    """Return the features that a test's parameters need: an authentication, a cluster-scoped issuer."""
+    """Return the features that a test's parameters need: an authentication, a cluster-scoped issuer.
+
+    The parameters are ``feature`` and ``kind``, and ``other_feature`` and ``other_kind`` beside them.
+    """
     parameters = getattr(getattr(item, "callspec", None), "params", {})
-    needed = {parameters["feature"]} if "feature" in parameters else set()
-    return needed | ({_CLUSTER_FEATURE} if parameters.get("kind") == "ClusterIssuer" else set())
+    needed = {parameters[name] for name in ("feature", "other_feature") if name in parameters}
+    kinds = {parameters.get(name) for name in ("kind", "other_kind")}
+    return needed | ({_CLUSTER_FEATURE} if "ClusterIssuer" in kinds else set())
 
 
 def _message(report: pytest.TestReport, call: pytest.CallInfo[None]) -> str:
@@ -279,11 +283,13 @@ def _short(nodeid: str) -> str:
 
 
 def _redact(report: pytest.TestReport, redact: Any) -> None:
-    """Redact everything of a failure that pytest prints or a report keeps."""
+    """Redact everything of a test that pytest prints or a report keeps."""
     report.sections = [(title, redact(text)) for title, text in report.sections]
     representation: Any = report.longrepr
     if isinstance(representation, str):
         report.longrepr = redact(representation)
+    if isinstance(representation, tuple):  # of a skip: path, line, reason
+        report.longrepr = (*representation[:2], redact(representation[2]))
     for traceback, crash, _ in getattr(representation, "chain", ()):
         if crash is not None:
             crash.message = redact(crash.message)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from typing import Any, Literal
 
 import pytest
@@ -44,6 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         parser.addini(option.ini, option.help, type=kind, default=None)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest decides on its own directory for temporary files
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options and register what belongs to the run."""
     config.addinivalue_line("markers", f"{REQUIREMENT}(*ids): the requirements that a test judges")
@@ -66,6 +66,12 @@ def pytest_configure(config: pytest.Config) -> None:
         except VaultIssuerError as error:
             raise pytest.UsageError(str(error)) from error
         config.pluginmanager.register(conformance, "vault-issuer-conformance")
+    if worker is None:
+        config.add_cleanup(run.close)
+        if settings.implementation and config.option.basetemp is None:
+            # Whatever ends the run, the keeper removes pytest's temporary files with its own.
+            run.directory.open()
+            config.option.basetemp = str(run.directory.path / "pytest")
     if worker is None and config.pluginmanager.hasplugin("xdist"):
         config.pluginmanager.register(_HandOver(key), "vault-issuer-xdist")
 
@@ -78,16 +84,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(
             "the conformance suite needs an implementation\n  hint: give --vault-issuer=cert-manager, or your own file"
         )
-
-
-@pytest.hookimpl(wrapper=True, trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
-    """End the run once every fixture is torn down; only its owner does, never a worker."""
-    try:
-        return (yield)
-    finally:
-        if not hasattr(session.config, "workerinput"):
-            session.config.stash[RUN_KEY].close()
 
 
 def _say(config: pytest.Config, line: str) -> None:

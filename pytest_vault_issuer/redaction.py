@@ -52,19 +52,22 @@ _PRIVATE_KEY = re.compile(
 )
 _PUBLIC_PEM = re.compile(r"-----BEGIN (?P<kind>CERTIFICATE(?: REQUEST)?)-----[^-]*-----END (?P=kind)-----")
 _BASE64_PEM = re.compile(r"LS0tLS1CRUdJTi[A-Za-z0-9+/_=-]*")
-_JWT = re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)?")
+_JWT = re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{2,}(?:\.[A-Za-z0-9_-]*)?")
 _VAULT_TOKEN = re.compile(
     r"hv[sbr]\.[A-Za-z0-9_.-]{6,}"
     r"|(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt]))[sbr]\.[A-Za-z0-9]{24,}(?:\.[A-Za-z0-9]+)?"
 )
 _NAMED = (
     # Authorization: Bearer abc, also as Go prints a header map: Authorization:[Bearer abc]
-    re.compile(r"(?i)(authorization[\"'\\]*\s*[:=]\s*[\[\"'\\]*(?:bearer|basic)\s+)(?P<value>[^\s\"'\\,\]<]+)"),
+    re.compile(
+        r"(?i)(authorization[\"'\\]*\s*[:=]\s*[\[\"'\\]*(?:bearer|basic)\s+)(?P<value>[^\s\"'\\,\[\]<][^\s\"'\\,\]]*)"
+    ),
     re.compile(r"(?i)(\bbearer\s+)(?P<value>[A-Za-z0-9._~+/=-]{20,})"),
-    re.compile(r"(?i)(x-vault-token[\"'\\]*\s*[:=]\s*[\[\"'\\]*)(?P<value>[^\s\"'\\,\]<]+)"),
+    re.compile(r"(?i)(x-vault-token[\"'\\]*\s*[:=]\s*[\[\"'\\]*)(?P<value>[^\s\"'\\,\[\]<][^\s\"'\\,\]]*)"),
     # A kubeconfig's line of its own; "invalid token: reason" in the middle of a message is none.
     re.compile(
-        r"((?:^|(?<=\n)|(?<=\\n))[ \t]*(?:-[ \t]+)?token:[ \t]*[\"']?)(?P<value>[^\s\"'\\<]+)(?=[\"']?[ \t\r]*(?:$|\n|\\n))"
+        r"((?:^|(?<=\n)|(?<=\\n))[ \t]*(?:-[ \t]+)?token:[ \t]*[\"']?)"
+        r"(?P<value>[^\s\"'\\<]+)(?=[\"']?[ \t\r]*(?:$|\n|\\n))"
     ),
     re.compile(r"(?i)((?:unseal|recovery) key(?: \d+)?:\s*|root token:\s*)(?P<value>[^\s\"'\\<]+)"),
     re.compile(rf"(?i)((?<!\\)\"{_FIELD}\"\s*:\s*\")(?P<value>(?:[^\"\\]|\\.)+)"),
@@ -102,7 +105,6 @@ class Redactor:
         self._lock = threading.Lock()
         self._forms: dict[str, str] = {}
         self._embedded: dict[str, str] = {}
-        self._pattern: re.Pattern[str] | None = None
 
     def add(self, secret: str) -> None:
         """Registers a value that must never be shown; one of fewer than 8 characters is ignored."""
@@ -111,7 +113,6 @@ class Redactor:
                 if len(value) >= _SHORTEST:
                     self._forms.update(dict.fromkeys(_forms(value), value))
                     self._embedded.update(dict.fromkeys(_embedded_base64(value), value))
-            self._pattern = None
 
     def redact(self, text: str) -> str:
         """The text without registered values, Vault tokens, JWTs, private keys and other credentials.
@@ -168,26 +169,25 @@ class Redactor:
         return self._secret(value)
 
     def _registered(self, text: str) -> str:
+        # A session registers thousands of forms and a text holds few of them: looking for each is much faster than one
+        # pattern of all, which would be made anew after every registration.
         with self._lock:
-            if not self._forms:
-                return text
-            if self._pattern is None:
-                # The longest form first: one secret may be the beginning of another. A value inside a longer base64
-                # text shares its first and last characters with its neighbours; these go with it.
-                exact = "|".join(re.escape(form) for form in sorted(self._forms, key=len, reverse=True))
-                embedded = "|".join(re.escape(form) for form in sorted(self._embedded, key=len, reverse=True))
-                self._pattern = re.compile(
-                    rf"(?P<exact>{exact})|[A-Za-z0-9+/_-]?(?P<embedded>{embedded})[A-Za-z0-9+/_-]{{0,2}}={{0,2}}"
-                )
-            pattern, forms = self._pattern, self._embedded | self._forms
+            exact = {form: value for form, value in self._forms.items() if form in text}
+            embedded = {form: value for form, value in self._embedded.items() if form in text}
+        # A value inside a longer base64 text shares its first and last characters with its neighbours: these go too.
+        patterns = [_any_of(exact)] if exact else []
+        if embedded:
+            patterns.append(f"[A-Za-z0-9+/_-]?(?P<embedded>{_any_of(embedded)})[A-Za-z0-9+/_-]{{0,2}}={{0,2}}")
+        if not patterns:
+            return text
 
         def replace(match: re.Match[str]) -> str:
-            value = forms[match["exact"] or match["embedded"]]
+            value = exact[match[0]] if match[0] in exact else embedded[match["embedded"]]
             if "PRIVATE KEY-----" in value:
                 return _mark("private key", value)
             return _describe_jwt(value) or _mark("secret", value)
 
-        return pattern.sub(replace, text)
+        return re.sub("|".join(patterns), replace, text)
 
     def _secret(self, value: str) -> str:
         """The mark of one whole secret; one that is marked already keeps its mark."""
@@ -252,6 +252,11 @@ def _decode_base64(text: str) -> str:
         return ""
 
 
+def _any_of(forms: Iterable[str]) -> str:
+    """A pattern of these texts; the longest first, for one secret may be the beginning of another."""
+    return "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
+
+
 def _forms(secret: str) -> set[str]:
     """The forms in which a value may stand in a text by itself."""
     raw = secret.encode("utf-8", "surrogatepass")
@@ -259,7 +264,8 @@ def _forms(secret: str) -> set[str]:
     for escaped in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
         # Go's encoder escapes these three as well.
         html_safe = escaped.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-        forms |= {escaped, html_safe, escaped.replace("\\", "\\\\")}
+        # Twice: a structured log of a JSON text.
+        forms |= {escaped, html_safe, json.dumps(escaped)[1:-1], json.dumps(html_safe)[1:-1]}
     for encoded in (base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()):
         forms |= {encoded, encoded.rstrip("="), urllib.parse.quote(encoded, safe="")}
     return forms

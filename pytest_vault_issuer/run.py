@@ -106,6 +106,7 @@ class Run:
             features=self.implementation.features,
             launcher=self.launcher(),
             implementation_log=self.directory.log(PROCESS) if running.process else None,
+            implementation_directory=self.implementation.directory if running.process else None,
         )
 
     def cluster(self) -> Cluster:

@@ -11,6 +11,7 @@ import contextlib
 import copy
 import json
 import secrets
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from .errors import NotRunnable, Unmet
 from .issuer.authentication import Authentication
 from .issuer.csr import SigningRequest
 from .issuer.handle import CertificateRequest, Issuer, IssuerType
-from .proxy import Authority, Proxy, ServerCertificate
+from .proxy import Authority, Exchange, Proxy, Route, ServerCertificate
 from .redaction import Redactor
 from .stack.model import Stack, VaultLauncher
 from .stack.preparation import LABEL
@@ -41,6 +42,7 @@ class World:
     :ivar service_account: ``namespace/name`` the implementation runs as.
     :ivar kinds: its issuer kinds, by ``Issuer`` and ``ClusterIssuer``.
     :ivar implementation_log: path of its log, None where it cannot be read.
+    :ivar implementation_directory: its working directory, None where it is no process of the run.
     """
 
     stack: Stack
@@ -55,6 +57,7 @@ class World:
     features: frozenset[str]
     launcher: VaultLauncher | None
     implementation_log: Path | None = None
+    implementation_directory: Path | None = None
 
 
 class Sandbox:
@@ -76,6 +79,7 @@ class Sandbox:
         self.issuers: list[Issuer] = []
         self.requests: list[CertificateRequest] = []
         self.proxies: list[Proxy] = []
+        self._reserved: dict[int, socket.socket] = {}
         self._log_start = self._log_size()
         self.audit_start = (
             AuditLog(Path(world.stack.kubernetes.audit_log), timeout=world.timeouts.audit)
@@ -124,6 +128,8 @@ class Sandbox:
         :param options: further arguments of :class:`~pytest_vault_issuer.proxy.Proxy`.
         """
         server = (upstream or self.world.admin).server
+        if options.get("port") in self._reserved:
+            self._reserved.pop(options["port"]).close()
         bind = self.world.stack.bind
         if certificate is None and not plain:
             certificate = self.authority.issue(bind)
@@ -132,6 +138,16 @@ class Sandbox:
         (undo or self._cleanup).callback(proxy.close)
         self.proxies.append(proxy)
         return proxy
+
+    def closed_port(self) -> int:
+        """Reserve a port on which nothing listens until a :meth:`new_proxy` is started there."""
+        bind = self.world.stack.bind
+        held = socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET)
+        self._cleanup.callback(held.close)
+        held.bind((bind, 0))
+        port: int = held.getsockname()[1]
+        self._reserved[port] = held
+        return port
 
     def new_vault(self, *, storage: str = "inmem", initialise: bool = True, unseal: bool = True) -> VaultAdmin:
         """Start a Vault of the test's own, in the state asked for.
@@ -250,9 +266,12 @@ class Sandbox:
             self._pki = self.vault.pki()
         return self._pki
 
-    def sign_policy(self, pki: Pki | None = None) -> str:
-        """Create a policy that allows signing with a PKI's role, and only that; return its name."""
-        return self.vault.policy((pki or self.pki).sign_path)
+    def sign_policy(self, pki: Pki | None = None, vault: VaultWorkspace | None = None) -> str:
+        """Create a policy that allows signing with a PKI's role, and only that; return its name.
+
+        :param vault: where the PKI is, when it is in a Vault of :meth:`new_vault`.
+        """
+        return (vault or self.vault).policy((pki or self.pki).sign_path)
 
     # -- authentication -----------------------------------------------------------------
 
@@ -285,9 +304,10 @@ class Sandbox:
 
         :param key: in the Secret.
         :param namespace: of the Secret, default the right one.
+        :param vault: a workspace in another Vault; give a `pki` or `policy` of it too.
         :param parameters: of the token, such as ``ttl``.
         """
-        credential = (vault or self.vault).token(policy or self.sign_policy(pki), **parameters)
+        credential = (vault or self.vault).token(policy or self.sign_policy(pki, vault), **parameters)
         namespace = namespace or self.home(kind)
         name = self.secret({key: credential}, namespace=namespace)
         spec = {"tokenSecretRef": {"name": name, "key": key}}
@@ -302,6 +322,7 @@ class Sandbox:
         key: str = "secretId",
         mount: str | None = None,
         namespace: str | None = None,
+        vault: VaultWorkspace | None = None,
         **parameters: Any,
     ) -> Authentication:
         """Create an AppRole and its SecretID in a Secret where an issuer of `kind` looks for it.
@@ -309,7 +330,8 @@ class Sandbox:
         :param mount: of an existing AppRole method, such as the default ``approle``; None mounts one.
         :param parameters: of the AppRole, such as ``ttl``.
         """
-        approle = self.vault.approle(policy or self.sign_policy(pki), mount=mount, **parameters)
+        policy = policy or self.sign_policy(pki, vault)
+        approle = (vault or self.vault).approle(policy, mount=mount, **parameters)
         namespace = namespace or self.home(kind)
         name = self.secret({key: approle.secret_id}, namespace=namespace)
         spec = {
@@ -332,6 +354,7 @@ class Sandbox:
         namespace: str | None = None,
         audience: str = "",
         ttl: str = "1m",
+        vault: VaultWorkspace | None = None,
     ) -> Authentication:
         """Create a ServiceAccount, its token Secret filled by Kubernetes, and a Vault role bound to it.
 
@@ -346,8 +369,8 @@ class Sandbox:
         self.world.redactor.add(credential)
         if key != "token":
             name = self.secret({key: credential}, namespace=namespace)
-        role = self.vault.kubernetes_role(
-            policy or self.sign_policy(pki),
+        role = (vault or self.vault).kubernetes_role(
+            policy or self.sign_policy(pki, vault),
             service_account=account,
             namespace=namespace,
             mount=mount,
@@ -377,6 +400,7 @@ class Sandbox:
         audience: str = "",
         grant: bool = True,
         ttl: str = "1m",
+        vault: VaultWorkspace | None = None,
     ) -> Authentication:
         """Create a ServiceAccount, the documentation's Role for its tokens, and a Vault role bound to it.
 
@@ -386,8 +410,8 @@ class Sandbox:
         """
         namespace = namespace or self.home(kind)
         account = service_account or self.service_account(namespace, grant=grant)
-        role = self.vault.kubernetes_role(
-            policy or self.sign_policy(pki),
+        role = (vault or self.vault).kubernetes_role(
+            policy or self.sign_policy(pki, vault),
             service_account=account,
             namespace=namespace,
             mount=mount,
@@ -526,6 +550,18 @@ class Sandbox:
         request = self.request(issuer, signing, **options)
         request.wait_issued()
         return request
+
+    def signings(self, request: CertificateRequest) -> list[Exchange]:
+        """What any proxy of the test saw of attempts to have a request signed, in order.
+
+        They are told by the key their CSR is for, so that a changed CSR or another endpoint is seen too.
+        """
+        return [
+            exchange
+            for proxy in self.proxies
+            for exchange in proxy.seen(Route.SIGN)
+            if request.signing.is_for_same_key(exchange.json.get("csr"))
+        ]
 
     # -- evidence ----------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -130,8 +131,10 @@ class Settings:
             raise ConfigurationError(
                 f"--vault-issuer-stack={self.stack}: no such provider", hint=f"one of: {', '.join(STACKS)}"
             )
-        if self.timeout_scale <= 0:
-            raise ConfigurationError("--vault-issuer-timeout-scale has to be more than 0", hint="for example 2")
+        if not 0 < self.timeout_scale < math.inf:  # not a number neither
+            raise ConfigurationError(
+                "--vault-issuer-timeout-scale has to be a number more than 0", hint="for example 2"
+            )
         if self.stack == "existing" and not self.names_existing:
             raise ConfigurationError(
                 "--vault-issuer-stack=existing needs a cluster and a Vault",
@@ -176,4 +179,6 @@ def _convert(option: Option, texts: list[str], base: Path) -> Any:
             raise ConfigurationError(f"--{option.name}={text} is not a number", hint="for example 2.5") from error
     if kind.startswith("Path"):
         return base / text
+    if option.field == "implementation" and text.endswith(".toml"):
+        return str(base / text)
     return text

@@ -34,12 +34,12 @@ def load_implementation(name: str) -> Implementation:
 
 def _from_file(path: Path) -> Implementation:
     try:
-        data = tomllib.loads(path.read_text())
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(
             f"the implementation file {path} cannot be read: {error.strerror}", hint="check the path"
         ) from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOML's, or bytes that are no UTF-8
         raise ConfigurationError(f"{path} is not TOML: {error}", hint="mend the file at that place") from error
     try:
         return Implementation.from_mapping(data, path.resolve().parent)
@@ -51,10 +51,14 @@ def _from_factory(name: str) -> Implementation:
     module_name, _, attribute = name.partition(":")
     try:
         factory = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:  # the latter two: no module name at all
         raise ConfigurationError(
             f"--vault-issuer={name} cannot be imported: {error}", hint="check PYTHONPATH and the spelling"
         ) from error
+    if not callable(factory):
+        raise ConfigurationError(
+            f"--vault-issuer={name} is no function", hint="name one that takes nothing and returns an Implementation"
+        )
     implementation = factory()
     if not isinstance(implementation, Implementation):
         raise ConfigurationError(

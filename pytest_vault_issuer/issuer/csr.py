@@ -74,6 +74,14 @@ class SigningRequest:
         """Whether a certificate is for this request's key."""
         return public_bytes(certificate.public_key()) == public_bytes(self.key.public_key())
 
+    def is_for_same_key(self, pem: object) -> bool:
+        """Whether a PEM request is for this request's key; False for anything that is no request."""
+        try:
+            other = x509.load_pem_x509_csr(str(pem).encode())
+        except ValueError:
+            return False
+        return public_bytes(other.public_key()) == public_bytes(self.key.public_key())
+
 
 def public_bytes(key: object) -> bytes:
     """Return a public key's SubjectPublicKeyInfo (DER), to compare keys of any type."""

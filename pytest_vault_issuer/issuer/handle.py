@@ -14,7 +14,7 @@ from cryptography import x509
 
 from ..cluster.api import CERTIFICATE_REQUESTS, EVENTS, ApiError, Cluster, Object, Resource, condition
 from ..errors import Unmet
-from ..timeouts import Timeouts
+from ..timeouts import Timeouts, poll
 from .csr import SigningRequest
 
 
@@ -100,6 +100,28 @@ class _Handle:
             raise Unmet(f"waited {timeout:g} s for {self} {what}; {describe_conditions(last)}")
         return last
 
+    def wait_event(self, where: Callable[[Object], bool], what: str, *, timeout: float | None = None) -> Object:
+        """Wait until an event about this object is recorded and return it.
+
+        :param where: which one.
+        :param what: for the failure's message: "that it was issued".
+        :param timeout: seconds, default that of an issuer's condition.
+        :raises Unmet: when there is none; the message lists those there are.
+        """
+        bound = timeout or self.timeouts.issuer
+        # Events have names of their own, so that a watch would have to be one on all events of the cluster.
+        found = poll(lambda: next(filter(where, self.events()), None), timeout=bound, interval=0.05)
+        if found is None:
+            seen = "; ".join(f"{e.get('type')} {e.get('reason')}" for e in self.events()) or "none"
+            raise Unmet(f"waited {bound:g} s for an event about {self} {what}; its events: {seen}")
+        return found
+
+    def touch(self) -> None:
+        """Change an annotation, which gives the implementation a reason to look again but no new generation."""
+        stamp = datetime.now().isoformat()
+        annotations = {"metadata": {"annotations": {"vault-issuer.test/touched": stamp}}}
+        self.cluster.patch(self.resource, self.name, self.namespace, annotations)
+
     def delete(self) -> None:
         """Delete the object."""
         self.cluster.delete(self.resource, self.name, self.namespace)
@@ -182,12 +204,6 @@ class Issuer(_Handle):
                 return
         raise RuntimeError(f"{self} changed under every one of ten updates")
 
-    def touch(self) -> None:
-        """Change an annotation, which gives the implementation a reason to look again but no new generation."""
-        stamp = datetime.now().isoformat()
-        annotations = {"metadata": {"annotations": {"vault-issuer.test/touched": stamp}}}
-        self.cluster.patch(self.resource, self.name, self.namespace, annotations)
-
 
 class CertificateRequest(_Handle):
     """A CertificateRequest and the key it is for."""
@@ -200,15 +216,15 @@ class CertificateRequest(_Handle):
 
     # -- approval ---------------------------------------------------------------
 
-    def approve(self) -> None:
-        """Approve it, as an approver does."""
-        self._decide("Approved")
+    def approve(self, **fields: str) -> None:
+        """Approve it, as an approver does; `fields` of the condition may differ, such as ``reason``."""
+        self._decide("Approved", fields)
 
-    def deny(self) -> None:
-        """Deny it, as an approver does."""
-        self._decide("Denied")
+    def deny(self, **fields: str) -> None:
+        """Deny it, as an approver does; `fields` of the condition may differ."""
+        self._decide("Denied", fields)
 
-    def _decide(self, kind: str) -> None:
+    def _decide(self, kind: str, fields: dict[str, str]) -> None:
         now = self.get()
         entry = {
             "type": kind,
@@ -216,7 +232,7 @@ class CertificateRequest(_Handle):
             "reason": "vault-issuer.test",
             "message": "decided by the conformance suite",
             "lastTransitionTime": now["metadata"]["creationTimestamp"],
-        }
+        } | fields
         listed = [*(now.get("status", {}).get("conditions") or []), entry]
         version = now["metadata"]["resourceVersion"]
         body = {"metadata": {"resourceVersion": version}, "status": {"conditions": listed}}
@@ -225,7 +241,7 @@ class CertificateRequest(_Handle):
         except ApiError as error:
             if error.code != 409:
                 raise
-            self._decide(kind)  # the implementation wrote status in between
+            self._decide(kind, fields)  # the implementation wrote status in between
 
     # -- waiting ------------------------------------------------------------------
 

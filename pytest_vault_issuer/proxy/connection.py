@@ -37,6 +37,7 @@ class Shared:
     """What all connections of one proxy have in common."""
 
     upstream: Upstream
+    prefix: str = ""
     recorder: Recorder = field(default_factory=Recorder)
     lifetime: Lifetime = field(default_factory=Lifetime)
 
@@ -72,8 +73,8 @@ class ClientConnection:
 
     def interrupt(self) -> None:
         """From another thread: ends the connection now, in the middle of whatever it does."""
-        with self._lock:
-            self._ending = True
+        # Without the lock, which is held while an answer is sent to a client that may not read it.
+        self._ending = True
         self._shut(socket.SHUT_RDWR)
         self._upstream.interrupt()
 
@@ -118,17 +119,12 @@ class ClientConnection:
                 if not self._heard:
                     self._handshake_failed(error)
                 return
-            if head is None or not self._exchange(head) or not self._goes_on():
+            if head is None or not self._exchange(head) or self._ending:
                 return
 
     def _begin(self) -> None:
         with self._lock:
             self._heard = self._busy = True
-
-    def _goes_on(self) -> bool:
-        with self._lock:
-            self._busy = False
-            return not self._ending
 
     def _exchange(self, head: Head) -> bool:
         """Treats one request; whether the connection may be used for another."""
@@ -144,7 +140,8 @@ class ClientConnection:
                 self._send(CONTINUE)
             request = replace(request, body=read_body(self._stream, head.headers))
         except BadRequest as error:
-            self._deliver(request, _refusal(error.status, str(error)), "bad request", head, keep_alive=False)
+            refused = replace(head, keep_alive=False)
+            self._deliver(request, _refusal(error.status, str(error)), "bad request", refused)
             self._linger()
             return False
         except (IncompleteBody, OSError) as error:
@@ -157,8 +154,7 @@ class ClientConnection:
             recorder.record(replace(request, ended=time.time(), fault=fault))
             self._reset()
             return False
-        keep_alive = head.keep_alive and not self._ending
-        return self._deliver(request, answer, fault, head, keep_alive=keep_alive) and keep_alive
+        return self._deliver(request, answer, fault, head) and head.keep_alive
 
     def _answer(self, request: Exchange, head: Head) -> tuple[Answer | None, str | None, bool]:
         """The answer to give (None: reset), the fault's name, and whether Vault answered."""
@@ -171,7 +167,11 @@ class ClientConnection:
             if fault is not None:
                 names.append(fault.name)
                 answer = fault.on_request(lifetime)
+            prefix = self._shared.prefix
+            if answer is None and prefix and not head.target.startswith(f"{prefix}/"):
+                answer = _refusal(404, "there is nothing outside of the path prefix")
             if answer is None:
+                head = replace(head, target=head.target.removeprefix(prefix))
                 answer = self._upstream.exchange(self._shared.upstream, head, request.body)
                 upstream = True
                 if fault is not None:
@@ -191,7 +191,8 @@ class ClientConnection:
             answer = _refusal(500, "a fault of the proxy failed")
         return answer, ", ".join(names) or None, upstream
 
-    def _deliver(self, request: Exchange, answer: Answer, fault: str | None, head: Head, *, keep_alive: bool) -> bool:
+    def _deliver(self, request: Exchange, answer: Answer, fault: str | None, head: Head) -> bool:
+        """Records and sends the answer; whether it could be sent."""
         finished = replace(
             request, ended=time.time(), status=answer.status, response_headers=answer.headers,
             response_body=answer.body, fault=fault,
@@ -199,7 +200,11 @@ class ClientConnection:
         # Recorded before it is sent: whoever has got the answer finds it in the record.
         self._shared.recorder.record(finished)
         try:
-            self._send(encode_answer(answer, head_only=head.method == "HEAD", keep_alive=keep_alive))
+            # Sent and idle in one step: whoever retires the connection from now on finds it idle and closes it at once.
+            with self._lock:
+                keep_alive = head.keep_alive and not self._ending
+                self._send(encode_answer(answer, head_only=head.method == "HEAD", keep_alive=keep_alive))
+                self._busy = False
         except (OSError, ValueError):
             remark = f"{fault}, client went away" if fault else "client went away"
             self._shared.recorder.record(

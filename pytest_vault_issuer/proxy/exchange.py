@@ -137,7 +137,11 @@ class HandshakeFailure:
     time: float
     """When it failed, in seconds since the epoch."""
     reason: str
-    """OpenSSL's words, for example ``tlsv1 alert unknown ca``: the client did not trust the certificate."""
+    """OpenSSL's words for what happened or for the client's alert.
+
+    Clients word one cause differently: where the CA is not trusted, OpenSSL alerts ``unknown ca`` and Go
+    ``bad certificate``. So a test asks whether a handshake failed, not why.
+    """
 
 
 @dataclass(frozen=True, repr=False)

@@ -289,7 +289,7 @@ def reorder_chain(order: Sequence[int] | None = None, *, seed: int = 0) -> Tampe
             if sorted(order) != list(range(len(chain))):
                 raise ValueError(f"the order {tuple(order)} does not fit a chain of {len(chain)}")
             return [chain[position] for position in order]
-        source = random.Random(seed)
+        source = random.Random(seed)  # noqa: S311 - reproducible on purpose
         shuffled = list(chain)
         while len(set(chain)) > 1 and shuffled == chain:
             source.shuffle(shuffled)

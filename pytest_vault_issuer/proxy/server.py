@@ -34,7 +34,9 @@ class Proxy:
     :param upstream_ca: PEM of what to trust there; None for the system's roots.
     :param certificate: what it shows its clients; None serves plain HTTP.
     :param bind: address to listen on.
+    :param port: to listen on; 0 takes a free one.
     :param advertise: host name or address that stands in :attr:`url`; default ``bind``.
+    :param prefix: path at which Vault is served, such as ``/team/vault``; nothing is served outside of it.
     :param client_ca: PEM; clients are asked for a certificate, and one they present must come from here.
     :param client_certificate_required: a client without a certificate is refused.
     :raises ConfigurationError: the arguments contradict each other or ``upstream`` is no address.
@@ -47,7 +49,9 @@ class Proxy:
         upstream_ca: str | None,
         certificate: ServerCertificate | None,
         bind: str = "127.0.0.1",
+        port: int = 0,
         advertise: str | None = None,
+        prefix: str = "",
         client_ca: str | None = None,
         client_certificate_required: bool = False,
     ) -> None:
@@ -55,15 +59,15 @@ class Proxy:
             raise ConfigurationError("a required client certificate needs client_ca", hint="Give the CA to verify it.")
         if client_ca is not None and certificate is None:
             raise ConfigurationError("there are no client certificates in plain HTTP", hint="Give a certificate.")
-        self._shared = Shared(Upstream(upstream, upstream_ca))
+        self._shared = Shared(Upstream(upstream, upstream_ca), prefix.rstrip("/"))
         self._bind = bind
+        self._wanted_port = port
         self._advertise = advertise or bind
         self._client_ca = client_ca
         self._client_certificate_required = client_certificate_required
         self._lock = threading.Lock()
         self._certificate = certificate
         self._context = self._new_context(certificate) if certificate else None
-        self._listener: socket.socket | None = None
         self._port = 0
         self._wake: socket.socket | None = None
         self._acceptor: threading.Thread | None = None
@@ -76,20 +80,20 @@ class Proxy:
 
         :raises VaultIssuerError: it cannot listen there, or was started before.
         """
-        if self._listener is not None or self._closed:
+        if self._port or self._closed:
             raise VaultIssuerError("this proxy was started before", hint="Make another one.")
         family = socket.AF_INET6 if ":" in self._bind else socket.AF_INET
         try:
-            self._listener = socket.create_server((self._bind, 0), family=family, backlog=_BACKLOG)
+            listener = socket.create_server((self._bind, self._wanted_port), family=family, backlog=_BACKLOG)
         except OSError as error:
             raise VaultIssuerError(
                 f"the proxy cannot listen on {self._bind}: {error}", hint="Give an address of this machine as bind."
             ) from error
-        self._listener.setblocking(False)
-        self._port = self._listener.getsockname()[1]
+        listener.setblocking(False)
+        self._port = listener.getsockname()[1]
         self._wake, woken = socket.socketpair()
         self._acceptor = threading.Thread(
-            target=self._accept, args=(self._listener, woken), name=f"vault-proxy-{self._port}", daemon=True
+            target=self._accept, args=(listener, woken), name=f"vault-proxy-{self._port}", daemon=True
         )
         self._acceptor.start()
         return self
@@ -121,14 +125,14 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """The address for clients, without a path.
+        """The address for clients, with the prefix as its path.
 
         :raises VaultIssuerError: before :meth:`start`.
         """
         if not self._port:
             raise VaultIssuerError("the proxy has no address yet", hint="Start it, or use it in a with statement.")
         host = f"[{self._advertise}]" if ":" in self._advertise else self._advertise
-        return f"{'https' if self._certificate else 'http'}://{host}:{self._port}"
+        return f"{'https' if self._certificate else 'http'}://{host}:{self._port}{self._shared.prefix}"
 
     @property
     def ca_pem(self) -> str:

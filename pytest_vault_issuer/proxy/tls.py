@@ -39,26 +39,33 @@ class ServerCertificate:
 class Authority:
     """A certificate authority of its own, with a self-signed root.
 
-    :param common_name: the root's name; it may be the same for two authorities, their keys differ.
+    :param common_name: its name; it may be the same for two authorities, their keys differ.
+    :param parent: the root that signs it: it is an intermediate then, which servers send along with their own.
     """
 
-    def __init__(self, common_name: str = "pytest-vault-issuer proxy CA") -> None:
+    def __init__(self, common_name: str = "pytest-vault-issuer proxy CA", *, parent: Authority | None = None) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name(common_name)
+        signer, signing_key = (parent._name, parent._key) if parent else (self._name, self._key)
         now = _now()
-        builder = _builder(self._name, self._name, self._key.public_key(), now - _BACKDATED, now + 2 * _LIFETIME)
+        builder = _builder(self._name, signer, self._key.public_key(), now - _BACKDATED, now + 2 * _LIFETIME)
         self._certificate = (
-            builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            builder.add_extension(x509.BasicConstraints(ca=True, path_length=0 if parent else 1), critical=True)
             .add_extension(_key_usage(ca=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
-            .sign(self._key, hashes.SHA256())
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()), critical=False)
+            .sign(signing_key, hashes.SHA256())
         )
-        self.pem = _certificate_pem(self._certificate)
+        self._sent_along = _certificate_pem(self._certificate) if parent else ""
+        self.pem: str = parent.pem if parent else _certificate_pem(self._certificate)
         """The root, as a client needs it."""
 
-    def issue(self, *names: str, expired: bool = False, not_yet_valid: bool = False) -> ServerCertificate:
+    def issue(
+        self, *names: str, expired: bool = False, not_yet_valid: bool = False, common_name: str | None = None
+    ) -> ServerCertificate:
         """A server certificate for these DNS names and IP addresses.
 
+        :param common_name: default the first of the names.
         :param expired: it was valid until an hour ago.
         :param not_yet_valid: it becomes valid in an hour.
         :raises ValueError: without a name, or when it should be both expired and not yet valid.
@@ -74,10 +81,10 @@ class Authority:
         elif not_yet_valid:
             start = now + _HOUR
         certificate, key = self._leaf(
-            names[0], x509.SubjectAlternativeName([_general_name(name) for name in names]),
+            common_name or names[0], x509.SubjectAlternativeName([_general_name(name) for name in names]),
             ExtendedKeyUsageOID.SERVER_AUTH, start, end,
         )  # fmt: skip
-        return ServerCertificate(certificate, key, self.pem, names)
+        return ServerCertificate(certificate + self._sent_along, key, self.pem, names)
 
     def issue_client(self, name: str) -> tuple[str, str]:
         """A client's certificate with ``name`` as common name and DNS name: (certificate PEM, key PEM)."""

@@ -50,6 +50,7 @@ class Keeper:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.ended = False
         self.logs = directory / LOGS
         self.logs.mkdir(mode=0o700, exist_ok=True)
 
@@ -93,6 +94,7 @@ class Keeper:
 
     def end(self) -> None:
         """End everything and remove the run directory."""
+        self.ended = True
         for process in self.processes.values():
             _signal_group(process.pid, signal.SIGKILL)
         for process in self.processes.values():
@@ -107,8 +109,8 @@ class Keeper:
                     os.waitpid(pid, 0)
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def handle(self, connection: socket.socket) -> bool:
-        """Answer one request; return False when it asked for the end."""
+    def handle(self, connection: socket.socket) -> None:
+        """Answer one request."""
         connection.settimeout(10)
         with connection, connection.makefile("rw") as stream:
             request = json.loads(stream.readline())
@@ -128,7 +130,6 @@ class Keeper:
                     answer = {"error": f"{type(error).__name__}: {error}"}
             stream.write(json.dumps(answer) + "\n")
             stream.flush()
-        return bool(operation != "end")
 
 
 def _signal_group(pid: int, number: int) -> None:
@@ -184,8 +185,7 @@ def main(directory: Path, owner: int) -> None:
         listener.listen(64)
         print("ready", flush=True)
         os.dup2(os.open(os.devnull, os.O_RDWR), sys.stdout.fileno())
-        serving = True
-        while serving and not terminated and not gone():
+        while not keeper.ended and not terminated and not gone():
             # Without pidfd there is no event for the owner's death: look once a second.
             timeout = None if descriptors else 1.0
             sources: list[socket.socket | int] = [listener, wake, *descriptors]
@@ -193,8 +193,8 @@ def main(directory: Path, owner: int) -> None:
             if listener in readable:
                 connection, _ = listener.accept()
                 with contextlib.suppress(OSError, ValueError, KeyError):
-                    serving = keeper.handle(connection)
-    if serving:
+                    keeper.handle(connection)
+    if not keeper.ended:
         keeper.end()
 
 

@@ -92,9 +92,15 @@ class RunDirectory:
         self._ask("stop", name=name, graceful=graceful)
 
     def close(self) -> None:
-        """End every process and remove the directory."""
-        if (self.path / keeper.SOCKET).exists():
-            self._ask("end")
+        """End every process and remove the directory.
+
+        :raises StackError: when the keeper is gone; the directory, which holds credentials, is removed all the same.
+        """
+        try:
+            if (self.path / keeper.SOCKET).exists():
+                self._ask("end")
+        finally:
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def log(self, name: str) -> Path:
         """Return the path of a process's log."""
@@ -132,5 +138,7 @@ class RunDirectory:
                 f"the process keeper of {self.path} does not answer: {error}", hint="start the run again"
             ) from error
         if "error" in answer:
-            raise StackError(f"{operation} {request.get('name')}: {answer['error']}")
+            raise StackError(
+                f"{operation} {request.get('name')}: {answer['error']}", hint="check the program and its directory"
+            )
         return answer

@@ -208,8 +208,15 @@ def _build_all(
     # Two at a time: one compiles while the other fetches its modules or links, which takes one core only.
     with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
         futures = [pool.submit(_build, go, component, cache, place(component), progress) for component in missing]
-        for future in futures:
-            future.result()
+        try:
+            for future in futures:
+                future.result()
+        except ToolchainError:
+            raise  # the others go on: what they finish is kept
+        except BaseException:  # Ctrl-C arrives in this thread only; the pool waits for its own
+            pool.shutdown(wait=False, cancel_futures=True)
+            go.stop()
+            raise
 
 
 def _build(go: Go, component: Component, cache: Path, place: Path, progress: Callable[[str], None]) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def _version(go: str) -> tuple[int, int]:
 
 
 class Go:
-    """Runs go with module and build caches of its own.
+    """Runs go with module and build caches of its own, in any number of threads.
 
     :param caches: directory for both; they grow to several GB.
     """
@@ -74,6 +75,16 @@ class Go:
     def __init__(self, path: Path, caches: Path) -> None:
         self.path = path
         self.caches = caches
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[str]] = set()
+        self._stopped = False
+
+    def stop(self) -> None:
+        """End every go that runs, with its compilers, and let none start any more."""
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                _kill(process)
 
     def run(self, *arguments: str, directory: Path, line: Callable[[str], None] | None = None) -> str:
         """Run go and return its standard output.
@@ -95,16 +106,20 @@ class Go:
             "GOGC": "300",
         }
         with tempfile.TemporaryFile("w+", dir=temporary) as output:
-            process = subprocess.Popen(
-                [str(self.path), *arguments],
-                cwd=directory,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.PIPE,
-                text=True,
-                start_new_session=True,
-            )
+            with self._lock:
+                if self._stopped:
+                    raise ToolchainError("the build was interrupted", hint="start it again")
+                process = subprocess.Popen(
+                    [str(self.path), *arguments],
+                    cwd=directory,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    start_new_session=True,
+                )
+                self._running.add(process)
             messages = []
             assert process.stderr is not None
             try:
@@ -115,14 +130,21 @@ class Go:
                             line(text.rstrip())
                 status = process.wait()
             except BaseException:  # also Ctrl-C: go and its compilers must not outlive us
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+                _kill(process)
                 process.wait()
                 raise
+            finally:
+                with self._lock:
+                    self._running.discard(process)
             if status != 0:
                 raise explain(f"go {' '.join(arguments[:2])}", "\n".join(messages))
             output.seek(0)
             return output.read()
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def explain(command: str, output: str) -> ToolchainError:
@@ -136,7 +158,7 @@ def explain(command: str, output: str) -> ToolchainError:
             "the module proxy (GOPROXY) serves something else than the original: use another",
         ),
         (
-            r"dial tcp|i/o timeout|connection refused|TLS handshake|proxyconnect|no such host",
+            r"dial tcp|i/o timeout|connection refused|TLS handshake|x509: |proxyconnect|no such host",
             "the module proxy cannot be reached",
             "check the network and GOPROXY, then start again: what was fetched is kept",
         ),

@@ -1,0 +1,96 @@
+"""What tests of several areas need beyond the sandbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pytest_vault_issuer.cluster.api import ApiError, Object, condition
+from pytest_vault_issuer.errors import Unmet
+from pytest_vault_issuer.issuer import Authentication, CertificateRequest, Issuer
+from pytest_vault_issuer.issuer.handle import is_current
+from pytest_vault_issuer.proxy import Exchange
+from pytest_vault_issuer.sandbox import FEATURES, Sandbox
+
+#: With these the API server refuses an object: malformed, forbidden by an admission webhook, invalid.
+REFUSED = (400, 403, 422)
+
+
+def created(sandbox: Sandbox, kind: str, auth: Authentication | dict[str, Any] | None = None, **options: Any) -> Issuer:
+    """Create an issuer whose configuration is unusual but right: a CRD or webhook that refuses it is at fault."""
+    try:
+        return sandbox.issuer(kind, auth, **options)
+    except ApiError as error:
+        if error.code in REFUSED:
+            raise Unmet(f"the {kind}'s configuration is right but was refused: {error}") from error
+        raise
+
+
+def never_ready(sandbox: Sandbox, kind: str, variants: Mapping[str, Mapping[str, Any]]) -> dict[str, Issuer]:
+    """Create wrong issuers, all at once, and see each refused: by the API server, or by a Ready condition not True.
+
+    The barrier is a right issuer, created after them, that becomes Ready.
+
+    :param variants: by what is wrong with them, in words, the arguments of :meth:`Sandbox.issuer`.
+    :return: the issuers that the API server did not refuse, by what is wrong with them.
+    :raises Unmet: when one becomes Ready or gets no condition.
+    """
+    issuers: dict[str, Issuer] = {}
+    for wrong, options in variants.items():
+        try:
+            issuers[wrong] = sandbox.issuer(kind, **options)
+        except ApiError as error:
+            if error.code not in REFUSED:
+                raise
+    sandbox.ready_issuer(kind)
+    for wrong, issuer in issuers.items():
+        issuer.wait(is_judged, f"to get a Ready condition ({wrong})", timeout=sandbox.timeouts.issuer)
+    assert_not_ready(issuers)
+    return issuers
+
+
+def is_judged(item: Object) -> bool:
+    """Whether an issuer's Ready condition speaks of its present generation, whatever it says."""
+    entry = condition(item, "Ready")
+    return bool(entry.get("status")) and is_current(item, entry)
+
+
+def assert_not_ready(issuers: Mapping[str, Issuer]) -> None:
+    """Check that issuers are not Ready now; the keys say what is wrong with them."""
+    for wrong, issuer in issuers.items():
+        assert issuer.condition().get("status") != "True", f"{issuer} is Ready although this is wrong: {wrong}"
+
+
+def issued_in_the_end(sandbox: Sandbox, issuer: Issuer, *, attempts: int = 5) -> CertificateRequest:
+    """Request certificates until one is issued.
+
+    For what an implementation learns by a watch of its own, which may be a
+    moment behind the request that follows in another: the first may fail.
+    """
+    for _ in range(attempts):
+        request = sandbox.request(issuer)
+        if request.wait_reason("Issued", "Failed")["status"].get("certificate"):
+            return request
+    raise Unmet(f"{issuer} issued none of {attempts} requests made one after the other")
+
+
+def tokens_of(exchanges: Iterable[Exchange]) -> set[str]:
+    """Return the Vault tokens with which requests were made."""
+    return {exchange.token for exchange in exchanges if exchange.token}
+
+
+def claimed(sandbox: Sandbox, features: Iterable[str] = FEATURES) -> list[str]:
+    """Return those ways of authenticating that the implementation supports."""
+    return [feature for feature in features if feature in sandbox.world.features]
+
+
+def with_secret(auth: Authentication, name: str) -> dict[str, Any]:
+    """Return the authentication's specification with another Secret in the place of its own."""
+    spec: dict[str, Any] = json.loads(json.dumps(auth.spec).replace(auth.secret_name, name))
+    return spec
+
+
+def with_fields(auth: Authentication, **fields: Any) -> dict[str, Any]:
+    """Return the authentication's specification with fields of its method changed, such as ``role``."""
+    return {method: parameters | fields for method, parameters in auth.spec.items()}

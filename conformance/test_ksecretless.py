@@ -1,0 +1,408 @@
+"""Authenticating with a Kubernetes Service Account: secretless, with requested tokens."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_vault_issuer.cluster import grants
+from pytest_vault_issuer.cluster.api import CONFIG_MAPS, SECRETS, Object
+from pytest_vault_issuer.issuer.authentication import Authentication
+from pytest_vault_issuer.marks import requirement
+from pytest_vault_issuer.proxy import JWT, Exchange, Proxy, Respond, Route
+from pytest_vault_issuer.sandbox import Sandbox, ready_status
+
+#: A file that holds a token is small.
+LARGEST_FILE = 1_000_000
+
+
+def random_name(prefix: str) -> str:
+    return f"{prefix}-{secrets.token_hex(4)}"
+
+
+def subject(namespace: str, service_account: str) -> str:
+    return f"system:serviceaccount:{namespace}:{service_account}"
+
+
+def implementation_user(sandbox: Sandbox) -> str:
+    return "system:serviceaccount:" + sandbox.world.service_account.replace("/", ":")
+
+
+def role_name(auth: Authentication) -> str:
+    assert auth.role is not None
+    return auth.role.name
+
+
+def logins(proxy: Proxy, auth: Authentication) -> list[Exchange]:
+    """Return the logins with the Vault role of an authentication, wherever they went."""
+    return [login for login in proxy.seen(Route.LOGIN) if login.json.get("role") == role_name(auth)]
+
+
+def jwts(proxy: Proxy, auth: Authentication) -> list[JWT]:
+    """Return the tokens presented for the Vault role of an authentication, of which there has to be one."""
+    found = [login.jwt for login in logins(proxy, auth)]
+    assert found, "the issuer was to log in with its role"
+    assert None not in found, "every login was to carry a JWT"
+    return [jwt for jwt in found if jwt is not None]
+
+
+def vault_token(login: Exchange) -> str:
+    """Return the Vault token that a login was answered with, '' where it was refused."""
+    return str((login.response_json.get("auth") or {}).get("client_token", ""))
+
+
+def any_namespace(sandbox: Sandbox, service_account: str, *, audience: str = "") -> Authentication:
+    """Prepare a Vault role that admits ServiceAccounts of this name from wherever they are."""
+    role = sandbox.vault.kubernetes_role(
+        sandbox.sign_policy(), service_account=service_account, namespace="*", audience=audience
+    )
+    kubernetes = {
+        "mountPath": role.mount_path,
+        "role": role.name,
+        "serviceAccountRef": {"name": service_account},
+    }
+    spec = {"kubernetes": kubernetes}
+    return Authentication("kubernetes-secretless", spec, "*", service_account=service_account, role=role)
+
+
+def requested(sandbox: Sandbox, namespace: str, service_account: str) -> list[Object]:
+    """Return the TokenRequests that the implementation was granted for a ServiceAccount.
+
+    :raises NotRunnable: where the audit log cannot be read.
+    """
+    # Our own request is logged after all that the implementation made.
+    sandbox.cluster.create_token(service_account, namespace)
+    user = implementation_user(sandbox)
+    records = sandbox.audit.wait(
+        lambda record: is_token_request(record, namespace, service_account) and record["user"]["username"] != user
+    )
+    assert records, "the audit log was to show the harness's own TokenRequest"
+    return [
+        record
+        for record in sandbox.audit.records()
+        if is_token_request(record, namespace, service_account) and record["user"]["username"] == user
+    ]
+
+
+def is_token_request(record: Object, namespace: str, service_account: str) -> bool:
+    target = record.get("objectRef", {})
+    wanted = ("serviceaccounts", "token", namespace, service_account)
+    return (
+        tuple(target.get(key) for key in ("resource", "subresource", "namespace", "name")) == wanted
+        and record.get("responseStatus", {}).get("code") == 201
+    )
+
+
+@requirement("VI-KSECRETLESS-001")
+def test_login_with_a_requested_token(sandbox: Sandbox, kind: str) -> None:
+    sandbox.service_account(sandbox.home(kind))
+    auth = sandbox.kubernetes_secretless(kind)
+    grants.create_token_secret(
+        sandbox.cluster, auth.namespace, auth.service_account, random_name("static"), sandbox.labels, sandbox.timeouts
+    )
+    sandbox.issued(sandbox.ready_issuer(kind, auth))
+    for login, jwt in zip(logins(sandbox.proxy, auth), jwts(sandbox.proxy, auth), strict=True):
+        assert login.path == auth.login_path, "every login was to go to <mountPath>/login"
+        assert jwt.subject == subject(auth.namespace, auth.service_account), (
+            "every JWT was to be one of the ServiceAccount that the issuer names"
+        )
+        assert jwt.lifetime is not None, "every JWT was to be requested: the static ones do not expire"
+    assert logins(sandbox.proxy, auth) == sandbox.proxy.seen(Route.LOGIN), "every login was to carry the role"
+
+
+@requirement("VI-KSECRETLESS-001")
+def test_login_at_the_default_mount_path(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.kubernetes_secretless(kind, mount="kubernetes")
+    del auth.spec["kubernetes"]["mountPath"]
+    sandbox.issued(sandbox.ready_issuer(kind, auth))
+    assert {login.path for login in logins(sandbox.proxy, auth)} == {"/v1/auth/kubernetes/login"}, (
+        "every login was to go to the default mount"
+    )
+
+
+@requirement("VI-KSECRETLESS-001")
+def test_token_is_requested_by_the_implementation_itself(sandbox: Sandbox, kind: str) -> None:
+    decoy = sandbox.service_account(sandbox.home(kind))
+    auth = sandbox.kubernetes_secretless(kind)
+    sandbox.ready_issuer(kind, auth)
+    assert requested(sandbox, auth.namespace, auth.service_account), (
+        "the audit log was to show a TokenRequest by the implementation's own user"
+    )
+    assert not requested(sandbox, auth.namespace, decoy), "no token of another ServiceAccount was to be requested"
+
+
+@requirement("VI-KSECRETLESS-002")
+@pytest.mark.parametrize("kind", ["Issuer"])
+def test_audience_of_an_issuer(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.kubernetes_secretless(kind)
+    issuer = sandbox.ready_issuer(kind, auth, name=f"{sandbox.issuer_name()}.{secrets.token_hex(2)}")
+    sandbox.issued(issuer)
+    for jwt in jwts(sandbox.proxy, auth):
+        assert f"vault://{sandbox.namespace}/{issuer.name}" in jwt.audiences, (
+            "every JWT was to be for vault://<namespace>/<issuer-name>"
+        )
+
+
+@requirement("VI-KSECRETLESS-003")
+@pytest.mark.parametrize("kind", ["ClusterIssuer"])
+def test_audience_of_a_cluster_issuer(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.kubernetes_secretless(kind)
+    issuer = sandbox.ready_issuer(kind, auth, name=f"{sandbox.issuer_name()}.{secrets.token_hex(2)}")
+    sandbox.issued(issuer)
+    for jwt in jwts(sandbox.proxy, auth):
+        assert f"vault://{issuer.name}" in jwt.audiences, "every JWT was to be for vault://<cluster-issuer-name>"
+        for namespace in (sandbox.namespace, auth.namespace):
+            assert not [a for a in jwt.audiences if a.startswith(f"vault://{namespace}/")], (
+                "no namespace was to be in the audience of a cluster-scoped issuer"
+            )
+
+
+@requirement("VI-KSECRETLESS-004")
+def test_tokens_live_for_ten_minutes(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.kubernetes_secretless(kind)
+    sandbox.issued(sandbox.ready_issuer(kind, auth))
+    assert {jwt.lifetime for jwt in jwts(sandbox.proxy, auth)} == {600}, "every JWT was to expire after 600 s"
+
+
+@requirement("VI-KSECRETLESS-004")
+@pytest.mark.parametrize("kind", ["Issuer"])
+def test_ten_minutes_are_requested(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.kubernetes_secretless(kind)
+    sandbox.ready_issuer(kind, auth)
+    records = requested(sandbox, auth.namespace, auth.service_account)
+    assert {record["requestObject"]["spec"].get("expirationSeconds") for record in records} == {600}, (
+        "every TokenRequest was to ask for 600 s"
+    )
+
+
+@requirement("VI-KSECRETLESS-005")
+def test_new_token_every_time(sandbox: Sandbox, kind: str) -> None:
+    policy = sandbox.sign_policy()
+    auth = sandbox.kubernetes_secretless(kind, policy=policy)
+    assert auth.role is not None
+    checked = sandbox.kubernetes_secretless(
+        kind, policy=policy, service_account=auth.service_account, mount=auth.role.mount
+    )
+    issuer = sandbox.ready_issuer(kind, auth)
+    issuer.change(lambda vault: vault["auth"]["kubernetes"].update(role=role_name(checked)))
+    issuer.wait_ready()
+    assert logins(sandbox.proxy, checked), "the changed issuer was to be checked with its new role"
+    before = {login.json["jwt"] for login in sandbox.proxy.seen(Route.LOGIN)}
+    for _ in range(3):
+        signing = sandbox.signings(sandbox.issued(issuer))[-1]
+        made_with = [login for login in sandbox.proxy.seen(Route.LOGIN) if vault_token(login) == signing.token]
+        assert made_with, "a request was to be signed with the Vault token of a login"
+        used = made_with[-1].json["jwt"]
+        assert used not in before, "a request was to be signed with a service account token not used before"
+        before.add(used)
+    presented = [login.json["jwt"] for login in sandbox.proxy.seen(Route.LOGIN)]
+    assert len(presented) == len(set(presented)), "no service account token was to be used for two logins"
+
+
+@requirement("VI-KSECRETLESS-006")
+def test_tokens_are_not_stored(sandbox: Sandbox, kind: str) -> None:
+    began = time.time()
+    auth = sandbox.kubernetes_secretless(kind)
+    issuer = sandbox.ready_issuer(kind, auth)
+    sandbox.issued(issuer)
+    sandbox.issued(issuer)
+    assert jwts(sandbox.proxy, auth)
+    # The signature alone tells a token, however the rest was taken apart.
+    signatures = [login.json["jwt"].rpartition(".")[2].encode() for login in logins(sandbox.proxy, auth)]
+    for resource in (SECRETS, CONFIG_MAPS):
+        for item in sandbox.cluster.list(resource):
+            contents = stored(item)
+            where = f"{resource.plural} {item['metadata'].get('namespace')}/{item['metadata']['name']}"
+            assert not any(s in content for s in signatures for content in contents), (
+                f"no requested token was to be stored in a Secret or ConfigMap; there is one in {where}"
+            )
+    for path in changed_files(sandbox, since=began):
+        try:
+            content = path.read_bytes()
+        except OSError:
+            continue  # it is gone, or not ours to read
+        assert not any(s in content for s in signatures), f"no requested token was to be stored in a file: {path}"
+
+
+def stored(item: Object) -> Iterator[bytes]:
+    """Yield everything an object holds, its data decoded as well."""
+    yield str(item).encode()
+    for value in (item.get("data") or {}).values():
+        try:
+            decoded = base64.b64decode(value)
+        except ValueError:
+            continue  # a ConfigMap's plain text
+        yield decoded
+        try:
+            yield base64.b64decode(decoded)
+        except ValueError:
+            continue
+
+
+def changed_files(sandbox: Sandbox, *, since: float) -> Iterator[Path]:
+    """Yield the files written lately in the working and temporary directory of an implementation on this machine."""
+    log, directory = sandbox.world.implementation_log, sandbox.world.implementation_directory
+    if log is None or directory is None:
+        return
+    ours = log.parent.parent  # the stack's own files; logs are judged elsewhere
+    for top in {directory, Path(tempfile.gettempdir())}:
+        for place, folders, names in os.walk(top):
+            folders[:] = [name for name in folders if Path(place, name) != ours]
+            for name in names:
+                path = Path(place, name)
+                try:
+                    status = path.lstat()
+                except OSError:
+                    continue
+                if status.st_mtime >= since - 1 and status.st_size <= LARGEST_FILE and path.is_file():
+                    yield path
+
+
+@requirement("VI-KSECRETLESS-007")
+def test_not_ready_without_permission(sandbox: Sandbox, kind: str) -> None:
+    forbidden = sandbox.kubernetes_secretless(kind, grant=False)
+    assert forbidden.role is not None
+    sandbox.expect_rejected(kind, forbidden)
+    # Now there is a Role, but for another ServiceAccount.
+    allowed = sandbox.kubernetes_secretless(kind, mount=forbidden.role.mount)
+    sandbox.expect_rejected(kind, forbidden)
+    rejected = list(sandbox.issuers)
+    sandbox.barrier(sandbox.ready_issuer(kind, allowed))
+    assert not logins(sandbox.proxy, forbidden), "no login was to be tried without a token of the ServiceAccount"
+    for issuer in rejected:
+        assert ready_status(issuer.get()) != "True", f"{issuer} was to stay not Ready"
+
+
+@requirement("VI-KSECRETLESS-008")
+@pytest.mark.slow
+def test_ready_once_the_role_is_there(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.kubernetes_secretless(kind, grant=False)
+    issuer = sandbox.issuer(kind, auth)
+    issuer.wait_not_ready()
+    sandbox.grant_token_requests(auth.namespace, auth.service_account)
+    issuer.wait_ready(timeout=sandbox.timeouts.retry)
+    sandbox.issued(issuer)
+
+
+@requirement("VI-KSECRETLESS-009")
+@pytest.mark.parametrize("kind", ["Issuer"])
+def test_no_service_account_of_another_namespace(sandbox: Sandbox, kind: str) -> None:
+    elsewhere = (sandbox.world.cluster_resource_namespace, sandbox.other_namespace)
+    account = sandbox.service_account(elsewhere[0])
+    sandbox.service_account(elsewhere[1], name=account)
+    auth = any_namespace(sandbox, account)
+    sandbox.expect_rejected(kind, auth)
+    sandbox.ready_issuer(kind, sandbox.kubernetes_secretless(kind))
+    assert not logins(sandbox.proxy, auth), "no login was to be tried: the Issuer's namespace has no such account"
+    if sandbox.audit_start is not None:
+        for namespace in elsewhere:
+            assert not requested(sandbox, namespace, account), "no token of another namespace's account was to be made"
+
+
+@requirement("VI-KSECRETLESS-010")
+@pytest.mark.parametrize("kind", ["ClusterIssuer"])
+def test_service_account_of_the_cluster_resource_namespace(sandbox: Sandbox, kind: str) -> None:
+    account = sandbox.service_account(sandbox.home(kind))
+    sandbox.service_account(sandbox.namespace, name=account)
+    auth = any_namespace(sandbox, account)
+    sandbox.issued(sandbox.ready_issuer(kind, auth), namespace=sandbox.namespace)
+    assert {jwt.subject for jwt in jwts(sandbox.proxy, auth)} == {subject(sandbox.home(kind), account)}, (
+        "every JWT was to be of the ServiceAccount in the cluster resource namespace"
+    )
+
+
+@requirement("VI-KSECRETLESS-010")
+@pytest.mark.parametrize("kind", ["ClusterIssuer"])
+def test_no_service_account_outside_the_cluster_resource_namespace(sandbox: Sandbox, kind: str) -> None:
+    account = sandbox.service_account(sandbox.namespace)
+    auth = any_namespace(sandbox, account)
+    sandbox.expect_rejected(kind, auth)
+    for issuer in sandbox.issuers:
+        sandbox.request(issuer, namespace=sandbox.namespace)
+    sandbox.barrier(sandbox.ready_issuer(kind, sandbox.kubernetes_secretless(kind)))
+    assert not logins(sandbox.proxy, auth), "no login was to be tried: the right namespace has no such account"
+    if sandbox.audit_start is not None:
+        assert not requested(sandbox, sandbox.namespace, account), "no token of the other account was to be made"
+
+
+@requirement("VI-KSECRETLESS-011")
+def test_vault_role_restricted_to_the_issuers_audience(sandbox: Sandbox, kind: str) -> None:
+    other_kind = "ClusterIssuer" if kind == "Issuer" else "Issuer"
+    kinds = [kind, *({other_kind} & set(sandbox.world.kinds))]
+    account = random_name("account")
+    for each in kinds:
+        sandbox.service_account(sandbox.home(each), name=account)
+    name = sandbox.issuer_name()
+    audience = f"vault://{name}" if kind == "ClusterIssuer" else f"vault://{sandbox.namespace}/{name}"
+    auth = any_namespace(sandbox, account, audience=audience)
+    admitted = sandbox.ready_issuer(kind, auth, name=name)
+    sandbox.issued(admitted)
+
+    # The same Vault, so that all that differs is whose token it gets.
+    proxy = sandbox.new_proxy()
+    sandbox.expect_rejected(kind, auth, name=f"{name}-2", proxy=proxy)
+    for each in kinds[1:]:
+        sandbox.expect_rejected(each, auth, name=name, proxy=proxy)
+    sandbox.barrier(admitted)
+    for jwt in jwts(proxy, auth):
+        assert audience not in jwt.audiences, "no other issuer's JWT was to be for this issuer's audience"
+
+
+@requirement("VI-KSECRETLESS-012")
+def test_one_vault_role_for_several_issuers(sandbox: Sandbox, kind: str) -> None:
+    account = sandbox.service_account(sandbox.namespace)
+    if sandbox.home(kind) != sandbox.namespace:
+        sandbox.service_account(sandbox.home(kind), name=account)
+    auth = any_namespace(sandbox, account)
+    issuers = [sandbox.issuer("Issuer", auth), sandbox.issuer(kind, auth)]
+    for issuer in issuers:
+        issuer.wait_ready()
+    for request in [sandbox.request(issuer) for issuer in issuers]:
+        request.wait_issued()
+
+
+@requirement("VI-KSECRETLESS-013")
+def test_vault_tokens_may_be_short_lived(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.kubernetes_secretless(kind, ttl="1m")
+    issuer = sandbox.ready_issuer(kind, auth)
+    sandbox.issued(issuer)
+    # Vault forgets its tokens now rather than in a minute.
+    ended = {
+        login.response_json["auth"]["client_token"] for login in logins(sandbox.proxy, auth) if login.status == 200
+    }
+    for token in ended:
+        sandbox.vault.revoke(token)
+    for signing in sandbox.signings(sandbox.issued(issuer)):
+        assert signing.token not in ended, "the request was to be signed with the token of a later login"
+
+
+@requirement("VI-KSECRETLESS-014")
+def test_further_audiences(sandbox: Sandbox, kind: str) -> None:
+    extra = [f"https://{random_name('audience')}.example.test", random_name("audience")]
+    auth = sandbox.kubernetes_secretless(kind, audience=extra[1])
+    auth.spec["kubernetes"]["serviceAccountRef"]["audiences"] = extra
+    issuer = sandbox.ready_issuer(kind, auth)
+    sandbox.issued(issuer)
+    for jwt in jwts(sandbox.proxy, auth):
+        assert {*extra, issuer.audience} <= set(jwt.audiences), (
+            "every JWT was to be for the listed audiences and the documented one"
+        )
+
+
+@requirement("VI-KSECRETLESS-015")
+def test_server_is_an_audience(sandbox: Sandbox, kind: str) -> None:
+    # Vault does not know the prefix: the login's answer does not matter here.
+    sandbox.proxy.inject(Route.HEALTH, Respond(200, json={"initialized": True, "sealed": False, "standby": False}))
+    auth = sandbox.kubernetes_secretless(kind)
+    server = f"{sandbox.proxy.url}/{random_name('vault')}"
+    sandbox.issuer(kind, auth, server=server)
+    sandbox.proxy.wait_for(Route.LOGIN, timeout=sandbox.timeouts.wire, what="a login")
+    for jwt in jwts(sandbox.proxy, auth):
+        assert server in jwt.audiences, "every JWT was to be for the value of server, exactly as it is written"

@@ -1,0 +1,124 @@
+"""Authenticating with a Kubernetes Service Account: a static token in a Secret."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from pytest_vault_issuer.cluster import grants
+from pytest_vault_issuer.marks import requirement
+from pytest_vault_issuer.proxy import Exchange, Route
+from pytest_vault_issuer.sandbox import Sandbox, ready_status
+
+
+def random_name(prefix: str) -> str:
+    return f"{prefix}-{secrets.token_hex(4)}"
+
+
+def decoys(sandbox: Sandbox, namespace: str, *keys: str) -> dict[str, str]:
+    """Return data for a Secret: under each key a token of a ServiceAccount that the issuer does not name."""
+    account = sandbox.service_account(namespace, grant=False)
+    return {key: sandbox.cluster.create_token(account, namespace) for key in keys}
+
+
+def logins(sandbox: Sandbox) -> list[Exchange]:
+    """Return the logins seen, of which there has to be one."""
+    seen = sandbox.proxy.seen(Route.LOGIN)
+    assert seen, "the issuer was to log in"
+    return seen
+
+
+def assert_every_login(sandbox: Sandbox, *, path: str, role: str, jwt: str) -> None:
+    for login in logins(sandbox):
+        assert login.path == path, "every login was to go to <mountPath>/login"
+        assert login.json.get("role") == role, "every login was to carry the configured role"
+        assert login.json.get("jwt") == jwt, "every login was to carry the JWT under the named Secret key"
+
+
+@requirement("VI-KSTATIC-001")
+def test_login_sends_role_and_stored_jwt_to_the_mount_path(sandbox: Sandbox, kind: str) -> None:
+    mount = sandbox.vault.mount_kubernetes(f"{random_name('clusters')}/{random_name('kubernetes')}")
+    auth = sandbox.kubernetes_static(kind, mount=mount, key=random_name("key"))
+    assert auth.role is not None
+    others = decoys(sandbox, auth.namespace, "token", "jwt", f"{auth.secret_key}-old", "secretId")
+    sandbox.set_secret(auth.secret_name, auth.namespace, others)
+    sandbox.issued(sandbox.ready_issuer(kind, auth))
+    assert_every_login(sandbox, path=f"/v1/auth/{mount}/login", role=auth.role.name, jwt=auth.credential)
+
+
+@requirement("VI-KSTATIC-002")
+def test_token_secret_that_kubernetes_has_filled(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.kubernetes_static(kind)
+    sandbox.issued(sandbox.ready_issuer(kind, auth))
+    assert {login.json.get("jwt") for login in logins(sandbox)} == {auth.credential}, (
+        "the JWT was to be the one that Kubernetes put into the Secret"
+    )
+
+
+@requirement("VI-KSTATIC-002")
+def test_token_secret_that_kubernetes_fills_after_the_issuer_was_created(sandbox: Sandbox, kind: str) -> None:
+    namespace = sandbox.home(kind)
+    account = sandbox.service_account(namespace, grant=False)
+    role = sandbox.vault.kubernetes_role(sandbox.sign_policy(), service_account=account, namespace=namespace)
+    name = random_name("token")
+    spec = {"role": role.name, "mountPath": role.mount_path, "secretRef": {"name": name, "key": "token"}}
+    issuer = sandbox.issuer(kind, {"kubernetes": spec})
+    issuer.wait_not_ready()
+
+    # The Secret goes when its ServiceAccount does.
+    grants.create_token_secret(sandbox.cluster, namespace, account, name, sandbox.labels, sandbox.timeouts)
+    issuer.wait_ready(timeout=sandbox.timeouts.retry)
+    sandbox.issued(issuer)
+
+
+@requirement("VI-KSTATIC-003")
+def test_default_mount_path(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.kubernetes_static(kind, mount="kubernetes")
+    assert auth.role is not None
+    del auth.spec["kubernetes"]["mountPath"]
+    sandbox.issued(sandbox.ready_issuer(kind, auth))
+    assert_every_login(sandbox, path="/v1/auth/kubernetes/login", role=auth.role.name, jwt=auth.credential)
+
+
+@requirement("VI-KSTATIC-004")
+def test_default_key(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.kubernetes_static(kind, key="token")
+    assert auth.role is not None
+    others = decoys(sandbox, auth.namespace, "jwt", "key", random_name("token"))
+    name = sandbox.secret({**others, "token": auth.credential}, namespace=auth.namespace)
+    auth.spec["kubernetes"]["secretRef"] = {"name": name}
+    sandbox.issued(sandbox.ready_issuer(kind, auth))
+    assert_every_login(sandbox, path=auth.login_path, role=auth.role.name, jwt=auth.credential)
+
+
+@requirement("VI-KSTATIC-005")
+def test_not_ready_without_the_token(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.kubernetes_static(kind)
+    good = {"token": auth.credential, "jwt": auth.credential}
+    other_key = sandbox.secret(good, namespace=auth.namespace)
+    empty_value = sandbox.secret({**good, "mine": ""}, namespace=auth.namespace)
+    for secret in (random_name("absent"), other_key, empty_value):
+        broken: dict[str, Any] = auth.spec["kubernetes"] | {"secretRef": {"name": secret, "key": "mine"}}
+        sandbox.expect_rejected(kind, {"kubernetes": broken})
+    rejected = list(sandbox.issuers)
+    assert auth.credential not in {login.json.get("jwt") for login in sandbox.proxy.seen(Route.LOGIN)}, (
+        "no login was to carry a JWT of another Secret or key than the named one"
+    )
+    sandbox.barrier(sandbox.ready_issuer(kind, auth))
+    for issuer in rejected:
+        assert ready_status(issuer.get()) != "True", f"{issuer} was to stay not Ready"
+
+
+@requirement("VI-KSTATIC-006")
+def test_requests_no_token(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.kubernetes_static(kind)
+    sandbox.grant_token_requests(auth.namespace, auth.service_account)
+    sandbox.issued(sandbox.ready_issuer(kind, auth))
+    # Our own request is logged after all that the issuer made.
+    sandbox.cluster.create_token(auth.service_account, auth.namespace)
+    requested = sandbox.audit.token_requests(auth.namespace, auth.service_account)
+    user = f"system:serviceaccount:{sandbox.world.service_account.replace('/', ':')}"
+    assert user not in {record["user"]["username"] for record in requested}, (
+        "no token was to be requested for the ServiceAccount"
+    )
+    assert len(requested) == 1, "the only TokenRequest was to be the harness's own"

@@ -1,0 +1,462 @@
+"""What Vault is asked to sign, and what becomes of its answer."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import re
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509.oid import NameOID
+
+from pytest_vault_issuer.issuer import CertificateRequest, SigningRequest
+from pytest_vault_issuer.issuer.csr import common_name_of, generate_key, names_of
+from pytest_vault_issuer.marks import requirement
+from pytest_vault_issuer.proxy import (
+    EmptyAnswer,
+    Exchange,
+    Fault,
+    Respond,
+    Route,
+    Tamper,
+    add_to_chain,
+    drop_chain,
+    duplicate_chain,
+    reorder_chain,
+    replace_certificate,
+    set_data,
+)
+from pytest_vault_issuer.sandbox import Sandbox
+from pytest_vault_issuer.vault import CertificateAuthority, Pki
+from pytest_vault_issuer.vault.authority import to_pem
+
+#: Vault dates certificates back by this, and clocks of two machines may differ a little.
+CLOCKS = timedelta(minutes=1)
+#: How many authorities are above the leaf, and whether Vault knows those above the one that signs.
+#: Chains do not depend on the kind of issuer: each kind gets some of them.
+SHAPES = pytest.mark.parametrize(
+    ("kind", "authorities", "root_known"),
+    [("Issuer", 1, True), ("ClusterIssuer", 2, True), ("Issuer", 3, True), ("ClusterIssuer", 2, False)],
+)
+
+
+def host() -> str:
+    return f"{secrets.token_hex(4)}.example.test"
+
+
+def new_signing(key_type: str = "ecdsa-256") -> SigningRequest:
+    name = host()
+    return SigningRequest.build(name, dns=[name], key_type=key_type)
+
+
+def chain_pki(sandbox: Sandbox, authorities: int, *, root_known: bool = True) -> Pki:
+    """Mount a PKI whose leaves have so many authorities above them; root not known: Vault has the signing one only."""
+    authority = CertificateAuthority.root()
+    for _ in range(authorities - 1):
+        authority = authority.intermediate()
+    return sandbox.vault.pki(authority, import_chain=root_known)
+
+
+def answered(sandbox: Sandbox, request: CertificateRequest) -> x509.Certificate:
+    """The certificate Vault's last answer held for a request."""
+    signings = [exchange for exchange in sandbox.signings(request) if exchange.status == 200]
+    assert signings, f"Vault was to sign {request}"
+    return x509.load_pem_x509_certificate(signings[-1].response_json["data"]["certificate"].encode())
+
+
+def is_self_signed(certificate: x509.Certificate) -> bool:
+    return certificate.subject == certificate.issuer
+
+
+def without_roots(certificates: list[x509.Certificate]) -> list[x509.Certificate]:
+    return [certificate for certificate in certificates if not is_self_signed(certificate)]
+
+
+def subjects(certificates: list[x509.Certificate]) -> list[str]:
+    """What to show of a chain in a message."""
+    return [certificate.subject.rfc4514_string() for certificate in certificates]
+
+
+def assert_chain(seen: list[x509.Certificate], expected: list[x509.Certificate], where: str) -> None:
+    assert seen == expected, f"{where} was to hold {subjects(expected)}, it holds {subjects(seen)}"
+
+
+def for_key_of(signing: SigningRequest) -> Callable[[Exchange], bool]:
+    return lambda exchange: signing.is_for_same_key(exchange.json.get("csr"))
+
+
+# -- what Vault is asked -------------------------------------------------------------
+
+
+@requirement("VI-SIGN-001")
+def test_only_the_configured_path_is_called(sandbox: Sandbox, kind: str) -> None:
+    pki = sandbox.vault.pki(mount=f"pki-{secrets.token_hex(4)}/team/{secrets.token_hex(2)}")
+    # Everything on the mount is allowed, so that another endpoint would work.
+    auth = sandbox.default_authentication(kind, policy=sandbox.vault.policy(f"{pki.mount}/*"))
+    issuer = sandbox.ready_issuer(kind, auth, pki=pki)
+    sandbox.issued(issuer)
+    sandbox.issued(issuer, isCA=True)
+    calls = [
+        (exchange.method in ("POST", "PUT"), exchange.path)
+        for exchange in sandbox.proxy.seen()
+        if exchange.route not in (Route.HEALTH, Route.LOGIN) and not exchange.path.startswith(("/v1/auth/", "/v1/sys/"))
+    ]
+    assert len(calls) >= 2, "Vault was to be asked to sign both requests"
+    assert set(calls) == {(True, f"/v1/{pki.sign_path}")}, f"only POST or PUT /v1/{pki.sign_path} was to be called"
+
+
+@requirement("VI-SIGN-002")
+def test_csr_is_sent_unchanged(sandbox: Sandbox, kind: str) -> None:
+    key = generate_key("ecdsa-256")
+    name = host()
+    subject = [
+        x509.NameAttribute(NameOID.COUNTRY_NAME, "AQ"),
+        x509.NameAttribute(NameOID.ORGANIZATION_NAME, f"Größe {secrets.token_hex(4)}"),
+        x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, secrets.token_hex(4)),
+        x509.NameAttribute(NameOID.COMMON_NAME, name),
+    ]
+    names = [x509.DNSName(name), x509.RFC822Name(f"{secrets.token_hex(4)}@example.test")]
+    unusual = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1.2"), b"\x04\x02\x13\x37")
+    csr = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(x509.Name(subject))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(unusual, critical=False)
+        .add_attribute(x509.ObjectIdentifier("1.2.840.113549.1.9.7"), b"challenge")
+        .sign(key, hashes.SHA384())
+    )
+    signing = SigningRequest(csr.public_bytes(serialization.Encoding.PEM).decode(), key)
+    request = sandbox.issued(sandbox.ready_issuer(kind), signing)
+    sent = [exchange.json["csr"] for exchange in sandbox.signings(request)]
+    assert sent, "the CSR was to be sent to Vault"
+    assert der(sent[-1]) == der(signing.pem), "`csr` was to be the request's CSR, byte by byte"
+
+
+def der(pem: str) -> bytes:
+    """The bytes a PEM block stands for; its white space and line lengths are free."""
+    body = re.search(r"-----BEGIN [A-Z ]+-----(.*?)-----END", pem, re.DOTALL)
+    return base64.b64decode("".join(body[1].split())) if body else b""
+
+
+@requirement("VI-SIGN-005")
+def test_common_name_is_sent_and_may_be_missing(sandbox: Sandbox, kind: str) -> None:
+    pki = sandbox.vault.pki(role={"use_csr_common_name": False})
+    issuer = sandbox.ready_issuer(kind, pki=pki)
+    name = host()
+    named = sandbox.request(issuer, SigningRequest.build(name, dns=[host()]))
+    nameless = sandbox.request(issuer, SigningRequest.build(dns=[host()]))
+    named.wait_issued()
+    nameless.wait_issued()
+    assert common_name_of(named.certificate()) == name, "the certificate was to have the CSR's common name"
+    assert not common_name_of(nameless.certificate()), "the certificate was to have no common name, as the CSR"
+
+
+@requirement("VI-SIGN-006")
+def test_dns_names_are_sent(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind, pki=sandbox.vault.pki(role={"use_csr_sans": False}))
+    names = [host(), f"*.{host()}", host(), secrets.token_hex(3), f"a.b.c.{host()}"]
+    request = sandbox.issued(issuer, SigningRequest.build(names[0], dns=names))
+    seen = names_of(request.certificate())["dns"]
+    assert sorted(seen) == sorted(names), "the certificate was to have the CSR's DNS names"
+
+
+@requirement("VI-SIGN-007")
+def test_ip_addresses_are_sent(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind, pki=sandbox.vault.pki(role={"use_csr_sans": False}))
+    four = [f"10.{secrets.randbelow(250)}.3.{last}" for last in (1, 2)]
+    six = ["::1", f"2001:db8:{secrets.randbelow(0xFFFF):x}::7"]
+    request = sandbox.issued(issuer, SigningRequest.build(dns=[host()], ips=[*four, *six]))
+    seen = {ipaddress.ip_address(ip) for ip in names_of(request.certificate())["ips"]}
+    assert seen == {ipaddress.ip_address(ip) for ip in (*four, *six)}, "the certificate was to have the CSR's addresses"
+
+
+@requirement("VI-SIGN-008")
+def test_uris_are_sent(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind, pki=sandbox.vault.pki(role={"use_csr_sans": False}))
+    uris = [f"spiffe://{host()}/ns/default/sa/{secrets.token_hex(3)}", f"https://{host()}/a?b=c", f"urn:x:{host()}"]
+    request = sandbox.issued(issuer, SigningRequest.build(dns=[host()], uris=uris))
+    seen = names_of(request.certificate())["uris"]
+    assert sorted(seen) == sorted(uris), "the certificate was to have the CSR's URIs"
+
+
+@requirement("VI-SIGN-009")
+def test_common_name_is_not_added_to_alternative_names(sandbox: Sandbox, kind: str) -> None:
+    name = host()
+    request = sandbox.issued(sandbox.ready_issuer(kind), SigningRequest.build(host(), dns=[name]))
+    seen = names_of(request.certificate())["dns"]
+    assert seen == [name], "the certificate was to have the DNS name of the CSR alone, without its common name"
+
+
+@requirement("VI-SIGN-010")
+def test_duration_is_asked_for(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    hours, minutes = 100 + secrets.randbelow(100), 1 + secrets.randbelow(59)
+    durations = {
+        "90m": timedelta(minutes=90),
+        "36h": timedelta(hours=36),
+        f"{hours}h{minutes}m": timedelta(hours=hours, minutes=minutes),
+        f"{30 * hours}h0m0s": timedelta(hours=30 * hours),
+    }
+    requests = {text: sandbox.request(issuer, duration=text) for text in durations}
+    for text, request in requests.items():
+        request.wait_issued()
+        assert_lifetime(request.certificate(), durations[text])
+
+
+@requirement("VI-SIGN-011")
+def test_ninety_days_are_asked_for_by_default(sandbox: Sandbox, kind: str) -> None:
+    request = sandbox.issued(sandbox.ready_issuer(kind), duration=None)
+    assert_lifetime(request.certificate(), timedelta(days=90))
+
+
+def assert_lifetime(certificate: x509.Certificate, expected: timedelta) -> None:
+    lifetime = certificate.not_valid_after_utc - certificate.not_valid_before_utc
+    assert abs(lifetime - expected) < CLOCKS, f"the certificate was to live {expected}, not {lifetime}"
+
+
+# -- the certificate ------------------------------------------------------------------
+
+
+def assert_certificate_first(sandbox: Sandbox, request: CertificateRequest) -> None:
+    request.wait_issued()
+    leaf = request.certificate()
+    assert request.signing.matches(leaf), "the first certificate was to be for the CSR's key"
+    assert leaf == answered(sandbox, request), "the first certificate was to be the one Vault signed"
+
+
+@requirement("VI-SIGN-003")
+def test_certificate_for_rsa_and_ecdsa_keys_comes_first(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    requests = [sandbox.request(issuer, new_signing(key_type)) for key_type in ("rsa-2048", "ecdsa-256", "ecdsa-384")]
+    for request in requests:
+        assert_certificate_first(sandbox, request)
+
+
+@requirement("VI-SIGN-003")
+@pytest.mark.parametrize("kind", ["Issuer"])  # a key of this size takes a second to make
+def test_certificate_for_a_large_rsa_key_comes_first(sandbox: Sandbox, kind: str) -> None:
+    request = sandbox.request(sandbox.ready_issuer(kind), new_signing("rsa-4096"))
+    assert_certificate_first(sandbox, request)
+
+
+@requirement("VI-SIGN-004")
+def test_certificate_for_an_ed25519_key_comes_first(sandbox: Sandbox, kind: str) -> None:
+    request = sandbox.request(sandbox.ready_issuer(kind), new_signing("ed25519"))
+    assert_certificate_first(sandbox, request)
+
+
+# -- the chain --------------------------------------------------------------------------
+
+
+@requirement("VI-SIGN-012")
+@SHAPES
+def test_chain_is_in_order(sandbox: Sandbox, kind: str, authorities: int, root_known: bool) -> None:
+    pki = chain_pki(sandbox, authorities, root_known=root_known)
+    request = sandbox.issued(sandbox.ready_issuer(kind, pki=pki))
+    above = pki.issuing.chain if root_known else [pki.issuing]
+    intermediates = without_roots([authority.certificate for authority in above])
+    expected = [answered(sandbox, request), *intermediates]
+    # Whether a root follows is another requirement.
+    assert_chain(without_roots(request.certificates()), expected, "status.certificate")
+    assert not any(map(is_self_signed, request.certificates()[: len(expected)])), "a root was to come last, if at all"
+
+
+@requirement("VI-SIGN-013")
+@SHAPES
+def test_ca_is_the_topmost_certificate(sandbox: Sandbox, kind: str, authorities: int, root_known: bool) -> None:
+    pki = chain_pki(sandbox, authorities, root_known=root_known)
+    request = sandbox.issued(sandbox.ready_issuer(kind, pki=pki))
+    topmost = pki.issuing.anchor if root_known else pki.issuing
+    assert_chain(request.ca(), [topmost.certificate], "status.ca")
+
+
+@requirement("VI-SIGN-020")
+@pytest.mark.parametrize(("kind", "authorities"), [("Issuer", 1), ("ClusterIssuer", 3)])
+def test_root_is_left_out(sandbox: Sandbox, kind: str, authorities: int) -> None:
+    request = sandbox.issued(sandbox.ready_issuer(kind, pki=chain_pki(sandbox, authorities)))
+    roots = list(filter(is_self_signed, request.certificates()))
+    assert not roots, f"status.certificate was to hold no self-signed root, it holds {subjects(roots)}"
+
+
+def leaf_into_chain() -> Tamper:
+    """Send the leaf in ``ca_chain`` too, in the midst of it."""
+
+    def change(answer: dict[str, Any]) -> dict[str, Any]:
+        data = answer.get("data") or {}
+        if "certificate" in data:
+            data["ca_chain"].insert(1, data["certificate"])
+        return answer
+
+    return Tamper(change, "leaf into chain")
+
+
+@requirement("VI-SIGN-014")
+def test_order_and_repetition_do_not_matter(sandbox: Sandbox, kind: str) -> None:
+    pki = chain_pki(sandbox, 3)
+    issuer = sandbox.ready_issuer(kind, pki=pki)
+    plain = sandbox.issued(issuer)
+    intermediates = without_roots([authority.certificate for authority in pki.issuing.chain])
+    assert without_roots(plain.certificates())[1:] == intermediates, "the chain was to be complete and in order"
+    cases = []
+    for fault in [*map(reorder_chain, [(2, 1, 0), (2, 0, 1), (1, 0, 2)]), duplicate_chain(), leaf_into_chain()]:
+        signing = new_signing()
+        sandbox.proxy.inject(Route.SIGN, fault, where=for_key_of(signing))
+        cases.append((fault, sandbox.request(issuer, signing)))
+    for fault, request in cases:
+        request.wait_issued()
+        expected = [answered(sandbox, request), *plain.certificates()[1:]]
+        assert_chain(request.certificates(), expected, f"status.certificate ({fault.name})")
+        assert_chain(request.ca(), plain.ca(), f"status.ca ({fault.name})")
+
+
+def drop_issuers() -> Tamper:
+    """Remove ``ca_chain`` and ``issuing_ca``."""
+
+    def change(answer: dict[str, Any]) -> dict[str, Any]:
+        data = answer.get("data") or {}
+        for field in ("ca_chain", "issuing_ca"):
+            data.pop(field, None)
+        return answer
+
+    return Tamper(change, "drop ca_chain and issuing_ca")
+
+
+@requirement("VI-SIGN-015")
+@pytest.mark.parametrize(("kind", "authorities"), [("Issuer", 2), ("ClusterIssuer", 1)])
+def test_missing_chain_falls_back_to_issuing_ca(sandbox: Sandbox, kind: str, authorities: int) -> None:
+    pki = chain_pki(sandbox, authorities)
+    sandbox.proxy.inject(Route.SIGN, drop_chain())
+    request = sandbox.issued(sandbox.ready_issuer(kind, pki=pki))
+    issuing = pki.issuing.certificate
+    expected = [answered(sandbox, request), *without_roots([issuing])]
+    assert_chain(without_roots(request.certificates()), expected, "status.certificate")
+    assert_chain(request.ca(), [issuing], "status.ca")
+
+
+@requirement("VI-SIGN-015")
+def test_missing_issuers_leave_the_certificate_alone(sandbox: Sandbox, kind: str) -> None:
+    sandbox.proxy.inject(Route.SIGN, drop_issuers())
+    request = sandbox.issued(sandbox.ready_issuer(kind))
+    assert_chain(request.certificates(), [answered(sandbox, request)], "status.certificate")
+    assert_chain(request.ca(), [], "status.ca")
+
+
+@requirement("VI-SIGN-016")
+@pytest.mark.parametrize(
+    ("kind", "same_name"), [("Issuer", True), ("ClusterIssuer", False)], ids=["Issuer-same-name", "ClusterIssuer-other"]
+)
+def test_certificates_outside_the_chain_are_left_out(sandbox: Sandbox, kind: str, same_name: bool) -> None:
+    pki = chain_pki(sandbox, 2)
+    issuer = sandbox.ready_issuer(kind, pki=pki)
+    subject = common_name_of(pki.issuing.certificate) if same_name else None
+    foreign = CertificateAuthority.root(subject)
+    injection = sandbox.proxy.inject(Route.SIGN, add_to_chain(foreign.pem), times=1)
+    request = sandbox.request(issuer)
+    # An implementation may refuse the answer, for good or until the next one, or pick what belongs to the leaf.
+    request.wait_reason("Issued", "Failed", timeout=sandbox.timeouts.retry)
+    assert injection.hits == 1, "Vault was to be asked to sign"
+    assert foreign.certificate not in request.certificates(), "status.certificate was not to hold the foreign CA"
+    assert foreign.certificate not in request.ca(), "status.ca was not to hold the foreign CA"
+
+
+# -- answers that are no certificate for the request -----------------------------------------
+
+
+def assert_never_issued_wrongly(sandbox: Sandbox, faults: list[tuple[Fault, int]], kind: str) -> None:
+    """See requests refused, each because of its own fault, or signed properly once the fault is over.
+
+    A right implementation fails such a request or tries it again; then it gets Vault's own answer.
+    """
+    issuer = sandbox.ready_issuer(kind)
+    cases = []
+    for fault, times in faults:
+        signing = new_signing()
+        injection = sandbox.proxy.inject(Route.SIGN, fault, times=times, where=for_key_of(signing))
+        cases.append((fault, injection, sandbox.request(issuer, signing)))
+    for fault, injection, request in cases:
+        item = request.wait_reason("Issued", "Failed", timeout=sandbox.timeouts.retry)
+        assert injection.hits, f"Vault was to be asked to sign ({fault.name})"
+        certificates = request.certificates()
+        if request.condition().get("status") == "True":
+            assert injection.exhausted, f"the request was not to be issued: Vault answered {fault.name}"
+            assert certificates, f"the request was not to be Ready without a certificate ({fault.name})"
+            assert request.signing.matches(certificates[0]), f"the certificate was to be Vault's ({fault.name})"
+        else:
+            assert not item["status"].get("certificate"), f"a failed request was to have no certificate ({fault.name})"
+
+
+@requirement("VI-SIGN-017")
+def test_answer_without_certificate_is_not_issued(sandbox: Sandbox, kind: str) -> None:
+    garbage = "-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----"
+    html = "<!DOCTYPE html><html><body>Sign in to continue</body></html>"
+    faults: list[Fault] = [
+        Respond(200, json={}),
+        Respond(200, json={"data": {}}),
+        Respond(200, json={"data": {"certificate": "", "ca_chain": [], "issuing_ca": ""}}),
+        Respond(200, json={"data": {"certificate": garbage}}),
+        Respond(200, body=html, content_type="text/html"),
+        set_data("certificate", garbage),
+        EmptyAnswer(204),
+    ]
+    assert_never_issued_wrongly(sandbox, [(fault, 1) for fault in faults], kind)
+
+
+@requirement("VI-SIGN-017")
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["Issuer"])
+def test_server_error_is_not_issued(sandbox: Sandbox, kind: str) -> None:
+    html = "<html><body><h1>Bad gateway</h1></body></html>"
+    faults: list[Fault] = [
+        Respond(500, json={"errors": ["internal error"]}),
+        Respond(503, json={"errors": ["Vault is sealed"]}),
+        Respond(502, body=html, content_type="text/html"),
+    ]
+    # Vault's client library tries three times; those who use it shall see the error too.
+    assert_never_issued_wrongly(sandbox, [(fault, 3) for fault in faults], kind)
+
+
+def tampered(sandbox: Sandbox, kind: str, fault: Callable[[SigningRequest], Fault]) -> CertificateRequest:
+    """Have one answer tampered with, and return its request once that is Issued or Failed."""
+    issuer = sandbox.ready_issuer(kind)
+    signing = new_signing()
+    injection = sandbox.proxy.inject(Route.SIGN, fault(signing), times=1)
+    request = sandbox.request(issuer, signing)
+    request.wait_reason("Issued", "Failed", timeout=sandbox.timeouts.retry)
+    assert injection.hits == 1, "Vault was to be asked to sign"
+    return request
+
+
+@requirement("VI-SIGN-018")
+def test_certificate_for_another_key_is_not_issued(sandbox: Sandbox, kind: str) -> None:
+    def other_key(_: SigningRequest) -> Fault:
+        return replace_certificate(to_pem(sandbox.pki.issuing.leaf(generate_key().public_key(), host())))
+
+    request = tampered(sandbox, kind, other_key)
+    for leaf in request.certificates()[:1]:
+        assert request.signing.matches(leaf), "a certificate for another key was not to be reported as issued"
+
+
+@requirement("VI-SIGN-018")
+def test_authority_is_not_issued_in_place_of_a_missing_certificate(sandbox: Sandbox, kind: str) -> None:
+    request = tampered(sandbox, kind, lambda _: set_data("certificate", ""))
+    for leaf in request.certificates()[:1]:
+        assert request.signing.matches(leaf), "the CA's certificate was not to be reported as the issued one"
+
+
+@requirement("VI-SIGN-019")
+def test_expired_certificate_is_not_issued(sandbox: Sandbox, kind: str) -> None:
+    now = datetime.now(UTC)
+
+    def expired(signing: SigningRequest) -> Fault:
+        key = signing.key.public_key()
+        times = {"not_before": now - timedelta(days=2), "not_after": now - timedelta(hours=2)}
+        return replace_certificate(to_pem(sandbox.pki.issuing.leaf(key, host(), **times)))
+
+    for leaf in tampered(sandbox, kind, expired).certificates()[:1]:
+        assert leaf.not_valid_after_utc > now, "a certificate that has expired was not to be reported as issued"

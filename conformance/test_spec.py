@@ -1,0 +1,152 @@
+"""The configuration all Vault issuers share: server, path, and one way of authenticating."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import secrets
+from typing import Any
+
+import pytest
+from vault_issuer_conformance.helpers import REFUSED, created, never_ready
+
+from pytest_vault_issuer.cluster.api import ApiError
+from pytest_vault_issuer.issuer import Authentication, Issuer
+from pytest_vault_issuer.marks import requirement
+from pytest_vault_issuer.proxy import Authority, Proxy, Route
+from pytest_vault_issuer.sandbox import Sandbox
+
+
+def prefixed_proxy(sandbox: Sandbox) -> tuple[Proxy, str]:
+    prefix = f"/{secrets.token_hex(3)}/{secrets.token_hex(3)}"
+    return sandbox.new_proxy(prefix=prefix), prefix
+
+
+def assert_only_below(proxy: Proxy, prefix: str, *routes: Route) -> None:
+    stray = [exchange.summary for exchange in proxy.seen() if not exchange.path.startswith(f"{prefix}/v1/")]
+    assert not stray, f"every request has to keep the path prefix of server; these did not: {stray}"
+    for route in routes:
+        assert proxy.seen(route), f"no {route.value} request arrived at the host and port of server"
+
+
+@requirement("VI-SPEC-001")
+@pytest.mark.parametrize("kind", ["Issuer"])
+def test_every_request_keeps_the_path_prefix(sandbox: Sandbox, kind: str, feature: str) -> None:
+    proxy, prefix = prefixed_proxy(sandbox)
+    auth = sandbox.authenticate(feature, kind)
+    sandbox.issued(sandbox.ready_issuer(kind, auth, proxy=proxy))
+    assert_only_below(proxy, prefix, Route.HEALTH, Route.SIGN, *([Route.LOGIN] if auth.login_path else []))
+
+
+@requirement("VI-SPEC-001")
+def test_path_prefix_with_a_slash_at_its_end(sandbox: Sandbox, kind: str) -> None:
+    proxy, prefix = prefixed_proxy(sandbox)
+    issuer = created(sandbox, kind, proxy=proxy, server=f"{proxy.url}/")
+    issuer.wait_ready()
+    sandbox.issued(issuer)
+    assert_only_below(proxy, prefix, Route.HEALTH, Route.SIGN)
+
+
+@requirement("VI-SPEC-002")
+def test_not_ready_without_server_or_path(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    never_ready(sandbox, kind, {f"{field} is empty": {"auth": auth.spec, field: ""} for field in ("server", "path")})
+
+
+def emptied(sandbox: Sandbox, auth: Authentication) -> dict[str, dict[str, Any]]:
+    """By the field that is left empty, specs that are otherwise right."""
+    specs: dict[str, dict[str, Any]] = {}
+
+    def leave_empty(*path: str) -> None:
+        spec = inner = copy.deepcopy(auth.spec)
+        for part in path[:-1]:
+            inner = inner[part]
+        inner[path[-1]] = ""
+        specs[f"{'.'.join(path)} is empty"] = spec
+
+    if auth.feature == "token":
+        leave_empty("tokenSecretRef", "name")
+    elif auth.feature == "approle":
+        leave_empty("appRole", "roleId")
+        leave_empty("appRole", "secretRef", "name")
+        leave_empty("appRole", "secretRef", "key")
+    else:
+        leave_empty("kubernetes", "role")
+    if auth.feature == "kubernetes-static":
+        leave_empty("kubernetes", "secretRef", "name")
+    if auth.feature == "kubernetes-secretless":
+        # An implementation that falls back on its own service account would be let in.
+        namespace, _, account = sandbox.world.service_account.partition("/")
+        role = sandbox.vault.kubernetes_role(
+            sandbox.sign_policy(), service_account=account, namespace=namespace, mount=auth.role and auth.role.mount
+        )
+        specs["neither secretRef nor serviceAccountRef is given"] = {
+            "kubernetes": {"mountPath": role.mount_path, "role": role.name}
+        }
+    return specs
+
+
+@requirement("VI-SPEC-002")
+def test_not_ready_without_a_required_field_of_the_authentication(sandbox: Sandbox, kind: str, feature: str) -> None:
+    auth = sandbox.authenticate(feature, kind, **({"key": secrets.token_hex(4)} if feature == "approle" else {}))
+    never_ready(sandbox, kind, {wrong: {"auth": spec} for wrong, spec in emptied(sandbox, auth).items()})
+
+
+@requirement("VI-SPEC-003")
+def test_not_ready_without_authentication(sandbox: Sandbox, kind: str) -> None:
+    never_ready(sandbox, kind, {"no authentication is configured": {"auth": {}}})
+
+
+@requirement("VI-SPEC-004")
+@pytest.mark.parametrize(
+    ("feature", "other_feature"),
+    [
+        ("token", "approle"),
+        ("token", "kubernetes-secretless"),
+        ("approle", "kubernetes-static"),
+        ("kubernetes-static", "kubernetes-secretless"),
+    ],
+)
+def test_two_ways_of_authenticating_are_refused(sandbox: Sandbox, kind: str, feature: str, other_feature: str) -> None:
+    auth = sandbox.authenticate(feature, kind)
+    if feature == "kubernetes-static":
+        # Both are for the service account that the Vault role is bound to, so that each works by itself.
+        sandbox.grant_token_requests(auth.namespace, auth.service_account)
+        both = {"kubernetes": auth.spec["kubernetes"] | {"serviceAccountRef": {"name": auth.service_account}}}
+    else:
+        both = auth.spec | sandbox.authenticate(other_feature, kind).spec
+    never_ready(sandbox, kind, {f"{feature} and {other_feature} are configured": {"auth": both}})
+
+
+def invalid_issuer(sandbox: Sandbox, kind: str, auth: Authentication) -> Issuer:
+    """An issuer with an empty path, or with a CA bundle that does not fit where the API server refuses that."""
+    try:
+        return sandbox.issuer(kind, auth, path="")
+    except ApiError as error:
+        if error.code not in REFUSED:
+            raise
+    return sandbox.issuer(kind, auth, caBundle=base64.b64encode(Authority().pem.encode()).decode())
+
+
+@requirement("VI-SPEC-005")
+def test_ready_once_the_configuration_is_corrected(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    issuer = invalid_issuer(sandbox, kind, auth)
+    issuer.wait_not_ready()
+    issuer.change(
+        lambda vault: vault.update(
+            path=sandbox.pki.sign_path, caBundle=base64.b64encode(sandbox.proxy.ca_pem.encode()).decode()
+        )
+    )
+    issuer.wait_ready()
+
+
+@requirement("VI-SPEC-006")
+@pytest.mark.parametrize("bundle", ["no bundle", "unrelated bundle"])
+def test_plain_http_server(sandbox: Sandbox, kind: str, bundle: str) -> None:
+    proxy = sandbox.new_proxy(plain=True)
+    given = base64.b64encode(Authority().pem.encode()).decode() if bundle == "unrelated bundle" else None
+    issuer = created(sandbox, kind, proxy=proxy, caBundle=given)
+    issuer.wait_ready()
+    sandbox.issued(issuer)
+    assert_only_below(proxy, "", Route.SIGN)

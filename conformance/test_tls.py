@@ -1,0 +1,235 @@
+"""The connection to Vault: which servers an issuer trusts, and that it tells nothing to others."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from vault_issuer_conformance.helpers import assert_not_ready, created, never_ready
+
+from pytest_vault_issuer.issuer import Issuer
+from pytest_vault_issuer.marks import requirement
+from pytest_vault_issuer.proxy import Authority, Proxy, Redirect, Route, ServerCertificate
+from pytest_vault_issuer.sandbox import Sandbox
+from pytest_vault_issuer.vault.authority import key_to_pem, new_key
+
+LOGINS = ("approle", "kubernetes-static", "kubernetes-secretless")
+
+
+def bundle(*parts: str) -> str:
+    """What `caBundle` has to be for PEM texts."""
+    return base64.b64encode("".join(parts).encode()).decode()
+
+
+def impostor(sandbox: Sandbox) -> ServerCertificate:
+    """A certificate with the right name, by a CA of the trusted one's name but another key."""
+    return Authority().issue(sandbox.world.stack.bind)
+
+
+def of_another_ca(sandbox: Sandbox) -> dict[str, Any]:
+    """Where an issuer finds that server, and the CA it was told to trust."""
+    return {
+        "proxy": sandbox.new_proxy(certificate=impostor(sandbox)),
+        "caBundle": bundle(sandbox.authority.pem),
+    }
+
+
+def assert_untrusted(sandbox: Sandbox, kind: str, variants: dict[str, dict[str, Any]]) -> None:
+    """Check that issuers for listeners of their own are not Ready, and that nothing was sent to any.
+
+    :param variants: by what is wrong with them, the arguments of :meth:`Sandbox.issuer`.
+    """
+    never_ready(sandbox, kind, variants)
+    for options in variants.values():
+        assert_silent(options["proxy"])
+
+
+def assert_silent(proxy: Proxy, *, since: int = 0) -> None:
+    sent = [exchange.summary for exchange in proxy.seen(since=since)]
+    assert not sent, f"no HTTP request may be sent to this listener, but it got: {sent}"
+
+
+@requirement("VI-TLS-001")
+@pytest.mark.parametrize("chain", ["issued by the CA", "issued by an intermediate"])
+def test_certificate_of_the_ca_in_the_bundle_is_trusted(sandbox: Sandbox, kind: str, chain: str) -> None:
+    root = Authority(f"Root {secrets.token_hex(4)}")
+    signer = root if chain == "issued by the CA" else Authority(f"Intermediate {secrets.token_hex(4)}", parent=root)
+    proxy = sandbox.new_proxy(certificate=signer.issue(sandbox.world.stack.bind))
+    sandbox.issued(sandbox.ready_issuer(kind, proxy=proxy, caBundle=bundle(root.pem)))
+
+
+@requirement("VI-TLS-002")
+def test_certificate_of_another_ca_is_refused(sandbox: Sandbox, kind: str) -> None:
+    assert_untrusted(sandbox, kind, {"its server's certificate is of another CA": of_another_ca(sandbox)})
+
+
+@requirement("VI-TLS-002")
+@pytest.mark.parametrize("kind", ["Issuer"])
+@pytest.mark.parametrize("feature", LOGINS)
+def test_credentials_are_kept_from_a_server_of_another_ca(sandbox: Sandbox, kind: str, feature: str) -> None:
+    auth = sandbox.authenticate(feature, kind)
+    assert_untrusted(
+        sandbox, kind, {"its server's certificate is of another CA": {"auth": auth} | of_another_ca(sandbox)}
+    )
+
+
+@requirement("VI-TLS-003")
+def test_expired_certificate_is_refused(sandbox: Sandbox, kind: str) -> None:
+    certificate = sandbox.authority.issue(sandbox.world.stack.bind, expired=True)
+    proxy = sandbox.new_proxy(certificate=certificate)
+    assert_untrusted(sandbox, kind, {"its server's certificate has expired": {"proxy": proxy}})
+
+
+@requirement("VI-TLS-004")
+def test_certificate_for_another_host_is_refused(sandbox: Sandbox, kind: str) -> None:
+    host = sandbox.world.stack.bind
+    certificate = sandbox.authority.issue(f"{secrets.token_hex(4)}.example.test", "192.0.2.1", common_name=host)
+    proxy = sandbox.new_proxy(certificate=certificate)
+    assert_untrusted(sandbox, kind, {"its server's certificate is for another host": {"proxy": proxy}})
+
+
+@requirement("VI-TLS-005")
+def test_without_a_bundle_a_private_ca_is_not_trusted(sandbox: Sandbox, kind: str) -> None:
+    assert_untrusted(
+        sandbox,
+        kind,
+        {
+            f"{what}, and its server's CA is no root of the system": {"proxy": sandbox.new_proxy(), "caBundle": value}
+            for what, value in (("there is no caBundle", None), ("caBundle is empty", ""))
+        },
+    )
+
+
+@requirement("VI-TLS-006")
+def test_certificate_is_verified_again_to_sign(sandbox: Sandbox, kind: str) -> None:
+    proxy, certificate = sandbox.new_proxy(), sandbox.authority.issue(sandbox.world.stack.bind)
+    issuer = sandbox.ready_issuer(kind, proxy=proxy)
+    sandbox.issued(issuer)
+    proxy.replace_certificate(impostor(sandbox))
+    sent, failures = proxy.mark(), len(proxy.handshake_failures)
+    request = sandbox.request(issuer)
+    request.wait_reason("Pending", "Failed", "Issued")
+    assert not request.certificates(), "a certificate was issued over a connection that was not verified"
+    proxy.wait_for_handshake_failure(sandbox.timeouts.wire, since=failures)
+    assert_silent(proxy, since=sent)
+    proxy.replace_certificate(certificate)
+    issuer.touch()  # only to be quicker where the issuer itself was found not Ready in between
+    sandbox.barrier(issuer)
+
+
+@requirement("VI-TLS-007")
+@pytest.mark.parametrize(("kind", "position"), [("Issuer", 0), ("Issuer", 1), ("Issuer", 2), ("ClusterIssuer", 1)])
+def test_bundle_of_several_certificates(sandbox: Sandbox, kind: str, position: int) -> None:
+    # The first of the others has the name of the right one.
+    listed = [Authority().pem, Authority(f"CA {secrets.token_hex(4)}").pem]
+    listed.insert(position, sandbox.authority.pem)
+    text = [f"# {secrets.token_hex(4)}\n\nsubject=CN = one of our CAs\n{pem}\n\n" for pem in listed]
+    created(sandbox, kind, caBundle=bundle(*text)).wait_ready()
+
+
+@requirement("VI-TLS-008")
+def test_bundle_without_a_certificate_is_refused(sandbox: Sandbox, kind: str) -> None:
+    contents = {
+        "text": secrets.token_hex(16),
+        "a private key": key_to_pem(new_key()),
+        "a truncated certificate": sandbox.authority.pem[:200],
+    }
+    assert_untrusted(
+        sandbox,
+        kind,
+        {
+            f"caBundle holds no certificate but {what}": {"proxy": sandbox.new_proxy(), "caBundle": bundle(content)}
+            for what, content in contents.items()
+        },
+    )
+
+
+@requirement("VI-TLS-009")
+@pytest.mark.slow  # cert-manager's client takes this for an outage, and tries three times
+@pytest.mark.parametrize("kind", ["Issuer"])
+def test_no_plain_http_where_tls_is_not_answered(sandbox: Sandbox, kind: str) -> None:
+    proxy = sandbox.new_proxy(plain=True)
+    server = proxy.url.replace("http://", "https://")
+    options = {"proxy": proxy, "server": server, "caBundle": bundle(sandbox.authority.pem)}
+    assert_untrusted(sandbox, kind, {"its https server speaks no TLS": options})
+
+
+def redirected(sandbox: Sandbox, route: Route, status: int, path: str) -> tuple[Proxy, Callable[[], None]]:
+    """Redirect requests of the proxy to a listener for plain HTTP in front of the same Vault.
+
+    :return: that listener, and what waits for the first redirect and then ends them.
+    """
+    plain = sandbox.new_proxy(plain=True)
+    injection = sandbox.proxy.inject(route, Redirect(plain.url + path, status))
+
+    def end() -> None:
+        injection.wait(sandbox.timeouts.wire)
+        injection.remove()
+
+    return plain, end
+
+
+@requirement("VI-TLS-009")
+@pytest.mark.parametrize(("kind", "status"), [("Issuer", 307), ("ClusterIssuer", 302)])
+def test_health_is_not_redirected_to_plain_http(sandbox: Sandbox, kind: str, status: int) -> None:
+    plain, end_redirects = redirected(sandbox, Route.HEALTH, status, "/v1/sys/health")
+    issuer = sandbox.issuer(kind)
+    end_redirects()
+    assert_recovers(sandbox, issuer)
+    assert_silent(plain)
+
+
+@requirement("VI-TLS-009")
+@pytest.mark.parametrize("kind", ["Issuer"])
+@pytest.mark.parametrize("feature", LOGINS)
+def test_login_is_not_redirected_to_plain_http(sandbox: Sandbox, kind: str, feature: str) -> None:
+    auth = sandbox.authenticate(feature, kind)
+    plain, end_redirects = redirected(sandbox, Route.LOGIN, 307, auth.login_path)
+    issuer = sandbox.issuer(kind, auth)
+    end_redirects()
+    assert_recovers(sandbox, issuer)
+    assert_silent(plain)
+
+
+@requirement("VI-TLS-009")
+@pytest.mark.parametrize(("kind", "status"), [("Issuer", 307), ("ClusterIssuer", 302)])
+def test_signing_is_not_redirected_to_plain_http(sandbox: Sandbox, kind: str, status: int) -> None:
+    plain, end_redirects = redirected(sandbox, Route.SIGN, status, f"/v1/{sandbox.pki.sign_path}")
+    issuer = sandbox.ready_issuer(kind)
+    request = sandbox.request(issuer)
+    end_redirects()
+    sandbox.barrier(issuer)
+    request.wait_reason("Pending", "Failed", "Issued")
+    assert_silent(plain)
+
+
+def assert_recovers(sandbox: Sandbox, issuer: Issuer) -> None:
+    """The barrier of a redirect: without it the same issuer becomes Ready and signs."""
+    issuer.touch()
+    issuer.wait_ready(timeout=sandbox.timeouts.retry)
+    sandbox.barrier(issuer)
+
+
+@requirement("VI-TLS-010")
+@pytest.mark.parametrize(
+    ("kind", "other_kind"), [("Issuer", "Issuer"), ("Issuer", "ClusterIssuer"), ("ClusterIssuer", "Issuer")]
+)
+def test_bundle_of_another_issuer_is_not_trusted(sandbox: Sandbox, kind: str, other_kind: str) -> None:
+    authority = Authority()
+    shared, own = (sandbox.new_proxy(certificate=authority.issue(sandbox.world.stack.bind)) for _ in range(2))
+    other = sandbox.ready_issuer(other_kind, proxy=shared)
+    wrong = {
+        "the CA of its server is in another issuer's caBundle only": {"proxy": own},
+        "the CA of its server, which another issuer uses too, is in that one's caBundle only": {"proxy": shared},
+    }
+    own_bundle = {"caBundle": bundle(sandbox.authority.pem)}
+    issuers = never_ready(sandbox, kind, {what: options | own_bundle for what, options in wrong.items()})
+    for issuer in (other, *issuers.values()):
+        issuer.touch()
+    sandbox.issued(other)
+    sandbox.ready_issuer(kind, proxy=shared)
+    assert_not_ready(issuers)
+    assert_silent(own)

@@ -1,0 +1,71 @@
+"""Keeps the unit tests apart from what the machine has: its options, its toolchain, its temporary files."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+#: Seconds after which what a test waits for will not happen any more.
+LIMIT = 60
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No option comes from the environment, and the toolchain's cache is an empty one."""
+    for name in list(os.environ):
+        if name.startswith("VAULT_ISSUER") or name in ("KUBEBUILDER_ASSETS", "PYTEST_ADDOPTS"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("VAULT_ISSUER_CACHE", str(tmp_path_factory.getbasetemp() / "no-toolchain"))
+
+
+@pytest.fixture
+def short_directory() -> Iterator[Path]:
+    """A directory with a short path: that of a Unix socket has to fit into about 100 bytes."""
+    path = Path(tempfile.mkdtemp(prefix="vi-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+class Watch:
+    """Waits for the end of processes that are no children of this one (Linux)."""
+
+    def __init__(self) -> None:
+        self._descriptors: dict[int, int] = {}
+
+    def add(self, pid: int) -> int:
+        """Watch a process that runs now."""
+        self._descriptors[pid] = os.pidfd_open(pid)
+        return pid
+
+    def running(self, pid: int) -> bool:
+        """Whether it runs now."""
+        return not select.select([self._descriptors[pid]], [], [], 0)[0]
+
+    def left(self) -> list[int]:
+        """Wait until all have ended; return those that do not."""
+        deadline = time.monotonic() + LIMIT
+        return [
+            pid
+            for pid, descriptor in self._descriptors.items()
+            if not select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]
+        ]
+
+    def close(self) -> None:
+        for descriptor in self._descriptors.values():
+            os.close(descriptor)
+
+
+@pytest.fixture
+def watch() -> Iterator[Watch]:
+    if not hasattr(os, "pidfd_open"):
+        pytest.skip("needs pidfd_open (Linux)")
+    watch = Watch()
+    yield watch
+    watch.close()

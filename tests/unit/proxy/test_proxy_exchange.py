@@ -1,0 +1,146 @@
+"""Classification of requests and what an exchange tells about itself."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from pytest_vault_issuer.proxy import Exchange, Headers, Route
+from pytest_vault_issuer.redaction import Redactor
+
+
+def encode_jwt(claims: dict[str, Any]) -> str:
+    """An unsigned token with these claims."""
+    parts = [json.dumps(part).encode() for part in ({"alg": "RS256"}, claims)] + [b"signature"]
+    return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
+
+
+def exchange(**fields: Any) -> Exchange:
+    """An exchange of which only some fields matter."""
+    defaults: dict[str, Any] = {
+        "number": 0, "route": Route.OTHER, "method": "POST", "path": "/v1/x", "query": "", "headers": Headers(),
+        "body": b"", "started": 1.0, "ended": 1.5,
+    }  # fmt: skip
+    return Exchange(**defaults | fields)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "route"),
+    [
+        ("POST", "/v1/auth/approle/login", Route.LOGIN),
+        ("PUT", "/v1/auth/my/deep/mount/login", Route.LOGIN),
+        ("POST", "/v1/team/a/auth/kubernetes/login", Route.LOGIN),
+        ("POST", "/v1/wrong-mount/login", Route.LOGIN),
+        ("POST", "/v1/v1/auth/aws/login", Route.LOGIN),
+        ("POST", "/v1/auth/sign/login", Route.LOGIN),
+        ("POST", "/prefix/v1/auth/sys/login", Route.LOGIN),
+        ("GET", "/v1/auth/approle/login", Route.OTHER),
+        ("POST", "/v1/sys/config/login", Route.OTHER),
+        ("GET", "/v1/sys/health", Route.HEALTH),
+        ("HEAD", "/v1/team/sys/health", Route.HEALTH),
+        ("PUT", "/v1/sys/health/", Route.HEALTH),
+        ("GET", "/v1/sys/seal-status", Route.OTHER),
+        ("GET", "/v1/sys/leader", Route.OTHER),
+        ("POST", "/v1/pki_int/sign/example-dot-com", Route.SIGN),
+        ("PUT", "/v1/team/pki/issuer/default/sign/role", Route.SIGN),
+        ("POST", "/v1/pki/sign/login", Route.SIGN),
+        ("POST", "/v1/pki%2Fx/sign/r%20le", Route.SIGN),
+        ("POST", "/v1/pki/sign-verbatim", Route.SIGN),
+        ("POST", "/v1/pki/sign-verbatim/role", Route.SIGN),
+        ("POST", "/v1/pki/root/sign-intermediate", Route.SIGN),
+        ("POST", "/v1/pki/issue/role", Route.SIGN),
+        ("POST", "/v1/pki/sign", Route.OTHER),
+        ("GET", "/v1/pki/sign/role", Route.OTHER),
+        ("GET", "/v1/auth/token/lookup-self", Route.OTHER),
+        ("POST", "/v1", Route.OTHER),
+        ("POST", "/auth/approle/login", Route.OTHER),
+        ("OPTIONS", "*", Route.OTHER),
+    ],
+)
+def test_route(method: str, path: str, route: Route) -> None:
+    assert Route.of(method, path) is route
+
+
+def test_headers() -> None:
+    headers = Headers([("X-A", "1"), ("x-a", "2"), ("B", "")])
+    assert (headers.get("x-A"), headers.get("missing"), headers.get("missing", "d")) == ("1", "", "d")
+    assert headers.get_all("X-a") == ["1", "2"]
+    assert list(headers.without("X-A")) == [("B", "")]
+    assert "b" in headers
+    assert 1 not in headers
+    assert len(headers) == 3
+
+
+@pytest.mark.parametrize(
+    ("headers", "token"),
+    [
+        ([], ""),
+        ([("X-Vault-Token", "a")], "a"),
+        ([("authorization", "bearer b")], "b"),
+        ([("Authorization", "Basic c")], ""),
+        ([("Authorization", "Bearer b"), ("X-Vault-Token", "a")], "a"),
+    ],
+)
+def test_token(headers: list[tuple[str, str]], token: str) -> None:
+    assert exchange(headers=Headers(headers)).token == token
+
+
+@pytest.mark.parametrize("body", [b"", b"[1]", b"\xff", b"{", b"[" * 100000])
+def test_body_that_is_no_json_object(body: bytes) -> None:
+    assert exchange(body=body).json == {}
+    assert exchange(response_body=body).response_json == {}
+    assert exchange(body=body).jwt is None
+    assert exchange(body=body).describe(Redactor())
+
+
+def test_jwt() -> None:
+    claims = {"sub": "system:serviceaccount:ns:sa", "aud": ["vault://ns/i"], "iat": 100, "exp": 700}
+    jwt = exchange(body=json.dumps({"role": "r", "jwt": encode_jwt(claims)}).encode()).jwt
+    assert jwt is not None
+    assert (jwt.header, jwt.claims) == ({"alg": "RS256"}, claims)
+    assert (jwt.subject, jwt.audiences, jwt.lifetime) == ("system:serviceaccount:ns:sa", ("vault://ns/i",), 600)
+
+
+@pytest.mark.parametrize("token", [7, "", "a.b.c", "eyJ", "e30.W10.x", "e30.e30", "\u00e9.\u00e9.x"])
+def test_what_is_no_jwt(token: Any) -> None:
+    assert exchange(body=json.dumps({"jwt": token}).encode()).jwt is None
+
+
+@pytest.mark.parametrize(("claims", "audiences"), [({}, ()), ({"aud": "one"}, ("one",)), ({"exp": 1}, ())])
+def test_jwt_with_little_in_it(claims: dict[str, Any], audiences: tuple[str, ...]) -> None:
+    jwt = exchange(body=json.dumps({"jwt": encode_jwt(claims)}).encode()).jwt
+    assert jwt is not None
+    assert (jwt.subject, jwt.audiences, jwt.lifetime) == ("", audiences, None)
+
+
+def test_describe_shows_all_but_secrets() -> None:
+    token = encode_jwt({"sub": "s", "aud": "a", "iat": 1, "exp": 601})
+    redactor = Redactor()
+    redactor.add("canary-registered")
+    text = exchange(
+        number=4, route=Route.LOGIN, path="/v1/auth/k/login", query="x=canary-registered", fault="respond 503",
+        headers=Headers([("X-Vault-Token", "canary"), ("X-Vault-Namespace", "team")]),
+        body=json.dumps({"role": "issuer", "jwt": token}).encode(),
+        status=503, response_headers=Headers([("Content-Type", "text/plain")]),
+        response_body=b"sealed canary-registered", upstream=False,
+    ).describe(redactor)  # fmt: skip
+    lines = text.splitlines()
+    assert lines[0] == "#4 POST /v1/auth/k/login 503 [respond 503] (LOGIN, 500 ms, not answered by Vault)"
+    for shown in ("X-Vault-Namespace: team", '"role": "issuer"', "<jwt sub=s aud=a exp-iat=600s", "< sealed <secret "):
+        assert shown in text
+    assert "canary" not in text
+    assert token not in text
+
+
+def test_describe_cuts_long_bodies_after_redacting() -> None:
+    redactor = Redactor()
+    redactor.add("canary-registered")
+    body = b"x" * 3990 + b"canary-registered" + b"y" * 5000
+    text = exchange(response_body=body, upstream=True).describe(redactor)
+    assert "canary" not in text
+    assert f"({len(body)} bytes)" in text
+    assert len(text) < 4200
+    assert "no answer" in text

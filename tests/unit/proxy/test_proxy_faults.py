@@ -1,0 +1,300 @@
+"""Every fault, and how faults are chosen."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from pytest_vault_issuer.errors import Unmet
+from pytest_vault_issuer.proxy import (
+    Delay,
+    EmptyAnswer,
+    Fault,
+    Hold,
+    Proxy,
+    Redirect,
+    ResetAfter,
+    ResetBefore,
+    Respond,
+    Route,
+    Tamper,
+    TamperBody,
+    add_to_chain,
+    drop_chain,
+    duplicate_chain,
+    reorder_chain,
+    replace_certificate,
+    set_data,
+)
+
+if TYPE_CHECKING:
+    from tests.unit.proxy.conftest import Client, Upstream
+
+CHAIN = ["intermediate-1", "intermediate-2", "root"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "content_type", "body", "name"),
+    [
+        (Respond(503, json={"errors": ["sealed"]}), 503, "application/json", b'{"errors": ["sealed"]}', "respond 503"),
+        (Respond(200, body="<html>"), 200, "text/plain", b"<html>", "respond 200"),
+        (Respond(200, body=b"\xff", content_type="x/y"), 200, "x/y", b"\xff", "respond 200"),
+        (Respond(472, json=[]), 472, "application/json", b"[]", "respond 472"),
+        (Respond(500), 500, None, b"", "respond 500"),
+        (EmptyAnswer(), 204, None, b"", "empty answer 204"),
+        (EmptyAnswer(200), 200, None, b"", "empty answer 200"),
+    ],
+)
+def test_answer_without_upstream(
+    client: Client,
+    proxy: Proxy,
+    upstream: Upstream,
+    fault: Fault,
+    status: int,
+    content_type: str | None,
+    body: bytes,
+    name: str,
+) -> None:
+    proxy.inject(Route.SIGN, fault)
+    answer = client.sign()
+    assert (answer.status_code, answer.headers.get("Content-Type"), answer.content) == (status, content_type, body)
+    (exchange,) = proxy.exchanges
+    assert (exchange.status, exchange.response_body, exchange.fault) == (status, body, name)
+    assert not exchange.upstream
+    assert upstream.requests == []
+    assert client("GET", "/v1/sys/health").status_code == 200
+    assert proxy.connections == 1
+
+
+def test_respond_with_headers(client: Client, proxy: Proxy) -> None:
+    proxy.inject(None, Respond(429, json={}, headers=[("Retry-After", "1")]))
+    assert client.sign().headers["Retry-After"] == "1"
+
+
+def test_respond_takes_one_body() -> None:
+    with pytest.raises(ValueError, match="not both"):
+        Respond(200, json={}, body="x")
+
+
+def test_respond_to_head(client: Client, proxy: Proxy) -> None:
+    proxy.inject(None, Respond(503, body="four"), times=1)
+    answer = client("HEAD", "/v1/sys/health")
+    assert (answer.status_code, answer.headers["Content-Length"], answer.content) == (503, "4", b"")
+    assert client.sign().status_code == 200
+
+
+def test_redirect(client: Client, proxy: Proxy, upstream: Upstream) -> None:
+    proxy.inject(Route.SIGN, Redirect("https://other.invalid/v1/x"))
+    answer = client.sign()
+    assert (answer.status_code, answer.headers["Location"]) == (307, "https://other.invalid/v1/x")
+    assert proxy.exchanges[0].fault == "redirect 307"
+    assert upstream.requests == []
+
+
+def test_reset_before(client: Client, proxy: Proxy, upstream: Upstream) -> None:
+    injection = proxy.inject(Route.SIGN, ResetBefore(), times=1)
+    with pytest.raises(requests.ConnectionError):
+        client.sign()
+    (exchange,) = proxy.wait_for(Route.SIGN, timeout=10)
+    assert (exchange.status, exchange.fault, exchange.upstream) == (None, "reset before", False)
+    assert exchange.json == {"common_name": "a.example"}
+    assert upstream.requests == []
+    assert injection.exhausted
+    assert client.sign().status_code == 200
+
+
+def test_reset_after(client: Client, proxy: Proxy, upstream: Upstream) -> None:
+    proxy.inject(Route.SIGN, ResetAfter(), times=1)
+    with pytest.raises(requests.ConnectionError):
+        client.sign()
+    (exchange,) = proxy.wait_for(Route.SIGN, timeout=10)
+    assert (exchange.status, exchange.fault, exchange.upstream) == (None, "reset after", True)
+    assert exchange.response_body == b""
+    assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize("fault", [ResetBefore(), ResetAfter()])
+def test_reset_is_one_for_tcp(proxy: Proxy, connect: Callable[..., ssl.SSLSocket], fault: Fault) -> None:
+    proxy.inject(None, fault)
+    sock = connect(proxy)
+    sock.sendall(b"GET /v1/x HTTP/1.1\r\n\r\n")
+    # Below TLS, which may tell any end without a goodbye as the end of the stream.
+    with pytest.raises(ConnectionResetError):
+        socket.socket.recv(sock, 1)
+
+
+def test_delay(client: Client, proxy: Proxy, upstream: Upstream) -> None:
+    proxy.inject(Route.SIGN, Delay(0.05))
+    assert client.sign().status_code == 200
+    (exchange,) = proxy.exchanges
+    assert exchange.ended - exchange.started >= 0.05
+    assert (exchange.fault, exchange.upstream) == ("delay 0.05 s", True)
+    assert len(upstream.requests) == 1
+
+
+def test_close_ends_a_delay(client: Client, proxy: Proxy, upstream: Upstream) -> None:
+    injection = proxy.inject(Route.SIGN, Delay(600))
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(client.sign)
+        injection.wait(10)
+        proxy.close()
+        assert isinstance(answer.exception(10), requests.ConnectionError)
+    assert upstream.requests == []
+
+
+def test_hold(proxy: Proxy, new_client: Callable[..., Client], upstream: Upstream) -> None:
+    hold = Hold()
+    proxy.inject(Route.SIGN, hold)
+    first, second = new_client(proxy), new_client(proxy)
+    with ThreadPoolExecutor(2) as pool:
+        held = pool.submit(first.sign)
+        assert hold.arrived.wait(10)
+        assert second("GET", "/v1/sys/health").status_code == 200
+        assert [request[1] for request in upstream.requests] == ["/v1/sys/health"]
+        assert not held.done()
+        hold.release()
+        assert held.result(10).status_code == 200
+    assert second.sign().status_code == 200
+    assert [exchange.fault for exchange in proxy.seen(Route.SIGN)] == ["hold", "hold"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "chain", "name"),
+    [
+        (reorder_chain((2, 0, 1)), ["root", "intermediate-1", "intermediate-2"], "reorder chain"),
+        (duplicate_chain(), CHAIN + CHAIN, "duplicate chain"),
+        (add_to_chain("other"), [*CHAIN, "other"], "add to chain"),
+        (set_data("ca_chain", []), [], "set data.ca_chain"),
+        (drop_chain(), None, "drop chain"),
+    ],
+)
+def test_tampered_chain(client: Client, proxy: Proxy, fault: Tamper, chain: list[str] | None, name: str) -> None:
+    proxy.inject(Route.SIGN, fault)
+    data = client.sign().json()["data"]
+    assert data.get("ca_chain") == chain
+    assert (data["certificate"], data["issuing_ca"]) == ("leaf", "intermediate-1")
+    (exchange,) = proxy.exchanges
+    assert (exchange.fault, exchange.upstream) == (name, True)
+    assert exchange.response_json["data"] == data
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_shuffled_chain_is_another_order_of_the_same(client: Client, proxy: Proxy, seed: int) -> None:
+    proxy.inject(Route.SIGN, reorder_chain(seed=seed))
+    chains = [client.sign().json()["data"]["ca_chain"] for _ in range(2)]
+    assert chains[0] == chains[1] != CHAIN
+    assert sorted(chains[0]) == sorted(CHAIN)
+
+
+def test_replaced_certificate(client: Client, proxy: Proxy) -> None:
+    proxy.inject(Route.SIGN, replace_certificate("other"))
+    assert client.sign().json()["data"]["certificate"] == "other"
+
+
+@pytest.mark.parametrize("body", [b'{"errors": ["permission denied"]}', b"not json", b"[]", b'{"data": null}'])
+@pytest.mark.parametrize("fault", [reorder_chain(), drop_chain(), duplicate_chain(), replace_certificate("other")])
+def test_what_cannot_be_tampered_with_stays_and_says_so(
+    client: Client, proxy: Proxy, upstream: Upstream, body: bytes, fault: Tamper
+) -> None:
+    upstream.body = body
+    proxy.inject(Route.SIGN, fault)
+    assert client.sign().content == body
+    assert proxy.exchanges[0].fault == f"{fault.name} (answer unchanged)"
+
+
+def test_chain_of_one_cannot_be_reordered(client: Client, proxy: Proxy, upstream: Upstream) -> None:
+    upstream.body = b'{"data": {"certificate": "leaf", "ca_chain": ["root"]}}'
+    proxy.inject(Route.SIGN, reorder_chain())
+    assert client.sign().content == upstream.body
+    assert proxy.exchanges[0].fault == "reorder chain (answer unchanged)"
+
+
+def test_own_tampering(client: Client, proxy: Proxy) -> None:
+    def change(answer: dict[str, Any]) -> dict[str, Any]:
+        return {**answer, "lease_id": "x"}
+
+    proxy.inject(Route.SIGN, Tamper(change, name="lease"))
+    assert client.sign().json()["lease_id"] == "x"
+    assert proxy.exchanges[0].fault == "lease"
+
+
+def test_own_tampering_with_raw_body(client: Client, proxy: Proxy, upstream: Upstream) -> None:
+    proxy.inject(Route.SIGN, TamperBody(lambda body: body[:10], name="truncate"))
+    proxy.inject(Route.HEALTH, TamperBody(lambda body: body))
+    assert client.sign().content == (upstream.body or b"")[:10]
+    client("GET", "/v1/sys/health")
+    assert [exchange.fault for exchange in proxy.exchanges] == ["truncate", "tamper body (answer unchanged)"]
+
+
+@pytest.mark.parametrize("fault", [Tamper(lambda answer: answer["missing"]), reorder_chain((0, 7))])
+def test_tampering_that_fails_is_seen_in_the_record(
+    client: Client, proxy: Proxy, fault: Tamper, capfd: pytest.CaptureFixture[str]
+) -> None:
+    proxy.inject(Route.SIGN, fault)
+    assert client.sign().status_code == 500
+    assert (proxy.exchanges[0].fault or "").startswith(f"{fault.name}, failed: ")
+    proxy.close()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_condition_that_fails_is_seen_in_the_record(client: Client, proxy: Proxy) -> None:
+    proxy.inject(Route.SIGN, Respond(503), where=lambda request: bool(request.json["missing"]))
+    assert client.sign().status_code == 500
+    assert proxy.exchanges[0].fault == "failed: KeyError: 'missing'"
+
+
+def test_fault_and_unreachable_upstream(client: Client, proxy: Proxy, upstream: Upstream) -> None:
+    upstream.close()
+    proxy.inject(Route.SIGN, Delay(0))
+    assert client.sign().status_code == 502
+    assert proxy.exchanges[0].fault == "delay 0 s, upstream unreachable"
+
+
+def test_times_and_skip(client: Client, proxy: Proxy) -> None:
+    injection = proxy.inject(Route.SIGN, Respond(503), times=2, skip=1)
+    assert [client.sign().status_code for _ in range(4)] == [200, 503, 503, 200]
+    assert (injection.hits, injection.exhausted) == (2, True)
+
+
+def test_where_and_route(client: Client, proxy: Proxy) -> None:
+    injection = proxy.inject(Route.SIGN, Respond(503), where=lambda request: request.json.get("common_name") == "b")
+    assert client.sign().status_code == 200
+    assert client("POST", "/v1/auth/kubernetes/login", json={"common_name": "b"}).status_code == 200
+    assert client("POST", "/v1/pki/sign/role", json={"common_name": "b"}).status_code == 503
+    assert (injection.hits, injection.exhausted) == (1, False)
+
+
+def test_earliest_matching_injection_wins(client: Client, proxy: Proxy) -> None:
+    first = proxy.inject(Route.SIGN, Respond(500), times=1)
+    second = proxy.inject(None, Respond(503))
+    assert [client.sign().status_code for _ in range(2)] == [500, 503]
+    assert (first.hits, second.hits) == (1, 1)
+    second.remove()
+    assert client.sign().status_code == 200
+
+
+def test_clear_faults(client: Client, proxy: Proxy) -> None:
+    proxy.inject(None, Respond(500))
+    proxy.inject(None, Respond(501))
+    proxy.clear_faults()
+    assert client.sign().status_code == 200
+
+
+def test_waiting_for_an_injection(client: Client, proxy: Proxy) -> None:
+    injection = proxy.inject(Route.SIGN, Respond(503), times=2)
+    client.sign()
+    with pytest.raises(Unmet, match=r"'respond 503' to meet 2 request\(s\) of route SIGN: it met 1"):
+        injection.wait(0)
+    waiting = threading.Thread(target=injection.wait, args=(10,))
+    waiting.start()
+    client.sign()
+    waiting.join(10)
+    assert not waiting.is_alive()
+    assert injection.exhausted

@@ -1,0 +1,255 @@
+"""Options: command line before environment before ini file, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_vault_issuer.errors import ConfigurationError
+from pytest_vault_issuer.fixtures import RUN_KEY
+from pytest_vault_issuer.settings import OPTIONS, TOKEN_VARIABLE, Settings
+
+pytest_plugins = ("pytester",)
+
+
+def collect(
+    *,
+    line: dict[str, Any] | None = None,
+    env: dict[str, str] | None = None,
+    ini: dict[str, Any] | None = None,
+    base: Path = Path(),
+) -> Settings:
+    return Settings.collect((line or {}).get, (ini or {}).get, env or {}, base)
+
+
+def refused(**sources: Any) -> ConfigurationError:
+    with pytest.raises(ConfigurationError) as caught:
+        collect(**sources)
+    assert caught.value.hint
+    return caught.value
+
+
+# -- where a value comes from ---------------------------------------------------------------------------------
+
+
+def test_nothing_given_is_the_defaults() -> None:
+    assert collect() == Settings()
+
+
+def test_command_line_before_environment_before_ini() -> None:
+    line = {"vault-issuer": "from-line"}
+    env = {"VAULT_ISSUER": "from-env"}
+    ini = {"vault_issuer": "from-ini"}
+    assert collect(line=line, env=env, ini=ini).implementation == "from-line"
+    assert collect(env=env, ini=ini).implementation == "from-env"
+    assert collect(ini=ini).implementation == "from-ini"
+
+
+def test_an_empty_variable_is_none() -> None:
+    assert collect(env={"VAULT_ISSUER": ""}, ini={"vault_issuer": "from-ini"}).implementation == "from-ini"
+
+
+def test_many_values() -> None:
+    assert collect(line={"vault-issuer-select": ["SIGN", "TLS"]}).select == ("SIGN", "TLS")
+    assert collect(env={"VAULT_ISSUER_SELECT": " SIGN  TLS "}).select == ("SIGN", "TLS")
+    assert collect(ini={"vault_issuer_select": ["SIGN", "TLS"]}).select == ("SIGN", "TLS")
+
+
+def test_one_value_keeps_its_spaces() -> None:
+    assert collect(env={"VAULT_ISSUER_REPORT": "my reports"}).report == Path("my reports")
+
+
+def test_kubebuilder_assets_is_the_last_resort() -> None:
+    env = {"KUBEBUILDER_ASSETS": "/assets"}
+    assert collect(env=env).kubernetes_binaries == Path("/assets")
+    ini = {"vault_issuer_kubernetes_binaries": "/mine"}
+    assert collect(env=env, ini=ini).kubernetes_binaries == Path("/mine")
+
+
+def test_paths_of_the_ini_file_are_relative_to_it() -> None:
+    base = Path("/project")
+    ini = {"vault_issuer_report": "out", "vault_issuer_vault_binary": "/usr/bin/bao", "vault_issuer": "my/issuer.toml"}
+    settings = collect(ini=ini, base=base)
+    assert settings.report == Path("/project/out")
+    assert settings.vault_binary == Path("/usr/bin/bao")
+    assert settings.implementation == "/project/my/issuer.toml"
+
+
+def test_other_paths_are_relative_to_where_the_run_starts() -> None:
+    base = Path("/project")
+    assert collect(line={"vault-issuer-report": "out"}, base=base).report == Path("out")
+    assert collect(env={"VAULT_ISSUER": "my.toml"}, base=base).implementation == "my.toml"
+
+
+def test_names_of_implementations_are_no_paths() -> None:
+    assert collect(ini={"vault_issuer": "cert-manager"}, base=Path("/project")).implementation == "cert-manager"
+
+
+def test_every_option_has_a_field_of_its_own() -> None:
+    named = [option.field for option in OPTIONS]
+    assert sorted(named) == sorted(field.name for field in dataclasses.fields(Settings))
+    assert all(option.name.startswith("vault-issuer") for option in OPTIONS)
+
+
+# -- what is refused ------------------------------------------------------------------------------------------
+
+
+def test_unknown_stack() -> None:
+    error = refused(line={"vault-issuer-stack": "minikube"})
+    assert "--vault-issuer-stack=minikube" in error.message
+    assert "existing" in error.hint
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf"])
+def test_timeout_scale_that_bounds_nothing(value: str) -> None:
+    assert "--vault-issuer-timeout-scale" in refused(env={"VAULT_ISSUER_TIMEOUT_SCALE": value}).message
+
+
+def test_timeout_scale_that_is_no_number() -> None:
+    error = refused(ini={"vault_issuer_timeout_scale": "long"})
+    assert error.message == "--vault-issuer-timeout-scale=long is not a number"
+
+
+@pytest.mark.parametrize("given", [{}, {"vault-issuer-kubeconfig": "k"}, {"vault-issuer-vault-addr": "https://v"}])
+def test_existing_needs_both_addresses(given: dict[str, str]) -> None:
+    error = refused(line={"vault-issuer-stack": "existing", **given})
+    assert "needs a cluster and a Vault" in error.message
+
+
+def test_existing_with_both_addresses() -> None:
+    line = {"vault-issuer-kubeconfig": "k", "vault-issuer-vault-addr": "https://v"}
+    assert collect(line={**line, "vault-issuer-stack": "existing"}).names_existing
+    assert not collect().names_existing
+
+
+# -- the existing Vault's token -------------------------------------------------------------------------------
+
+
+def test_token_file_before_variable(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("from-file\n")
+    env = {TOKEN_VARIABLE: "from-env"}
+    assert Settings(vault_token_file=file).vault_token(env) == "from-file"
+    assert Settings().vault_token(env) == "from-env"
+
+
+def test_no_token() -> None:
+    with pytest.raises(ConfigurationError, match="no token") as caught:
+        Settings().vault_token({})
+    assert TOKEN_VARIABLE in caught.value.hint
+
+
+def test_token_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
+        Settings(vault_token_file=tmp_path / "absent").vault_token({TOKEN_VARIABLE: "not used"})
+
+
+# -- through pytest -------------------------------------------------------------------------------------------
+
+#: A value of each option that is not its default, as it is written, and what becomes of it.
+SAMPLES = {
+    "vault-issuer": "cert-manager",
+    "vault-issuer-stack": "process",
+    "vault-issuer-profile": "core",
+    "vault-issuer-select": "SIGN VI-TLS-001",
+    "vault-issuer-report": "out",
+    "vault-issuer-timeout-scale": "2.5",
+    "vault-issuer-kubeconfig": "config.yaml",
+    "vault-issuer-kube-context": "dev",
+    "vault-issuer-kubernetes-host": "https://10.0.0.1",
+    "vault-issuer-bind": "0.0.0.0",
+    "vault-issuer-vault-addr": "https://vault.test",
+    "vault-issuer-vault-ca-cert": "ca.pem",
+    "vault-issuer-vault-token-file": "token",
+    "vault-issuer-vault-binary": "bao",
+    "vault-issuer-kubernetes-binaries": "bin",
+}
+PATHS = ("report", "kubeconfig", "vault_ca_cert", "vault_token_file", "vault_binary", "kubernetes_binaries")
+
+
+def expected(base: Path) -> dict[str, Any]:
+    values: dict[str, Any] = {option.field: SAMPLES[option.name] for option in OPTIONS}
+    values |= {name: base / values[name] for name in PATHS}
+    values |= {"profiles": ("core",), "select": ("SIGN", "VI-TLS-001"), "timeout_scale": 2.5}
+    return values
+
+
+class Grab:
+    """Keeps the settings that the plugin made."""
+
+    settings: Settings
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        self.settings = config.stash[RUN_KEY].settings
+
+
+def settings_of(pytester: pytest.Pytester, *arguments: str) -> Settings:
+    grab = Grab()
+    result = pytester.runpytest_inprocess(*arguments, plugins=[grab])
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    return grab.settings
+
+
+def test_every_option_on_the_command_line(pytester: pytest.Pytester) -> None:
+    arguments = [
+        f"--{option.name}={value}"
+        for option in OPTIONS
+        for value in (SAMPLES[option.name].split() if option.many else [SAMPLES[option.name]])
+    ]
+    assert dataclasses.asdict(settings_of(pytester, *arguments)) == expected(Path())
+
+
+def test_every_option_in_the_environment(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    for option in OPTIONS:
+        monkeypatch.setenv(option.env, SAMPLES[option.name])
+    assert dataclasses.asdict(settings_of(pytester)) == expected(Path())
+
+
+def test_every_option_in_the_ini_file(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [f"{option.ini} = {SAMPLES[option.name]}" for option in OPTIONS]
+    pytester.makeini("\n".join(["[pytest]", *lines]))
+    monkeypatch.chdir(pytester.mkdir("elsewhere"))
+    settings = settings_of(pytester, f"--rootdir={pytester.path}", "-c", str(pytester.path / "tox.ini"))
+    assert dataclasses.asdict(settings) == expected(pytester.path)
+
+
+def test_the_help_names_every_twin(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest_inprocess("--help")
+    words = set(re.findall(r"[\w-]+", result.stdout.str()))
+    assert {option.env for option in OPTIONS} <= words
+    assert {option.ini for option in OPTIONS} <= words
+    assert {f"--{option.name}" for option in OPTIONS} <= words
+
+
+@pytest.mark.parametrize("source", ["command line", "environment", "ini"])
+def test_wrong_value_is_a_usage_error(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    arguments = []
+    if source == "command line":
+        arguments = ["--vault-issuer-stack=nonsense"]
+    elif source == "environment":
+        monkeypatch.setenv("VAULT_ISSUER_STACK", "nonsense")
+    else:
+        pytester.makeini("[pytest]\nvault_issuer_stack = nonsense")
+    result = pytester.runpytest_subprocess(*arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--vault-issuer-stack=nonsense: no such provider", "*hint: one of: *existing*"])
+
+
+def test_unknown_implementation_is_a_usage_error(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest_inprocess("--vault-issuer=cert-manger")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--vault-issuer=cert-manger: no such implementation", "*hint: built in: *"])
+
+
+def test_other_tests_run_as_if_the_plugin_were_not_there(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_one(): pass")
+    result = pytester.runpytest_inprocess()
+    assert result.ret == pytest.ExitCode.OK
+    assert "vault-issuer:" not in result.stdout.str()
