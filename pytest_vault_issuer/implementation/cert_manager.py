@@ -36,6 +36,9 @@ def description() -> Implementation:
             cluster_resource_namespace="cert-manager",
         ),
         features=frozenset(FEATURES),
-        known_failures={},
+        known_failures={
+            "VI-SIGN-018": "the answer is not compared with the request's key; only the Certificate controller does, later",
+            "VI-SIGN-019": "the answer's notAfter is not looked at; only the Certificate controller does, later",
+        },
         directory=Path(__file__).parent,
     )
