@@ -91,6 +91,7 @@ def with_secret(auth: Authentication, name: str) -> dict[str, Any]:
     return spec
 
 
-def with_fields(auth: Authentication, **fields: Any) -> dict[str, Any]:
-    """Return the authentication's specification with fields of its method changed, such as ``role``."""
-    return {method: parameters | fields for method, parameters in auth.spec.items()}
+def with_fields(auth: Authentication | dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """Return the specification of an authentication with fields of its method changed, such as ``role``."""
+    spec = auth.spec if isinstance(auth, Authentication) else auth
+    return {method: parameters | fields for method, parameters in spec.items()}

@@ -78,7 +78,10 @@ def emptied(sandbox: Sandbox, auth: Authentication) -> dict[str, dict[str, Any]]
         # An implementation that falls back on its own service account would be let in.
         namespace, _, account = sandbox.world.service_account.partition("/")
         role = sandbox.vault.kubernetes_role(
-            sandbox.sign_policy(), service_account=account, namespace=namespace, mount=auth.role and auth.role.mount
+            sandbox.sign_policy(),
+            service_account=account,
+            namespace=namespace,
+            mount=auth.role.mount if auth.role else None,
         )
         specs["neither secretRef nor serviceAccountRef is given"] = {
             "kubernetes": {"mountPath": role.mount_path, "role": role.name}
@@ -99,12 +102,14 @@ def test_not_ready_without_authentication(sandbox: Sandbox, kind: str) -> None:
 
 @requirement("VI-SPEC-004")
 @pytest.mark.parametrize(
-    ("feature", "other_feature"),
+    ("kind", "feature", "other_feature"),
     [
-        ("token", "approle"),
-        ("token", "kubernetes-secretless"),
-        ("approle", "kubernetes-static"),
-        ("kubernetes-static", "kubernetes-secretless"),
+        ("Issuer", "token", "approle"),
+        ("ClusterIssuer", "token", "approle"),
+        ("Issuer", "token", "kubernetes-secretless"),
+        ("Issuer", "approle", "kubernetes-static"),
+        ("Issuer", "kubernetes-static", "kubernetes-secretless"),
+        ("ClusterIssuer", "kubernetes-static", "kubernetes-secretless"),
     ],
 )
 def test_two_ways_of_authenticating_are_refused(sandbox: Sandbox, kind: str, feature: str, other_feature: str) -> None:

@@ -126,7 +126,7 @@ class KubernetesProcesses:
                 "--secure-port=0",
                 "--leader-elect=false",
                 f"--controllers={','.join(CONTROLLERS)}",
-                "--use-service-account-credentials=false",
+                "--use-service-account-credentials=true",
                 f"--service-account-private-key-file={self._run.path / 'pki/service-account-key.pem'}",
                 f"--root-ca-file={self._authority.file}",
                 "--kube-api-qps=200",
