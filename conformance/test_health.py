@@ -1,0 +1,374 @@
+"""When an issuer is Ready: what the state of its Vault and the login have to do with it."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import uuid
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+
+from pytest_vault_issuer.cluster.api import SERVICE_ACCOUNTS, Object, condition
+from pytest_vault_issuer.issuer import Authentication, Issuer
+from pytest_vault_issuer.marks import requirement
+from pytest_vault_issuer.proxy import Exchange, Fault, Hold, Proxy, ResetBefore, Respond, Route
+from pytest_vault_issuer.sandbox import FEATURES, Sandbox
+
+from .helpers import claimed, never_ready, with_fields, with_secret
+
+LOGINS = tuple(feature for feature in FEATURES if feature != "token")
+HTML = "<!DOCTYPE html><html><body><h1>It is not Vault that answers here</h1></body></html>"
+#: By health status: what Vault's answer says then, and the query parameters that ask for another status instead.
+STATES: dict[int, tuple[dict[str, Any], tuple[str, ...]]] = {
+    472: ({"replication_dr_mode": "secondary"}, ("drsecondarycode",)),
+    473: ({"standby": True, "performance_standby": True}, ("perfstandbyok", "performancestandbycode")),
+    474: ({"standby": True, "ha_connection_healthy": False}, ("haunhealthycode",)),
+    501: ({"initialized": False, "sealed": True, "standby": True}, ("uninitcode",)),
+    503: ({"sealed": True, "standby": True}, ("sealedcode",)),
+    530: ({"sealed": True, "standby": True, "removed_from_cluster": True}, ("removedcode",)),
+}
+
+
+def report_health(proxy: Proxy, status: int) -> None:
+    """Let Vault seem to be in another state, to whoever asks for its health."""
+    changes, parameters = STATES[status]
+    body = {
+        "initialized": True,
+        "sealed": False,
+        "standby": False,
+        "performance_standby": False,
+        "replication_performance_mode": "disabled",
+        "replication_dr_mode": "disabled",
+        "server_time_utc": 1780000000,
+        "version": "1.21.0",
+    } | changes
+
+    def asks_for_another_status(exchange: Exchange) -> bool:
+        return bool(set(parameters).intersection(parse_qs(exchange.query, keep_blank_values=True)))
+
+    proxy.inject(Route.HEALTH, Respond(200, json=body), where=asks_for_another_status)
+    proxy.inject(Route.HEALTH, Respond(status, json=body))
+
+
+def in_state(sandbox: Sandbox, status: int) -> Proxy:
+    """A proxy to a Vault that seems to be in a state."""
+    proxy = sandbox.new_proxy()
+    report_health(proxy, status)
+    return proxy
+
+
+def with_fault(sandbox: Sandbox, route: Route, fault: Fault) -> Proxy:
+    """A proxy with one fault, for good."""
+    proxy = sandbox.new_proxy()
+    proxy.inject(route, fault)
+    return proxy
+
+
+def unreachable(sandbox: Sandbox) -> str:
+    """An address where nothing listens."""
+    return sandbox.proxy.url.rpartition(":")[0] + f":{sandbox.closed_port()}"
+
+
+def is_false(item: Object) -> bool:
+    return condition(item, "Ready").get("status") == "False"
+
+
+# -- Ready ---------------------------------------------------------------------------------
+
+
+@requirement("VI-HEALTH-001")
+def test_health_is_queried_before_an_issuer_is_ready(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    # What is known of one Vault says nothing of another.
+    sandbox.ready_issuer(kind, auth, proxy=sandbox.new_proxy())
+    hold = Hold()
+    sandbox.proxy.inject(Route.HEALTH, hold)
+    issuer = sandbox.issuer(kind, auth)
+    assert hold.arrived.wait(sandbox.timeouts.wire), "v1/sys/health of the issuer's own Vault was to be queried"
+    status = issuer.condition().get("status")
+    hold.release()
+    assert status != "True", "the issuer was not to be Ready before Vault told its health"
+    issuer.wait_ready()
+    query = sandbox.proxy.seen(Route.HEALTH)[0]
+    assert (query.method in ("GET", "HEAD"), query.path) == (True, "/v1/sys/health"), "health was to be read"
+
+
+@requirement("VI-HEALTH-002")
+@pytest.mark.parametrize(
+    ("kind", "feature"),
+    [(("Issuer", "ClusterIssuer")[number % 2], feature) for number, feature in enumerate(FEATURES)],
+)
+def test_issuer_is_shown_as_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
+    issuer = sandbox.ready_issuer(kind, sandbox.authenticate(feature, kind))
+    assert issuer.table().get("READY") == "True", "the column READY was to be True"
+
+
+@requirement("VI-HEALTH-003")
+def test_issuer_is_shown_as_verified(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    assert issuer.table().get("STATUS") == "Vault verified", "the column STATUS was to be `Vault verified`"
+
+
+# -- states of Vault -------------------------------------------------------------------------
+
+
+@requirement("VI-HEALTH-004")
+@pytest.mark.slow
+def test_issuer_of_a_sealed_vault_is_not_ready(sandbox: Sandbox, kind: str) -> None:
+    vault = sandbox.new_vault()
+    vault.seal()
+    proxy = sandbox.new_proxy(upstream=vault)
+    never_ready(
+        sandbox,
+        kind,
+        {
+            f"Vault is sealed ({feature})": {"auth": sandbox.authenticate(feature, kind), "proxy": proxy}
+            for feature in claimed(sandbox)
+        },
+    )
+    assert proxy.seen(), "the sealed Vault was to be asked"
+
+
+@requirement("VI-HEALTH-005")
+def test_issuer_of_a_vault_that_is_not_initialized_is_not_ready(sandbox: Sandbox, kind: str) -> None:
+    proxy = sandbox.new_proxy(upstream=sandbox.new_vault(initialise=False))
+    never_ready(sandbox, kind, {"Vault is not initialized": {"proxy": proxy}})
+    assert proxy.seen(), "the Vault that is not initialized was to be asked"
+
+
+@requirement("VI-HEALTH-006")
+@pytest.mark.slow
+def test_standby_serves_an_issuer(sandbox: Sandbox) -> None:
+    leader = sandbox.new_vault(storage="raft")
+    standby = sandbox.new_vault(storage="raft", initialise=False)
+    standby.join_raft(leader.server)
+    vault = sandbox.workspace_in(leader)
+    pki = vault.pki()
+    proxy = sandbox.new_proxy(upstream=standby)
+    # A pair of Vaults is not started twice for the two kinds.
+    issuers = []
+    for kind in sandbox.world.kinds:
+        auth = sandbox.default_authentication(kind, pki=pki, vault=vault)
+        issuers.append(sandbox.issuer(kind, auth, pki=pki, proxy=proxy))
+    for issuer in issuers:
+        issuer.wait_ready()
+        sandbox.issued(issuer)
+
+
+@requirement("VI-HEALTH-009")
+@pytest.mark.parametrize("status", [472, 473])
+def test_secondary_and_performance_standby_are_good(sandbox: Sandbox, kind: str, status: int) -> None:
+    report_health(sandbox.proxy, status)
+    sandbox.ready_issuer(kind)
+
+
+@requirement("VI-HEALTH-010")
+@pytest.mark.slow
+def test_removed_node_and_lost_standby_are_bad(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    never_ready(
+        sandbox,
+        kind,
+        {f"health is {status}": {"auth": auth, "proxy": in_state(sandbox, status)} for status in (474, 530)},
+    )
+
+
+@requirement("VI-HEALTH-008")
+@pytest.mark.slow
+def test_issuer_of_a_vault_that_does_not_tell_its_health_is_not_ready(sandbox: Sandbox, kind: str) -> None:
+    # A login that works is no proof of health, and where there is none, only health can tell.
+    auths = [sandbox.authenticate(feature, kind) for feature in claimed(sandbox, ("token", "approle"))]
+    auths = auths or [sandbox.default_authentication(kind)]
+    faults: dict[str, Fault] = {
+        "500": Respond(500, json={"errors": ["internal error"]}),
+        "500 with HTML": Respond(500, body=HTML, content_type="text/html"),
+        "502": Respond(502, body=HTML, content_type="text/html"),
+        "404 with HTML": Respond(404, body=HTML, content_type="text/html"),
+        "an empty 400": Respond(400),
+        "a reset of the connection": ResetBefore(),
+    }
+    variants: dict[str, dict[str, Any]] = {
+        "nothing listens there": {"server": unreachable(sandbox)},
+        "the host does not exist": {"server": f"https://{secrets.token_hex(6)}.invalid:8200"},
+    }
+    for answer, fault in faults.items():
+        variants[f"health is answered by {answer}"] = {"proxy": with_fault(sandbox, Route.HEALTH, fault)}
+    for number, options in enumerate(variants.values()):
+        options["auth"] = auths[number % len(auths)]
+    never_ready(sandbox, kind, variants)
+
+
+# -- the login ----------------------------------------------------------------------------------
+
+
+def refused_logins(sandbox: Sandbox, kind: str, feature: str) -> dict[str, dict[str, Any]]:
+    """Specifications of one method that Vault refuses, by what is wrong with them; the method itself works."""
+    auth = sandbox.authenticate(feature, kind)
+    policy = sandbox.sign_policy()
+    if auth.approle is not None:
+        other = sandbox.vault.approle(policy, mount=auth.approle.mount)
+        foreign = sandbox.secret({auth.secret_key: other.secret_id}, namespace=auth.namespace)
+        return {
+            "the SecretID of another role": with_secret(auth, foreign),
+            "the RoleID of another role": with_fields(auth, roleId=other.role_id),
+            "a RoleID of no role": with_fields(auth, roleId=str(uuid.uuid4())),
+            "a mount without the role": with_fields(auth, path=sandbox.vault.mount_auth("approle")),
+        }
+    assert auth.role is not None
+    account = sandbox.service_account(auth.namespace)
+    role = sandbox.vault.kubernetes_role(
+        policy, service_account=account, namespace=auth.namespace, mount=auth.role.mount
+    )
+    wrong = {
+        "a role for another service account": with_fields(auth, role=role.name),
+        "a role that does not exist": with_fields(auth, role=f"role-{secrets.token_hex(4)}"),
+        "a mount that does not exist": with_fields(auth, mountPath=f"/v1/auth/kubernetes-{secrets.token_hex(4)}"),
+    }
+    if auth.secret_name:
+        token = sandbox.cluster.create_token(account, auth.namespace)
+        name = sandbox.secret({auth.secret_key: token}, namespace=auth.namespace)
+        sandbox.cluster.delete(SERVICE_ACCOUNTS, account, auth.namespace)
+        wrong["the JWT of a deleted service account"] = with_fields(with_secret(auth, name), role=role.name)
+    return wrong
+
+
+@requirement("VI-HEALTH-011")
+@pytest.mark.parametrize(
+    ("kind", "feature"),
+    [(("ClusterIssuer", "Issuer")[number % 2], feature) for number, feature in enumerate((*LOGINS, "approle"))],
+)
+def test_issuer_with_a_refused_login_is_not_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
+    refused = refused_logins(sandbox, kind, feature)
+    never_ready(sandbox, kind, {wrong: {"auth": spec} for wrong, spec in refused.items()})
+
+
+# -- recovery -------------------------------------------------------------------------------------
+
+
+@requirement("VI-HEALTH-007")
+@pytest.mark.slow
+def test_issuer_becomes_ready_once_vault_works(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    failures: list[tuple[Issuer, Callable[[], object]]] = []
+
+    # It stands for its initialised self: whoever asks cannot tell that from an initialisation.
+    fresh = sandbox.new_proxy(upstream=sandbox.new_vault(initialise=False))
+    ours = sandbox.world.admin.server
+    failures.append((sandbox.issuer(kind, auth, proxy=fresh), lambda: fresh.set_upstream(ours.url, ours.ca_pem)))
+
+    sealed = sandbox.new_vault()
+    vault = sandbox.workspace_in(sealed)
+    pki = vault.pki()
+    sealed_auth = sandbox.default_authentication(kind, pki=pki, vault=vault)
+    sealed.seal()
+    proxy = sandbox.new_proxy(upstream=sealed)
+    failures.append((sandbox.issuer(kind, sealed_auth, pki=pki, proxy=proxy), sealed.unseal))
+
+    port = sandbox.closed_port()
+    server = sandbox.proxy.url.rpartition(":")[0] + f":{port}"
+    failures.append((sandbox.issuer(kind, auth, server=server), lambda: sandbox.new_proxy(port=port)))
+
+    failing = with_fault(sandbox, Route.HEALTH, Respond(500, json={"errors": ["internal error"]}))
+    failures.append((sandbox.issuer(kind, auth, proxy=failing), failing.clear_faults))
+
+    for login in claimed(sandbox, LOGINS)[:1]:
+        refusing = with_fault(sandbox, Route.LOGIN, Respond(503, json={"errors": ["Vault is sealed"]}))
+        issuer = sandbox.issuer(kind, sandbox.authenticate(login, kind), proxy=refusing)
+        failures.append((issuer, refusing.clear_faults))
+
+    for issuer, mend in failures:
+        issuer.wait_not_ready()
+        mend()
+    for issuer, _ in failures:
+        issuer.wait_ready(timeout=sandbox.timeouts.retry)
+    for request in [sandbox.request(issuer) for issuer, _ in failures]:
+        request.wait_issued()
+
+
+@requirement("VI-HEALTH-013")
+def test_nothing_is_signed_before_the_issuer_is_ready(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    other = sandbox.issuer(kind, auth, proxy=sandbox.new_proxy())
+    # Vault would log in and sign: only its health says no. This one is not tried again at once by Vault's client.
+    report_health(sandbox.proxy, 501)
+    issuer = sandbox.issuer(kind, auth)
+    issuer.wait_not_ready()
+    request = sandbox.request(issuer)
+    other.wait_ready()
+    sandbox.barrier(other)
+    assert not sandbox.signings(request), "Vault was not to be asked to sign before the issuer is Ready"
+    assert not request.get().get("status", {}).get("certificate"), "the request was not to be issued"
+    sandbox.proxy.clear_faults()
+    issuer.touch()
+    request.wait_issued(timeout=sandbox.timeouts.retry)
+    good = [exchange.number for exchange in sandbox.proxy.seen(Route.HEALTH) if exchange.upstream]
+    assert good, "health was to be queried again"
+    assert all(signing.number > good[0] for signing in sandbox.signings(request)), (
+        "Vault was to be asked to sign after its health was good"
+    )
+
+
+# -- what the issuer's status says ---------------------------------------------------------------------
+
+
+def shown_as_false(issuer: Issuer, problem: str) -> str:
+    """The column STATUS of an issuer that is shown as not Ready."""
+    issuer.wait(is_false, f"to be not Ready ({problem})", timeout=issuer.timeouts.issuer)
+    row = issuer.table()
+    assert row.get("READY") == "False", f"the column READY was to be False ({problem})"
+    return row.get("STATUS", "")
+
+
+@requirement("VI-HEALTH-012")
+@pytest.mark.slow
+def test_status_says_what_is_wrong(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    sealed = sandbox.issuer(kind, auth, proxy=in_state(sandbox, 503))
+    fresh = sandbox.issuer(kind, auth, proxy=in_state(sandbox, 501))
+    failing = with_fault(sandbox, Route.HEALTH, Respond(500, json={"errors": ["internal error"]}))
+    others = {
+        "health is answered by 500": sandbox.issuer(kind, auth, proxy=failing),
+        "nothing listens there": sandbox.issuer(kind, auth, server=unreachable(sandbox)),
+    }
+    for login in claimed(sandbox, LOGINS)[:1]:
+        for wrong, spec in list(refused_logins(sandbox, kind, login).items())[:1]:
+            others[wrong] = sandbox.issuer(kind, spec)
+
+    text = shown_as_false(fresh, "Vault is not initialized")
+    assert re.search(r"(not |un)initiali[sz]ed", text, re.IGNORECASE), f"STATUS was to say so, it says {text!r}"
+    text = shown_as_false(sealed, "Vault is sealed")
+    # "initialized and unsealed", of what was tried, says nothing of what was found.
+    assert re.search(r"\bsealed", text, re.IGNORECASE), f"STATUS was to say that Vault is sealed, it says {text!r}"
+    for problem, issuer in others.items():
+        text = shown_as_false(issuer, problem)
+        assert text.strip(), f"STATUS was to say what is wrong ({problem})"
+        assert not re.search(r"\b(is|was) sealed", text, re.IGNORECASE), (
+            f"STATUS was not to say that Vault is sealed, it says {text!r} ({problem})"
+        )
+
+
+def assert_judged(item: Object) -> None:
+    seen, generation = condition(item, "Ready").get("observedGeneration"), item["metadata"]["generation"]
+    assert seen == generation, f"observedGeneration was to be {generation}, it is {seen}"
+
+
+def lead_nowhere(auth: Authentication) -> dict[str, Any]:
+    """A specification whose Secret or service account does not exist."""
+    name = f"absent-{secrets.token_hex(4)}"
+    return with_secret(auth, name) if auth.secret_name else with_fields(auth, serviceAccountRef={"name": name})
+
+
+@requirement("VI-HEALTH-014")
+def test_condition_tells_the_generation_it_is_about(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    issuer = sandbox.ready_issuer(kind, auth)
+    assert_judged(issuer.get())
+    issuer.change(lambda vault: vault.update(path=f"{sandbox.pki.mount}/sign-verbatim/{sandbox.pki.role}"))
+    assert_judged(issuer.wait_ready())
+    issuer.change(lambda vault: vault.update(auth=lead_nowhere(auth)))
+    assert_judged(issuer.wait_not_ready())
+    created_wrong = sandbox.issuer(kind, lead_nowhere(auth))
+    assert_judged(created_wrong.wait_not_ready())

@@ -1,0 +1,345 @@
+"""What must not get out: credentials, private keys, and the answers of strangers."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import re
+import secrets
+import urllib.parse
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from pytest_vault_issuer.cluster.api import SECRETS
+from pytest_vault_issuer.errors import NotRunnable, Unmet
+from pytest_vault_issuer.issuer import Authentication, CertificateRequest, Issuer, SigningRequest
+from pytest_vault_issuer.marks import requirement
+from pytest_vault_issuer.proxy import Exchange, Fault, Respond, Route, Tamper
+from pytest_vault_issuer.sandbox import Sandbox
+from pytest_vault_issuer.vault.authority import key_to_pem, new_key
+
+from .helpers import claimed, with_fields, with_secret
+
+#: The longest message that is bounded, in bytes.
+BOUND = 4096
+
+
+# -- what people can see --------------------------------------------------------------------
+
+
+def messages(sandbox: Sandbox) -> list[str]:
+    """The messages of conditions and events of the test's issuers and requests."""
+    found = []
+    for handle in [*sandbox.issuers, *sandbox.requests]:
+        found += [str(entry.get("message", "")) for entry in handle.conditions()]
+        found += [str(event.get("message") or event.get("note") or "") for event in handle.events()]
+    return found
+
+
+def shown(sandbox: Sandbox) -> str:
+    """All that the test's issuers and requests, and the events about them, say."""
+    parts = []
+    for handle in [*sandbox.issuers, *sandbox.requests]:
+        item = handle.get()
+        parts += [item.get("status"), item["metadata"], handle.events()]
+    return json.dumps(parts, ensure_ascii=False)
+
+
+def wait_events(sandbox: Sandbox, *failed: Issuer | CertificateRequest) -> None:
+    """Give events about what failed the time to be recorded; there need not be any."""
+    for handle in failed:
+        with contextlib.suppress(Unmet):
+            handle.wait_event(bool, "of any kind", timeout=sandbox.timeouts.issuer / 10)
+            continue
+        return
+
+
+def forms(secret: str) -> set[str]:
+    """In which forms a secret may stand in a text."""
+    raw = secret.encode()
+    found = {secret, json.dumps(secret)[1:-1], urllib.parse.quote(secret, safe="")}
+    for offset in range(3):
+        # Inside of a longer base64 text: those characters that depend on the secret alone.
+        first, last = -(-offset * 8 // 6), (offset + len(raw)) * 8 // 6
+        encoded = base64.b64encode(bytes(offset) + raw).decode()[first:last]
+        found |= {encoded, encoded.replace("+", "-").replace("/", "_")}
+    return found
+
+
+def leaked(text: str, canaries: Mapping[str, str]) -> list[str]:
+    """Which secrets stand in a text, by what they are."""
+    return sorted({what for what, secret in canaries.items() if any(form in text for form in forms(secret))})
+
+
+# -- credentials -----------------------------------------------------------------------------
+
+
+def refused_credential(sandbox: Sandbox, auth: Authentication) -> str:
+    """A credential that looks right and is not."""
+    if auth.approle is not None:
+        return str(uuid.uuid4())
+    if auth.role is not None:
+        return sandbox.cluster.create_token(sandbox.service_account(auth.namespace, grant=False), auth.namespace)
+    token = sandbox.vault.token(sandbox.sign_policy())
+    sandbox.vault.revoke(token)
+    return token
+
+
+def exercise(sandbox: Sandbox, kind: str) -> dict[str, str]:
+    """Let issuers work, be refused and be misconfigured; return all the credentials in play, by what they are.
+
+    Each kind of issuer has its half of the claimed methods.
+    """
+    canaries: dict[str, str] = {}
+    good, refused = [], []
+    for feature in claimed(sandbox)[list(sandbox.world.kinds).index(kind) :: len(sandbox.world.kinds)]:
+        auth = sandbox.authenticate(feature, kind)
+        good.append(sandbox.issuer(kind, auth))
+        if not auth.secret_name:
+            continue
+        canaries[f"the credential of {feature}"] = auth.credential
+        wrong = refused_credential(sandbox, auth)
+        canaries[f"a refused credential of {feature}"] = wrong
+        first, second = secrets.token_hex(16), secrets.token_hex(16)
+        canaries[f"a part of a credential of two lines of {feature}"] = first
+        canaries[f"the end of a credential of two lines of {feature}"] = second
+        for credential in (wrong, f"{first}\n{second}"):
+            name = sandbox.secret({auth.secret_key: credential}, namespace=auth.namespace)
+            refused.append(sandbox.issuer(kind, with_secret(auth, name)))
+    powerless = sandbox.default_authentication(kind, policy=sandbox.vault.policy(f"nothing/{secrets.token_hex(4)}"))
+    good.append(sandbox.issuer(kind, powerless))
+    canaries["the credential of an issuer without rights"] = powerless.credential
+
+    for issuer in good:
+        issuer.wait_ready()
+    requests = [sandbox.request(issuer) for issuer in good]
+    for request in requests[:-1]:
+        request.wait_issued()
+    requests[-1].wait_reason("Failed", "Pending")
+    for issuer in refused:
+        issuer.wait(has_condition, "to get a condition", timeout=sandbox.timeouts.issuer)
+    waiting = [sandbox.request(issuer) for issuer in refused]
+    for request in waiting:
+        request.wait_reason("Pending", "Failed", "Denied")
+    wait_events(sandbox, requests[-1], *waiting, *(issuer for issuer in refused if not is_ready(issuer)))
+
+    for exchange in sandbox.proxy.seen():
+        token = (exchange.response_json.get("auth") or {}).get("client_token")
+        for what, value in (("a Vault token", token), ("a JWT", exchange.json.get("jwt")), ("a token", exchange.token)):
+            if isinstance(value, str) and "\n" not in value:
+                canaries[f"{what} of request {exchange.number}"] = value
+    return {what: secret for what, secret in canaries.items() if secret}
+
+
+def has_condition(item: dict[str, Any]) -> bool:
+    return bool(item.get("status", {}).get("conditions"))
+
+
+def is_ready(issuer: Issuer) -> bool:
+    return issuer.condition().get("status") == "True"
+
+
+@requirement("VI-LEAK-001")
+def test_credentials_are_not_shown(sandbox: Sandbox, kind: str) -> None:
+    canaries = exercise(sandbox, kind)
+    found = leaked(shown(sandbox), canaries)
+    assert not found, f"status and events of issuers and requests were not to hold {', '.join(found)}"
+
+
+@requirement("VI-LEAK-002")
+def test_credentials_are_not_logged(sandbox: Sandbox, kind: str) -> None:
+    if sandbox.world.implementation_log is None:
+        raise NotRunnable("the implementation's log cannot be read", hint="let the suite start it: [run] command")
+    canaries = exercise(sandbox, kind)
+    found = leaked(sandbox.implementation_log(), canaries)
+    assert not found, f"the log was not to hold {', '.join(found)}"
+
+
+# -- answers that are not Vault's ------------------------------------------------------------------
+
+#: The field of the specification that a login sends as which field of its body.
+LOGIN_FIELDS = {
+    "approle": ("roleId", "role_id"),
+    "kubernetes-static": ("role", "role"),
+    "kubernetes-secretless": ("role", "role"),
+}
+
+
+def html(canary: str) -> dict[str, str]:
+    return {"body": f"<!DOCTYPE html><html><body><p>{canary}</p></body></html>", "content_type": "text/html"}
+
+
+def text(canary: str) -> dict[str, str]:
+    return {"body": f"{canary}: no route to the backend"}
+
+
+def other_json(canary: str) -> dict[str, dict[str, str]]:
+    return {"json": {"message": canary}}
+
+
+Foreign = tuple[int, Callable[[str], Any]]
+FOREIGN: tuple[Foreign, ...] = (
+    (302, html),
+    (403, html),
+    (404, other_json),
+    (404, text),
+    (500, html),
+    (502, text),
+)
+#: Where an answer's body matters.
+FOREIGN_SUCCESS: tuple[Foreign, ...] = ((200, html), (200, text))
+
+
+def foreign(number: Foreign, canary: str, elsewhere: str) -> Respond:
+    """An answer that is not Vault's, around a canary."""
+    status, form = number
+    headers = [("Location", elsewhere)] if status == 302 else []
+    return Respond(status, headers=headers, **form(canary))
+
+
+def has_value(field: str, value: str) -> Callable[[Exchange], bool]:
+    return lambda exchange: exchange.json.get(field) == value
+
+
+def is_for(signing: SigningRequest) -> Callable[[Exchange], bool]:
+    return lambda exchange: signing.is_for_same_key(exchange.json.get("csr"))
+
+
+@requirement("VI-LEAK-003")
+@pytest.mark.slow
+def test_answers_of_strangers_are_not_shown(sandbox: Sandbox, kind: str) -> None:
+    canaries: dict[str, str] = {}
+    # Where redirects lead to.
+    elsewhere = f"{sandbox.proxy.url}/elsewhere"
+    canaries["the answer that a redirect leads to"] = secrets.token_hex(16)
+    strange = Respond(403, **html(canaries["the answer that a redirect leads to"]))
+    sandbox.proxy.inject(Route.OTHER, strange, where=lambda exchange: exchange.path == "/elsewhere")
+
+    def canary(route: str, answer: Foreign) -> str:
+        status, form = answer
+        return canaries.setdefault(f"{form.__name__} as {status} to {route}", secrets.token_hex(16))
+
+    auth = sandbox.default_authentication(kind)
+    broken = []
+    for answer in FOREIGN:
+        proxy = sandbox.new_proxy()
+        proxy.inject(Route.HEALTH, foreign(answer, canary("health", answer), elsewhere))
+        broken.append(sandbox.issuer(kind, auth, proxy=proxy))
+    for feature in claimed(sandbox, LOGIN_FIELDS)[:1]:
+        field, sent = LOGIN_FIELDS[feature]
+        login = sandbox.authenticate(feature, kind)
+        for answer in FOREIGN + FOREIGN_SUCCESS:
+            role = str(uuid.uuid4())
+            fault = foreign(answer, canary("login", answer), elsewhere)
+            sandbox.proxy.inject(Route.LOGIN, fault, where=has_value(sent, role))
+            broken.append(sandbox.issuer(kind, with_fields(login, **{field: role})))
+    signer = sandbox.ready_issuer(kind, auth)
+    requests = []
+    for answer in FOREIGN + FOREIGN_SUCCESS:
+        name = f"{secrets.token_hex(4)}.example.test"
+        signing = SigningRequest.build(name, dns=[name])
+        # Vault's client library tries three times where a second attempt may help; some try again for ever.
+        times = 3 if answer[0] >= 500 else 1
+        fault = foreign(answer, canary("sign", answer), elsewhere)
+        injection = sandbox.proxy.inject(Route.SIGN, fault, where=is_for(signing), times=times)
+        requests.append((injection, sandbox.request(signer, signing)))
+
+    for injection, request in requests:
+        request.wait_reason("Failed", "Issued", timeout=sandbox.timeouts.retry)
+        assert injection.hits, f"Vault was to be asked to sign {request}"
+    for issuer in broken:
+        issuer.wait_not_ready()
+    failed = [request for _, request in requests if request.condition().get("reason") == "Failed"]
+    wait_events(sandbox, *broken, *failed)
+    found = leaked(shown(sandbox), canaries)
+    assert not found, f"status and events were not to repeat answers that are not Vault's: {', '.join(found)}"
+
+
+@requirement("VI-LEAK-004")
+def test_messages_are_bounded(sandbox: Sandbox, kind: str) -> None:
+    long: Fault = Respond(403, json={"errors": [secrets.token_hex(128 * 1024)]})
+    many: Fault = Respond(400, json={"errors": [secrets.token_hex(512) for _ in range(256)]})
+    auth = sandbox.default_authentication(kind)
+    broken = []
+    for fault in (long, many):
+        proxy = sandbox.new_proxy()
+        proxy.inject(Route.HEALTH, fault)
+        broken.append(sandbox.issuer(kind, auth, proxy=proxy))
+    for feature in claimed(sandbox, LOGIN_FIELDS)[:1]:
+        proxy = sandbox.new_proxy()
+        proxy.inject(Route.LOGIN, long)
+        broken.append(sandbox.issuer(kind, sandbox.authenticate(feature, kind), proxy=proxy))
+    signer = sandbox.ready_issuer(kind, auth)
+    sandbox.proxy.inject(Route.SIGN, long)
+    request = sandbox.request(signer)
+    for issuer in broken:
+        issuer.wait_not_ready()
+    request.wait_reason("Failed", "Pending")
+    sandbox.proxy.clear_faults()
+    sandbox.barrier(signer)
+    wait_events(sandbox, request, *broken)
+    assert request.condition(), "the request was to have a condition"
+    longest = max(len(message.encode()) for message in messages(sandbox))
+    assert longest < BOUND, f"messages were to be shorter than {BOUND} bytes, one has {longest}"
+
+
+# -- private keys -------------------------------------------------------------------------------------
+
+
+def assert_key_is_nowhere(sandbox: Sandbox, kind: str, request: CertificateRequest, key_pem: str) -> None:
+    request.wait_reason("Issued", "Failed", timeout=sandbox.timeouts.retry)
+    wait_events(sandbox, request)
+    lines = [line for line in key_pem.splitlines() if line and not line.startswith("-----")]
+    canaries = {"the first line of the key": lines[0], "a further line of the key": lines[1]}
+    held = [
+        secret.get("data") or {}
+        for namespace in {sandbox.namespace, sandbox.home(kind)}
+        for secret in sandbox.cluster.list(SECRETS, namespace)
+    ]
+    places = {
+        "status and events": shown(sandbox),
+        "the log": sandbox.implementation_log(),
+        "a Secret": json.dumps(held),
+    }
+    found = [place for place, content in places.items() if leaked(content, canaries)]
+    assert not found, f"the private key of Vault's answer was not to be in {', '.join(found)}"
+    status = request.get().get("status", {})
+    for field in ("certificate", "ca"):
+        content = base64.b64decode(status.get(field) or "").decode(errors="replace")
+        blocks = set(re.findall(r"-----BEGIN ([^-]*)-----", content))
+        assert blocks <= {"CERTIFICATE"}, f"status.{field} was to hold certificates only, it holds {blocks}"
+
+
+@requirement("VI-LEAK-005")
+def test_private_key_in_a_sign_answer_is_not_shown(sandbox: Sandbox, kind: str) -> None:
+    key_pem = key_to_pem(new_key())
+    sandbox.world.redactor.add(key_pem)
+
+    def add_key(answer: dict[str, Any]) -> dict[str, Any]:
+        if "certificate" in (answer.get("data") or {}):
+            answer["data"] |= {"private_key": key_pem, "private_key_type": "ec"}
+        return answer
+
+    injection = sandbox.proxy.inject(Route.SIGN, Tamper(add_key, "add private key"))
+    request = sandbox.request(sandbox.ready_issuer(kind))
+    assert_key_is_nowhere(sandbox, kind, request, key_pem)
+    assert injection.hits, "Vault was to be asked to sign"
+
+
+@requirement("VI-LEAK-005")
+def test_private_key_of_an_issue_endpoint_is_not_shown(sandbox: Sandbox, kind: str) -> None:
+    pki = sandbox.vault.pki(role={"key_type": "ec", "key_bits": 256})
+    path = f"{pki.mount}/issue/{pki.role}"
+    auth = sandbox.default_authentication(kind, policy=sandbox.vault.policy(path))
+    request = sandbox.request(sandbox.ready_issuer(kind, auth, path=path))
+    answers = sandbox.proxy.wait_for(
+        Route.SIGN,
+        where=lambda exchange: "private_key" in (exchange.response_json.get("data") or {}),
+        timeout=sandbox.timeouts.wire,
+        what="an answer of the issue endpoint",
+    )
+    assert_key_is_nowhere(sandbox, kind, request, answers[0].response_json["data"]["private_key"])

@@ -1,0 +1,319 @@
+"""What becomes of issuers when their Secrets, service accounts or specifications change."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import uuid
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from pytest_vault_issuer.errors import Unmet
+from pytest_vault_issuer.issuer import Authentication, CertificateRequest
+from pytest_vault_issuer.marks import requirement
+from pytest_vault_issuer.proxy import Authority, Exchange, Proxy, Route
+from pytest_vault_issuer.sandbox import Sandbox
+from pytest_vault_issuer.vault import Pki
+
+from .helpers import claimed, with_fields, with_secret
+
+#: Ways of authenticating with a credential in a Secret.
+WITH_SECRET = ("token", "approle", "kubernetes-static")
+#: Each of them once, the kinds of issuer in turn.
+EACH_WITH_SECRET = pytest.mark.parametrize(
+    ("kind", "feature"),
+    [(("Issuer", "ClusterIssuer")[number % 2], feature) for number, feature in enumerate(WITH_SECRET)],
+)
+
+
+def new_key() -> str:
+    return f"key-{secrets.token_hex(3)}"
+
+
+def carries(exchange: Exchange, credential: str) -> bool:
+    """Whether a request holds a credential."""
+    return credential in exchange.body.decode(errors="replace") or any(credential in v for _, v in exchange.headers)
+
+
+def another_credential(sandbox: Sandbox, auth: Authentication) -> str:
+    """A second credential that is as good as the one in the Secret."""
+    if auth.approle is not None:
+        return sandbox.vault.new_secret_id(auth.approle.mount, auth.approle.name)
+    if auth.role is not None:
+        return sandbox.cluster.create_token(auth.service_account, auth.namespace)
+    return sandbox.vault.token(sandbox.sign_policy())
+
+
+def refused_credential(sandbox: Sandbox, auth: Authentication) -> str:
+    """A credential that Vault gives no token for."""
+    if auth.approle is not None:
+        return str(uuid.uuid4())
+    return sandbox.cluster.create_token(sandbox.service_account(auth.namespace, grant=False), auth.namespace)
+
+
+def behind(sandbox: Sandbox, request: CertificateRequest) -> tuple[str, str]:
+    """With which credential a request was signed, and the path of the login ('' for none) that it was sent to."""
+    signings = sandbox.signings(request)
+    assert signings, f"Vault was to be asked to sign {request}"
+    token = signings[-1].token
+    for proxy in sandbox.proxies:
+        for login in proxy.seen(Route.LOGIN):
+            if (login.response_json.get("auth") or {}).get("client_token") == token:
+                return str(login.json.get("secret_id") or login.json.get("jwt")), login.path
+    return token, ""
+
+
+def noticed(sandbox: Sandbox, kind: str, auth: Authentication, credential: str = "") -> None:
+    """Prove that earlier changes of Secrets and issuers have been noticed.
+
+    A Secret and an issuer are made after them, and the issuer is seen Ready:
+    the implementation is told of changes in their order.
+    """
+    if not auth.secret_name:
+        sandbox.ready_issuer(kind, auth, proxy=sandbox.new_proxy())
+        return
+    name = sandbox.secret({auth.secret_key: credential or auth.credential}, namespace=auth.namespace)
+    sandbox.ready_issuer(kind, with_secret(auth, name), proxy=sandbox.new_proxy())
+
+
+# -- Secrets and service accounts ---------------------------------------------------------------
+
+
+@requirement("VI-ROTATION-001")
+@pytest.mark.parametrize("feature", WITH_SECRET)
+def test_changed_credential_is_used(sandbox: Sandbox, kind: str, feature: str) -> None:
+    auth = sandbox.authenticate(feature, kind, key=new_key())
+    issuer = sandbox.ready_issuer(kind, auth)
+    used, _ = behind(sandbox, sandbox.issued(issuer))
+    assert used == auth.credential, "the Secret's credential was to be used"
+    credential = another_credential(sandbox, auth)
+    change = {auth.secret_key: credential, "previous": auth.credential}
+    sandbox.set_secret(auth.secret_name, auth.namespace, change)
+    noticed(sandbox, kind, auth, credential)
+    mark = sandbox.proxy.mark()
+    used, _ = behind(sandbox, sandbox.issued(issuer))
+    assert used == credential, "the changed Secret's credential was to be used"
+    old = [exchange.summary for exchange in sandbox.proxy.seen(since=mark) if carries(exchange, auth.credential)]
+    assert not old, f"the credential that was replaced was not to be sent again: {old}"
+
+
+@requirement("VI-ROTATION-002")
+@pytest.mark.parametrize("feature", WITH_SECRET)
+def test_corrected_secret_makes_the_issuer_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
+    auth = sandbox.authenticate(feature, kind, key=new_key())
+    good = {auth.secret_key: auth.credential}
+    absent, keyless, refused = (f"late-{secrets.token_hex(4)}" for _ in range(3))
+    sandbox.secret({"other-key": auth.credential}, namespace=auth.namespace, name=keyless)
+    corrections: list[tuple[str, Callable[[], object]]] = [
+        (absent, lambda: sandbox.secret(good, namespace=auth.namespace, name=absent)),
+        (keyless, lambda: sandbox.set_secret(keyless, auth.namespace, good)),
+    ]
+    if feature != "token":  # it is not told before it signs that a token is refused
+        wrong = {auth.secret_key: refused_credential(sandbox, auth)}
+        sandbox.secret(wrong, namespace=auth.namespace, name=refused)
+        corrections.append((refused, lambda: sandbox.set_secret(refused, auth.namespace, good)))
+    issuers = [sandbox.issuer(kind, with_secret(auth, name)) for name, _ in corrections]
+    for issuer in issuers:
+        issuer.wait_not_ready()
+    for _, correct in corrections:
+        correct()
+    for issuer in issuers:
+        issuer.wait_ready(timeout=sandbox.timeouts.retry)
+
+
+@requirement("VI-ROTATION-002")
+@pytest.mark.slow
+@pytest.mark.parametrize("feature", ["kubernetes-secretless"])
+def test_service_account_created_late_makes_the_issuer_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
+    name = f"late-{secrets.token_hex(4)}"
+    sandbox.grant_token_requests(sandbox.home(kind), name)
+    issuer = sandbox.issuer(kind, sandbox.authenticate(feature, kind, service_account=name))
+    issuer.wait_not_ready()
+    sandbox.service_account(sandbox.home(kind), name=name, grant=False)
+    issuer.wait_ready(timeout=sandbox.timeouts.retry)
+
+
+@requirement("VI-ROTATION-003")
+@EACH_WITH_SECRET
+def test_deleted_credential_is_not_used(sandbox: Sandbox, kind: str, feature: str) -> None:
+    auth = sandbox.authenticate(feature, kind, key=new_key())
+    issuer = sandbox.ready_issuer(kind, auth)
+    sandbox.issued(issuer)
+    sandbox.delete_secret(auth.secret_name, auth.namespace)
+    name = sandbox.secret({auth.secret_key: auth.credential}, namespace=auth.namespace)
+    other = sandbox.ready_issuer(kind, with_secret(auth, name), proxy=sandbox.new_proxy())
+    with contextlib.suppress(Unmet):  # that it is shown is another requirement
+        issuer.wait_not_ready(timeout=sandbox.timeouts.issuer / 4)
+    request = sandbox.request(issuer)
+    sandbox.barrier(other)
+    assert not sandbox.signings(request), "Vault was not to be asked to sign with a credential that is deleted"
+    assert request.condition().get("status") != "True", "the request was not to be issued"
+    sandbox.secret({auth.secret_key: auth.credential}, namespace=auth.namespace, name=auth.secret_name)
+    request.wait_issued(timeout=sandbox.timeouts.retry)
+
+
+@requirement("VI-ROTATION-004")
+@EACH_WITH_SECRET
+def test_issuer_without_its_secret_is_not_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
+    auth = sandbox.authenticate(feature, kind, key=new_key())
+    issuer = sandbox.ready_issuer(kind, auth)
+    sandbox.delete_secret(auth.secret_name, auth.namespace)
+    issuer.wait_not_ready()
+
+
+# -- the specification --------------------------------------------------------------------------------
+
+
+def assert_signed_at(sandbox: Sandbox, proxy: Proxy, pki: Pki, request: CertificateRequest) -> None:
+    places = {
+        (seen_by is proxy, exchange.path)
+        for seen_by in sandbox.proxies
+        for exchange in seen_by.seen(Route.SIGN)
+        if request.signing.is_for_same_key(exchange.json.get("csr"))
+    }
+    expected = f"{urlsplit(proxy.url).path}/v1/{pki.sign_path}"
+    assert places == {(True, expected)}, f"the request was to be signed at {expected} of the configured server only"
+    issuer = request.certificate().issuer
+    assert issuer == pki.issuing.certificate.subject, "the certificate was to come from the CA at the configured path"
+
+
+@requirement("VI-ROTATION-005")
+def test_changed_server_and_path_are_used(sandbox: Sandbox, kind: str) -> None:
+    first, second = sandbox.pki, sandbox.vault.pki()
+    auth = sandbox.default_authentication(kind, policy=sandbox.vault.policy(first.sign_path, second.sign_path))
+    issuer = sandbox.ready_issuer(kind, auth)
+    assert_signed_at(sandbox, sandbox.proxy, first, sandbox.issued(issuer))
+
+    issuer.change(lambda vault: vault.update(path=second.sign_path))
+    issuer.wait_ready()
+    noticed(sandbox, kind, auth)
+    assert_signed_at(sandbox, sandbox.proxy, second, sandbox.issued(issuer))
+
+    proxy = sandbox.new_proxy(prefix=f"/{secrets.token_hex(3)}")
+    issuer.change(lambda vault: vault.update(server=proxy.url, path=first.sign_path))
+    proxy.wait_for(Route.HEALTH, timeout=sandbox.timeouts.wire, what="the health query at the changed server")
+    issuer.wait_ready()
+    mark = sandbox.proxy.mark()
+    assert_signed_at(sandbox, proxy, first, sandbox.issued(issuer))
+    old = [exchange.summary for exchange in sandbox.proxy.seen(since=mark)]
+    assert not old, f"the server that was replaced was not to be asked again: {old}"
+
+
+def bundle(pem: str) -> str:
+    return b64encode(pem.encode()).decode()
+
+
+@requirement("VI-ROTATION-006")
+def test_changed_ca_bundle_is_used(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    sandbox.issued(issuer)
+    authority = Authority()
+    sandbox.proxy.replace_certificate(authority.issue(sandbox.world.stack.bind))
+    mark = sandbox.proxy.mark()
+    issuer.change(lambda vault: vault.update(caBundle=bundle(authority.pem)))
+    sandbox.proxy.wait_for(
+        Route.HEALTH, since=mark, timeout=sandbox.timeouts.wire, what="a health query with the changed caBundle"
+    )
+    issuer.wait_ready()
+    sandbox.issued(issuer)
+
+
+@requirement("VI-ROTATION-006")
+def test_former_ca_bundle_is_used_no_more(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    sandbox.issued(issuer)
+    mark, failures = sandbox.proxy.mark(), len(sandbox.proxy.handshake_failures)
+    # The authorities have the same name: only their keys differ.
+    issuer.change(lambda vault: vault.update(caBundle=bundle(Authority().pem)))
+    # A right certificate as before, and no connection of before.
+    sandbox.proxy.replace_certificate(sandbox.authority.issue(sandbox.world.stack.bind))
+    issuer.wait_not_ready()
+    sandbox.proxy.wait_for_handshake_failure(sandbox.timeouts.wire, failures)
+    seen = [exchange.summary for exchange in sandbox.proxy.seen(since=mark)]
+    assert not seen, f"a server whose CA is no more in caBundle was to get no request: {seen}"
+
+
+#: From each way of authenticating to the next.
+CHANGES = pytest.mark.parametrize(
+    ("kind", "feature", "other_feature"),
+    [
+        ("Issuer", "token", "approle"),
+        ("ClusterIssuer", "approle", "kubernetes-static"),
+        ("Issuer", "kubernetes-static", "kubernetes-secretless"),
+        ("ClusterIssuer", "kubernetes-secretless", "token"),
+    ],
+)
+
+
+@requirement("VI-ROTATION-007")
+@CHANGES
+def test_changed_method_is_used(sandbox: Sandbox, kind: str, feature: str, other_feature: str) -> None:
+    old, new = sandbox.authenticate(feature, kind), sandbox.authenticate(other_feature, kind)
+    issuer = sandbox.ready_issuer(kind, old)
+    sandbox.issued(issuer)
+    mark = sandbox.proxy.mark()
+    issuer.change(lambda vault: vault.update(auth=new.spec))
+    if new.login_path:
+        sandbox.proxy.wait_for(
+            Route.LOGIN,
+            since=mark,
+            where=lambda exchange: exchange.path == new.login_path,
+            timeout=sandbox.timeouts.wire,
+            what=f"a login by {other_feature}",
+        )
+    issuer.wait_ready()
+    noticed(sandbox, kind, new)
+    mark = sandbox.proxy.mark()
+    credential, login = behind(sandbox, sandbox.issued(issuer))
+    assert login == new.login_path, f"the request was to be signed by {other_feature}"
+    assert credential == new.credential or not new.credential, "the credential of the new method was to be used"
+    used = [
+        exchange.summary
+        for exchange in sandbox.proxy.seen(since=mark)
+        if (old.credential and carries(exchange, old.credential)) or exchange.path == old.login_path
+    ]
+    assert not used, f"no credential of {feature} was to be sent after its change: {used}"
+
+
+@requirement("VI-ROTATION-008")
+@pytest.mark.slow
+def test_issuer_changed_to_what_cannot_work_is_not_ready(sandbox: Sandbox, kind: str) -> None:
+    nowhere = sandbox.proxy.url.rpartition(":")[0] + f":{sandbox.closed_port()}"
+    absent = f"absent-{secrets.token_hex(4)}"
+    auths = {feature: sandbox.authenticate(feature, kind) for feature in claimed(sandbox)}
+    default = next(iter(auths.values()))
+    changes: dict[str, tuple[Authentication, dict[str, Any]]] = {
+        "nothing listens at the server": (default, {"server": nowhere}),
+    }
+    for feature, auth in auths.items():
+        if auth.secret_name:
+            changes[f"the Secret does not exist ({feature})"] = auth, {"auth": with_secret(auth, absent)}
+        if auth.approle is not None:
+            changes["the RoleID is wrong"] = auth, {"auth": with_fields(auth, roleId=str(uuid.uuid4()))}
+        if auth.role is not None:
+            changes[f"the role does not exist ({feature})"] = auth, {"auth": with_fields(auth, role=absent)}
+        if auth.role is not None and not auth.secret_name:
+            spec = with_fields(auth, serviceAccountRef={"name": absent})
+            changes["the service account does not exist"] = auth, {"auth": spec}
+    issuers = {what: sandbox.issuer(kind, auth) for what, (auth, _) in changes.items()}
+    former: dict[str, dict[str, Any]] = {}
+
+    def edit(what: str, fields: dict[str, Any]) -> None:
+        def change(vault: dict[str, Any]) -> None:
+            former[what] = {key: vault[key] for key in fields}
+            vault.update(fields)
+
+        issuers[what].change(change)
+
+    for what, issuer in issuers.items():
+        issuer.wait_ready()
+        edit(what, changes[what][1])
+    for issuer in issuers.values():
+        issuer.wait_not_ready()
+    for what, issuer in issuers.items():
+        edit(what, former[what])
+        issuer.wait_ready(timeout=sandbox.timeouts.retry)

@@ -1,0 +1,124 @@
+"""The command: its exit statuses, and what it writes where."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pytest_vault_issuer import __version__
+from pytest_vault_issuer.cli import main
+from pytest_vault_issuer.requirements import Catalogue
+from pytest_vault_issuer.toolchain import BINARIES, COMPONENTS, Toolchain
+
+
+@pytest.fixture
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("VAULT_ISSUER_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def listed(capsys: pytest.CaptureFixture[str], *options: str) -> list[dict[str, str]]:
+    assert main(["requirements", "--format", "json", *options]) == 0
+    entries: list[dict[str, str]] = json.loads(capsys.readouterr().out)
+    return entries
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out == f"vault-issuer {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["toolchain"], ["toolchain", "build", "--nonsense"]])
+def test_wrong_usage_is_explained(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    assert "usage: vault-issuer" in capsys.readouterr().err
+
+
+def test_status_of_an_empty_cache(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["toolchain", "status", "--format", "json"]) == 0
+    status = json.loads(capsys.readouterr().out)
+    assert status["cache"] == str(cache)
+    assert {name for component in status["components"] for name in component["binaries"]} == set(BINARIES)
+    assert not any(component["built"] for component in status["components"])
+    assert main(["toolchain", "status"]) == 0
+    assert capsys.readouterr().out.count(": not built\n") == len(COMPONENTS)
+    assert not cache.exists(), "looking makes nothing"
+
+
+def test_clean_of_nothing(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["toolchain", "clean"]) == 0
+    assert capsys.readouterr().out == f"0 MB freed in {cache}\n"
+
+
+@pytest.mark.usefixtures("cache")
+def test_an_unknown_component_is_an_error_with_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["toolchain", "build", "valt"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("vault-issuer: there is no component 'valt'\n")
+    assert "did you mean vault?" in captured.err
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_full_disk_ends_the_build_with_a_hint(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if shutil.which("go") is None:
+        pytest.skip("no Go on the PATH")
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1_000_000))
+    assert main(["toolchain", "build"]) == 2
+    error = capsys.readouterr().err
+    assert "1 MB of free disk" in error
+    assert "hint: " in error
+
+
+def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(self: Toolchain, *_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Toolchain, "build", interrupted)
+    assert main(["toolchain", "build"]) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_an_error_that_is_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Toolchain) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Toolchain, "status", broken)
+    with pytest.raises(ZeroDivisionError):
+        main(["toolchain", "status"])
+
+
+def test_all_requirements_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert [entry["id"] for entry in listed(capsys)] == Catalogue.load().ids
+
+
+def test_requirements_are_narrowed(capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = listed(capsys, "--area", "SIGN", "--area", "TLS", "--level", "MUST", "--profile", "core")
+    assert {entry["area"] for entry in chosen} == {"SIGN", "TLS"}
+    assert {entry["level"] for entry in chosen} == {"MUST"}
+    assert {entry["profile"] for entry in chosen} == {"core"}
+
+
+def test_an_unknown_area_is_an_error_with_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["requirements", "--area", "SIGNS"]) == 2
+    assert "did you mean SIGN?" in capsys.readouterr().err
+
+
+def test_requirements_for_people_and_for_pages(capsys: pytest.CaptureFixture[str]) -> None:
+    first = Catalogue.load().requirements[0]
+    assert main(["requirements"]) == 0
+    assert first.statement in capsys.readouterr().out
+    assert main(["requirements", "--format", "markdown"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert rows[2].startswith(f"| {first.id} | {first.level} | {first.statement}")
+    assert len(rows) == 2 + len(Catalogue.load().requirements)

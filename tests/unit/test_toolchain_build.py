@@ -1,0 +1,229 @@
+"""Builds of tiny real modules: what is kept, what is left, and what two builds at once do to each other."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from pytest_vault_issuer.errors import ToolchainError
+from pytest_vault_issuer.toolchain import Component, Toolchain
+
+pytestmark = pytest.mark.skipif(shutil.which("go") is None, reason="no Go on the PATH")
+
+#: Seconds after which a build of a tiny module has gone wrong; a cold standard library on a busy machine fits.
+PATIENCE = 300
+HELLO = 'package main\n\nfunc main() { println("hello") }\n'
+#: Takes long from an empty build cache, so that it can be interrupted.
+LONG = 'package main\n\nimport "net/http"\n\nfunc main() { _ = http.ListenAndServe("", nil) }\n'
+#: Builds in another process; arguments: the cache, the module.
+SCRIPT = """
+import pathlib, sys
+from pytest_vault_issuer.toolchain import Component, Toolchain
+component = Component("tiny", pathlib.Path(sys.argv[2]), {"tiny": "."}, "example.test/up")
+Toolchain(pathlib.Path(sys.argv[1]), [component]).build(keep_go_caches=True)
+"""
+
+
+def module(directory: Path, source: str = HELLO, more: str = "") -> Component:
+    directory.mkdir()
+    (directory / "go.mod").write_text(f"module m\n\ngo 1.26.0\n\nrequire example.test/up v1.2.3\n{more}")
+    (directory / "main.go").write_text(source)
+    return Component("tiny", directory, {"tiny": "."}, "example.test/up")
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with Go's caches in it, so that the tests need not compile the runtime again and again."""
+    base = tmp_path_factory.mktemp("compiled")
+    Toolchain(base / "cache", [module(base / "module")]).build(keep_go_caches=True, progress=lambda line: None)
+    return base / "cache" / "go"
+
+
+@pytest.fixture
+def cache(compiled: Path, tmp_path: Path) -> Path:
+    shutil.copytree(compiled, tmp_path / "cache" / "go")
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def component(tmp_path: Path) -> Component:
+    return module(tmp_path / "module")
+
+
+def start(cache: Path, component: Component) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(SCRIPT), str(cache), str(component.directory)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def await_line(process: subprocess.Popen[str], word: str) -> None:
+    assert process.stderr is not None
+    for line in process.stderr:
+        if word in line:
+            return
+    pytest.fail(f"the build ended without saying {word!r}")
+
+
+def drafts(cache: Path) -> list[str]:
+    return [path.name for path in cache.glob(".building-*")]
+
+
+def processes_of(cache: Path) -> list[str]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:  # it has just ended
+            continue
+        if str(cache) in command and str(os.getpid()) != path.parent.name:
+            found.append(command)
+    return found
+
+
+def test_what_was_built_runs_and_nothing_else_is_left(cache: Path, component: Component) -> None:
+    toolchain = Toolchain(cache, [component])
+    assert toolchain.path("tiny") is None
+    assert toolchain.missing(["tiny"]) == ["tiny"]
+    toolchain.build(progress=lambda line: None)
+    binary = toolchain.path("tiny")
+    assert binary is not None
+    assert subprocess.run([binary], capture_output=True, text=True, check=True).stderr == "hello\n"
+    assert toolchain.missing(["tiny"]) == []
+    assert sorted(path.name for path in cache.iterdir() if path.is_dir()) == [binary.parent.parent.name]
+
+
+def test_status_tells_what_is_built(cache: Path, component: Component) -> None:
+    toolchain = Toolchain(cache, [component])
+    (before,) = toolchain.status()
+    toolchain.build(progress=lambda line: None)
+    (after,) = toolchain.status()
+    assert (before.built, before.bytes) == (False, 0)
+    assert (after.built, after.version, after.binaries) == (True, "v1.2.3", ("tiny",))
+    assert after.bytes > 100_000
+
+
+def test_go_caches_are_kept_when_asked_for(cache: Path, component: Component) -> None:
+    Toolchain(cache, [component]).build(keep_go_caches=True, progress=lambda line: None)
+    assert (cache / "go" / "build").is_dir()
+
+
+def test_disk_and_time_are_said_before_anything_is_built(cache: Path, component: Component) -> None:
+    lines: list[str] = []
+    Toolchain(cache, [component]).build(progress=lines.append)
+    assert "tiny v1.2.3" in lines[0]
+    assert "min" in lines[0]
+    assert "of disk meanwhile" in lines[0]
+
+
+def test_a_warm_cache_is_checked_at_once_and_without_go(
+    cache: Path, component: Component, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Toolchain(cache, [component]).build(progress=lambda line: None)
+    monkeypatch.setenv("PATH", "")
+    began = time.perf_counter()
+    Toolchain(cache, [component]).build(progress=lambda line: pytest.fail(line))
+    assert time.perf_counter() - began < 0.5
+
+
+def test_a_changed_module_is_built_beside_the_old_one(cache: Path, component: Component) -> None:
+    Toolchain(cache, [component]).build(keep_go_caches=True, progress=lambda line: None)
+    old = Toolchain(cache, [component]).path("tiny")
+    (component.directory / "main.go").write_text(HELLO.replace("hello", "changed"))
+    toolchain = Toolchain(cache, [component])
+    assert toolchain.path("tiny") is None
+    toolchain.build(progress=lambda line: None)
+    new = toolchain.path("tiny")
+    assert old is not None
+    assert new is not None
+    assert old.is_file()
+    assert subprocess.run([new], capture_output=True, text=True, check=True).stderr == "changed\n"
+    assert toolchain.clean(old=True) > 0
+    assert not old.exists()
+    assert new.is_file()
+
+
+def test_clean_leaves_no_directory(cache: Path, component: Component) -> None:
+    toolchain = Toolchain(cache, [component])
+    toolchain.build(keep_go_caches=True, progress=lambda line: None)
+    assert toolchain.clean() > 1_000_000
+    assert [path for path in cache.iterdir() if path.is_dir()] == []
+    assert toolchain.path("tiny") is None
+
+
+def test_of_two_builds_at_once_the_second_waits_and_finds_it_done(cache: Path, component: Component) -> None:
+    both = [start(cache, component), start(cache, component)]
+    said = [process.communicate(timeout=PATIENCE)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert sum("building tiny" in output for output in said) == 1
+    binary = Toolchain(cache, [component]).path("tiny")
+    assert binary is not None
+    assert drafts(cache) == []
+
+
+def test_a_killed_build_leaves_a_draft_that_the_next_one_removes(tmp_path: Path) -> None:
+    component, cache = module(tmp_path / "module", LONG), tmp_path / "cache"
+    with start(cache, component) as process:
+        await_line(process, "compiling")
+        deadline = time.monotonic() + PATIENCE
+        while not drafts(cache) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.kill()
+    assert Toolchain(cache, [component]).path("tiny") is None
+    (left,) = drafts(cache)
+    (component.directory / "main.go").write_text(HELLO)
+    toolchain = Toolchain(cache, [component])
+    toolchain.build(keep_go_caches=True, progress=lambda line: None)
+    assert toolchain.path("tiny") is not None
+    assert left not in drafts(cache)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_an_interrupted_build_ends_go_and_its_compilers(tmp_path: Path) -> None:
+    component, cache = module(tmp_path / "module", LONG), tmp_path / "cache"
+    with start(cache, component) as process:
+        await_line(process, "compiling")
+        deadline = time.monotonic() + PATIENCE
+        while not any("/compile " in command for command in processes_of(cache)) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=PATIENCE)
+    assert process.returncode != 0
+    assert processes_of(cache) == []
+    assert Toolchain(cache, [component]).path("tiny") is None
+
+
+def test_a_module_that_cannot_be_fetched_is_refused_in_words(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = 'package main\n\nimport _ "example.test/up"\n\nfunc main() {}\n'
+    component = module(tmp_path / "module", source)
+    digest = "h1:" + "A" * 43 + "="
+    (component.directory / "go.sum").write_text(
+        f"example.test/up v1.2.3 {digest}\nexample.test/up v1.2.3/go.mod {digest}\n"
+    )
+    monkeypatch.setenv("GOPROXY", "off")
+    with pytest.raises(ToolchainError, match="refuses a module") as caught:
+        Toolchain(cache, [component]).build(progress=lambda line: None)
+    assert "GOPROXY" in caught.value.hint
+    assert (cache / "go" / "build").is_dir(), "Go's caches are kept after a failure"
+    assert Toolchain(cache, [component]).path("tiny") is None
+
+
+def test_a_full_disk_is_seen_before_the_build(
+    cache: Path, component: Component, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(cache)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1_000_000))
+    with pytest.raises(ToolchainError, match="1 MB of free disk") as caught:
+        Toolchain(cache, [component]).build(progress=lambda line: None)
+    assert "VAULT_ISSUER_CACHE" in caught.value.hint

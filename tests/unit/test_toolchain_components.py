@@ -1,0 +1,68 @@
+"""What decides whether a component has to be built anew."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pytest_vault_issuer.toolchain import BINARIES, COMPONENTS, Component
+
+
+@pytest.fixture
+def component(tmp_path: Path) -> Component:
+    directory = tmp_path / "module"
+    directory.mkdir()
+    (directory / "go.mod").write_text("module m\n\ngo 1.26.0\n\nrequire example.test/up v1.2.3\n")
+    (directory / "main.go").write_text("package main\n\nfunc main() {}\n")
+    return Component("tiny", directory, {"tiny": "."}, "example.test/up")
+
+
+def test_every_binary_of_the_stack_has_one_component() -> None:
+    assert sorted(BINARIES) == [
+        "cert-manager-controller",
+        "etcd",
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kubectl",
+        "vault",
+    ]
+
+
+@pytest.mark.parametrize("shipped", COMPONENTS, ids=lambda component: component.name)
+def test_versions_come_from_go_mod(shipped: Component) -> None:
+    go_mod = (shipped.directory / "go.mod").read_text()
+    assert re.search(rf"\b{re.escape(shipped.upstream)} {re.escape(shipped.version)}\b", go_mod)
+    assert f"\ngo {shipped.go_version[0]}.{shipped.go_version[1]}" in go_mod
+
+
+def test_kubernetes_says_the_version_of_its_module() -> None:
+    kubernetes = next(component for component in COMPONENTS if component.name == "kubernetes")
+    linking = next(flag for flag in kubernetes.flags if flag.startswith("-ldflags="))
+    for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
+        assert f"-X {package}.gitVersion={kubernetes.version}" in linking
+
+
+def test_the_key_does_not_depend_on_where_the_module_is(component: Component, tmp_path: Path) -> None:
+    shutil.copytree(component.directory, tmp_path / "elsewhere")
+    assert dataclasses.replace(component, directory=tmp_path / "elsewhere").key == component.key
+
+
+@pytest.mark.parametrize("name", ["go.mod", "main.go"])
+def test_the_key_changes_with_each_file(component: Component, name: str) -> None:
+    before = component.key
+    with (component.directory / name).open("a") as file:
+        file.write("// changed\n")
+    assert component.key != before
+
+
+def test_the_key_changes_with_the_recipe(component: Component) -> None:
+    keys = {
+        component.key,
+        dataclasses.replace(component, stamped=True).key,
+        dataclasses.replace(component, packages={"other": "."}).key,
+    }
+    assert len(keys) == 3
