@@ -6,13 +6,14 @@ import secrets
 from typing import Any
 
 import pytest
-from vault_issuer_conformance.helpers import created, never_ready
 
 from pytest_vault_issuer.issuer import Authentication
 from pytest_vault_issuer.marks import requirement
 from pytest_vault_issuer.proxy import EmptyAnswer, Exchange, Fault, Respond, Route
 from pytest_vault_issuer.sandbox import Sandbox
 from pytest_vault_issuer.vault import AppRole
+
+from .helpers import created, never_ready
 
 
 def approle_of(auth: Authentication) -> AppRole:

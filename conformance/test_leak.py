@@ -169,19 +169,19 @@ LOGIN_FIELDS = {
 }
 
 
-def html(canary: str) -> dict[str, str]:
+def html(canary: str) -> dict[str, Any]:
     return {"body": f"<!DOCTYPE html><html><body><p>{canary}</p></body></html>", "content_type": "text/html"}
 
 
-def text(canary: str) -> dict[str, str]:
+def text(canary: str) -> dict[str, Any]:
     return {"body": f"{canary}: no route to the backend"}
 
 
-def other_json(canary: str) -> dict[str, dict[str, str]]:
+def other_json(canary: str) -> dict[str, Any]:
     return {"json": {"message": canary}}
 
 
-Foreign = tuple[int, Callable[[str], Any]]
+Foreign = tuple[int, Callable[[str], dict[str, Any]]]
 FOREIGN: tuple[Foreign, ...] = (
     (302, html),
     (403, html),

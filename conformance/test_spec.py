@@ -8,13 +8,14 @@ import secrets
 from typing import Any
 
 import pytest
-from vault_issuer_conformance.helpers import REFUSED, created, never_ready
 
 from pytest_vault_issuer.cluster.api import ApiError
 from pytest_vault_issuer.issuer import Authentication, Issuer
 from pytest_vault_issuer.marks import requirement
 from pytest_vault_issuer.proxy import Authority, Proxy, Route
 from pytest_vault_issuer.sandbox import Sandbox
+
+from .helpers import REFUSED, created, never_ready
 
 
 def prefixed_proxy(sandbox: Sandbox) -> tuple[Proxy, str]:

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from vault_issuer_conformance.helpers import assert_not_ready, created, never_ready
 
 from pytest_vault_issuer.issuer import Issuer
 from pytest_vault_issuer.marks import requirement
 from pytest_vault_issuer.proxy import Authority, Proxy, Redirect, Route, ServerCertificate
 from pytest_vault_issuer.sandbox import Sandbox
 from pytest_vault_issuer.vault.authority import key_to_pem, new_key
+
+from .helpers import assert_not_ready, created, never_ready
 
 LOGINS = ("approle", "kubernetes-static", "kubernetes-secretless")
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import secrets
 
 import pytest
-from vault_issuer_conformance.helpers import created, issued_in_the_end, never_ready, tokens_of
 
 from pytest_vault_issuer.cluster.api import SECRETS
 from pytest_vault_issuer.issuer import Authentication
 from pytest_vault_issuer.marks import requirement
 from pytest_vault_issuer.proxy import Exchange, Route
 from pytest_vault_issuer.sandbox import Sandbox
+
+from .helpers import created, issued_in_the_end, never_ready, tokens_of
 
 
 def add_decoys(sandbox: Sandbox, auth: Authentication, *keys: str) -> list[str]:

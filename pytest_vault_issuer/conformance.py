@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,7 +83,7 @@ class Conformance:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         """Start stack and implementation before the first test, in the process that reports."""
-        if self.is_worker or session.config.option.collectonly:
+        if self.is_worker or session.config.option.collectonly or not self._has_tests(session):
             return None
         from .plugin import _say
 
@@ -109,6 +111,14 @@ class Conformance:
         except VaultIssuerError as error:
             pytest.exit(f"vault-issuer: {self.run.redactor.redact(str(error))}", returncode=3)
         return None
+
+    def _has_tests(self, session: pytest.Session) -> bool:
+        """Whether there is anything to judge: no stack is built or started for other tests."""
+        if session.config.pluginmanager.hasplugin("dsession"):
+            return True  # pytest-xdist's controller collects nothing itself
+        if session.testsfailed and not session.config.option.continue_on_collection_errors:
+            return False
+        return any(requirement_ids(item) for item in session.items)
 
     # -- tests -----------------------------------------------------------------
 
@@ -147,6 +157,7 @@ class Conformance:
         if call.when == "setup":
             item.user_properties.extend(("requirement", i) for i in ids)
         report.vault_issuer = {  # type: ignore[attr-defined]
+            "test": _test_name(item),
             "requirements": ids,
             "outcome": outcome.value,
             "message": self.run.redactor.redact(_message(report, call)),
@@ -184,7 +195,7 @@ class Conformance:
         if outcome is not Outcome.PASSED and phases["worst"] is not Outcome.ERROR:
             phases.update(worst=outcome, message=data["message"])
         if report.when == "teardown":
-            result = TestResult(_short(report.nodeid), phases["worst"], phases["duration"], phases["message"])
+            result = TestResult(data["test"], phases["worst"], phases["duration"], phases["message"])
             for identifier in data["requirements"]:
                 if identifier in self.results:
                     self.results[identifier].tests.append(result)
@@ -274,12 +285,11 @@ def _message(report: pytest.TestReport, call: pytest.CallInfo[None]) -> str:
     return str(call.excinfo.value) or call.excinfo.typename
 
 
-def _short(nodeid: str) -> str:
-    """Return a node id that does not depend on where the suite is installed."""
-    for name in (f"{SUITE}/", "conformance/"):
-        if name in nodeid:
-            return f"{SUITE}/{nodeid.split(name)[-1]}"
-    return nodeid
+def _test_name(item: pytest.Item) -> str:
+    """Return a test's node id, for those of the suite one that does not depend on where it is installed."""
+    if item.path.parent != Path(str(resources.files(SUITE))):
+        return item.nodeid
+    return f"{SUITE}/{item.path.name}::{item.nodeid.partition('::')[2]}"
 
 
 def _redact(report: pytest.TestReport, redact: Any) -> None:

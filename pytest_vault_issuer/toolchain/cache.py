@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from ..errors import ToolchainError
 from .components import COMPONENTS, Component
-from .go import Go, find_go
+from .go import Go, explain, find_go
 
 #: Names another directory than the user's cache directory.
 VARIABLE = "VAULT_ISSUER_CACHE"
@@ -28,6 +28,7 @@ PEAK_BYTES = 8 * 10**9
 KEPT_BYTES = 480 * 10**6
 _MANIFEST = "manifest.json"
 _DRAFT = ".building-"
+_GO_CACHES = "go-caches"
 #: Seconds between two lines about the same component.
 _REPORT_EVERY = 15
 
@@ -109,8 +110,9 @@ class Toolchain:
         return self.cache / f"{component.name}-{component.version}-{component.key}"
 
     def _built(self, component: Component) -> bool:
-        # Places appear by a rename: one that is there is whole.
-        return (self._place(component) / _MANIFEST).is_file()
+        # Places appear by a rename, but somebody may have tidied up since.
+        place = self._place(component)
+        return (place / _MANIFEST).is_file() and all((place / "bin" / name).is_file() for name in component.packages)
 
     # -- building ----------------------------------------------------------------
 
@@ -145,10 +147,13 @@ class Toolchain:
                 return
             for draft in self.cache.glob(f"{_DRAFT}*"):  # of builds that were cut off: we hold the lock
                 shutil.rmtree(draft)
-            go = Go(find_go(max(c.go_version for c in missing)), self.cache / "go")
+            go = Go(find_go(max(c.go_version for c in missing)), self.cache / _GO_CACHES)
             self._announce(missing, progress)
             began = time.monotonic()
-            _build_all(go, missing, self.cache, self._place, progress)
+            try:
+                _build_all(go, missing, self.cache, self._place, progress)
+            except OSError as error:  # of our own files; go's errors are told from its output
+                raise explain("writing to the cache", str(error).lower()) from error
             if not keep_go_caches:
                 shutil.rmtree(go.caches)
             kept = sum(_size(self._place(component)) for component in missing)
@@ -192,7 +197,9 @@ class Toolchain:
             kept = {self._place(component) for component in self.components.values()} if old else set()
             freed = 0
             for path in self.cache.iterdir():
-                if path.is_dir() and path not in kept:
+                # Only what is ours: the cache may have been given a directory with other things in it.
+                ours = (path / _MANIFEST).is_file() or path.name.startswith(_DRAFT) or path.name == _GO_CACHES
+                if ours and path not in kept:
                     freed += _size(path)
                     shutil.rmtree(path)
         return freed
@@ -209,11 +216,10 @@ def _build_all(
     with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
         futures = [pool.submit(_build, go, component, cache, place(component), progress) for component in missing]
         try:
-            for future in futures:
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            for future in done:
                 future.result()
-        except ToolchainError:
-            raise  # the others go on: what they finish is kept
-        except BaseException:  # Ctrl-C arrives in this thread only; the pool waits for its own
+        except BaseException:  # also Ctrl-C, which arrives in this thread only: the pool waits for its own
             pool.shutdown(wait=False, cancel_futures=True)
             go.stop()
             raise
@@ -254,6 +260,7 @@ def _build(go: Go, component: Component, cache: Path, place: Path, progress: Cal
     manifest = {"component": component.name, "version": component.version, "binaries": list(component.packages)}
     (draft / _MANIFEST).write_text(json.dumps(manifest))
     draft.chmod(0o755)
+    shutil.rmtree(place, ignore_errors=True)  # what is left of a damaged one
     draft.rename(place)
     say(f"done, {_megabytes(_size(place))}")
 

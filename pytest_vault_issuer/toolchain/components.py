@@ -6,13 +6,22 @@ import hashlib
 import platform
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 MODULES = Path(__file__).parent / "modules"
 #: Raised when something about building changes that no file of a module shows.
 _RECIPE = 1
-_STAMPED = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+_KUBERNETES_STAMPS = {
+    f"{package}.{name}": value
+    for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    for name, value in (
+        ("gitVersion", "{version}"),
+        ("gitMajor", "{major}"),
+        ("gitMinor", "{minor}"),
+        ("gitTreeState", "clean"),
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -22,7 +31,7 @@ class Component:
     :ivar directory: the module, with go.mod and go.sum that pin everything.
     :ivar packages: Go package by binary name.
     :ivar upstream: module whose version is the component's.
-    :ivar stamped: whether Kubernetes' version variables are set; its binaries call themselves v0.0.0 otherwise.
+    :ivar stamps: Go variables that say the version, and what of it; unset, binaries call themselves something else.
     :ivar crds: directory in the upstream module whose YAML files are kept beside the binaries.
     :ivar minutes: measured duration of a build from nothing on 2 cores.
     """
@@ -31,7 +40,7 @@ class Component:
     directory: Path
     packages: dict[str, str]
     upstream: str
-    stamped: bool = False
+    stamps: dict[str, str] = field(default_factory=dict)
     crds: str = ""
     minutes: float = 1.0
 
@@ -60,11 +69,12 @@ class Component:
     @property
     def flags(self) -> list[str]:
         """Flags of ``go build``: reproducible, small, and without debug information, which takes long to make."""
+        major, minor = self.version.lstrip("v").split(".")[:2]
         link = ["-s", "-w"]
-        if self.stamped:
-            major, minor = self.version.lstrip("v").split(".")[:2]
-            values = {"gitVersion": self.version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
-            link += [f"-X {package}.{name}={value}" for package in _STAMPED for name, value in values.items()]
+        link += [
+            f"-X {name}={value.format(version=self.version, major=major, minor=minor)}"
+            for name, value in self.stamps.items()
+        ]
         return ["-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false", f"-ldflags={' '.join(link)}"]
 
     @property
@@ -84,7 +94,7 @@ COMPONENTS = (
             "kubectl": "k8s.io/kubernetes/cmd/kubectl",
         },
         "k8s.io/kubernetes",
-        stamped=True,
+        stamps=_KUBERNETES_STAMPS,
         minutes=5,
     ),
     Component("vault", MODULES / "vault", {"vault": "."}, "github.com/hashicorp/vault", minutes=4),
@@ -93,6 +103,7 @@ COMPONENTS = (
         MODULES / "cert_manager",
         {"cert-manager-controller": "."},
         "github.com/cert-manager/cert-manager",
+        stamps={"github.com/cert-manager/cert-manager/pkg/util.AppVersion": "{version}"},
         crds="deploy/crds",
         minutes=2,
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import re
 import shutil
@@ -66,6 +67,10 @@ def _version(go: str) -> tuple[int, int]:
     return 0, 0
 
 
+_LINUX = sys.platform == "linux"
+_LIBC = ctypes.CDLL(None)
+
+
 class Go:
     """Runs go with module and build caches of its own, in any number of threads.
 
@@ -94,7 +99,9 @@ class Go:
         """
         temporary = self.caches / "tmp"
         temporary.mkdir(parents=True, exist_ok=True)
-        environment = os.environ | {
+        # What is built is for this machine, whatever else the user cross-compiles for.
+        inherited = {k: v for k, v in os.environ.items() if k not in ("GOOS", "GOARCH", "GOEXPERIMENT")}
+        environment = inherited | {
             "CGO_ENABLED": "0",
             "GOMODCACHE": str(self.caches / "mod"),
             "GOCACHE": str(self.caches / "build"),
@@ -118,6 +125,7 @@ class Go:
                     stderr=subprocess.PIPE,
                     text=True,
                     start_new_session=True,
+                    preexec_fn=_die_with_parent if _LINUX else None,
                 )
                 self._running.add(process)
             messages = []
@@ -142,6 +150,11 @@ class Go:
             return output.read()
 
 
+def _die_with_parent() -> None:
+    # Also when this process is killed: a build goes on for minutes. The thread that waits for it counts as parent.
+    _LIBC.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 def _kill(process: subprocess.Popen[str]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -149,8 +162,10 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 def explain(command: str, output: str) -> ToolchainError:
     """Turn go's complaint into an error that says what to do."""
-    tail = "\n".join(output.splitlines()[-TAIL:])
+    # -v names each package on a line of its own: no reason for anything.
+    tail = "\n".join([line for line in output.splitlines() if " " in line][-TAIL:])
     causes = (
+        ("missing go.sum entry", "go.sum does not fit go.mod", "reinstall this package: its files were changed"),
         ("no space left on device", "the disk is full", "free some space, or name another cache in VAULT_ISSUER_CACHE"),
         (
             "checksum mismatch|SECURITY ERROR",
@@ -163,7 +178,7 @@ def explain(command: str, output: str) -> ToolchainError:
             "check the network and GOPROXY, then start again: what was fetched is kept",
         ),
         (
-            r"40[34] |410 Gone|not found|unknown revision|disabled by GOPROXY",
+            r"40[034] |410 Gone|not found|unknown revision|disabled by GOPROXY",
             "the module proxy refuses a module",
             "use a module proxy that serves it (GOPROXY), or bring your own binaries",
         ),

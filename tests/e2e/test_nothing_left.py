@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.conftest import processes_of
 
 from pytest_vault_issuer.timeouts import poll
+from tests.e2e.conftest import processes_of
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc")
 

@@ -227,9 +227,7 @@ def test_the_help_names_every_twin(pytester: pytest.Pytester) -> None:
 
 
 @pytest.mark.parametrize("source", ["command line", "environment", "ini"])
-def test_wrong_value_is_a_usage_error(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, source: str
-) -> None:
+def test_wrong_value_is_a_usage_error(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
     arguments = []
     if source == "command line":
         arguments = ["--vault-issuer-stack=nonsense"]

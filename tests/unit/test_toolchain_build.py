@@ -39,17 +39,23 @@ def module(directory: Path, source: str = HELLO, more: str = "") -> Component:
     return Component("tiny", directory, {"tiny": "."}, "example.test/up")
 
 
+@pytest.fixture(autouse=True)
+def _real_go(_own_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here builds are what is tested."""
+    monkeypatch.delenv("VAULT_ISSUER_GO", raising=False)
+
+
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache with Go's caches in it, so that the tests need not compile the runtime again and again."""
     base = tmp_path_factory.mktemp("compiled")
     Toolchain(base / "cache", [module(base / "module")]).build(keep_go_caches=True, progress=lambda line: None)
-    return base / "cache" / "go"
+    return base / "cache" / "go-caches"
 
 
 @pytest.fixture
 def cache(compiled: Path, tmp_path: Path) -> Path:
-    shutil.copytree(compiled, tmp_path / "cache" / "go")
+    shutil.copytree(compiled, tmp_path / "cache" / "go-caches")
     return tmp_path / "cache"
 
 
@@ -114,7 +120,7 @@ def test_status_tells_what_is_built(cache: Path, component: Component) -> None:
 
 def test_go_caches_are_kept_when_asked_for(cache: Path, component: Component) -> None:
     Toolchain(cache, [component]).build(keep_go_caches=True, progress=lambda line: None)
-    assert (cache / "go" / "build").is_dir()
+    assert (cache / "go-caches" / "build").is_dir()
 
 
 def test_disk_and_time_are_said_before_anything_is_built(cache: Path, component: Component) -> None:
@@ -215,7 +221,7 @@ def test_a_module_that_cannot_be_fetched_is_refused_in_words(
     with pytest.raises(ToolchainError, match="refuses a module") as caught:
         Toolchain(cache, [component]).build(progress=lambda line: None)
     assert "GOPROXY" in caught.value.hint
-    assert (cache / "go" / "build").is_dir(), "Go's caches are kept after a failure"
+    assert (cache / "go-caches" / "build").is_dir(), "Go's caches are kept after a failure"
     assert Toolchain(cache, [component]).path("tiny") is None
 
 

@@ -62,7 +62,7 @@ def test_the_key_changes_with_each_file(component: Component, name: str) -> None
 def test_the_key_changes_with_the_recipe(component: Component) -> None:
     keys = {
         component.key,
-        dataclasses.replace(component, stamped=True).key,
+        dataclasses.replace(component, stamps={"a.b": "1"}).key,
         dataclasses.replace(component, packages={"other": "."}).key,
     }
     assert len(keys) == 3

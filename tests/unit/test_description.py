@@ -1,0 +1,281 @@
+"""The implementation file: what it may say, and what each mistake in it is answered with."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_vault_issuer.errors import ConfigurationError
+from pytest_vault_issuer.features import FEATURES
+from pytest_vault_issuer.implementation import (
+    Implementation,
+    IssuerDescription,
+    RunDescription,
+    load_implementation,
+)
+from pytest_vault_issuer.implementation.running import check_command
+
+MINIMAL = {"implementation": {"name": "mine", "version": "1"}, "features": {"all": True}}
+
+
+def described(**tables: Any) -> Implementation:
+    return Implementation.from_mapping(MINIMAL | tables, Path("/project"))
+
+
+def refused(data: dict[str, Any]) -> ConfigurationError:
+    with pytest.raises(ConfigurationError) as caught:
+        Implementation.from_mapping(data, Path("/project"))
+    assert caught.value.hint, "an error without a hint"
+    return caught.value
+
+
+# -- what a file says -----------------------------------------------------------------------------------------
+
+FILE = """
+[implementation]
+name = "my-issuer"
+version = "1.4.0"
+organization = "Größe & Co"
+url = "https://example.test"
+contact = ["a@example.test"]
+[issuer]
+api_version = "example.test/v1"
+kind = "VaultIssuer"
+cluster_kind = ""
+vault_at = "spec"
+[run]
+command = ["./controller", "--kubeconfig={kubeconfig}", "--ns={cluster_resource_namespace}"]
+env = { HERE = "{directory}" }
+service_account = "mine/controller"
+crds = ["crds"]
+rbac = ["rbac.yaml"]
+manifests = ["more.yaml"]
+cluster_resource_namespace = "mine"
+approves = true
+ready_log = "^started"
+[features]
+supported = ["token", "approle"]
+[known_failures]
+"VI-HEALTH-007" = "issue #12"
+"""
+
+
+def test_everything_a_file_can_say(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(FILE, encoding="utf-8")
+    assert load_implementation(str(path)) == Implementation(
+        name="my-issuer",
+        version="1.4.0",
+        organization="Größe & Co",
+        url="https://example.test",
+        contact=["a@example.test"],
+        issuer=IssuerDescription("example.test/v1", "VaultIssuer", "", "spec"),
+        run=RunDescription(
+            command=["./controller", "--kubeconfig={kubeconfig}", "--ns={cluster_resource_namespace}"],
+            env={"HERE": "{directory}"},
+            service_account="mine/controller",
+            crds=["crds"],
+            rbac=["rbac.yaml"],
+            manifests=["more.yaml"],
+            cluster_resource_namespace="mine",
+            approves=True,
+            ready_log="^started",
+        ),
+        features=frozenset({"token", "approle"}),
+        known_failures={"VI-HEALTH-007": "issue #12"},
+        directory=tmp_path.resolve(),
+    )
+
+
+def test_what_is_left_out_has_defaults() -> None:
+    mine = described()
+    assert mine.issuer == IssuerDescription("cert-manager.io/v1", "Issuer", "ClusterIssuer", "spec.vault")
+    assert mine.run == RunDescription()
+    assert mine.features == frozenset(FEATURES)
+    assert mine.known_failures == {}
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "mine.toml").write_text(FILE, encoding="utf-8")
+    mine = load_implementation(str(tmp_path / "sub" / "mine.toml"))
+    assert mine.resolve("../rbac.yaml") == tmp_path.resolve() / "rbac.yaml"
+    assert mine.resolve("/etc/rbac.yaml") == Path("/etc/rbac.yaml")
+
+
+def test_with_run_changes_only_the_run() -> None:
+    mine = described(run={"service_account": "a/b"})
+    changed = mine.with_run(command=["x"])
+    assert (changed.run.command, changed.run.service_account) == (["x"], "a/b")
+    assert changed.with_run(command=[]) == mine
+
+
+# -- what is refused ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tables", "message", "hint"),
+    [
+        ({"isuer": {}}, "unknown key 'isuer' in the file", "did you mean issuer?"),
+        ({"run": {"comand": []}}, "unknown key 'comand' in [run]", "did you mean command?"),
+        ({"issuer": {"zzz": ""}}, "unknown key 'zzz' in [issuer]", "known are: api_version, kind, "),
+        ({"features": {"suported": []}}, "unknown key 'suported' in [features]", "did you mean supported?"),
+        ({"implementation": {"nam": "x"}}, "unknown key 'nam' in [implementation]", "did you mean name?"),
+        ({"run": "x"}, "run is not a table", "write [run]"),
+        ({"implementation": {"version": "1"}}, "[implementation] name is missing", 'add name = "…"'),
+        ({"implementation": {"name": "x"}}, "[implementation] version is missing", 'add version = "…"'),
+        ({"implementation": {"name": "x", "version": 1.4}}, "[implementation] version is to be a string, not 1.4", ""),
+        (
+            {"implementation": {"name": "x", "version": "1", "contact": "me"}},
+            "[implementation] contact is to be a list of strings, not 'me'",
+            "",
+        ),
+        ({"run": {"command": "x --y"}}, "[run] command is to be a list of strings, not 'x --y'", ""),
+        ({"run": {"command": ["x", 8080]}}, "[run] command is to be a list of strings", ""),
+        ({"run": {"env": {"PORT": 80}}}, "[run] env is to be a table of strings", ""),
+        ({"run": {"approves": "yes"}}, "[run] approves is to be true or false, not 'yes'", ""),
+        ({"run": {"approves": 1}}, "[run] approves is to be true or false, not 1", ""),
+        ({"features": {}}, "[features] needs either all = true or a list supported", "kubernetes-secretless"),
+        ({"features": {"all": True, "supported": ["token"]}}, "[features] needs either", "token"),
+        ({"features": {"supported": []}}, "[features] needs either", "token"),
+        ({"features": {"supported": ["aprole"]}}, "there is no feature 'aprole'", "did you mean approle?"),
+        ({"known_failures": {"VI-SIGN-1": "x"}}, "[known_failures] 'VI-SIGN-1' is no requirement", "list them: "),
+        ({"known_failures": {"VI-SIGN-001": True}}, "[known_failures] VI-SIGN-001 is to be a string, not True", ""),
+        ({"run": {"service_account": "controller"}}, "service_account 'controller' is not namespace/name", "/"),
+        ({"issuer": {"cluster_kind": ""}}, "cluster-issuer is claimed but [issuer] cluster_kind is empty", "name the"),
+        ({"run": {"command": ["{kubeconfg}"]}}, "there is no placeholder 'kubeconfg'", "did you mean kubeconfig?"),
+        ({"run": {"env": {"A": "{home}"}}}, "there is no placeholder 'home'", "one of: kubeconfig, "),
+        ({"run": {"ready_log": "("}}, "[run] ready_log is no regular expression", "escape"),
+    ],
+)
+def test_mistake(tables: dict[str, Any], message: str, hint: str) -> None:
+    error = refused(MINIMAL | tables)
+    assert message in error.message
+    assert hint in error.hint
+
+
+def test_a_cluster_kind_is_not_needed_without_its_feature() -> None:
+    mine = described(issuer={"cluster_kind": ""}, features={"supported": ["token"]})
+    assert mine.features == {"token"}
+
+
+# -- finding it -----------------------------------------------------------------------------------------------
+
+
+def not_loaded(name: str) -> ConfigurationError:
+    with pytest.raises(ConfigurationError) as caught:
+        load_implementation(name)
+    assert caught.value.hint
+    return caught.value
+
+
+def test_built_in_cert_manager() -> None:
+    reference = load_implementation("cert-manager")
+    assert reference.name == "cert-manager"
+    assert reference.features == frozenset(FEATURES)
+    assert all(reference.resolve(path).exists() for path in reference.run.rbac)
+
+
+def test_unknown_name() -> None:
+    error = not_loaded("cert-manger")
+    assert error.message == "--vault-issuer=cert-manger: no such implementation"
+    assert "built in: cert-manager" in error.hint
+
+
+def test_missing_file() -> None:
+    assert "absent.toml cannot be read: No such file" in not_loaded("absent.toml").message
+
+
+@pytest.mark.parametrize("content", [b"name: x", b'[implementation]\nname = "\xff"'])
+def test_file_that_is_not_toml(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.toml"
+    path.write_bytes(content)
+    assert f"{path} is not TOML" in not_loaded(str(path)).message
+
+
+def test_a_mistake_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text("[runn]")
+    error = not_loaded(str(path))
+    assert error.message == f"{path}: unknown key 'runn' in the file"
+    assert error.hint == "did you mean run?"
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A module with factories, right and wrong."""
+    (tmp_path / "factories_of_test.py").write_text(
+        "from pathlib import Path\n"
+        "from pytest_vault_issuer.implementation import Implementation\n"
+        f"def right(): return Implementation.from_mapping({MINIMAL!r}, Path())\n"
+        "def wrong(): return {}\n"
+        "nothing = None\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "factories_of_test", raising=False)
+    return "factories_of_test"
+
+
+def test_factory(module: str) -> None:
+    assert load_implementation(f"{module}:right").name == "mine"
+
+
+def test_factory_that_returns_something_else(module: str) -> None:
+    assert f"{module}:wrong returned dict, not an Implementation" in not_loaded(f"{module}:wrong").message
+
+
+def test_factory_that_is_no_function(module: str) -> None:
+    assert f"--vault-issuer={module}:nothing is no function" in not_loaded(f"{module}:nothing").message
+
+
+@pytest.mark.parametrize("name", ["{}:absent", "{}:", "absent_module:factory", ":factory", ".relative:factory"])
+def test_factory_that_cannot_be_imported(module: str, name: str) -> None:
+    assert "cannot be imported" in not_loaded(name.format(module)).message
+
+
+# -- the command ----------------------------------------------------------------------------------------------
+
+
+def command_of(directory: Path, *command: str, **binaries: Path) -> list[str]:
+    mine = Implementation.from_mapping(MINIMAL | {"run": {"command": list(command)}}, directory)
+    return check_command(mine, binaries)
+
+
+def test_no_command() -> None:
+    assert command_of(Path()) == []
+
+
+def test_program_relative_to_the_file(tmp_path: Path) -> None:
+    program = tmp_path / "controller"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o700)
+    assert command_of(tmp_path, "./controller", "--x") == [str(program.resolve()), "--x"]
+
+
+def test_program_in_path(tmp_path: Path) -> None:
+    program, argument = command_of(tmp_path, "sh", "-c")
+    assert Path(program).is_absolute()
+    assert argument == "-c"
+
+
+def test_program_of_the_toolchain_comes_first(tmp_path: Path) -> None:
+    mine = tmp_path / "sh"
+    mine.write_text("#!/bin/sh\n")
+    mine.chmod(0o700)
+    assert command_of(tmp_path, "sh", sh=mine) == [str(mine)]
+
+
+def test_program_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"the program \./controller does not exist"):
+        command_of(tmp_path, "./controller")
+    with pytest.raises(ConfigurationError, match="the program no-such-program does not exist"):
+        command_of(tmp_path, "no-such-program")
+
+
+def test_program_that_cannot_be_executed(tmp_path: Path) -> None:
+    (tmp_path / "controller").write_text("")
+    with pytest.raises(ConfigurationError, match=r"the program \./controller is not executable"):
+        command_of(tmp_path, "./controller")

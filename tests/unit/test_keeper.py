@@ -1,0 +1,376 @@
+"""The run directory and its keeper: whatever ends a run, nothing of it stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+
+from pytest_vault_issuer.errors import StackError
+from pytest_vault_issuer.stack import keeper
+from pytest_vault_issuer.stack.run_directory import RunDirectory, new_path
+from pytest_vault_issuer.timeouts import poll
+from tests.unit.conftest import LIMIT, Watch
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="what only Linux offers")
+FOREVER = ["sleep", "1000"]
+
+
+@pytest.fixture
+def run(short_directory: Path) -> Iterator[RunDirectory]:
+    """A run that this process owns, opened."""
+    run = RunDirectory(short_directory / "run", os.getpid())
+    run.open()
+    yield run
+    if run.exists and keeper_of(run):
+        run.close()
+
+
+def keeper_of(run: RunDirectory) -> int:
+    """Process id of what listens on the keeper's socket, 0 for nobody."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(LIMIT)
+        try:
+            connection.connect(str(run.path / keeper.SOCKET))
+        except OSError:
+            return 0
+        # It goes without a word: a client that dies must not matter to the keeper.
+        return int(struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
+
+
+def ended(run: RunDirectory, name: str) -> int:
+    """Wait for the end of a process and return its status."""
+    status = poll(lambda: run.returncode(name), timeout=LIMIT)
+    assert status is not None, f"{name} still runs"
+    return status
+
+
+def line_of(run: RunDirectory, name: str) -> str:
+    """Wait for a line in a log and return it."""
+
+    def first() -> str | None:
+        text = run.log(name).read_text()
+        return text.splitlines()[0] if "\n" in text else None
+
+    line = poll(first, timeout=LIMIT)
+    assert line is not None, f"{name} wrote nothing"
+    return line
+
+
+def python(code: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-c", code, *arguments]
+
+
+# -- processes ------------------------------------------------------------------------------------------------
+
+
+def test_a_process_runs_until_it_is_stopped(run: RunDirectory, watch: Watch) -> None:
+    pid = watch.add(run.spawn("sleeper", FOREVER))
+    assert run.returncode("sleeper") is None
+    run.stop("sleeper")
+    assert not watch.running(pid)
+    assert run.returncode("sleeper") == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_exit_status(run: RunDirectory, status: int) -> None:
+    run.spawn("short", ["sh", "-c", f"exit {status}"])
+    assert ended(run, "short") == status
+
+
+def test_output_goes_to_a_log(run: RunDirectory) -> None:
+    run.spawn("talker", ["sh", "-c", "for i in 1 2 3; do echo out $i; done; echo err >&2"])
+    ended(run, "talker")
+    assert run.log("talker").read_text() == "out 1\nout 2\nout 3\nerr\n"
+    assert run.log_tail("talker", 2) == "out 3\nerr"
+    assert run.log_tail("never-started") == ""
+
+
+def test_a_name_is_free_again_after_its_process_and_its_log_goes_on(run: RunDirectory) -> None:
+    for word in ("first", "second"):
+        run.spawn("talker", ["echo", word])
+        ended(run, "talker")
+    assert run.log("talker").read_text() == "first\nsecond\n"
+
+
+def test_a_name_in_use_is_refused(run: RunDirectory) -> None:
+    run.spawn("sleeper", FOREVER)
+    with pytest.raises(StackError, match="a process named sleeper is running"):
+        run.spawn("sleeper", FOREVER)
+
+
+def test_graceful_stop_lets_a_process_say_goodbye(run: RunDirectory) -> None:
+    code = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit('bye')); print('up', flush=True)"
+    run.spawn("polite", python(f"{code}; signal.pause()"))
+    assert line_of(run, "polite") == "up"
+    run.stop("polite", graceful=True)
+    assert run.log("polite").read_text() == "up\nbye\n"
+    assert run.returncode("polite") == 1
+
+
+def test_stop_ends_the_session_of_a_process(run: RunDirectory, watch: Watch) -> None:
+    run.spawn("parent", ["sh", "-c", "sleep 1000 & echo $!; wait"])
+    child = watch.add(int(line_of(run, "parent")))
+    run.stop("parent")
+    assert child not in watch.left()
+
+
+def test_environment_is_what_is_given_and_little_else(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAULT_TOKEN", "of the user")
+    monkeypatch.setenv("PATH", os.environ["PATH"] + os.pathsep + "/mine")
+    run.spawn("env", python("import os, json; print(json.dumps(dict(os.environ)))"), {"GIVEN": "yes"})
+    environment = json.loads(line_of(run, "env"))
+    assert environment["GIVEN"] == "yes"
+    assert environment["PATH"].endswith("/mine")
+    assert "VAULT_TOKEN" not in environment
+
+
+def test_working_directory(run: RunDirectory, tmp_path: Path) -> None:
+    run.spawn("here", ["pwd"])
+    run.spawn("there", ["pwd"], cwd=tmp_path)
+    assert Path(line_of(run, "here")).resolve() == run.path.resolve()
+    assert Path(line_of(run, "there")).resolve() == tmp_path.resolve()
+
+
+def test_a_process_reads_nothing_and_is_in_no_terminals_session(run: RunDirectory) -> None:
+    run.spawn("alone", python("import os, sys; print(sys.stdin.read() == '', os.getsid(0) == os.getpid())"))
+    assert line_of(run, "alone") == "True True"
+
+
+# -- errors ---------------------------------------------------------------------------------------------------
+
+
+def test_unknown_program(run: RunDirectory) -> None:
+    with pytest.raises(StackError, match=r"spawn x: FileNotFoundError: .*no-such-program") as caught:
+        run.spawn("x", ["no-such-program"])
+    assert caught.value.hint
+
+
+def test_program_that_cannot_be_executed(run: RunDirectory, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("")
+    with pytest.raises(StackError, match="PermissionError"):
+        run.spawn("x", [str(tmp_path / "text")])
+
+
+def test_directory_that_does_not_exist(run: RunDirectory, tmp_path: Path) -> None:
+    with pytest.raises(StackError, match="FileNotFoundError"):
+        run.spawn("x", FOREVER, cwd=tmp_path / "absent")
+
+
+def test_process_that_was_never_started(run: RunDirectory) -> None:
+    with pytest.raises(StackError, match="status nobody"):
+        run.returncode("nobody")
+    with pytest.raises(StackError, match="stop nobody"):
+        run.stop("nobody")
+
+
+def test_errors_do_not_end_the_keeper(run: RunDirectory) -> None:
+    for request in (b"", b"\n", b"no json\n", b"{}\n", b'{"operation": "dance"}\n'):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(run.path / keeper.SOCKET))
+            connection.sendall(request)
+    run.spawn("after", ["true"])
+    assert ended(run, "after") == 0
+
+
+def test_a_run_that_was_not_opened(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run", os.getpid())
+    assert not run.exists
+    with pytest.raises(StackError, match="does not answer") as caught:
+        run.spawn("x", FOREVER)
+    assert caught.value.hint
+    run.close()  # nothing to do
+
+
+def test_a_keeper_that_does_not_start_leaves_no_directory(short_directory: Path) -> None:
+    run = RunDirectory(short_directory / ("long" * 40), os.getpid())  # too long for a socket
+    with pytest.raises(StackError, match="the process keeper did not start") as caught:
+        run.open()
+    assert "by hand" in caught.value.hint
+    assert not run.exists
+
+
+# -- the directory --------------------------------------------------------------------------------------------
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_only_the_user_can_read_it(run: RunDirectory) -> None:
+    path = run.write("pki/key.pem", "secret")
+    run.spawn("talker", ["true"])
+    ended(run, "talker")
+    with run.lock("stack"):
+        pass
+    everything = [run.path, *run.path.rglob("*")]
+    assert {path, run.path / keeper.SOCKET, run.log("talker")} <= set(everything)
+    assert [entry for entry in everything if mode(entry) & 0o077] == []
+
+
+def test_files_of_a_process_are_the_users_alone(run: RunDirectory) -> None:
+    run.spawn("toucher", ["touch", "made"])
+    ended(run, "toucher")
+    assert mode(run.path / "made") == 0o600
+
+
+def test_write_replaces_and_leaves_no_draft(run: RunDirectory) -> None:
+    run.write("state.json", "old")
+    path = run.write("state.json", b"new")
+    assert path.read_text() == "new"
+    assert [entry.name for entry in run.path.iterdir() if entry.name.startswith(".")] == []
+
+
+def test_paths_of_runs_differ_and_are_short() -> None:
+    paths = {new_path() for _ in range(10)}
+    assert len(paths) == 10
+    assert not any(path.exists() for path in paths)
+    assert all(len(path.name) < 30 for path in paths)
+
+
+# -- the end --------------------------------------------------------------------------------------------------
+
+
+@linux
+def test_close_ends_everything_and_removes_the_directory(run: RunDirectory, watch: Watch) -> None:
+    pids = [watch.add(run.spawn(name, FOREVER)) for name in ("one", "two")]
+    server = watch.add(keeper_of(run))
+    run.close()
+    assert not any(watch.running(pid) for pid in pids)
+    assert not run.exists
+    assert server not in watch.left()
+    run.close()  # again: nothing to do
+
+
+#: Starts a child in a session of its own, and prints its process id.
+LEAVES = "import subprocess, sys; print(subprocess.Popen(['sleep', '1000'], start_new_session=True).pid, flush=True)"
+
+
+@linux
+@pytest.mark.parametrize("parent", ["lives", "has ended"])
+def test_close_ends_what_left_its_session(run: RunDirectory, watch: Watch, parent: str) -> None:
+    run.spawn("parent", python(LEAVES + ("; sys.stdin.close(); import signal; signal.pause()" * (parent == "lives"))))
+    runaway = watch.add(int(line_of(run, "parent")))
+    if parent == "has ended":
+        ended(run, "parent")
+    assert watch.running(runaway)
+    run.close()
+    assert not watch.running(runaway)
+
+
+@linux
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_keeper_that_is_terminated_ends_everything(run: RunDirectory, watch: Watch, number: int) -> None:
+    watch.add(run.spawn("sleeper", FOREVER))
+    os.kill(watch.add(keeper_of(run)), number)
+    assert watch.left() == []
+    assert not run.exists
+
+
+@linux
+def test_a_keeper_that_is_killed_takes_its_processes_along(run: RunDirectory, watch: Watch) -> None:
+    watch.add(run.spawn("sleeper", FOREVER))
+    os.kill(watch.add(keeper_of(run)), signal.SIGKILL)
+    assert watch.left() == []
+    with pytest.raises(StackError, match="does not answer"):
+        run.returncode("sleeper")
+    with pytest.raises(StackError, match="does not answer"):
+        run.close()
+    assert not run.exists
+
+
+#: A run of its own that says what it started, and waits for its end. Arguments: the run's directory.
+OWNER = """
+import os, sys
+from pathlib import Path
+from pytest_vault_issuer.stack.run_directory import RunDirectory
+run = RunDirectory(Path(sys.argv[1]), os.getpid())
+run.open()
+print(run.spawn("one", ["sleep", "1000"]), run.spawn("two", ["sleep", "1000"]), flush=True)
+sys.stdin.read()
+"""
+
+
+@linux
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, None])
+def test_everything_goes_with_its_owner(short_directory: Path, watch: Watch, number: int | None) -> None:
+    path = short_directory / "run"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(python(OWNER, str(path)), text=True, **pipes) as owner:  # type: ignore[call-overload]
+        pids = [watch.add(int(pid)) for pid in owner.stdout.readline().split()]
+        run = RunDirectory(path, owner.pid)
+        watch.add(keeper_of(run))
+        assert len(pids) == 2
+        assert all(watch.running(pid) for pid in pids)
+        if number is not None:
+            owner.send_signal(number)
+        owner.communicate(timeout=LIMIT)
+    assert watch.left() == []
+    assert not run.exists
+
+
+@linux
+def test_an_owner_that_is_gone_already(short_directory: Path) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    run = RunDirectory(short_directory / "run", gone.pid)
+    run.open()
+    assert poll(lambda: True if not run.exists else None, timeout=LIMIT)
+
+
+# -- several processes of one run -----------------------------------------------------------------------------
+
+
+@linux
+def test_who_opens_at_once_gets_one_keeper(short_directory: Path) -> None:
+    path = short_directory / "run"
+    count = 8
+    together = Barrier(count)
+
+    def open_and_spawn(number: int) -> int:
+        run = RunDirectory(path, os.getpid())
+        together.wait(LIMIT)
+        run.open()
+        run.spawn(f"p{number}", FOREVER)
+        return keeper_of(run)
+
+    with ThreadPoolExecutor(count) as pool:
+        servers = set(pool.map(open_and_spawn, range(count)))
+    run = RunDirectory(path, os.getpid())
+    try:
+        assert len(servers) == 1
+        assert [run.returncode(f"p{number}") for number in range(count)] == [None] * count
+    finally:
+        run.close()
+
+
+@linux
+def test_another_process_of_the_run_shares_its_keeper(run: RunDirectory, watch: Watch) -> None:
+    code = OWNER.replace("os.getpid()", "int(sys.argv[2])").replace("sys.stdin.read()", "")
+    command = python(code, str(run.path), str(os.getpid()))
+    answer = subprocess.run(command, check=True, capture_output=True, text=True, timeout=LIMIT)
+    pids = [watch.add(int(pid)) for pid in answer.stdout.split()]
+    assert run.returncode("one") is None, "it ended with a process that is not the owner"
+    run.close()
+    assert not any(watch.running(pid) for pid in pids)
+
+
+def test_two_runs_do_not_meet(run: RunDirectory, short_directory: Path) -> None:
+    other = RunDirectory(short_directory / "other", os.getpid())
+    other.open()
+    run.spawn("same-name", FOREVER)
+    other.spawn("same-name", ["true"])
+    assert ended(other, "same-name") == 0
+    other.close()
+    assert run.returncode("same-name") is None

@@ -1,0 +1,252 @@
+"""From what became of tests to what is said of an implementation: outcomes, verdicts, report.json, terminal."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_vault_issuer.implementation import load_implementation
+from pytest_vault_issuer.report import json_report, terminal
+from pytest_vault_issuer.report.outcomes import (
+    Outcome,
+    RequirementResult,
+    TestResult,
+    Verdict,
+    counts,
+    verdict,
+)
+from pytest_vault_issuer.requirements import Requirement
+from pytest_vault_issuer.settings import Settings
+from pytest_vault_issuer.stack.model import Kubernetes, Stack, VaultServer
+
+ERROR, FAILED, KNOWN, NOT_RUN, PASSED, UNSUPPORTED = Outcome
+numbers = itertools.count(1)
+
+
+def requirement(level: str = "MUST", area: str = "SIGN", **fields: Any) -> Requirement:
+    identifier = f"VI-{area}-{next(numbers):03}"
+    return Requirement(identifier, f"The issuer {level} behave.", level, "core", fields.pop("feature", ""), "page")
+
+
+def result(*outcomes: Outcome, level: str = "MUST", area: str = "SIGN", message: str = "") -> RequirementResult:
+    tests = [TestResult(f"test_{number}", outcome, 0.5, message) for number, outcome in enumerate(outcomes)]
+    return RequirementResult(requirement(level, area), tests)
+
+
+# -- one requirement ------------------------------------------------------------------------------------------
+
+
+def test_order_of_outcomes() -> None:
+    assert [outcome.value for outcome in Outcome] == [
+        "error",
+        "failed",
+        "known-failure",
+        "not-run",
+        "passed",
+        "unsupported",
+    ]
+
+
+@pytest.mark.parametrize(("worse", "better"), list(itertools.combinations(Outcome, 2)))
+def test_a_requirement_is_as_good_as_its_worst_test(worse: Outcome, better: Outcome) -> None:
+    assert result(better, worse, better).outcome is worse
+
+
+def test_a_requirement_without_tests_was_not_run() -> None:
+    assert result().outcome is NOT_RUN
+
+
+def test_a_part_that_is_not_supported_does_not_spoil_what_passed() -> None:
+    assert result(PASSED, UNSUPPORTED).outcome is PASSED
+
+
+# -- a profile ------------------------------------------------------------------------------------------------
+
+
+def judged(*musts: Outcome, should: Outcome | None = None) -> Verdict:
+    results = [result(outcome) for outcome in musts]
+    return verdict(results + ([result(should, level="SHOULD")] if should else []))
+
+
+@pytest.mark.parametrize(
+    ("musts", "expected"),
+    [
+        ([PASSED, PASSED], Verdict.CONFORMANT),
+        ([PASSED, KNOWN], Verdict.CONFORMANT),
+        ([PASSED, NOT_RUN], Verdict.PARTIAL),
+        ([PASSED, UNSUPPORTED], Verdict.PARTIAL),
+        ([PASSED, KNOWN, UNSUPPORTED], Verdict.PARTIAL),
+        ([PASSED, FAILED], Verdict.NON_CONFORMANT),
+        ([PASSED, ERROR], Verdict.NON_CONFORMANT),
+        ([PASSED, UNSUPPORTED, FAILED], Verdict.NON_CONFORMANT),
+    ],
+)
+def test_verdict(musts: list[Outcome], expected: Verdict) -> None:
+    assert judged(*musts) is expected
+    assert judged(*reversed(musts)) is expected
+
+
+@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not PASSED])
+def test_nothing_passed_is_never_a_success(outcome: Outcome) -> None:
+    assert judged(outcome, outcome) is Verdict.NON_CONFORMANT
+
+
+def test_no_test_run_is_never_a_success() -> None:
+    assert verdict([]) is Verdict.NON_CONFORMANT
+    assert verdict([result(), result(level="SHOULD")]) is Verdict.NON_CONFORMANT
+
+
+def test_only_a_should_passed_is_no_success() -> None:
+    assert judged(should=PASSED) is Verdict.NON_CONFORMANT
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_a_should_does_not_change_the_verdict(outcome: Outcome) -> None:
+    assert judged(PASSED, should=outcome) is Verdict.CONFORMANT
+
+
+def test_counts() -> None:
+    results = [result(PASSED), result(PASSED), result(FAILED), result(), result(FAILED, level="SHOULD")]
+    table = counts(results)
+    assert list(table) == ["MUST", "SHOULD"]
+    none = dict.fromkeys((outcome.value for outcome in Outcome), 0)
+    assert table["MUST"] == none | {"passed": 2, "failed": 1, "not-run": 1}
+    assert table["SHOULD"] == none | {"failed": 1}
+
+
+# -- report.json ----------------------------------------------------------------------------------------------
+
+STACK = Stack(
+    provider="process",
+    reason="its binaries are there",
+    disposable=True,
+    kubernetes=Kubernetes("/kubeconfig", "https://127.0.0.1:1", "ca"),
+    vault=VaultServer("https://127.0.0.1:2", token="canary-token", unseal_key="canary-unseal"),
+    components={"vault": "1.21.0"},
+    reviewer_token="canary-reviewer",
+)
+
+
+def report(*results: RequirementResult, stack: Stack | None = STACK, **options: Any) -> dict[str, Any]:
+    return json_report.build(load_implementation("cert-manager"), stack, Settings(), results, **options)
+
+
+def test_keys_of_the_report() -> None:
+    built = report(result(PASSED))
+    assert built["schema_version"] == 1
+    assert set(built) == {
+        "schema_version",
+        "generator",
+        "implementation",
+        "stack",
+        "options",
+        "profiles",
+        "requirements",
+    }
+    assert built["implementation"]["name"] == "cert-manager"
+    assert built["implementation"]["features"] == sorted(built["implementation"]["features"])
+    assert built["stack"] == {
+        "provider": "process",
+        "reason": "its binaries are there",
+        "components": {"vault": "1.21.0"},
+    }
+    assert built["options"] == {"stack": "auto", "profiles": ["core"], "select": [], "timeout_scale": 1.0}
+
+
+def test_profiles_of_the_report() -> None:
+    built = report(result(PASSED), result(NOT_RUN), result(FAILED, level="MAY"))
+    core = built["profiles"]["core"]
+    assert core["verdict"] == "partial"
+    assert core["counts"]["MUST"]["passed"] == core["counts"]["MUST"]["not-run"] == 1
+    assert core["counts"]["MAY"]["failed"] == 1
+
+
+def test_requirements_of_the_report() -> None:
+    failed = result(PASSED, FAILED, message="it was\nnot so")
+    entry = report(failed)["requirements"][0]
+    asked = failed.requirement
+    assert entry == {
+        "id": asked.id,
+        "area": "SIGN",
+        "level": "MUST",
+        "profile": "core",
+        "feature": "",
+        "statement": asked.statement,
+        "citation": "page",
+        "outcome": "failed",
+        "tests": [
+            {"nodeid": "test_0", "outcome": "passed", "duration_s": 0.5, "message": "it was\nnot so"},
+            {"nodeid": "test_1", "outcome": "failed", "duration_s": 0.5, "message": "it was\nnot so"},
+        ],
+    }
+
+
+def test_report_of_a_run_without_a_stack() -> None:
+    built = report(result(), stack=None, failure="it stopped")
+    assert built["stack"] is None
+    assert built["implementation"]["failure"] == "it stopped"
+    assert built["profiles"]["core"]["verdict"] == "non-conformant"
+    assert built["requirements"][0]["outcome"] == "not-run"
+
+
+def test_the_report_holds_no_credentials() -> None:
+    assert "canary" not in json.dumps(report(result(PASSED)))
+
+
+def test_the_report_is_written_where_it_is_wanted(tmp_path: Path) -> None:
+    built = report(result(PASSED))
+    path = json_report.write(built, tmp_path / "deep" / "directory")
+    assert path == tmp_path / "deep" / "directory" / "report.json"
+    assert json.loads(path.read_text()) == built
+
+
+# -- terminal -------------------------------------------------------------------------------------------------
+
+
+def test_table_has_a_line_for_each_area_and_a_column_for_each_outcome() -> None:
+    head, *lines = terminal.table([result(PASSED, area="TLS"), result(FAILED), result(PASSED), result(PASSED)])
+    assert head.split() == ["area", "passed", "failed"]
+    assert [line.split() for line in lines] == [["TLS", "1", "-"], ["SIGN", "2", "1"]]
+    assert len({len(line) for line in (head, *lines)}) == 1
+
+
+def test_table_in_columns_for_all_outcomes() -> None:
+    head, *lines = terminal.table([result(outcome) for outcome in Outcome])
+    assert head.split()[1] == "passed"
+    assert set(head.split()[1:]) == {outcome.value for outcome in Outcome}
+    assert [line.split() for line in lines] == [["SIGN", "1", "1", "1", "1", "1", "1"]]
+
+
+def test_details_show_what_failed_with_the_first_line_of_each_message() -> None:
+    failed = result(PASSED, FAILED, message="it was not so\nand more")
+    lines = list(terminal.details([result(PASSED), failed]))
+    assert lines == [
+        "failed:",
+        f"  {failed.requirement.id} (MUST) {failed.requirement.statement}",
+        "      it was not so",
+    ]
+
+
+def test_details_tell_errors_from_failures() -> None:
+    lines = list(terminal.details([result(FAILED), result(ERROR), result(KNOWN)]))
+    titles = [line for line in lines if not line.startswith(" ")]
+    assert titles == ["errors in the harness or the stack:", "failed:", "known failures:"]
+
+
+def test_details_count_what_was_not_run_where_it_is_much() -> None:
+    assert list(terminal.details([result() for _ in range(16)])) == ["not run: 16 requirements"]
+    assert len(list(terminal.details([result() for _ in range(15)]))) == 16
+
+
+def test_details_say_nothing_where_everything_passed() -> None:
+    assert list(terminal.details([result(PASSED), result(UNSUPPORTED)])) == []
+
+
+def test_verdict_line() -> None:
+    line, said = terminal.verdict_line("core", [result(PASSED), result(FAILED), result(PASSED, level="MAY")])
+    assert line == "profile core: non-conformant (1 of 2 MUST passed, 1 of 1 MAY passed)"
+    assert said is Verdict.NON_CONFORMANT
