@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import os
 import secrets
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from stat import S_ISREG
 
 import pytest
 
@@ -192,8 +192,13 @@ def test_new_token_every_time(sandbox: Sandbox, kind: str) -> None:
     )
     issuer = sandbox.ready_issuer(kind, auth)
     issuer.change(lambda vault: vault["auth"]["kubernetes"].update(role=role_name(checked)))
+    sandbox.proxy.wait_for(
+        Route.LOGIN,
+        where=lambda login: login.json.get("role") == role_name(checked),
+        timeout=sandbox.timeouts.wire,
+        what="a check of the changed issuer",
+    )
     issuer.wait_ready()
-    assert logins(sandbox.proxy, checked), "the changed issuer was to be checked with its new role"
     before = {login.json["jwt"] for login in sandbox.proxy.seen(Route.LOGIN)}
     for _ in range(3):
         signing = sandbox.signings(sandbox.issued(issuer))[-1]
@@ -247,22 +252,21 @@ def stored(item: Object) -> Iterator[bytes]:
 
 
 def changed_files(sandbox: Sandbox, *, since: float) -> Iterator[Path]:
-    """Yield the files written lately in the working and temporary directory of an implementation on this machine."""
-    log, directory = sandbox.world.implementation_log, sandbox.world.implementation_directory
-    if log is None or directory is None:
+    """Yield the files written lately where an implementation on this machine could keep something.
+
+    That is everything in the home and temporary directory it was given, and
+    what lies directly in its working directory and in the system's own.
+    """
+    home, directory = sandbox.world.implementation_home, sandbox.world.implementation_directory
+    if home is None or directory is None:
         return
-    ours = log.parent.parent  # the stack's own files; logs are judged elsewhere
-    for top in {directory, Path(tempfile.gettempdir())}:
-        for place, folders, names in os.walk(top):
-            folders[:] = [name for name in folders if Path(place, name) != ours]
-            for name in names:
-                path = Path(place, name)
-                try:
-                    status = path.lstat()
-                except OSError:
-                    continue
-                if status.st_mtime >= since - 1 and status.st_size <= LARGEST_FILE and path.is_file():
-                    yield path
+    for path in [*home.rglob("*"), *directory.iterdir(), *Path(tempfile.gettempdir()).iterdir()]:
+        try:
+            status = path.lstat()
+        except OSError:
+            continue
+        if S_ISREG(status.st_mode) and status.st_mtime >= since - 1 and status.st_size <= LARGEST_FILE:
+            yield path
 
 
 @requirement("VI-KSECRETLESS-007")

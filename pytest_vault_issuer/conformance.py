@@ -213,7 +213,7 @@ class Conformance:
         if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             return
         if self.run.settings.report is not None:
-            stack = self.run.stack() if self.run.directory.exists else None
+            stack = self.run.stack() if self.run.has_stack else None
             report = json_report.build(
                 self.implementation, stack, self.run.settings, self.results.values(), failure=self.failure
             )
@@ -300,12 +300,28 @@ def _redact(report: pytest.TestReport, redact: Any) -> None:
         report.longrepr = redact(representation)
     if isinstance(representation, tuple):  # of a skip: path, line, reason
         report.longrepr = (*representation[:2], redact(representation[2]))
-    for traceback, crash, _ in getattr(representation, "chain", ()):
+    chain = getattr(representation, "chain", None)
+    if chain is None and hasattr(representation, "reprtraceback"):  # --tb=native makes one without links
+        chain = [(representation.reprtraceback, representation.reprcrash, None)]
+    for traceback, crash, _ in chain or ():
         if crash is not None:
             crash.message = redact(crash.message)
         for entry in traceback.reprentries:
-            entry.lines[:] = [redact(line) for line in getattr(entry, "lines", [])]
+            entry.lines[:] = _redact_lines(getattr(entry, "lines", []), redact)
             if getattr(entry, "reprfuncargs", None):
                 entry.reprfuncargs.args = [(name, redact(str(value))) for name, value in entry.reprfuncargs.args]
             if getattr(entry, "reprlocals", None):
                 entry.reprlocals.lines[:] = [redact(line) for line in entry.reprlocals.lines]
+
+
+def _redact_lines(lines: list[str], redact: Any) -> list[str]:
+    """Redact the lines of a traceback's entry; those of an error's message together, for a secret may have several."""
+    marked = [line.startswith("E ") for line in lines]
+    if not any(marked):
+        return [redact(line) for line in lines]
+    first = marked.index(True)
+    width = len(lines[first]) - len(lines[first][1:].lstrip())
+    message = "\n".join(line[width:] for line in lines[first:])
+    return [redact(line) for line in lines[:first]] + [
+        lines[first][:width] + line for line in redact(message).split("\n")
+    ]

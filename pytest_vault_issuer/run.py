@@ -11,7 +11,7 @@ from pathlib import Path
 from .cluster.api import Cluster
 from .errors import ConfigurationError, ImplementationError, StackError, ToolchainError, VaultIssuerError
 from .implementation import Implementation, RunningImplementation, load_implementation, start_implementation
-from .implementation.running import PROCESS, check_command, exit_message, issuer_kinds
+from .implementation.running import PROCESS, check_command, exit_message, home, issuer_kinds
 from .redaction import Redactor
 from .sandbox import World
 from .settings import Settings
@@ -81,6 +81,11 @@ class Run:
                 self.redactor.add(secret)
         return self._stack
 
+    @property
+    def has_stack(self) -> bool:
+        """Whether some process of the run has started its stack."""
+        return (self.directory.path / "stack.json").exists()
+
     def running(self) -> RunningImplementation:
         """Return the implementation, started if no process of the run has started it.
 
@@ -107,6 +112,7 @@ class Run:
             launcher=self.launcher(),
             implementation_log=self.directory.log(PROCESS) if running.process else None,
             implementation_directory=self.implementation.directory if running.process else None,
+            implementation_home=home(self.directory) if running.process else None,
         )
 
     def cluster(self) -> Cluster:

@@ -43,6 +43,7 @@ class World:
     :ivar kinds: its issuer kinds, by ``Issuer`` and ``ClusterIssuer``.
     :ivar implementation_log: path of its log, None where it cannot be read.
     :ivar implementation_directory: its working directory, None where it is no process of the run.
+    :ivar implementation_home: its home and temporary directory, likewise.
     """
 
     stack: Stack
@@ -58,6 +59,7 @@ class World:
     launcher: VaultLauncher | None
     implementation_log: Path | None = None
     implementation_directory: Path | None = None
+    implementation_home: Path | None = None
 
 
 class Sandbox:

@@ -121,6 +121,11 @@ def start_implementation(
     )
 
 
+def home(run: RunDirectory) -> Path:
+    """Return the implementation's home and temporary directory: whatever it leaves there goes with the run."""
+    return run.path / "home"
+
+
 def exit_message(run: RunDirectory) -> str:
     """Say how the implementation's process ended, with the end of its log; '' while it runs."""
     status = run.returncode(PROCESS)
@@ -151,7 +156,9 @@ def _spawn(
     def fill(text: str) -> str:
         return re.sub(r"\{(\w+)\}", lambda found: values[found[1]], text)
 
-    env = {key: fill(value) for key, value in implementation.run.env.items()}
+    home(run).mkdir(mode=0o700, exist_ok=True)
+    own = {"HOME": str(home(run)), "TMPDIR": str(home(run))}
+    env = own | {key: fill(value) for key, value in implementation.run.env.items()}
     run.spawn(PROCESS, [fill(word) for word in command], env, cwd=implementation.directory)
 
 

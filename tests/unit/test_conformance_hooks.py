@@ -1,0 +1,496 @@
+"""The hooks of a conformance run, in pytest runs of their own.
+
+No stack is started: what would start it is replaced, and the tests in these
+runs look at nothing. What is tested is what becomes of their results.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar
+
+import pytest
+
+from pytest_vault_issuer.conformance import Conformance, _redact, _test_name, features_of, requirement_ids
+from pytest_vault_issuer.errors import ConfigurationError, ImplementationError, StackError, VaultIssuerError
+from pytest_vault_issuer.fixtures import RUN_KEY
+from pytest_vault_issuer.redaction import Redactor
+from pytest_vault_issuer.requirements import Catalogue, Requirement
+from pytest_vault_issuer.run import Run
+
+pytest_plugins = ("pytester",)
+
+CATALOGUE = Catalogue.load()
+
+
+def some(*, level: str = "MUST", feature: str = "", area: str = "", number: int = 0) -> Requirement:
+    """One of the catalogue's requirements of a kind."""
+    found = [r for r in CATALOGUE.requirements if r.level == level and r.feature == feature and area in ("", r.area)]
+    return found[number]
+
+
+MUST, OTHER_MUST = some().id, some(number=1).id
+SHOULD = some(level="SHOULD").id
+APPROLE = some(feature="approle").id
+
+HEAD = """
+import pytest
+from pytest_vault_issuer.errors import NotRunnable, StackError, Unmet
+from pytest_vault_issuer.marks import requirement
+"""
+
+FILE = """
+[implementation]
+name = "probe"
+version = "1"
+[features]
+{features}
+[known_failures]
+{known}
+"""
+
+
+class Inner:
+    """Runs pytest in this process, with the plugin and without a stack."""
+
+    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.pytester = pytester
+        self.monkeypatch = monkeypatch
+        self.describe()
+
+    def describe(self, features: str = "all = true", known: str = "") -> None:
+        (self.pytester.path / "probe.toml").write_text(FILE.format(features=features, known=known))
+
+    def without_start(self) -> None:
+        self.monkeypatch.setattr(Conformance, "pytest_runtestloop", lambda self, session: None)
+
+    def run(self, tests: str, *arguments: str, plugins: Any = ()) -> pytest.RunResult:
+        self.pytester.makepyfile(HEAD + tests)
+        return self.pytester.runpytest_inprocess(
+            "--vault-issuer=probe.toml",
+            "--vault-issuer-report=out",
+            "-p",
+            "no:cacheprovider",
+            *arguments,
+            plugins=plugins,
+        )
+
+    @property
+    def report(self) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads((self.pytester.path / "out" / "report.json").read_text())
+        return loaded
+
+    def entry(self, identifier: str) -> dict[str, Any]:
+        return next(entry for entry in self.report["requirements"] if entry["id"] == identifier)
+
+    def outcome(self, identifier: str) -> str:
+        return str(self.entry(identifier)["outcome"])
+
+
+@pytest.fixture
+def inner(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Inner:
+    return Inner(pytester, monkeypatch)
+
+
+@pytest.fixture
+def stackless(inner: Inner) -> Inner:
+    """One whose runs need no stack."""
+    inner.without_start()
+    return inner
+
+
+def judging(identifier: str, body: str, name: str = "test_it") -> str:
+    return f"@requirement({identifier!r})\ndef {name}():\n    {body}\n\n"
+
+
+# -- collection -----------------------------------------------------------------------------------------------
+
+
+def test_a_mark_with_an_unknown_id_is_a_usage_error(inner: Inner) -> None:
+    result = inner.run(judging("VI-SIGN-999", "pass"))
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*::test_it judges VI-SIGN-999, not in the catalogue"])
+
+
+def test_conformance_tests_of_nothing_are_a_usage_error(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(HEAD + judging(MUST, "pass"))
+    result = pytester.runpytest_inprocess()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*needs an implementation", "*hint: give --vault-issuer=cert-manager*"])
+
+
+def test_selecting_an_area_deselects_the_others(stackless: Inner) -> None:
+    sign, tls = some(area="SIGN").id, some(area="TLS").id
+    both = f"@requirement({sign!r}, {tls!r})\ndef test_both(): pass\n"
+    tests = judging(sign, "pass", "test_sign") + judging(tls, "pass", "test_tls") + both + "def test_other(): pass\n"
+    result = stackless.run(tests, "--vault-issuer-select=SIGN", "-v")
+    result.assert_outcomes(passed=3, deselected=1)
+    assert "test_tls" not in result.stdout.str()
+
+
+def test_selecting_a_requirement(stackless: Inner) -> None:
+    tests = judging(MUST, "pass", "test_one") + judging(OTHER_MUST, "pass", "test_two")
+    stackless.run(tests, f"--vault-issuer-select={OTHER_MUST}").assert_outcomes(passed=1, deselected=1)
+    assert stackless.outcome(OTHER_MUST) == "passed"
+    assert stackless.outcome(MUST) == "not-run"
+
+
+@pytest.mark.parametrize("option", ["--vault-issuer-select=SING", "--vault-issuer-profile=cor"])
+def test_selecting_what_does_not_exist_is_a_usage_error(inner: Inner, option: str) -> None:
+    result = inner.run("", option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*hint: did you mean *"])
+
+
+def test_a_known_failure_of_nothing_is_a_usage_error(inner: Inner) -> None:
+    inner.describe(known='"VI-SIGN-999" = "x"')
+    result = inner.run("")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*VI-SIGN-999 is no requirement of this suite"])
+
+
+def test_slow_tests_are_started_first(stackless: Inner) -> None:
+    slow = "@pytest.mark.slow\n" + judging(MUST, "pass", "test_slow")
+    tests = judging(MUST, "pass", "test_a") + slow + judging(MUST, "pass", "test_b")
+    result = stackless.run(tests, "-v", "--strict-markers")
+    result.stdout.fnmatch_lines(["*::test_slow PASSED*", "*::test_a PASSED*", "*::test_b PASSED*"])
+
+
+# -- start ----------------------------------------------------------------------------------------------------
+
+
+def refuse_to_start(monkeypatch: pytest.MonkeyPatch, error: Exception | None = None) -> list[str]:
+    """Let a start be noticed, and fail; return the list of starts."""
+    starts: list[str] = []
+
+    def stack(run: Run) -> None:
+        starts.append(run.settings.implementation)
+        raise error or AssertionError("a stack was asked for")
+
+    monkeypatch.setattr(Run, "stack", stack)
+    return starts
+
+
+@pytest.mark.parametrize(
+    ("tests", "arguments"),
+    [
+        ("", []),
+        ("def test_other(): pass", []),
+        (judging(MUST, "pass"), ["--collect-only"]),
+        (judging(MUST, "pass"), ["-k", "absent"]),
+        (judging(MUST, "pass") + "raise RuntimeError", []),
+    ],
+    ids=["no test", "another test", "only collected", "deselected", "not importable"],
+)
+def test_where_there_is_nothing_to_judge_nothing_is_started(
+    inner: Inner, monkeypatch: pytest.MonkeyPatch, tests: str, arguments: list[str]
+) -> None:
+    starts = refuse_to_start(monkeypatch)
+    inner.run(tests, *arguments)
+    assert starts == []
+
+
+def test_what_is_to_be_judged_starts_the_stack(inner: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = refuse_to_start(monkeypatch, StackError("no etcd", hint="get one"))
+    inner.run(judging(MUST, "pass"))
+    assert starts == ["probe.toml"]
+
+
+def test_a_stack_that_does_not_start_ends_the_run_without_a_verdict(
+    inner: Inner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_to_start(monkeypatch, StackError("no etcd, token hvs.CAESIcanarycanarycanary", hint="get one"))
+    result = inner.run(judging(MUST, "pass"))
+    assert result.ret == 3
+    assert "no etcd, token <secret " in result.stdout.str()
+    assert "canary" not in result.stdout.str() + result.stderr.str()
+    assert not (inner.pytester.path / "out").exists()
+
+
+def test_a_wrong_configuration_seen_at_the_start_is_a_usage_error(
+    inner: Inner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_to_start(monkeypatch, ConfigurationError("no such binary", hint="check the path"))
+    result = inner.run(judging(MUST, "pass"))
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*no such binary", "*hint: check the path"])
+
+
+def test_an_implementation_that_does_not_start_is_reported(inner: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_to_start(monkeypatch, ImplementationError("it stopped (exit status 1)", hint="run it by hand"))
+    result = inner.run(judging(MUST, "pass"))
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["probe: it stopped (exit status 1)", "profile core: non-conformant *"])
+    assert inner.outcome(MUST) == "not-run"
+    assert inner.report["implementation"]["failure"] == "it stopped (exit status 1)"
+
+
+# -- outcomes and exit status ---------------------------------------------------------------------------------
+
+
+def test_passed(stackless: Inner) -> None:
+    result = stackless.run(judging(MUST, "pass"))
+    assert result.ret == pytest.ExitCode.OK
+    entry = stackless.entry(MUST)
+    assert entry["outcome"] == "passed"
+    test = entry["tests"][0]
+    assert test["nodeid"].endswith("::test_it")
+    assert (test["outcome"], test["message"]) == ("passed", "")
+    assert test["duration_s"] >= 0
+
+
+@pytest.mark.parametrize(
+    "body", ["assert 1 == 2", "raise Unmet('it did not')", "pytest.fail('it did not')"], ids=["assert", "Unmet", "fail"]
+)
+def test_a_must_that_failed_fails_the_run(stackless: Inner, body: str) -> None:
+    result = stackless.run(judging(MUST, body) + judging(OTHER_MUST, "pass", "test_other"))
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert stackless.outcome(MUST) == "failed"
+    assert stackless.report["profiles"]["core"]["verdict"] == "non-conformant"
+    result.stdout.fnmatch_lines(["failed:", f"  {MUST} (MUST) *", "profile core: non-conformant *"])
+
+
+def test_a_should_that_failed_is_reported_but_does_not_fail_the_run(stackless: Inner) -> None:
+    result = stackless.run(judging(SHOULD, "assert 0") + judging(MUST, "pass", "test_other"))
+    assert result.ret == pytest.ExitCode.OK
+    result.assert_outcomes(failed=1, passed=1)
+    assert stackless.outcome(SHOULD) == "failed"
+
+
+def test_an_error_of_the_harness_is_not_blamed_on_the_implementation(stackless: Inner) -> None:
+    result = stackless.run(judging(SHOULD, "raise StackError('no answer')") + judging(MUST, "pass", "test_other"))
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert stackless.outcome(SHOULD) == "error"
+
+
+@pytest.mark.parametrize("phase", ["setup", "teardown"])
+def test_a_failure_around_a_test_is_an_error(stackless: Inner, phase: str) -> None:
+    before, after = ("assert 0", "pass") if phase == "setup" else ("pass", "assert 0")
+    fixture = f"@pytest.fixture(autouse=True)\ndef around():\n    {before}\n    yield\n    {after}\n\n"
+    result = stackless.run(fixture + judging(MUST, "pass"))
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert stackless.outcome(MUST) == "error"
+    assert len(stackless.entry(MUST)["tests"]) == 1
+
+
+def test_what_the_stack_cannot_show_was_not_run(stackless: Inner) -> None:
+    tests = judging(MUST, "raise NotRunnable('no raft here')") + judging(OTHER_MUST, "pass", "test_other")
+    result = stackless.run(tests, "-rs")
+    assert result.ret == pytest.ExitCode.OK
+    assert stackless.outcome(MUST) == "not-run"
+    assert stackless.entry(MUST)["tests"][0]["message"] == "not run: no raft here"
+    assert stackless.report["profiles"]["core"]["verdict"] == "partial"
+    result.stdout.fnmatch_lines(["SKIPPED * not run: no raft here"])
+
+
+def test_a_feature_that_is_not_claimed_is_unsupported_and_its_test_does_not_run(stackless: Inner) -> None:
+    stackless.describe(features='supported = ["token"]')
+    result = stackless.run(judging(APPROLE, "assert 0") + judging(MUST, "pass", "test_other"))
+    assert result.ret == pytest.ExitCode.OK
+    result.assert_outcomes(skipped=1, passed=1)
+    assert stackless.outcome(APPROLE) == "unsupported"
+    assert "does not claim approle" in stackless.entry(APPROLE)["tests"][0]["message"]
+
+
+def test_a_parameter_may_need_a_feature_too(stackless: Inner) -> None:
+    stackless.describe(features='supported = ["token"]')
+    parameters = "@pytest.mark.parametrize('kind', ['Issuer', 'ClusterIssuer'])\n"
+    result = stackless.run(parameters + judging(MUST, "pass").replace("test_it()", "test_it(kind)"))
+    result.assert_outcomes(skipped=1, passed=1)
+    assert stackless.outcome(MUST) == "passed"
+    assert sorted(test["outcome"] for test in stackless.entry(MUST)["tests"]) == ["passed", "unsupported"]
+
+
+def test_a_known_failure_does_not_fail_the_run(stackless: Inner) -> None:
+    stackless.describe(known=f'"{MUST}" = "issue #12"')
+    result = stackless.run(judging(MUST, "assert 0") + judging(OTHER_MUST, "pass", "test_other"))
+    assert result.ret == pytest.ExitCode.OK
+    result.assert_outcomes(xfailed=1, passed=1)
+    assert stackless.outcome(MUST) == "known-failure"
+
+
+def test_a_known_failure_excuses_no_error(stackless: Inner) -> None:
+    stackless.describe(known=f'"{MUST}" = "issue #12"')
+    result = stackless.run(judging(MUST, "raise OSError('x')") + judging(OTHER_MUST, "pass", "test_other"))
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert stackless.outcome(MUST) == "error"
+
+
+def test_a_known_failure_that_passes_has_passed(stackless: Inner) -> None:
+    stackless.describe(known=f'"{MUST}" = "issue #12"')
+    assert stackless.run(judging(MUST, "pass")).ret == pytest.ExitCode.OK
+    assert stackless.outcome(MUST) == "passed"
+
+
+@pytest.mark.parametrize("body", ["pytest.skip('later')", "raise NotRunnable('no')"])
+def test_a_run_in_which_nothing_passed_is_no_success(stackless: Inner, body: str) -> None:
+    assert stackless.run(judging(MUST, body)).ret == pytest.ExitCode.TESTS_FAILED
+    assert stackless.report["profiles"]["core"]["verdict"] == "non-conformant"
+
+
+def test_a_run_of_known_failures_only_is_no_success(stackless: Inner) -> None:
+    stackless.describe(known=f'"{MUST}" = "issue #12"')
+    assert stackless.run(judging(MUST, "assert 0")).ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_no_test_at_all_is_no_success(stackless: Inner) -> None:
+    result = stackless.run("")
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert "profile core: non-conformant" in result.stdout.str()
+
+
+def test_other_tests_of_the_run_keep_their_say(stackless: Inner) -> None:
+    result = stackless.run(judging(SHOULD, "assert 0") + judging(MUST, "pass", "test_b") + "def test_c(): assert 0\n")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_one_test_of_two_requirements_counts_for_both(stackless: Inner) -> None:
+    stackless.run(f"@requirement({MUST!r}, {SHOULD!r})\ndef test_it(): assert 0\n")
+    assert stackless.outcome(MUST) == stackless.outcome(SHOULD) == "failed"
+
+
+def test_the_worst_of_several_tests(stackless: Inner) -> None:
+    stackless.run(judging(MUST, "pass", "test_a") + judging(MUST, "assert 0", "test_b"))
+    assert [test["outcome"] for test in stackless.entry(MUST)["tests"]] == ["passed", "failed"]
+    assert stackless.outcome(MUST) == "failed"
+
+
+def test_the_exit_status_with_workers(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("xdist")
+    pytester.makeconftest(
+        "from pytest_vault_issuer.conformance import Conformance\n"
+        "Conformance.pytest_runtestloop = lambda self, session: None\n"
+    )
+    (pytester.path / "probe.toml").write_text(FILE.format(features="all = true", known=""))
+    pytester.makepyfile(HEAD + judging(SHOULD, "assert 0", "test_a") + judging(MUST, "pass", "test_b"))
+    result = pytester.runpytest_subprocess("-n2", "--vault-issuer=probe.toml", "--vault-issuer-report=out")
+    assert result.ret == pytest.ExitCode.OK
+    report = json.loads((pytester.path / "out" / "report.json").read_text())
+    outcomes = {entry["id"]: entry["outcome"] for entry in report["requirements"] if entry["tests"]}
+    assert outcomes == {MUST: "passed", SHOULD: "failed"}
+
+
+def test_junit_properties_name_the_requirement(stackless: Inner) -> None:
+    stackless.run(judging(MUST, "pass"), "--junit-xml=junit.xml")
+    assert f'<property name="requirement" value="{MUST}"' in (stackless.pytester.path / "junit.xml").read_text()
+
+
+# -- redaction ------------------------------------------------------------------------------------------------
+
+CANARY = "canary-Tq8rX2"
+
+
+class Registers:
+    """Registers the canary as a secret of the run."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.stash[RUN_KEY].redactor.add(CANARY)
+
+
+# The canary is put together when a test runs, so that the source lines of a traceback hold no canary anyway.
+SECRET = "secret = '-'.join(['canary', 'Tq8rX2'])"
+BODIES = {
+    "assertion": "assert secret == 'other'",
+    "Unmet": "raise Unmet('token ' + secret)",
+    "error": "raise ValueError(secret)",
+    "cause": "\n    try:\n        raise KeyError(secret)\n    except KeyError as error:\n"
+    "        raise StackError('x' + secret) from error",
+    "skip": "pytest.skip('because of ' + secret)",
+    "not runnable": "raise NotRunnable('because of ' + secret)",
+    "passed": "pass",
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
+@pytest.mark.parametrize("style", ["auto", "long", "short", "line", "native"])
+def test_no_secret_of_a_test_is_shown(stackless: Inner, body: str, style: str) -> None:
+    def prints(secret: str) -> str:
+        return f"{SECRET}; print({secret}); import sys; print({secret}, file=sys.stderr); {body}"
+
+    arguments = ["-rA", "-l", f"--tb={style}", "--junit-xml=junit.xml", "-o", "junit_logging=all"]
+    result = stackless.run(judging(MUST, prints("secret")), *arguments, plugins=[Registers()])
+    shown = result.stdout.str() + result.stderr.str()
+    shown += (stackless.pytester.path / "junit.xml").read_text() + json.dumps(stackless.report)
+    assert CANARY not in shown
+    assert "<secret " in shown
+
+
+def test_arguments_in_a_traceback_are_redacted(stackless: Inner) -> None:
+    tests = f"def helper(argument):\n    assert argument == 1\n\n{judging(MUST, SECRET + '; helper(secret)')}"
+    result = stackless.run(tests, "--tb=long", plugins=[Registers()])
+    assert "argument = " in result.stdout.str()
+    assert CANARY not in result.stdout.str()
+
+
+def test_a_secret_of_several_lines_is_no_secret_line_by_line(stackless: Inner) -> None:
+    key = "from pytest_vault_issuer.vault.authority import key_to_pem, new_key; key = key_to_pem(new_key())"
+    remember = "open('key', 'w').write(key)"
+    tests = judging(MUST, f"{key}; {remember}; raise Unmet('got this:\\n' + key + 'and more')")
+    result = stackless.run(tests, "-l", "-vv")
+    lines = (stackless.pytester.path / "key").read_text().splitlines()[1:-1]
+    shown = result.stdout.str() + json.dumps(stackless.report)
+    assert len(lines) > 1
+    assert [line for line in lines if line in shown] == []
+    result.stdout.fnmatch_lines(["E * got this:", "E * <private key *>", "E * and more"])
+
+
+def test_redact_leaves_what_it_does_not_know() -> None:
+    report = pytest.TestReport("a", ("a", 0, "a"), {}, "passed", None, "call", sections=[("out", CANARY)])
+    redactor = Redactor()
+    redactor.add(CANARY)
+    _redact(report, redactor.redact)
+    assert report.longrepr is None
+    assert CANARY not in report.sections[0][1]
+
+
+# -- small parts ----------------------------------------------------------------------------------------------
+
+
+def test_ids_come_from_every_mark(pytester: pytest.Pytester) -> None:
+    source = f"{HEAD}@requirement('VI-A-1', 'VI-A-2')\n@requirement('VI-A-3')\ndef test_it(): pass\n"
+    (item,) = pytester.getitems(source)
+    assert sorted(requirement_ids(item)) == ["VI-A-1", "VI-A-2", "VI-A-3"]
+
+
+@pytest.mark.parametrize(
+    ("names", "values", "needed"),
+    [
+        ("feature", "approle", {"approle"}),
+        ("kind", "ClusterIssuer", {"cluster-issuer"}),
+        ("kind", "Issuer", set()),
+        ("feature,kind", "('token', 'ClusterIssuer')", {"token", "cluster-issuer"}),
+        ("feature,other_feature", "('token', 'approle')", {"token", "approle"}),
+        ("kind,other_kind", "('Issuer', 'ClusterIssuer')", {"cluster-issuer"}),
+        ("other", "ClusterIssuer", set()),
+    ],
+)
+def test_features_of_parameters(pytester: pytest.Pytester, names: str, values: str, needed: set[str]) -> None:
+    value = values if values.startswith("(") else repr(values)
+    source = f"import pytest\n@pytest.mark.parametrize({names!r}, [{value}])\ndef test_it({names}): pass\n"
+    assert {frozenset(features_of(item)) for item in pytester.getitems(source)} == {frozenset(needed)}
+
+
+def test_node_ids_of_the_suite_do_not_tell_where_it_is(stackless: Inner) -> None:
+    class Grab:
+        names: ClassVar[set[str]] = set()
+
+        @pytest.hookimpl(trylast=True)
+        def pytest_collection_finish(self, session: pytest.Session) -> None:
+            self.names.update(_test_name(item) for item in session.items)
+
+    stackless.run(
+        "def test_own(): pass",
+        "--collect-only",
+        "--pyargs",
+        "vault_issuer_conformance.test_sign",
+        ".",
+        plugins=[Grab()],
+    )
+    assert "test_node_ids_of_the_suite_do_not_tell_where_it_is.py::test_own" in Grab.names
+    others = {name.partition("::")[0] for name in Grab.names if "::test_own" not in name}
+    assert others == {"vault_issuer_conformance/test_sign.py"}
+
+
+def test_every_error_at_the_start_is_of_the_family() -> None:
+    assert all(issubclass(kind, VaultIssuerError) for kind in (StackError, ImplementationError, ConfigurationError))

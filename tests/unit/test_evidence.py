@@ -1,0 +1,128 @@
+"""What a failure shows: requests, objects and log, without secrets, whatever of it cannot be had."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pytest_vault_issuer.cluster.api import ApiError
+from pytest_vault_issuer.redaction import Redactor
+from pytest_vault_issuer.report import evidence
+
+CANARY = "canary-Tq8rX2"
+
+
+class Handle:
+    """Stands for an issuer or a request in the cluster."""
+
+    def __init__(self, name: str, item: dict[str, Any] | None = None, events: Any = ()) -> None:
+        self.name = name
+        self.item = item
+        self.listed = events
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get(self) -> dict[str, Any]:
+        if self.item is None:
+            raise ApiError(f"GET {self.name}", 404, {"message": "not found"})
+        return self.item
+
+    def events(self) -> list[dict[str, Any]]:
+        return list(self.listed)
+
+
+class Exchange:
+    """Stands for a recorded request."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def describe(self, redactor: Redactor) -> str:
+        return redactor.redact(self.text)
+
+
+def proxy(*exchanges: str, refused: tuple[str, ...] = ()) -> Any:
+    return SimpleNamespace(
+        exchanges=[Exchange(text) for text in exchanges],
+        handshake_failures=[SimpleNamespace(reason=reason) for reason in refused],
+    )
+
+
+def shown(*, proxies: Any = (), issuers: Any = (), requests: Any = (), log: str = "") -> dict[str, str]:
+    redactor = Redactor()
+    redactor.add(CANARY)
+    sandbox: Any = SimpleNamespace(
+        world=SimpleNamespace(redactor=redactor),
+        proxies=list(proxies),
+        issuers=list(issuers),
+        requests=list(requests),
+        implementation_log=lambda: log,
+    )
+    sections = list(evidence.sections(sandbox))
+    assert len({title for title, _ in sections}) == len(sections)
+    return dict(sections)
+
+
+def test_requests_to_vault_in_their_order() -> None:
+    sections = shown(proxies=[proxy("#0 POST login", "#1 POST sign", refused=("unknown CA",))])
+    assert sections["requests to Vault"] == "#0 POST login\n#1 POST sign\nrefused connection: unknown CA"
+
+
+def test_no_requests_are_said_too() -> None:
+    assert shown(proxies=[proxy()])["requests to Vault"] == "none"
+
+
+def test_only_the_last_of_many_requests() -> None:
+    lines = shown(proxies=[proxy(*(f"#{n}" for n in range(100)))])["requests to Vault"].splitlines()
+    assert lines == [f"#{n}" for n in range(100 - evidence.EXCHANGES, 100)]
+
+
+def test_each_of_several_proxies() -> None:
+    sections = shown(proxies=[proxy("one"), proxy("two")])
+    assert sections["requests to Vault (proxy 1)"] == "one"
+    assert sections["requests to Vault (proxy 2)"] == "two"
+
+
+def test_objects_with_conditions_and_events() -> None:
+    ready = {"type": "Ready", "status": "False", "reason": "Error", "message": "sealed"}
+    issuer = Handle(
+        "Issuer a/b",
+        {"status": {"conditions": [ready]}},
+        [{"type": "Warning", "reason": "ErrVault", "message": "no route"}],
+    )
+    text = shown(issuers=[issuer], requests=[Handle("CertificateRequest a/c", {})])["issuers and requests"]
+    assert text.splitlines() == [
+        "Issuer a/b: its conditions: Ready=False Error: 'sealed'",
+        "  Warning ErrVault: no route",
+        "CertificateRequest a/c: its status has no conditions",
+    ]
+
+
+def test_an_object_that_is_gone_does_not_hide_the_others() -> None:
+    text = shown(issuers=[Handle("Issuer a/b"), Handle("Issuer a/c", {})])["issuers and requests"]
+    assert "Issuer a/b: GET Issuer a/b: 404 not found" in text
+    assert "Issuer a/c: its status has no conditions" in text
+
+
+def test_the_end_of_the_log() -> None:
+    title = "log of the implementation since the test began"
+    lines = shown(log="\n".join(f"line {n}" for n in range(100)))[title].splitlines()
+    assert lines == [f"line {n}" for n in range(100 - evidence.LOG_LINES, 100)]
+    assert title not in shown(log="")
+
+
+@pytest.mark.parametrize("place", ["request", "condition", "event", "log"])
+def test_no_secret_is_shown(place: str) -> None:
+    condition = {"type": "Ready", "message": CANARY if place == "condition" else ""}
+    event = {"type": "Warning", "reason": "x", "message": CANARY if place == "event" else ""}
+    sections = shown(
+        proxies=[proxy(CANARY if place == "request" else "")],
+        issuers=[Handle("Issuer a/b", {"status": {"conditions": [condition]}}, [event])],
+        log=f"token={CANARY}" if place == "log" else "",
+    )
+    text = "\n".join(sections.values())
+    assert CANARY not in text
+    assert "<secret " in text
