@@ -87,8 +87,9 @@ class Conformance:
             return None
         from .plugin import _say
 
-        began = time.monotonic()
         try:
+            self.run.build()
+            began = time.monotonic()
             stack = self.run.stack()
             ready = time.monotonic()
             versions = ", ".join(f"{name} {version}" for name, version in stack.components.items())

@@ -19,7 +19,7 @@ from .stack import existing
 from .stack.model import Stack, VaultLauncher
 from .stack.process import NAME as PROCESS_PROVIDER
 from .stack.run_directory import RunDirectory, new_path
-from .stack.selection import make_provider
+from .stack.selection import make_provider, needed
 from .stack.vault_process import VaultProcesses
 from .timeouts import Timeouts
 from .toolchain import BINARIES, Toolchain, resolve
@@ -68,6 +68,15 @@ class Run:
         if self._implementation is None:
             self._implementation = load_implementation(self.settings.implementation)
         return self._implementation
+
+    def build(self) -> None:
+        """Build what the stack needs and is not there; :meth:`stack` does so too, but not as a step of its own.
+
+        :raises ToolchainError: when that is not possible.
+        """
+        missing = needed(self.settings)
+        if missing:
+            Toolchain().build(missing, progress=self._progress)
 
     def stack(self) -> Stack:
         """Return the stack, starting it if no process of the run has.

@@ -167,6 +167,7 @@ def refuse_to_start(monkeypatch: pytest.MonkeyPatch, error: Exception | None = N
         starts.append(run.settings.implementation)
         raise error or AssertionError("a stack was asked for")
 
+    monkeypatch.setattr(Run, "build", lambda self: None)
     monkeypatch.setattr(Run, "stack", stack)
     return starts
 

@@ -8,12 +8,12 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
 
 from pytest_vault_issuer.errors import ToolchainError
+from pytest_vault_issuer.timeouts import poll
 from pytest_vault_issuer.toolchain import Component, Toolchain
 
 pytestmark = pytest.mark.skipif(shutil.which("go") is None, reason="no Go on the PATH")
@@ -70,6 +70,12 @@ def start(cache: Path, component: Component) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def start_after(first: subprocess.Popen[str], cache: Path, component: Component) -> subprocess.Popen[str]:
+    """Start a build once another is compiling."""
+    await_line(first, "compiling")
+    return start(cache, component)
 
 
 def await_line(process: subprocess.Popen[str], word: str) -> None:
@@ -131,14 +137,13 @@ def test_disk_and_time_are_said_before_anything_is_built(cache: Path, component:
     assert "of disk meanwhile" in lines[0]
 
 
-def test_a_warm_cache_is_checked_at_once_and_without_go(
+def test_a_warm_cache_is_checked_without_go_and_without_any_process(
     cache: Path, component: Component, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Toolchain(cache, [component]).build(progress=lambda line: None)
-    monkeypatch.setenv("PATH", "")
-    began = time.perf_counter()
+    monkeypatch.setenv("VAULT_ISSUER_GO", "/no/go")
+    monkeypatch.setattr(subprocess, "Popen", lambda *args, **options: pytest.fail(f"{args} was started"))
     Toolchain(cache, [component]).build(progress=lambda line: pytest.fail(line))
-    assert time.perf_counter() - began < 0.5
 
 
 def test_a_changed_module_is_built_beside_the_old_one(cache: Path, component: Component) -> None:
@@ -176,13 +181,49 @@ def test_of_two_builds_at_once_the_second_waits_and_finds_it_done(cache: Path, c
     assert drafts(cache) == []
 
 
+def test_a_build_that_meets_another_says_that_it_waits_and_runs_no_go(
+    cache: Path, component: Component, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first build's go is held until the second has said that it waits."""
+    log, gate, go = tmp_path / "log", tmp_path / "gate", tmp_path / "go"
+    os.mkfifo(gate)
+    hold = f'[ "$1" = build ] && cat "{gate}"'
+    go.write_text(f'#!/bin/sh\necho "$PPID $1" >> "{log}"\n{hold}\nexec "{shutil.which("go")}" "$@"\n')
+    go.chmod(0o755)
+    monkeypatch.setenv("VAULT_ISSUER_GO", str(go))
+    with start(cache, component) as first, start_after(first, cache, component) as second:
+        try:
+            await_line(second, "another build is under way")
+            gate.write_text("go on\n")
+            first.communicate(timeout=PATIENCE)
+            second.communicate(timeout=PATIENCE)
+        finally:
+            first.kill()
+            second.kill()
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert {int(line.split()[0]) for line in log.read_text().splitlines()} == {first.pid}
+    assert Toolchain(cache, [component]).path("tiny") is not None
+
+
+def test_a_build_that_fails_is_reported_and_the_next_one_mends_it(cache: Path, component: Component) -> None:
+    (component.directory / "main.go").write_text(HELLO.replace("println", "nonsense"))
+    with pytest.raises(ToolchainError, match="undefined: nonsense") as caught:
+        Toolchain(cache, [component]).build(progress=lambda line: None)
+    assert caught.value.hint
+    assert (cache / "go-caches" / "build").is_dir(), "Go's caches are kept after a failure"
+    assert Toolchain(cache, [component]).path("tiny") is None
+    (component.directory / "main.go").write_text(HELLO)
+    Toolchain(cache, [component]).build(progress=lambda line: None)
+    assert Toolchain(cache, [component]).path("tiny") is not None
+    assert drafts(cache) == []
+    assert not (cache / "go-caches").exists(), "and cleared after success"
+
+
 def test_a_killed_build_leaves_a_draft_that_the_next_one_removes(tmp_path: Path) -> None:
     component, cache = module(tmp_path / "module", LONG), tmp_path / "cache"
     with start(cache, component) as process:
         await_line(process, "compiling")
-        deadline = time.monotonic() + PATIENCE
-        while not drafts(cache) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        assert poll(lambda: drafts(cache) or None, timeout=PATIENCE)
         process.kill()
     assert Toolchain(cache, [component]).path("tiny") is None
     (left,) = drafts(cache)
@@ -198,9 +239,8 @@ def test_an_interrupted_build_ends_go_and_its_compilers(tmp_path: Path) -> None:
     component, cache = module(tmp_path / "module", LONG), tmp_path / "cache"
     with start(cache, component) as process:
         await_line(process, "compiling")
-        deadline = time.monotonic() + PATIENCE
-        while not any("/compile " in command for command in processes_of(cache)) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        compiling = poll(lambda: [c for c in processes_of(cache) if "/compile " in c] or None, timeout=PATIENCE)
+        assert compiling
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
