@@ -66,7 +66,7 @@ class Conformance:
         ]
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Keep the tests of the selected requirements, the long ones first."""
+        """Keep the tests of the selected requirements, the long ones spread over the first half."""
         kept: list[pytest.Item] = []
         dropped: list[pytest.Item] = []
         for item in items:
@@ -77,8 +77,7 @@ class Conformance:
             (kept if not ids or self.selected.intersection(ids) else dropped).append(item)
         if dropped:
             config.hook.pytest_deselected(items=dropped)
-        # Started last, a test that waits for retries would be all that runs at the end.
-        items[:] = sorted(kept, key=lambda item: item.get_closest_marker("slow") is None)
+        items[:] = spread(kept)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
@@ -253,6 +252,20 @@ class Conformance:
         path = getattr(self, "report_path", None)
         if path is not None:
             write(f"report: {path}")
+
+
+def spread(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Return the tests in an order in which those marked slow are evenly apart, in the first half.
+
+    pytest-xdist deals neighbours to the same worker: slow tests side by side
+    would be left to one, and at the end they would be all that still runs.
+    """
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    ordered = [item for item in items if not item.get_closest_marker("slow")]
+    step = len(ordered) / 2 / len(slow) if slow else 0
+    for number, item in enumerate(slow):
+        ordered.insert(number + round(number * step), item)
+    return ordered
 
 
 _OUTCOME = pytest.StashKey[Outcome]()
