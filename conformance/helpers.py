@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pytest_vault_issuer.cluster.api import ApiError, Object, condition
@@ -95,3 +96,15 @@ def with_fields(auth: Authentication | dict[str, Any], **fields: Any) -> dict[st
     """Return the specification of an authentication with fields of its method changed, such as ``role``."""
     spec = auth.spec if isinstance(auth, Authentication) else auth
     return {method: parameters | fields for method, parameters in spec.items()}
+
+
+def for_each_kind(sandbox: Sandbox, check: Callable[[str], None]) -> None:
+    """Run a check for every kind of issuer the implementation has, at the same time: it waits for retries.
+
+    :param check: gets the kind.
+    """
+    kinds = list(sandbox.world.kinds)
+    _ = sandbox.pki  # made once, by one
+    with ThreadPoolExecutor(len(kinds)) as pool:
+        for done in [pool.submit(check, kind) for kind in kinds]:
+            done.result()

@@ -17,7 +17,7 @@ from pytest_vault_issuer.marks import requirement
 from pytest_vault_issuer.proxy import Exchange, Fault, Hold, Proxy, ResetBefore, Respond, Route
 from pytest_vault_issuer.sandbox import FEATURES, Sandbox
 
-from .helpers import claimed, never_ready, with_fields, with_secret
+from .helpers import claimed, for_each_kind, never_ready, with_fields, with_secret
 
 LOGINS = tuple(feature for feature in FEATURES if feature != "token")
 HTML = "<!DOCTYPE html><html><body><h1>It is not Vault that answers here</h1></body></html>"
@@ -117,19 +117,22 @@ def test_issuer_is_shown_as_verified(sandbox: Sandbox, kind: str) -> None:
 
 @requirement("VI-HEALTH-004")
 @pytest.mark.slow
-def test_issuer_of_a_sealed_vault_is_not_ready(sandbox: Sandbox, kind: str) -> None:
-    vault = sandbox.new_vault()
-    vault.seal()
-    proxy = sandbox.new_proxy(upstream=vault)
-    never_ready(
-        sandbox,
-        kind,
-        {
-            f"Vault is sealed ({feature})": {"auth": sandbox.authenticate(feature, kind), "proxy": proxy}
-            for feature in claimed(sandbox)
-        },
-    )
-    assert proxy.seen(), "the sealed Vault was to be asked"
+def test_issuer_of_a_sealed_vault_is_not_ready(sandbox: Sandbox) -> None:
+    def check(kind: str) -> None:
+        vault = sandbox.new_vault()
+        vault.seal()
+        proxy = sandbox.new_proxy(upstream=vault)
+        never_ready(
+            sandbox,
+            kind,
+            {
+                f"Vault is sealed ({feature})": {"auth": sandbox.authenticate(feature, kind), "proxy": proxy}
+                for feature in claimed(sandbox)
+            },
+        )
+        assert proxy.seen(), "the sealed Vault was to be asked"
+
+    for_each_kind(sandbox, check)
 
 
 @requirement("VI-HEALTH-005")
@@ -167,38 +170,44 @@ def test_secondary_and_performance_standby_are_good(sandbox: Sandbox, kind: str,
 
 @requirement("VI-HEALTH-010")
 @pytest.mark.slow
-def test_removed_node_and_lost_standby_are_bad(sandbox: Sandbox, kind: str) -> None:
-    auth = sandbox.default_authentication(kind)
-    never_ready(
-        sandbox,
-        kind,
-        {f"health is {status}": {"auth": auth, "proxy": in_state(sandbox, status)} for status in (474, 530)},
-    )
+def test_removed_node_and_lost_standby_are_bad(sandbox: Sandbox) -> None:
+    def check(kind: str) -> None:
+        auth = sandbox.default_authentication(kind)
+        never_ready(
+            sandbox,
+            kind,
+            {f"health is {status}": {"auth": auth, "proxy": in_state(sandbox, status)} for status in (474, 530)},
+        )
+
+    for_each_kind(sandbox, check)
 
 
 @requirement("VI-HEALTH-008")
 @pytest.mark.slow
-def test_issuer_of_a_vault_that_does_not_tell_its_health_is_not_ready(sandbox: Sandbox, kind: str) -> None:
-    # A login that works is no proof of health, and where there is none, only health can tell.
-    auths = [sandbox.authenticate(feature, kind) for feature in claimed(sandbox, ("token", "approle"))]
-    auths = auths or [sandbox.default_authentication(kind)]
-    faults: dict[str, Fault] = {
-        "500": Respond(500, json={"errors": ["internal error"]}),
-        "500 with HTML": Respond(500, body=HTML, content_type="text/html"),
-        "502": Respond(502, body=HTML, content_type="text/html"),
-        "404 with HTML": Respond(404, body=HTML, content_type="text/html"),
-        "an empty 400": Respond(400),
-        "a reset of the connection": ResetBefore(),
-    }
-    variants: dict[str, dict[str, Any]] = {
-        "nothing listens there": {"server": unreachable(sandbox)},
-        "the host does not exist": {"server": f"https://{secrets.token_hex(6)}.invalid:8200"},
-    }
-    for answer, fault in faults.items():
-        variants[f"health is answered by {answer}"] = {"proxy": with_fault(sandbox, Route.HEALTH, fault)}
-    for number, options in enumerate(variants.values()):
-        options["auth"] = auths[number % len(auths)]
-    never_ready(sandbox, kind, variants)
+def test_issuer_of_a_vault_that_does_not_tell_its_health_is_not_ready(sandbox: Sandbox) -> None:
+    def check(kind: str) -> None:
+        # A login that works is no proof of health, and where there is none, only health can tell.
+        auths = [sandbox.authenticate(feature, kind) for feature in claimed(sandbox, ("token", "approle"))]
+        auths = auths or [sandbox.default_authentication(kind)]
+        faults: dict[str, Fault] = {
+            "500": Respond(500, json={"errors": ["internal error"]}),
+            "500 with HTML": Respond(500, body=HTML, content_type="text/html"),
+            "502": Respond(502, body=HTML, content_type="text/html"),
+            "404 with HTML": Respond(404, body=HTML, content_type="text/html"),
+            "an empty 400": Respond(400),
+            "a reset of the connection": ResetBefore(),
+        }
+        variants: dict[str, dict[str, Any]] = {
+            "nothing listens there": {"server": unreachable(sandbox)},
+            "the host does not exist": {"server": f"https://{secrets.token_hex(6)}.invalid:8200"},
+        }
+        for answer, fault in faults.items():
+            variants[f"health is answered by {answer}"] = {"proxy": with_fault(sandbox, Route.HEALTH, fault)}
+        for number, options in enumerate(variants.values()):
+            options["auth"] = auths[number % len(auths)]
+        never_ready(sandbox, kind, variants)
+
+    for_each_kind(sandbox, check)
 
 
 # -- the login ----------------------------------------------------------------------------------
@@ -250,42 +259,45 @@ def test_issuer_with_a_refused_login_is_not_ready(sandbox: Sandbox, kind: str, f
 
 @requirement("VI-HEALTH-007")
 @pytest.mark.slow
-def test_issuer_becomes_ready_once_vault_works(sandbox: Sandbox, kind: str) -> None:
-    auth = sandbox.default_authentication(kind)
-    failures: list[tuple[Issuer, Callable[[], object]]] = []
+def test_issuer_becomes_ready_once_vault_works(sandbox: Sandbox) -> None:
+    def check(kind: str) -> None:
+        auth = sandbox.default_authentication(kind)
+        failures: list[tuple[Issuer, Callable[[], object]]] = []
 
-    # It stands for its initialised self: whoever asks cannot tell that from an initialisation.
-    fresh = sandbox.new_proxy(upstream=sandbox.new_vault(initialise=False))
-    ours = sandbox.world.admin.server
-    failures.append((sandbox.issuer(kind, auth, proxy=fresh), lambda: fresh.set_upstream(ours.url, ours.ca_pem)))
+        # It stands for its initialised self: whoever asks cannot tell that from an initialisation.
+        fresh = sandbox.new_proxy(upstream=sandbox.new_vault(initialise=False))
+        ours = sandbox.world.admin.server
+        failures.append((sandbox.issuer(kind, auth, proxy=fresh), lambda: fresh.set_upstream(ours.url, ours.ca_pem)))
 
-    sealed = sandbox.new_vault()
-    vault = sandbox.workspace_in(sealed)
-    pki = vault.pki()
-    sealed_auth = sandbox.default_authentication(kind, pki=pki, vault=vault)
-    sealed.seal()
-    proxy = sandbox.new_proxy(upstream=sealed)
-    failures.append((sandbox.issuer(kind, sealed_auth, pki=pki, proxy=proxy), sealed.unseal))
+        sealed = sandbox.new_vault()
+        vault = sandbox.workspace_in(sealed)
+        pki = vault.pki()
+        sealed_auth = sandbox.default_authentication(kind, pki=pki, vault=vault)
+        sealed.seal()
+        proxy = sandbox.new_proxy(upstream=sealed)
+        failures.append((sandbox.issuer(kind, sealed_auth, pki=pki, proxy=proxy), sealed.unseal))
 
-    port = sandbox.closed_port()
-    server = sandbox.proxy.url.rpartition(":")[0] + f":{port}"
-    failures.append((sandbox.issuer(kind, auth, server=server), lambda: sandbox.new_proxy(port=port)))
+        port = sandbox.closed_port()
+        server = sandbox.proxy.url.rpartition(":")[0] + f":{port}"
+        failures.append((sandbox.issuer(kind, auth, server=server), lambda: sandbox.new_proxy(port=port)))
 
-    failing = with_fault(sandbox, Route.HEALTH, Respond(500, json={"errors": ["internal error"]}))
-    failures.append((sandbox.issuer(kind, auth, proxy=failing), failing.clear_faults))
+        failing = with_fault(sandbox, Route.HEALTH, Respond(500, json={"errors": ["internal error"]}))
+        failures.append((sandbox.issuer(kind, auth, proxy=failing), failing.clear_faults))
 
-    for login in claimed(sandbox, LOGINS)[:1]:
-        refusing = with_fault(sandbox, Route.LOGIN, Respond(503, json={"errors": ["Vault is sealed"]}))
-        issuer = sandbox.issuer(kind, sandbox.authenticate(login, kind), proxy=refusing)
-        failures.append((issuer, refusing.clear_faults))
+        for login in claimed(sandbox, LOGINS)[:1]:
+            refusing = with_fault(sandbox, Route.LOGIN, Respond(503, json={"errors": ["Vault is sealed"]}))
+            issuer = sandbox.issuer(kind, sandbox.authenticate(login, kind), proxy=refusing)
+            failures.append((issuer, refusing.clear_faults))
 
-    for issuer, mend in failures:
-        issuer.wait_not_ready()
-        mend()
-    for issuer, _ in failures:
-        issuer.wait_ready(timeout=sandbox.timeouts.retry)
-    for request in [sandbox.request(issuer) for issuer, _ in failures]:
-        request.wait_issued()
+        for issuer, mend in failures:
+            issuer.wait_not_ready()
+            mend()
+        for issuer, _ in failures:
+            issuer.wait_ready(timeout=sandbox.timeouts.retry)
+        for request in [sandbox.request(issuer) for issuer, _ in failures]:
+            request.wait_issued()
+
+    for_each_kind(sandbox, check)
 
 
 @requirement("VI-HEALTH-013")
@@ -324,30 +336,33 @@ def shown_as_false(issuer: Issuer, problem: str) -> str:
 
 @requirement("VI-HEALTH-012")
 @pytest.mark.slow
-def test_status_says_what_is_wrong(sandbox: Sandbox, kind: str) -> None:
-    auth = sandbox.default_authentication(kind)
-    sealed = sandbox.issuer(kind, auth, proxy=in_state(sandbox, 503))
-    fresh = sandbox.issuer(kind, auth, proxy=in_state(sandbox, 501))
-    failing = with_fault(sandbox, Route.HEALTH, Respond(500, json={"errors": ["internal error"]}))
-    others = {
-        "health is answered by 500": sandbox.issuer(kind, auth, proxy=failing),
-        "nothing listens there": sandbox.issuer(kind, auth, server=unreachable(sandbox)),
-    }
-    for login in claimed(sandbox, LOGINS)[:1]:
-        for wrong, spec in list(refused_logins(sandbox, kind, login).items())[:1]:
-            others[wrong] = sandbox.issuer(kind, spec)
+def test_status_says_what_is_wrong(sandbox: Sandbox) -> None:
+    def check(kind: str) -> None:
+        auth = sandbox.default_authentication(kind)
+        sealed = sandbox.issuer(kind, auth, proxy=in_state(sandbox, 503))
+        fresh = sandbox.issuer(kind, auth, proxy=in_state(sandbox, 501))
+        failing = with_fault(sandbox, Route.HEALTH, Respond(500, json={"errors": ["internal error"]}))
+        others = {
+            "health is answered by 500": sandbox.issuer(kind, auth, proxy=failing),
+            "nothing listens there": sandbox.issuer(kind, auth, server=unreachable(sandbox)),
+        }
+        for login in claimed(sandbox, LOGINS)[:1]:
+            for wrong, spec in list(refused_logins(sandbox, kind, login).items())[:1]:
+                others[wrong] = sandbox.issuer(kind, spec)
 
-    text = shown_as_false(fresh, "Vault is not initialized")
-    assert re.search(r"(not |un)initiali[sz]ed", text, re.IGNORECASE), f"STATUS was to say so, it says {text!r}"
-    text = shown_as_false(sealed, "Vault is sealed")
-    # "initialized and unsealed", of what was tried, says nothing of what was found.
-    assert re.search(r"\bsealed", text, re.IGNORECASE), f"STATUS was to say that Vault is sealed, it says {text!r}"
-    for problem, issuer in others.items():
-        text = shown_as_false(issuer, problem)
-        assert text.strip(), f"STATUS was to say what is wrong ({problem})"
-        assert not re.search(r"\b(is|was) sealed", text, re.IGNORECASE), (
-            f"STATUS was not to say that Vault is sealed, it says {text!r} ({problem})"
-        )
+        text = shown_as_false(fresh, "Vault is not initialized")
+        assert re.search(r"(not |un)initiali[sz]ed", text, re.IGNORECASE), f"STATUS was to say so, it says {text!r}"
+        text = shown_as_false(sealed, "Vault is sealed")
+        # "initialized and unsealed", of what was tried, says nothing of what was found.
+        assert re.search(r"\bsealed", text, re.IGNORECASE), f"STATUS was to say that Vault is sealed, it says {text!r}"
+        for problem, issuer in others.items():
+            text = shown_as_false(issuer, problem)
+            assert text.strip(), f"STATUS was to say what is wrong ({problem})"
+            assert not re.search(r"\b(is|was) sealed", text, re.IGNORECASE), (
+                f"STATUS was not to say that Vault is sealed, it says {text!r} ({problem})"
+            )
+
+    for_each_kind(sandbox, check)
 
 
 def assert_judged(item: Object) -> None:

@@ -19,6 +19,8 @@ from pytest_vault_issuer.marks import requirement
 from pytest_vault_issuer.proxy import JWT, Exchange, Proxy, Respond, Route
 from pytest_vault_issuer.sandbox import Sandbox, ready_status
 
+from .helpers import for_each_kind
+
 #: A file that holds a token is small.
 LARGEST_FILE = 1_000_000
 
@@ -286,13 +288,16 @@ def test_not_ready_without_permission(sandbox: Sandbox, kind: str) -> None:
 
 @requirement("VI-KSECRETLESS-008")
 @pytest.mark.slow
-def test_ready_once_the_role_is_there(sandbox: Sandbox, kind: str) -> None:
-    auth = sandbox.kubernetes_secretless(kind, grant=False)
-    issuer = sandbox.issuer(kind, auth)
-    issuer.wait_not_ready()
-    sandbox.grant_token_requests(auth.namespace, auth.service_account)
-    issuer.wait_ready(timeout=sandbox.timeouts.retry)
-    sandbox.issued(issuer)
+def test_ready_once_the_role_is_there(sandbox: Sandbox) -> None:
+    def check(kind: str) -> None:
+        auth = sandbox.kubernetes_secretless(kind, grant=False)
+        issuer = sandbox.issuer(kind, auth)
+        issuer.wait_not_ready()
+        sandbox.grant_token_requests(auth.namespace, auth.service_account)
+        issuer.wait_ready(timeout=sandbox.timeouts.retry)
+        sandbox.issued(issuer)
+
+    for_each_kind(sandbox, check)
 
 
 @requirement("VI-KSECRETLESS-009")

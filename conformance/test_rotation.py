@@ -19,7 +19,7 @@ from pytest_vault_issuer.proxy import Authority, Exchange, Proxy, Route
 from pytest_vault_issuer.sandbox import Sandbox
 from pytest_vault_issuer.vault import Pki
 
-from .helpers import claimed, with_fields, with_secret
+from .helpers import claimed, for_each_kind, with_fields, with_secret
 
 #: Ways of authenticating with a credential in a Secret.
 WITH_SECRET = ("token", "approle", "kubernetes-static")
@@ -128,13 +128,16 @@ def test_corrected_secret_makes_the_issuer_ready(sandbox: Sandbox, kind: str, fe
 @requirement("VI-ROTATION-002")
 @pytest.mark.slow
 @pytest.mark.parametrize("feature", ["kubernetes-secretless"])
-def test_service_account_created_late_makes_the_issuer_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
-    name = f"late-{secrets.token_hex(4)}"
-    sandbox.grant_token_requests(sandbox.home(kind), name)
-    issuer = sandbox.issuer(kind, sandbox.authenticate(feature, kind, service_account=name))
-    issuer.wait_not_ready()
-    sandbox.service_account(sandbox.home(kind), name=name, grant=False)
-    issuer.wait_ready(timeout=sandbox.timeouts.retry)
+def test_service_account_created_late_makes_the_issuer_ready(sandbox: Sandbox, feature: str) -> None:
+    def check(kind: str) -> None:
+        name = f"late-{secrets.token_hex(4)}"
+        sandbox.grant_token_requests(sandbox.home(kind), name)
+        issuer = sandbox.issuer(kind, sandbox.authenticate(feature, kind, service_account=name))
+        issuer.wait_not_ready()
+        sandbox.service_account(sandbox.home(kind), name=name, grant=False)
+        issuer.wait_ready(timeout=sandbox.timeouts.retry)
+
+    for_each_kind(sandbox, check)
 
 
 @requirement("VI-ROTATION-003")

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
+from . import hooks
 from .conformance import Conformance
 from .errors import VaultIssuerError
 from .fixtures import (  # noqa: F401 (pytest finds them here)
@@ -43,6 +44,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         parser.addini(option.ini, option.help, type=kind, default=None)
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hook for implementations described in Python."""
+    pluginmanager.add_hookspecs(hooks)
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest decides on its own directory for temporary files
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options and register what belongs to the run."""
@@ -61,7 +67,10 @@ def pytest_configure(config: pytest.Config) -> None:
     run = Run(settings, key, lambda line: _say(config, line))
     config.stash[RUN_KEY] = run
     if settings.implementation:
+        described = config.hook.pytest_vault_issuer_implementation(config=config, name=settings.implementation)
         try:
+            if described is not None:
+                run.implementation = described
             conformance = Conformance(config, run)
         except VaultIssuerError as error:
             raise pytest.UsageError(str(error)) from error

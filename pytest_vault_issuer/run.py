@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from .cluster.api import Cluster
@@ -55,19 +56,16 @@ class Run:
         self.directory = RunDirectory(Path(key.path), key.owner)
         self.redactor = Redactor()
         self._progress = progress
-        self._implementation: Implementation | None = None
         self._stack: Stack | None = None
         self._cluster: Cluster | None = None
 
-    @property
+    @cached_property
     def implementation(self) -> Implementation:
-        """The description of the issuer under test.
+        """The description of the issuer under test; may be set instead.
 
         :raises ConfigurationError: when none is named or it is wrong.
         """
-        if self._implementation is None:
-            self._implementation = load_implementation(self.settings.implementation)
-        return self._implementation
+        return load_implementation(self.settings.implementation)
 
     def build(self) -> None:
         """Build what the stack needs and is not there; :meth:`stack` does so too, but not as a step of its own.

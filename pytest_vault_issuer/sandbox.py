@@ -89,7 +89,9 @@ class Sandbox:
             else None
         )
         with contextlib.ExitStack() as undo:
-            self.vault = undo.enter_context(contextlib.closing(self._workspace(world.admin)))
+            self.vault = self._workspace(world.admin)
+            if not world.stack.disposable:
+                undo.callback(self.vault.close)
             self.namespace = self.new_namespace(undo)
             self.authority = Authority()
             self.proxy = self.new_proxy(undo=undo)
@@ -100,6 +102,11 @@ class Sandbox:
     def close(self) -> None:
         """Remove everything the test made."""
         self._cleanup.close()
+
+    def _remove_later(self, remove: Callable[..., object], *arguments: object) -> None:
+        # What does nothing by itself may lie about where the whole stack is thrown away at the end.
+        if not self.world.stack.disposable:
+            self._cleanup.callback(remove, *arguments)
 
     def _workspace(self, admin: VaultAdmin) -> VaultWorkspace:
         return VaultWorkspace(admin, self.world.stack.kubernetes, self.world.stack.reviewer_token)
@@ -203,7 +210,7 @@ class Sandbox:
         metadata = {"name": name, "namespace": namespace, "labels": self.labels}
         body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": self._encode(data, secret=secret)}
         self.cluster.create(SECRETS, body)
-        self._cleanup.callback(self.cluster.delete, SECRETS, name, namespace)
+        self._remove_later(self.cluster.delete, SECRETS, name, namespace)
         return name
 
     def set_secret(self, name: str, namespace: str, data: Mapping[str, str | bytes | None]) -> None:
@@ -232,14 +239,14 @@ class Sandbox:
         """
         name = name or f"account-{secrets.token_hex(4)}"
         grants.create_service_account(self.cluster, namespace, name, self.labels)
-        self._cleanup.callback(self.cluster.delete, SERVICE_ACCOUNTS, name, namespace)
+        self._remove_later(self.cluster.delete, SERVICE_ACCOUNTS, name, namespace)
         if grant:
             self.grant_token_requests(namespace, name)
         return name
 
     def grant_token_requests(self, namespace: str, service_account: str) -> None:
         """Create the documentation's Role and RoleBinding for tokens of a ServiceAccount."""
-        self._cleanup.callback(grants.revoke_token_requests, self.cluster, namespace, service_account)
+        self._remove_later(grants.revoke_token_requests, self.cluster, namespace, service_account)
         grants.grant_token_requests(self.cluster, namespace, service_account, self.world.service_account, self.labels)
 
     def revoke_token_requests(self, namespace: str, service_account: str) -> None:
@@ -366,7 +373,7 @@ class Sandbox:
         account = self.service_account(namespace, grant=False)
         name = f"{account}-token"
         filled = grants.create_token_secret(self.cluster, namespace, account, name, self.labels, self.timeouts)
-        self._cleanup.callback(self.cluster.delete, SECRETS, name, namespace)
+        self._remove_later(self.cluster.delete, SECRETS, name, namespace)
         credential = base64.b64decode(filled["data"]["token"]).decode()
         self.world.redactor.add(credential)
         if key != "token":
@@ -541,7 +548,7 @@ class Sandbox:
             },
         )
         request = CertificateRequest(self.cluster, self.timeouts, name, namespace, signing)
-        self._cleanup.callback(request.delete)
+        self._remove_later(request.delete)
         self.requests.append(request)
         if approve:
             request.approve()

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from pytest_vault_issuer.toolchain import Toolchain
+
 #: Seconds after which a run of the suite is broken, whatever it does.
 LIMIT = 900
 
@@ -80,6 +82,11 @@ class Suite:
         path = self.directory / name
         path.write_text(text)
         return path
+
+
+@pytest.fixture(autouse=True)
+def built(toolchain: Toolchain) -> None:
+    """Every test here runs real components."""
 
 
 @pytest.fixture

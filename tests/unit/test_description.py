@@ -279,3 +279,24 @@ def test_program_that_cannot_be_executed(tmp_path: Path) -> None:
     (tmp_path / "controller").write_text("")
     with pytest.raises(ConfigurationError, match=r"the program \./controller is not executable"):
         command_of(tmp_path, "./controller")
+
+
+def test_a_hook_describes_an_implementation(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        from dataclasses import replace
+
+        from pytest_vault_issuer.implementation import load_implementation
+
+
+        def pytest_vault_issuer_implementation(config, name):
+            if name == "ours":
+                return replace(load_implementation("cert-manager"), name="described in a conftest", version="7")
+        """
+    )
+    pytester.makepyfile("def test_nothing(): pass")
+    result = pytester.runpytest_subprocess("--vault-issuer=ours", "--collect-only")
+    result.stdout.fnmatch_lines(["vault-issuer: described in a conftest 7, *"])
+    assert result.ret == 0
+    refused = pytester.runpytest_subprocess("--vault-issuer=theirs", "--collect-only")
+    refused.stderr.fnmatch_lines(["*--vault-issuer=theirs: no such implementation*"])

@@ -1,0 +1,12 @@
+"""Every test here runs on the real stack."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_vault_issuer.toolchain import Toolchain
+
+
+@pytest.fixture(autouse=True, scope="session")
+def built(toolchain: Toolchain) -> None:
+    """Build first."""
