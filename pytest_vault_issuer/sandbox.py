@@ -27,7 +27,7 @@ from .issuer.handle import CertificateRequest, Issuer, IssuerType
 from .proxy import Authority, Exchange, Proxy, Route, ServerCertificate
 from .redaction import Redactor
 from .stack.model import Stack, VaultLauncher
-from .stack.preparation import LABEL
+from .stack.preparation import DEFAULT_MOUNTS, LABEL
 from .timeouts import Timeouts
 from .vault import Pki, VaultAdmin, VaultWorkspace
 
@@ -284,6 +284,14 @@ class Sandbox:
 
     # -- authentication -----------------------------------------------------------------
 
+    def _ours(self, mount: str | None) -> str | None:
+        if mount in DEFAULT_MOUNTS and mount not in self.world.stack.created_mounts:
+            raise NotRunnable(
+                f"the auth method at {mount} is somebody else's: it was there before the run",
+                hint="use --vault-issuer-stack=process, or a Vault without it",
+            )
+        return mount
+
     def authenticate(self, feature: str, kind: str, **options: Any) -> Authentication:
         """Prepare a way of authenticating by its feature's name."""
         prepare: dict[str, Callable[..., Authentication]] = {
@@ -340,7 +348,7 @@ class Sandbox:
         :param parameters: of the AppRole, such as ``ttl``.
         """
         policy = policy or self.sign_policy(pki, vault)
-        approle = (vault or self.vault).approle(policy, mount=mount, **parameters)
+        approle = (vault or self.vault).approle(policy, mount=self._ours(mount), **parameters)
         namespace = namespace or self.home(kind)
         name = self.secret({key: approle.secret_id}, namespace=namespace)
         spec = {
@@ -382,7 +390,7 @@ class Sandbox:
             policy or self.sign_policy(pki, vault),
             service_account=account,
             namespace=namespace,
-            mount=mount,
+            mount=self._ours(mount),
             audience=audience,
             ttl=ttl,
         )
@@ -423,7 +431,7 @@ class Sandbox:
             policy or self.sign_policy(pki, vault),
             service_account=account,
             namespace=namespace,
-            mount=mount,
+            mount=self._ours(mount),
             audience=audience,
             ttl=ttl,
         )

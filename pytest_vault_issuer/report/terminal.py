@@ -13,8 +13,6 @@ _SHOWN = {
     Outcome.KNOWN_FAILURE: "known failures",
     Outcome.NOT_RUN: "not run",
 }
-#: More than this many requirements without a test's message are counted, not listed.
-_LISTED = 15
 
 
 def table(results: Iterable[RequirementResult]) -> list[str]:
@@ -44,10 +42,12 @@ def details(results: Iterable[RequirementResult]) -> Iterator[str]:
         members = [r for r in results if r.outcome is outcome]
         if not members:
             continue
-        if outcome is Outcome.NOT_RUN and len(members) > _LISTED:
-            yield f"{title}: {len(members)} requirements"
-            continue
-        yield f"{title}:"
+        untested = [r for r in members if not r.tests]
+        if untested:
+            yield f"{title}, not selected: {len(untested)} requirements"
+        members = [r for r in members if r.tests]
+        if members:
+            yield f"{title}:"
         for result in members:
             yield f"  {result.requirement.id} ({result.requirement.level}) {result.requirement.statement}"
             messages = {

@@ -64,7 +64,7 @@ class Stack:
     :ivar bind: address on which servers of the tests have to listen.
     :ivar reviewer_token: token of a service account bound to ``system:auth-delegator``.
     :ivar components: versions, by component.
-    :ivar created_mounts: auth mounts that have to be removed where the Vault is not ours.
+    :ivar created_mounts: auth mounts at default paths that are ours; they have to be removed where Vault is not.
     :ivar run: value of the label on everything this run creates in the cluster.
     """
 

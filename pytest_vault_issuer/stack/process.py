@@ -56,7 +56,7 @@ class ProcessProvider:
             install_contract(cluster, crd_manifests(self._binaries.crds), replace=True)
             reviewer_token = install_reviewer(cluster, self._run.path.name)
             admin = starting.result()
-        mount_defaults(admin, kubernetes, reviewer_token)
+        mounts = mount_defaults(admin, kubernetes, reviewer_token)
         components = {"kubernetes": cluster.version, "vault": admin.version}
         cluster.close()
         return Stack(
@@ -68,6 +68,7 @@ class ProcessProvider:
             components=components,
             reviewer_token=reviewer_token,
             run=self._run.path.name,
+            created_mounts=mounts,
         )
 
     def _start_vault(self, vaults: VaultProcesses) -> VaultAdmin:

@@ -12,6 +12,7 @@ from pytest_vault_issuer.cluster import Cluster
 from pytest_vault_issuer.cluster.api import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, NAMESPACES
 from pytest_vault_issuer.run import Run
 from pytest_vault_issuer.stack.model import Stack
+from pytest_vault_issuer.stack.preparation import SYSTEM_NAMESPACE, remove_reviewer
 from pytest_vault_issuer.timeouts import Timeouts
 from pytest_vault_issuer.vault import VaultAdmin
 
@@ -19,7 +20,8 @@ TOKEN = "VAULT_ISSUER_VAULT_TOKEN"
 
 
 @pytest.fixture
-def options(vault_issuer_stack: Stack, foreign_vault: VaultAdmin) -> list[str]:
+def options(vault_issuer_stack: Stack, vault_issuer_cluster: Cluster, foreign_vault: VaultAdmin) -> list[str]:
+    without_reviewer(vault_issuer_cluster)
     return [
         "--vault-issuer=cert-manager",
         f"--vault-issuer-kubeconfig={vault_issuer_stack.kubernetes.kubeconfig}",
@@ -56,8 +58,6 @@ def state_of(cluster: Cluster, vault: VaultAdmin) -> dict[str, set[str]]:
 
 def without_reviewer(vault_issuer_cluster: Cluster) -> None:
     """Make the stack one that no run of ours has prepared."""
-    from pytest_vault_issuer.stack.preparation import SYSTEM_NAMESPACE, remove_reviewer
-
     remove_reviewer(vault_issuer_cluster)
     assert vault_issuer_cluster.wait_gone(NAMESPACES, SYSTEM_NAMESPACE, None, timeout=60)
 
@@ -65,7 +65,6 @@ def without_reviewer(vault_issuer_cluster: Cluster) -> None:
 def test_a_run_passes_and_leaves_everything_as_it_was(
     suite: Any, options: list[str], foreign_vault: VaultAdmin, vault_issuer_cluster: Cluster
 ) -> None:
-    without_reviewer(vault_issuer_cluster)
     before = state_of(vault_issuer_cluster, foreign_vault)
     areas = ["--vault-issuer-select=TOKEN", "--vault-issuer-select=KSTATIC", "--vault-issuer-select=HEALTH"]
     run = suite.run(*options, *areas, "-n2", env={TOKEN: foreign_vault.server.token})
@@ -78,6 +77,16 @@ def test_a_run_passes_and_leaves_everything_as_it_was(
     assert set(outcomes.values()) == {"passed", "not-run"}
     assert state_of(vault_issuer_cluster, foreign_vault) == before
     assert foreign_vault.server.token not in run.output
+
+
+def test_auth_mounts_of_others_are_left_alone(suite: Any, options: list[str], foreign_vault: VaultAdmin) -> None:
+    foreign_vault.client.sys.enable_auth_method("approle")
+    run = suite.run(*options, "--vault-issuer-select=APPROLE", env={TOKEN: foreign_vault.server.token})
+    assert run.status == 0, run.output
+    assert run.outcomes()["VI-APPROLE-001"] == "passed"
+    assert run.outcomes()["VI-APPROLE-002"] == "not-run"
+    assert "the auth method at approle is somebody else's" in run.output
+    assert "approle/" in foreign_vault.client.sys.list_auth_methods()["data"]
 
 
 def test_sealed_vault(suite: Any, options: list[str], foreign_vault: VaultAdmin) -> None:

@@ -237,9 +237,14 @@ def test_details_tell_errors_from_failures() -> None:
     assert titles == ["errors in the harness or the stack:", "failed:", "known failures:"]
 
 
-def test_details_count_what_was_not_run_where_it_is_much() -> None:
-    assert list(terminal.details([result() for _ in range(16)])) == ["not run: 16 requirements"]
-    assert len(list(terminal.details([result() for _ in range(15)]))) == 16
+def test_details_count_what_was_not_selected_and_say_why_the_rest_was_not_run() -> None:
+    unable = result(NOT_RUN, message="not run: there is no second Vault")
+    assert list(terminal.details([*(result() for _ in range(16)), unable])) == [
+        "not run, not selected: 16 requirements",
+        "not run:",
+        f"  {unable.requirement.id} (MUST) {unable.requirement.statement}",
+        "      not run: there is no second Vault",
+    ]
 
 
 def test_details_say_nothing_where_everything_passed() -> None:
