@@ -160,7 +160,7 @@ def test_deleted_credential_is_not_used(sandbox: Sandbox, kind: str, feature: st
 
 
 @requirement("VI-ROTATION-004")
-@EACH_WITH_SECRET
+@pytest.mark.parametrize("feature", WITH_SECRET)
 def test_issuer_without_its_secret_is_not_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
     auth = sandbox.authenticate(feature, kind, key=new_key())
     issuer = sandbox.ready_issuer(kind, auth)
