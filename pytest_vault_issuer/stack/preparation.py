@@ -6,7 +6,7 @@ import hvac.exceptions
 
 from ..cluster.api import CLUSTER_ROLE_BINDINGS, CRDS, NAMESPACES, SERVICE_ACCOUNTS, Cluster, Object
 from ..vault.server import VaultAdmin
-from ..vault.workspace import configure_kubernetes
+from ..vault.workspace import configure_kubernetes, enable_auth
 from .model import Kubernetes
 
 #: On everything this project creates in a cluster; its value names the run.
@@ -67,7 +67,7 @@ def mount_defaults(admin: VaultAdmin, kubernetes: Kubernetes, reviewer_token: st
     created = []
     for method in DEFAULT_MOUNTS:
         try:
-            admin.client.sys.enable_auth_method(method)
+            enable_auth(admin.client, method, method)
         except hvac.exceptions.InvalidRequest as error:
             if "already in use" not in str(error):
                 raise

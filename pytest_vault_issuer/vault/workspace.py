@@ -171,7 +171,7 @@ class VaultWorkspace:
     def mount_auth(self, method: str, mount: str | None = None) -> str:
         """Enable an auth method at a path (default random) and return the path."""
         mount = mount or f"{method}-{secrets.token_hex(4)}"
-        self.client.sys.enable_auth_method(method, path=mount)
+        enable_auth(self.client, method, mount)
         self._undo.callback(self.client.sys.disable_auth_method, mount)
         return mount
 
@@ -227,6 +227,18 @@ class VaultWorkspace:
         self.client.write_data(path, data=data | ({"audience": audience} if audience else {}))
         self._undo.callback(self.client.delete, path)
         return role
+
+
+def enable_auth(client: hvac.Client, method: str, mount: str) -> None:
+    """Enable an auth method at a path.
+
+    :raises hvac.exceptions.InvalidRequest: when the path is in use.
+    """
+    client.sys.enable_auth_method(method, path=mount)
+    if method == "approle":
+        # After five wrong SecretIDs Vault locks a role for 15 minutes. An issuer that is given a wrong one and
+        # tries again, as it should, would be refused the right one too.
+        client.write_data(f"sys/auth/{mount}/tune", data={"user_lockout_config": {"lockout_disable": True}})
 
 
 def configure_kubernetes(client: hvac.Client, mount: str, kubernetes: Kubernetes, reviewer_token: str) -> None:

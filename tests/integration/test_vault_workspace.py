@@ -56,6 +56,17 @@ def test_a_policy_allows_its_path_only(vault_issuer_workspace: VaultWorkspace) -
             client.write_data(other.sign_path, data={"csr": request, "common_name": "a.example.test"})
 
 
+def test_wrong_secret_ids_do_not_lock_a_role(vault_issuer_workspace: VaultWorkspace) -> None:
+    workspace = vault_issuer_workspace
+    role = workspace.approle(workspace.policy("pki/sign/any"))
+    login = workspace.client.auth.approle.login
+    for _ in range(10):
+        with pytest.raises(hvac.exceptions.InvalidRequest):
+            login(role.role_id, "00000000-0000-0000-0000-000000000000", use_token=False, mount_point=role.mount)
+    answer = login(role.role_id, role.secret_id, use_token=False, mount_point=role.mount)
+    assert answer["auth"]["client_token"]
+
+
 def test_everything_goes_with_the_workspace(vault_issuer_stack: Stack, vault_issuer_vault: VaultAdmin) -> None:
     def state() -> tuple[set[str], set[str], set[str]]:
         system = vault_issuer_vault.client.sys
