@@ -71,6 +71,11 @@ def emptied(sandbox: Sandbox, auth: Authentication) -> dict[str, dict[str, Any]]
         leave_empty("appRole", "roleId")
         leave_empty("appRole", "secretRef", "name")
         leave_empty("appRole", "secretRef", "key")
+        usual = dict.fromkeys(("secretId", "secret-id", "secret_id", "token"), auth.credential)
+        reference = {"name": sandbox.secret(usual, namespace=auth.namespace), "key": ""}
+        specs["appRole.secretRef.key is empty, and the Secret has the usual keys"] = {
+            "appRole": auth.spec["appRole"] | {"secretRef": reference}
+        }
     else:
         leave_empty("kubernetes", "role")
     if auth.feature == "kubernetes-static":

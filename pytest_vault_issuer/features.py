@@ -41,6 +41,10 @@ def check_known(what: str, names: Iterable[str], known: Iterable[str]) -> None:
     known = list(known)
     for name in names:
         if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {close[0]}?" if close else f"one of: {', '.join(known)}"
-            raise ConfigurationError(f"there is no {what} {name!r}", hint=hint)
+            raise ConfigurationError(f"there is no {what} {name!r}", hint=meant(name, known))
+
+
+def meant(name: str, known: list[str]) -> str:
+    """Return a hint for a name that is not known: the closest that is, or all."""
+    close = difflib.get_close_matches(name, known, 1)
+    return f"did you mean {close[0]}?" if close else f"one of: {', '.join(known)}"

@@ -29,7 +29,7 @@ from .redaction import Redactor
 from .stack.model import Stack, VaultLauncher
 from .stack.preparation import DEFAULT_MOUNTS, LABEL
 from .timeouts import Timeouts
-from .vault import Pki, VaultAdmin, VaultWorkspace
+from .vault import KubernetesRole, Pki, VaultAdmin, VaultWorkspace
 
 #: How a credential is prepared, by feature; the first an implementation supports is the default.
 FEATURES = ("token", "approle", "kubernetes-static", "kubernetes-secretless")
@@ -386,20 +386,9 @@ class Sandbox:
         self.world.redactor.add(credential)
         if key != "token":
             name = self.secret({key: credential}, namespace=namespace)
-        role = (vault or self.vault).kubernetes_role(
-            policy or self.sign_policy(pki, vault),
-            service_account=account,
-            namespace=namespace,
-            mount=self._ours(mount),
-            audience=audience,
-            ttl=ttl,
-        )
+        role = self._bind(namespace, account, pki, policy, vault, mount=mount, audience=audience, ttl=ttl)
         spec = {
-            "kubernetes": {
-                "mountPath": role.mount_path,
-                "role": role.name,
-                "secretRef": {"name": name, "key": key},
-            }
+            "kubernetes": {"mountPath": role.mount_path, "role": role.name, "secretRef": {"name": name, "key": key}}
         }
         return Authentication(
             "kubernetes-static", spec, namespace, name, key, credential, service_account=account, role=role
@@ -427,7 +416,24 @@ class Sandbox:
         """
         namespace = namespace or self.home(kind)
         account = service_account or self.service_account(namespace, grant=grant)
-        role = (vault or self.vault).kubernetes_role(
+        role = self._bind(namespace, account, pki, policy, vault, mount=mount, audience=audience, ttl=ttl)
+        spec = {"kubernetes": {"mountPath": role.mount_path, "role": role.name, "serviceAccountRef": {"name": account}}}
+        return Authentication("kubernetes-secretless", spec, namespace, service_account=account, role=role)
+
+    def _bind(
+        self,
+        namespace: str,
+        account: str,
+        pki: Pki | None,
+        policy: str | None,
+        vault: VaultWorkspace | None,
+        *,
+        mount: str | None,
+        audience: str,
+        ttl: str,
+    ) -> KubernetesRole:
+        """Create a role of Kubernetes auth for a ServiceAccount."""
+        return (vault or self.vault).kubernetes_role(
             policy or self.sign_policy(pki, vault),
             service_account=account,
             namespace=namespace,
@@ -435,14 +441,6 @@ class Sandbox:
             audience=audience,
             ttl=ttl,
         )
-        spec = {
-            "kubernetes": {
-                "mountPath": role.mount_path,
-                "role": role.name,
-                "serviceAccountRef": {"name": account},
-            }
-        }
-        return Authentication("kubernetes-secretless", spec, namespace, service_account=account, role=role)
 
     # -- issuers -----------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import typing
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigurationError
-from ..features import FEATURES, check_known
+from ..features import FEATURES, check_known, meant
 
 _REQUIREMENT = re.compile(r"VI-[A-Z]+-[0-9]{3}")
 #: What may stand between braces in ``command`` and ``env``.
@@ -165,9 +164,7 @@ def _check_keys(place: str, table: Mapping[str, Any], known: typing.Iterable[str
     known = list(known)
     for key in table:
         if key not in known:
-            close = difflib.get_close_matches(key, known, 1)
-            hint = f"did you mean {close[0]}?" if close else f"known are: {', '.join(known)}"
-            raise ConfigurationError(f"unknown key {key!r} in {place}", hint=hint)
+            raise ConfigurationError(f"unknown key {key!r} in {place}", hint=meant(key, known))
 
 
 def _typed(place: str, value: Any, kind: Any) -> Any:

@@ -18,6 +18,8 @@ from pytest_vault_issuer.implementation import (
 )
 from pytest_vault_issuer.implementation.running import check_command
 
+pytest_plugins = ("pytester",)
+
 MINIMAL = {"implementation": {"name": "mine", "version": "1"}, "features": {"all": True}}
 
 
@@ -121,7 +123,7 @@ def test_with_run_changes_only_the_run() -> None:
     [
         ({"isuer": {}}, "unknown key 'isuer' in the file", "did you mean issuer?"),
         ({"run": {"comand": []}}, "unknown key 'comand' in [run]", "did you mean command?"),
-        ({"issuer": {"zzz": ""}}, "unknown key 'zzz' in [issuer]", "known are: api_version, kind, "),
+        ({"issuer": {"zzz": ""}}, "unknown key 'zzz' in [issuer]", "one of: api_version, kind, "),
         ({"features": {"suported": []}}, "unknown key 'suported' in [features]", "did you mean supported?"),
         ({"implementation": {"nam": "x"}}, "unknown key 'nam' in [implementation]", "did you mean name?"),
         ({"run": "x"}, "run is not a table", "write [run]"),
