@@ -142,6 +142,14 @@ def test_issuer_of_a_vault_that_is_not_initialized_is_not_ready(sandbox: Sandbox
     assert proxy.seen(), "the Vault that is not initialized was to be asked"
 
 
+@requirement("VI-HEALTH-005")
+def test_what_an_earlier_issuer_found_does_not_count(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    sandbox.ready_issuer(kind, auth)
+    report_health(sandbox.proxy, 501)
+    sandbox.issuer(kind, auth).wait_not_ready()
+
+
 @requirement("VI-HEALTH-006")
 @pytest.mark.slow
 def test_standby_serves_an_issuer(sandbox: Sandbox) -> None:
@@ -289,9 +297,15 @@ def test_issuer_becomes_ready_once_vault_works(sandbox: Sandbox) -> None:
             issuer = sandbox.issuer(kind, sandbox.authenticate(login, kind), proxy=refusing)
             failures.append((issuer, refusing.clear_faults))
 
+        # One attempt may follow on the change of the status, before it is mended or after: here that fails too.
+        twice = sandbox.new_proxy()
+        twice.inject(Route.HEALTH, Respond(501, json={"initialized": False, "sealed": True, "standby": True}), times=2)
+        again = sandbox.issuer(kind, auth, proxy=twice)
+
         for issuer, mend in failures:
             issuer.wait_not_ready()
             mend()
+        failures.append((again, twice.clear_faults))
         for issuer, _ in failures:
             issuer.wait_ready(timeout=sandbox.timeouts.retry)
         for request in [sandbox.request(issuer) for issuer, _ in failures]:

@@ -80,7 +80,9 @@ def test_key_is_token_where_none_is_named(sandbox: Sandbox, kind: str) -> None:
 def test_empty_token_signs_nothing(sandbox: Sandbox, kind: str, stored: str) -> None:
     auth = sandbox.token(kind, key=random_key())
     sandbox.set_secret(auth.secret_name, auth.namespace, {auth.secret_key: stored})
-    decoys = [*add_decoys(sandbox, auth, "token", random_key()), sandbox.token(kind).credential]
+    others = sandbox.token(kind)
+    decoys = [*add_decoys(sandbox, auth, "token", random_key()), others.credential]
+    sandbox.ready_issuer(kind, others, proxy=sandbox.new_proxy())
     issuer = sandbox.issuer(kind, auth)
     request = sandbox.request(issuer)
     right = sandbox.ready_issuer(kind)
