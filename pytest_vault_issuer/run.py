@@ -20,7 +20,7 @@ from .stack import existing
 from .stack.model import Stack, VaultLauncher
 from .stack.process import NAME as PROCESS_PROVIDER
 from .stack.run_directory import RunDirectory, new_path
-from .stack.selection import make_provider, needed
+from .stack.selection import choose, make_provider, needed
 from .stack.vault_process import VaultProcesses
 from .timeouts import Timeouts
 from .toolchain import BINARIES, Toolchain, resolve
@@ -175,7 +175,9 @@ class Run:
         return state.read_text()
 
     def _start_stack(self) -> str:
-        provider = make_provider(self.settings, self.directory, self.timeouts, self._progress)
+        _, reason = choose(self.settings)
+        self.build()
+        provider = make_provider(self.settings, self.directory, self.timeouts, reason=reason)
         return provider.start().to_json()
 
     def _start_implementation(self) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from ..errors import ConfigurationError
 from ..settings import Settings
 from ..timeouts import Timeouts
@@ -41,19 +39,14 @@ def needed(settings: Settings) -> list[str]:
     return toolchain.missing(name for name in (*KUBERNETES, "vault", "cert-manager-controller") if name not in given)
 
 
-def make_provider(
-    settings: Settings, run: RunDirectory, timeouts: Timeouts, progress: Callable[[str], None]
-) -> Provider:
-    """Build what is missing and return the provider.
+def make_provider(settings: Settings, run: RunDirectory, timeouts: Timeouts, *, reason: str) -> Provider:
+    """Return the provider; what is :func:`needed` has been built.
 
-    :param progress: gets lines about what is built.
+    :param reason: from :func:`choose`, before anything was built.
     :raises ToolchainError, ConfigurationError: each with a hint.
     """
-    name, reason = choose(settings)
+    name, _ = choose(settings)
     toolchain = Toolchain()
-    missing = needed(settings)
-    if missing:
-        toolchain.build(missing, progress=progress)
     if name == EXISTING:
         assert settings.kubeconfig is not None
         if settings.vault_ca_cert is not None and not settings.vault_ca_cert.is_file():
