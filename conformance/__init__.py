@@ -1,1 +1,1 @@
-"""The conformance suite for Vault-backed certificate issuers; see ``requirements.toml``."""
+"""The conformance suite for Vault-backed certificate issuers; see ``requirements/``."""

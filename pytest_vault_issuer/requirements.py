@@ -45,14 +45,16 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All requirements, in the order of the file."""
+    """All requirements, in the order of the areas."""
 
     requirements: tuple[Requirement, ...]
 
     @classmethod
     def load(cls) -> Catalogue:
-        """Read the catalogue of the installed suite."""
-        return cls.parse((resources.files(SUITE) / "requirements.toml").read_text())
+        """Read the catalogue of the installed suite: one file per area, in the order of :data:`~.features.AREAS`."""
+        directory = resources.files(SUITE) / "requirements"
+        files = [directory / f"{area.lower()}.toml" for area in AREAS]
+        return cls.parse("\n".join(file.read_text() for file in files if file.is_file()))
 
     @classmethod
     def parse(cls, text: str) -> Catalogue:

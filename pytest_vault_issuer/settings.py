@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ConfigurationError
-from .features import PROFILES
+from .features import CORE, PROFILES
 
 STACKS = ("auto", "process", "existing")
 
@@ -49,7 +49,7 @@ OPTIONS = (
         metavar="IMPLEMENTATION",
     ),
     Option("vault-issuer-stack", "stack", f"where Vault and Kubernetes come from: {', '.join(STACKS)}"),
-    Option("vault-issuer-profile", "profiles", f"run only this profile: {', '.join(PROFILES)}", many=True),
+    Option("vault-issuer-profile", "profiles", f"judge this profile ({', '.join(PROFILES)})", many=True),
     Option("vault-issuer-select", "select", "run only this area or requirement, e.g. SIGN or VI-SIGN-001", many=True),
     Option("vault-issuer-report", "report", "write the report (report.json) into this directory", metavar="DIR"),
     Option("vault-issuer-timeout-scale", "timeout_scale", "multiply every timeout by this number", metavar="NUMBER"),
@@ -82,7 +82,7 @@ class Settings:
 
     implementation: str = ""
     stack: str = "auto"
-    profiles: tuple[str, ...] = PROFILES
+    profiles: tuple[str, ...] = (CORE,)
     select: tuple[str, ...] = ()
     report: Path | None = None
     timeout_scale: float = 1.0

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigurationError
-from ..features import FEATURES, check_known, meant
+from ..features import FEATURES, PROFILES, check_known, expand, meant
 
 _REQUIREMENT = re.compile(r"VI-[A-Z]+-[0-9]{3}")
 #: What may stand between braces in ``command`` and ``env``.
@@ -129,14 +129,14 @@ class Implementation:
         if everything == bool(supported):
             raise ConfigurationError(
                 "[features] needs either all = true or a list supported",
-                hint=f"supported = [...] of: {', '.join(FEATURES)}",
+                hint=f"supported = [...] of: {', '.join([*PROFILES, *FEATURES])}",
             )
         known = _table(data, "known_failures")
         return cls(
             **{key: _typed(f"[implementation] {key}", value, texts[key]) for key, value in about.items()},
             issuer=_section(IssuerDescription, "issuer", data),
             run=_section(RunDescription, "run", data),
-            features=frozenset(FEATURES if everything else supported),
+            features=expand(PROFILES if everything else supported),
             known_failures={k: _typed(f"[known_failures] {k}", v, str) for k, v in known.items()},
             directory=directory,
         )

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from ..features import CORE
 from ..requirements import Requirement
 
 
@@ -64,10 +65,16 @@ def verdict(results: Iterable[RequirementResult]) -> Verdict:
 
     A MUST that failed, or could not be judged because of an error, makes it
     non-conformant, and so does a run in which nothing passed. Anything that was
-    not run or is not supported makes it partial.
+    not run makes it partial, and so does what is not supported of the core; the
+    extended profile asks only for what is claimed.
     """
     results = list(results)
-    musts = [result.outcome for result in results if result.requirement.level == "MUST"]
+    musts = [
+        result.outcome
+        for result in results
+        if result.requirement.level == "MUST"
+        and (result.requirement.profile == CORE or result.outcome is not Outcome.UNSUPPORTED)
+    ]
     if Outcome.FAILED in musts or Outcome.ERROR in musts or Outcome.PASSED not in musts:
         return Verdict.NON_CONFORMANT
     if Outcome.NOT_RUN in musts or Outcome.UNSUPPORTED in musts:

@@ -1,4 +1,4 @@
-"""What one test owns: a namespace, mounts in Vault, a proxy in front of it, issuers and requests.
+"""One test's own part of the stack.
 
 Everything has random names, so that nothing can be fitted to constants and any
 number of tests can run side by side, and everything goes when the test ends.
@@ -13,56 +13,24 @@ import json
 import secrets
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .cluster import grants
-from .cluster.api import CERTIFICATE_REQUESTS, NAMESPACES, SECRETS, SERVICE_ACCOUNTS, ApiError, Cluster, Object
-from .cluster.audit import AuditLog
-from .errors import NotRunnable, Unmet
-from .issuer.authentication import Authentication
-from .issuer.csr import SigningRequest
-from .issuer.handle import CertificateRequest, Issuer, IssuerType
-from .proxy import Authority, Exchange, Proxy, Route, ServerCertificate
-from .redaction import Redactor
-from .stack.model import Stack, VaultLauncher
-from .stack.preparation import DEFAULT_MOUNTS, LABEL
-from .timeouts import Timeouts
-from .vault import KubernetesRole, Pki, VaultAdmin, VaultWorkspace
-
-#: How a credential is prepared, by feature; the first an implementation supports is the default.
-FEATURES = ("token", "approle", "kubernetes-static", "kubernetes-secretless")
+from ..cluster import grants
+from ..cluster.api import CERTIFICATE_REQUESTS, NAMESPACES, SECRETS, SERVICE_ACCOUNTS, ApiError, Object
+from ..cluster.audit import AuditLog
+from ..errors import NotRunnable, Unmet
+from ..issuer.authentication import Authentication
+from ..issuer.csr import SigningRequest
+from ..issuer.handle import CertificateRequest, Issuer, IssuerType
+from ..proxy import Authority, Exchange, Proxy, Route, ServerCertificate
+from ..stack.preparation import LABEL
+from ..vault import Pki, VaultAdmin, VaultWorkspace
+from .authentications import Authentications
+from .world import World
 
 
-@dataclass(frozen=True)
-class World:
-    """What sandboxes share: the stack, and what is known of the implementation.
-
-    :ivar service_account: ``namespace/name`` the implementation runs as.
-    :ivar kinds: its issuer kinds, by ``Issuer`` and ``ClusterIssuer``.
-    :ivar implementation_log: path of its log, None where it cannot be read.
-    :ivar implementation_directory: its working directory, None where it is no process of the run.
-    :ivar implementation_home: its home and temporary directory, likewise.
-    """
-
-    stack: Stack
-    cluster: Cluster
-    admin: VaultAdmin
-    timeouts: Timeouts
-    redactor: Redactor
-    run: str
-    service_account: str
-    cluster_resource_namespace: str
-    kinds: Mapping[str, IssuerType]
-    features: frozenset[str]
-    launcher: VaultLauncher | None
-    implementation_log: Path | None = None
-    implementation_directory: Path | None = None
-    implementation_home: Path | None = None
-
-
-class Sandbox:
+class Sandbox(Authentications):
     """One test's own part of the stack.
 
     :ivar namespace: its namespace, created.
@@ -103,7 +71,8 @@ class Sandbox:
         """Remove everything the test made."""
         self._cleanup.close()
 
-    def _remove_later(self, remove: Callable[..., object], *arguments: object) -> None:
+    def remove_later(self, remove: Callable[..., object], *arguments: object) -> None:
+        """Have something called when the test ends, where the stack outlives it."""
         # What does nothing by itself may lie about where the whole stack is thrown away at the end.
         if not self.world.stack.disposable:
             self._cleanup.callback(remove, *arguments)
@@ -210,7 +179,7 @@ class Sandbox:
         metadata = {"name": name, "namespace": namespace, "labels": self.labels}
         body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": self._encode(data, secret=secret)}
         self.cluster.create(SECRETS, body)
-        self._remove_later(self.cluster.delete, SECRETS, name, namespace)
+        self.remove_later(self.cluster.delete, SECRETS, name, namespace)
         return name
 
     def set_secret(self, name: str, namespace: str, data: Mapping[str, str | bytes | None]) -> None:
@@ -239,14 +208,14 @@ class Sandbox:
         """
         name = name or f"account-{secrets.token_hex(4)}"
         grants.create_service_account(self.cluster, namespace, name, self.labels)
-        self._remove_later(self.cluster.delete, SERVICE_ACCOUNTS, name, namespace)
+        self.remove_later(self.cluster.delete, SERVICE_ACCOUNTS, name, namespace)
         if grant:
             self.grant_token_requests(namespace, name)
         return name
 
     def grant_token_requests(self, namespace: str, service_account: str) -> None:
         """Create the documentation's Role and RoleBinding for tokens of a ServiceAccount."""
-        self._remove_later(grants.revoke_token_requests, self.cluster, namespace, service_account)
+        self.remove_later(grants.revoke_token_requests, self.cluster, namespace, service_account)
         grants.grant_token_requests(self.cluster, namespace, service_account, self.world.service_account, self.labels)
 
     def revoke_token_requests(self, namespace: str, service_account: str) -> None:
@@ -281,166 +250,6 @@ class Sandbox:
         :param vault: where the PKI is, when it is in a Vault of :meth:`new_vault`.
         """
         return (vault or self.vault).policy((pki or self.pki).sign_path)
-
-    # -- authentication -----------------------------------------------------------------
-
-    def _ours(self, mount: str | None) -> str | None:
-        if mount in DEFAULT_MOUNTS and mount not in self.world.stack.created_mounts:
-            raise NotRunnable(
-                f"the auth method at {mount} is somebody else's: it was there before the run",
-                hint="use --vault-issuer-stack=process, or a Vault without it",
-            )
-        return mount
-
-    def authenticate(self, feature: str, kind: str, **options: Any) -> Authentication:
-        """Prepare a way of authenticating by its feature's name."""
-        prepare: dict[str, Callable[..., Authentication]] = {
-            "token": self.token,
-            "approle": self.approle,
-            "kubernetes-static": self.kubernetes_static,
-            "kubernetes-secretless": self.kubernetes_secretless,
-        }
-        return prepare[feature](kind, **options)
-
-    def default_authentication(self, kind: str, **options: Any) -> Authentication:
-        """Prepare the simplest way of authenticating that the implementation supports."""
-        return self.authenticate(next(f for f in FEATURES if f in self.world.features), kind, **options)
-
-    def token(
-        self,
-        kind: str,
-        *,
-        pki: Pki | None = None,
-        policy: str | None = None,
-        key: str = "token",
-        namespace: str | None = None,
-        vault: VaultWorkspace | None = None,
-        **parameters: Any,
-    ) -> Authentication:
-        """Create a Vault token in a Secret where an issuer of `kind` looks for it.
-
-        :param key: in the Secret.
-        :param namespace: of the Secret, default the right one.
-        :param vault: a workspace in another Vault; give a `pki` or `policy` of it too.
-        :param parameters: of the token, such as ``ttl``.
-        """
-        credential = (vault or self.vault).token(policy or self.sign_policy(pki, vault), **parameters)
-        namespace = namespace or self.home(kind)
-        name = self.secret({key: credential}, namespace=namespace)
-        spec = {"tokenSecretRef": {"name": name, "key": key}}
-        return Authentication("token", spec, namespace, name, key, credential)
-
-    def approle(
-        self,
-        kind: str,
-        *,
-        pki: Pki | None = None,
-        policy: str | None = None,
-        key: str = "secretId",
-        mount: str | None = None,
-        namespace: str | None = None,
-        vault: VaultWorkspace | None = None,
-        **parameters: Any,
-    ) -> Authentication:
-        """Create an AppRole and its SecretID in a Secret where an issuer of `kind` looks for it.
-
-        :param mount: of an existing AppRole method, such as the default ``approle``; None mounts one.
-        :param parameters: of the AppRole, such as ``ttl``.
-        """
-        policy = policy or self.sign_policy(pki, vault)
-        approle = (vault or self.vault).approle(policy, mount=self._ours(mount), **parameters)
-        namespace = namespace or self.home(kind)
-        name = self.secret({key: approle.secret_id}, namespace=namespace)
-        spec = {
-            "appRole": {
-                "path": approle.mount,
-                "roleId": approle.role_id,
-                "secretRef": {"name": name, "key": key},
-            }
-        }
-        return Authentication("approle", spec, namespace, name, key, approle.secret_id, approle=approle)
-
-    def kubernetes_static(
-        self,
-        kind: str,
-        *,
-        pki: Pki | None = None,
-        policy: str | None = None,
-        key: str = "token",
-        mount: str | None = None,
-        namespace: str | None = None,
-        audience: str = "",
-        ttl: str = "1m",
-        vault: VaultWorkspace | None = None,
-    ) -> Authentication:
-        """Create a ServiceAccount, its token Secret filled by Kubernetes, and a Vault role bound to it.
-
-        :param key: anything but ``token`` copies the token to a Secret of our own with that key.
-        """
-        namespace = namespace or self.home(kind)
-        account = self.service_account(namespace, grant=False)
-        name = f"{account}-token"
-        filled = grants.create_token_secret(self.cluster, namespace, account, name, self.labels, self.timeouts)
-        self._remove_later(self.cluster.delete, SECRETS, name, namespace)
-        credential = base64.b64decode(filled["data"]["token"]).decode()
-        self.world.redactor.add(credential)
-        if key != "token":
-            name = self.secret({key: credential}, namespace=namespace)
-        role = self._bind(namespace, account, pki, policy, vault, mount=mount, audience=audience, ttl=ttl)
-        spec = {
-            "kubernetes": {"mountPath": role.mount_path, "role": role.name, "secretRef": {"name": name, "key": key}}
-        }
-        return Authentication(
-            "kubernetes-static", spec, namespace, name, key, credential, service_account=account, role=role
-        )
-
-    def kubernetes_secretless(
-        self,
-        kind: str,
-        *,
-        pki: Pki | None = None,
-        policy: str | None = None,
-        mount: str | None = None,
-        namespace: str | None = None,
-        service_account: str | None = None,
-        audience: str = "",
-        grant: bool = True,
-        ttl: str = "1m",
-        vault: VaultWorkspace | None = None,
-    ) -> Authentication:
-        """Create a ServiceAccount, the documentation's Role for its tokens, and a Vault role bound to it.
-
-        :param service_account: an existing one of the test instead.
-        :param audience: the Vault role asks for; '' for none in particular.
-        :param grant: whether the implementation gets the Role.
-        """
-        namespace = namespace or self.home(kind)
-        account = service_account or self.service_account(namespace, grant=grant)
-        role = self._bind(namespace, account, pki, policy, vault, mount=mount, audience=audience, ttl=ttl)
-        spec = {"kubernetes": {"mountPath": role.mount_path, "role": role.name, "serviceAccountRef": {"name": account}}}
-        return Authentication("kubernetes-secretless", spec, namespace, service_account=account, role=role)
-
-    def _bind(
-        self,
-        namespace: str,
-        account: str,
-        pki: Pki | None,
-        policy: str | None,
-        vault: VaultWorkspace | None,
-        *,
-        mount: str | None,
-        audience: str,
-        ttl: str,
-    ) -> KubernetesRole:
-        """Create a role of Kubernetes auth for a ServiceAccount."""
-        return (vault or self.vault).kubernetes_role(
-            policy or self.sign_policy(pki, vault),
-            service_account=account,
-            namespace=namespace,
-            mount=self._ours(mount),
-            audience=audience,
-            ttl=ttl,
-        )
 
     # -- issuers -----------------------------------------------------------------------
 
@@ -554,7 +363,7 @@ class Sandbox:
             },
         )
         request = CertificateRequest(self.cluster, self.timeouts, name, namespace, signing)
-        self._remove_later(request.delete)
+        self.remove_later(request.delete)
         self.requests.append(request)
         if approve:
             request.approve()

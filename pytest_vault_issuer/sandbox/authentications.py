@@ -1,0 +1,209 @@
+"""The ways of authenticating to Vault, each prepared in Vault and in the cluster."""
+
+from __future__ import annotations
+
+import base64
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..cluster import grants
+from ..cluster.api import SECRETS
+from ..errors import NotRunnable
+from ..issuer.authentication import Authentication
+from ..stack.preparation import DEFAULT_MOUNTS
+from ..vault import KubernetesRole, Pki, VaultWorkspace
+from .world import World
+
+#: The core's ways; the first an implementation supports is the default.
+FEATURES = ("token", "approle", "kubernetes-static", "kubernetes-secretless")
+
+
+class Authentications(ABC):
+    """Prepares credentials; a part of :class:`~.sandbox.Sandbox`, which offers what it builds on."""
+
+    world: World
+    vault: VaultWorkspace
+    labels: dict[str, str]
+
+    @abstractmethod
+    def home(self, kind: str) -> str:
+        """The namespace where an issuer of this kind looks for Secrets and ServiceAccounts."""
+
+    @abstractmethod
+    def secret(
+        self, data: Mapping[str, str | bytes], *, namespace: str, name: str | None = None, secret: bool = True
+    ) -> str:
+        """Create a Secret and return its name."""
+
+    @abstractmethod
+    def service_account(self, namespace: str, *, name: str | None = None, grant: bool = True) -> str:
+        """Create a ServiceAccount and return its name."""
+
+    @abstractmethod
+    def sign_policy(self, pki: Pki | None = None, vault: VaultWorkspace | None = None) -> str:
+        """Create a policy that allows signing with a PKI's role, and only that; return its name."""
+
+    @abstractmethod
+    def remove_later(self, remove: Callable[..., object], *arguments: object) -> None:
+        """Have something called when the test ends, where the stack outlives it."""
+
+    def _ours(self, mount: str | None) -> str | None:
+        if mount in DEFAULT_MOUNTS and mount not in self.world.stack.created_mounts:
+            raise NotRunnable(
+                f"the auth method at {mount} is somebody else's: it was there before the run",
+                hint="use --vault-issuer-stack=process, or a Vault without it",
+            )
+        return mount
+
+    def authenticate(self, feature: str, kind: str, **options: Any) -> Authentication:
+        """Prepare a way of authenticating by its feature's name."""
+        prepare: dict[str, Callable[..., Authentication]] = {
+            "token": self.token,
+            "approle": self.approle,
+            "kubernetes-static": self.kubernetes_static,
+            "kubernetes-secretless": self.kubernetes_secretless,
+        }
+        return prepare[feature](kind, **options)
+
+    def default_authentication(self, kind: str, **options: Any) -> Authentication:
+        """Prepare the simplest way of authenticating that the implementation supports."""
+        return self.authenticate(next(f for f in FEATURES if f in self.world.features), kind, **options)
+
+    def token(
+        self,
+        kind: str,
+        *,
+        pki: Pki | None = None,
+        policy: str | None = None,
+        key: str = "token",
+        namespace: str | None = None,
+        vault: VaultWorkspace | None = None,
+        **parameters: Any,
+    ) -> Authentication:
+        """Create a Vault token in a Secret where an issuer of `kind` looks for it.
+
+        :param key: in the Secret.
+        :param namespace: of the Secret, default the right one.
+        :param vault: a workspace in another Vault; give a `pki` or `policy` of it too.
+        :param parameters: of the token, such as ``ttl``.
+        """
+        credential = (vault or self.vault).token(policy or self.sign_policy(pki, vault), **parameters)
+        namespace = namespace or self.home(kind)
+        name = self.secret({key: credential}, namespace=namespace)
+        spec = {"tokenSecretRef": {"name": name, "key": key}}
+        return Authentication("token", spec, namespace, name, key, credential)
+
+    def approle(
+        self,
+        kind: str,
+        *,
+        pki: Pki | None = None,
+        policy: str | None = None,
+        key: str = "secretId",
+        mount: str | None = None,
+        namespace: str | None = None,
+        vault: VaultWorkspace | None = None,
+        **parameters: Any,
+    ) -> Authentication:
+        """Create an AppRole and its SecretID in a Secret where an issuer of `kind` looks for it.
+
+        :param mount: of an existing AppRole method, such as the default ``approle``; None mounts one.
+        :param parameters: of the AppRole, such as ``ttl``.
+        """
+        policy = policy or self.sign_policy(pki, vault)
+        approle = (vault or self.vault).approle(policy, mount=self._ours(mount), **parameters)
+        namespace = namespace or self.home(kind)
+        name = self.secret({key: approle.secret_id}, namespace=namespace)
+        spec = {
+            "appRole": {
+                "path": approle.mount,
+                "roleId": approle.role_id,
+                "secretRef": {"name": name, "key": key},
+            }
+        }
+        return Authentication("approle", spec, namespace, name, key, approle.secret_id, approle=approle)
+
+    def kubernetes_static(
+        self,
+        kind: str,
+        *,
+        pki: Pki | None = None,
+        policy: str | None = None,
+        key: str = "token",
+        mount: str | None = None,
+        namespace: str | None = None,
+        audience: str = "",
+        ttl: str = "1m",
+        vault: VaultWorkspace | None = None,
+    ) -> Authentication:
+        """Create a ServiceAccount, its token Secret filled by Kubernetes, and a Vault role bound to it.
+
+        :param key: anything but ``token`` copies the token to a Secret of our own with that key.
+        """
+        namespace = namespace or self.home(kind)
+        account = self.service_account(namespace, grant=False)
+        name = f"{account}-token"
+        filled = grants.create_token_secret(
+            self.world.cluster, namespace, account, name, self.labels, self.world.timeouts
+        )
+        self.remove_later(self.world.cluster.delete, SECRETS, name, namespace)
+        credential = base64.b64decode(filled["data"]["token"]).decode()
+        self.world.redactor.add(credential)
+        if key != "token":
+            name = self.secret({key: credential}, namespace=namespace)
+        role = self._bind(namespace, account, pki, policy, vault, mount=mount, audience=audience, ttl=ttl)
+        spec = {
+            "kubernetes": {"mountPath": role.mount_path, "role": role.name, "secretRef": {"name": name, "key": key}}
+        }
+        return Authentication(
+            "kubernetes-static", spec, namespace, name, key, credential, service_account=account, role=role
+        )
+
+    def kubernetes_secretless(
+        self,
+        kind: str,
+        *,
+        pki: Pki | None = None,
+        policy: str | None = None,
+        mount: str | None = None,
+        namespace: str | None = None,
+        service_account: str | None = None,
+        audience: str = "",
+        grant: bool = True,
+        ttl: str = "1m",
+        vault: VaultWorkspace | None = None,
+    ) -> Authentication:
+        """Create a ServiceAccount, the documentation's Role for its tokens, and a Vault role bound to it.
+
+        :param service_account: an existing one of the test instead.
+        :param audience: the Vault role asks for; '' for none in particular.
+        :param grant: whether the implementation gets the Role.
+        """
+        namespace = namespace or self.home(kind)
+        account = service_account or self.service_account(namespace, grant=grant)
+        role = self._bind(namespace, account, pki, policy, vault, mount=mount, audience=audience, ttl=ttl)
+        spec = {"kubernetes": {"mountPath": role.mount_path, "role": role.name, "serviceAccountRef": {"name": account}}}
+        return Authentication("kubernetes-secretless", spec, namespace, service_account=account, role=role)
+
+    def _bind(
+        self,
+        namespace: str,
+        account: str,
+        pki: Pki | None,
+        policy: str | None,
+        vault: VaultWorkspace | None,
+        *,
+        mount: str | None,
+        audience: str,
+        ttl: str,
+    ) -> KubernetesRole:
+        """Create a role of Kubernetes auth for a ServiceAccount."""
+        return (vault or self.vault).kubernetes_role(
+            policy or self.sign_policy(pki, vault),
+            service_account=account,
+            namespace=namespace,
+            mount=self._ours(mount),
+            audience=audience,
+            ttl=ttl,
+        )

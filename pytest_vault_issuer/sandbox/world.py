@@ -1,0 +1,41 @@
+"""What all sandboxes of a run share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..cluster.api import Cluster
+from ..issuer.handle import IssuerType
+from ..redaction import Redactor
+from ..stack.model import Stack, VaultLauncher
+from ..timeouts import Timeouts
+from ..vault import VaultAdmin
+
+
+@dataclass(frozen=True)
+class World:
+    """What sandboxes share: the stack, and what is known of the implementation.
+
+    :ivar service_account: ``namespace/name`` the implementation runs as.
+    :ivar kinds: its issuer kinds, by ``Issuer`` and ``ClusterIssuer``.
+    :ivar implementation_log: path of its log, None where it cannot be read.
+    :ivar implementation_directory: its working directory, None where it is no process of the run.
+    :ivar implementation_home: its home and temporary directory, likewise.
+    """
+
+    stack: Stack
+    cluster: Cluster
+    admin: VaultAdmin
+    timeouts: Timeouts
+    redactor: Redactor
+    run: str
+    service_account: str
+    cluster_resource_namespace: str
+    kinds: Mapping[str, IssuerType]
+    features: frozenset[str]
+    launcher: VaultLauncher | None
+    implementation_log: Path | None = None
+    implementation_directory: Path | None = None
+    implementation_home: Path | None = None
