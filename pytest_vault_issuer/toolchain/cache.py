@@ -25,7 +25,7 @@ from .go import Go, explain, find_go
 VARIABLE = "VAULT_ISSUER_CACHE"
 #: Measured: what Go's module and build caches grow to while everything is built, and what stays.
 PEAK_BYTES = 10_200 * 10**6
-KEPT_BYTES = 470 * 10**6
+KEPT_BYTES = 485 * 10**6
 _MANIFEST = "manifest.json"
 _DRAFT = ".building-"
 _GO_CACHES = "go-caches"

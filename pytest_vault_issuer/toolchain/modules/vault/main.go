@@ -21,9 +21,11 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	jwtauth "github.com/hashicorp/vault-plugin-auth-jwt"
 	kubernetesauth "github.com/hashicorp/vault-plugin-auth-kubernetes"
 	"github.com/hashicorp/vault/audit"
 	"github.com/hashicorp/vault/builtin/credential/approle"
+	awsauth "github.com/hashicorp/vault/builtin/credential/aws"
 	"github.com/hashicorp/vault/builtin/credential/cert"
 	"github.com/hashicorp/vault/builtin/logical/pki"
 	"github.com/hashicorp/vault/command/server"
@@ -48,7 +50,9 @@ var (
 	}
 	authMethods = map[string]logical.Factory{
 		"approle":    approle.Factory,
+		"aws":        awsauth.Factory,
 		"cert":       cert.Factory,
+		"jwt":        jwtauth.Factory,
 		"kubernetes": kubernetesauth.Factory,
 	}
 	auditDevices = map[string]audit.Factory{
