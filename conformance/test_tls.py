@@ -15,7 +15,7 @@ from pytest_vault_issuer.proxy import Authority, Proxy, Redirect, Route, ServerC
 from pytest_vault_issuer.sandbox import Sandbox
 from pytest_vault_issuer.vault.authority import key_to_pem, new_key
 
-from .helpers import assert_not_ready, created, never_ready
+from .helpers import assert_not_ready, created, issued_in_the_end, never_ready
 
 LOGINS = ("approle", "kubernetes-static", "kubernetes-secretless")
 
@@ -234,3 +234,141 @@ def test_bundle_of_another_issuer_is_not_trusted(sandbox: Sandbox, kind: str, ot
     sandbox.ready_issuer(kind, proxy=shared)
     assert_not_ready(issuers)
     assert_silent(own)
+
+
+# -- caBundleSecretRef --------------------------------------------------------------------------
+
+
+def in_secret(sandbox: Sandbox, kind: str, pem: str, *, key: str = "ca.crt", namespace: str = "") -> dict[str, Any]:
+    """Put a bundle into a Secret where an issuer of `kind` looks for it; return the fields that refer to it."""
+    name = sandbox.secret({key: pem}, namespace=namespace or sandbox.home(kind), secret=False)
+    return {"caBundle": None, "caBundleSecretRef": {"name": name, "key": key}}
+
+
+@requirement("VI-TLS-011")
+def test_certificate_of_the_ca_in_the_secret_is_trusted(sandbox: Sandbox, kind: str) -> None:
+    key, wrong = f"key-{secrets.token_hex(3)}", Authority().pem
+    fields = in_secret(sandbox, kind, sandbox.authority.pem, key=key)
+    name = fields["caBundleSecretRef"]["name"]
+    sandbox.set_secret(name, sandbox.home(kind), {"ca.crt": wrong, "tls.crt": wrong})
+    for namespace in {sandbox.namespace, sandbox.other_namespace, sandbox.home("ClusterIssuer")} - {sandbox.home(kind)}:
+        sandbox.secret({key: wrong}, namespace=namespace, name=name, secret=False)
+    issuer = created(sandbox, kind, **fields)
+    issuer.wait_ready()
+    sandbox.issued(issuer)
+
+
+@requirement("VI-TLS-012")
+@pytest.mark.parametrize("named", ["no key", "an empty key"])
+def test_key_is_ca_crt_where_none_is_named(sandbox: Sandbox, kind: str, named: str) -> None:
+    fields = in_secret(sandbox, kind, sandbox.authority.pem)
+    name = fields["caBundleSecretRef"]["name"]
+    sandbox.set_secret(name, sandbox.home(kind), {"tls.crt": Authority().pem, "token": Authority().pem})
+    reference = {"name": name} if named == "no key" else {"name": name, "key": ""}
+    created(sandbox, kind, **fields | {"caBundleSecretRef": reference}).wait_ready()
+
+
+@requirement("VI-TLS-013")
+def test_certificate_of_another_ca_than_in_the_secret_is_refused(sandbox: Sandbox, kind: str) -> None:
+    fields = in_secret(sandbox, kind, sandbox.authority.pem)
+    proxy = sandbox.new_proxy(certificate=impostor(sandbox))
+    assert_untrusted(sandbox, kind, {"its server's certificate is of another CA": fields | {"proxy": proxy}})
+
+
+@requirement("VI-TLS-014")
+def test_secret_without_a_bundle_is_refused(sandbox: Sandbox, kind: str) -> None:
+    right = in_secret(sandbox, kind, sandbox.authority.pem)
+    name = right["caBundleSecretRef"]["name"]
+    wrong = {
+        "the Secret does not exist": right | {"caBundleSecretRef": {"name": f"absent-{secrets.token_hex(4)}"}},
+        "the Secret has no such key": right | {"caBundleSecretRef": {"name": name, "key": "other.crt"}},
+        "the value is empty": in_secret(sandbox, kind, ""),
+        "the value is text": in_secret(sandbox, kind, secrets.token_hex(16)),
+    }
+    assert_untrusted(sandbox, kind, {what: fields | {"proxy": sandbox.new_proxy()} for what, fields in wrong.items()})
+
+
+def noticed(sandbox: Sandbox, kind: str) -> None:
+    """Prove that earlier changes of Secrets have been noticed: one made after them is in use."""
+    sandbox.ready_issuer(kind, proxy=sandbox.new_proxy(), **in_secret(sandbox, kind, sandbox.authority.pem))
+
+
+@requirement("VI-TLS-015")
+def test_changed_secret_is_trusted(sandbox: Sandbox, kind: str) -> None:
+    authority, proxy = Authority(), sandbox.new_proxy()
+    fields = in_secret(sandbox, kind, sandbox.authority.pem)
+    issuer = sandbox.ready_issuer(kind, proxy=proxy, **fields)
+    sandbox.issued(issuer)
+    proxy.replace_certificate(authority.issue(sandbox.world.stack.bind))
+    sandbox.set_secret(fields["caBundleSecretRef"]["name"], sandbox.home(kind), {"ca.crt": authority.pem})
+    noticed(sandbox, kind)
+    issued_in_the_end(sandbox, issuer)
+
+
+@requirement("VI-TLS-015")
+def test_former_contents_of_the_secret_are_trusted_no_more(sandbox: Sandbox, kind: str) -> None:
+    proxy = sandbox.new_proxy()
+    fields = in_secret(sandbox, kind, sandbox.authority.pem)
+    issuer = sandbox.ready_issuer(kind, proxy=proxy, **fields)
+    sandbox.issued(issuer)
+    failures = len(proxy.handshake_failures)
+    sandbox.set_secret(fields["caBundleSecretRef"]["name"], sandbox.home(kind), {"ca.crt": Authority().pem})
+    # A right certificate as before, and no connection of before.
+    proxy.replace_certificate(sandbox.authority.issue(sandbox.world.stack.bind))
+    noticed(sandbox, kind)
+    mark = proxy.mark()
+    request = sandbox.request(issuer)
+    request.wait_reason("Pending", "Failed", "Issued")
+    assert not request.certificates(), "a certificate was issued by a server whose CA is no more in the Secret"
+    proxy.wait_for_handshake_failure(sandbox.timeouts.wire, since=failures)
+    assert_silent(proxy, since=mark)
+
+
+@requirement("VI-TLS-015")
+def test_secret_that_is_corrected_makes_the_issuer_ready(sandbox: Sandbox, kind: str) -> None:
+    right = {"ca.crt": sandbox.authority.pem}
+    late = f"late-{secrets.token_hex(4)}"
+    other = in_secret(sandbox, kind, Authority().pem)
+    issuers = [
+        sandbox.issuer(kind, **fields)
+        for fields in (other, other | {"caBundleSecretRef": {"name": late, "key": "ca.crt"}})
+    ]
+    for issuer in issuers:
+        issuer.wait_not_ready()
+    sandbox.set_secret(other["caBundleSecretRef"]["name"], sandbox.home(kind), right)
+    sandbox.secret(right, namespace=sandbox.home(kind), name=late, secret=False)
+    for issuer in issuers:
+        issuer.wait_ready(timeout=sandbox.timeouts.retry)
+
+
+@requirement("VI-TLS-016")
+@pytest.mark.parametrize(
+    ("kind", "other_kind"), [("Issuer", "Issuer"), ("Issuer", "ClusterIssuer"), ("ClusterIssuer", "Issuer")]
+)
+def test_secret_of_another_issuer_is_not_trusted(sandbox: Sandbox, kind: str, other_kind: str) -> None:
+    authority = Authority()
+    shared, own = (sandbox.new_proxy(certificate=authority.issue(sandbox.world.stack.bind)) for _ in range(2))
+    sandbox.ready_issuer(other_kind, proxy=shared, **in_secret(sandbox, other_kind, authority.pem))
+    elsewhere = in_secret(sandbox, kind, authority.pem, namespace=sandbox.other_namespace)
+    own_secret = in_secret(sandbox, kind, sandbox.authority.pem)
+    issuers = never_ready(
+        sandbox,
+        kind,
+        {
+            "the CA is in the Secret of another issuer only": {"proxy": own} | own_secret,
+            "the CA is in the Secret of another issuer of the same server only": {"proxy": shared} | own_secret,
+            "the CA is in a Secret of that name in another namespace only": {"proxy": own} | elsewhere,
+        },
+    )
+    for issuer in issuers.values():
+        issuer.touch()
+    noticed(sandbox, kind)
+    assert_not_ready(issuers)
+    assert_silent(own)
+
+
+@requirement("VI-TLS-017")
+def test_inline_bundle_is_not_widened_by_a_secret(sandbox: Sandbox, kind: str) -> None:
+    proxy = sandbox.new_proxy()
+    both = in_secret(sandbox, kind, sandbox.authority.pem) | {"caBundle": bundle(Authority().pem), "proxy": proxy}
+    assert_untrusted(sandbox, kind, {"its server's CA is in the Secret but not in caBundle": both})
