@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pytest_vault_issuer.errors import ConfigurationError
-from pytest_vault_issuer.features import AREAS, FEATURES
+from pytest_vault_issuer.features import AREAS, FEATURES, PROFILES
 from pytest_vault_issuer.requirements import LEVELS, Catalogue, Requirement
 
 ENTRY = """
@@ -179,6 +179,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[str
     (directory / "dump_for_test.py").write_text(DUMP)
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "VAULT_ISSUER"))}
     command = [sys.executable, "-m", "pytest", "--pyargs", "vault_issuer_conformance", "--vault-issuer=cert-manager"]
+    command += [f"--vault-issuer-profile={profile}" for profile in PROFILES]
     run = subprocess.run(
         [*command, "--collect-only", "-q", "-p", "dump_for_test", "-p", "no:cacheprovider"],
         cwd=directory,
