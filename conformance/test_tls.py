@@ -372,3 +372,57 @@ def test_inline_bundle_is_not_widened_by_a_secret(sandbox: Sandbox, kind: str) -
     proxy = sandbox.new_proxy()
     both = in_secret(sandbox, kind, sandbox.authority.pem) | {"caBundle": bundle(Authority().pem), "proxy": proxy}
     assert_untrusted(sandbox, kind, {"its server's CA is in the Secret but not in caBundle": both})
+
+
+# -- serverName ---------------------------------------------------------------------------------
+
+
+def new_name() -> str:
+    return f"vault-{secrets.token_hex(4)}.example.test"
+
+
+@requirement("VI-TLS-018")
+@pytest.mark.parametrize("certificate_for", ["serverName only", "names besides serverName", "a wildcard"])
+def test_certificate_is_verified_for_server_name(sandbox: Sandbox, kind: str, certificate_for: str) -> None:
+    name = new_name()
+    names = {
+        "serverName only": [name],
+        "names besides serverName": [new_name(), name, "192.0.2.1"],
+        "a wildcard": ["*.example.test"],
+    }
+    proxy = sandbox.new_proxy(certificate=sandbox.authority.issue(*names[certificate_for]))
+    issuer = created(sandbox, kind, proxy=proxy, serverName=name)
+    issuer.wait_ready()
+    sandbox.issued(issuer)
+
+
+@requirement("VI-TLS-019")
+def test_certificate_that_is_not_for_server_name_is_refused(sandbox: Sandbox, kind: str) -> None:
+    host, name = sandbox.world.stack.bind, new_name()
+    certificates = {
+        "its server's certificate is for the host in server only": sandbox.authority.issue(host),
+        "its server's certificate is for another name": sandbox.authority.issue(new_name(), host, common_name=name),
+        "its server's certificate is for a longer name": sandbox.authority.issue(f"a.{name}", f"{name}.test"),
+        "its server's certificate is of another CA": Authority().issue(name, host),
+    }
+    variants: dict[str, dict[str, Any]] = {
+        what: {
+            "proxy": sandbox.new_proxy(certificate=certificate),
+            "serverName": name,
+            "caBundle": bundle(sandbox.authority.pem),
+        }
+        for what, certificate in certificates.items()
+    }
+    assert_untrusted(sandbox, kind, variants)
+
+
+@requirement("VI-TLS-020")
+@pytest.mark.parametrize("feature", LOGINS)
+def test_server_name_is_asked_for(sandbox: Sandbox, kind: str, feature: str) -> None:
+    name = new_name()
+    proxy = sandbox.new_proxy(certificate=sandbox.authority.issue(name))
+    issuer = sandbox.ready_issuer(kind, sandbox.authenticate(feature, kind), proxy=proxy, serverName=name)
+    sandbox.issued(issuer)
+    for route in (Route.LOGIN, Route.HEALTH, Route.SIGN):
+        names = {exchange.server_name for exchange in proxy.seen(route)}
+        assert names == {name}, f"each connection with a {route.value} request has to ask for {name}, not {names}"

@@ -35,7 +35,7 @@ def description() -> Implementation:
             rbac=["cert-manager-rbac.yaml"],
             cluster_resource_namespace="cert-manager",
         ),
-        features=expand([CORE, "ca-bundle-secret"]),
+        features=expand([CORE, "ca-bundle-secret", "server-name"]),
         known_failures={
             "VI-SIGN-018": "the answer is not compared with the request's key; the Certificate controller does, later",
             "VI-SIGN-019": "the answer's notAfter is not looked at; the Certificate controller does, later",

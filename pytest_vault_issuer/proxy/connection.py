@@ -25,6 +25,7 @@ from pytest_vault_issuer.proxy.http1 import (
     read_head,
 )
 from pytest_vault_issuer.proxy.recorder import Recorder
+from pytest_vault_issuer.proxy.tls import ServerSocket
 from pytest_vault_issuer.proxy.upstream import Unreachable, Upstream, UpstreamConnection
 
 _log = logging.getLogger(__name__)
@@ -101,9 +102,13 @@ class ClientConnection:
         self._certificate = self._socket.getpeercert(binary_form=True)
         return True
 
+    @property
+    def _server_name(self) -> str:
+        return self._socket.server_name if isinstance(self._socket, ServerSocket) else ""
+
     def _handshake_failed(self, error: Exception) -> None:
         if not self._ending:
-            self._shared.recorder.handshake_failed(_reason(error))
+            self._shared.recorder.handshake_failed(_reason(error), self._server_name)
 
     def _serve(self) -> None:
         while True:
@@ -133,7 +138,7 @@ class ClientConnection:
         request = Exchange(
             number=recorder.arrive(), route=Route.of(head.method, head.path), method=head.method, path=head.path,
             query=head.query, headers=head.headers, body=b"", started=started, ended=started,
-            client_certificate=self._certificate,
+            client_certificate=self._certificate, server_name=self._server_name,
         )  # fmt: skip
         try:
             if head.expects_continue:

@@ -142,6 +142,8 @@ class HandshakeFailure:
     Clients word one cause differently: where the CA is not trusted, OpenSSL alerts ``unknown ca`` and Go
     ``bad certificate``. So a test asks whether a handshake failed, not why.
     """
+    server_name: str = ""
+    """The name by which the client addressed the server (SNI); empty where it named none, as for an IP address."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -172,6 +174,8 @@ class Exchange:
     """The request was forwarded to the real Vault and it answered."""
     client_certificate: bytes | None = None
     """The certificate the client presented (DER)."""
+    server_name: str = ""
+    """The name by which the client addressed the server (SNI); empty where it named none, as for an IP address."""
 
     @property
     def json(self) -> dict[str, Any]:

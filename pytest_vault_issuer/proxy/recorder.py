@@ -104,10 +104,10 @@ class Recorder:
             self._exchanges[exchange.number] = exchange
             self._changed.notify_all()
 
-    def handshake_failed(self, reason: str) -> None:
+    def handshake_failed(self, reason: str, server_name: str) -> None:
         """Adds a handshake failure of now."""
         with self._changed:
-            self._failures.append(HandshakeFailure(time.time(), reason))
+            self._failures.append(HandshakeFailure(time.time(), reason, server_name))
             self._changed.notify_all()
 
     def inject(

@@ -36,6 +36,12 @@ class ServerCertificate:
     """The DNS names and IP addresses it is valid for."""
 
 
+class ServerSocket(ssl.SSLSocket):
+    """A server's side of a TLS connection; it remembers the name by which the client addressed the server (SNI)."""
+
+    server_name: str = ""
+
+
 class Authority:
     """A certificate authority of its own, with a self-signed root.
 
@@ -127,10 +133,17 @@ def server_context(
     # A resumed session would skip the client's look at our certificate, which is what tests are about.
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
+    context.sslsocket_class = ServerSocket
+    context.sni_callback = _remember_name
     if client_ca is not None:
         context.load_verify_locations(cadata=client_ca)
         context.verify_mode = ssl.CERT_REQUIRED if client_certificate_required else ssl.CERT_OPTIONAL
     return context
+
+
+def _remember_name(sock: ssl.SSLSocket | ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
+    if isinstance(sock, ServerSocket):
+        sock.server_name = name or ""
 
 
 def client_context(ca: str | None) -> ssl.SSLContext:

@@ -182,10 +182,12 @@ def connect() -> Iterator[Callable[..., ssl.SSLSocket]]:
     """Opens a TLS connection to a proxy for what no HTTP client would send."""
     with ExitStack() as stack:
 
-        def open_connection(proxy: Proxy, context: ssl.SSLContext | None = None) -> ssl.SSLSocket:
+        def open_connection(
+            proxy: Proxy, context: ssl.SSLContext | None = None, *, name: str | None = None
+        ) -> ssl.SSLSocket:
             host, _, port = proxy.url.removeprefix("https://").rpartition(":")
             raw = stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
             context = context or client_context(proxy.ca_pem)
-            return stack.enter_context(context.wrap_socket(raw, server_hostname=host))
+            return stack.enter_context(context.wrap_socket(raw, server_hostname=name or host))
 
         yield open_connection

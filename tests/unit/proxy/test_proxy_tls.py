@@ -140,6 +140,17 @@ def test_waiting_for_a_handshake_failure(proxy: Proxy, client: Client) -> None:
         proxy.wait_for(Route.LOGIN, timeout=0)
 
 
+def test_name_the_client_asks_for(proxy: Proxy, connect: Connect) -> None:
+    for name in ("localhost", "127.0.0.1"):
+        sock = connect(proxy, name=name)
+        sock.sendall(REQUEST)
+        read_all(sock)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        connect(proxy, name="vault.example")
+    assert proxy.wait_for_handshake_failure(10).server_name == "vault.example"
+    assert [exchange.server_name for exchange in proxy.exchanges] == ["localhost", ""]
+
+
 def test_wanted_client_certificate(new_proxy: NewProxy, new_client: NewClient, tmp_path: Path) -> None:
     clients = Authority("clients")
     proxy = new_proxy(client_ca=clients.pem)
