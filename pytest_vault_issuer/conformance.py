@@ -10,14 +10,17 @@ from typing import Any
 
 import pytest
 
+from . import certification
 from .errors import ConfigurationError, ImplementationError, NotRunnable, VaultIssuerError
+from .features import BY_PROFILE, CORE, PROFILES
 from .implementation.running import check_command
 from .marks import REQUIREMENT
-from .report import evidence, json_report, terminal
+from .report import evidence, json_report, outcomes, reproduction, terminal
 from .report.outcomes import Outcome, RequirementResult, TestResult, Verdict
 from .requirements import SUITE, Catalogue
 from .run import SILENT_LIMIT, Run
 from .sandbox import Sandbox
+from .stack.selection import choose
 from .toolchain import BINARIES
 
 _CLUSTER_FEATURE = "cluster-issuer"
@@ -36,8 +39,11 @@ class Conformance:
         self.is_worker = hasattr(config, "workerinput")
         if self.implementation.run.command and self.implementation.run.command[0] not in BINARIES:
             check_command(self.implementation, {})  # now, not when the stack is up
+        self._provider = choose(run.settings)
         self.catalogue = Catalogue.load()
-        selected = self.catalogue.select(run.settings.profiles, run.settings.select)
+        self.certify = run.settings.certify
+        self.profiles = run.settings.profiles or self._default_profiles()
+        selected = self.catalogue.select(self.profiles, run.settings.select)
         self.selected = {requirement.id for requirement in selected}
         for identifier in self.implementation.known_failures:
             if identifier not in self.catalogue.ids:
@@ -46,23 +52,31 @@ class Conformance:
                     hint="list them: vault-issuer requirements",
                 )
         #: by requirement id, the controller's alone
-        self.results = {
-            r.id: RequirementResult(r) for r in self.catalogue.requirements if r.profile in run.settings.profiles
-        }
+        self.results = {r.id: RequirementResult(r) for r in self.catalogue.requirements if r.profile in self.profiles}
         self.failure = ""
+        if self.certify:
+            certification.check_implementation(self.implementation)
+            certification.check_selection(self.implementation, self.profiles, run.settings.select)
+            if not self.is_worker:
+                certification.check_options(vars(config.option), config.args, SUITE)
+        self._dropping = False
         self._phases: dict[str, dict[str, Any]] = {}
+
+    def _default_profiles(self) -> tuple[str, ...]:
+        """The core; what is certified is all that is claimed."""
+        claimed = {name for name, members in BY_PROFILE.items() if self.implementation.features.intersection(members)}
+        return tuple(name for name in PROFILES if name == CORE or (self.certify and name in claimed))
 
     # -- start -----------------------------------------------------------------
 
     def pytest_report_header(self) -> list[str]:
         """Say what is judged, and on what."""
-        from .stack.selection import choose
-
-        provider, reason = choose(self.run.settings)
-        profiles = ", ".join(self.run.settings.profiles)
+        provider, reason = self._provider
+        profiles = ", ".join(self.profiles)
+        certify = ", to be certified" if self.certify else ""
         return [
             f"vault-issuer: {self.implementation.name} {self.implementation.version}, profile {profiles}, "
-            f"stack {provider} ({reason})"
+            f"stack {provider} ({reason}){certify}"
         ]
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -76,8 +90,18 @@ class Conformance:
                 raise pytest.UsageError(f"{item.nodeid} judges {', '.join(unknown)}, not in the catalogue")
             (kept if not ids or self.selected.intersection(ids) else dropped).append(item)
         if dropped:
+            self._dropping = True
             config.hook.pytest_deselected(items=dropped)
+            self._dropping = False
         items[:] = spread(kept)
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """Let nobody else leave out tests of what is certified."""
+        if self.certify and not self._dropping and any(requirement_ids(item) for item in items):
+            raise pytest.UsageError(
+                f"{certification.OPTION}: {len(items)} tests were deselected\n"
+                "  hint: leave out the option, conftest or plugin that does so"
+            )
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
@@ -189,6 +213,8 @@ class Conformance:
         data: dict[str, Any] | None = getattr(report, "vault_issuer", None)
         if data is None or self.is_worker:
             return
+        if self.certify and report.when == "setup" and report.nodeid in self._phases:
+            self.failure = f"{data['test']} was repeated: what passes only sometimes cannot be certified"
         phases = self._phases.setdefault(report.nodeid, {"worst": Outcome.PASSED, "duration": 0.0, "message": ""})
         phases["duration"] += report.duration
         outcome = Outcome(data["outcome"])
@@ -215,7 +241,15 @@ class Conformance:
         if self.run.settings.report is not None:
             stack = self.run.stack() if self.run.has_stack else None
             report = json_report.build(
-                self.implementation, stack, self.run.settings, self.results.values(), failure=self.failure
+                self.implementation,
+                stack,
+                self.run.settings,
+                self.results.values(),
+                profiles=self.profiles,
+                reproduction=reproduction.describe(
+                    self.config.invocation_params.args, self.implementation, self.run.command() if stack else []
+                ),
+                failure=self.failure,
             )
             self.report_path = json_report.write(report, self.run.settings.report)
         judged = [r for r in self.results.values() if r.tests]
@@ -227,9 +261,17 @@ class Conformance:
         others = session.testsfailed - sum(
             t.outcome in (Outcome.FAILED, Outcome.ERROR) for t in {t for r in judged for t in r.tests}
         )
+        if self.certify:
+            verdicts = {outcomes.verdict(members, strict=True) for members in self._by_profile().values()}
+            bad = bad or verdicts != {Verdict.CONFORMANT}
         session.exitstatus = (
             pytest.ExitCode.TESTS_FAILED if bad or others > 0 or not passed or self.failure else pytest.ExitCode.OK
         )
+
+    def _by_profile(self) -> dict[str, list[RequirementResult]]:
+        return {
+            profile: [r for r in self.results.values() if r.requirement.profile == profile] for profile in self.profiles
+        }
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print outcomes by area, what did not pass, and the verdict."""
@@ -244,9 +286,8 @@ class Conformance:
             write(line)
         if self.failure:
             write(f"{self.implementation.name}: {self.failure}", red=True)
-        for profile in self.run.settings.profiles:
-            members = [r for r in results if r.requirement.profile == profile]
-            line, verdict = terminal.verdict_line(profile, members)
+        for profile, members in self._by_profile().items():
+            line, verdict = terminal.verdict_line(profile, members, strict=self.certify)
             color = {Verdict.CONFORMANT: "green", Verdict.PARTIAL: "yellow", Verdict.NON_CONFORMANT: "red"}[verdict]
             write(line, bold=True, **{color: True})
         path = getattr(self, "report_path", None)

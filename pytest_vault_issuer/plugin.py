@@ -31,12 +31,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add every option with its ini twin; the environment twin is in its help."""
     group = parser.getgroup("vault-issuer", "Vault-backed certificate issuers")
     for option in OPTIONS:
-        extra: dict[str, Any] = {"action": "append"} if option.many else {}
+        extra: dict[str, Any] = {"metavar": option.metavar}
+        if option.many:
+            extra["action"] = "append"
+        if option.flag:
+            extra = {"action": "store_const", "const": "true"}
         group.addoption(
             f"--{option.name}",
             dest=option.ini,
             default=None,
-            metavar=option.metavar,
             help=f"{option.help} (environment: {option.env})".replace("%", "%%"),
             **extra,
         )

@@ -20,7 +20,7 @@ from .stack import existing
 from .stack.model import Stack, VaultLauncher
 from .stack.process import NAME as PROCESS_PROVIDER
 from .stack.run_directory import RunDirectory, new_path
-from .stack.selection import choose, make_provider, needed
+from .stack.selection import STATE, choose, joined, make_provider, needed
 from .stack.vault_process import VaultProcesses
 from .timeouts import Timeouts
 from .toolchain import BINARIES, Toolchain, resolve
@@ -91,7 +91,7 @@ class Run:
     @property
     def has_stack(self) -> bool:
         """Whether some process of the run has started its stack."""
-        return (self.directory.path / "stack.json").exists()
+        return (self.directory.path / STATE).exists()
 
     def running(self) -> RunningImplementation:
         """Return the implementation, started if no process of the run has started it.
@@ -111,7 +111,7 @@ class Run:
             admin=VaultAdmin(stack.vault, timeouts),
             timeouts=timeouts,
             redactor=self.redactor,
-            run=self.directory.path.name,
+            run=stack.run,
             service_account=running.service_account,
             cluster_resource_namespace=running.cluster_resource_namespace,
             kinds=issuer_kinds(self.implementation, self.cluster()),
@@ -148,9 +148,8 @@ class Run:
         if not self.directory.exists:
             return
         try:
-            state = self.directory.path / "stack.json"
-            if state.exists() and (stack := Stack.from_json(state.read_text())).provider == existing.NAME:
-                existing.stop(stack, self.timeouts)
+            if self.has_stack and self.settings.join is None and self.stack().provider == existing.NAME:
+                existing.stop(self.stack(), self.timeouts)
         finally:
             self.directory.close()
 
@@ -175,17 +174,25 @@ class Run:
         return state.read_text()
 
     def _start_stack(self) -> str:
+        if self.settings.join is not None:
+            return joined(self.settings.join).to_json()
         _, reason = choose(self.settings)
         self.build()
         provider = make_provider(self.settings, self.directory, self.timeouts, reason=reason)
         return provider.start().to_json()
 
-    def _start_implementation(self) -> str:
+    def command(self) -> list[str]:
+        """Return what runs the implementation, its program as an absolute path ([] where it runs already).
+
+        :raises ConfigurationError: when there is no such program.
+        """
         toolchain = Toolchain()
         binaries = {name: path for name in BINARIES if (path := toolchain.path(name)) is not None}
-        command = check_command(self.implementation, binaries)
+        return check_command(self.implementation, binaries)
+
+    def _start_implementation(self) -> str:
         running = start_implementation(
-            self.implementation, command, self.directory, self.stack(), self.cluster(), self.timeouts
+            self.implementation, self.command(), self.directory, self.stack(), self.cluster(), self.timeouts
         )
         return running.to_json()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ConfigurationError
-from .features import CORE, PROFILES
+from .features import PROFILES
 
 STACKS = ("auto", "process", "existing")
 
@@ -22,12 +22,14 @@ class Option:
     :ivar name: of the command line option, without dashes; ini and environment twins derive from it.
     :ivar field: of :class:`Settings`.
     :ivar many: repeatable on the command line; several words elsewhere.
+    :ivar flag: takes no value on the command line; true or false elsewhere.
     """
 
     name: str
     field: str
     help: str
     many: bool = False
+    flag: bool = False
     metavar: str = "VALUE"
 
     @property
@@ -52,7 +54,14 @@ OPTIONS = (
     Option("vault-issuer-profile", "profiles", f"judge this profile ({', '.join(PROFILES)})", many=True),
     Option("vault-issuer-select", "select", "run only this area or requirement, e.g. SIGN or VI-SIGN-001", many=True),
     Option("vault-issuer-report", "report", "write the report (report.json) into this directory", metavar="DIR"),
+    Option(
+        "vault-issuer-certify",
+        "certify",
+        "make a report to show to others: everything claimed is judged, nothing left out or repeated",
+        flag=True,
+    ),
     Option("vault-issuer-timeout-scale", "timeout_scale", "multiply every timeout by this number", metavar="NUMBER"),
+    Option("vault-issuer-join", "join", "use the stack of a run that is under way, by its directory", metavar="DIR"),
     Option("vault-issuer-kubeconfig", "kubeconfig", "existing cluster: kubeconfig file", metavar="FILE"),
     Option("vault-issuer-kube-context", "kube_context", "existing cluster: context in the kubeconfig"),
     Option("vault-issuer-kubernetes-host", "kubernetes_host", "existing cluster: its URL as Vault reaches it"),
@@ -73,6 +82,7 @@ OPTIONS = (
         metavar="DIR",
     ),
 )
+_TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 TOKEN_VARIABLE = "VAULT_ISSUER_VAULT_TOKEN"  # noqa: S105 (a name)
 
 
@@ -82,10 +92,12 @@ class Settings:
 
     implementation: str = ""
     stack: str = "auto"
-    profiles: tuple[str, ...] = (CORE,)
+    profiles: tuple[str, ...] = ()
     select: tuple[str, ...] = ()
     report: Path | None = None
+    certify: bool = False
     timeout_scale: float = 1.0
+    join: Path | None = None
     kubeconfig: Path | None = None
     kube_context: str | None = None
     kubernetes_host: str | None = None
@@ -172,6 +184,10 @@ def _convert(option: Option, texts: list[str], base: Path) -> Any:
     if option.many:
         return tuple(texts)
     text = str(texts[0])
+    if option.flag:
+        if text.lower() not in _TRUTH:
+            raise ConfigurationError(f"{option.ini} is to be true or false, not {text}", hint="or leave it out")
+        return _TRUTH[text.lower()]
     if kind == "float":
         try:
             return float(text)

@@ -97,7 +97,7 @@ def start_implementation(
     :param command: from :func:`check_command`.
     :raises ImplementationError: when it ends or does not become ready, with the end of its log.
     """
-    labels = {LABEL: run.path.name}
+    labels = {LABEL: stack.run}
     described = implementation.run
     namespace, _, account = described.service_account.partition("/")
     for name in {namespace, described.cluster_resource_namespace}:

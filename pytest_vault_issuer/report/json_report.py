@@ -23,14 +23,18 @@ def build(
     settings: Settings,
     results: Iterable[RequirementResult],
     *,
+    profiles: Iterable[str],
+    reproduction: dict[str, Any],
     failure: str = "",
 ) -> dict[str, Any]:
     """Return the report.
 
+    :param profiles: those that were judged.
+    :param reproduction: from :func:`~.reproduction.describe`.
     :param stack: None where it could not be started.
     :param failure: why the implementation did not run or stopped, redacted.
     """
-    results = list(results)
+    results, profiles = list(results), list(profiles)
     return {
         "schema_version": SCHEMA_VERSION,
         "generator": {"name": "pytest-vault-issuer", "version": __version__},
@@ -49,16 +53,18 @@ def build(
         ),
         "options": {
             "stack": settings.stack,
-            "profiles": list(settings.profiles),
+            "profiles": profiles,
             "select": list(settings.select),
             "timeout_scale": settings.timeout_scale,
+            "certify": settings.certify,
         },
+        "reproduction": reproduction,
         "profiles": {
             profile: {
-                "verdict": verdict(members).value,
+                "verdict": verdict(members, strict=settings.certify).value,
                 "counts": counts(members),
             }
-            for profile in settings.profiles
+            for profile in profiles
             if (members := [r for r in results if r.requirement.profile == profile])
         },
         "requirements": [

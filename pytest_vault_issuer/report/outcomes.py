@@ -60,13 +60,15 @@ class RequirementResult:
         return next((outcome for outcome in Outcome if outcome in seen), Outcome.NOT_RUN)
 
 
-def verdict(results: Iterable[RequirementResult]) -> Verdict:
+def verdict(results: Iterable[RequirementResult], *, strict: bool = False) -> Verdict:
     """Judge a profile.
 
     A MUST that failed, or could not be judged because of an error, makes it
     non-conformant, and so does a run in which nothing passed. Anything that was
     not run makes it partial, and so does what is not supported of the core; the
     extended profile asks only for what is claimed.
+
+    :param strict: as certify mode does, call partial also what has known failures, and a SHOULD that was not run.
     """
     results = list(results)
     musts = [
@@ -77,7 +79,8 @@ def verdict(results: Iterable[RequirementResult]) -> Verdict:
     ]
     if Outcome.FAILED in musts or Outcome.ERROR in musts or Outcome.PASSED not in musts:
         return Verdict.NON_CONFORMANT
-    if Outcome.NOT_RUN in musts or Outcome.UNSUPPORTED in musts:
+    short_of = {Outcome.KNOWN_FAILURE, Outcome.NOT_RUN} & {result.outcome for result in results} if strict else set()
+    if short_of or Outcome.NOT_RUN in musts or Outcome.UNSUPPORTED in musts:
         return Verdict.PARTIAL
     return Verdict.CONFORMANT
 

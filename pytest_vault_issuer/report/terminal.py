@@ -57,9 +57,9 @@ def details(results: Iterable[RequirementResult]) -> Iterator[str]:
                 yield f"      {message[:300]}"
 
 
-def verdict_line(profile: str, members: Sequence[RequirementResult]) -> tuple[str, Verdict]:
+def verdict_line(profile: str, members: Sequence[RequirementResult], *, strict: bool = False) -> tuple[str, Verdict]:
     """Return the sentence that says a profile's verdict, and the verdict."""
-    result = verdict(members)
+    result = verdict(members, strict=strict)
     parts = []
     for level in ("MUST", "SHOULD", "MAY"):
         total = [r for r in members if r.requirement.level == level]

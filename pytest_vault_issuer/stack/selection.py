@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ..errors import ConfigurationError
 from ..settings import Settings
 from ..timeouts import Timeouts
 from ..toolchain import KUBERNETES, Toolchain, resolve
 from .existing import NAME as EXISTING
 from .existing import ExistingProvider
-from .model import Provider, VaultServer
+from .model import Provider, Stack, VaultServer
 from .process import NAME as PROCESS
 from .process import ProcessProvider
 from .run_directory import RunDirectory
 
+#: Where a run directory keeps its stack, for every process of the run.
+STATE = "stack.json"
+
 
 def choose(settings: Settings) -> tuple[str, str]:
     """Return the provider's name and why, for people."""
+    if settings.join is not None:
+        return joined(settings.join).provider, f"of the run in {settings.join}"
     if settings.stack != "auto":
         return settings.stack, "asked for"
     if settings.names_existing:
@@ -26,10 +33,26 @@ def choose(settings: Settings) -> tuple[str, str]:
     return PROCESS, f"after building {', '.join(missing)}"
 
 
+def joined(directory: Path) -> Stack:
+    """Return the stack of another run.
+
+    :param directory: of that run, which goes on until this one ends.
+    :raises ConfigurationError: when no run has a stack there.
+    """
+    try:
+        return Stack.from_json((directory / STATE).read_text())
+    except OSError as error:
+        raise ConfigurationError(
+            f"--vault-issuer-join={directory}: no run has a stack there ({error.strerror})",
+            hint="name the directory of a run that is under way: vault-issuer-… in the directory for temporary files",
+        ) from error
+
+
 def needed(settings: Settings) -> list[str]:
     """Return the toolchain's components that have to be built before a run."""
     toolchain = Toolchain()
-    if settings.stack == EXISTING or (settings.stack == "auto" and settings.names_existing):
+    existing = settings.stack == EXISTING or (settings.stack == "auto" and settings.names_existing)
+    if existing or settings.join is not None:
         # The API's CRDs and the built-in implementation come from the toolchain all the same.
         return toolchain.missing(["cert-manager-controller"])
     directory = settings.kubernetes_binaries

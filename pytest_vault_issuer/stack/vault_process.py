@@ -22,6 +22,7 @@ ATTEMPTS = 5
 class VaultProcesses:
     """Starts Vaults in a run directory; meets :class:`~.model.VaultLauncher`.
 
+    :param ca_file: the stack's authority; beside it is what :meth:`prepare` issued.
     :param binary: understands ``server -config=FILE``.
     """
 
@@ -73,8 +74,8 @@ class VaultProcesses:
                     "tcp": {
                         "address": f"127.0.0.1:{port}",
                         "cluster_address": f"127.0.0.1:{cluster_port}",
-                        "tls_cert_file": str(self._run.path / "pki/vault.pem"),
-                        "tls_key_file": str(self._run.path / "pki/vault-key.pem"),
+                        "tls_cert_file": str(self._ca_file.with_name("vault.pem")),
+                        "tls_key_file": str(self._ca_file.with_name("vault-key.pem")),
                     }
                 }
             ],

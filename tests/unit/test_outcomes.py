@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,19 @@ def test_a_should_does_not_change_the_verdict(outcome: Outcome) -> None:
     assert judged(PASSED, should=outcome) is Verdict.CONFORMANT
 
 
+@pytest.mark.parametrize("level", ["MUST", "SHOULD"])
+@pytest.mark.parametrize("outcome", [KNOWN, NOT_RUN])
+def test_what_is_certified_is_partial_with_less_than_everything(level: str, outcome: Outcome) -> None:
+    results = [result(PASSED), result(outcome, level=level)]
+    assert verdict(results, strict=True) is Verdict.PARTIAL
+
+
+def test_what_is_certified_may_fail_a_should_and_leave_extended_features_out() -> None:
+    other = result(UNSUPPORTED)
+    other.requirement = replace(other.requirement, profile="extended")
+    assert verdict([result(PASSED), result(FAILED, level="SHOULD"), other], strict=True) is Verdict.CONFORMANT
+
+
 def test_counts() -> None:
     results = [result(PASSED), result(PASSED), result(FAILED), result(), result(FAILED, level="SHOULD")]
     table = counts(results)
@@ -132,7 +146,8 @@ STACK = Stack(
 
 
 def report(*results: RequirementResult, stack: Stack | None = STACK, **options: Any) -> dict[str, Any]:
-    return json_report.build(load_implementation("cert-manager"), stack, Settings(), results, **options)
+    given: dict[str, Any] = {"profiles": ["core"], "reproduction": {"command": "pytest"}} | options
+    return json_report.build(load_implementation("cert-manager"), stack, Settings(), results, **given)
 
 
 def test_keys_of_the_report() -> None:
@@ -144,6 +159,7 @@ def test_keys_of_the_report() -> None:
         "implementation",
         "stack",
         "options",
+        "reproduction",
         "profiles",
         "requirements",
     }
@@ -154,7 +170,14 @@ def test_keys_of_the_report() -> None:
         "reason": "its binaries are there",
         "components": {"vault": "1.21.0"},
     }
-    assert built["options"] == {"stack": "auto", "profiles": ["core"], "select": [], "timeout_scale": 1.0}
+    assert built["options"] == {
+        "stack": "auto",
+        "profiles": ["core"],
+        "select": [],
+        "timeout_scale": 1.0,
+        "certify": False,
+    }
+    assert built["reproduction"] == {"command": "pytest"}
 
 
 def test_profiles_of_the_report() -> None:

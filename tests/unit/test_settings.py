@@ -168,13 +168,21 @@ SAMPLES = {
     "vault-issuer-vault-binary": "bao",
     "vault-issuer-kubernetes-binaries": "bin",
 }
+#: A run to join has to be there.
+VALUED = [option for option in OPTIONS if not option.flag and option.field != "join"]
 PATHS = ("report", "kubeconfig", "vault_ca_cert", "vault_token_file", "vault_binary", "kubernetes_binaries")
 
 
 def expected(base: Path) -> dict[str, Any]:
-    values: dict[str, Any] = {option.field: SAMPLES[option.name] for option in OPTIONS}
+    values: dict[str, Any] = {option.field: SAMPLES[option.name] for option in VALUED}
     values |= {name: base / values[name] for name in PATHS}
-    values |= {"profiles": ("core",), "select": ("SIGN", "VI-TLS-001"), "timeout_scale": 2.5}
+    values |= {
+        "profiles": ("core",),
+        "select": ("SIGN", "VI-TLS-001"),
+        "timeout_scale": 2.5,
+        "certify": False,
+        "join": None,
+    }
     return values
 
 
@@ -198,20 +206,20 @@ def settings_of(pytester: pytest.Pytester, *arguments: str) -> Settings:
 def test_every_option_on_the_command_line(pytester: pytest.Pytester) -> None:
     arguments = [
         f"--{option.name}={value}"
-        for option in OPTIONS
+        for option in VALUED
         for value in (SAMPLES[option.name].split() if option.many else [SAMPLES[option.name]])
     ]
     assert dataclasses.asdict(settings_of(pytester, *arguments)) == expected(Path())
 
 
 def test_every_option_in_the_environment(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    for option in OPTIONS:
+    for option in VALUED:
         monkeypatch.setenv(option.env, SAMPLES[option.name])
     assert dataclasses.asdict(settings_of(pytester)) == expected(Path())
 
 
 def test_every_option_in_the_ini_file(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = [f"{option.ini} = {SAMPLES[option.name]}" for option in OPTIONS]
+    lines = [f"{option.ini} = {SAMPLES[option.name]}" for option in VALUED]
     pytester.makeini("\n".join(["[pytest]", *lines]))
     monkeypatch.chdir(pytester.mkdir("elsewhere"))
     settings = settings_of(pytester, f"--rootdir={pytester.path}", "-c", str(pytester.path / "tox.ini"))
@@ -251,3 +259,30 @@ def test_other_tests_run_as_if_the_plugin_were_not_there(pytester: pytest.Pytest
     result = pytester.runpytest_inprocess()
     assert result.ret == pytest.ExitCode.OK
     assert "vault-issuer:" not in result.stdout.str()
+
+
+def test_a_run_to_join_that_is_not_there(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest_inprocess("--vault-issuer=cert-manager", "--vault-issuer-join=absent")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["*--vault-issuer-join=absent: no run has a stack there*", "*hint: name the directory*"]
+    )
+
+
+@pytest.mark.parametrize("source", ["command line", "environment", "ini"])
+def test_a_flag(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    arguments = []
+    if source == "command line":
+        arguments = ["--vault-issuer-certify"]
+    elif source == "environment":
+        monkeypatch.setenv("VAULT_ISSUER_CERTIFY", "1")
+    else:
+        pytester.makeini("[pytest]\nvault_issuer_certify = true")
+    assert settings_of(pytester, *arguments).certify is True
+
+
+def test_a_flag_that_is_neither(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAULT_ISSUER_CERTIFY", "maybe")
+    result = pytester.runpytest_inprocess()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*vault_issuer_certify is to be true or false, not maybe"])

@@ -1,0 +1,84 @@
+"""Certify mode: a run whose report may be shown to others, because nothing was left out and it can be repeated."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import ConfigurationError
+from .features import BY_PROFILE
+from .implementation import Implementation
+
+OPTION = "--vault-issuer-certify"
+#: A version that stays what it is: 1.4, v1.4.0-rc.1+build; not main, latest or a commit.
+_RELEASE = re.compile(r"v?\d+(\.\d+)+([-+.]?[0-9A-Za-z][0-9A-Za-z.+-]*)?")
+#: pytest's options (and those of its usual plugins) that leave tests out or repeat them, by their destination.
+_REFUSED = {
+    "keyword": "-k",
+    "markexpr": "-m",
+    "deselect": "--deselect",
+    "ignore": "--ignore",
+    "ignore_glob": "--ignore-glob",
+    "maxfail": "-x or --maxfail",
+    "lf": "--lf",
+    "failedfirst": "--ff",
+    "stepwise": "--stepwise",
+    "reruns": "--reruns",
+    "force_flaky": "--force-flaky",
+    "continue_on_collection_errors": "--continue-on-collection-errors",
+}
+
+
+def check_implementation(implementation: Implementation) -> None:
+    """Check that a report can say whom it is about.
+
+    :raises ConfigurationError: for a version that is no release, or when nobody answers for it.
+    """
+    if not _RELEASE.fullmatch(implementation.version):
+        raise ConfigurationError(
+            f"{OPTION}: the version {implementation.version!r} is no release",
+            hint="a branch or a tag that moves says nothing later: certify a version such as 1.4.0",
+        )
+    for key in ("organization", "url", "contact"):
+        if not getattr(implementation, key):
+            raise ConfigurationError(
+                f"{OPTION}: [implementation] {key} is missing", hint="a report says who made it and whom to ask"
+            )
+
+
+def check_options(options: Mapping[str, Any], arguments: list[str], suite: str) -> None:
+    """Check that the command line runs the whole suite, once.
+
+    :param options: pytest's, by destination.
+    :param arguments: what pytest is to collect.
+    :param suite: what it has to be.
+    :raises ConfigurationError: naming the option that leaves something out.
+    """
+    for destination, option in _REFUSED.items():
+        if options.get(destination):
+            raise ConfigurationError(
+                f"{OPTION} and {option} do not go together", hint="run the suite whole and each test once"
+            )
+    if arguments != [suite]:
+        raise ConfigurationError(
+            f"{OPTION} runs the whole suite, not {' '.join(arguments)}", hint=f"pytest --pyargs {suite}"
+        )
+
+
+def check_selection(implementation: Implementation, profiles: tuple[str, ...], selection: tuple[str, ...]) -> None:
+    """Check that everything the implementation claims is judged.
+
+    :raises ConfigurationError: naming what is claimed and not selected.
+    """
+    if selection:
+        raise ConfigurationError(
+            f"{OPTION} and --vault-issuer-select do not go together", hint="leave --vault-issuer-select out"
+        )
+    for profile, features in BY_PROFILE.items():
+        claimed = sorted(implementation.features.intersection(features))
+        if claimed and profile not in profiles:
+            raise ConfigurationError(
+                f"{OPTION}: {', '.join(claimed)} claimed, and the profile {profile} is not selected",
+                hint=f"add --vault-issuer-profile={profile}, or claim less",
+            )

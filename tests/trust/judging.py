@@ -1,0 +1,88 @@
+"""Judges mutants on a stack that stays up: each in a run of the suite of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_vault_issuer.features import PROFILES
+from pytest_vault_issuer.run import Run, RunKey
+from pytest_vault_issuer.settings import Settings
+
+from .inner import VARIABLE
+from .mutants import Mutant
+
+#: Seconds after which the run of one mutant is broken.
+LIMIT = 1200
+#: The miniature answers within moments; what a defect keeps from happening need not be waited for as long as usual.
+TIMEOUT_SCALE = 0.4
+#: Runs that share a stack: what tests leave in it, namespaces and mounts, makes it slower by and by.
+RUNS_PER_STACK = 25
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the suite said of a mutant.
+
+    :ivar outcomes: by requirement, those that were judged.
+    :ivar output: what the run printed.
+    """
+
+    outcomes: dict[str, str]
+    output: str
+
+    def of(self, *outcomes: str) -> set[str]:
+        """The requirements with one of these outcomes."""
+        return {identifier for identifier, outcome in self.outcomes.items() if outcome in outcomes}
+
+
+class Bench:
+    """A stack and the runs that use it; another stack when it has served enough of them."""
+
+    def __init__(self) -> None:
+        self._run: Run | None = None
+        self._served = 0
+
+    def judge(self, mutant: Mutant, directory: Path, selection: Iterable[str] = ()) -> Judgement:
+        """Run the suite on a mutant.
+
+        :param directory: an empty one.
+        :param selection: areas and requirements; all where there is none.
+        """
+        source = mutant.write(directory)
+        command = [sys.executable, "-m", "pytest", "--pyargs", "vault_issuer_conformance", "-q"]
+        command += ["-p", "no:cacheprovider", "-p", "trust.inner", "--vault-issuer=trust.inner:implementation"]
+        command += [f"--vault-issuer-join={self._stack()}", f"--vault-issuer-report={directory / 'report'}"]
+        command += [f"--vault-issuer-timeout-scale={TIMEOUT_SCALE}"]
+        command += [f"--vault-issuer-profile={profile}" for profile in PROFILES]
+        command += [f"--vault-issuer-select={part}" for part in selection]
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "VAULT_ISSUER"))}
+        kept |= {k: v for k, v in os.environ.items() if k == "VAULT_ISSUER_CACHE"}
+        own = {"PYTHONPATH": str(Path(__file__).parents[1]), VARIABLE: str(source), "TRUST_NAME": mutant.name}
+        run = subprocess.run(
+            command, cwd=directory, env=kept | own, capture_output=True, text=True, timeout=LIMIT, check=False
+        )
+        report = directory / "report" / "report.json"
+        assert report.exists(), run.stdout + run.stderr
+        entries = json.loads(report.read_text())["requirements"]
+        return Judgement({e["id"]: e["outcome"] for e in entries if e["tests"]}, run.stdout)
+
+    def _stack(self) -> Path:
+        if self._run is not None and self._served >= RUNS_PER_STACK:
+            self.close()
+        if self._run is None:
+            self._run, self._served = Run(Settings(stack="process"), RunKey.new(), print), 0
+            self._run.stack()
+        self._served += 1
+        return self._run.directory.path
+
+    def close(self) -> None:
+        """End the stack."""
+        if self._run is not None:
+            self._run.close()
+            self._run = None

@@ -1,0 +1,44 @@
+"""The table of defects: complete, and each an edit that fits the miniature as it is."""
+
+from __future__ import annotations
+
+import compileall
+import io
+from collections import Counter
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import pytest
+
+from pytest_vault_issuer.requirements import Catalogue
+
+from .defects import DEFECTS
+from .mutants import Mutant
+from .variants import VARIANTS
+
+#: A defect that breaks more than this beside its requirement does not show that the requirement is judged by itself.
+NEIGHBOURS = 4
+MUTANTS = (*DEFECTS, *VARIANTS)
+
+
+def test_names_are_unique() -> None:
+    assert [name for name, times in Counter(mutant.name for mutant in MUTANTS).items() if times > 1] == []
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_mutant_fits_and_compiles(mutant: Mutant, tmp_path: Path) -> None:
+    said = io.StringIO()
+    with redirect_stdout(said):
+        assert compileall.compile_dir(mutant.write(tmp_path), quiet=1), said.getvalue()
+    assert mutant.why
+
+
+def test_every_must_and_should_has_a_defect() -> None:
+    broken = {defect.breaks for defect in DEFECTS if len(defect.also) <= NEIGHBOURS}
+    asked = [r.id for r in Catalogue.load().requirements if r.level in ("MUST", "SHOULD")]
+    assert [identifier for identifier in asked if identifier not in broken] == []
+
+
+def test_defects_name_requirements() -> None:
+    ids = set(Catalogue.load().ids)
+    assert {identifier for d in DEFECTS for identifier in (d.breaks, *d.also)} <= ids
