@@ -29,10 +29,6 @@ def random_name(prefix: str) -> str:
     return f"{prefix}-{secrets.token_hex(4)}"
 
 
-def subject(namespace: str, service_account: str) -> str:
-    return f"system:serviceaccount:{namespace}:{service_account}"
-
-
 def implementation_user(sandbox: Sandbox) -> str:
     return "system:serviceaccount:" + sandbox.world.service_account.replace("/", ":")
 
@@ -112,7 +108,7 @@ def test_login_with_a_requested_token(sandbox: Sandbox, kind: str) -> None:
     sandbox.issued(sandbox.ready_issuer(kind, auth))
     for login, jwt in zip(logins(sandbox.proxy, auth), jwts(sandbox.proxy, auth), strict=True):
         assert login.path == auth.login_path, "every login was to go to <mountPath>/login"
-        assert jwt.subject == subject(auth.namespace, auth.service_account), (
+        assert jwt.subject == grants.user_name(auth.namespace, auth.service_account), (
             "every JWT was to be one of the ServiceAccount that the issuer names"
         )
         assert jwt.lifetime is not None, "every JWT was to be requested: the static ones do not expire"
@@ -322,7 +318,7 @@ def test_service_account_of_the_cluster_resource_namespace(sandbox: Sandbox, kin
     sandbox.service_account(sandbox.namespace, name=account)
     auth = any_namespace(sandbox, account)
     sandbox.issued(sandbox.ready_issuer(kind, auth), namespace=sandbox.namespace)
-    assert {jwt.subject for jwt in jwts(sandbox.proxy, auth)} == {subject(sandbox.home(kind), account)}, (
+    assert {jwt.subject for jwt in jwts(sandbox.proxy, auth)} == {grants.user_name(sandbox.home(kind), account)}, (
         "every JWT was to be of the ServiceAccount in the cluster resource namespace"
     )
 

@@ -8,6 +8,11 @@ from .api import ROLE_BINDINGS, ROLES, SECRETS, SERVICE_ACCOUNTS, Cluster, Objec
 TOKEN_SECRET_TYPE = "kubernetes.io/service-account-token"  # noqa: S105 (the name of a type)
 
 
+def user_name(namespace: str, service_account: str) -> str:
+    """Return the user that a ServiceAccount is: the subject of its tokens."""
+    return f"system:serviceaccount:{namespace}:{service_account}"
+
+
 def create_service_account(cluster: Cluster, namespace: str, name: str, labels: dict[str, str]) -> None:
     """Create a ServiceAccount."""
     metadata = {"name": name, "namespace": namespace, "labels": labels}

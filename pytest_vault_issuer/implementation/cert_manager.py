@@ -35,7 +35,14 @@ def description() -> Implementation:
             rbac=["cert-manager-rbac.yaml"],
             cluster_resource_namespace="cert-manager",
         ),
-        features=expand([CORE, "ca-bundle-secret", "server-name"]),
+        features=expand(
+            [
+                CORE,
+                "ca-bundle-secret",
+                "server-name",
+                "jwt",
+            ]
+        ),
         known_failures={
             "VI-SIGN-018": "the answer is not compared with the request's key; the Certificate controller does, later",
             "VI-SIGN-019": "the answer's notAfter is not looked at; the Certificate controller does, later",

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..vault import AppRole, KubernetesRole
+from ..vault import AppRole, AuthRole
 
 
 @dataclass(frozen=True)
 class Authentication:
     """What an issuer needs to authenticate, already in place in Vault and in the cluster.
 
-    :ivar feature: ``token``, ``approle``, ``kubernetes-static`` or ``kubernetes-secretless``.
+    :ivar feature: by which an implementation claims it, such as ``approle``.
     :ivar spec: the value of ``spec.vault.auth``; tests change copies of it.
     :ivar namespace: where its Secret or ServiceAccount is.
     :ivar secret_name: name of the Secret that holds the credential ('' for secretless).
@@ -29,7 +29,7 @@ class Authentication:
     credential: str = field(default="", repr=False)
     service_account: str = ""
     approle: AppRole | None = None
-    role: KubernetesRole | None = None
+    role: AuthRole | None = None
 
     @property
     def login_path(self) -> str:

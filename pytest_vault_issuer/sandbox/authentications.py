@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import base64
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..cluster import grants
 from ..cluster.api import SECRETS
+from ..cluster.signers import service_account_keys
 from ..errors import NotRunnable
 from ..issuer.authentication import Authentication
 from ..stack.preparation import DEFAULT_MOUNTS
-from ..vault import KubernetesRole, Pki, VaultWorkspace
+from ..vault import AuthRole, Pki, VaultWorkspace
 from .world import World
 
 #: The core's ways; the first an implementation supports is the default.
@@ -186,6 +187,46 @@ class Authentications(ABC):
         spec = {"kubernetes": {"mountPath": role.mount_path, "role": role.name, "serviceAccountRef": {"name": account}}}
         return Authentication("kubernetes-secretless", spec, namespace, service_account=account, role=role)
 
+    def jwt(
+        self,
+        kind: str,
+        *,
+        audiences: Iterable[str],
+        stored: bool = False,
+        mount: str | None = None,
+        bound_to: str | None = None,
+        ttl: str = "1m",
+    ) -> Authentication:
+        """Create a ServiceAccount and a role of a JWT auth mount, to be used as if it were Kubernetes auth.
+
+        :param audiences: of which the role asks for one.
+        :param stored: put a token for these audiences, which expires in an hour, into a Secret; otherwise the
+            implementation requests its own, and gets the documentation's Role for that.
+        :param mount: path for the method, default random.
+        :param bound_to: name of another ServiceAccount that the role admits in the place of this one.
+        """
+        namespace, audiences = self.home(kind), list(audiences)
+        account = self.service_account(namespace, grant=not stored)
+        role = self.vault.jwt_role(
+            self.sign_policy(),
+            subject=grants.user_name(namespace, bound_to or account),
+            audiences=audiences,
+            mount=self.vault.mount_jwt(service_account_keys(self.world.cluster), mount),
+            ttl=ttl,
+        )
+        spec: dict[str, Any] = {"mountPath": role.mount_path, "role": role.name}
+        name = key = credential = ""
+        if stored:
+            credential = self.world.cluster.create_token(account, namespace, audiences=audiences)
+            key = "token"
+            name = self.secret({key: credential}, namespace=namespace)
+            spec["secretRef"] = {"name": name, "key": key}
+        else:
+            spec["serviceAccountRef"] = {"name": account}
+        return Authentication(
+            "jwt", {"kubernetes": spec}, namespace, name, key, credential, service_account=account, role=role
+        )
+
     def _bind(
         self,
         namespace: str,
@@ -197,7 +238,7 @@ class Authentications(ABC):
         mount: str | None,
         audience: str,
         ttl: str,
-    ) -> KubernetesRole:
+    ) -> AuthRole:
         """Create a role of Kubernetes auth for a ServiceAccount."""
         return (vault or self.vault).kubernetes_role(
             policy or self.sign_policy(pki, vault),

@@ -2,6 +2,6 @@
 
 from .authority import CertificateAuthority
 from .server import VaultAdmin
-from .workspace import AppRole, KubernetesRole, Pki, VaultWorkspace
+from .workspace import AppRole, AuthRole, Pki, VaultWorkspace
 
-__all__ = ["AppRole", "CertificateAuthority", "KubernetesRole", "Pki", "VaultAdmin", "VaultWorkspace"]
+__all__ = ["AppRole", "AuthRole", "CertificateAuthority", "Pki", "VaultAdmin", "VaultWorkspace"]

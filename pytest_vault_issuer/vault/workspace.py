@@ -49,15 +49,15 @@ class AppRole:
 
 
 @dataclass(frozen=True)
-class KubernetesRole:
-    """A role of a Kubernetes auth mount."""
+class AuthRole:
+    """A role of an auth mount that is named when one logs in."""
 
     mount: str
     name: str
 
     @property
     def mount_path(self) -> str:
-        """What ``auth.kubernetes.mountPath`` has to be."""
+        """What ``mountPath`` has to be in an issuer."""
         return f"/v1/auth/{self.mount}"
 
 
@@ -210,13 +210,13 @@ class VaultWorkspace:
         mount: str | None = None,
         audience: str = "",
         ttl: str = "1m",
-    ) -> KubernetesRole:
+    ) -> AuthRole:
         """Create a role of the Kubernetes auth method, bound to one ServiceAccount.
 
         :param mount: of a configured method; None mounts one.
         :param audience: required in the token; '' for none in particular.
         """
-        role = KubernetesRole(mount or self.mount_kubernetes(), f"role-{secrets.token_hex(4)}")
+        role = AuthRole(mount or self.mount_kubernetes(), f"role-{secrets.token_hex(4)}")
         path = f"auth/{role.mount}/role/{role.name}"
         data = {
             "bound_service_account_names": [service_account],
@@ -225,6 +225,40 @@ class VaultWorkspace:
             "token_ttl": ttl,
         }
         self.client.write_data(path, data=data | ({"audience": audience} if audience else {}))
+        self._undo.callback(self.client.delete, path)
+        return role
+
+    def mount_jwt(self, keys: Iterable[str], mount: str | None = None) -> str:
+        """Enable the JWT auth method for tokens that one of `keys` (PEM) verifies; return its path."""
+        mount = self.mount_auth("jwt", mount)
+        self.client.write_data(f"auth/{mount}/config", data={"jwt_validation_pubkeys": list(keys)})
+        return mount
+
+    def jwt_role(
+        self,
+        *policies: str,
+        subject: str,
+        audiences: Iterable[str],
+        mount: str,
+        ttl: str = "1m",
+    ) -> AuthRole:
+        """Create a role of the JWT auth method, bound to one subject.
+
+        :param subject: claim ``sub``, such as ``system:serviceaccount:<namespace>:<name>``.
+        :param audiences: of which the token has to name one.
+        :param mount: from :meth:`mount_jwt`.
+        """
+        role = AuthRole(mount, f"role-{secrets.token_hex(4)}")
+        path = f"auth/{role.mount}/role/{role.name}"
+        data = {
+            "role_type": "jwt",
+            "user_claim": "sub",
+            "bound_subject": subject,
+            "bound_audiences": list(audiences),
+            "token_policies": list(policies),
+            "token_ttl": ttl,
+        }
+        self.client.write_data(path, data=data)
         self._undo.callback(self.client.delete, path)
         return role
 
