@@ -11,11 +11,13 @@ from pytest_vault_issuer.cluster.api import ApiError, Object, condition
 from pytest_vault_issuer.errors import Unmet
 from pytest_vault_issuer.issuer import Authentication, CertificateRequest, Issuer
 from pytest_vault_issuer.issuer.handle import is_current
-from pytest_vault_issuer.proxy import Exchange
+from pytest_vault_issuer.proxy import Exchange, Proxy
 from pytest_vault_issuer.sandbox import FEATURES, Sandbox
 
 #: With these the API server refuses an object: malformed, forbidden by an admission webhook, invalid.
 REFUSED = (400, 403, 422)
+#: The core's ways of authenticating that log in.
+LOGINS = tuple(feature for feature in FEATURES if feature != "token")
 
 
 def created(sandbox: Sandbox, kind: str, auth: Authentication | dict[str, Any] | None = None, **options: Any) -> Issuer:
@@ -61,6 +63,22 @@ def assert_not_ready(issuers: Mapping[str, Issuer]) -> None:
     """Check that issuers are not Ready now; the keys say what is wrong with them."""
     for wrong, issuer in issuers.items():
         assert issuer.condition().get("status") != "True", f"{issuer} is Ready although this is wrong: {wrong}"
+
+
+def assert_untrusted(sandbox: Sandbox, kind: str, variants: dict[str, dict[str, Any]]) -> None:
+    """Check that issuers for listeners of their own are not Ready, and that nothing was sent to any.
+
+    :param variants: by what is wrong with them, the arguments of :meth:`Sandbox.issuer`.
+    """
+    never_ready(sandbox, kind, variants)
+    for options in variants.values():
+        assert_silent(options["proxy"])
+
+
+def assert_silent(proxy: Proxy, *, since: int = 0) -> None:
+    """Check that a listener got no HTTP request."""
+    sent = [exchange.summary for exchange in proxy.seen(since=since)]
+    assert not sent, f"no HTTP request may be sent to this listener, but it got: {sent}"
 
 
 def issued_in_the_end(sandbox: Sandbox, issuer: Issuer, *, attempts: int = 5) -> CertificateRequest:

@@ -17,9 +17,8 @@ from pytest_vault_issuer.marks import requirement
 from pytest_vault_issuer.proxy import Exchange, Fault, Hold, Proxy, ResetBefore, Respond, Route
 from pytest_vault_issuer.sandbox import FEATURES, Sandbox
 
-from .helpers import claimed, for_each_kind, never_ready, with_fields, with_secret
+from .helpers import LOGINS, claimed, for_each_kind, never_ready, with_fields, with_secret
 
-LOGINS = tuple(feature for feature in FEATURES if feature != "token")
 HTML = "<!DOCTYPE html><html><body><h1>It is not Vault that answers here</h1></body></html>"
 #: By health status: what Vault's answer says then, and the query parameters that ask for another status instead.
 STATES: dict[int, tuple[dict[str, Any], tuple[str, ...]]] = {

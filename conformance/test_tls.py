@@ -15,9 +15,15 @@ from pytest_vault_issuer.proxy import Authority, Proxy, Redirect, Route, ServerC
 from pytest_vault_issuer.sandbox import Sandbox
 from pytest_vault_issuer.vault.authority import key_to_pem, new_key
 
-from .helpers import assert_not_ready, created, issued_in_the_end, never_ready
-
-LOGINS = ("approle", "kubernetes-static", "kubernetes-secretless")
+from .helpers import (
+    LOGINS,
+    assert_not_ready,
+    assert_silent,
+    assert_untrusted,
+    created,
+    issued_in_the_end,
+    never_ready,
+)
 
 
 def bundle(*parts: str) -> str:
@@ -36,21 +42,6 @@ def of_another_ca(sandbox: Sandbox) -> dict[str, Any]:
         "proxy": sandbox.new_proxy(certificate=impostor(sandbox)),
         "caBundle": bundle(sandbox.authority.pem),
     }
-
-
-def assert_untrusted(sandbox: Sandbox, kind: str, variants: dict[str, dict[str, Any]]) -> None:
-    """Check that issuers for listeners of their own are not Ready, and that nothing was sent to any.
-
-    :param variants: by what is wrong with them, the arguments of :meth:`Sandbox.issuer`.
-    """
-    never_ready(sandbox, kind, variants)
-    for options in variants.values():
-        assert_silent(options["proxy"])
-
-
-def assert_silent(proxy: Proxy, *, since: int = 0) -> None:
-    sent = [exchange.summary for exchange in proxy.seen(since=since)]
-    assert not sent, f"no HTTP request may be sent to this listener, but it got: {sent}"
 
 
 @requirement("VI-TLS-001")

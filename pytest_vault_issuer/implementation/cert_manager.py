@@ -40,6 +40,7 @@ def description() -> Implementation:
                 CORE,
                 "ca-bundle-secret",
                 "server-name",
+                "mtls",
                 "jwt",
             ]
         ),
