@@ -149,25 +149,6 @@ def test_what_an_earlier_issuer_found_does_not_count(sandbox: Sandbox, kind: str
     sandbox.issuer(kind, auth).wait_not_ready()
 
 
-@requirement("VI-HEALTH-006")
-@pytest.mark.slow
-def test_standby_serves_an_issuer(sandbox: Sandbox) -> None:
-    leader = sandbox.new_vault(storage="raft")
-    standby = sandbox.new_vault(storage="raft", initialise=False)
-    standby.join_raft(leader.server)
-    vault = sandbox.workspace_in(leader)
-    pki = vault.pki()
-    proxy = sandbox.new_proxy(upstream=standby)
-    # A pair of Vaults is not started twice for the two kinds.
-    issuers = []
-    for kind in sandbox.world.kinds:
-        auth = sandbox.default_authentication(kind, pki=pki, vault=vault)
-        issuers.append(sandbox.issuer(kind, auth, pki=pki, proxy=proxy))
-    for issuer in issuers:
-        issuer.wait_ready()
-        sandbox.issued(issuer)
-
-
 @requirement("VI-HEALTH-009")
 @pytest.mark.parametrize("status", [472, 473])
 def test_secondary_and_performance_standby_are_good(sandbox: Sandbox, kind: str, status: int) -> None:

@@ -2,6 +2,7 @@
 
 from pytest_vault_issuer.proxy.exchange import JWT, Exchange, HandshakeFailure, Headers, Route
 from pytest_vault_issuer.proxy.faults import (
+    AddHeader,
     Delay,
     EmptyAnswer,
     Fault,
@@ -25,6 +26,7 @@ from pytest_vault_issuer.proxy.tls import Authority, ServerCertificate
 
 __all__ = [
     "JWT",
+    "AddHeader",
     "Authority",
     "Delay",
     "EmptyAnswer",

@@ -176,7 +176,8 @@ class ClientConnection:
             if answer is None and prefix and not head.target.startswith(f"{prefix}/"):
                 answer = _refusal(404, "there is nothing outside of the path prefix")
             if answer is None:
-                head = replace(head, target=head.target.removeprefix(prefix))
+                headers = fault.on_forward(head.headers) if fault is not None else head.headers
+                head = replace(head, target=head.target.removeprefix(prefix), headers=headers)
                 answer = self._upstream.exchange(self._shared.upstream, head, request.body)
                 upstream = True
                 if fault is not None:

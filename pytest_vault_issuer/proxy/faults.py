@@ -43,7 +43,7 @@ class Lifetime:
 
 
 class Fault(ABC):
-    """One way to treat a request; subclasses override one of the two hooks."""
+    """One way to treat a request; subclasses override one of the hooks."""
 
     @property
     @abstractmethod
@@ -56,6 +56,10 @@ class Fault(ABC):
         :raises Reset: the connection is reset.
         """
         return None
+
+    def on_forward(self, headers: Headers) -> Headers:
+        """Called with the request's headers when it is forwarded: those that Vault gets."""
+        return headers
 
     def on_answer(self, answer: Answer) -> tuple[Answer, str]:
         """Called with Vault's answer: what the client gets, and a remark to add to the recorded name.
@@ -184,6 +188,23 @@ class Hold(Fault):
     def _wake(self) -> None:
         with self._changed:
             self._changed.notify_all()
+
+
+@dataclass(frozen=True, eq=False)
+class AddHeader(Fault):
+    """Forwards the request with a header more, such as one by which Vault is asked to treat it otherwise."""
+
+    header: str
+    value: str
+
+    @property
+    def name(self) -> str:
+        """``add header X-Vault-No-Request-Forwarding``."""
+        return f"add header {self.header}"
+
+    def on_forward(self, headers: Headers) -> Headers:
+        """The headers with that one, in the place of the client's own of that name."""
+        return Headers([*headers.without(self.header), (self.header, self.value)])
 
 
 @dataclass(frozen=True, eq=False)

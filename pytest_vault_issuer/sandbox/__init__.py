@@ -2,6 +2,7 @@
 
 from .authentications import FEATURES
 from .sandbox import Sandbox, ready_status
+from .vault_cluster import VaultCluster, VaultNode
 from .world import World
 
-__all__ = ["FEATURES", "Sandbox", "World", "ready_status"]
+__all__ = ["FEATURES", "Sandbox", "VaultCluster", "VaultNode", "World", "ready_status"]

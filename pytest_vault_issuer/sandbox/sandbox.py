@@ -27,6 +27,7 @@ from ..proxy import Authority, Exchange, Proxy, Route, ServerCertificate
 from ..stack.preparation import LABEL
 from ..vault import Pki, VaultAdmin, VaultWorkspace
 from .authentications import Authentications
+from .vault_cluster import VaultCluster, VaultNode
 from .world import World
 
 
@@ -127,9 +128,12 @@ class Sandbox(Authentications):
         self._reserved[port] = held
         return port
 
-    def new_vault(self, *, storage: str = "inmem", initialise: bool = True, unseal: bool = True) -> VaultAdmin:
+    def new_vault(
+        self, *, storage: str = "inmem", initialise: bool = True, unseal: bool = True, advertised: str = ""
+    ) -> VaultAdmin:
         """Start a Vault of the test's own, in the state asked for.
 
+        :param advertised: URL to which other nodes redirect clients of this one; '' for its own.
         :raises NotRunnable: when this stack cannot start one.
         """
         launcher = self.world.launcher
@@ -138,7 +142,7 @@ class Sandbox(Authentications):
                 f"the provider {self.world.stack.provider} cannot start a second Vault",
                 hint="use --vault-issuer-stack=process",
             )
-        server = launcher.start_vault(storage=storage)
+        server = launcher.start_vault(storage=storage, advertised=advertised)
         self._cleanup.callback(launcher.stop_vault, server)
         admin = VaultAdmin(server, self.timeouts)
         if initialise:
@@ -146,6 +150,31 @@ class Sandbox(Authentications):
             if unseal:
                 admin.unseal()
         return admin
+
+    def new_vault_cluster(self, nodes: int, *, failover: bool = False) -> VaultCluster:
+        """Start Vaults of the test's own that share their storage: one active node, the others standbys.
+
+        :param nodes: how many; a cluster of three survives the loss of one, one of two survives a step-down only.
+        :param failover: whether the standbys may become active; it takes three seconds more.
+        :raises NotRunnable: when this stack cannot start them.
+        """
+        members = []
+        for _ in range(nodes):
+            port = self.closed_port()
+            bind = self.world.stack.bind
+            advertised = f"https://{f'[{bind}]' if ':' in bind else bind}:{port}"
+            admin = self.new_vault(storage="raft", initialise=False, advertised=advertised)
+            members.append(VaultNode(admin, self.new_proxy(upstream=admin, port=port)))
+        cluster = VaultCluster(members, stop=self.stop_vault)
+        cluster.form()
+        if failover:
+            cluster.active.admin.make_voters()
+        return cluster
+
+    def stop_vault(self, admin: VaultAdmin) -> None:
+        """Kill a Vault of :meth:`new_vault`."""
+        assert self.world.launcher is not None
+        self.world.launcher.stop_vault(admin.server)
 
     def workspace_in(self, admin: VaultAdmin) -> VaultWorkspace:
         """Return a workspace in a Vault of :meth:`new_vault`; it goes with that Vault."""

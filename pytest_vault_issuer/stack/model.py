@@ -102,8 +102,12 @@ class Provider(Protocol):
 class VaultLauncher(Protocol):
     """Starts further Vaults beside the stack's own, for states a shared one cannot be put into."""
 
-    def start_vault(self, *, storage: str = "inmem") -> VaultServer:
-        """Start a Vault that is not initialised; `storage` is ``inmem`` or ``raft``."""
+    def start_vault(self, *, storage: str = "inmem", advertised: str = "") -> VaultServer:
+        """Start a Vault that is not initialised.
+
+        :param storage: ``inmem`` or ``raft``.
+        :param advertised: URL to which other nodes redirect clients of this one; '' for its own.
+        """
 
     def stop_vault(self, server: VaultServer) -> None:
         """Stop a Vault that :meth:`start_vault` started."""

@@ -17,6 +17,9 @@ from .run_directory import RunDirectory
 
 #: How often a start is tried when another process took the port in between.
 ATTEMPTS = 5
+#: Elections and promotions as soon as may be. By default a lost active node is missed after five seconds or more, and
+#: who may be elected is looked at every ten.
+RAFT = {"performance_multiplier": "1", "autopilot_reconcile_interval": "500ms", "autopilot_update_interval": "250ms"}
 
 
 class VaultProcesses:
@@ -37,14 +40,15 @@ class VaultProcesses:
         """Issue the certificate that all Vaults of the run serve with."""
         authority.server("vault", "127.0.0.1", "localhost")
 
-    def start_vault(self, *, storage: str = "inmem") -> VaultServer:
+    def start_vault(self, *, storage: str = "inmem", advertised: str = "") -> VaultServer:
         """Start a Vault that is not initialised and wait until it answers.
 
+        :param advertised: URL to which other nodes redirect clients of this one; '' for its own.
         :raises StackError: with the end of its log.
         """
         for _ in range(ATTEMPTS):
             name = f"vault-{secrets.token_hex(4)}"
-            server = self._spawn(name, storage)
+            server = self._spawn(name, storage, advertised)
             if self._answers(server):
                 return server
             if not taken(self._run.log_tail(name)):
@@ -59,14 +63,14 @@ class VaultProcesses:
         """Stop a Vault of this run; its storage goes with the run directory."""
         self._run.stop(server.name)
 
-    def _spawn(self, name: str, storage: str) -> VaultServer:
+    def _spawn(self, name: str, storage: str, advertised: str) -> VaultServer:
         port, cluster_port = free_ports(2)
         url = f"https://127.0.0.1:{port}"
         settings: dict[str, str] = {}
         if storage == "raft":
             data = self._run.path / name
             data.mkdir(mode=0o700)
-            settings = {"path": str(data), "node_id": name, "performance_multiplier": "1"}
+            settings = {"path": str(data), "node_id": name} | RAFT
         config = {
             "storage": {storage: settings},
             "listener": [
@@ -79,7 +83,7 @@ class VaultProcesses:
                     }
                 }
             ],
-            "api_addr": url,
+            "api_addr": advertised or url,
             "cluster_addr": f"https://127.0.0.1:{cluster_port}",
             "disable_mlock": True,
             "log_level": "info",

@@ -35,6 +35,11 @@ class VaultAdmin:
         return status
 
     @property
+    def leader(self) -> str:
+        """The address of the active node as this one knows it, '' while it knows of none."""
+        return str(self.client.sys.read_leader_status()["leader_address"])
+
+    @property
     def version(self) -> str:
         """Vault's own version."""
         return str(self.client.sys.read_health_status(method="GET")["version"])
@@ -66,6 +71,28 @@ class VaultAdmin:
         self.client.token = self.server.token
         self.client.sys.submit_unseal_key(self.server.unseal_key)
         self.wait_health(429)
+
+    def step_down(self) -> None:
+        """Ask an active node to step down; that another takes over is not waited for.
+
+        For ten seconds it does not become active again: until another node can, there is none.
+        """
+        self.client.sys.step_down()
+
+    def make_voters(self) -> None:
+        """Let every node of an active node's raft cluster vote, and wait for it: one may become active from then on.
+
+        :raises StackError: when they do not within the `component_start` timeout.
+        """
+        # By default ten seconds after a node has joined.
+        self.client.write_data("sys/storage/raft/autopilot/configuration", data={"server_stabilization_time": "1s"})
+
+        def probe() -> bool | None:
+            servers = self.client.sys.read_raft_config()["data"]["config"]["servers"]
+            return True if all(server["voter"] for server in servers) else None
+
+        if not poll(probe, timeout=self.timeouts.component_start, interval=0.05):
+            raise StackError("a raft node that has joined was not made a voter")
 
     def wait_health(self, *statuses: int) -> None:
         """Wait until health answers one of `statuses`.

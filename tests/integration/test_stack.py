@@ -15,6 +15,7 @@ from pytest_vault_issuer.cluster.api import NAMESPACES, SECRETS, SERVICE_ACCOUNT
 from pytest_vault_issuer.cluster.audit import AuditLog
 from pytest_vault_issuer.run import Run
 from pytest_vault_issuer.stack.model import Stack
+from pytest_vault_issuer.timeouts import poll
 from pytest_vault_issuer.vault import VaultAdmin
 
 
@@ -129,15 +130,25 @@ def test_vaults_states_are_real(vault_issuer_run: Run) -> None:
     launcher.stop_vault(admin.server)
 
 
-def test_a_raft_pair_has_a_standby(vault_issuer_run: Run) -> None:
+def test_a_raft_pair_has_a_standby_that_takes_over(vault_issuer_run: Run) -> None:
     launcher = vault_issuer_run.launcher()
     assert launcher is not None
-    active, standby = (VaultAdmin(launcher.start_vault(storage="raft"), vault_issuer_run.timeouts) for _ in range(2))
+    addresses = ["https://127.0.0.1:1", "https://127.0.0.1:2"]
+    active, standby = (
+        VaultAdmin(launcher.start_vault(storage="raft", advertised=address), vault_issuer_run.timeouts)
+        for address in addresses
+    )
     active.initialise()
     active.unseal()
     active.wait_health(200)
     standby.join_raft(active.server)
     assert (active.health, standby.health) == (200, 429)
+    assert standby.leader == addresses[0]
+    active.make_voters()
+    active.step_down()
+    standby.wait_health(200)
+    assert poll(lambda: active.leader == addresses[1] or None, timeout=vault_issuer_run.timeouts.component_start)
+    assert active.health == 429
     for admin in (active, standby):
         launcher.stop_vault(admin.server)
 

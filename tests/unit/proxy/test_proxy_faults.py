@@ -14,6 +14,7 @@ import requests
 
 from pytest_vault_issuer.errors import Unmet
 from pytest_vault_issuer.proxy import (
+    AddHeader,
     Delay,
     EmptyAnswer,
     Fault,
@@ -71,6 +72,18 @@ def test_answer_without_upstream(
     assert upstream.requests == []
     assert client("GET", "/v1/sys/health").status_code == 200
     assert proxy.connections == 1
+
+
+def test_add_header(client: Client, proxy: Proxy, upstream: Upstream) -> None:
+    proxy.inject(Route.SIGN, AddHeader("X-Asked", "by the proxy"), times=1)
+    for _ in range(2):
+        assert client.sign(headers={"x-asked": "by the client", "X-Other": "stays"}).status_code == 200
+    sent = [{name.lower(): value for name, value in headers.items()} for _, _, headers, _ in upstream.requests]
+    assert [headers["x-asked"] for headers in sent] == ["by the proxy", "by the client"]
+    assert {headers["x-other"] for headers in sent} == {"stays"}
+    exchange, _ = proxy.exchanges
+    assert (exchange.headers.get("X-Asked"), exchange.fault) == ("by the client", "add header X-Asked")
+    assert exchange.upstream
 
 
 def test_respond_with_headers(client: Client, proxy: Proxy) -> None:
