@@ -140,9 +140,8 @@ class Cluster:
         :raises StackError: when the API server cannot be reached.
         """
         headers = {"Accept": accept, "Content-Type": content_type}
-        token = self._configuration.get_api_key_with_prefix("authorization")
-        if token:
-            headers["Authorization"] = token
+        for setting in self._configuration.auth_settings().values():  # a token; refreshed where it comes from a plugin
+            headers[setting["key"]] = setting["value"]
         try:
             response = self._session.request(
                 method,

@@ -7,10 +7,10 @@ import tomllib
 from pathlib import Path
 
 from ..errors import ConfigurationError
-from . import cert_manager
+from . import cert_manager, miniature
 from .description import Implementation
 
-BUILT_IN = {cert_manager.NAME: cert_manager.description}
+BUILT_IN = {cert_manager.NAME: cert_manager.description, miniature.NAME: miniature.description}
 
 
 def load_implementation(name: str) -> Implementation:

@@ -72,8 +72,9 @@ def check_command(implementation: Implementation, binaries: dict[str, Path]) -> 
     if not implementation.run.command:
         return []
     program, *arguments = implementation.run.command
+    # Symbolic links are kept: the interpreter of a virtual environment is one, and finds its packages by its own path.
     path = binaries.get(program) or (
-        implementation.resolve(program) if "/" in program else Path(shutil.which(program) or program)
+        (implementation.directory / program).absolute() if "/" in program else Path(shutil.which(program) or program)
     )
     if not path.is_file() or shutil.which(str(path)) is None:
         raise ConfigurationError(

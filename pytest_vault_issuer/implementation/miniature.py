@@ -1,0 +1,35 @@
+"""The built-in ``miniature``: the small issuer in Python that comes with this package."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from .. import __version__
+from ..features import CORE, expand
+from .description import Implementation, IssuerDescription, RunDescription
+
+NAME = "miniature"
+
+
+def description() -> Implementation:
+    """Return the miniature's description; it runs on the interpreter that runs pytest."""
+    return Implementation(
+        name=NAME,
+        version=__version__,
+        issuer=IssuerDescription(),
+        run=RunDescription(
+            command=[
+                sys.executable,
+                "-m",
+                "pytest_vault_issuer.miniature",
+                "--kubeconfig={kubeconfig}",
+                "--cluster-resource-namespace={cluster_resource_namespace}",
+            ],
+            service_account="miniature/miniature",
+            rbac=["miniature-rbac.yaml"],
+            cluster_resource_namespace="miniature",
+        ),
+        features=expand([CORE]),
+        directory=Path(__file__).parent,
+    )

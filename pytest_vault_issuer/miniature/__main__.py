@@ -1,0 +1,71 @@
+"""Runs the miniature: ``python -m pytest_vault_issuer.miniature --kubeconfig=…``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+
+from .certificate_requests import CertificateRequestController
+from .cluster import CERTIFICATE_REQUESTS, SECRETS, SERVICE_ACCOUNTS, Cluster, ClusterError
+from .issuers import IssuerController
+from .watching import Watcher
+from .work_queue import start_workers
+
+log = logging.getLogger("miniature")
+
+
+def arguments(words: list[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="miniature", description="Issues certificates that Vault signs.")
+    parser.add_argument("--kubeconfig", default="", help="path of the kubeconfig; default: the pod's service account")
+    parser.add_argument(
+        "--cluster-resource-namespace",
+        default="miniature",
+        help="where the Secrets and service accounts are that cluster-scoped issuers refer to",
+    )
+    parser.add_argument("--api-version", default="cert-manager.io/v1", help="group and version of the issuers")
+    parser.add_argument("--issuer-kind", default="Issuer", help="the namespaced kind of issuer")
+    parser.add_argument("--cluster-issuer-kind", default="ClusterIssuer", help="the cluster-scoped kind of issuer")
+    parser.add_argument("--workers", type=int, default=20, help="issuers, and requests, looked at at the same time")
+    return parser.parse_args(words)
+
+
+def main(words: list[str]) -> int:
+    """Run until a signal says to stop; return the exit status."""
+    options = arguments(words)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("urllib3").setLevel(logging.WARNING)
+    cluster = Cluster(options.kubeconfig)
+    try:
+        kinds = [
+            cluster.discover(options.api_version, kind) for kind in (options.issuer_kind, options.cluster_issuer_kind)
+        ]
+    except ClusterError as error:
+        log.error("%s", error)
+        return 1
+
+    issuers = [Watcher(cluster, kind) for kind in kinds]
+    requests = Watcher(cluster, CERTIFICATE_REQUESTS)
+    secrets = Watcher(cluster, SECRETS)
+    service_accounts = Watcher(cluster, SERVICE_ACCOUNTS)
+    namespace = options.cluster_resource_namespace
+    issuer_controller = IssuerController(cluster, namespace, issuers, secrets, service_accounts)
+    request_controller = CertificateRequestController(cluster, namespace, requests, issuers)
+    start_workers(issuer_controller.queue, issuer_controller.reconcile, options.workers)
+    start_workers(request_controller.queue, request_controller.reconcile, options.workers)
+    for watcher in (*issuers, requests, secrets, service_accounts):
+        watcher.start()
+
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    log.info("watching %s", ", ".join(kind.plural for kind in kinds))
+    stop.wait()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,197 @@
+"""Has Vault sign what approved CertificateRequests ask for."""
+
+from __future__ import annotations
+
+import base64
+import logging
+
+from .chain import Chain, ChainError, read_chain, to_pem
+from .cluster import CERTIFICATE_REQUESTS, Cluster, Object, Resource
+from .conditions import condition, is_true, now, set_ready, write_status
+from .configuration import InvalidConfigurationError, check, read_issuer, vault_of
+from .credentials import CredentialError, obtain_token
+from .events import record
+from .signing import UnfitCertificateError, UnreadableCsrError, check_fits, parameters, read_csr
+from .vault import UnusableAnswerError, Vault, VaultError, VaultRefusalError
+from .watching import Key, Watcher, key_of
+from .work_queue import TryAgainError, WorkQueue
+
+#: What an ``issuerRef`` means that does not say.
+DEFAULT_KIND = "Issuer"
+DEFAULT_GROUP = "cert-manager.io"
+#: Reasons of the condition Ready after which nothing happens to a request any more.
+FINAL = ("Issued", "Failed", "Denied")
+
+log = logging.getLogger(__name__)
+
+
+class CertificateRequestController:
+    """Looks at requests when they or their issuers change, and again while Vault cannot sign them.
+
+    :param issuers: the watchers of the kinds of issuers; requests for others are left alone.
+    """
+
+    def __init__(
+        self, cluster: Cluster, cluster_resource_namespace: str, requests: Watcher, issuers: list[Watcher]
+    ) -> None:
+        self.queue: WorkQueue[Key] = WorkQueue()
+        self._cluster = cluster
+        self._cluster_resource_namespace = cluster_resource_namespace
+        self._requests = requests
+        self._kinds = {watcher.resource.kind: watcher.resource for watcher in issuers}
+        requests.on_change(self._request_changed)
+        for watcher in issuers:
+            watcher.on_change(self._issuer_changed)
+
+    def _request_changed(self, old: Object | None, new: Object | None) -> None:
+        if new is None or self._issuer_resource(new) is None:
+            return
+        if _without_ready(old) != _without_ready(new):
+            self.queue.add(key_of(new))
+
+    def _issuer_changed(self, old: Object | None, new: Object | None) -> None:
+        if new is None:
+            return
+        for request in self._requests.items():
+            if is_final(request):
+                continue
+            if self._is_for(request, new):
+                self.queue.add(key_of(request))
+
+    def _is_for(self, request: Object, issuer: Object) -> bool:
+        """Whether a request is for an issuer."""
+        resource = self._issuer_resource(request)
+        if resource is None or resource.kind != issuer["kind"]:
+            return False
+        return key_of(issuer) == _issuer_key(request, resource)
+
+    def _issuer_resource(self, request: Object) -> Resource | None:
+        """Return the kind of issuer a request is for, None when it is none of ours."""
+        reference = request["spec"]["issuerRef"]
+        resource = self._kinds.get(reference.get("kind") or DEFAULT_KIND)
+        group = reference.get("group") or DEFAULT_GROUP
+        if resource is None or resource.group != group:
+            return None
+        return resource
+
+    def reconcile(self, key: Key) -> None:
+        """Do what is to be done about a request.
+
+        :raises TryAgainError: while Vault or a credential keeps it from being signed.
+        """
+        request = self._cluster.find(CERTIFICATE_REQUESTS, *key)
+        if request is None or is_final(request):
+            return
+        resource = self._issuer_resource(request)
+        if resource is None:
+            return
+        issuer = self._cluster.find(resource, *_issuer_key(request, resource))
+        if issuer is not None and vault_of(issuer) is None:
+            return
+        if is_true(request, "Denied"):
+            self._fail(request, "Denied", "The request was denied")
+            return
+        if not is_true(request, "Approved"):
+            return
+        if issuer is None:
+            self._wait(request, "the issuer does not exist")
+            return
+        if not is_ready(issuer):
+            self._wait(request, "the issuer is not Ready")
+            return
+        self._sign(request, resource, issuer)
+
+    def _sign(self, request: Object, resource: Resource, issuer: Object) -> None:
+        try:
+            chain = self._signed(request, resource, issuer)
+        except (VaultRefusalError, UnusableAnswerError, ChainError, UnfitCertificateError, UnreadableCsrError) as error:
+            self._fail(request, "Failed", str(error))
+        except (_LoginError, CredentialError, VaultError, InvalidConfigurationError) as error:
+            self._wait(request, str(error))
+            raise TryAgainError(str(error)) from error
+        else:
+            self._issue(request, chain)
+
+    def _signed(self, request: Object, resource: Resource, item: Object) -> Chain:
+        """Return the certificate that Vault signs for a request, with its chain."""
+        pem = base64.b64decode(request["spec"]["request"])
+        csr = read_csr(pem)
+        issuer = read_issuer(resource, item, self._cluster_resource_namespace)
+        check(issuer)
+        with Vault(issuer) as vault:
+            try:
+                token = obtain_token(self._cluster, issuer, vault)
+            except VaultError as error:
+                # Also a refusal: another login may be let in, and says nothing of the request.
+                raise _LoginError(str(error)) from error
+            data = vault.sign(issuer.path, token, parameters(csr, pem, request["spec"].get("duration")))
+        chain = read_chain(data)
+        check_fits(chain.certificates[0], csr)
+        return chain
+
+    def _issue(self, request: Object, chain: Chain) -> None:
+        def change(latest: Object) -> bool:
+            status = latest.setdefault("status", {})
+            status["certificate"] = base64.b64encode(to_pem(chain.certificates)).decode()
+            if chain.ca is not None:
+                status["ca"] = base64.b64encode(to_pem([chain.ca])).decode()
+            return set_ready(latest, "True", "Issued", "Vault signed the certificate")
+
+        if write_status(self._cluster, CERTIFICATE_REQUESTS, request, change):
+            self._tell(request, "Normal", "Issued", "Vault signed the certificate")
+
+    def _fail(self, request: Object, reason: str, message: str) -> None:
+        """Give a request up for good."""
+
+        def change(latest: Object) -> bool:
+            latest.setdefault("status", {}).setdefault("failureTime", now())
+            return set_ready(latest, "False", reason, message)
+
+        if write_status(self._cluster, CERTIFICATE_REQUESTS, request, change):
+            self._tell(request, "Warning", reason, message)
+
+    def _wait(self, request: Object, message: str) -> None:
+        """Say what a request waits for."""
+        if write_status(
+            self._cluster,
+            CERTIFICATE_REQUESTS,
+            request,
+            lambda latest: set_ready(latest, "False", "Pending", message),
+        ):
+            self._tell(request, "Normal", "Pending", message)
+
+    def _tell(self, request: Object, kind: str, reason: str, message: str) -> None:
+        log.info("%s: %s: %s", key_of(request), reason, message)
+        record(self._cluster, CERTIFICATE_REQUESTS, request, kind, reason, message)
+
+
+class _LoginError(Exception):
+    """Vault did not let the issuer in."""
+
+
+def is_final(request: Object) -> bool:
+    """Whether a request is issued or given up."""
+    return condition(request, "Ready").get("reason") in FINAL
+
+
+def is_ready(issuer: Object) -> bool:
+    """Whether an issuer is Ready as it is specified now."""
+    ready = condition(issuer, "Ready")
+    if ready.get("status") != "True":
+        return False
+    return bool(ready.get("observedGeneration") == issuer["metadata"]["generation"])
+
+
+def _issuer_key(request: Object, resource: Resource) -> Key:
+    """Return which issuer of a kind a request is for."""
+    namespace = request["metadata"]["namespace"] if resource.namespaced else ""
+    return namespace, request["spec"]["issuerRef"]["name"]
+
+
+def _without_ready(request: Object | None) -> Object | None:
+    """Return what others decide about a request: without what we write into its status."""
+    if request is None:
+        return None
+    decisions = [entry for entry in request.get("status", {}).get("conditions") or [] if entry["type"] != "Ready"]
+    metadata = {k: v for k, v in request["metadata"].items() if k not in ("resourceVersion", "managedFields")}
+    return {"metadata": metadata, "spec": request["spec"], "decisions": decisions}

@@ -1,0 +1,83 @@
+"""Conditions in the status of objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from .cluster import Cluster, ClusterError, Object, Resource
+
+#: The most bytes of a message in a condition or event.
+LONGEST_MESSAGE = 1024
+#: How often a status is written while others change the object at the same time.
+ATTEMPTS = 10
+CONFLICT = 409
+
+
+def now() -> str:
+    """Return the present time as Kubernetes writes it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def shorten(message: str) -> str:
+    """Return a message of a bounded length."""
+    return message.encode()[:LONGEST_MESSAGE].decode(errors="ignore")
+
+
+def condition(item: Object, kind: str) -> Object:
+    """Return a condition of an object by its type, {} when it is not set."""
+    for entry in item.get("status", {}).get("conditions") or []:
+        if entry["type"] == kind:
+            found: Object = entry
+            return found
+    return {}
+
+
+def is_true(item: Object, kind: str) -> bool:
+    """Whether a condition of an object is True."""
+    return condition(item, kind).get("status") == "True"
+
+
+def set_ready(item: Object, status: str, reason: str, message: str, *, generation: int | None = None) -> bool:
+    """Set the condition Ready of an object and leave all others as they are; return whether that changes anything.
+
+    :param generation: of the object that was judged, for conditions that tell it.
+    """
+    old = condition(item, "Ready")
+    new: Object = {"type": "Ready", "status": status, "reason": reason, "message": shorten(message)}
+    if generation is not None:
+        new["observedGeneration"] = generation
+    if old.get("status") == status:
+        new["lastTransitionTime"] = old.get("lastTransitionTime") or now()
+    else:
+        new["lastTransitionTime"] = now()
+    if new == old:
+        return False
+    others = [entry for entry in item.get("status", {}).get("conditions") or [] if entry["type"] != "Ready"]
+    item.setdefault("status", {})["conditions"] = [*others, new]
+    return True
+
+
+def write_status(cluster: Cluster, resource: Resource, item: Object, change: Callable[[Object], bool]) -> bool:
+    """Change an object's status, also while others change the object; return whether anything was written.
+
+    :param change: changes the object's status and says whether it did; called again when the object has changed.
+    """
+    namespace, name, uid = item["metadata"].get("namespace", ""), item["metadata"]["name"], item["metadata"]["uid"]
+    latest: Object | None = item
+    for _ in range(ATTEMPTS):
+        if latest is None:
+            return False
+        if latest["metadata"]["uid"] != uid:
+            return False
+        if not change(latest):
+            return False
+        try:
+            cluster.replace_status(resource, latest)
+        except ClusterError as error:
+            if error.code != CONFLICT:
+                raise
+            latest = cluster.find(resource, namespace, name)
+        else:
+            return True
+    raise ClusterError(CONFLICT, f"{name} changed under every one of {ATTEMPTS} updates")

@@ -1,0 +1,200 @@
+"""The calls to Vault: health, login, signing. Each client verifies Vault's certificate anew."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import ssl
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote, urljoin, urlsplit
+
+import urllib3
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from .configuration import Issuer
+
+#: Seconds to connect to Vault, and to wait for its answer: whoever hangs longer is given up, and tried later.
+CONNECT_TIMEOUT = 5.0
+READ_TIMEOUT = 15.0
+#: The most bytes of an answer that are read.
+LONGEST_ANSWER = 4 * 1024 * 1024
+#: Standby, disaster recovery secondary and performance standby: they serve requests or pass them on.
+HEALTHY_STANDBYS = (429, 472, 473)
+NOT_INITIALIZED = 501
+SEALED = 503
+REDIRECTS = (301, 302, 303, 307, 308)
+#: Refusals that time may cure: a timeout, a replica that lags behind, a rate limit.
+TEMPORARY_REFUSALS = (408, 412, 429)
+
+
+class VaultError(Exception):
+    """Vault did not do what it was asked; it may do it later. The message may be shown to people."""
+
+
+class VaultRefusalError(VaultError):
+    """Vault answered that it will not do this."""
+
+
+class UnusableAnswerError(VaultError):
+    """Vault agreed, but its answer is of no use."""
+
+
+class Vault:
+    """The Vault of one issuer, for a few calls one after the other; use it in a ``with`` statement.
+
+    :raises VaultError: when the issuer's CA bundle holds no certificate.
+    """
+
+    def __init__(self, issuer: Issuer) -> None:
+        self._server = issuer.server.rstrip("/")
+        self._pool = urllib3.PoolManager(
+            retries=False,
+            timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT),
+            ssl_context=_tls(issuer),
+        )
+
+    def __enter__(self) -> Vault:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._pool.clear()
+
+    def check_health(self) -> None:
+        """Ask Vault how it is.
+
+        :raises VaultError: unless it is initialized and unsealed.
+        """
+        status, _ = self._call("GET", "/v1/sys/health")
+        if 200 <= status < 300:
+            return
+        if status in HEALTHY_STANDBYS:
+            return
+        if status == NOT_INITIALIZED:
+            raise VaultError("Vault is not initialized")
+        if status == SEALED:
+            raise VaultError("Vault is sealed")
+        raise VaultError(f"the query of Vault's health was answered with status {status}")
+
+    def log_in(self, path: str, credentials: dict[str, str]) -> str:
+        """Log in at a path and return the token that Vault gives.
+
+        :raises VaultError: when it gives none.
+        """
+        status, answer = self._call("POST", path, body=credentials)
+        if status != 200:
+            raise _refusal("the login", status, answer)
+        token = (answer.get("auth") or {}).get("client_token")
+        if not isinstance(token, str) or not token:
+            raise UnusableAnswerError("the login was answered without a token")
+        return token
+
+    def sign(self, path: str, token: str, parameters: dict[str, str]) -> dict[str, Any]:
+        """Have Vault sign and return the data of its answer.
+
+        :raises VaultRefusalError: when Vault will not sign this.
+        :raises UnusableAnswerError: when the answer has no data.
+        :raises VaultError: when it may sign it later.
+        """
+        status, answer = self._call("POST", f"/v1/{path.strip('/')}", body=parameters, token=token)
+        if status not in (200, 204):
+            raise _refusal("the signing", status, answer)
+        data = answer.get("data")
+        if not isinstance(data, dict):
+            raise UnusableAnswerError("the signing was answered without a certificate")
+        return data
+
+    def _call(
+        self, method: str, path: str, *, body: dict[str, str] | None = None, token: str = ""
+    ) -> tuple[int, dict[str, Any]]:
+        """Make a request, follow one redirect, and return the status and the JSON object of the answer ({}: none)."""
+        url = self._server + quote(path)
+        headers = {"X-Vault-Request": "true"}
+        if token:
+            headers["X-Vault-Token"] = token
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        content = json.dumps(body) if body is not None else None
+        status, location, answer = self._request(method, url, headers, content)
+        if status in REDIRECTS and location:
+            url = urljoin(url, location)
+            self._check_redirect(url)
+            status, _, answer = self._request(method, url, headers, content)
+        return status, answer
+
+    def _check_redirect(self, url: str) -> None:
+        if urlsplit(self._server).scheme == "https" and urlsplit(url).scheme != "https":
+            raise VaultError("Vault's answer redirects from https to another protocol")
+
+    def _request(
+        self, method: str, url: str, headers: dict[str, str], content: str | None
+    ) -> tuple[int, str, dict[str, Any]]:
+        try:
+            response = self._pool.request(
+                method, url, body=content, headers=headers, redirect=False, preload_content=False
+            )
+            text = response.read(LONGEST_ANSWER)
+            response.close()
+        except urllib3.exceptions.HTTPError as error:
+            raise VaultError(f"Vault cannot be reached: {_reason(error)}") from error
+        return response.status, response.headers.get("Location", ""), _json_object(text)
+
+
+def _tls(issuer: Issuer) -> ssl.SSLContext | None:
+    """Return how to verify Vault's certificate: by the CA bundle, or by the system's roots where there is none."""
+    if not issuer.server.startswith("https:"):
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.hostname_checks_common_name = False
+    # A bundle may hold an intermediate alone.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    bundle = issuer.vault.get("caBundle")
+    if bundle:
+        context.load_verify_locations(cadata=_certificates(bundle))
+    else:
+        context.load_default_certs()
+    return context
+
+
+def _certificates(bundle: str) -> bytes:
+    """Return the certificates of a base64 PEM bundle, one after the other in DER."""
+    try:
+        certificates = x509.load_pem_x509_certificates(base64.b64decode(bundle))
+    except (binascii.Error, ValueError) as error:
+        raise VaultError("caBundle holds no certificate that can be read") from error
+    return b"".join(certificate.public_bytes(Encoding.DER) for certificate in certificates)
+
+
+def _json_object(text: bytes) -> dict[str, Any]:
+    """Return the object that an answer holds, {} when it holds none."""
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _refusal(what: str, status: int, answer: dict[str, Any]) -> VaultError:
+    """Return the error for an answer; only what Vault itself says is repeated."""
+    errors = answer.get("errors")
+    if not isinstance(errors, list):
+        return VaultError(f"{what} was answered with status {status}, not by Vault")
+    text = "; ".join(str(error).strip() for error in errors)
+    message = f"{what} was answered with status {status}: {text}"
+    if 400 <= status < 500 and status not in TEMPORARY_REFUSALS:
+        return VaultRefusalError(message)
+    return VaultError(message)
+
+
+def _reason(error: urllib3.exceptions.HTTPError) -> str:
+    """Say why there is no answer, in the same words every time."""
+    if isinstance(error, urllib3.exceptions.SSLError):
+        cause = error.args[0] if error.args else None
+        return f"TLS failed: {getattr(cause, 'verify_message', '') or 'no handshake'}"
+    if isinstance(error, urllib3.exceptions.NameResolutionError):
+        return "its host name is not known"
+    if isinstance(error, urllib3.exceptions.TimeoutError):
+        return "it does not answer in time"
+    return "the connection fails"

@@ -1,0 +1,119 @@
+"""A queue of what is to be looked at: each key once at a time, failures again after growing delays."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import traceback
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+
+#: Seconds before the first retry of a key; every further one takes twice as long.
+FIRST_DELAY = 0.5
+#: No retry is later than this many seconds.
+LONGEST_DELAY = 30.0
+
+log = logging.getLogger(__name__)
+
+
+class TryAgainError(Exception):
+    """What was looked at is not finished, and nothing will tell when to look again."""
+
+
+class WorkQueue(Generic[Key]):
+    """Keys to be looked at, by when they are due.
+
+    A key is in the queue once, however often it is added, and is handed to one
+    worker at a time. One that is added while a worker has it is handed out
+    again afterwards.
+    """
+
+    def __init__(self, *, first_delay: float = FIRST_DELAY, longest_delay: float = LONGEST_DELAY) -> None:
+        self._first_delay = first_delay
+        self._longest_delay = longest_delay
+        self._due: dict[Key, float] = {}
+        self._taken: set[Key] = set()
+        self._failures: dict[Key, int] = {}
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def add(self, key: Key, *, delay: float = 0.0) -> None:
+        """Have a key looked at in `delay` seconds, or sooner if it is due sooner."""
+        due = time.monotonic() + delay
+        with self._changed:
+            self._due[key] = min(due, self._due.get(key, due))
+            self._changed.notify_all()
+
+    def retry(self, key: Key) -> float:
+        """Have a key looked at again after a delay that doubles with each failure; return it in seconds."""
+        with self._changed:
+            failures = self._failures.get(key, 0)
+            self._failures[key] = failures + 1
+        delay = min(self._first_delay * 2.0 ** min(failures, 30), self._longest_delay)
+        self.add(key, delay=delay)
+        return delay
+
+    def forget(self, key: Key) -> None:
+        """Take a key's failures as over."""
+        with self._changed:
+            self._failures.pop(key, None)
+
+    def take(self) -> Key | None:
+        """Wait for a key that is due and return it; None once the queue is closed.
+
+        Whoever takes a key says :meth:`done` afterwards.
+        """
+        with self._changed:
+            while not self._closed:
+                key = self._first()
+                wait = self._due[key] - time.monotonic() if key is not None else None
+                if key is not None and wait is not None and wait <= 0:
+                    del self._due[key]
+                    self._taken.add(key)
+                    return key
+                self._changed.wait(wait)
+            return None
+
+    def done(self, key: Key) -> None:
+        """Give back a key that was taken."""
+        with self._changed:
+            self._taken.discard(key)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """End the queue: whoever waits for a key gets None."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _first(self) -> Key | None:
+        """Return the key that is due first among those nobody has."""
+        free = [key for key in self._due if key not in self._taken]
+        return min(free, key=self._due.__getitem__, default=None)
+
+
+def work(queue: WorkQueue[Key], reconcile: Callable[[Key], None]) -> None:
+    """Look at one key after the other until the queue is closed."""
+    while (key := queue.take()) is not None:
+        try:
+            reconcile(key)
+        except TryAgainError as error:
+            delay = queue.retry(key)
+            log.info("%s: again in %g s: %s", key, delay, error)
+        except Exception as error:
+            # Not its message, which may hold what must not be logged.
+            where = "".join(traceback.format_tb(error.__traceback__))
+            log.warning("%s: %s, again in %g s\n%s", key, type(error).__name__, queue.retry(key), where)
+        else:
+            queue.forget(key)
+        finally:
+            queue.done(key)
+
+
+def start_workers(queue: WorkQueue[Key], reconcile: Callable[[Key], None], count: int) -> None:
+    """Start so many threads that :func:`work`."""
+    for _ in range(count):
+        threading.Thread(target=work, args=(queue, reconcile), daemon=True).start()
