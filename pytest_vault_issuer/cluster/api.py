@@ -140,8 +140,10 @@ class Cluster:
         :raises StackError: when the API server cannot be reached.
         """
         headers = {"Accept": accept, "Content-Type": content_type}
-        for setting in self._configuration.auth_settings().values():  # a token; refreshed where it comes from a plugin
-            headers[setting["key"]] = setting["value"]
+        # Under this name in every version of the client; where its key in `api_key` is concerned, they differ.
+        bearer = self._configuration.auth_settings().get("BearerToken")
+        if bearer and bearer["value"]:
+            headers["Authorization"] = bearer["value"]
         try:
             response = self._session.request(
                 method,

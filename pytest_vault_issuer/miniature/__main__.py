@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 import threading
+from traceback import format_tb
 
 from .certificate_requests import CertificateRequestController
 from .cluster import CERTIFICATE_REQUESTS, SECRETS, SERVICE_ACCOUNTS, Cluster, ClusterError
@@ -54,17 +55,26 @@ def main(words: list[str]) -> int:
     namespace = options.cluster_resource_namespace
     issuer_controller = IssuerController(cluster, namespace, issuers, secrets, service_accounts)
     request_controller = CertificateRequestController(cluster, namespace, requests, issuers)
+
+    stop = threading.Event()
+    broken: list[str] = []
+
+    def end(failure: threading.ExceptHookArgs) -> None:
+        """End the process when one of its threads does: without it, changes would go unseen."""
+        broken.append(failure.thread.name if failure.thread else "")
+        log.critical("%s in %s\n%s", failure.exc_type.__name__, broken, "".join(format_tb(failure.exc_traceback)))
+        stop.set()
+
+    threading.excepthook = end
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
     start_workers(issuer_controller.queue, issuer_controller.reconcile, options.workers)
     start_workers(request_controller.queue, request_controller.reconcile, options.workers)
     for watcher in (*issuers, requests, secrets, service_accounts):
         watcher.start()
-
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     log.info("watching %s", ", ".join(kind.plural for kind in kinds))
     stop.wait()
-    return 0
+    return 1 if broken else 0
 
 
 if __name__ == "__main__":

@@ -116,7 +116,8 @@ class Cluster:
     def list_all(self, resource: Resource) -> tuple[list[Object], str]:
         """Return all objects of a type, and the resource version they are of."""
         answer = self._json("GET", resource.path(), accept=_accept(resource, "PartialObjectMetadataList"))
-        return answer["items"], answer["metadata"]["resourceVersion"]
+        items = answer["items"] or []  # null where there are none
+        return items, answer["metadata"]["resourceVersion"]
 
     def watch(self, resource: Resource, version: str) -> Iterator[Object]:
         """Yield the watch events of all objects of a type since a resource version, until the API server ends it."""
@@ -181,8 +182,9 @@ class Cluster:
         timeout: urllib3.Timeout = TIMEOUT,
     ) -> urllib3.BaseHTTPResponse:
         headers = {"Accept": accept, "Content-Type": "application/json", "User-Agent": "miniature"}
-        for setting in self._configuration.auth_settings().values():
-            headers[setting["key"]] = setting["value"]
+        bearer = self._configuration.auth_settings().get("BearerToken")
+        if bearer and bearer["value"]:
+            headers["Authorization"] = bearer["value"]
         url = self._configuration.host + path
         if query:
             url += "?" + "&".join(f"{key}={value}" for key, value in query.items())
