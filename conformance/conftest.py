@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_vault_issuer.errors import NotRunnable
+from pytest_vault_issuer.run import Run
 from pytest_vault_issuer.sandbox import FEATURES as AUTHENTICATIONS
 from pytest_vault_issuer.sandbox import Sandbox
 
@@ -30,3 +32,13 @@ def _given(metafunc: pytest.Metafunc, name: str) -> bool:
 def sandbox(vault_issuer_sandbox: Sandbox) -> Sandbox:
     """What the test owns."""
     return vault_issuer_sandbox
+
+
+@pytest.fixture
+def only_we_approve(vault_issuer_run: Run) -> None:
+    """Leave a test out where the implementation would approve the request that must not be."""
+    if vault_issuer_run.implementation.run.approves:
+        raise NotRunnable(
+            "the implementation approves requests itself",
+            hint="describe it with its approver turned off: approves = false",
+        )

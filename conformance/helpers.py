@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,6 +14,7 @@ from pytest_vault_issuer.issuer import Authentication, CertificateRequest, Issue
 from pytest_vault_issuer.issuer.handle import is_current
 from pytest_vault_issuer.proxy import Exchange, Proxy
 from pytest_vault_issuer.sandbox import FEATURES, Sandbox
+from pytest_vault_issuer.vault import Pki
 
 #: With these the API server refuses an object: malformed, forbidden by an admission webhook, invalid.
 REFUSED = (400, 403, 422)
@@ -92,6 +94,13 @@ def issued_in_the_end(sandbox: Sandbox, issuer: Issuer, *, attempts: int = 5) ->
         if request.wait_reason("Issued", "Failed")["status"].get("certificate"):
             return request
     raise Unmet(f"{issuer} issued none of {attempts} requests made one after the other")
+
+
+def picky_pki(sandbox: Sandbox) -> tuple[Pki, str]:
+    """Mount a PKI whose role allows the names below one domain only; return that too."""
+    domain = f"{secrets.token_hex(4)}.test"
+    role = {"allow_any_name": False, "allowed_domains": [domain], "allow_subdomains": True}
+    return sandbox.vault.pki(role=role), domain
 
 
 def tokens_of(exchanges: Iterable[Exchange]) -> set[str]:

@@ -17,31 +17,13 @@ from pytest_vault_issuer.issuer import Authentication, CertificateRequest, Issue
 from pytest_vault_issuer.issuer.csr import names_of
 from pytest_vault_issuer.marks import requirement
 from pytest_vault_issuer.proxy import Hold, ResetBefore, Respond, Route
-from pytest_vault_issuer.run import Run
 from pytest_vault_issuer.sandbox import FEATURES, Sandbox
 from pytest_vault_issuer.vault import Pki
 
-from .helpers import for_each_kind
+from .helpers import for_each_kind, picky_pki
 
 #: The clocks of the API server, the implementation and the suite may differ by this.
 CLOCKS = timedelta(minutes=1)
-
-
-@pytest.fixture
-def only_we_approve(vault_issuer_run: Run) -> None:
-    """Leave a test out where the implementation would approve the request that must not be."""
-    if vault_issuer_run.implementation.run.approves:
-        raise NotRunnable(
-            "the implementation approves requests itself",
-            hint="describe it with its approver turned off: approves = false",
-        )
-
-
-def picky_pki(sandbox: Sandbox) -> tuple[Pki, str]:
-    """Mount a PKI whose role allows the names below one domain only; return that too."""
-    domain = f"{secrets.token_hex(4)}.test"
-    role = {"allow_any_name": False, "allowed_domains": [domain], "allow_subdomains": True}
-    return sandbox.vault.pki(role=role), domain
 
 
 def for_host(name: str) -> SigningRequest:

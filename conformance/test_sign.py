@@ -29,20 +29,23 @@ from pytest_vault_issuer.proxy import (
     drop_chain,
     duplicate_chain,
     reorder_chain,
-    replace_certificate,
     set_data,
 )
 from pytest_vault_issuer.sandbox import Sandbox
-from pytest_vault_issuer.vault import CertificateAuthority, Pki
-from pytest_vault_issuer.vault.authority import to_pem
+from pytest_vault_issuer.vault import CertificateAuthority
 
-#: Vault dates certificates back by this, and clocks of two machines may differ a little.
-CLOCKS = timedelta(minutes=1)
-#: How many authorities are above the leaf, and whether Vault knows those above the one that signs.
-#: Chains do not depend on the kind of issuer: each kind gets some of them.
-SHAPES = pytest.mark.parametrize(
-    ("kind", "authorities", "root_known"),
-    [("Issuer", 1, True), ("ClusterIssuer", 2, True), ("Issuer", 3, True), ("ClusterIssuer", 2, False)],
+from .issued import (
+    SHAPES,
+    answered,
+    assert_chain,
+    assert_lifetime,
+    chain_pki,
+    drop_issuers,
+    expire,
+    for_another_key,
+    is_self_signed,
+    subjects,
+    without_roots,
 )
 
 
@@ -53,38 +56,6 @@ def host() -> str:
 def new_signing(key_type: str = "ecdsa-256") -> SigningRequest:
     name = host()
     return SigningRequest.build(name, dns=[name], key_type=key_type)
-
-
-def chain_pki(sandbox: Sandbox, authorities: int, *, root_known: bool = True) -> Pki:
-    """Mount a PKI whose leaves have so many authorities above them; root not known: Vault has the signing one only."""
-    authority = CertificateAuthority.root()
-    for _ in range(authorities - 1):
-        authority = authority.intermediate()
-    return sandbox.vault.pki(authority, import_chain=root_known)
-
-
-def answered(sandbox: Sandbox, request: CertificateRequest) -> x509.Certificate:
-    """The certificate Vault's last answer held for a request."""
-    signings = [exchange for exchange in sandbox.signings(request) if exchange.status == 200]
-    assert signings, f"Vault was to sign {request}"
-    return x509.load_pem_x509_certificate(signings[-1].response_json["data"]["certificate"].encode())
-
-
-def is_self_signed(certificate: x509.Certificate) -> bool:
-    return certificate.subject == certificate.issuer
-
-
-def without_roots(certificates: list[x509.Certificate]) -> list[x509.Certificate]:
-    return [certificate for certificate in certificates if not is_self_signed(certificate)]
-
-
-def subjects(certificates: list[x509.Certificate]) -> list[str]:
-    """What to show of a chain in a message."""
-    return [certificate.subject.rfc4514_string() for certificate in certificates]
-
-
-def assert_chain(seen: list[x509.Certificate], expected: list[x509.Certificate], where: str) -> None:
-    assert seen == expected, f"{where} was to hold {subjects(expected)}, it holds {subjects(seen)}"
 
 
 def for_key_of(signing: SigningRequest) -> Callable[[Exchange], bool]:
@@ -215,11 +186,6 @@ def test_ninety_days_are_asked_for_by_default(sandbox: Sandbox, kind: str) -> No
     assert_lifetime(request.certificate(), timedelta(days=90))
 
 
-def assert_lifetime(certificate: x509.Certificate, expected: timedelta) -> None:
-    lifetime = certificate.not_valid_after_utc - certificate.not_valid_before_utc
-    assert abs(lifetime - expected) < CLOCKS, f"the certificate was to live {expected}, not {lifetime}"
-
-
 # -- the certificate ------------------------------------------------------------------
 
 
@@ -313,18 +279,6 @@ def test_order_and_repetition_do_not_matter(sandbox: Sandbox, kind: str) -> None
         expected = [answered(sandbox, request), *plain.certificates()[1:]]
         assert_chain(request.certificates(), expected, f"status.certificate ({fault.name})")
         assert_chain(request.ca(), plain.ca(), f"status.ca ({fault.name})")
-
-
-def drop_issuers() -> Tamper:
-    """Remove ``ca_chain`` and ``issuing_ca``."""
-
-    def change(answer: dict[str, Any]) -> dict[str, Any]:
-        data = answer.get("data") or {}
-        for field in ("ca_chain", "issuing_ca"):
-            data.pop(field, None)
-        return answer
-
-    return Tamper(change, "drop ca_chain and issuing_ca")
 
 
 @requirement("VI-SIGN-015")
@@ -421,12 +375,11 @@ def test_server_error_is_not_issued(sandbox: Sandbox, kind: str) -> None:
     assert_never_issued_wrongly(sandbox, [(fault, 3) for fault in faults], kind)
 
 
-def tampered(sandbox: Sandbox, kind: str, fault: Callable[[SigningRequest], Fault]) -> CertificateRequest:
+def tampered(sandbox: Sandbox, kind: str, fault: Fault) -> CertificateRequest:
     """Have one answer tampered with, and return its request once that is Issued or Failed."""
     issuer = sandbox.ready_issuer(kind)
-    signing = new_signing()
-    injection = sandbox.proxy.inject(Route.SIGN, fault(signing), times=1)
-    request = sandbox.request(issuer, signing)
+    injection = sandbox.proxy.inject(Route.SIGN, fault, times=1)
+    request = sandbox.request(issuer)
     request.wait_reason("Issued", "Failed", timeout=sandbox.timeouts.retry)
     assert injection.hits == 1, "Vault was to be asked to sign"
     return request
@@ -434,29 +387,20 @@ def tampered(sandbox: Sandbox, kind: str, fault: Callable[[SigningRequest], Faul
 
 @requirement("VI-SIGN-018")
 def test_certificate_for_another_key_is_not_issued(sandbox: Sandbox, kind: str) -> None:
-    def other_key(_: SigningRequest) -> Fault:
-        return replace_certificate(to_pem(sandbox.pki.issuing.leaf(generate_key().public_key(), host())))
-
-    request = tampered(sandbox, kind, other_key)
+    request = tampered(sandbox, kind, for_another_key(sandbox.pki))
     for leaf in request.certificates()[:1]:
         assert request.signing.matches(leaf), "a certificate for another key was not to be reported as issued"
 
 
 @requirement("VI-SIGN-018")
 def test_authority_is_not_issued_in_place_of_a_missing_certificate(sandbox: Sandbox, kind: str) -> None:
-    request = tampered(sandbox, kind, lambda _: set_data("certificate", ""))
+    request = tampered(sandbox, kind, set_data("certificate", ""))
     for leaf in request.certificates()[:1]:
         assert request.signing.matches(leaf), "the CA's certificate was not to be reported as the issued one"
 
 
 @requirement("VI-SIGN-019")
 def test_expired_certificate_is_not_issued(sandbox: Sandbox, kind: str) -> None:
-    now = datetime.now(UTC)
-
-    def expired(signing: SigningRequest) -> Fault:
-        key = signing.key.public_key()
-        times = {"not_before": now - timedelta(days=2), "not_after": now - timedelta(hours=2)}
-        return replace_certificate(to_pem(sandbox.pki.issuing.leaf(key, host(), **times)))
-
-    for leaf in tampered(sandbox, kind, expired).certificates()[:1]:
-        assert leaf.not_valid_after_utc > now, "a certificate that has expired was not to be reported as issued"
+    for leaf in tampered(sandbox, kind, expire(sandbox.pki)).certificates()[:1]:
+        expiry = leaf.not_valid_after_utc
+        assert expiry > datetime.now(UTC), "a certificate that has expired was not to be reported as issued"

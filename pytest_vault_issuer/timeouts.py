@@ -31,6 +31,8 @@ class Timeouts:
     issuer: float = 20.0
     #: A CertificateRequest reaches the expected state.
     request: float = 20.0
+    #: A Certificate is issued, or says that it failed: a key, a request, a signature and a Secret.
+    certificate: float = 30.0
     #: A request of the implementation arrives at the proxy.
     wire: float = 20.0
     #: A failed start-up is tried again and succeeds; cert-manager waits 5 s, then 10 s, then 20 s.
@@ -52,7 +54,7 @@ class Timeouts:
         """
         return replace(
             self,
-            **{name: min(getattr(self, name), limit) for name in ("issuer", "request", "wire", "retry")},
+            **{name: min(getattr(self, name), limit) for name in ("issuer", "request", "certificate", "wire", "retry")},
         )
 
 

@@ -8,7 +8,11 @@ prints them, and watches that end at a deadline.
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -73,6 +77,47 @@ CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", name
 CLUSTER_ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "clusterrolebindings", namespaced=False)
 CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False)
 CERTIFICATE_REQUESTS = Resource("cert-manager.io", "v1", "certificaterequests")
+CERTIFICATES = Resource("cert-manager.io", "v1", "certificates")
+CSRS = Resource("certificates.k8s.io", "v1", "certificatesigningrequests", namespaced=False)
+
+
+class Interrupt:
+    """Ends a watch from another thread than the one that reads it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._response: requests.Response | None = None
+        self._set = False
+
+    @property
+    def is_set(self) -> bool:
+        """Whether the watch is to end."""
+        return self._set
+
+    def set(self) -> None:
+        """End the watch, also one that waits for its next event."""
+        with self._lock:
+            self._set = True
+            self._end()
+
+    @contextlib.contextmanager
+    def reads(self, response: requests.Response) -> Iterator[None]:
+        """Have the reading of an answer ended by :meth:`set`."""
+        with self._lock:
+            self._response = response
+            if self._set:
+                self._end()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._response = None
+
+    def _end(self) -> None:
+        connection = self._response.raw.connection if self._response is not None else None
+        if connection is not None:  # None: the answer has just ended by itself
+            # The TCP connection alone: without its TLS the reader would take what is on the wire for the answer.
+            socket.socket.shutdown(connection.sock, socket.SHUT_RD)
 
 
 class Cluster:
@@ -102,6 +147,7 @@ class Cluster:
                 f"the kubeconfig {kubeconfig} cannot be used: {error}", hint="name a readable kubeconfig file"
             ) from error
         self.server: str = self._configuration.host
+        self._headers: dict[str, str] = {}
         self._session = requests.Session()
         self._session.trust_env = False
         adapter = requests.adapters.HTTPAdapter(pool_maxsize=32, max_retries=0)
@@ -115,6 +161,12 @@ class Cluster:
         """What the kubeconfig trusts ('' for the system's roots)."""
         path = self._configuration.ssl_ca_cert
         return Path(path).read_text() if path else ""
+
+    def acting_as(self, user: str) -> Cluster:
+        """Return a client whose calls the API server takes for those of another user (by impersonation)."""
+        other = copy.copy(self)
+        other._headers = {"Impersonate-User": user}
+        return other
 
     def close(self) -> None:
         """Close the connections."""
@@ -139,7 +191,7 @@ class Cluster:
         :raises ApiError: for a status of 400 and more.
         :raises StackError: when the API server cannot be reached.
         """
-        headers = {"Accept": accept, "Content-Type": content_type}
+        headers = {"Accept": accept, "Content-Type": content_type, **self._headers}
         # Under this name in every version of the client; where its key in `api_key` is concerned, they differ.
         bearer = self._configuration.auth_settings().get("BearerToken")
         if bearer and bearer["value"]:
@@ -251,13 +303,24 @@ class Cluster:
     # -- waiting -------------------------------------------------------------
 
     def watch(
-        self, resource: Resource, namespace: str | None, name: str, *, timeout: float
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str | None,
+        *,
+        timeout: float,
+        interrupt: Interrupt | None = None,
     ) -> Iterator[tuple[str, Object]]:
-        """Yield (event type, object) of one object, its present state first, until `timeout` seconds are over."""
+        """Yield (event type, object), the present state first, until `timeout` seconds are over.
+
+        :param name: of one object; None watches all of the namespace.
+        :param interrupt: ends it earlier.
+        """
         deadline = time.monotonic() + timeout
-        fields = f"metadata.name={name}"
+        fields = f"metadata.name={name}" if name else ""
+        interrupt = interrupt or Interrupt()
         version = ""
-        while (left := deadline - time.monotonic()) > 0:
+        while (left := deadline - time.monotonic()) > 0 and not interrupt.is_set:
             query = {
                 "watch": "true",
                 "fieldSelector": fields,
@@ -266,7 +329,7 @@ class Cluster:
             }
             try:
                 response = self.call("GET", resource.path(namespace), query=query, stream=True, timeout=left + 2)
-                with response:
+                with response, interrupt.reads(response):
                     # Chunks are events: read each as it comes, not when a buffer is full.
                     for line in response.iter_lines(chunk_size=None):
                         event = json.loads(line)
@@ -275,7 +338,7 @@ class Cluster:
                             break
                         version = event["object"]["metadata"]["resourceVersion"]
                         yield event["type"], event["object"]
-                        if time.monotonic() >= deadline:
+                        if time.monotonic() >= deadline or interrupt.is_set:
                             return
             except (requests.RequestException, urllib3.exceptions.HTTPError):
                 continue  # the connection broke or the read timed out: resume from the last version seen

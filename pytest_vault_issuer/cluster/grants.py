@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from ..timeouts import Timeouts
-from .api import ROLE_BINDINGS, ROLES, SECRETS, SERVICE_ACCOUNTS, Cluster, Object
+from .api import (
+    CLUSTER_ROLE_BINDINGS,
+    CLUSTER_ROLES,
+    ROLE_BINDINGS,
+    ROLES,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    Cluster,
+    Object,
+    Resource,
+)
 
 TOKEN_SECRET_TYPE = "kubernetes.io/service-account-token"  # noqa: S105 (the name of a type)
 
@@ -84,3 +94,32 @@ def create_token_secret(
     if not done or secret is None:
         raise TimeoutError(f"Kubernetes did not fill the Secret {namespace}/{name} within {timeouts.api:g} s")
     return secret
+
+
+def grant_user(cluster: Cluster, user: str, rule: Object, labels: dict[str, str], namespace: str | None = None) -> None:
+    """Let a user do what one RBAC rule allows, in one namespace or in the whole cluster (None)."""
+    roles, bindings = _rbac(namespace)
+    metadata = {"name": user, "labels": labels} | ({"namespace": namespace} if namespace else {})
+    api, kind = "rbac.authorization.k8s.io", "Role" if namespace else "ClusterRole"
+    cluster.create(roles, {"apiVersion": f"{api}/v1", "kind": kind, "metadata": metadata, "rules": [rule]})
+    cluster.create(
+        bindings,
+        {
+            "apiVersion": f"{api}/v1",
+            "kind": f"{kind}Binding",
+            "metadata": metadata,
+            "subjects": [{"apiGroup": api, "kind": "User", "name": user}],
+            "roleRef": {"apiGroup": api, "kind": kind, "name": user},
+        },
+    )
+
+
+def revoke_user(cluster: Cluster, user: str, namespace: str | None = None) -> None:
+    """Take away what :func:`grant_user` gave."""
+    roles, bindings = _rbac(namespace)
+    cluster.delete(bindings, user, namespace)
+    cluster.delete(roles, user, namespace)
+
+
+def _rbac(namespace: str | None) -> tuple[Resource, Resource]:
+    return (ROLES, ROLE_BINDINGS) if namespace else (CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS)

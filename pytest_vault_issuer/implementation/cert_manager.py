@@ -29,6 +29,7 @@ def description() -> Implementation:
                 "--approver=false",
                 # Requests that wait for Vault's retries must not hold up those of other tests.
                 "--concurrent-workers=20",
+                "--feature-gates=ExperimentalCertificateSigningRequestControllers=true",
                 "--v=2",
             ],
             service_account="cert-manager/cert-manager",
@@ -42,6 +43,8 @@ def description() -> Implementation:
                 "server-name",
                 "mtls",
                 "jwt",
+                "certificate",
+                "certificate-signing-request",
             ]
         ),
         known_failures={

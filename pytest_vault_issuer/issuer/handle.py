@@ -16,6 +16,7 @@ from ..cluster.api import CERTIFICATE_REQUESTS, EVENTS, ApiError, Cluster, Objec
 from ..errors import Unmet
 from ..timeouts import Timeouts, poll
 from .csr import SigningRequest
+from .decision import decide
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class IssuerType:
         return body
 
 
-class _Handle:
+class Handle:
     """What issuers and requests have in common: an object with conditions and events."""
 
     def __init__(
@@ -100,6 +101,10 @@ class _Handle:
             raise Unmet(f"waited {timeout:g} s for {self} {what}; {describe_conditions(last)}")
         return last
 
+    def explain(self) -> str:
+        """Say in words what its conditions are now."""
+        return describe_conditions(self.cluster.find(self.resource, self.name, self.namespace))
+
     def wait_event(self, where: Callable[[Object], bool], what: str, *, timeout: float | None = None) -> Object:
         """Wait until an event about this object is recorded and return it.
 
@@ -121,6 +126,27 @@ class _Handle:
         stamp = datetime.now().isoformat()
         annotations = {"metadata": {"annotations": {"vault-issuer.test/touched": stamp}}}
         self.cluster.patch(self.resource, self.name, self.namespace, annotations)
+
+    def _edit(self, edit: Callable[[Object], None]) -> None:
+        for _ in range(10):  # the implementation writes status at the same time
+            body = copy.deepcopy(self.get())
+            edit(body)
+            try:
+                self.cluster.replace(self.resource, body)
+            except ApiError as error:
+                if error.code != 409:
+                    raise
+            else:
+                return
+        raise RuntimeError(f"{self} changed under every one of ten updates")
+
+    def _decide(self, kind: str, subresource: str, **fields: str) -> None:
+        try:
+            decide(self.cluster, self.resource, self.get(), kind, subresource, **fields)
+        except ApiError as error:
+            if error.code != 409:
+                raise
+            self._decide(kind, subresource, **fields)  # the implementation wrote status in between
 
     def delete(self) -> None:
         """Delete the object."""
@@ -149,7 +175,7 @@ def is_current(item: Object, entry: Object) -> bool:
     return bool(seen >= item["metadata"].get("generation", 0))
 
 
-class Issuer(_Handle):
+class Issuer(Handle):
     """An Issuer or ClusterIssuer of the implementation under test."""
 
     def __init__(
@@ -162,6 +188,13 @@ class Issuer(_Handle):
     def ref(self) -> dict[str, str]:
         """What a request's ``issuerRef`` has to be."""
         return {"name": self.name, "kind": self.kind, "group": self.resource.group}
+
+    @property
+    def signer_name(self) -> str:
+        """What the ``signerName`` of a CertificateSigningRequest has to be."""
+        return (
+            f"{self.resource.plural}.{self.resource.group}/{self.namespace + '.' if self.namespace else ''}{self.name}"
+        )
 
     @property
     def audience(self) -> str:
@@ -192,20 +225,10 @@ class Issuer(_Handle):
         :param edit: gets the configuration and changes it.
         :raises ApiError: when the API server refuses the result.
         """
-        for _ in range(10):  # the implementation writes status at the same time
-            body = copy.deepcopy(self.get())
-            edit(self.type.vault_of(body))
-            try:
-                self.cluster.replace(self.resource, body)
-            except ApiError as error:
-                if error.code != 409:
-                    raise
-            else:
-                return
-        raise RuntimeError(f"{self} changed under every one of ten updates")
+        self._edit(lambda body: edit(self.type.vault_of(body)))
 
 
-class CertificateRequest(_Handle):
+class CertificateRequest(Handle):
     """A CertificateRequest and the key it is for."""
 
     def __init__(
@@ -218,30 +241,11 @@ class CertificateRequest(_Handle):
 
     def approve(self, **fields: str) -> None:
         """Approve it, as an approver does; `fields` of the condition may differ, such as ``reason``."""
-        self._decide("Approved", fields)
+        self._decide("Approved", "status", **fields)
 
     def deny(self, **fields: str) -> None:
         """Deny it, as an approver does; `fields` of the condition may differ."""
-        self._decide("Denied", fields)
-
-    def _decide(self, kind: str, fields: dict[str, str]) -> None:
-        now = self.get()
-        entry = {
-            "type": kind,
-            "status": "True",
-            "reason": "vault-issuer.test",
-            "message": "decided by the conformance suite",
-            "lastTransitionTime": now["metadata"]["creationTimestamp"],
-        } | fields
-        listed = [*(now.get("status", {}).get("conditions") or []), entry]
-        version = now["metadata"]["resourceVersion"]
-        body = {"metadata": {"resourceVersion": version}, "status": {"conditions": listed}}
-        try:
-            self.cluster.patch(self.resource, self.name, self.namespace, body, subresource="status")
-        except ApiError as error:
-            if error.code != 409:
-                raise
-            self._decide(kind, fields)  # the implementation wrote status in between
+        self._decide("Denied", "status", **fields)
 
     # -- waiting ------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..cluster.api import ApiError
+from ..issuer import Certificate
 from ..issuer.handle import describe_conditions
 from ..sandbox import Sandbox
 
@@ -22,14 +23,16 @@ def sections(sandbox: Sandbox) -> Iterator[tuple[str, str]]:
         lines += [f"refused connection: {failure.reason}" for failure in proxy.handshake_failures]
         yield title, "\n".join(lines) or "none"
     objects = []
-    for handle in [*sandbox.issuers, *sandbox.requests]:
+    for handle in sandbox.handles:
         try:
             item = handle.get()
             events = [f"  {e.get('type')} {e.get('reason')}: {e.get('message')}" for e in handle.events()]
         except ApiError as error:
             objects.append(f"{handle}: {error}")
             continue
-        objects.append("\n".join([f"{handle}: {describe_conditions(item)}", *events]))
+        made = handle.requests() if isinstance(handle, Certificate) else []
+        requests = [f"  CertificateRequest {r['metadata']['name']}: {describe_conditions(r)}" for r in made]
+        objects.append("\n".join([f"{handle}: {describe_conditions(item)}", *requests, *events]))
     yield "issuers and requests", redact("\n".join(objects)) or "none"
     log = sandbox.implementation_log().splitlines()
     if log:

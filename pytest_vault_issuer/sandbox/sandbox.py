@@ -22,16 +22,18 @@ from ..cluster.audit import AuditLog
 from ..errors import NotRunnable, Unmet
 from ..issuer.authentication import Authentication
 from ..issuer.csr import SigningRequest
-from ..issuer.handle import CertificateRequest, Issuer, IssuerType
+from ..issuer.handle import CertificateRequest, Handle, Issuer, IssuerType
+from ..issuer.kubernetes_csr import CertificateSigningRequest
 from ..proxy import Authority, Exchange, Proxy, Route, ServerCertificate
 from ..stack.preparation import LABEL
 from ..vault import Pki, VaultAdmin, VaultWorkspace
 from .authentications import Authentications
+from .certificates import Certificates
 from .vault_cluster import VaultCluster, VaultNode
 from .world import World
 
 
-class Sandbox(Authentications):
+class Sandbox(Authentications, Certificates):
     """One test's own part of the stack.
 
     :ivar namespace: its namespace, created.
@@ -40,6 +42,7 @@ class Sandbox(Authentications):
     """
 
     def __init__(self, world: World) -> None:
+        Certificates.__init__(self)
         self.world = world
         self.cluster = world.cluster
         self.timeouts = world.timeouts
@@ -371,9 +374,7 @@ class Sandbox(Authentications):
         :param issuer_ref: instead of the issuer's own.
         :param spec: further fields, such as ``duration``; None leaves a default out.
         """
-        if signing is None:
-            host = f"{secrets.token_hex(4)}.example.test"
-            signing = SigningRequest.build(host, dns=[host])
+        signing = signing or self.new_signing()
         namespace = namespace or issuer.namespace or self.namespace
         name = f"request-{secrets.token_hex(4)}"
         fields: Object = {
@@ -404,7 +405,7 @@ class Sandbox(Authentications):
         request.wait_issued()
         return request
 
-    def signings(self, request: CertificateRequest) -> list[Exchange]:
+    def signings(self, request: CertificateRequest | CertificateSigningRequest) -> list[Exchange]:
         """What any proxy of the test saw of attempts to have a request signed, in order.
 
         They are told by the key their CSR is for, so that a changed CSR or another endpoint is seen too.
@@ -417,6 +418,11 @@ class Sandbox(Authentications):
         ]
 
     # -- evidence ----------------------------------------------------------------------------
+
+    @property
+    def handles(self) -> list[Handle]:
+        """All issuers and requests of the test."""
+        return [*self.issuers, *self.requests, *self.certificates, *self.kubernetes_requests]
 
     def _log_size(self) -> int:
         path = self.world.implementation_log
@@ -434,7 +440,7 @@ class Sandbox(Authentications):
     def published(self) -> str:
         """Everything of this test that the implementation lets people see: objects, events, log."""
         parts = [self.implementation_log()]
-        for handle in [*self.issuers, *self.requests]:
+        for handle in self.handles:
             with contextlib.suppress(ApiError):  # the test deleted it
                 item = handle.get()
                 parts.append(json.dumps({"status": item.get("status"), "metadata": item["metadata"]}))

@@ -57,8 +57,7 @@ def shown(*, proxies: Any = (), issuers: Any = (), requests: Any = (), log: str 
     sandbox: Any = SimpleNamespace(
         world=SimpleNamespace(redactor=redactor),
         proxies=list(proxies),
-        issuers=list(issuers),
-        requests=list(requests),
+        handles=[*issuers, *requests],
         implementation_log=lambda: log,
     )
     sections = list(evidence.sections(sandbox))
