@@ -34,7 +34,7 @@ BOUND = 4096
 def messages(sandbox: Sandbox) -> list[str]:
     """The messages of conditions and events of the test's issuers and requests."""
     found = []
-    for handle in [*sandbox.issuers, *sandbox.requests]:
+    for handle in sandbox.handles:
         found += [str(entry.get("message", "")) for entry in handle.conditions()]
         found += [str(event.get("message") or event.get("note") or "") for event in handle.events()]
     return found
@@ -43,7 +43,7 @@ def messages(sandbox: Sandbox) -> list[str]:
 def shown(sandbox: Sandbox) -> str:
     """All that the test's issuers and requests, and the events about them, say."""
     parts = []
-    for handle in [*sandbox.issuers, *sandbox.requests]:
+    for handle in sandbox.handles:
         item = handle.get()
         parts += [item.get("status"), item["metadata"], handle.events()]
     return json.dumps(parts, ensure_ascii=False)
