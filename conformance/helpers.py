@@ -12,7 +12,7 @@ from pytest_vault_issuer.cluster.api import ApiError, Object, condition
 from pytest_vault_issuer.errors import Unmet
 from pytest_vault_issuer.issuer import Authentication, CertificateRequest, Issuer
 from pytest_vault_issuer.issuer.handle import is_current
-from pytest_vault_issuer.proxy import Exchange, Proxy
+from pytest_vault_issuer.proxy import EmptyAnswer, Exchange, Fault, Proxy, Respond, Route
 from pytest_vault_issuer.sandbox import FEATURES, Sandbox
 from pytest_vault_issuer.vault import Pki
 
@@ -53,6 +53,23 @@ def never_ready(sandbox: Sandbox, kind: str, variants: Mapping[str, Mapping[str,
         issuer.wait(is_judged, f"to get a Ready condition ({wrong})", timeout=sandbox.timeouts.issuer)
     assert_not_ready(issuers)
     return issuers
+
+
+def logins_without_a_token(sandbox: Sandbox, auth: Authentication) -> dict[str, dict[str, Any]]:
+    """Arguments of issuers whose login is answered with success but without a client token, for :func:`never_ready`."""
+    answers: dict[str, Fault] = {
+        "204 without a body": EmptyAnswer(204),
+        "an empty object": Respond(200, json={}),
+        "no auth": Respond(200, json={"auth": None}),
+        "an empty client token": Respond(200, json={"auth": {"client_token": "", "policies": ["default"]}}),
+        "a page of HTML": Respond(200, body="<html><body>welcome</body></html>", content_type="text/html"),
+    }
+    variants: dict[str, dict[str, Any]] = {}
+    for what, answer in answers.items():
+        proxy = sandbox.new_proxy()
+        proxy.inject(Route.LOGIN, answer)
+        variants[f"the login is answered with {what}"] = {"auth": auth, "proxy": proxy}
+    return variants
 
 
 def is_judged(item: Object) -> bool:

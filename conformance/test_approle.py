@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
 
 import pytest
 
 from pytest_vault_issuer.issuer import Authentication
 from pytest_vault_issuer.marks import requirement
-from pytest_vault_issuer.proxy import EmptyAnswer, Exchange, Fault, Respond, Route
+from pytest_vault_issuer.proxy import Exchange, Route
 from pytest_vault_issuer.sandbox import Sandbox
 from pytest_vault_issuer.vault import AppRole
 
-from .helpers import created, never_ready
+from .helpers import created, logins_without_a_token, never_ready
 
 
 def approle_of(auth: Authentication) -> AppRole:
@@ -100,20 +99,7 @@ def test_not_ready_without_the_secret_id(sandbox: Sandbox, kind: str) -> None:
 
 @requirement("VI-APPROLE-004")
 def test_not_ready_without_a_client_token(sandbox: Sandbox, kind: str) -> None:
-    auth = sandbox.approle(kind)
-    answers: dict[str, Fault] = {
-        "204 without a body": EmptyAnswer(204),
-        "an empty object": Respond(200, json={}),
-        "no auth": Respond(200, json={"auth": None}),
-        "an empty client token": Respond(200, json={"auth": {"client_token": "", "policies": ["default"]}}),
-        "a page of HTML": Respond(200, body="<html><body>welcome</body></html>", content_type="text/html"),
-    }
-    variants: dict[str, Any] = {}
-    for what, answer in answers.items():
-        proxy = sandbox.new_proxy()
-        proxy.inject(Route.LOGIN, answer)
-        variants[f"the login is answered with {what}"] = {"auth": auth, "proxy": proxy}
-    never_ready(sandbox, kind, variants)
+    never_ready(sandbox, kind, logins_without_a_token(sandbox, sandbox.approle(kind)))
 
 
 @requirement("VI-APPROLE-005")

@@ -59,8 +59,8 @@ def in_state(sandbox: Sandbox, status: int) -> Proxy:
     return proxy
 
 
-def with_fault(sandbox: Sandbox, route: Route, fault: Fault) -> Proxy:
-    """A proxy with one fault, for good."""
+def with_fault(sandbox: Sandbox, route: Route | None, fault: Fault) -> Proxy:
+    """A proxy with one fault, for good; on all routes where none is named."""
     proxy = sandbox.new_proxy()
     proxy.inject(route, fault)
     return proxy
@@ -196,6 +196,24 @@ def test_issuer_of_a_vault_that_does_not_tell_its_health_is_not_ready(sandbox: S
         never_ready(sandbox, kind, variants)
 
     for_each_kind(sandbox, check)
+
+
+@requirement("VI-HEALTH-021")
+def test_issuer_is_not_ready_where_there_is_no_vault(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    answers: dict[str, Fault] = {
+        "a page of HTML": Respond(200, body=HTML, content_type="text/html"),
+        "JSON of something else": Respond(200, json={"status": "ok"}),
+        "an empty object": Respond(200, json={}),
+    }
+    never_ready(
+        sandbox,
+        kind,
+        {
+            f"everything is answered with {what}": {"auth": auth, "proxy": with_fault(sandbox, None, answer)}
+            for what, answer in answers.items()
+        },
+    )
 
 
 # -- the login ----------------------------------------------------------------------------------

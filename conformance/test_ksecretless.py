@@ -19,7 +19,7 @@ from pytest_vault_issuer.marks import requirement
 from pytest_vault_issuer.proxy import JWT, Exchange, Proxy, Respond, Route
 from pytest_vault_issuer.sandbox import Sandbox, ready_status
 
-from .helpers import for_each_kind
+from .helpers import for_each_kind, logins_without_a_token, never_ready
 
 #: A file that holds a token is small.
 LARGEST_FILE = 1_000_000
@@ -411,3 +411,8 @@ def test_server_is_an_audience(sandbox: Sandbox, kind: str) -> None:
     sandbox.proxy.wait_for(Route.LOGIN, timeout=sandbox.timeouts.wire, what="a login")
     for jwt in jwts(sandbox.proxy, auth):
         assert server in jwt.audiences, "every JWT was to be for the value of server, exactly as it is written"
+
+
+@requirement("VI-KSECRETLESS-016")
+def test_not_ready_without_a_client_token(sandbox: Sandbox, kind: str) -> None:
+    never_ready(sandbox, kind, logins_without_a_token(sandbox, sandbox.kubernetes_secretless(kind)))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import secrets
 
+import pytest
+
 from pytest_vault_issuer.cluster import grants
 from pytest_vault_issuer.marks import requirement
 from pytest_vault_issuer.proxy import Exchange, Route
 from pytest_vault_issuer.sandbox import Sandbox
 
-from .helpers import never_ready, with_fields
+from .helpers import logins_without_a_token, never_ready, with_fields
 
 
 def random_name(prefix: str) -> str:
@@ -121,3 +123,18 @@ def test_requests_no_token(sandbox: Sandbox, kind: str) -> None:
         "no token was to be requested for the ServiceAccount"
     )
     assert len(requested) == 1, "the only TokenRequest was to be the harness's own"
+
+
+@requirement("VI-KSTATIC-007")
+def test_not_ready_without_a_client_token(sandbox: Sandbox, kind: str) -> None:
+    never_ready(sandbox, kind, logins_without_a_token(sandbox, sandbox.kubernetes_static(kind)))
+
+
+@requirement("VI-KSTATIC-008")
+@pytest.mark.parametrize("kind", ["Issuer"])
+@pytest.mark.parametrize("line_break", ["\n", "\r\n"], ids=["newline", "carriage-return"])
+def test_line_break_after_the_jwt_does_no_harm(sandbox: Sandbox, kind: str, line_break: str) -> None:
+    # Vault takes it with and without.
+    auth = sandbox.kubernetes_static(kind, key=random_name("key"))
+    sandbox.set_secret(auth.secret_name, auth.namespace, {auth.secret_key: auth.credential + line_break})
+    sandbox.issued(sandbox.ready_issuer(kind, auth))

@@ -143,3 +143,13 @@ def manages_tokens(exchange: Exchange) -> bool:
     return path.startswith(
         ("auth/token/renew", "auth/token/revoke", "auth/token/create", "sys/leases/", "sys/renew", "sys/revoke")
     )
+
+
+@requirement("VI-TOKEN-009")
+def test_not_ready_with_an_empty_token(sandbox: Sandbox, kind: str) -> None:
+    stored = {
+        what: sandbox.secret({"token": value}, namespace=sandbox.home(kind))
+        for what, value in {"the stored token is empty": "", "the stored token is white space": " \n"}.items()
+    }
+    references = {wrong: {"name": name, "key": "token"} for wrong, name in stored.items()}
+    never_ready(sandbox, kind, {wrong: {"auth": {"tokenSecretRef": ref}} for wrong, ref in references.items()})
