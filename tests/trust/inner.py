@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -26,9 +27,10 @@ def implementation() -> Implementation:
     return replace(
         right.with_run(
             command=[sys.executable, "-m", PACKAGE, *command[module + 1 :]],
-            env=right.run.env | {"PYTHONPATH": os.environ[VARIABLE]},
+            rbac=[str(right.resolve(path)) for path in right.run.rbac],
         ),
         name=os.environ["TRUST_NAME"],
+        directory=Path(os.environ[VARIABLE]),  # where it runs, and so finds the package
     )
 
 

@@ -20,7 +20,7 @@ from .mutants import Mutant
 #: Seconds after which the run of one mutant is broken.
 LIMIT = 1200
 #: The miniature answers within moments; what a defect keeps from happening need not be waited for as long as usual.
-TIMEOUT_SCALE = 0.4
+TIMEOUT_SCALE = 0.5
 #: Runs that share a stack: what tests leave in it, namespaces and mounts, makes it slower by and by.
 RUNS_PER_STACK = 25
 
