@@ -14,7 +14,7 @@ Key = TypeVar("Key", bound=Hashable)
 #: Seconds before the first retry of a key; every further one takes twice as long.
 FIRST_DELAY = 0.5
 #: No retry is later than this many seconds.
-LONGEST_DELAY = 30.0
+LONGEST_DELAY = 5.0
 
 log = logging.getLogger(__name__)
 
