@@ -21,8 +21,8 @@ CERTIFICATE, KEY = "tls.crt", "tls.key"
 
 def new_client(clients: Authority) -> dict[str, str]:
     """A client certificate and its key, as a Secret of type kubernetes.io/tls holds them."""
-    certificate, key = clients.issue_client(f"issuer-{secrets.token_hex(4)}.example.test")
-    return {CERTIFICATE: certificate, KEY: key}
+    client = clients.issue_client(f"issuer-{secrets.token_hex(4)}.example.test")
+    return {CERTIFICATE: client.certificate_pem, KEY: client.key_pem}
 
 
 def der(client: dict[str, str]) -> bytes:

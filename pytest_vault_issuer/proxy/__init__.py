@@ -22,12 +22,13 @@ from pytest_vault_issuer.proxy.faults import (
 )
 from pytest_vault_issuer.proxy.recorder import Injection
 from pytest_vault_issuer.proxy.server import Proxy
-from pytest_vault_issuer.proxy.tls import Authority, ServerCertificate
+from pytest_vault_issuer.proxy.tls import Authority, ClientCertificate, ServerCertificate
 
 __all__ = [
     "JWT",
     "AddHeader",
     "Authority",
+    "ClientCertificate",
     "Delay",
     "EmptyAnswer",
     "Exchange",

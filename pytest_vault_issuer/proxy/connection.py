@@ -25,7 +25,7 @@ from pytest_vault_issuer.proxy.http1 import (
     read_head,
 )
 from pytest_vault_issuer.proxy.recorder import Recorder
-from pytest_vault_issuer.proxy.tls import ServerSocket
+from pytest_vault_issuer.proxy.tls import ClientCertificate, ServerSocket
 from pytest_vault_issuer.proxy.upstream import Unreachable, Upstream, UpstreamConnection
 
 _log = logging.getLogger(__name__)
@@ -39,6 +39,8 @@ class Shared:
 
     upstream: Upstream
     prefix: str = ""
+    clients: dict[bytes, ClientCertificate] = field(default_factory=dict)
+    """By their DER form, the client certificates that are presented to Vault in turn."""
     recorder: Recorder = field(default_factory=Recorder)
     lifetime: Lifetime = field(default_factory=Lifetime)
 
@@ -100,6 +102,8 @@ class ClientConnection:
             self._linger()
             return False
         self._certificate = self._socket.getpeercert(binary_form=True)
+        if self._certificate is not None:
+            self._upstream.client = self._shared.clients.get(self._certificate)
         return True
 
     @property

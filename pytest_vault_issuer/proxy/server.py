@@ -16,7 +16,7 @@ from pytest_vault_issuer.proxy.connection import ClientConnection, Shared
 from pytest_vault_issuer.proxy.exchange import Exchange, HandshakeFailure, Route
 from pytest_vault_issuer.proxy.faults import Fault
 from pytest_vault_issuer.proxy.recorder import Injection, Where
-from pytest_vault_issuer.proxy.tls import ServerCertificate, server_context
+from pytest_vault_issuer.proxy.tls import ClientCertificate, ServerCertificate, server_context
 from pytest_vault_issuer.proxy.upstream import Upstream
 
 _BACKLOG = 128
@@ -238,6 +238,21 @@ class Proxy:
         for connection in connections:
             connection.retire()
 
+    def pass_on(self, client: ClientCertificate) -> None:
+        """Lets clients present a certificate to Vault from now on: this one, or one passed on before.
+
+        The proxy is where TLS ends, so Vault does not see what its clients present. Knowing the key, the proxy presents
+        the same certificate on the connections on which it forwards their requests: Vault and its ``cert`` auth method
+        judge it as if they had talked to the client itself. As there, a client need not present any.
+
+        :raises ConfigurationError: this proxy serves plain HTTP.
+        """
+        with self._lock:
+            if self._certificate is None:
+                raise ConfigurationError("there are no client certificates in plain HTTP", hint="Give a certificate.")
+            self._shared.clients[client.der] = client
+            self._context = self._new_context(self._certificate)
+
     def set_upstream(self, url: str, ca: str | None) -> None:
         """Forwards requests to another Vault from now on.
 
@@ -249,7 +264,10 @@ class Proxy:
 
     def _new_context(self, certificate: ServerCertificate) -> ssl.SSLContext:
         return server_context(
-            certificate, client_ca=self._client_ca, client_certificate_required=self._client_certificate_required
+            certificate,
+            client_ca=self._client_ca,
+            client_certificate_required=self._client_certificate_required,
+            clients=self._shared.clients.values(),
         )
 
     def _accept(self, listener: socket.socket, woken: socket.socket) -> None:

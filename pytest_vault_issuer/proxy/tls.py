@@ -10,6 +10,7 @@ import ipaddress
 import os
 import ssl
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +35,20 @@ class ServerCertificate:
     ca_pem: str
     names: tuple[str, ...]
     """The DNS names and IP addresses it is valid for."""
+
+
+@dataclass(frozen=True)
+class ClientCertificate:
+    """A client's certificate with its key."""
+
+    certificate_pem: str
+    """The certificate, and intermediates that are sent along with it."""
+    key_pem: str = field(repr=False)
+
+    @property
+    def der(self) -> bytes:
+        """The certificate alone, as the other side sees it."""
+        return x509.load_pem_x509_certificate(self.certificate_pem.encode()).public_bytes(serialization.Encoding.DER)
 
 
 class ServerSocket(ssl.SSLSocket):
@@ -92,11 +107,12 @@ class Authority:
         )  # fmt: skip
         return ServerCertificate(certificate + self._sent_along, key, self.pem, names)
 
-    def issue_client(self, name: str) -> tuple[str, str]:
-        """A client's certificate with ``name`` as common name and DNS name: (certificate PEM, key PEM)."""
+    def issue_client(self, name: str) -> ClientCertificate:
+        """A client's certificate with ``name`` as common name and DNS name."""
         now = _now()
         names = x509.SubjectAlternativeName([_general_name(name)])
-        return self._leaf(name, names, ExtendedKeyUsageOID.CLIENT_AUTH, now - _BACKDATED, now + _LIFETIME)
+        usage = ExtendedKeyUsageOID.CLIENT_AUTH
+        return ClientCertificate(*self._leaf(name, names, usage, now - _BACKDATED, now + _LIFETIME))
 
     def _leaf(
         self,
@@ -124,9 +140,17 @@ class Authority:
 
 
 def server_context(
-    certificate: ServerCertificate, *, client_ca: str | None = None, client_certificate_required: bool = False
+    certificate: ServerCertificate,
+    *,
+    client_ca: str | None = None,
+    client_certificate_required: bool = False,
+    clients: Iterable[ClientCertificate] = (),
 ) -> ssl.SSLContext:
-    """A context for a server; with ``client_ca`` (PEM) it asks for a client certificate and verifies it."""
+    """A context for a server.
+
+    :param client_ca: PEM; clients are asked for a certificate, and one they present must come from here.
+    :param clients: certificates that are accepted too, whoever signed them.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     load_certificate(context, certificate.certificate_chain_pem, certificate.key_pem)
     context.set_alpn_protocols(["http/1.1"])
@@ -135,8 +159,11 @@ def server_context(
     context.num_tickets = 0
     context.sslsocket_class = ServerSocket
     context.sni_callback = _remember_name
-    if client_ca is not None:
-        context.load_verify_locations(cadata=client_ca)
+    trusted = [*([client_ca] if client_ca else []), *(client.certificate_pem for client in clients)]
+    if trusted:
+        context.load_verify_locations(cadata="\n".join(trusted))
+        # A certificate that is trusted itself needs no chain to a root.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         context.verify_mode = ssl.CERT_REQUIRED if client_certificate_required else ssl.CERT_OPTIONAL
     return context
 

@@ -11,7 +11,7 @@ import urllib.parse
 from pytest_vault_issuer.errors import ConfigurationError
 from pytest_vault_issuer.proxy.exchange import Answer, Headers
 from pytest_vault_issuer.proxy.http1 import Head, end_to_end
-from pytest_vault_issuer.proxy.tls import client_context
+from pytest_vault_issuer.proxy.tls import ClientCertificate, client_context, load_certificate
 
 _TIMEOUT = 90.0
 """Seconds; Vault's own limit for one request."""
@@ -43,19 +43,31 @@ class Upstream:
         self.authority = parts.netloc.rpartition("@")[2]
         self._host = parts.hostname
         self._port = port
+        self._ca = ca
         self._context = client_context(ca) if parts.scheme == "https" else None
 
-    def connection(self) -> http.client.HTTPConnection:
-        """A connection, not opened yet."""
+    def connection(self, client: ClientCertificate | None) -> http.client.HTTPConnection:
+        """A connection, not opened yet.
+
+        :param client: what is presented to a Vault that asks for a client certificate.
+        """
         if self._context is None:
             return http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT)
-        return http.client.HTTPSConnection(self._host, self._port, timeout=_TIMEOUT, context=self._context)
+        context = self._context
+        if client is not None:
+            context = client_context(self._ca)
+            load_certificate(context, client.certificate_pem, client.key_pem)
+        return http.client.HTTPSConnection(self._host, self._port, timeout=_TIMEOUT, context=context)
 
 
 class UpstreamConnection:
-    """The connection to Vault that belongs to one client connection; opened when first needed and when stale."""
+    """The connection to Vault that belongs to one client connection; opened when first needed and when stale.
+
+    :ivar client: the certificate that is presented on it, None for none; set before the first exchange.
+    """
 
     def __init__(self) -> None:
+        self.client: ClientCertificate | None = None
         self._upstream: Upstream | None = None
         self._connection: http.client.HTTPConnection | None = None
 
@@ -101,7 +113,7 @@ class UpstreamConnection:
         if self._upstream is not upstream or _is_stale(self._connection):
             self.close()
         if self._connection is None:
-            self._upstream, self._connection = upstream, upstream.connection()
+            self._upstream, self._connection = upstream, upstream.connection(self.client)
         return self._connection
 
 

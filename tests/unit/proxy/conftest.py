@@ -26,7 +26,8 @@ SIGNED = {"data": {"certificate": "leaf", "issuing_ca": "intermediate-1", "ca_ch
 class Upstream:
     """Answers what it is told to, and keeps what it was asked."""
 
-    def __init__(self, certificate: ServerCertificate) -> None:
+    def __init__(self, certificate: ServerCertificate, **options: Any) -> None:
+        self.client_certificates: list[bytes | None] = []
         self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
         self.connections: list[socket.socket] = []
         self.status = 200
@@ -46,6 +47,7 @@ class Upstream:
 
             def answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                upstream.client_certificates.append(self.request.getpeercert(binary_form=True))
                 upstream.requests.append((self.command, self.path, dict(self.headers), body))
                 content = body if upstream.body is None else upstream.body
                 self.send_response(upstream.status)
@@ -71,7 +73,7 @@ class Upstream:
                 """Resets are what some tests make."""
 
         self.server = Server(("127.0.0.1", 0), Handler)
-        self.server.socket = server_context(certificate).wrap_socket(
+        self.server.socket = server_context(certificate, **options).wrap_socket(
             self.server.socket, server_side=True, do_handshake_on_connect=False
         )
         self.url = f"https://127.0.0.1:{self.server.server_address[1]}"
@@ -122,12 +124,12 @@ def authority() -> Authority:
 
 
 @pytest.fixture
-def new_upstream(authority: Authority) -> Iterator[Callable[[], Upstream]]:
-    """Starts a server that a proxy can stand in front of."""
+def new_upstream(authority: Authority) -> Iterator[Callable[..., Upstream]]:
+    """Starts a server that a proxy can stand in front of; arguments go to :func:`server_context`."""
     with ExitStack() as stack:
 
-        def start() -> Upstream:
-            server = Upstream(authority.issue("127.0.0.1"))
+        def start(**options: Any) -> Upstream:
+            server = Upstream(authority.issue("127.0.0.1"), **options)
             stack.callback(server.close)
             return server
 
@@ -135,7 +137,7 @@ def new_upstream(authority: Authority) -> Iterator[Callable[[], Upstream]]:
 
 
 @pytest.fixture
-def upstream(new_upstream: Callable[[], Upstream]) -> Upstream:
+def upstream(new_upstream: Callable[..., Upstream]) -> Upstream:
     """The server behind the proxy."""
     return new_upstream()
 

@@ -18,15 +18,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from pytest_vault_issuer.errors import ConfigurationError, Unmet
-from pytest_vault_issuer.proxy import Authority, Hold, Proxy, Route
+from pytest_vault_issuer.proxy import Authority, ClientCertificate, Hold, Proxy, Route
 from pytest_vault_issuer.proxy.tls import client_context, load_certificate, server_context
 
 if TYPE_CHECKING:
-    from tests.unit.proxy.conftest import Client
+    from tests.unit.proxy.conftest import Client, Upstream
 
 Connect = Callable[..., ssl.SSLSocket]
 NewClient = Callable[..., "Client"]
 NewProxy = Callable[..., Proxy]
+NewUpstream = Callable[..., "Upstream"]
 REQUEST = b"GET /v1/sys/health HTTP/1.1\r\nConnection: close\r\n\r\n"
 
 
@@ -38,10 +39,10 @@ def read_all(sock: ssl.SSLSocket) -> bytes:
     return data
 
 
-def client_certificate_files(pair: tuple[str, str], directory: Path) -> tuple[str, str]:
-    """The pair as the files that requests wants."""
+def client_certificate_files(client: ClientCertificate, directory: Path) -> tuple[str, str]:
+    """The certificate and key as the files that requests wants."""
     names = directory / "client.crt", directory / "client.key"
-    for name, pem in zip(names, pair, strict=True):
+    for name, pem in zip(names, (client.certificate_pem, client.key_pem), strict=True):
         name.touch(0o600)
         name.write_text(pem)
     return str(names[0]), str(names[1])
@@ -154,15 +155,15 @@ def test_name_the_client_asks_for(proxy: Proxy, connect: Connect) -> None:
 def test_wanted_client_certificate(new_proxy: NewProxy, new_client: NewClient, tmp_path: Path) -> None:
     clients = Authority("clients")
     proxy = new_proxy(client_ca=clients.pem)
-    pair = clients.issue_client("issuer")
+    certificate = clients.issue_client("issuer")
     client = new_client(proxy)
     assert client.sign().status_code == 200
     client.session.close()
-    client.session.cert = client_certificate_files(pair, tmp_path)
+    client.session.cert = client_certificate_files(certificate, tmp_path)
     assert client.sign().status_code == 200
     without, presented = (exchange.client_certificate for exchange in proxy.exchanges)
     assert without is None
-    assert presented == ssl.PEM_cert_to_DER_cert(pair[0])
+    assert presented == certificate.der
 
 
 def test_required_client_certificate(new_proxy: NewProxy, new_client: NewClient, tmp_path: Path) -> None:
@@ -186,6 +187,59 @@ def test_client_certificate_of_another_ca(new_proxy: NewProxy, new_client: NewCl
         client.sign()
     assert "certificate verify failed" in proxy.wait_for_handshake_failure(10).reason
     assert proxy.exchanges == ()
+
+
+def test_certificate_that_is_passed_on(
+    authority: Authority, new_upstream: NewUpstream, new_client: NewClient, tmp_path: Path
+) -> None:
+    # Of authorities the proxy does not know: who signed them is for the server behind to judge.
+    one, another = (Authority("clients").issue_client(name) for name in ("one", "another"))
+    upstream = new_upstream(clients=[one, another])
+    with Proxy(upstream.url, upstream_ca=upstream.ca, certificate=authority.issue("127.0.0.1")) as proxy:
+        for certificate in (one, another):
+            proxy.pass_on(certificate)
+        for certificate in (None, one, another):
+            client = new_client(proxy)
+            client.session.cert = client_certificate_files(certificate, tmp_path) if certificate else None
+            assert client.sign().status_code == 200
+    assert upstream.client_certificates == [None, one.der, another.der]
+    assert [exchange.client_certificate for exchange in proxy.exchanges] == [None, one.der, another.der]
+
+
+def test_certificate_of_a_known_ca_is_not_passed_on_without_its_key(
+    authority: Authority, new_upstream: NewUpstream, new_client: NewClient, tmp_path: Path
+) -> None:
+    clients = Authority("clients")
+    upstream, certificate = new_upstream(client_ca=clients.pem), clients.issue_client("one")
+    options: dict[str, Any] = {"certificate": authority.issue("127.0.0.1"), "client_ca": clients.pem}
+    with Proxy(upstream.url, upstream_ca=upstream.ca, **options) as proxy:
+        client = new_client(proxy)
+        client.session.cert = client_certificate_files(certificate, tmp_path)
+        assert client.sign().status_code == 200
+        proxy.pass_on(clients.issue_client("another"))
+        assert client.sign().status_code == 200
+    assert upstream.client_certificates == [None, None]
+    assert {exchange.client_certificate for exchange in proxy.exchanges} == {certificate.der}
+
+
+def test_certificate_that_is_not_passed_on_is_refused(
+    proxy: Proxy, new_client: NewClient, tmp_path: Path, authority: Authority
+) -> None:
+    # Of the same authority as one that is.
+    clients = Authority("clients")
+    proxy.pass_on(clients.issue_client("one"))
+    proxy.replace_certificate(authority.issue("127.0.0.1"))
+    client = new_client(proxy)
+    client.session.cert = client_certificate_files(clients.issue_client("one"), tmp_path)
+    with pytest.raises(requests.exceptions.RequestException):
+        client.sign()
+    assert "certificate verify failed" in proxy.wait_for_handshake_failure(10).reason
+    assert proxy.exchanges == ()
+
+
+def test_plain_proxy_passes_no_certificate_on(new_proxy: NewProxy) -> None:
+    with pytest.raises(ConfigurationError, match="plain HTTP"):
+        new_proxy(certificate=None).pass_on(Authority("clients").issue_client("one"))
 
 
 @pytest.mark.parametrize("options", [{"client_certificate_required": True}, {"client_ca": "pem", "certificate": None}])
