@@ -42,6 +42,7 @@ def description() -> Implementation:
                 "ca-bundle-secret",
                 "server-name",
                 "mtls",
+                "client-certificate",
                 "jwt",
                 "certificate",
                 "certificate-signing-request",
@@ -56,6 +57,7 @@ def description() -> Implementation:
             "VI-HEALTH-021": "health is judged by its status alone: any page answered with 200 is a Vault",
             "VI-SIGN-018": "the answer is not compared with the request's key; the Certificate controller does, later",
             "VI-SIGN-019": "the answer's notAfter is not looked at; the Certificate controller does, later",
+            "VI-CLIENTCERT-010": "Go's TLS client presents the first of several certificates: the connection's",
         },
         directory=Path(__file__).parent,
     )

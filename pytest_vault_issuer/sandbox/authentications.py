@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import json
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -12,6 +15,8 @@ from ..cluster.api import SECRETS
 from ..cluster.signers import service_account_keys
 from ..errors import NotRunnable
 from ..issuer.authentication import Authentication
+from ..proxy import Authority, ClientCertificate
+from ..proxy.upstream import Upstream
 from ..stack.preparation import DEFAULT_MOUNTS
 from ..vault import AuthRole, Pki, VaultWorkspace
 from .world import World
@@ -46,6 +51,10 @@ class Authentications(ABC):
         """Create a policy that allows signing with a PKI's role, and only that; return its name."""
 
     @abstractmethod
+    def pass_on(self, client: ClientCertificate) -> None:
+        """Have every proxy of the test present a client certificate to Vault where an issuer presents it."""
+
+    @abstractmethod
     def remove_later(self, remove: Callable[..., object], *arguments: object) -> None:
         """Have something called when the test ends, where the stack outlives it."""
 
@@ -64,6 +73,7 @@ class Authentications(ABC):
             "approle": self.approle,
             "kubernetes-static": self.kubernetes_static,
             "kubernetes-secretless": self.kubernetes_secretless,
+            "client-certificate": self.client_certificate,
         }
         return prepare[feature](kind, **options)
 
@@ -226,6 +236,51 @@ class Authentications(ABC):
         return Authentication(
             "jwt", {"kubernetes": spec}, namespace, name, key, credential, service_account=account, role=role
         )
+
+    def client_certificate(
+        self,
+        kind: str,
+        *,
+        clients: Authority | None = None,
+        client: ClientCertificate | None = None,
+        pki: Pki | None = None,
+        policy: str | None = None,
+        mount: str | None = None,
+        namespace: str | None = None,
+    ) -> Authentication:
+        """Create a role of the TLS certificates auth method, and a certificate it admits in a Secret.
+
+        :param clients: the authority that the role trusts, default a new one.
+        :param client: the certificate, default a new one of that authority.
+        :param mount: of an existing method, such as the default ``cert``; None mounts one.
+        :raises NotRunnable: where Vault sees no client certificates.
+        """
+        clients = clients or Authority("clients")
+        client = client or clients.issue_client(f"issuer-{secrets.token_hex(4)}.example.test")
+        role = self.vault.certificate_role(
+            policy or self.sign_policy(pki), certificate=clients.pem, mount=self._ours(mount)
+        )
+        if not self.world.stack.disposable:
+            self._check_certificates_are_seen(role, clients)
+        self.pass_on(client)
+        namespace = namespace or self.home(kind)
+        name = self.secret({"tls.crt": client.certificate_pem, "tls.key": client.key_pem}, namespace=namespace)
+        spec = {"clientCertificate": {"mountPath": role.mount_path, "name": role.name, "secretName": name}}
+        return Authentication("client-certificate", spec, namespace, name, "tls.key", client.key_pem, role=role)
+
+    def _check_certificates_are_seen(self, role: AuthRole, clients: Authority) -> None:
+        """Log in ourselves: whatever stands before somebody else's Vault may end TLS there."""
+        server = self.world.admin.server
+        upstream = Upstream(server.url, server.ca_pem or None)
+        with contextlib.closing(upstream.connection(clients.issue_client("check.example.test"))) as connection:
+            path = f"{upstream.prefix}{role.mount_path}/login"
+            connection.request("POST", path, json.dumps({"name": role.name}), {"Content-Type": "application/json"})
+            status = connection.getresponse().status
+        if status != 200:
+            raise NotRunnable(
+                f"the Vault at {server.url} does not see the certificates of its clients (login: {status})",
+                hint="name an address where Vault itself ends TLS, without tls_disable_client_certs",
+            )
 
     def _bind(
         self,

@@ -24,7 +24,7 @@ from ..issuer.authentication import Authentication
 from ..issuer.csr import SigningRequest
 from ..issuer.handle import CertificateRequest, Handle, Issuer, IssuerType
 from ..issuer.kubernetes_csr import CertificateSigningRequest
-from ..proxy import Authority, Exchange, Proxy, Route, ServerCertificate
+from ..proxy import Authority, ClientCertificate, Exchange, Proxy, Route, ServerCertificate
 from ..stack.preparation import LABEL
 from ..vault import Pki, VaultAdmin, VaultWorkspace
 from .authentications import Authentications
@@ -53,6 +53,7 @@ class Sandbox(Authentications, Certificates):
         self.issuers: list[Issuer] = []
         self.requests: list[CertificateRequest] = []
         self.proxies: list[Proxy] = []
+        self._clients: list[ClientCertificate] = []
         self._reserved: dict[int, socket.socket] = {}
         self._log_start = self._log_size()
         self.audit_start = (
@@ -116,10 +117,20 @@ class Sandbox(Authentications, Certificates):
         if certificate is None and not plain:
             certificate = self.authority.issue(bind)
         proxy = Proxy(server.url, upstream_ca=server.ca_pem or None, certificate=certificate, bind=bind, **options)
+        if not plain:
+            for client in self._clients:
+                proxy.pass_on(client)
         proxy.start()
         (undo or self._cleanup).callback(proxy.close)
         self.proxies.append(proxy)
         return proxy
+
+    def pass_on(self, client: ClientCertificate) -> None:
+        """Have every proxy of the test, also one started later, pass a client certificate on to Vault."""
+        self._clients.append(client)
+        for proxy in self.proxies:
+            if proxy.ca_pem:
+                proxy.pass_on(client)
 
     def closed_port(self) -> int:
         """Reserve a port on which nothing listens until a :meth:`new_proxy` is started there."""

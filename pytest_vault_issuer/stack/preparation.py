@@ -14,7 +14,7 @@ LABEL = "vault-issuer.test/run"
 SYSTEM_NAMESPACE = "vault-issuer-system"
 REVIEWER = "vault-token-reviewer"
 #: The auth methods mounted where a Vault issuer looks for them by default.
-DEFAULT_MOUNTS = ("approle", "kubernetes")
+DEFAULT_MOUNTS = ("approle", "cert", "kubernetes")
 
 
 def install_contract(cluster: Cluster, crds: list[Object], *, replace: bool) -> None:

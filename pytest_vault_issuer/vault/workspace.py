@@ -228,6 +228,19 @@ class VaultWorkspace:
         self._undo.callback(self.client.delete, path)
         return role
 
+    def certificate_role(self, *policies: str, certificate: str, mount: str | None = None, ttl: str = "1m") -> AuthRole:
+        """Create a role of the TLS certificates auth method.
+
+        :param certificate: PEM of the CA whose client certificates it admits.
+        :param mount: of an existing method, such as the default ``cert``; None mounts one.
+        """
+        role = AuthRole(mount or self.mount_auth("cert"), f"role-{secrets.token_hex(4)}")
+        path = f"auth/{role.mount}/certs/{role.name}"
+        data = {"certificate": certificate, "token_policies": list(policies), "token_ttl": ttl}
+        self.client.write_data(path, data=data)
+        self._undo.callback(self.client.delete, path)
+        return role
+
     def mount_jwt(self, keys: Iterable[str], mount: str | None = None) -> str:
         """Enable the JWT auth method for tokens that one of `keys` (PEM) verifies; return its path."""
         mount = self.mount_auth("jwt", mount)

@@ -1,0 +1,247 @@
+"""Authenticating with a client certificate at Vault's TLS certificates auth method."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import pytest
+
+from pytest_vault_issuer.issuer import Authentication, CertificateRequest
+from pytest_vault_issuer.marks import requirement
+from pytest_vault_issuer.proxy import Authority, ClientCertificate, Exchange, Route
+from pytest_vault_issuer.sandbox import Sandbox
+
+from .helpers import created, never_ready, with_fields, with_secret
+
+
+def new_client(clients: Authority) -> ClientCertificate:
+    return clients.issue_client(f"issuer-{secrets.token_hex(4)}.example.test")
+
+
+def data_of(client: ClientCertificate) -> dict[str, str]:
+    """What a Secret of type kubernetes.io/tls holds."""
+    return {"tls.crt": client.certificate_pem, "tls.key": client.key_pem}
+
+
+def another_client(sandbox: Sandbox, clients: Authority) -> ClientCertificate:
+    """A further certificate that the role admits, and that is known to the proxies."""
+    client = new_client(clients)
+    sandbox.pass_on(client)
+    return client
+
+
+def login_behind(sandbox: Sandbox, request: CertificateRequest) -> Exchange:
+    """The login whose token a request was signed with."""
+    signings = sandbox.signings(request)
+    assert signings, f"Vault was to be asked to sign {request}"
+    for proxy in sandbox.proxies:
+        for login in proxy.seen(Route.LOGIN):
+            if (login.response_json.get("auth") or {}).get("client_token") == signings[-1].token:
+                return login
+    raise AssertionError(f"{request} was to be signed with a token that Vault gave at a login")
+
+
+def assert_logs_in(sandbox: Sandbox, auth: Authentication, client: ClientCertificate, name: str) -> None:
+    """Check what each login said and presented."""
+    logins = sandbox.proxy.seen(Route.LOGIN)
+    assert logins, "the issuer was to log in"
+    for login in logins:
+        assert login.path == auth.login_path, "a login has to go to <mountPath>/login"
+        assert (login.json.get("name") or "") == name, "a login has to name the configured role, if any"
+        assert login.client_certificate == client.der, "a login has to present the certificate of the Secret"
+
+
+def role_of(auth: Authentication) -> str:
+    assert auth.role is not None
+    return auth.role.name
+
+
+@requirement("VI-CLIENTCERT-001")
+@pytest.mark.parametrize("mount", ["a random one", "one with slashes"])
+def test_login_presents_the_certificate(sandbox: Sandbox, kind: str, mount: str) -> None:
+    clients = Authority("clients")
+    client = new_client(clients)
+    path = f"{secrets.token_hex(3)}/{secrets.token_hex(3)}" if mount == "one with slashes" else None
+    auth = sandbox.client_certificate(
+        kind, clients=clients, client=client, mount=sandbox.vault.mount_auth("cert", path)
+    )
+    request = sandbox.issued(sandbox.ready_issuer(kind, auth))
+    assert_logs_in(sandbox, auth, client, role_of(auth))
+    assert login_behind(sandbox, request).client_certificate == client.der
+
+
+@requirement("VI-CLIENTCERT-002")
+@pytest.mark.parametrize("named", ["no mount path", "an empty mount path"])
+def test_mount_is_cert_where_none_is_named(sandbox: Sandbox, kind: str, named: str) -> None:
+    clients = Authority("clients")
+    client = new_client(clients)
+    auth = sandbox.client_certificate(kind, clients=clients, client=client, mount="cert")
+    fields = {key: value for key, value in auth.spec["clientCertificate"].items() if key != "mountPath"}
+    empty = {"mountPath": ""} if named == "an empty mount path" else {}
+    issuer = created(sandbox, kind, {"clientCertificate": fields | empty})
+    issuer.wait_ready()
+    sandbox.issued(issuer)
+    assert_logs_in(sandbox, auth, client, role_of(auth))
+
+
+@requirement("VI-CLIENTCERT-003")
+def test_any_role_where_none_is_named(sandbox: Sandbox, kind: str) -> None:
+    clients = Authority("clients")
+    client = new_client(clients)
+    auth = sandbox.client_certificate(kind, clients=clients, client=client)
+    fields = {key: value for key, value in auth.spec["clientCertificate"].items() if key != "name"}
+    issuer = created(sandbox, kind, {"clientCertificate": fields})
+    issuer.wait_ready()
+    sandbox.issued(issuer)
+    assert_logs_in(sandbox, auth, client, "")
+
+
+@requirement("VI-CLIENTCERT-004")
+def test_not_ready_when_vault_does_not_admit_the_certificate(sandbox: Sandbox, kind: str) -> None:
+    auth, stranger = sandbox.client_certificate(kind), new_client(Authority("clients"))
+    sandbox.pass_on(stranger)
+    assert auth.role is not None
+    policy, others = sandbox.sign_policy(), Authority("clients")
+    role_of_others = sandbox.vault.certificate_role(policy, certificate=others.pem, mount=auth.role.mount)
+    never_ready(
+        sandbox,
+        kind,
+        {
+            "its certificate is of a CA that the role does not trust": {
+                "auth": with_secret(auth, sandbox.secret(data_of(stranger), namespace=auth.namespace))
+            },
+            "the role is for certificates of another CA": {"auth": with_fields(auth, name=role_of_others.name)},
+            "the role does not exist": {"auth": with_fields(auth, name=f"absent-{secrets.token_hex(4)}")},
+            "there is no such auth method": {
+                "auth": with_fields(auth, mountPath=f"/v1/auth/absent-{secrets.token_hex(4)}")
+            },
+        },
+    )
+
+
+@requirement("VI-CLIENTCERT-005")
+def test_not_ready_without_the_secret(sandbox: Sandbox, kind: str) -> None:
+    clients = Authority("clients")
+    client, other = new_client(clients), new_client(clients)
+    auth, data = sandbox.client_certificate(kind, clients=clients, client=client), data_of(client)
+    contents: dict[str, dict[str, str]] = {
+        "the Secret has no certificate": {"tls.key": client.key_pem, "ca.crt": client.certificate_pem},
+        "the Secret has no key": {"tls.crt": client.certificate_pem, "key": client.key_pem},
+        "the certificate is none": data | {"tls.crt": secrets.token_hex(16)},
+        "the key is another certificate's": data | {"tls.key": other.key_pem},
+    }
+    variants = {what: with_secret(auth, sandbox.secret(c, namespace=auth.namespace)) for what, c in contents.items()}
+    variants["the Secret does not exist"] = with_secret(auth, f"absent-{secrets.token_hex(4)}")
+    never_ready(sandbox, kind, {what: {"auth": spec} for what, spec in variants.items()})
+
+
+@requirement("VI-CLIENTCERT-005")
+@pytest.mark.slow
+def test_ready_once_the_secret_is_right(sandbox: Sandbox, kind: str) -> None:
+    clients = Authority("clients")
+    client, stranger = new_client(clients), new_client(Authority("clients"))
+    sandbox.pass_on(stranger)
+    auth = sandbox.client_certificate(kind, clients=clients, client=client)
+    late, corrected = f"late-{secrets.token_hex(4)}", sandbox.secret(data_of(stranger), namespace=auth.namespace)
+    issuers = [sandbox.issuer(kind, with_secret(auth, name)) for name in (late, corrected)]
+    for issuer in issuers:
+        issuer.wait_not_ready()
+    sandbox.secret(data_of(client), namespace=auth.namespace, name=late)
+    sandbox.set_secret(corrected, auth.namespace, data_of(client))
+    for issuer in issuers:
+        issuer.wait_ready(timeout=sandbox.timeouts.retry)
+
+
+@requirement("VI-CLIENTCERT-006")
+def test_changed_certificate_is_presented(sandbox: Sandbox, kind: str) -> None:
+    clients = Authority("clients")
+    client = new_client(clients)
+    auth = sandbox.client_certificate(kind, clients=clients, client=client)
+    issuer = sandbox.ready_issuer(kind, auth)
+    assert login_behind(sandbox, sandbox.issued(issuer)).client_certificate == client.der
+    changed = another_client(sandbox, clients)
+    sandbox.set_secret(auth.secret_name, auth.namespace, data_of(changed))
+    # Changes are noticed in their order: the barrier is an issuer whose Secret is made after this one.
+    barrier = sandbox.secret(data_of(another_client(sandbox, clients)), namespace=auth.namespace)
+    sandbox.ready_issuer(kind, with_secret(auth, barrier), proxy=sandbox.new_proxy())
+    mark = sandbox.proxy.mark()
+    assert login_behind(sandbox, sandbox.issued(issuer)).client_certificate == changed.der
+    old = [exchange.summary for exchange in sandbox.proxy.seen(since=mark) if exchange.client_certificate == client.der]
+    assert not old, f"the certificate that was replaced was not to be presented again: {old}"
+
+
+@requirement("VI-CLIENTCERT-007")
+def test_secret_of_the_right_namespace(sandbox: Sandbox, kind: str) -> None:
+    clients = Authority("clients")
+    client = new_client(clients)
+    auth = sandbox.client_certificate(kind, clients=clients, client=client)
+    places = {sandbox.world.cluster_resource_namespace, sandbox.namespace, sandbox.other_namespace}
+    for namespace in sorted(places - {auth.namespace}):
+        decoy = data_of(another_client(sandbox, clients))
+        sandbox.secret(decoy, namespace=namespace, name=auth.secret_name)
+    sandbox.issued(sandbox.ready_issuer(kind, auth), namespace=sandbox.namespace)
+    assert_logs_in(sandbox, auth, client, role_of(auth))
+
+
+@requirement("VI-CLIENTCERT-007")
+def test_no_secret_of_another_namespace(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.client_certificate(kind, namespace=sandbox.other_namespace)
+    never_ready(sandbox, kind, {"its Secret is in another namespace": {"auth": auth}})
+
+
+@requirement("VI-CLIENTCERT-008")
+@pytest.mark.parametrize(
+    ("kind", "other_kind"), [("Issuer", "Issuer"), ("Issuer", "ClusterIssuer"), ("ClusterIssuer", "Issuer")]
+)
+def test_each_issuer_has_its_own_certificate(sandbox: Sandbox, kind: str, other_kind: str) -> None:
+    clients = Authority("clients")
+    pairs = []
+    for which in (kind, other_kind):
+        client = new_client(clients)
+        auth = sandbox.client_certificate(which, clients=clients, client=client)
+        pairs.append((sandbox.ready_issuer(which, auth), client))
+    for issuer, client in pairs * 2:
+        assert login_behind(sandbox, sandbox.issued(issuer)).client_certificate == client.der, (
+            f"{issuer} has to log in with its own certificate"
+        )
+
+
+def on_the_connection(sandbox: Sandbox, kind: str, client: ClientCertificate) -> dict[str, Any]:
+    """The fields that have a client certificate presented on every connection."""
+    name = sandbox.secret(data_of(client), namespace=sandbox.home(kind))
+    return {
+        "clientCertSecretRef": {"name": name, "key": "tls.crt"},
+        "clientKeySecretRef": {"name": name, "key": "tls.key"},
+    }
+
+
+@requirement("VI-CLIENTCERT-009")
+@pytest.mark.parametrize("other_feature", ["mtls"])
+def test_certificate_of_the_connection_where_no_secret_is_named(
+    sandbox: Sandbox, kind: str, other_feature: str
+) -> None:
+    clients = Authority("clients")
+    client = new_client(clients)
+    auth = sandbox.client_certificate(kind, clients=clients, client=client)
+    fields = {key: value for key, value in auth.spec["clientCertificate"].items() if key != "secretName"}
+    issuer = created(sandbox, kind, {"clientCertificate": fields}, **on_the_connection(sandbox, kind, client))
+    issuer.wait_ready()
+    sandbox.issued(issuer)
+    assert_logs_in(sandbox, auth, client, role_of(auth))
+
+
+@requirement("VI-CLIENTCERT-010")
+@pytest.mark.parametrize("other_feature", ["mtls"])
+def test_certificate_of_the_login_beside_another_of_the_connection(
+    sandbox: Sandbox, kind: str, other_feature: str
+) -> None:
+    clients = Authority("clients")
+    client, transport = new_client(clients), another_client(sandbox, Authority("clients"))
+    auth = sandbox.client_certificate(kind, clients=clients, client=client)
+    issuer = created(sandbox, kind, auth, **on_the_connection(sandbox, kind, transport))
+    sandbox.proxy.wait_for(Route.LOGIN, timeout=sandbox.timeouts.wire)
+    assert_logs_in(sandbox, auth, client, role_of(auth))
+    issuer.wait_ready()
+    sandbox.issued(issuer)
+    assert_logs_in(sandbox, auth, client, role_of(auth))
