@@ -57,6 +57,7 @@ def description() -> Implementation:
             "VI-HEALTH-021": "health is judged by its status alone: any page answered with 200 is a Vault",
             "VI-SIGN-018": "the answer is not compared with the request's key; the Certificate controller does, later",
             "VI-SIGN-019": "the answer's notAfter is not looked at; the Certificate controller does, later",
+            "VI-CSRAPI-015": "the answer becomes the status as it is (cert-manager#8234 and #7741 mended Certificates)",
             "VI-CLIENTCERT-010": "Go's TLS client presents the first of several certificates: the connection's",
         },
         directory=Path(__file__).parent,

@@ -28,19 +28,20 @@ class CertificateSigningRequest(Handle):
 
     def wait_signed(self, *, timeout: float | None = None) -> Object:
         """Wait until its certificate is there and return it; Failed instead is Unmet at once."""
-        item = self._wait_final("to be signed", timeout)
+        item = self.wait_final("to be signed", timeout)
         if not is_signed(item):
             raise Unmet(f"{self} was to be signed but failed; {describe_conditions(item)}")
         return item
 
     def wait_failed(self, *, timeout: float | None = None) -> Object:
         """Wait until it has failed for good and return it; a certificate instead is Unmet at once."""
-        item = self._wait_final("to fail", timeout)
+        item = self.wait_final("to fail", timeout)
         if is_signed(item):
             raise Unmet(f"{self} was to fail but a certificate was issued")
         return item
 
-    def _wait_final(self, what: str, timeout: float | None) -> Object:
+    def wait_final(self, what: str = "to be signed or to fail", timeout: float | None = None) -> Object:
+        """Wait until it has its certificate or has failed for good; return it."""
         return self.wait(
             lambda item: is_signed(item) or condition(item, "Failed").get("status") == "True",
             what,
