@@ -14,7 +14,7 @@ from ..features import FEATURES, PROFILES, check_known, expand, meant
 
 _REQUIREMENT = re.compile(r"VI-[A-Z]+-[0-9]{3}")
 #: What may stand between braces in ``command`` and ``env``.
-PLACEHOLDERS = ("kubeconfig", "cluster_resource_namespace", "directory")
+PLACEHOLDERS = ("kubeconfig", "cluster_resource_namespace", "directory", "python")
 
 
 @dataclass(frozen=True)

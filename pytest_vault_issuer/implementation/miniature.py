@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from .. import __version__
@@ -20,7 +19,7 @@ def description() -> Implementation:
         issuer=IssuerDescription(),
         run=RunDescription(
             command=[
-                sys.executable,
+                "{python}",
                 "-m",
                 "pytest_vault_issuer.miniature",
                 "--kubeconfig={kubeconfig}",

@@ -6,6 +6,7 @@ import json
 import re
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -72,6 +73,7 @@ def check_command(implementation: Implementation, binaries: dict[str, Path]) -> 
     if not implementation.run.command:
         return []
     program, *arguments = implementation.run.command
+    program = program.replace("{python}", sys.executable)
     # Symbolic links are kept: the interpreter of a virtual environment is one, and finds its packages by its own path.
     path = binaries.get(program) or (
         (implementation.directory / program).absolute() if "/" in program else Path(shutil.which(program) or program)
@@ -152,6 +154,7 @@ def _spawn(
         "kubeconfig": str(config),
         "cluster_resource_namespace": implementation.run.cluster_resource_namespace,
         "directory": str(implementation.directory),
+        "python": sys.executable,
     }
 
     def fill(text: str) -> str:

@@ -270,6 +270,17 @@ def test_program_of_the_toolchain_comes_first(tmp_path: Path) -> None:
     assert command_of(tmp_path, "sh", sh=mine) == [str(mine)]
 
 
+def test_program_that_is_a_symbolic_link_is_run_by_its_own_name(tmp_path: Path) -> None:
+    """The interpreter of a virtual environment is one, and finds its packages by it."""
+    link = tmp_path / "interpreter"
+    link.symlink_to(sys.executable)
+    assert command_of(tmp_path, "./interpreter") == [str(link)]
+
+
+def test_interpreter_that_runs_pytest(tmp_path: Path) -> None:
+    assert command_of(tmp_path, "{python}", "-m", "module") == [sys.executable, "-m", "module"]
+
+
 def test_program_that_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"the program \./controller does not exist"):
         command_of(tmp_path, "./controller")
