@@ -169,23 +169,32 @@ def test_request_of_another_group_is_left_alone(sandbox: Sandbox, kind: str) -> 
     assert not set_by_others, f"a request of another group was to get no condition, it has {set_by_others}"
 
 
+def ca_issuer(sandbox: Sandbox, vault: Issuer) -> dict[str, str]:
+    """Create a CA issuer and return the reference to it.
+
+    It is of the kind of the Vault issuer where that has other types, else of cert-manager's own kind and has the
+    Vault issuer's name.
+    """
+    api = "cert-manager.io/v1"
+    if (vault.resource.api_version, vault.type.vault_at) == (api, ("spec", "vault")):
+        resource, kind, name = vault.resource, vault.kind, sandbox.issuer_name()
+    else:
+        kind = "ClusterIssuer" if vault.type.cluster_scoped else "Issuer"
+        resource, name = sandbox.cluster.discover(api, kind), vault.name
+    metadata = {"name": name, "labels": sandbox.labels} | ({"namespace": vault.namespace} if vault.namespace else {})
+    # Its Secret does not exist: where there is a controller for CA issuers, its requests wait.
+    spec = {"ca": {"secretName": f"absent-{name}"}}
+    sandbox.cluster.create(resource, {"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec})
+    sandbox.remove_later(sandbox.cluster.delete, resource, name, vault.namespace)
+    return {"name": name, "kind": kind, "group": resource.group}
+
+
 @requirement("VI-REQUEST-014")
 def test_request_of_another_issuer_type_is_left_alone(sandbox: Sandbox, kind: str) -> None:
-    kind_of_issuer = sandbox.kind(kind)
-    if kind_of_issuer.resource.group != "cert-manager.io" or kind_of_issuer.vault_at != ("spec", "vault"):
-        raise NotRunnable(f"{kind_of_issuer.kind} has no types other than Vault")
     vault = sandbox.ready_issuer(kind)
-    name = sandbox.issuer_name()
-    # Its Secret does not exist: where there is a controller for CA issuers, the request waits.
-    body = kind_of_issuer.manifest(name, vault.namespace, {}, sandbox.labels)
-    body["spec"] = {"ca": {"secretName": f"absent-{name}"}}
-    sandbox.cluster.create(kind_of_issuer.resource, body)
-    try:
-        request = sandbox.request(vault, issuer_ref=vault.ref | {"name": name})
-        sandbox.barrier(vault)
-        assert_unfinished(sandbox, request, "of a CA issuer")
-    finally:
-        sandbox.cluster.delete(kind_of_issuer.resource, name, vault.namespace)
+    request = sandbox.request(vault, issuer_ref=ca_issuer(sandbox, vault))
+    sandbox.barrier(vault)
+    assert_unfinished(sandbox, request, "of a CA issuer")
 
 
 # -- failure and finality -----------------------------------------------------------------
