@@ -43,6 +43,7 @@ def description() -> Implementation:
                 "server-name",
                 "mtls",
                 "client-certificate",
+                "vault-namespace",
                 "jwt",
                 "certificate",
                 "certificate-signing-request",
@@ -59,6 +60,7 @@ def description() -> Implementation:
             "VI-SIGN-019": "the answer's notAfter is not looked at; the Certificate controller does, later",
             "VI-CSRAPI-015": "the answer becomes the status as it is (cert-manager#8234 and #7741 mended Certificates)",
             "VI-CLIENTCERT-010": "Go's TLS client presents the first of several certificates: the connection's",
+            "VI-NAMESPACE-003": "the login with a certificate is made by a client of its own, which has no namespace",
         },
         directory=Path(__file__).parent,
     )

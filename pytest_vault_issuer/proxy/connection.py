@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
+from pytest_vault_issuer.proxy import namespaces
 from pytest_vault_issuer.proxy.exchange import Answer, Exchange, Headers, Route
 from pytest_vault_issuer.proxy.faults import Lifetime, Reset
 from pytest_vault_issuer.proxy.http1 import (
@@ -39,6 +40,7 @@ class Shared:
 
     upstream: Upstream
     prefix: str = ""
+    namespaces: tuple[str, ...] = ()
     clients: dict[bytes, ClientCertificate] = field(default_factory=dict)
     """By their DER form, the client certificates that are presented to Vault in turn."""
     recorder: Recorder = field(default_factory=Recorder)
@@ -182,6 +184,8 @@ class ClientConnection:
             if answer is None:
                 headers = fault.on_forward(head.headers) if fault is not None else head.headers
                 head = replace(head, target=head.target.removeprefix(prefix), headers=headers)
+                if self._shared.namespaces:
+                    head = namespaces.mapped(head, self._shared.namespaces)
                 answer = self._upstream.exchange(self._shared.upstream, head, request.body)
                 upstream = True
                 if fault is not None:

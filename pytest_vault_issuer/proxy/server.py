@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
@@ -15,6 +16,7 @@ from pytest_vault_issuer.errors import ConfigurationError, VaultIssuerError
 from pytest_vault_issuer.proxy.connection import ClientConnection, Shared
 from pytest_vault_issuer.proxy.exchange import Exchange, HandshakeFailure, Route
 from pytest_vault_issuer.proxy.faults import Fault
+from pytest_vault_issuer.proxy.namespaces import canonical
 from pytest_vault_issuer.proxy.recorder import Injection, Where
 from pytest_vault_issuer.proxy.tls import ClientCertificate, ServerCertificate, server_context
 from pytest_vault_issuer.proxy.upstream import Upstream
@@ -37,6 +39,8 @@ class Proxy:
     :param port: to listen on; 0 takes a free one.
     :param advertise: host name or address that stands in :attr:`url`; default ``bind``.
     :param prefix: path at which Vault is served, such as ``/team/vault``; nothing is served outside of it.
+    :param namespaces: such as ``team-a/pki``: Vault is served as if what is mounted there were in each of these
+        namespaces of Vault Enterprise, see :mod:`~pytest_vault_issuer.proxy.namespaces`; () for one without any.
     :param client_ca: PEM; clients are asked for a certificate, and one they present must come from here.
     :param client_certificate_required: a client without a certificate is refused.
     :raises ConfigurationError: the arguments contradict each other or ``upstream`` is no address.
@@ -52,6 +56,7 @@ class Proxy:
         port: int = 0,
         advertise: str | None = None,
         prefix: str = "",
+        namespaces: Iterable[str] = (),
         client_ca: str | None = None,
         client_certificate_required: bool = False,
     ) -> None:
@@ -59,7 +64,7 @@ class Proxy:
             raise ConfigurationError("a required client certificate needs client_ca", hint="Give the CA to verify it.")
         if client_ca is not None and certificate is None:
             raise ConfigurationError("there are no client certificates in plain HTTP", hint="Give a certificate.")
-        self._shared = Shared(Upstream(upstream, upstream_ca), prefix.rstrip("/"))
+        self._shared = Shared(Upstream(upstream, upstream_ca), prefix.rstrip("/"), tuple(map(canonical, namespaces)))
         self._bind = bind
         self._wanted_port = port
         self._advertise = advertise or bind

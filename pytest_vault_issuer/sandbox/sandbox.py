@@ -309,13 +309,15 @@ class Sandbox(Authentications, Certificates):
         namespace: str | None = None,
         proxy: Proxy | None = None,
         pki: Pki | None = None,
+        vault_namespace: str | None = None,
         **vault: Any,
     ) -> Issuer:
         """Create an issuer that points to the proxy; it is not waited for.
 
         :param auth: prepared, or the raw value of ``auth``; default the simplest supported.
         :param proxy: which one it talks to; :attr:`proxy` by default, whose CA it trusts.
-        :param vault: fields of the Vault configuration that differ; None leaves a field out.
+        :param vault_namespace: the Vault configuration's field `namespace`.
+        :param vault: its other fields that differ; None leaves a field out.
         :raises ApiError: when the API server refuses it.
         """
         issuer_type = self.kind(kind)
@@ -326,6 +328,7 @@ class Sandbox(Authentications, Certificates):
             "server": proxy.url,
             "path": (pki or self.pki).sign_path if "path" not in vault else None,
             "caBundle": base64.b64encode(proxy.ca_pem.encode()).decode() if proxy.ca_pem else None,
+            "namespace": vault_namespace,
             "auth": copy.deepcopy(auth.spec if isinstance(auth, Authentication) else auth),
         } | vault
         spec = {key: value for key, value in spec.items() if value is not None}
