@@ -67,8 +67,10 @@ class Vault:
 
         :raises VaultError: unless it is initialized and unsealed.
         """
-        status, _ = self._call("GET", "/v1/sys/health")
+        status, answer = self._call("GET", "/v1/sys/health")
         if 200 <= status < 300:
+            if answer.get("initialized") is not True or answer.get("sealed") is not False:
+                raise VaultError("the query of Vault's health was not answered by a Vault that is ready")
             return
         if status in HEALTHY_STANDBYS:
             return
