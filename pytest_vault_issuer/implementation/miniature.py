@@ -29,6 +29,6 @@ def description() -> Implementation:
             rbac=["miniature-rbac.yaml"],
             cluster_resource_namespace="miniature",
         ),
-        features=expand([CORE]),
+        features=expand([CORE, "ca-bundle-secret", "server-name", "mtls", "client-certificate", "jwt"]),
         directory=Path(__file__).parent,
     )

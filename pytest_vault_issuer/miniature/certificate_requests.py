@@ -9,9 +9,11 @@ from .chain import Chain, ChainError, read_chain, to_pem
 from .cluster import CERTIFICATE_REQUESTS, Cluster, Object, Resource
 from .conditions import condition, is_true, now, set_ready, write_status
 from .configuration import InvalidConfigurationError, check, read_issuer, vault_of
-from .credentials import CredentialError, obtain_token
+from .credentials import obtain_token
 from .events import record
+from .secret_values import CredentialError
 from .signing import UnfitCertificateError, UnreadableCsrError, check_fits, parameters, read_csr
+from .tls import connection_context
 from .vault import UnusableAnswerError, Vault, VaultError, VaultRefusalError
 from .watching import Key, Watcher, key_of
 from .work_queue import TryAgainError, WorkQueue
@@ -118,7 +120,7 @@ class CertificateRequestController:
         csr = read_csr(pem)
         issuer = read_issuer(resource, item, self._cluster_resource_namespace)
         check(issuer)
-        with Vault(issuer) as vault:
+        with Vault(issuer, connection_context(self._cluster, issuer)) as vault:
             try:
                 token = obtain_token(self._cluster, issuer, vault)
             except VaultError as error:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from .cluster import Object, Resource
 
 #: The ways of authenticating, by the field of ``auth`` that holds each.
-METHODS = ("tokenSecretRef", "appRole", "kubernetes")
+METHODS = ("tokenSecretRef", "appRole", "kubernetes", "clientCertificate")
 
 
 class InvalidConfigurationError(Exception):
@@ -78,6 +78,7 @@ def check(issuer: Issuer) -> None:
     _check_server(issuer.server)
     _require(issuer.path, "path is empty")
     _check_segments(issuer.path, "path")
+    _check_connection(issuer.vault)
     methods = [method for method in METHODS if issuer.auth.get(method) is not None]
     if not methods:
         raise InvalidConfigurationError("auth names no way of authenticating")
@@ -88,8 +89,10 @@ def check(issuer: Issuer) -> None:
         _require(method.get("name"), "auth.tokenSecretRef.name is empty")
     elif methods[0] == "appRole":
         _check_app_role(method)
-    else:
+    elif methods[0] == "kubernetes":
         _check_kubernetes(method)
+    else:
+        _check_client_certificate(issuer.server, method)
 
 
 def _check_server(server: str) -> None:
@@ -101,6 +104,17 @@ def _check_server(server: str) -> None:
         usable = False
     if not usable:
         raise InvalidConfigurationError("server is no URL of http or https")
+
+
+def _check_connection(vault: dict[str, Any]) -> None:
+    certificate = vault.get("clientCertSecretRef")
+    key = vault.get("clientKeySecretRef")
+    if (certificate is None) != (key is None):
+        raise InvalidConfigurationError("clientCertSecretRef and clientKeySecretRef go together")
+    for field in ("caBundleSecretRef", "clientCertSecretRef", "clientKeySecretRef"):
+        reference = vault.get(field)
+        if reference is not None:
+            _require(reference.get("name"), f"{field}.name is empty")
 
 
 def _check_app_role(app_role: dict[str, Any]) -> None:
@@ -126,6 +140,12 @@ def _check_kubernetes(kubernetes: dict[str, Any]) -> None:
         raise InvalidConfigurationError("auth.kubernetes names neither secretRef nor serviceAccountRef")
 
 
+def _check_client_certificate(server: str, client_certificate: dict[str, Any]) -> None:
+    _check_segments(client_certificate.get("mountPath") or "", "auth.clientCertificate.mountPath")
+    if urlsplit(server).scheme != "https":
+        raise InvalidConfigurationError("auth.clientCertificate needs a server of https")
+
+
 def _check_segments(path: str, field: str) -> None:
     """Refuse a path that would lead out of the place it is appended to."""
     if ".." in path.split("/"):
@@ -141,11 +161,16 @@ def secret_names(vault: dict[str, Any]) -> set[str]:
     """Return the names of the Secrets that a Vault configuration refers to."""
     auth = vault.get("auth") or {}
     references = [
+        vault.get("caBundleSecretRef"),
+        vault.get("clientCertSecretRef"),
+        vault.get("clientKeySecretRef"),
         auth.get("tokenSecretRef"),
         (auth.get("appRole") or {}).get("secretRef"),
         (auth.get("kubernetes") or {}).get("secretRef"),
     ]
-    return {reference["name"] for reference in references if reference and reference.get("name")}
+    names = [reference.get("name") for reference in references if reference]
+    names.append((auth.get("clientCertificate") or {}).get("secretName"))
+    return {name for name in names if name}
 
 
 def service_account_names(vault: dict[str, Any]) -> set[str]:

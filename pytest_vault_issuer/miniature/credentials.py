@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
-from .cluster import SECRETS, Cluster, ClusterError
+from .cluster import Cluster, ClusterError
 from .configuration import Issuer
+from .secret_values import CredentialError, read_secret
+from .tls import read_client_certificate, tls_context
 from .vault import Vault
 
 #: Seconds that a requested service account token lives: the shortest that Kubernetes grants.
 TOKEN_SECONDS = 600
-
-
-class CredentialError(Exception):
-    """A credential is not there, or is of no use; the message may be shown to people."""
 
 
 def obtain_token(cluster: Cluster, issuer: Issuer, vault: Vault) -> str:
@@ -27,6 +24,8 @@ def obtain_token(cluster: Cluster, issuer: Issuer, vault: Vault) -> str:
         token = _stored_token(cluster, issuer, issuer.auth["tokenSecretRef"])
     elif issuer.auth.get("appRole"):
         token = _log_in_with_app_role(cluster, issuer, issuer.auth["appRole"], vault)
+    elif issuer.auth.get("clientCertificate") is not None:
+        token = _log_in_with_client_certificate(cluster, issuer, issuer.auth["clientCertificate"], vault)
     else:
         token = _log_in_with_service_account(cluster, issuer, issuer.auth["kubernetes"], vault)
     if not token.isascii() or not token.isprintable():
@@ -47,6 +46,23 @@ def _log_in_with_app_role(cluster: Cluster, issuer: Issuer, app_role: dict[str, 
     return vault.log_in(f"/v1/auth/{mount}/login", credentials)
 
 
+def _log_in_with_client_certificate(
+    cluster: Cluster, issuer: Issuer, client_certificate: dict[str, Any], vault: Vault
+) -> str:
+    mount = (client_certificate.get("mountPath") or "/v1/auth/cert").strip("/")
+    name = client_certificate.get("name")
+    credentials = {"name": name} if name else {}
+    secret = client_certificate.get("secretName")
+    if not secret:
+        # That of the connection, if it has one.
+        return vault.log_in(f"/{mount}/login", credentials)
+    certificate = {"name": secret, "key": "tls.crt"}
+    key = {"name": secret, "key": "tls.key"}
+    client = read_client_certificate(cluster, issuer.resource_namespace, certificate, key)
+    with Vault(issuer, tls_context(cluster, issuer, client)) as presenting:
+        return presenting.log_in(f"/{mount}/login", credentials)
+
+
 def _log_in_with_service_account(cluster: Cluster, issuer: Issuer, kubernetes: dict[str, Any], vault: Vault) -> str:
     reference = kubernetes.get("secretRef")
     if reference:
@@ -64,23 +80,3 @@ def _request_token(cluster: Cluster, issuer: Issuer, reference: dict[str, Any]) 
         return cluster.create_token(issuer.resource_namespace, reference["name"], audiences, TOKEN_SECONDS)
     except ClusterError as error:
         raise CredentialError(f"no token for the service account {reference['name']}: {error}") from error
-
-
-def read_secret(cluster: Cluster, namespace: str, name: str, key: str) -> str:
-    """Return a text of a Secret as it is now.
-
-    :raises CredentialError: when the Secret or the key is missing, or the value is empty or no text.
-    """
-    secret = cluster.find(SECRETS, namespace, name)
-    if secret is None:
-        raise CredentialError(f"the Secret {namespace}/{name} does not exist")
-    encoded = (secret.get("data") or {}).get(key)
-    if encoded is None:
-        raise CredentialError(f"the Secret {namespace}/{name} has no key {key!r}")
-    try:
-        value = base64.b64decode(encoded).decode()
-    except UnicodeDecodeError:
-        raise CredentialError(f"the key {key!r} of the Secret {namespace}/{name} holds no text") from None
-    if not value.strip():
-        raise CredentialError(f"the key {key!r} of the Secret {namespace}/{name} is empty")
-    return value

@@ -16,8 +16,10 @@ from .configuration import (
     service_account_names,
     vault_of,
 )
-from .credentials import CredentialError, obtain_token
+from .credentials import obtain_token
 from .events import record
+from .secret_values import CredentialError
+from .tls import connection_context
 from .vault import Vault, VaultError
 from .watching import Watcher
 from .work_queue import TryAgainError, WorkQueue
@@ -114,7 +116,7 @@ class IssuerController:
         """
         issuer = read_issuer(resource, item, self._cluster_resource_namespace)
         check(issuer)
-        with Vault(issuer) as vault:
+        with Vault(issuer, connection_context(self._cluster, issuer)) as vault:
             vault.check_health()
             obtain_token(self._cluster, issuer, vault)
 

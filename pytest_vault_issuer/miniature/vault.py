@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import ssl
 from types import TracebackType
@@ -11,8 +9,6 @@ from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 import urllib3
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from .configuration import Issuer
 
@@ -45,15 +41,18 @@ class UnusableAnswerError(VaultError):
 class Vault:
     """The Vault of one issuer, for a few calls one after the other; use it in a ``with`` statement.
 
-    :raises VaultError: when the issuer's CA bundle holds no certificate.
+    :param context: how to verify Vault's certificate, and what to present.
     """
 
-    def __init__(self, issuer: Issuer) -> None:
+    def __init__(self, issuer: Issuer, context: ssl.SSLContext | None) -> None:
         self._server = issuer.server.rstrip("/")
+        self._namespace = str(issuer.vault.get("namespace") or "")
         self._pool = urllib3.PoolManager(
             retries=False,
             timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT),
-            ssl_context=_tls(issuer),
+            ssl_context=context,
+            # The name to ask for and to verify; None is the host's.
+            server_hostname=issuer.vault.get("serverName") or None,
         )
 
     def __enter__(self) -> Vault:
@@ -85,7 +84,7 @@ class Vault:
 
         :raises VaultError: when it gives none.
         """
-        status, answer = self._call("POST", path, body=credentials)
+        status, answer = self._call("POST", path, body=credentials, headers=self._namespace_header())
         if status != 200:
             raise _refusal("the login", status, answer)
         token = (answer.get("auth") or {}).get("client_token")
@@ -100,7 +99,8 @@ class Vault:
         :raises UnusableAnswerError: when the answer has no data.
         :raises VaultError: when it may sign it later.
         """
-        status, answer = self._call("POST", f"/v1/{path.strip('/')}", body=parameters, token=token)
+        headers = {"X-Vault-Token": token} | self._namespace_header()
+        status, answer = self._call("POST", f"/v1/{path.strip('/')}", body=parameters, headers=headers)
         if status not in (200, 204):
             raise _refusal("the signing", status, answer)
         data = answer.get("data")
@@ -108,14 +108,18 @@ class Vault:
             raise UnusableAnswerError("the signing was answered without a certificate")
         return data
 
+    def _namespace_header(self) -> dict[str, str]:
+        """Return the header that names the namespace of Vault Enterprise, if there is one; health has none."""
+        if not self._namespace:
+            return {}
+        return {"X-Vault-Namespace": self._namespace}
+
     def _call(
-        self, method: str, path: str, *, body: dict[str, str] | None = None, token: str = ""
+        self, method: str, path: str, *, body: dict[str, str] | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, dict[str, Any]]:
         """Make a request, follow one redirect, and return the status and the JSON object of the answer ({}: none)."""
         url = self._server + quote(path)
-        headers = {"X-Vault-Request": "true"}
-        if token:
-            headers["X-Vault-Token"] = token
+        headers = {"X-Vault-Request": "true"} | (headers or {})
         if body is not None:
             headers["Content-Type"] = "application/json"
         content = json.dumps(body) if body is not None else None
@@ -142,31 +146,6 @@ class Vault:
         except urllib3.exceptions.HTTPError as error:
             raise VaultError(f"Vault cannot be reached: {_reason(error)}") from error
         return response.status, response.headers.get("Location", ""), _json_object(text)
-
-
-def _tls(issuer: Issuer) -> ssl.SSLContext | None:
-    """Return how to verify Vault's certificate: by the CA bundle, or by the system's roots where there is none."""
-    if not issuer.server.startswith("https:"):
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.hostname_checks_common_name = False
-    # A bundle may hold an intermediate alone.
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    bundle = issuer.vault.get("caBundle")
-    if bundle:
-        context.load_verify_locations(cadata=_certificates(bundle))
-    else:
-        context.load_default_certs()
-    return context
-
-
-def _certificates(bundle: str) -> bytes:
-    """Return the certificates of a base64 PEM bundle, one after the other in DER."""
-    try:
-        certificates = x509.load_pem_x509_certificates(base64.b64decode(bundle))
-    except (binascii.Error, ValueError) as error:
-        raise VaultError("caBundle holds no certificate that can be read") from error
-    return b"".join(certificate.public_bytes(Encoding.DER) for certificate in certificates)
 
 
 def _json_object(text: bytes) -> dict[str, Any]:
