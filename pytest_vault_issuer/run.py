@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from .aws.sts import Sts, missing_modules, start_sts
 from .cluster.api import Cluster
 from .errors import ConfigurationError, ImplementationError, StackError, ToolchainError, VaultIssuerError
+from .features import EXTENDED
 from .implementation import Implementation, RunningImplementation, load_implementation, start_implementation
 from .implementation.running import PROCESS, check_command, exit_message, home, issuer_kinds
 from .redaction import Redactor
@@ -120,7 +122,25 @@ class Run:
             implementation_log=self.directory.log(PROCESS) if running.process else None,
             implementation_directory=self.implementation.directory if running.process else None,
             implementation_home=home(self.directory) if running.process else None,
+            implementation_env=self.implementation.run.env,
+            sts=self.sts(),
         )
+
+    def sts(self) -> Sts:
+        """Return the STS of AWS for this run; it is started with the implementation, which has to be told of it."""
+        return Sts.from_json(self._once("sts", self._start_sts))
+
+    def _start_sts(self) -> str:
+        absence = ""
+        if "aws" not in self.implementation.features or EXTENDED not in self.settings.profiles:
+            absence = "there is no local STS: it is started for the profile extended and the feature aws only"
+        elif not self.implementation.run.command:
+            absence = f"{self.implementation.name} runs already and cannot be told of a local STS"
+        elif self.stack().provider != PROCESS_PROVIDER:
+            absence = f"the Vault of the provider {self.stack().provider} may not reach a local STS"
+        elif missing := missing_modules():
+            absence = f"there is no local STS: not installed: {', '.join(missing)} (the extra aws)"
+        return (Sts(absence=absence) if absence else start_sts(self.directory, self.timeouts)).to_json()
 
     def cluster(self) -> Cluster:
         """Return a client of the stack's cluster."""
@@ -192,7 +212,13 @@ class Run:
 
     def _start_implementation(self) -> str:
         running = start_implementation(
-            self.implementation, self.command(), self.directory, self.stack(), self.cluster(), self.timeouts
+            self.implementation,
+            self.command(),
+            self.directory,
+            self.stack(),
+            self.cluster(),
+            self.timeouts,
+            sts_endpoint=self.sts().endpoint,
         )
         return running.to_json()
 

@@ -14,7 +14,7 @@ from ..features import FEATURES, PROFILES, check_known, expand, meant
 
 _REQUIREMENT = re.compile(r"VI-[A-Z]+-[0-9]{3}")
 #: What may stand between braces in ``command`` and ``env``.
-PLACEHOLDERS = ("kubeconfig", "cluster_resource_namespace", "directory", "python")
+PLACEHOLDERS = ("kubeconfig", "cluster_resource_namespace", "directory", "python", "sts_endpoint")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class RunDescription:
     """Table ``[run]``: how it runs, and with which rights.
 
     :ivar command: program and arguments, on this machine; [] where it runs already.
-    :ivar env: environment variables of the command.
+    :ivar env: environment variables of the command; one that comes out empty, because what a placeholder stands for
+        is not there, is left out.
     :ivar service_account: ``namespace/name`` it runs as; it gets no rights but those of `rbac`.
     :ivar crds: files or folders of its own CustomResourceDefinitions, applied before.
     :ivar rbac: files or folders of its Roles, ClusterRoles and bindings, applied before.

@@ -22,7 +22,7 @@ from ..stack.model import Stack
 from ..stack.preparation import LABEL
 from ..stack.run_directory import RunDirectory
 from ..timeouts import Timeouts, poll
-from .description import Implementation
+from .description import Implementation, RunDescription
 
 PROCESS = "implementation"
 #: How many lines of its log an error shows.
@@ -94,10 +94,13 @@ def start_implementation(
     stack: Stack,
     cluster: Cluster,
     timeouts: Timeouts,
+    *,
+    sts_endpoint: str = "",
 ) -> RunningImplementation:
     """Install what the implementation declares, start it, and wait for its first answer.
 
     :param command: from :func:`check_command`.
+    :param sts_endpoint: what ``{sts_endpoint}`` stands for.
     :raises ImplementationError: when it ends or does not become ready, with the end of its log.
     """
     labels = {LABEL: stack.run}
@@ -116,7 +119,7 @@ def start_implementation(
         labelled = {**document.get("metadata", {}).get("labels", {}), **labels}
         cluster.apply_manifest({**document, "metadata": {**document["metadata"], "labels": labelled}}, namespace)
     if command:
-        _spawn(implementation, command, run, cluster, namespace, account)
+        _spawn(implementation, command, run, cluster, namespace, account, sts_endpoint)
         _wait_started(implementation, run, timeouts)
     answers = _answers(implementation, run, stack, cluster, timeouts, labels)
     return RunningImplementation(
@@ -145,6 +148,7 @@ def _spawn(
     cluster: Cluster,
     namespace: str,
     account: str,
+    sts_endpoint: str,
 ) -> None:
     token = cluster.create_token(account, namespace, seconds=24 * 3600)
     trust = run.write("pki/implementation-cluster-ca.pem", cluster.ca_pem)
@@ -155,15 +159,25 @@ def _spawn(
         "cluster_resource_namespace": implementation.run.cluster_resource_namespace,
         "directory": str(implementation.directory),
         "python": sys.executable,
+        "sts_endpoint": sts_endpoint,
     }
-
-    def fill(text: str) -> str:
-        return re.sub(r"\{(\w+)\}", lambda found: values[found[1]], text)
-
+    words, env = fill(implementation.run, command, values)
     home(run).mkdir(mode=0o700, exist_ok=True)
     own = {"HOME": str(home(run)), "TMPDIR": str(home(run))}
-    env = own | {key: fill(value) for key, value in implementation.run.env.items()}
-    run.spawn(PROCESS, [fill(word) for word in command], env, cwd=implementation.directory)
+    run.spawn(PROCESS, words, own | env, cwd=implementation.directory)
+
+
+def fill(described: RunDescription, command: list[str], values: dict[str, str]) -> tuple[list[str], dict[str, str]]:
+    """Return the command and its environment with what the placeholders stand for.
+
+    A variable that comes out empty is left out: what it was to name is not there.
+    """
+
+    def filled(text: str) -> str:
+        return re.sub(r"\{(\w+)\}", lambda found: values[found[1]], text)
+
+    env = {key: filled(value) for key, value in described.env.items()}
+    return [filled(word) for word in command], {key: value for key, value in env.items() if value}
 
 
 def _wait_started(implementation: Implementation, run: RunDirectory, timeouts: Timeouts) -> None:

@@ -90,6 +90,12 @@ class JWT:
     header: dict[str, Any]
     claims: dict[str, Any]
 
+    @classmethod
+    def of(cls, token: str) -> JWT | None:
+        """Decode a token; None when it is none."""
+        decoded = decode_jwt(token)
+        return cls(*decoded) if decoded else None
+
     @property
     def subject(self) -> str:
         """The claim ``sub``, or the empty string."""
@@ -202,8 +208,7 @@ class Exchange:
     def jwt(self) -> JWT | None:
         """The token in the body's field ``jwt``, or None."""
         token = self.json.get("jwt")
-        decoded = decode_jwt(token) if isinstance(token, str) else None
-        return JWT(*decoded) if decoded else None
+        return JWT.of(token) if isinstance(token, str) else None
 
     @property
     def summary(self) -> str:

@@ -10,6 +10,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import hvac.exceptions
+
 from ..cluster import grants
 from ..cluster.api import SECRETS
 from ..cluster.signers import service_account_keys
@@ -282,6 +284,47 @@ class Authentications(ABC):
                 hint="name an address where Vault itself ends TLS, without tls_disable_client_certs",
             )
 
+    def aws(
+        self,
+        kind: str,
+        *,
+        server_id: str = "",
+        mount: str | None = None,
+        grant: bool = True,
+        bound_to: str | None = None,
+        ttl: str = "1m",
+    ) -> Authentication:
+        """Create a ServiceAccount, the documentation's Role for its tokens, and a role of AWS auth for an AWS role.
+
+        :param server_id: that Vault demands in logins, and that the issuer is told to sign.
+        :param mount: path for the method, default random.
+        :param grant: whether the implementation gets the Role.
+        :param bound_to: ARN of another AWS role that is admitted in the place of the one the issuer names.
+        :raises NotRunnable: where there is no local STS, or Vault has no AWS auth.
+        """
+        sts = self.world.sts
+        if not sts.endpoint:
+            raise NotRunnable(sts.absence, hint="pip install 'pytest-vault-issuer[aws]', and use the provider process")
+        namespace = self.home(kind)
+        account = self.service_account(namespace, grant=grant)
+        iam_role = new_iam_role()
+        try:
+            mount = self.vault.mount_aws(sts.endpoint, server_id=server_id, mount=mount)
+        except hvac.exceptions.InvalidRequest as error:
+            if "plugin not found" not in str(error):
+                raise
+            raise NotRunnable("this Vault has no AWS auth method", hint="use HashiCorp Vault") from error
+        role = self.vault.aws_role(self.sign_policy(), principal=bound_to or iam_role, mount=mount, ttl=ttl)
+        spec: dict[str, Any] = {
+            "mountPath": role.mount_path,
+            "role": role.name,
+            "serviceAccountRef": {"name": account},
+            "iamRoleArn": iam_role,
+        }
+        if server_id:
+            spec["vaultHeaderValue"] = server_id
+        return Authentication("aws", {"aws": spec}, namespace, service_account=account, role=role, iam_role=iam_role)
+
     def _bind(
         self,
         namespace: str,
@@ -303,3 +346,8 @@ class Authentications(ABC):
             audience=audience,
             ttl=ttl,
         )
+
+
+def new_iam_role() -> str:
+    """Return the ARN of an AWS role that nobody else uses."""
+    return f"arn:aws:iam::{secrets.randbelow(9 * 10**11) + 10**11}:role/role-{secrets.token_hex(4)}"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..aws import Sts
 from ..cluster.api import Cluster
 from ..issuer.handle import IssuerType
 from ..redaction import Redactor
@@ -23,6 +24,8 @@ class World:
     :ivar implementation_log: path of its log, None where it cannot be read.
     :ivar implementation_directory: its working directory, None where it is no process of the run.
     :ivar implementation_home: its home and temporary directory, likewise.
+    :ivar implementation_env: environment variables its description gives it, placeholders unfilled.
+    :ivar sts: the STS that it and Vault are told to use in the place of AWS's.
     """
 
     stack: Stack
@@ -39,3 +42,5 @@ class World:
     implementation_log: Path | None = None
     implementation_directory: Path | None = None
     implementation_home: Path | None = None
+    implementation_env: Mapping[str, str] = field(default_factory=dict)
+    sts: Sts = field(default_factory=Sts)

@@ -275,6 +275,45 @@ class VaultWorkspace:
         self._undo.callback(self.client.delete, path)
         return role
 
+    def mount_aws(self, sts_endpoint: str, *, server_id: str = "", mount: str | None = None) -> str:
+        """Enable the AWS auth method against an STS; return its path.
+
+        :param server_id: that logins have to be signed for (``X-Vault-AWS-IAM-Server-ID``); '' for none.
+        """
+        mount = self.mount_auth("aws", mount)
+        config = {"sts_endpoint": sts_endpoint, "iam_server_id_header_value": server_id, "max_retries": 0}
+        self.client.write_data(f"auth/{mount}/config/client", data=config)
+        return mount
+
+    def aws_role(self, *policies: str, principal: str, mount: str, ttl: str = "1m") -> AuthRole:
+        """Create a role of the AWS auth method for logins of type ``iam``.
+
+        :param principal: ARN of the AWS role or user that it admits.
+        :param mount: from :meth:`mount_aws`.
+        """
+        role = AuthRole(mount, f"role-{secrets.token_hex(4)}")
+        path = f"auth/{role.mount}/role/{role.name}"
+        data = {
+            "auth_type": "iam",
+            "bound_iam_principal_arn": principal,
+            # The principal is compared by name: to resolve it to its id, Vault would ask AWS's IAM.
+            "resolve_aws_unique_ids": False,
+            "token_policies": list(policies),
+            "token_ttl": ttl,
+        }
+        self.client.write_data(path, data=data)
+        self._undo.callback(self.client.delete, path)
+        return role
+
+    def log_in(self, role: AuthRole, body: dict[str, Any]) -> str:
+        """Log in at a role's mount with the given body and return the token.
+
+        :raises hvac.exceptions.VaultError: when Vault refuses it.
+        """
+        answer = self.client.login(f"{role.mount_path}/login", use_token=False, json=body)
+        token: str = answer["auth"]["client_token"]
+        return token
+
 
 def enable_auth(client: hvac.Client, method: str, mount: str) -> None:
     """Enable an auth method at a path.

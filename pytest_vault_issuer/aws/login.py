@@ -1,0 +1,51 @@
+"""What a login at Vault's ``aws`` auth method carries: a signed request that Vault passes on to STS."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .signature import Signature, SignedRequest
+
+
+@dataclass(frozen=True)
+class IamLogin:
+    """A login of type ``iam``, as Vault's API documents it.
+
+    :ivar role: of the auth method, '' for one named as the AWS principal.
+    :ivar request: the signed request in it.
+    :ivar signature: what the request says of its signature.
+    """
+
+    role: str
+    request: SignedRequest
+    signature: Signature
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> IamLogin | None:
+        """Read the body of a login; None where Vault could not read it either."""
+        try:
+            request = SignedRequest(
+                str(body["iam_http_request_method"]),
+                _decoded(body["iam_request_url"]).decode(),
+                _headers(body["iam_request_headers"]),
+                _decoded(body.get("iam_request_body", "")),
+            )
+        except (KeyError, ValueError, AttributeError, TypeError):
+            return None
+        signature = Signature.of(request)
+        return None if signature is None else cls(str(body.get("role", "")), request, signature)
+
+
+def _decoded(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+def _headers(value: Any) -> dict[str, str]:
+    """Return headers from any form in which Vault takes them: JSON, as a text or in base64, or an object."""
+    if isinstance(value, str):
+        value = json.loads(value if value.lstrip().startswith("{") else _decoded(value))
+    return {name: ",".join(found) if isinstance(found, list) else str(found) for name, found in value.items()}

@@ -1,0 +1,101 @@
+"""The STS of one run, and what it was asked."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+from ..errors import StackError
+from ..stack.run_directory import RunDirectory
+from ..timeouts import Timeouts, poll
+
+PROCESS = "sts"
+ASSUME = "AssumeRoleWithWebIdentity"
+#: Action whose signature STS verifies for Vault.
+IDENTIFY = "GetCallerIdentity"
+#: What the process needs, of the optional extra ``aws``.
+MODULES = ("moto", "flask", "flask_cors")
+TAIL = 20
+
+
+@dataclass(frozen=True)
+class AssumedRole:
+    """An AWS role that somebody assumed with a token, and the credentials that came of it."""
+
+    role_arn: str
+    session_name: str
+    access_key_id: str
+    web_identity_token: str = field(repr=False)
+    secret_access_key: str = field(repr=False)
+    session_token: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Sts:
+    """The STS of one run.
+
+    :ivar endpoint: its URL on this machine; '' where there is none.
+    :ivar record: path of what it was asked and answered, a JSON object a line.
+    :ivar absence: why there is none, for people.
+    """
+
+    endpoint: str = ""
+    record: str = ""
+    absence: str = ""
+
+    def to_json(self) -> str:
+        """Serialise."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Sts:
+        """Return what :meth:`to_json` serialised."""
+        return cls(**json.loads(text))
+
+    def assumed(self, role_arn: str) -> list[AssumedRole]:
+        """Return the times when a role was assumed with a token, in order; each is here before it was answered."""
+        path = Path(self.record)
+        calls = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [
+            AssumedRole(
+                role_arn=call["parameters"]["RoleArn"],
+                session_name=call["parameters"].get("RoleSessionName", ""),
+                web_identity_token=call["parameters"].get("WebIdentityToken", ""),
+                access_key_id=call["credentials"]["AccessKeyId"],
+                secret_access_key=call["credentials"]["SecretAccessKey"],
+                session_token=call["credentials"]["SessionToken"],
+            )
+            for call in calls
+            if call["action"] == ASSUME and call["status"] == 200 and call["parameters"].get("RoleArn") == role_arn
+        ]
+
+
+def missing_modules() -> list[str]:
+    """Return the modules that :func:`start_sts` needs and that are not installed."""
+    return [name for name in MODULES if find_spec(name) is None]
+
+
+def start_sts(run: RunDirectory, timeouts: Timeouts) -> Sts:
+    """Start an STS that ends with the run, and wait until it listens.
+
+    :raises StackError: with the end of its log.
+    """
+    port, record = run.path / "sts.port", run.path / "sts.jsonl"
+    # The module it is in must not be imported here: it needs what is optional.
+    run.spawn(PROCESS, [sys.executable, "-m", f"{__package__}.sts_server", str(port), str(record)])
+
+    def probe() -> bool | None:
+        if port.exists():
+            return True
+        return False if run.returncode(PROCESS) is not None else None
+
+    if not poll(probe, timeout=timeouts.component_start):
+        raise StackError(
+            f"the local STS did not listen within {timeouts.component_start:g} s; the end of its log:\n"
+            + run.log_tail(PROCESS, TAIL),
+            hint="reinstall the extra: pip install 'pytest-vault-issuer[aws]'",
+        )
+    return Sts(f"http://127.0.0.1:{port.read_text()}", str(record))
