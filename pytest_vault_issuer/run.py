@@ -131,16 +131,22 @@ class Run:
         return Sts.from_json(self._once("sts", self._start_sts))
 
     def _start_sts(self) -> str:
-        absence = ""
-        if "aws" not in self.implementation.features or EXTENDED not in self.settings.profiles:
-            absence = "there is no local STS: it is started for the profile extended and the feature aws only"
-        elif not self.implementation.run.command:
-            absence = f"{self.implementation.name} runs already and cannot be told of a local STS"
-        elif self.stack().provider != PROCESS_PROVIDER:
-            absence = f"the Vault of the provider {self.stack().provider} may not reach a local STS"
-        elif missing := missing_modules():
-            absence = f"there is no local STS: not installed: {', '.join(missing)} (the extra aws)"
+        absence = self._sts_absence()
         return (Sts(absence=absence) if absence else start_sts(self.directory, self.timeouts)).to_json()
+
+    def _sts_absence(self) -> str:
+        """Say why there can be no local STS; '' where there can."""
+        described = self.implementation
+        if "aws" not in described.features or EXTENDED not in self.settings.profiles:
+            return "a local STS is started for the profile extended and the feature aws only"
+        if not described.run.uses("sts_endpoint"):
+            # Without it, the implementation would go to AWS.
+            return f"{described.name} is not told of the local STS: [run] env or command has no {{sts_endpoint}}"
+        if self.stack().provider != PROCESS_PROVIDER:
+            return f"the Vault of the provider {self.stack().provider} may not reach a local STS"
+        if missing := missing_modules():
+            return f"no local STS: {', '.join(missing)} not installed (pip install 'pytest-vault-issuer[aws]')"
+        return ""
 
     def cluster(self) -> Cluster:
         """Return a client of the stack's cluster."""

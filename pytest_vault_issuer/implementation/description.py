@@ -57,6 +57,10 @@ class RunDescription:
     approves: bool = False
     ready_log: str = ""
 
+    def uses(self, placeholder: str) -> bool:
+        """Whether a placeholder is in the command or its environment."""
+        return any(f"{{{placeholder}}}" in text for text in [*self.command, *self.env.values()])
+
 
 @dataclass(frozen=True)
 class Implementation:

@@ -304,7 +304,7 @@ class Authentications(ABC):
         """
         sts = self.world.sts
         if not sts.endpoint:
-            raise NotRunnable(sts.absence, hint="pip install 'pytest-vault-issuer[aws]', and use the provider process")
+            raise NotRunnable(sts.absence, hint="see the README on the feature aws")
         namespace = self.home(kind)
         account = self.service_account(namespace, grant=grant)
         iam_role = new_iam_role()

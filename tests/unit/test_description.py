@@ -16,7 +16,7 @@ from pytest_vault_issuer.implementation import (
     RunDescription,
     load_implementation,
 )
-from pytest_vault_issuer.implementation.running import check_command
+from pytest_vault_issuer.implementation.running import check_command, fill
 
 pytest_plugins = ("pytester",)
 
@@ -313,3 +313,24 @@ def test_a_hook_describes_an_implementation(pytester: pytest.Pytester) -> None:
     assert result.ret == 0
     refused = pytester.runpytest_subprocess("--vault-issuer=theirs", "--collect-only")
     refused.stderr.fnmatch_lines(["*--vault-issuer=theirs: no such implementation*"])
+
+
+def test_placeholders_are_filled_and_empty_variables_left_out() -> None:
+    described = RunDescription(
+        command=["./controller", "--kubeconfig={kubeconfig}"],
+        env={"AWS_ENDPOINT_URL_STS": "{sts_endpoint}", "HERE": "{directory}", "LEVEL": "debug"},
+    )
+    values = {"kubeconfig": "/k", "directory": "/d", "sts_endpoint": ""}
+    assert fill(described, described.command, values) == (
+        ["./controller", "--kubeconfig=/k"],
+        {"HERE": "/d", "LEVEL": "debug"},
+    )
+    _, env = fill(described, described.command, values | {"sts_endpoint": "http://127.0.0.1:1"})
+    assert env["AWS_ENDPOINT_URL_STS"] == "http://127.0.0.1:1"
+
+
+def test_placeholders_that_are_used() -> None:
+    described = RunDescription(command=["./controller", "--sts={sts_endpoint}"], env={"HERE": "{directory}"})
+    assert described.uses("sts_endpoint")
+    assert described.uses("directory")
+    assert not described.uses("kubeconfig")

@@ -35,7 +35,7 @@ def test_no_provider_imports_another(provider: str) -> None:
     assert not imports(PACKAGE / "stack" / f"{provider}.py") & others
 
 
-@pytest.mark.parametrize("package", ["cluster", "vault", "proxy", "issuer", "stack", "toolchain"])
+@pytest.mark.parametrize("package", ["aws", "cluster", "vault", "proxy", "issuer", "stack", "toolchain"])
 def test_nothing_below_imports_what_is_above(package: str) -> None:
     above = {"..sandbox", "..run", "..conformance", "..plugin", "..fixtures", "..report", "..implementation"}
     assert [path for path in (PACKAGE / package).glob("*.py") if imports(path) & above] == []

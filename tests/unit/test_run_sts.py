@@ -1,0 +1,69 @@
+"""A run has a local STS where it can be used, and says why where it cannot."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import pytest_vault_issuer.run
+from pytest_vault_issuer.aws import Sts
+from pytest_vault_issuer.implementation import Implementation, IssuerDescription, RunDescription
+from pytest_vault_issuer.run import Run, RunKey
+from pytest_vault_issuer.settings import Settings
+from pytest_vault_issuer.stack.model import Kubernetes, Stack, VaultServer
+
+RIGHT = Implementation(
+    name="mine",
+    version="1",
+    issuer=IssuerDescription(),
+    run=RunDescription(command=["mine"], env={"AWS_ENDPOINT_URL_STS": "{sts_endpoint}"}),
+    features=frozenset({"token", "aws"}),
+)
+STARTED = Sts("http://127.0.0.1:1", "record")
+
+
+@pytest.fixture
+def sts(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a function that gives the STS of a run; nothing is started."""
+    runs: list[Run] = []
+    monkeypatch.setattr(pytest_vault_issuer.run, "start_sts", lambda *_: STARTED)
+    monkeypatch.setattr(pytest_vault_issuer.run, "missing_modules", list)
+
+    def of(implementation: Implementation = RIGHT, *, provider: str = "process", profile: str = "extended") -> Sts:
+        run = Run(Settings(profiles=(profile,)), RunKey.new(), print)
+        runs.append(run)
+        run.implementation = implementation
+        vault = VaultServer("https://127.0.0.1:2")
+        run._stack = Stack(provider, "", True, Kubernetes("", "", ""), vault, {}, reviewer_token="")
+        return run.sts()
+
+    yield of
+    for run in runs:
+        run.close()
+
+
+def test_where_everything_is_there(sts: Any) -> None:
+    assert sts() == STARTED
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"profile": "core"}, "profile extended"),
+        ({"implementation": replace(RIGHT, features=frozenset({"token"}))}, "feature aws"),
+        ({"implementation": RIGHT.with_run(env={})}, "no {sts_endpoint}"),
+        ({"implementation": RIGHT.with_run(command=[], env={})}, "no {sts_endpoint}"),
+        ({"provider": "existing"}, "provider existing"),
+    ],
+)
+def test_where_something_is_not(sts: Any, options: dict[str, Any], reason: str) -> None:
+    found = sts(**options)
+    assert found.endpoint == ""
+    assert reason in found.absence
+
+
+def test_where_moto_is_not_installed(sts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pytest_vault_issuer.run, "missing_modules", lambda: ["moto", "flask"])
+    assert "moto, flask not installed" in sts().absence
