@@ -23,6 +23,7 @@ from .sandbox import Sandbox
 from .stack.selection import choose
 from .toolchain import BINARIES
 
+_WITH_EVIDENCE = (Outcome.FAILED, Outcome.ERROR, Outcome.KNOWN_FAILURE)
 _CLUSTER_FEATURE = "cluster-issuer"
 
 
@@ -171,12 +172,13 @@ class Conformance:
         ids = requirement_ids(item)
         if not ids:
             return report
-        outcome = Outcome.PASSED
+        outcome, collected = Outcome.PASSED, None
         if call.excinfo is not None:
             outcome = self._judge(item, call, report, ids)
             sandbox = getattr(item, "funcargs", {}).get("vault_issuer_sandbox")
-            if outcome in (Outcome.FAILED, Outcome.ERROR) and call.when == "call" and isinstance(sandbox, Sandbox):
-                report.sections.extend(evidence.sections(sandbox))
+            if outcome in _WITH_EVIDENCE and call.when == "call" and isinstance(sandbox, Sandbox):
+                collected = evidence.collect(sandbox)
+                report.sections.extend(evidence.sections(collected))
         _redact(report, self.run.redactor.redact)  # also one that passed: -rP and JUnit files show its output
         if call.when == "setup":
             item.user_properties.extend(("requirement", i) for i in ids)
@@ -185,6 +187,7 @@ class Conformance:
             "requirements": ids,
             "outcome": outcome.value,
             "message": self.run.redactor.redact(_message(report, call)),
+            "evidence": collected,
         }
         return report
 
@@ -216,12 +219,15 @@ class Conformance:
         if self.certify and report.when == "setup" and report.nodeid in self._phases:
             self.failure = f"{data['test']} was repeated: what passes only sometimes cannot be certified"
         phases = self._phases.setdefault(report.nodeid, {"worst": Outcome.PASSED, "duration": 0.0, "message": ""})
+        phases["evidence"] = phases.get("evidence") or data["evidence"]
         phases["duration"] += report.duration
         outcome = Outcome(data["outcome"])
         if outcome is not Outcome.PASSED and phases["worst"] is not Outcome.ERROR:
             phases.update(worst=outcome, message=data["message"])
         if report.when == "teardown":
-            result = TestResult(data["test"], phases["worst"], phases["duration"], phases["message"])
+            result = TestResult(
+                data["test"], phases["worst"], phases["duration"], phases["message"], phases["evidence"]
+            )
             for identifier in data["requirements"]:
                 if identifier in self.results:
                     self.results[identifier].tests.append(result)

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from cryptography import x509
+
 from pytest_vault_issuer.redaction import Redactor, decode_jwt
 
 _WRITES = frozenset({"POST", "PUT", "PATCH"})
@@ -216,20 +218,31 @@ class Exchange:
         status = self.status if self.status is not None else "no answer"
         return f"#{self.number} {self.method} {self.path} {status}" + (f" [{self.fault}]" if self.fault else "")
 
-    def describe(self, redactor: Redactor) -> str:
-        """The whole exchange as redacted text of several lines, for a failure's message."""
-        milliseconds = (self.ended - self.started) * 1000
-        source = "answered by Vault" if self.upstream else "not answered by Vault"
-        lines = [f"{redactor.redact(self.summary)} ({self.route.name}, {milliseconds:.0f} ms, {source})"]
-        if self.query:
-            lines.append(f"  query: {redactor.redact(self.query)}")
-        for arrow, headers, body in (
-            (">", self.headers, self.body),
-            ("<", self.response_headers, self.response_body),
-        ):
-            lines += [f"  {arrow} {name}: {value}" for name, value in redactor.redact_headers(headers)]
-            lines += [f"  {arrow} {line}" for line in _shown_body(body, redactor).splitlines()]
-        return "\n".join(lines)
+    def record(self, redactor: Redactor) -> dict[str, Any]:
+        """Everything about the exchange, redacted, as JSON knows it: for evidence that leaves the process.
+
+        Bodies are JSON values where they are JSON, else texts; long ones are cut, and then texts.
+        """
+        token = self.jwt
+        return {
+            "number": self.number,
+            "route": self.route.value,
+            "method": self.method,
+            "path": redactor.redact(self.path),
+            "query": redactor.redact(self.query),
+            "headers": [list(item) for item in redactor.redact_headers(self.headers)],
+            "body": _shown_body(self.body, redactor),
+            "jwt": redactor.redact_json({"header": token.header, "claims": token.claims}) if token else None,
+            "status": self.status,
+            "answer_headers": [list(item) for item in redactor.redact_headers(self.response_headers)],
+            "answer_body": _shown_body(self.response_body, redactor),
+            "started": self.started,
+            "milliseconds": round((self.ended - self.started) * 1000, 1),
+            "fault": self.fault,
+            "by_vault": self.upstream,
+            "client_certificate": _certificate_name(self.client_certificate),
+            "server_name": self.server_name,
+        }
 
     def __repr__(self) -> str:
         # Bodies and headers hold credentials, and a repr ends up in assertion messages.
@@ -244,10 +257,20 @@ def _json_object(body: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _shown_body(body: bytes, redactor: Redactor) -> str:
+def _shown_body(body: bytes, redactor: Redactor) -> Any:
     try:
-        text = json.dumps(redactor.redact_json(json.loads(body)), indent=2, ensure_ascii=False)
+        value = redactor.redact_json(json.loads(body))
     except (ValueError, RecursionError):
-        text = redactor.redact(body.decode("utf-8", "replace"))
+        value = redactor.redact(body.decode("utf-8", "replace"))
+    text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
     # Cut only after redacting: half a secret would not be recognised.
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}… ({len(body)} bytes)"
+    return value if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}… ({len(body)} bytes)"
+
+
+def _certificate_name(der: bytes | None) -> str:
+    if der is None:
+        return ""
+    try:
+        return x509.load_der_x509_certificate(der).subject.rfc4514_string() or "without a subject"
+    except ValueError:
+        return "not readable"

@@ -83,6 +83,7 @@ def build(
                         "outcome": test.outcome.value,
                         "duration_s": round(test.duration_s, 3),
                         "message": test.message,
+                        "evidence": test.evidence,
                     }
                     for test in result.tests
                 ],

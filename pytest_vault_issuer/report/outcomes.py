@@ -6,6 +6,7 @@ import enum
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..features import CORE
 from ..requirements import Requirement
@@ -36,6 +37,7 @@ class TestResult:
 
     :ivar duration_s: of all its phases.
     :ivar message: why it did not pass, redacted.
+    :ivar evidence: what was seen when it did not pass, see :func:`~.evidence.collect`; None where there is none.
     """
 
     __test__ = False  # not a test class, whatever its name
@@ -44,6 +46,7 @@ class TestResult:
     outcome: Outcome
     duration_s: float
     message: str = ""
+    evidence: dict[str, Any] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pytest_vault_issuer.cluster.api import ApiError
+from pytest_vault_issuer.proxy import Exchange, Headers, Route
 from pytest_vault_issuer.redaction import Redactor
 from pytest_vault_issuer.report import evidence
 
@@ -34,20 +36,14 @@ class Handle:
         return list(self.listed)
 
 
-class Exchange:
-    """Stands for a recorded request."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def describe(self, redactor: Redactor) -> str:
-        return redactor.redact(self.text)
-
-
-def proxy(*exchanges: str, refused: tuple[str, ...] = ()) -> Any:
+def proxy(*paths: str, refused: tuple[str, ...] = ()) -> Any:
+    """Stands for a proxy that saw requests for these paths."""
     return SimpleNamespace(
-        exchanges=[Exchange(text) for text in exchanges],
-        handshake_failures=[SimpleNamespace(reason=reason) for reason in refused],
+        exchanges=[
+            Exchange(n, Route.OTHER, "GET", path, "", Headers(), b"", started=n, ended=n, status=200)
+            for n, path in enumerate(paths)
+        ],
+        handshake_failures=[SimpleNamespace(reason=reason, time=1.0) for reason in refused],
     )
 
 
@@ -60,14 +56,20 @@ def shown(*, proxies: Any = (), issuers: Any = (), requests: Any = (), log: str 
         handles=[*issuers, *requests],
         implementation_log=lambda: log,
     )
-    sections = list(evidence.sections(sandbox))
+    collected = evidence.collect(sandbox)
+    assert CANARY not in json.dumps(collected)
+    sections = list(evidence.sections(collected))
     assert len({title for title, _ in sections}) == len(sections)
     return dict(sections)
 
 
 def test_requests_to_vault_in_their_order() -> None:
-    sections = shown(proxies=[proxy("#0 POST login", "#1 POST sign", refused=("unknown CA",))])
-    assert sections["requests to Vault"] == "#0 POST login\n#1 POST sign\nrefused connection: unknown CA"
+    sections = shown(proxies=[proxy("/v1/login", "/v1/sign", refused=("unknown CA",))])
+    assert sections["requests to Vault"].splitlines() == [
+        "#0 GET /v1/login 200 (OTHER, 0 ms, not answered by Vault)",
+        "#1 GET /v1/sign 200 (OTHER, 0 ms, not answered by Vault)",
+        "refused connection: unknown CA",
+    ]
 
 
 def test_no_requests_are_said_too() -> None:
@@ -75,14 +77,14 @@ def test_no_requests_are_said_too() -> None:
 
 
 def test_only_the_last_of_many_requests() -> None:
-    lines = shown(proxies=[proxy(*(f"#{n}" for n in range(100)))])["requests to Vault"].splitlines()
-    assert lines == [f"#{n}" for n in range(100 - evidence.EXCHANGES, 100)]
+    lines = shown(proxies=[proxy(*(f"/{n}" for n in range(100)))])["requests to Vault"].splitlines()
+    assert [line.split()[0] for line in lines] == [f"#{n}" for n in range(100 - evidence.EXCHANGES, 100)]
 
 
 def test_each_of_several_proxies() -> None:
-    sections = shown(proxies=[proxy("one"), proxy("two")])
-    assert sections["requests to Vault (proxy 1)"] == "one"
-    assert sections["requests to Vault (proxy 2)"] == "two"
+    sections = shown(proxies=[proxy("/one"), proxy("/two")])
+    assert "/one" in sections["requests to Vault (proxy 1)"]
+    assert "/two" in sections["requests to Vault (proxy 2)"]
 
 
 def test_objects_with_conditions_and_events() -> None:

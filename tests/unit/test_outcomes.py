@@ -202,8 +202,8 @@ def test_requirements_of_the_report() -> None:
         "citation": "page",
         "outcome": "failed",
         "tests": [
-            {"nodeid": "test_0", "outcome": "passed", "duration_s": 0.5, "message": "it was\nnot so"},
-            {"nodeid": "test_1", "outcome": "failed", "duration_s": 0.5, "message": "it was\nnot so"},
+            {"nodeid": "test_0", "outcome": "passed", "duration_s": 0.5, "message": "it was\nnot so", "evidence": None},
+            {"nodeid": "test_1", "outcome": "failed", "duration_s": 0.5, "message": "it was\nnot so", "evidence": None},
         ],
     }
 
