@@ -64,7 +64,8 @@ class Sts:
                 self._credentials[credentials["AccessKeyId"]] = credentials
             with self._record.open("a") as file:
                 file.write(json.dumps(entry | {"credentials": credentials}) + "\n")
-        return answer(environ, start_response)
+        sent: Iterable[bytes] = answer(environ, start_response)
+        return sent
 
     def _refusal(self, request: SignedRequest, signature: Signature | None) -> Response | None:
         if signature is None:
