@@ -21,4 +21,14 @@ DEFECTS: tuple[Defect, ...] = (
         'key = reference.get("key") or "secretId"',
         "the default was copied from the AppRole's reference",
     ),
+    defect(
+        "empty-token-taken",
+        "VI-TOKEN-009",
+        "credentials.py",
+        "    if not value.strip():\n"
+        '        raise CredentialError(f"the key {key!r} of the Secret {namespace}/{name} is empty")\n',
+        "",
+        "a key that is there is taken for a value that is there",
+        also=("VI-APPROLE-003", "VI-KSTATIC-005"),
+    ),
 )
