@@ -29,6 +29,5 @@ DEFECTS: tuple[Defect, ...] = (
         '        raise CredentialError(f"the key {key!r} of the Secret {namespace}/{name} is empty")\n',
         "",
         "a key that is there is taken for a value that is there",
-        also=("VI-APPROLE-003", "VI-KSTATIC-005"),
     ),
 )
