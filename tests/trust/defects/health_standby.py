@@ -18,10 +18,10 @@ DEFECTS: tuple[Defect, ...] = (
         "login-at-the-active-node-only",
         "VI-HEALTH-015",
         "vault.py",
-        '        status, answer = self._call("POST", path, body=credentials)\n',
+        '        status, answer = self._call("POST", path, body=credentials, headers=self._namespace_header())\n',
         '        if self._call("GET", "/v1/sys/health")[0] == 429:\n'
         '            raise VaultError("a standby lets nobody in")\n'
-        '        status, answer = self._call("POST", path, body=credentials)\n',
+        '        status, answer = self._call("POST", path, body=credentials, headers=self._namespace_header())\n',
         "that a standby forwards what it cannot do is not known",
         also=("VI-HEALTH-016", "VI-HEALTH-017", "VI-HEALTH-020"),
     ),

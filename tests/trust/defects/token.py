@@ -24,7 +24,7 @@ DEFECTS: tuple[Defect, ...] = (
     defect(
         "empty-token-taken",
         "VI-TOKEN-009",
-        "credentials.py",
+        "secret_values.py",
         "    if not value.strip():\n"
         '        raise CredentialError(f"the key {key!r} of the Secret {namespace}/{name} is empty")\n',
         "",
