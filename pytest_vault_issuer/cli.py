@@ -34,7 +34,12 @@ def parser() -> argparse.ArgumentParser:
     )
     actions = toolchain.add_subparsers(dest="action", required=True, metavar="ACTION")
     build = actions.add_parser("build", help="build what is missing")
-    build.add_argument("components", nargs="*", metavar="COMPONENT", help=", ".join(c.name for c in COMPONENTS))
+    build.add_argument(
+        "components",
+        nargs="*",
+        metavar="COMPONENT",
+        help="default: the newest of each; or some of: " + ", ".join(f"{c.name}@{c.line}" for c in COMPONENTS),
+    )
     build.add_argument(
         "--keep-go-caches", action="store_true", help="keep Go's module and build caches, several GB, for other builds"
     )
@@ -73,9 +78,7 @@ def run() -> None:
 
 
 def _build(options: argparse.Namespace) -> int:
-    toolchain = Toolchain()
-    check_known("component", options.components, toolchain.components)
-    toolchain.build(options.components or None, progress=to_stderr, keep_go_caches=options.keep_go_caches)
+    Toolchain().build(options.components or None, progress=to_stderr, keep_go_caches=options.keep_go_caches)
     return _status(argparse.Namespace(format="pretty"))
 
 
@@ -87,9 +90,10 @@ def _status(options: argparse.Namespace) -> int:
             {
                 "component": entry.component,
                 "version": entry.version,
+                "default": entry.chosen,
                 "built": entry.built,
                 "bytes": entry.bytes,
-                "binaries": {name: str(toolchain.path(name) or "") for name in entry.binaries},
+                "binaries": {name: str(entry.place / "bin" / name) if entry.built else "" for name in entry.binaries},
             }
             for entry in listed
         ]
@@ -97,9 +101,9 @@ def _status(options: argparse.Namespace) -> int:
         return 0
     for entry in listed:
         state = f"built, {entry.bytes / 10**6:.0f} MB" if entry.built else "not built"
-        print(f"{entry.component} {entry.version}: {state}")
+        print(f"{entry.component} {entry.version}{' (default)' if entry.chosen else ''}: {state}")
         for name in entry.binaries if entry.built else ():
-            print(f"  {toolchain.path(name)}")
+            print(f"  {entry.place / 'bin' / name}")
     return 0
 
 

@@ -17,7 +17,7 @@ from .implementation.running import check_command
 from .marks import REQUIREMENT
 from .report import evidence, json_report, outcomes, reproduction, terminal
 from .report.outcomes import Outcome, RequirementResult, TestResult, Verdict
-from .requirements import SUITE, Catalogue
+from .requirements import SUITE, Catalogue, Requirement
 from .run import SILENT_LIMIT, Run
 from .sandbox import Sandbox
 from .stack.selection import choose
@@ -40,7 +40,7 @@ class Conformance:
         self.is_worker = hasattr(config, "workerinput")
         if self.implementation.run.command and self.implementation.run.command[0] not in BINARIES:
             check_command(self.implementation, {})  # now, not when the stack is up
-        self._provider = choose(run.settings)
+        self._provider = choose(run.settings, run.toolchain)
         self.catalogue = Catalogue.load()
         self.certify = run.settings.certify
         self.profiles = run.settings.profiles or self._default_profiles()
@@ -53,7 +53,8 @@ class Conformance:
                     hint="list them: vault-issuer requirements",
                 )
         #: by requirement id, the controller's alone
-        self.results = {r.id: RequirementResult(r) for r in self.catalogue.requirements if r.profile in self.profiles}
+        asked = [r for r in self.catalogue.requirements if r.profile in self.profiles]
+        self.results = {r.id: RequirementResult(r, later=self._later(r)) for r in asked}
         self.failure = ""
         if self.certify:
             certification.check_implementation(self.implementation)
@@ -68,6 +69,14 @@ class Conformance:
         claimed = {name for name, members in BY_PROFILE.items() if self.implementation.features.intersection(members)}
         return tuple(name for name in PROFILES if name == CORE or (self.certify and name in claimed))
 
+    def _later(self, requirement: Requirement) -> str:
+        """Why a requirement is not asked of this implementation; '' where it is."""
+        if not requirement.later_than(self.implementation.contract):
+            return ""
+        return (
+            f"since cert-manager {requirement.since}, {self.implementation.name} follows {self.implementation.contract}"
+        )
+
     # -- start -----------------------------------------------------------------
 
     def pytest_report_header(self) -> list[str]:
@@ -75,8 +84,10 @@ class Conformance:
         provider, reason = self._provider
         profiles = ", ".join(self.profiles)
         certify = ", to be certified" if self.certify else ""
+        followed = self.implementation.contract
+        contract = f", contract cert-manager {followed}" if followed not in ("", self.implementation.version) else ""
         return [
-            f"vault-issuer: {self.implementation.name} {self.implementation.version}, profile {profiles}, "
+            f"vault-issuer: {self.implementation.name} {self.implementation.version}{contract}, profile {profiles}, "
             f"stack {provider} ({reason}){certify}"
         ]
 
@@ -158,6 +169,10 @@ class Conformance:
         if missing:
             _set_outcome(item, Outcome.UNSUPPORTED)
             pytest.skip(f"unsupported: {self.implementation.name} does not claim {', '.join(missing)}")
+        later = next(filter(None, (self._later(self.catalogue[i]) for i in ids)), "")
+        if later:
+            _set_outcome(item, Outcome.UNSUPPORTED)
+            pytest.skip(f"unsupported: {later}")
         ended = self.run.implementation_end()
         if ended:
             _set_outcome(item, Outcome.NOT_RUN)
@@ -253,7 +268,10 @@ class Conformance:
                 self.results.values(),
                 profiles=self.profiles,
                 reproduction=reproduction.describe(
-                    self.config.invocation_params.args, self.implementation, self.run.command() if stack else []
+                    self.config.invocation_params.args,
+                    self.implementation,
+                    self.run.command() if stack else [],
+                    self.run.toolchain,
                 ),
                 failure=self.failure,
             )

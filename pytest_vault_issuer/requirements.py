@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from packaging.version import InvalidVersion, Version
+
 from .errors import ConfigurationError
 from .features import AREAS, FEATURES, PROFILES, check_known
 
@@ -41,6 +43,10 @@ class Requirement:
     def area(self) -> str:
         """The part of the id between the dashes."""
         return self.id.split("-")[1]
+
+    def later_than(self, contract: str) -> bool:
+        """Whether it came after a release of cert-manager ('' for the newest)."""
+        return bool(self.since and contract) and Version(self.since) > Version(contract)
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,10 @@ def _requirement(entry: dict[str, Any]) -> Requirement:
         raise ValueError(f"{requirement.id!r} is not VI-<AREA>-<NNN> with a known area")
     if requirement.level not in LEVELS or f" {requirement.level} " not in requirement.statement:
         raise ValueError(f"{requirement.id}: the statement does not say its level, {requirement.level}")
+    try:
+        Version(requirement.since or "0")
+    except InvalidVersion as error:
+        raise ValueError(f"{requirement.id}: since {requirement.since!r} is no version") from error
     try:
         check_known("profile", [requirement.profile], PROFILES)
         check_known("feature", [requirement.feature], ["", *FEATURES])

@@ -69,14 +69,25 @@ class Run:
         """
         return load_implementation(self.settings.implementation)
 
+    @cached_property
+    def toolchain(self) -> Toolchain:
+        """The toolchain, with the versions that this run asks for.
+
+        :raises ConfigurationError: for a version that there is not, or a wrong implementation.
+        """
+        versions = {"vault": self.settings.vault_version, "kubernetes": self.settings.kubernetes_version}
+        if self.settings.implementation and (component := self.implementation.component):
+            name, _, versions[name] = component.partition("@")
+        return Toolchain(versions=versions)
+
     def build(self) -> None:
         """Build what the stack needs and is not there; :meth:`stack` does so too, but not as a step of its own.
 
         :raises ToolchainError: when that is not possible.
         """
-        missing = needed(self.settings)
+        missing = needed(self.settings, self.toolchain)
         if missing:
-            Toolchain().build(missing, progress=self._progress)
+            self.toolchain.build(missing, progress=self._progress)
 
     def stack(self) -> Stack:
         """Return the stack, starting it if no process of the run has.
@@ -160,7 +171,7 @@ class Run:
         if self.stack().provider != PROCESS_PROVIDER:
             return None
         settings = self.settings
-        binaries = resolve(Toolchain(), kubernetes_dir=settings.kubernetes_binaries, vault=settings.vault_binary)
+        binaries = resolve(self.toolchain, kubernetes_dir=settings.kubernetes_binaries, vault=settings.vault_binary)
         return VaultProcesses(self.directory, Path(self.stack().vault.ca_file), binaries.vault, self.timeouts)
 
     def implementation_end(self) -> str:
@@ -202,9 +213,9 @@ class Run:
     def _start_stack(self) -> str:
         if self.settings.join is not None:
             return joined(self.settings.join).to_json()
-        _, reason = choose(self.settings)
+        _, reason = choose(self.settings, self.toolchain)
         self.build()
-        provider = make_provider(self.settings, self.directory, self.timeouts, reason=reason)
+        provider = make_provider(self.settings, self.toolchain, self.directory, self.timeouts, reason=reason)
         return provider.start().to_json()
 
     def command(self) -> list[str]:
@@ -212,8 +223,7 @@ class Run:
 
         :raises ConfigurationError: when there is no such program.
         """
-        toolchain = Toolchain()
-        binaries = {name: path for name in BINARIES if (path := toolchain.path(name)) is not None}
+        binaries = {name: path for name in BINARIES if (path := self.toolchain.path(name)) is not None}
         return check_command(self.implementation, binaries)
 
     def _start_implementation(self) -> str:

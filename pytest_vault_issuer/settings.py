@@ -11,6 +11,7 @@ from typing import Any
 
 from .errors import ConfigurationError
 from .features import PROFILES
+from .toolchain import COMPONENTS, find
 
 STACKS = ("auto", "process", "existing")
 
@@ -43,11 +44,17 @@ class Option:
         return self.ini.upper()
 
 
+def versions_of(component: str) -> str:
+    """Return the versions of a component that can be built, the default first, for people."""
+    return ", ".join(entry.line for entry in COMPONENTS if entry.name == component)
+
+
 OPTIONS = (
     Option(
         "vault-issuer",
         "implementation",
-        "the issuer under test: a built-in (cert-manager), a TOML file, or package.module:factory",
+        f"the issuer under test: a built-in (cert-manager; cert-manager@VERSION of {versions_of('cert-manager')}), "
+        "a TOML file, or package.module:factory",
         metavar="IMPLEMENTATION",
     ),
     Option("vault-issuer-stack", "stack", f"where Vault and Kubernetes come from: {', '.join(STACKS)}"),
@@ -73,6 +80,12 @@ OPTIONS = (
         "vault_token_file",
         "existing Vault: file with a token (or VAULT_ISSUER_VAULT_TOKEN in the environment)",
         metavar="FILE",
+    ),
+    Option("vault-issuer-vault-version", "vault_version", f"build and use this Vault: {versions_of('vault')}"),
+    Option(
+        "vault-issuer-kubernetes-version",
+        "kubernetes_version",
+        f"build and use this Kubernetes: {versions_of('kubernetes')}",
     ),
     Option("vault-issuer-vault-binary", "vault_binary", "use this vault or bao binary", metavar="FILE"),
     Option(
@@ -105,6 +118,8 @@ class Settings:
     vault_addr: str = ""
     vault_ca_cert: Path | None = None
     vault_token_file: Path | None = None
+    vault_version: str = ""
+    kubernetes_version: str = ""
     vault_binary: Path | None = None
     kubernetes_binaries: Path | None = None
 
@@ -134,7 +149,8 @@ class Settings:
             if given:
                 texts = given if isinstance(given, list) else (given.split() if option.many else [given])
                 values[option.field] = _convert(option, texts, base if from_ini else Path())
-        if "kubernetes_binaries" not in values and environment.get("KUBEBUILDER_ASSETS"):
+        chosen = {"kubernetes_binaries", "kubernetes_version"} & values.keys()
+        if not chosen and environment.get("KUBEBUILDER_ASSETS"):
             values["kubernetes_binaries"] = Path(environment["KUBEBUILDER_ASSETS"])
         return cls(**values)
 
@@ -151,6 +167,22 @@ class Settings:
             raise ConfigurationError(
                 "--vault-issuer-stack=existing needs a cluster and a Vault",
                 hint="give --vault-issuer-kubeconfig and --vault-issuer-vault-addr; the ambient ones are never used",
+            )
+        self._check_version("vault", self.vault_version, self.vault_binary)
+        self._check_version("kubernetes", self.kubernetes_version, self.kubernetes_binaries)
+
+    def _check_version(self, component: str, version: str, binaries: Path | None) -> None:
+        if not version:
+            return
+        option = f"--vault-issuer-{component}-version={version}"
+        try:
+            find(component, version)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{option}: {error.message}", hint=error.hint) from error
+        existing = self.stack == "existing" or (self.stack == "auto" and self.names_existing)
+        if binaries is not None or existing or self.join is not None:
+            raise ConfigurationError(
+                f"{option}: nothing is built where {component} is given", hint="leave out one or the other"
             )
 
     @property

@@ -1,10 +1,11 @@
-"""The built-in ``cert-manager``: the reference, from the toolchain's binary."""
+"""The built-in ``cert-manager``: the reference, in several releases, from the toolchain's binaries."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from ..features import CORE, expand
+from ..toolchain import find
 from .description import Implementation, IssuerDescription, RunDescription
 
 NAME = "cert-manager"
@@ -12,11 +13,39 @@ NAME = "cert-manager"
 BINARY = "cert-manager-controller"
 
 
-def description() -> Implementation:
-    """Return cert-manager's description; its controller runs as in a default installation."""
+#: What no release does.
+_ALWAYS = {
+    "VI-TOKEN-009": "an empty token is not told from others: it is first used when there is something to sign",
+    "VI-KSTATIC-007": "only the AppRole login looks whether the answer has a token",
+    "VI-KSECRETLESS-016": "only the AppRole login looks whether the answer has a token",
+    "VI-HEALTH-019": "signing is tried three times within five seconds, then the request fails for good "
+    "(cert-manager#7097 made login errors temporary, not those of signing)",
+    "VI-HEALTH-021": "health is judged by its status alone: any page answered with 200 is a Vault",
+    "VI-SIGN-018": "the answer is not compared with the request's key; the Certificate controller does, later",
+    "VI-SIGN-019": "the answer's notAfter is not looked at; the Certificate controller does, later",
+    "VI-CSRAPI-015": "the answer becomes the status as it is (cert-manager#8234 and #7741 mended Certificates)",
+    "VI-CLIENTCERT-010": "Go's TLS client presents the first of several certificates: the connection's",
+    "VI-NAMESPACE-003": "the login with a certificate is made by a client of its own, which has no namespace",
+    "VI-AWS-001": "logins go to /v1<mountPath>/login, so that /v1 is there twice (cert-manager#8352)",
+    "VI-AWS-002": "logins go to /v1/v1/auth/aws/login (cert-manager#8352)",
+}
+#: What a release does not do, and later ones do.
+_OF_RELEASE: dict[str, dict[str, str]] = {}
+
+
+def description(version: str = "") -> Implementation:
+    """Return cert-manager's description; its controller runs as in a default installation.
+
+    :param version: 1.18 or 1.18.2, '' for the newest.
+    :raises ConfigurationError: naming the releases that there are.
+    """
+    component = find(NAME, version)
+    release = component.version.removeprefix("v")
     return Implementation(
         name=NAME,
-        version="1.21.2",
+        version=release,
+        contract=release,
+        component=f"{NAME}@{release}",
         organization="cert-manager",
         url="https://cert-manager.io/docs/configuration/vault/",
         contact=["https://github.com/cert-manager/cert-manager/issues"],
@@ -52,20 +81,6 @@ def description() -> Implementation:
                 "aws",
             ]
         ),
-        known_failures={
-            "VI-TOKEN-009": "an empty token is not told from others: it is first used when there is something to sign",
-            "VI-KSTATIC-007": "only the AppRole login looks whether the answer has a token",
-            "VI-KSECRETLESS-016": "only the AppRole login looks whether the answer has a token",
-            "VI-HEALTH-019": "signing is tried three times within five seconds, then the request fails for good "
-            "(cert-manager#7097 made login errors temporary, not those of signing)",
-            "VI-HEALTH-021": "health is judged by its status alone: any page answered with 200 is a Vault",
-            "VI-SIGN-018": "the answer is not compared with the request's key; the Certificate controller does, later",
-            "VI-SIGN-019": "the answer's notAfter is not looked at; the Certificate controller does, later",
-            "VI-CSRAPI-015": "the answer becomes the status as it is (cert-manager#8234 and #7741 mended Certificates)",
-            "VI-CLIENTCERT-010": "Go's TLS client presents the first of several certificates: the connection's",
-            "VI-NAMESPACE-003": "the login with a certificate is made by a client of its own, which has no namespace",
-            "VI-AWS-001": "logins go to /v1<mountPath>/login, so that /v1 is there twice (cert-manager#8352)",
-            "VI-AWS-002": "logins go to /v1/v1/auth/aws/login (cert-manager#8352)",
-        },
+        known_failures=_ALWAYS | _OF_RELEASE.get(component.line, {}),
         directory=Path(__file__).parent,
     )

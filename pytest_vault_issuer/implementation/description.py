@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from packaging.version import InvalidVersion, Version
+
 from ..errors import ConfigurationError
 from ..features import FEATURES, PROFILES, check_known, expand, meant
 
@@ -68,6 +70,9 @@ class Implementation:
 
     :ivar features: what it claims to support.
     :ivar known_failures: requirement id -> why it fails.
+    :ivar contract: the cert-manager release whose API and documentation it follows, '' for the newest: what came
+        later is not asked of it.
+    :ivar component: the toolchain's component that it is, ``NAME@VERSION``; '' for what is not built there.
     :ivar directory: what relative paths are relative to.
     """
 
@@ -80,6 +85,8 @@ class Implementation:
     organization: str = ""
     url: str = ""
     contact: list[str] = field(default_factory=list)
+    contract: str = ""
+    component: str = ""
     directory: Path = Path()
 
     def __post_init__(self) -> None:
@@ -89,6 +96,12 @@ class Implementation:
                 raise ConfigurationError(
                     f"[known_failures] {identifier!r} is no requirement", hint="list them: vault-issuer requirements"
                 )
+        try:
+            Version(self.contract or "0")
+        except InvalidVersion as error:
+            raise ConfigurationError(
+                f"[implementation] contract {self.contract!r} is no release of cert-manager", hint='for example "1.18"'
+            ) from error
         if not re.fullmatch(r"[a-z0-9.-]+/[a-z0-9.-]+", self.run.service_account):
             raise ConfigurationError(
                 f"[run] service_account {self.run.service_account!r} is not namespace/name",
@@ -122,7 +135,14 @@ class Implementation:
         tables = {"implementation", "issuer", "run", "features", "known_failures"}
         _check_keys("the file", data, tables)
         about = _table(data, "implementation")
-        texts = {"name": str, "version": str, "organization": str, "url": str, "contact": list[str]}
+        texts = {
+            "name": str,
+            "version": str,
+            "organization": str,
+            "url": str,
+            "contact": list[str],
+            "contract": str,
+        }
         _check_keys("[implementation]", about, texts)
         for key in ("name", "version"):
             if key not in about:

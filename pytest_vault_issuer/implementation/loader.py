@@ -16,12 +16,17 @@ BUILT_IN = {cert_manager.NAME: cert_manager.description, miniature.NAME: miniatu
 def load_implementation(name: str) -> Implementation:
     """Return the implementation that an option names.
 
-    :param name: a built-in's name, the path of a TOML file, or ``package.module:factory`` where the
-        factory takes nothing and returns an :class:`~.description.Implementation`.
+    :param name: a built-in's name, or ``cert-manager@VERSION``; the path of a TOML file; or
+        ``package.module:factory`` where the factory takes nothing and returns an :class:`~.description.Implementation`.
     :raises ConfigurationError: when there is none, or its description is wrong.
     """
     if name in BUILT_IN:
         return BUILT_IN[name]()
+    if name.startswith(f"{cert_manager.NAME}@"):
+        try:
+            return cert_manager.description(name.partition("@")[2])
+        except ConfigurationError as error:
+            raise ConfigurationError(f"--vault-issuer={name}: {error.message}", hint=error.hint) from error
     if name.endswith(".toml"):
         return _from_file(Path(name))
     if ":" in name:

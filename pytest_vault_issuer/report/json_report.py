@@ -41,6 +41,7 @@ def build(
         "implementation": {
             "name": implementation.name,
             "version": implementation.version,
+            "contract": implementation.contract,
             "organization": implementation.organization,
             "url": implementation.url,
             "contact": implementation.contact,
@@ -76,7 +77,9 @@ def build(
                 "feature": result.requirement.feature,
                 "statement": result.requirement.statement,
                 "citation": result.requirement.citation,
+                "since": result.requirement.since,
                 "outcome": result.outcome.value,
+                "reason": result.later,
                 "tests": [
                     {
                         "nodeid": test.nodeid,

@@ -20,7 +20,7 @@ class Outcome(enum.StrEnum):
     KNOWN_FAILURE = "known-failure"  #: failed, and its description says why
     NOT_RUN = "not-run"  #: deselected, or this stack cannot show it
     PASSED = "passed"
-    UNSUPPORTED = "unsupported"  #: the implementation does not claim the feature
+    UNSUPPORTED = "unsupported"  #: the implementation does not claim the feature, or follows an older contract
 
 
 class Verdict(enum.StrEnum):
@@ -51,14 +51,20 @@ class TestResult:
 
 @dataclass
 class RequirementResult:
-    """What became of one requirement: the worst of its tests."""
+    """What became of one requirement: the worst of its tests.
+
+    :ivar later: why it is not asked for, where it came after the contract that the implementation follows.
+    """
 
     requirement: Requirement
     tests: list[TestResult] = field(default_factory=list)
+    later: str = ""
 
     @property
     def outcome(self) -> Outcome:
         """Passed only where a test passed and none did worse."""
+        if self.later:
+            return Outcome.UNSUPPORTED
         seen = {test.outcome for test in self.tests}
         return next((outcome for outcome in Outcome if outcome in seen), Outcome.NOT_RUN)
 
@@ -69,11 +75,12 @@ def verdict(results: Iterable[RequirementResult], *, strict: bool = False) -> Ve
     A MUST that failed, or could not be judged because of an error, makes it
     non-conformant, and so does a run in which nothing passed. Anything that was
     not run makes it partial, and so does what is not supported of the core; the
-    extended profile asks only for what is claimed.
+    extended profile asks only for what is claimed. What came after the contract
+    that an implementation follows is not asked of it, in neither.
 
     :param strict: as certify mode does, call partial also what has known failures, and a SHOULD that was not run.
     """
-    results = list(results)
+    results = [result for result in results if not result.later]
     musts = [
         result.outcome
         for result in results

@@ -21,11 +21,14 @@ from ..toolchain import Toolchain
 _PACKAGES = ("pytest-vault-issuer", "pytest", "pytest-xdist", "hvac", "requests", "kubernetes", "cryptography")
 
 
-def describe(arguments: Iterable[str], implementation: Implementation, command: list[str]) -> dict[str, Any]:
+def describe(
+    arguments: Iterable[str], implementation: Implementation, command: list[str], toolchain: Toolchain
+) -> dict[str, Any]:
     """Return the part of a report that says how to repeat the run.
 
     :param arguments: of pytest.
     :param command: what runs the implementation, its program resolved; [] where it runs already.
+    :param toolchain: with the versions of the run.
     """
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -35,7 +38,7 @@ def describe(arguments: Iterable[str], implementation: Implementation, command: 
         "platform": platform.platform(),
         "packages": dict(_versions()),
         "suite_sha256": _digest(_suite()),
-        "toolchain": {entry.component: entry.key for entry in Toolchain().status() if entry.built},
+        "toolchain": {entry.component: entry.key for entry in toolchain.status() if entry.chosen and entry.built},
         "implementation": {
             "command": command,
             "program_sha256": _digest([Path(command[0])]) if command else "",

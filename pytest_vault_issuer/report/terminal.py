@@ -55,6 +55,8 @@ def details(results: Iterable[RequirementResult]) -> Iterator[str]:
             }
             for message in sorted(messages):
                 yield f"      {message[:300]}"
+    for reason in dict.fromkeys(r.later for r in results if r.later):
+        yield f"not asked for, {reason}: {', '.join(r.requirement.id for r in results if r.later == reason)}"
 
 
 def verdict_line(profile: str, members: Sequence[RequirementResult], *, strict: bool = False) -> tuple[str, Verdict]:
@@ -62,7 +64,7 @@ def verdict_line(profile: str, members: Sequence[RequirementResult], *, strict: 
     result = verdict(members, strict=strict)
     parts = []
     for level in ("MUST", "SHOULD", "MAY"):
-        total = [r for r in members if r.requirement.level == level]
+        total = [r for r in members if r.requirement.level == level and not r.later]
         if total:
             passed = sum(r.outcome is Outcome.PASSED for r in total)
             parts.append(f"{passed} of {len(total)} {level} passed")

@@ -19,7 +19,7 @@ from .run_directory import RunDirectory
 STATE = "stack.json"
 
 
-def choose(settings: Settings) -> tuple[str, str]:
+def choose(settings: Settings, toolchain: Toolchain) -> tuple[str, str]:
     """Return the provider's name and why, for people."""
     if settings.join is not None:
         return joined(settings.join).provider, f"of the run in {settings.join}"
@@ -27,10 +27,10 @@ def choose(settings: Settings) -> tuple[str, str]:
         return settings.stack, "asked for"
     if settings.names_existing:
         return EXISTING, "a cluster and a Vault are named"
-    missing = needed(settings)
+    missing = needed(settings, toolchain)
     if not missing:
         return PROCESS, "its binaries are there"
-    return PROCESS, f"after building {', '.join(missing)}"
+    return PROCESS, f"after building {', '.join(f'{name} {toolchain.components[name].version}' for name in missing)}"
 
 
 def joined(directory: Path) -> Stack:
@@ -48,9 +48,8 @@ def joined(directory: Path) -> Stack:
         ) from error
 
 
-def needed(settings: Settings) -> list[str]:
+def needed(settings: Settings, toolchain: Toolchain) -> list[str]:
     """Return the toolchain's components that have to be built before a run."""
-    toolchain = Toolchain()
     existing = settings.stack == EXISTING or (settings.stack == "auto" and settings.names_existing)
     if existing or settings.join is not None:
         # The API's CRDs and the built-in implementation come from the toolchain all the same.
@@ -62,14 +61,16 @@ def needed(settings: Settings) -> list[str]:
     return toolchain.missing(name for name in (*KUBERNETES, "vault", "cert-manager-controller") if name not in given)
 
 
-def make_provider(settings: Settings, run: RunDirectory, timeouts: Timeouts, *, reason: str) -> Provider:
+def make_provider(
+    settings: Settings, toolchain: Toolchain, run: RunDirectory, timeouts: Timeouts, *, reason: str
+) -> Provider:
     """Return the provider; what is :func:`needed` has been built.
 
+    :param toolchain: with the versions that the run asks for.
     :param reason: from :func:`choose`, before anything was built.
     :raises ToolchainError, ConfigurationError: each with a hint.
     """
-    name, _ = choose(settings)
-    toolchain = Toolchain()
+    name, _ = choose(settings, toolchain)
     if name == EXISTING:
         assert settings.kubeconfig is not None
         if settings.vault_ca_cert is not None and not settings.vault_ca_cert.is_file():

@@ -2,7 +2,7 @@
 
 from .binaries import KUBERNETES, Binaries, resolve
 from .cache import ComponentStatus, Toolchain, to_stderr
-from .components import BINARIES, COMPONENTS, Component
+from .components import BINARIES, COMPONENTS, Component, find
 
 __all__ = [
     "BINARIES",
@@ -12,6 +12,7 @@ __all__ = [
     "Component",
     "ComponentStatus",
     "Toolchain",
+    "find",
     "resolve",
     "to_stderr",
 ]

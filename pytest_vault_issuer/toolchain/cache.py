@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +18,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ..errors import ToolchainError
-from .components import COMPONENTS, Component
+from .components import COMPONENTS, Component, find
+from .crds import plain
 from .go import Go, explain, find_go
 
 #: Names another directory than the user's cache directory.
 VARIABLE = "VAULT_ISSUER_CACHE"
-#: Measured: what Go's module and build caches grow to while everything is built, and what stays.
-PEAK_BYTES = 10_200 * 10**6
-KEPT_BYTES = 485 * 10**6
 _MANIFEST = "manifest.json"
 _DRAFT = ".building-"
 _GO_CACHES = "go-caches"
@@ -51,26 +49,44 @@ def to_stderr(line: str) -> None:
 
 @dataclass(frozen=True)
 class ComponentStatus:
-    """What the cache has of a component; `bytes` is its size on disk."""
+    """What the cache has of a version of a component.
+
+    :ivar chosen: whether this version is built and used where no other is asked for.
+    :ivar binaries: names; they are in ``bin`` of `place`, once built.
+    :ivar bytes: size on disk.
+    """
 
     component: str
     version: str
     key: str
+    chosen: bool
     built: bool
     binaries: tuple[str, ...]
+    place: Path
     bytes: int
 
 
 class Toolchain:
-    """The components in a cache directory.
+    """The components in a cache directory, of each the one version that is asked for.
 
     :param cache: default :func:`default_cache`.
     :param components: what can be built; another list in tests.
+    :param versions: by component; default the first of each in `components`.
+    :raises ConfigurationError: for a version that there is not.
     """
 
-    def __init__(self, cache: Path | None = None, components: Iterable[Component] = COMPONENTS) -> None:
+    def __init__(
+        self,
+        cache: Path | None = None,
+        components: Iterable[Component] = COMPONENTS,
+        versions: Mapping[str, str] | None = None,
+    ) -> None:
         self.cache = cache or default_cache()
-        self.components = {component.name: component for component in components}
+        self.available = tuple(components)
+        self.components = {
+            name: find(name, (versions or {}).get(name, ""), self.available)
+            for name in dict.fromkeys(component.name for component in self.available)
+        }
 
     # -- looking ---------------------------------------------------------------
 
@@ -90,21 +106,27 @@ class Toolchain:
         return self._place(component) / "crds" if self._built(component) else None
 
     def status(self) -> list[ComponentStatus]:
-        """Return what there is of each component."""
+        """Return what there is of each version of each component."""
         return [
             ComponentStatus(
                 component.name,
                 component.version,
                 component.key,
+                component in self.components.values(),
                 self._built(component),
                 tuple(component.packages),
+                self._place(component),
                 _size(self._place(component)),
             )
-            for component in self.components.values()
+            for component in self.available
         ]
 
     def _component_of(self, binary: str) -> Component:
         return next(component for component in self.components.values() if binary in component.packages)
+
+    def _named(self, text: str) -> Component:
+        name, _, version = text.partition("@")
+        return self.components[name] if name in self.components and not version else find(name, version, self.available)
 
     def _place(self, component: Component) -> Path:
         return self.cache / f"{component.name}-{component.version}-{component.key}"
@@ -128,11 +150,12 @@ class Toolchain:
         Go's caches are cleared after success, and kept after a failure, so
         that another try starts where it ended.
 
-        :param components: names, default all.
+        :param components: names, or ``NAME@VERSION`` for a version other than the one chosen; default all chosen.
         :param progress: gets lines for people.
+        :raises ConfigurationError: for a component or version that there is not.
         :raises ToolchainError: no Go, a refused module, a full disk, …; each with a hint.
         """
-        wanted = [self.components[name] for name in (components or self.components)]
+        wanted = [self._named(name) for name in (components or self.components)]
         if all(self._built(component) for component in wanted):
             return
         try:
@@ -173,13 +196,13 @@ class Toolchain:
             lock.release()
 
     def _announce(self, missing: list[Component], progress: Callable[[str], None]) -> None:
-        share = sum(c.minutes for c in missing) / sum(c.minutes for c in self.components.values())
-        needed = int(PEAK_BYTES * share)
+        needed = sum(c.peak for c in missing) * 10**6
         free = shutil.disk_usage(self.cache).free
         names = ", ".join(f"{c.name} {c.version}" for c in missing)
         progress(
-            f"building {names} from Go modules: about {max(1, round(10 * share))} min on 2 cores, "
-            f"{_megabytes(needed)} of disk meanwhile, {_megabytes(int(KEPT_BYTES * share))} afterwards, in {self.cache}"
+            f"building {names} from Go modules: about {max(1, round(sum(c.minutes for c in missing)))} min on 2 cores, "
+            f"{_megabytes(needed)} of disk meanwhile, {_megabytes(sum(c.kept for c in missing) * 10**6)} afterwards, "
+            f"in {self.cache}"
         )
         if free < needed:
             raise ToolchainError(
@@ -194,7 +217,7 @@ class Toolchain:
         if not self.cache.is_dir():
             return 0
         with self._lock(to_stderr):
-            kept = {self._place(component) for component in self.components.values()} if old else set()
+            kept = {self._place(component) for component in self.available} if old else set()
             freed = 0
             for path in self.cache.iterdir():
                 # Only what is ours: the cache may have been given a directory with other things in it.
@@ -229,13 +252,17 @@ def _build(go: Go, component: Component, cache: Path, place: Path, progress: Cal
     began = time.monotonic()
 
     def say(text: str) -> None:
-        progress(f"  {component.name:<13}{_minutes(time.monotonic() - began):>9}  {text}")
+        progress(f"  {f'{component.name} {component.line}':<18}{_minutes(time.monotonic() - began):>9}  {text}")
 
-    say("fetching modules")
-    packages = list(component.packages.values())
-    total = len(go.run("list", "-deps", *packages, directory=component.directory).split())
     draft = Path(tempfile.mkdtemp(prefix=f"{_DRAFT}{component.name}-", dir=cache))
     (draft / "bin").mkdir()
+    module = draft / "module"
+    module.mkdir()
+    for name, path in component.sources.items():
+        (module / name).write_bytes(path.read_bytes())
+    say("fetching modules")
+    packages = list(component.packages.values())
+    total = len(go.run("list", "-deps", *packages, directory=module).split())
     compiled = 0
     reported = time.monotonic()
     counting = threading.Lock()
@@ -251,12 +278,13 @@ def _build(go: Go, component: Component, cache: Path, place: Path, progress: Cal
     say(f"compiling {total} packages")
     for binary, package in component.packages.items():
         output = str(draft / "bin" / binary)
-        go.run("build", "-v", *component.flags, "-o", output, package, directory=component.directory, line=count)
+        go.run("build", "-v", *component.flags, "-o", output, package, directory=module, line=count)
     if component.crds:
-        source = go.run("list", "-m", "-f", "{{.Dir}}", component.upstream, directory=component.directory).strip()
+        source = go.run("list", "-m", "-f", "{{.Dir}}", component.upstream, directory=module).strip()
         (draft / "crds").mkdir()
         for path in sorted((Path(source) / component.crds).glob("*.yaml")):
-            (draft / "crds" / path.name).write_bytes(path.read_bytes())
+            (draft / "crds" / path.name).write_text(plain(path.read_text(), path.name))
+    shutil.rmtree(module)
     manifest = {"component": component.name, "version": component.version, "binaries": list(component.packages)}
     (draft / _MANIFEST).write_text(json.dumps(manifest))
     draft.chmod(0o755)

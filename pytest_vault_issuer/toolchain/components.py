@@ -6,8 +6,12 @@ import hashlib
 import platform
 import re
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from ..errors import ConfigurationError
+from ..features import check_known
 
 MODULES = Path(__file__).parent / "modules"
 #: Raised when something about building changes that no file of a module shows.
@@ -26,23 +30,29 @@ _KUBERNETES_STAMPS = {
 
 @dataclass(frozen=True)
 class Component:
-    """One Go module of ours and the binaries that come out of it.
+    """One version of a Go module of ours and the binaries that come out of it.
 
-    :ivar directory: the module, with go.mod and go.sum that pin everything.
+    :ivar directory: what is this version's own: go.mod and go.sum, which pin everything, and Go files, if any.
     :ivar packages: Go package by binary name.
     :ivar upstream: module whose version is the component's.
+    :ivar shared: directory of the Go files that all versions have in common, None where there are none.
     :ivar stamps: Go variables that say the version, and what of it; unset, binaries call themselves something else.
     :ivar crds: directory in the upstream module whose YAML files are kept beside the binaries.
     :ivar minutes: measured duration of a build from nothing on 2 cores.
+    :ivar peak: MB that Go's caches grow by meanwhile, measured.
+    :ivar kept: MB of the binaries, measured.
     """
 
     name: str
     directory: Path
     packages: dict[str, str]
     upstream: str
+    shared: Path | None = None
     stamps: dict[str, str] = field(default_factory=dict)
     crds: str = ""
     minutes: float = 1.0
+    peak: int = 500
+    kept: int = 1
 
     @property
     def version(self) -> str:
@@ -50,6 +60,22 @@ class Component:
         found = re.search(rf"^\s*(?:require )?{re.escape(self.upstream)} (v\S+)", self._go_mod, re.MULTILINE)
         assert found is not None, f"{self.directory}/go.mod does not require {self.upstream}"
         return found[1]
+
+    @property
+    def line(self) -> str:
+        """The minor release that it belongs to, such as ``1.36``."""
+        return ".".join(self.version.lstrip("v").split(".")[:2])
+
+    @property
+    def sources(self) -> dict[str, Path]:
+        """Every file of the module by name, those of this version and the shared ones."""
+        return {
+            path.name: path
+            for directory in (self.shared, self.directory)
+            if directory is not None
+            for path in sorted(directory.iterdir())
+            if path.is_file()
+        }
 
     @property
     def go_version(self) -> tuple[int, int]:
@@ -62,14 +88,14 @@ class Component:
     def key(self) -> str:
         """Hash of everything that goes into the binaries, the version of Go excepted."""
         digest = hashlib.sha256(repr((_RECIPE, self.packages, self.flags, sys.platform, platform.machine())).encode())
-        for path in sorted(self.directory.iterdir()):
-            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+        for name, path in sorted(self.sources.items()):
+            digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
         return digest.hexdigest()[:16]
 
     @property
     def flags(self) -> list[str]:
         """Flags of ``go build``: reproducible, small, and without debug information, which takes long to make."""
-        major, minor = self.version.lstrip("v").split(".")[:2]
+        major, minor = self.line.split(".")
         link = ["-s", "-w"]
         link += [
             f"-X {name}={value.format(version=self.version, major=major, minor=minor)}"
@@ -82,11 +108,10 @@ class Component:
         return (self.directory / "go.mod").read_text()
 
 
-#: In the order in which they are started: the longest first.
-COMPONENTS = (
-    Component(
+def _kubernetes(line: str, *, minutes: float, peak: int, kept: int) -> Component:
+    return Component(
         "kubernetes",
-        MODULES / "kubernetes",
+        MODULES / "kubernetes" / line,
         {
             "etcd": "go.etcd.io/etcd/server/v3",
             "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
@@ -95,17 +120,65 @@ COMPONENTS = (
         },
         "k8s.io/kubernetes",
         stamps=_KUBERNETES_STAMPS,
-        minutes=5,
-    ),
-    Component("vault", MODULES / "vault", {"vault": "."}, "github.com/hashicorp/vault", minutes=4),
-    Component(
+        minutes=minutes,
+        peak=peak,
+        kept=kept,
+    )
+
+
+def _vault(line: str, *, minutes: float, peak: int, kept: int) -> Component:
+    return Component(
+        "vault",
+        MODULES / "vault" / line,
+        {"vault": "."},
+        "github.com/hashicorp/vault",
+        shared=MODULES / "vault",
+        minutes=minutes,
+        peak=peak,
+        kept=kept,
+    )
+
+
+def _cert_manager(line: str, *, minutes: float, peak: int, kept: int) -> Component:
+    return Component(
         "cert-manager",
-        MODULES / "cert_manager",
+        MODULES / "cert_manager" / line,
         {"cert-manager-controller": "."},
         "github.com/cert-manager/cert-manager",
+        shared=MODULES / "cert_manager",
         stamps={"github.com/cert-manager/cert-manager/pkg/util.AppVersion": "{version}"},
         crds="deploy/crds",
-        minutes=2,
-    ),
+        minutes=minutes,
+        peak=peak,
+        kept=kept,
+    )
+
+
+#: In the order in which they are started, the longest first; of each, the first is the default.
+COMPONENTS = (
+    _kubernetes("1.36", minutes=5, peak=4600, kept=287),
+    _vault("1.21", minutes=4, peak=3700, kept=126),
+    _cert_manager("1.21", minutes=2, peak=1900, kept=71),
+    _cert_manager("1.20", minutes=2, peak=1900, kept=71),
+    _cert_manager("1.18", minutes=2, peak=1900, kept=71),
+    _cert_manager("1.15", minutes=2, peak=1900, kept=71),
 )
-BINARIES = tuple(binary for component in COMPONENTS for binary in component.packages)
+BINARIES = tuple(dict.fromkeys(binary for component in COMPONENTS for binary in component.packages))
+
+
+def find(name: str, version: str = "", components: Iterable[Component] = COMPONENTS) -> Component:
+    """Return the component of a name and a version.
+
+    :param version: a minor release (1.18) or a full one (1.18.2, also v1.18.2); '' for the default.
+    :raises ConfigurationError: naming those that there are.
+    """
+    components = list(components)
+    check_known("component", [name], dict.fromkeys(component.name for component in components))
+    named = [component for component in components if component.name == name]
+    for component in named:
+        if version.removeprefix("v") in ("", component.line, component.version.lstrip("v")):
+            return component
+    raise ConfigurationError(
+        f"there is no {name} {version}",
+        hint=f"one of: {', '.join(component.version.lstrip('v') for component in named)}",
+    )

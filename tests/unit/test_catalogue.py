@@ -56,11 +56,32 @@ def test_an_entry() -> None:
         ('level = "MUST"', 'level = "SHOULD"', "VI-SIGN-001: the statement does not say its level, SHOULD"),
         ('profile = "core"', 'profile = "cor"', "VI-SIGN-001: there is no profile 'cor'"),
         ('feature = ""', 'feature = "aprole"', "VI-SIGN-001: there is no feature 'aprole'"),
+        ('feature = ""', 'feature = ""\nsince = "soon"', "VI-SIGN-001: since 'soon' is no version"),
     ],
 )
 def test_an_entry_that_is_wrong(old: str, new: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse((old, new))
+
+
+@pytest.mark.parametrize(
+    ("since", "contract", "later"),
+    [
+        ("1.20", "1.18", True),
+        ("1.20", "1.9", True),
+        ("1.20", "1.19.9", True),
+        ("1.20", "1.20", False),
+        ("1.20", "1.20.0", False),
+        ("1.20", "1.100", False),
+        ("1.21.2", "1.21", True),
+        ("1.21.2", "1.21.2", False),
+        ("1.20", "", False),
+        ("", "1.0", False),
+    ],
+)
+def test_what_came_later_than_a_contract(since: str, contract: str, later: bool) -> None:
+    (requirement,) = Catalogue.parse(ENTRY + f'since = "{since}"\n').requirements
+    assert requirement.later_than(contract) is later
 
 
 def test_the_same_id_twice() -> None:
@@ -203,6 +224,14 @@ def test_every_test_has_a_requirement(catalogue: Catalogue, judged: dict[str, tu
     assert judged
     assert [nodeid for nodeid, (ids, _) in judged.items() if not ids] == []
     assert {identifier for ids, _ in judged.values() for identifier in ids} <= set(catalogue.ids)
+
+
+def test_a_test_judges_requirements_of_one_age(
+    catalogue: Catalogue, judged: dict[str, tuple[list[str], list[str]]]
+) -> None:
+    """It is left out where one of them came after the contract; the others would not be judged."""
+    mixed = [nodeid for nodeid, (ids, _) in judged.items() if len({catalogue[i].since for i in ids}) != 1]
+    assert mixed == []
 
 
 def test_parameters_name_known_features(judged: dict[str, tuple[list[str], list[str]]]) -> None:

@@ -32,6 +32,7 @@ def some(*, level: str = "MUST", feature: str = "", area: str = "", number: int 
 MUST, OTHER_MUST = some().id, some(number=1).id
 SHOULD = some(level="SHOULD").id
 APPROLE = some(feature="approle").id
+NEW = next(r for r in CATALOGUE.requirements if r.since == "1.20")
 
 HEAD = """
 import pytest
@@ -43,6 +44,7 @@ FILE = """
 [implementation]
 name = "probe"
 version = "1"
+contract = "{contract}"
 [features]
 {features}
 [known_failures]
@@ -58,8 +60,9 @@ class Inner:
         self.monkeypatch = monkeypatch
         self.describe()
 
-    def describe(self, features: str = "all = true", known: str = "") -> None:
-        (self.pytester.path / "probe.toml").write_text(FILE.format(features=features, known=known))
+    def describe(self, features: str = "all = true", known: str = "", contract: str = "") -> None:
+        file = FILE.format(features=features, known=known, contract=contract)
+        (self.pytester.path / "probe.toml").write_text(file)
 
     def without_start(self) -> None:
         self.monkeypatch.setattr(Conformance, "pytest_runtestloop", lambda self, session: None)
@@ -302,6 +305,26 @@ def test_a_parameter_may_need_a_feature_too(stackless: Inner) -> None:
     assert sorted(test["outcome"] for test in stackless.entry(MUST)["tests"]) == ["passed", "unsupported"]
 
 
+@pytest.mark.parametrize("contract", ["1.18", "1.19.9", "1.9"])
+def test_what_came_after_the_contract_is_not_asked_for(stackless: Inner, contract: str) -> None:
+    stackless.describe(contract=contract)
+    result = stackless.run(judging(NEW.id, "assert 0") + judging(MUST, "pass", "test_other"))
+    assert result.ret == pytest.ExitCode.OK
+    result.assert_outcomes(skipped=1, passed=1)
+    result.stdout.fnmatch_lines(
+        [f"vault-issuer: probe 1, contract cert-manager {contract}, *", f"not asked for, * {contract}: *{NEW.id}*"]
+    )
+    entry = stackless.entry(NEW.id)
+    assert (entry["outcome"], entry["reason"]) == ("unsupported", f"since cert-manager 1.20, probe follows {contract}")
+
+
+@pytest.mark.parametrize("contract", ["", "1.20", "1.20.1", "1.100"])
+def test_what_came_with_the_contract_is_asked_for(stackless: Inner, contract: str) -> None:
+    stackless.describe(contract=contract)
+    stackless.run(judging(NEW.id, "assert 0"))
+    assert stackless.outcome(NEW.id) == "failed"
+
+
 def test_a_known_failure_does_not_fail_the_run(stackless: Inner) -> None:
     stackless.describe(known=f'"{MUST}" = "issue #12"')
     result = stackless.run(judging(MUST, "assert 0") + judging(OTHER_MUST, "pass", "test_other"))
@@ -362,7 +385,7 @@ def test_the_exit_status_with_workers(pytester: pytest.Pytester) -> None:
         "from pytest_vault_issuer.conformance import Conformance\n"
         "Conformance.pytest_runtestloop = lambda self, session: None\n"
     )
-    (pytester.path / "probe.toml").write_text(FILE.format(features="all = true", known=""))
+    (pytester.path / "probe.toml").write_text(FILE.format(features="all = true", known="", contract=""))
     pytester.makepyfile(HEAD + judging(SHOULD, "assert 0", "test_a") + judging(MUST, "pass", "test_b"))
     result = pytester.runpytest_subprocess("-n2", "--vault-issuer=probe.toml", "--vault-issuer-report=out")
     assert result.ret == pytest.ExitCode.OK

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.version import Version
 
 from pytest_vault_issuer.errors import ConfigurationError
 from pytest_vault_issuer.features import BY_PROFILE, FEATURES
@@ -17,6 +18,7 @@ from pytest_vault_issuer.implementation import (
     load_implementation,
 )
 from pytest_vault_issuer.implementation.running import check_command, fill
+from pytest_vault_issuer.toolchain import COMPONENTS, Component
 
 pytest_plugins = ("pytester",)
 
@@ -43,6 +45,7 @@ version = "1.4.0"
 organization = "Größe & Co"
 url = "https://example.test"
 contact = ["a@example.test"]
+contract = "1.18"
 [issuer]
 api_version = "example.test/v1"
 kind = "VaultIssuer"
@@ -74,6 +77,7 @@ def test_everything_a_file_can_say(tmp_path: Path) -> None:
         organization="Größe & Co",
         url="https://example.test",
         contact=["a@example.test"],
+        contract="1.18",
         issuer=IssuerDescription("example.test/v1", "VaultIssuer", "", "spec"),
         run=RunDescription(
             command=["./controller", "--kubeconfig={kubeconfig}", "--ns={cluster_resource_namespace}"],
@@ -135,6 +139,12 @@ def test_with_run_changes_only_the_run() -> None:
             "[implementation] contact is to be a list of strings, not 'me'",
             "",
         ),
+        (
+            {"implementation": {"name": "x", "version": "1", "contract": "newest"}},
+            "[implementation] contract 'newest' is no release of cert-manager",
+            'for example "1.18"',
+        ),
+        ({"implementation": {"name": "x", "version": "1", "contract": 1.18}}, "contract is to be a string", ""),
         ({"run": {"command": "x --y"}}, "[run] command is to be a list of strings, not 'x --y'", ""),
         ({"run": {"command": ["x", 8080]}}, "[run] command is to be a list of strings", ""),
         ({"run": {"env": {"PORT": 80}}}, "[run] env is to be a table of strings", ""),
@@ -179,6 +189,30 @@ def test_built_in_cert_manager() -> None:
     assert reference.name == "cert-manager"
     assert reference.features >= frozenset(BY_PROFILE["core"])
     assert all(reference.resolve(path).exists() for path in reference.run.rbac)
+
+
+RELEASES = [component for component in COMPONENTS if component.name == "cert-manager"]
+
+
+@pytest.mark.parametrize("release", RELEASES, ids=lambda component: component.line)
+def test_a_release_of_cert_manager(release: Component) -> None:
+    version = release.version.removeprefix("v")
+    reference = load_implementation(f"cert-manager@{release.line}")
+    assert load_implementation(f"cert-manager@{version}") == reference
+    assert (reference.name, reference.version, reference.contract) == ("cert-manager", version, version)
+    assert reference.component == f"cert-manager@{version}"
+
+
+def test_the_newest_cert_manager_is_the_default() -> None:
+    default = load_implementation("cert-manager")
+    assert Version(default.version) == max(Version(release.version) for release in RELEASES)
+    assert default == load_implementation(f"cert-manager@{default.version}")
+
+
+def test_an_unknown_release_of_cert_manager() -> None:
+    error = not_loaded("cert-manager@1.9")
+    assert error.message == "--vault-issuer=cert-manager@1.9: there is no cert-manager 1.9"
+    assert error.hint == f"one of: {', '.join(release.version.removeprefix('v') for release in RELEASES)}"
 
 
 def test_unknown_name() -> None:

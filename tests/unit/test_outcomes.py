@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from dataclasses import replace
@@ -123,6 +124,19 @@ def test_what_is_certified_may_fail_a_should_and_leave_extended_features_out() -
     assert verdict([result(PASSED), result(FAILED, level="SHOULD"), other], strict=True) is Verdict.CONFORMANT
 
 
+LATER = "since cert-manager 1.20, mine follows 1.18"
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+@pytest.mark.parametrize("strict", [True, False])
+def test_what_came_later_is_not_asked_for(outcome: Outcome, strict: bool) -> None:
+    later = dataclasses.replace(result(outcome), later=LATER)
+    assert later.outcome is UNSUPPORTED
+    assert verdict([result(PASSED), later], strict=strict) is Verdict.CONFORMANT
+    assert verdict([result(UNSUPPORTED), result(PASSED), later], strict=strict) is Verdict.PARTIAL
+    assert verdict([later], strict=strict) is Verdict.NON_CONFORMANT, "nothing passed"
+
+
 def test_counts() -> None:
     results = [result(PASSED), result(PASSED), result(FAILED), result(), result(FAILED, level="SHOULD")]
     table = counts(results)
@@ -200,7 +214,9 @@ def test_requirements_of_the_report() -> None:
         "feature": "",
         "statement": asked.statement,
         "citation": "page",
+        "since": "",
         "outcome": "failed",
+        "reason": "",
         "tests": [
             {"nodeid": "test_0", "outcome": "passed", "duration_s": 0.5, "message": "it was\nnot so", "evidence": None},
             {"nodeid": "test_1", "outcome": "failed", "duration_s": 0.5, "message": "it was\nnot so", "evidence": None},
@@ -268,6 +284,23 @@ def test_details_count_what_was_not_selected_and_say_why_the_rest_was_not_run() 
         f"  {unable.requirement.id} (MUST) {unable.requirement.statement}",
         "      not run: there is no second Vault",
     ]
+
+
+def test_details_name_what_came_later_with_the_reason() -> None:
+    later = [dataclasses.replace(result(), later=LATER), dataclasses.replace(result(PASSED), later=LATER)]
+    (line,) = terminal.details([result(PASSED), *later])
+    assert line == f"not asked for, {LATER}: {later[0].requirement.id}, {later[1].requirement.id}"
+
+
+def test_what_came_later_is_not_counted() -> None:
+    line, _ = terminal.verdict_line("core", [result(PASSED), dataclasses.replace(result(), later=LATER)])
+    assert line == "profile core: conformant (1 of 1 MUST passed)"
+
+
+def test_the_report_says_why_something_is_not_asked_for() -> None:
+    built = report(result(PASSED), dataclasses.replace(result(), later=LATER))
+    assert (built["requirements"][1]["outcome"], built["requirements"][1]["reason"]) == ("unsupported", LATER)
+    assert built["profiles"]["core"]["verdict"] == "conformant"
 
 
 def test_details_say_nothing_where_everything_passed() -> None:

@@ -12,6 +12,7 @@ import pytest
 from pytest_vault_issuer.errors import ConfigurationError
 from pytest_vault_issuer.fixtures import RUN_KEY
 from pytest_vault_issuer.settings import OPTIONS, TOKEN_VARIABLE, Settings
+from pytest_vault_issuer.toolchain import COMPONENTS
 
 pytest_plugins = ("pytester",)
 
@@ -126,6 +127,48 @@ def test_existing_with_both_addresses() -> None:
     assert not collect().names_existing
 
 
+# -- versions -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("component", ["vault", "kubernetes"])
+def test_every_version_that_can_be_built_can_be_asked_for(component: str) -> None:
+    built = [entry for entry in COMPONENTS if entry.name == component]
+    for version in [text for entry in built for text in (entry.line, entry.version, entry.version.lstrip("v"))]:
+        settings = collect(env={f"VAULT_ISSUER_{component.upper()}_VERSION": version})
+        assert getattr(settings, f"{component}_version") == version
+
+
+@pytest.mark.parametrize("component", ["vault", "kubernetes"])
+def test_a_version_that_there_is_not(component: str) -> None:
+    error = refused(line={f"vault-issuer-{component}-version": "0.9"})
+    assert error.message == f"--vault-issuer-{component}-version=0.9: there is no {component} 0.9"
+    newest = next(entry for entry in COMPONENTS if entry.name == component)
+    assert error.hint.startswith(f"one of: {newest.version.lstrip('v')}")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"vault-issuer-vault-binary": "bao"},
+        {"vault-issuer-kubeconfig": "k", "vault-issuer-vault-addr": "https://v"},
+        {"vault-issuer-join": "elsewhere"},
+    ],
+)
+def test_a_version_of_what_is_given(given: dict[str, str]) -> None:
+    error = refused(line={"vault-issuer-vault-version": "1.21", **given})
+    assert error.message == "--vault-issuer-vault-version=1.21: nothing is built where vault is given"
+
+
+def test_a_version_of_one_and_a_binary_of_the_other() -> None:
+    line = {"vault-issuer-kubernetes-version": "1.36", "vault-issuer-vault-binary": "bao"}
+    assert collect(line=line).kubernetes_version == "1.36"
+
+
+def test_a_version_comes_before_kubebuilder_assets() -> None:
+    settings = collect(line={"vault-issuer-kubernetes-version": "1.36"}, env={"KUBEBUILDER_ASSETS": "/assets"})
+    assert settings.kubernetes_binaries is None
+
+
 # -- the existing Vault's token -------------------------------------------------------------------------------
 
 
@@ -168,8 +211,12 @@ SAMPLES = {
     "vault-issuer-vault-binary": "bao",
     "vault-issuer-kubernetes-binaries": "bin",
 }
-#: A run to join has to be there.
-VALUED = [option for option in OPTIONS if not option.flag and option.field != "join"]
+#: A run to join has to be there, and a version is not chosen of what is given.
+VALUED = [
+    option
+    for option in OPTIONS
+    if not option.flag and option.field not in ("join", "vault_version", "kubernetes_version")
+]
 PATHS = ("report", "kubeconfig", "vault_ca_cert", "vault_token_file", "vault_binary", "kubernetes_binaries")
 
 
@@ -182,6 +229,8 @@ def expected(base: Path) -> dict[str, Any]:
         "timeout_scale": 2.5,
         "certify": False,
         "join": None,
+        "vault_version": "",
+        "kubernetes_version": "",
     }
     return values
 

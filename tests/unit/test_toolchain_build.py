@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vault_issuer.errors import ToolchainError
+from pytest_vault_issuer.errors import ConfigurationError, ToolchainError
 from pytest_vault_issuer.timeouts import poll
 from pytest_vault_issuer.toolchain import Component, Toolchain
 
@@ -112,6 +112,34 @@ def test_what_was_built_runs_and_nothing_else_is_left(cache: Path, component: Co
     assert subprocess.run([binary], capture_output=True, text=True, check=True).stderr == "hello\n"
     assert toolchain.missing(["tiny"]) == []
     assert sorted(path.name for path in cache.iterdir() if path.is_dir()) == [binary.parent.parent.name]
+
+
+def test_versions_are_built_beside_each_other_and_only_when_asked_for(cache: Path, tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "main.go").write_text(HELLO.replace('"hello"', "word"))
+    versions = []
+    for number in (3, 2):
+        directory = tmp_path / f"1.{number}"
+        directory.mkdir()
+        (directory / "go.mod").write_text(f"module m\n\ngo 1.26.0\n\nrequire example.test/up v1.{number}.0\n")
+        (directory / "word.go").write_text(f'package main\n\nconst word = "{number}"\n')
+        versions.append(Component("tiny", directory, {"tiny": "."}, "example.test/up", shared))
+    newest, old = Toolchain(cache, versions), Toolchain(cache, versions, {"tiny": "1.2"})
+    newest.build(keep_go_caches=True, progress=lambda line: None)
+    assert [entry.built for entry in newest.status()] == [True, False]
+    assert [entry.chosen for entry in old.status()] == [False, True]
+    assert old.missing(["tiny"]) == ["tiny"]
+    newest.build(["tiny@1.2"], progress=lambda line: None)
+    said = []
+    for toolchain in (newest, old):
+        binary = toolchain.path("tiny")
+        assert binary is not None
+        said.append(subprocess.run([binary], capture_output=True, text=True, check=True).stderr)
+    assert said == ["3\n", "2\n"]
+    assert newest.clean(old=True) == 0, "both are of this version of ours"
+    with pytest.raises(ConfigurationError, match=r"there is no tiny 1\.1"):
+        newest.build(["tiny@1.1"])
 
 
 def test_status_tells_what_is_built(cache: Path, component: Component) -> None:

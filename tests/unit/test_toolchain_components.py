@@ -8,8 +8,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
-from pytest_vault_issuer.toolchain import BINARIES, COMPONENTS, Component
+from pytest_vault_issuer.errors import ConfigurationError
+from pytest_vault_issuer.toolchain import BINARIES, COMPONENTS, Component, Toolchain, find
+
+#: One of each minor release that a component comes in.
+EACH = {f"{component.name}@{component.line}": component for component in COMPONENTS}
 
 
 @pytest.fixture
@@ -32,11 +37,38 @@ def test_every_binary_of_the_stack_has_one_component() -> None:
     ]
 
 
-@pytest.mark.parametrize("shipped", COMPONENTS, ids=lambda component: component.name)
+@pytest.mark.parametrize("shipped", EACH.values(), ids=EACH)
 def test_versions_come_from_go_mod(shipped: Component) -> None:
     go_mod = (shipped.directory / "go.mod").read_text()
     assert re.search(rf"\b{re.escape(shipped.upstream)} {re.escape(shipped.version)}\b", go_mod)
     assert f"\ngo {shipped.go_version[0]}.{shipped.go_version[1]}" in go_mod
+
+
+def test_no_version_is_there_twice() -> None:
+    assert len(EACH) == len(COMPONENTS)
+
+
+@pytest.mark.parametrize("shipped", EACH.values(), ids=EACH)
+def test_a_version_is_found_by_its_line_and_by_its_full_name(shipped: Component) -> None:
+    assert shipped.directory.name == shipped.line
+    for text in (shipped.line, shipped.version, shipped.version.removeprefix("v")):
+        assert find(shipped.name, text) is shipped
+    assert Toolchain(versions={shipped.name: shipped.line}).components[shipped.name] is shipped
+
+
+def test_without_a_version_it_is_the_newest() -> None:
+    for name in ("kubernetes", "vault", "cert-manager"):
+        newest = max((c for c in COMPONENTS if c.name == name), key=lambda c: Version(c.version))
+        assert find(name) is newest
+        assert Toolchain().components[name] is newest
+
+
+def test_a_version_that_there_is_not_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(ConfigurationError, match=r"there is no cert-manager 1\.1\n") as caught:
+        Toolchain(versions={"cert-manager": "1.1"})
+    assert caught.value.hint == "one of: " + ", ".join(
+        c.version.removeprefix("v") for c in COMPONENTS if c.name == "cert-manager"
+    )
 
 
 def test_kubernetes_says_the_version_of_its_module() -> None:
@@ -57,6 +89,15 @@ def test_the_key_changes_with_each_file(component: Component, name: str) -> None
     with (component.directory / name).open("a") as file:
         file.write("// changed\n")
     assert component.key != before
+
+
+def test_a_shared_file_is_part_of_every_version(component: Component, tmp_path: Path) -> None:
+    (component.directory / "main.go").rename(tmp_path / "main.go")
+    shared = dataclasses.replace(component, shared=tmp_path)
+    assert list(shared.sources) == ["main.go", "go.mod"]
+    before = shared.key
+    (tmp_path / "main.go").write_text("package main\n\nfunc main() { println() }\n")
+    assert shared.key != before
 
 
 def test_the_key_changes_with_the_recipe(component: Component) -> None:

@@ -3,7 +3,8 @@
 // Certificates, and, behind their feature gate, CertificateSigningRequests.
 //
 // cert-manager publishes its library as a Go module but not its own main
-// package, so this is a main of ours over the unmodified controllers.
+// package, so this is a main of ours over the unmodified controllers. What
+// differs between its releases is in ofRelease, in a file of each.
 package main
 
 import (
@@ -15,7 +16,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
@@ -66,12 +66,10 @@ func parse(args []string) (options, error) {
 	flags.IntVar(&o.concurrency, "concurrent-workers", 5, "workers of each controller")
 	flags.Float32Var(&o.KubernetesAPIQPS, "kube-api-qps", 20, "queries a second to an API server without priority and fairness")
 	flags.IntVar(&o.KubernetesAPIBurst, "kube-api-burst", 50, "burst of queries to an API server without priority and fairness")
-	// Without these, as the zero value of the library's options, a Certificate that failed is retried in a tight loop and
-	// its annotations stay its own. The defaults are those of cert-manager's own command.
-	flags.DurationVar(&o.CertificateRequestMinimumBackoffDuration, "certificate-request-minimum-backoff-duration", time.Hour, "wait after the first failed request of a Certificate")
-	flags.DurationVar(&o.CertificateRequestMaximumBackoffDuration, "certificate-request-maximum-backoff-duration", 32*time.Hour, "wait after many failed requests of a Certificate")
+	// Without it, as the zero value of the library's options, a Certificate's annotations stay its own.
 	flags.StringSliceVar(&o.CopiedAnnotationPrefixes, "copied-annotation-prefixes", []string{"*", "-kubectl.kubernetes.io/", "-fluxcd.io/", "-argocd.argoproj.io/"}, "which annotations of a Certificate its requests get")
 	flags.StringVar(&o.featureGates, "feature-gates", "", "comma-separated NAME=true|false")
+	ofRelease(&o.ContextOptions, flags)
 	logs.AddFlags(o.logging, flags)
 	if err := flags.Parse(args); err != nil {
 		return o, err
