@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pytest_vault_issuer.errors import NotRunnable
 from pytest_vault_issuer.issuer import Issuer
 from pytest_vault_issuer.marks import requirement
 from pytest_vault_issuer.proxy import Authority, Proxy, Redirect, Route, ServerCertificate
@@ -417,3 +418,37 @@ def test_server_name_is_asked_for(sandbox: Sandbox, kind: str, feature: str) -> 
     for route in (Route.LOGIN, Route.HEALTH, Route.SIGN):
         names = {exchange.server_name for exchange in proxy.seen(route)}
         assert names == {name}, f"each connection with a {route.value} request has to ask for {name}, not {names}"
+
+
+# -- the system's roots -------------------------------------------------------------------------
+
+
+def of_a_system_root(sandbox: Sandbox) -> Proxy:
+    """A listener whose certificate is of a CA that the implementation finds among its system's roots."""
+    certificate = sandbox.world.system_server
+    if certificate is None:
+        raise NotRunnable(
+            "what the implementation takes for the system's roots is not known",
+            hint="have its command started by this run, without SSL_CERT_FILE in [run] env",
+        )
+    return sandbox.new_proxy(certificate=certificate)
+
+
+@requirement("VI-TLS-021")
+def test_bundle_replaces_the_roots_of_the_system(sandbox: Sandbox, kind: str) -> None:
+    fields = {"proxy": of_a_system_root(sandbox), "caBundle": bundle(sandbox.authority.pem)}
+    assert_untrusted(sandbox, kind, {"its server's CA is a root of the system but not in caBundle": fields})
+
+
+@requirement("VI-TLS-021")
+@pytest.mark.parametrize("feature", ["ca-bundle-secret"])
+def test_bundle_in_a_secret_replaces_the_roots_of_the_system(sandbox: Sandbox, kind: str, feature: str) -> None:
+    fields = {"proxy": of_a_system_root(sandbox)} | in_secret(sandbox, kind, sandbox.authority.pem)
+    assert_untrusted(sandbox, kind, {"its server's CA is a root of the system but not in the Secret": fields})
+
+
+@requirement("VI-TLS-022")
+def test_without_a_bundle_the_roots_of_the_system_are_trusted(sandbox: Sandbox, kind: str) -> None:
+    issuer = created(sandbox, kind, proxy=of_a_system_root(sandbox), caBundle=None)
+    issuer.wait_ready()
+    sandbox.issued(issuer)

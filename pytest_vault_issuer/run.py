@@ -24,6 +24,8 @@ from .stack.process import NAME as PROCESS_PROVIDER
 from .stack.run_directory import RunDirectory, new_path
 from .stack.selection import STATE, choose, joined, make_provider, needed
 from .stack.vault_process import VaultProcesses
+from .system_roots import VARIABLE as ROOTS_VARIABLE
+from .system_roots import SystemRoots, new_system_roots
 from .timeouts import Timeouts
 from .toolchain import BINARIES, Toolchain, resolve
 from .vault import VaultAdmin
@@ -135,6 +137,7 @@ class Run:
             implementation_home=home(self.directory) if running.process else None,
             implementation_env=self.implementation.run.env,
             sts=self.sts(),
+            system_server=self.system_roots().server if running.process and not self._own_roots else None,
         )
 
     def sts(self) -> Sts:
@@ -158,6 +161,18 @@ class Run:
         if missing := missing_modules():
             return f"no local STS: {', '.join(missing)} not installed (pip install 'pytest-vault-issuer[aws]')"
         return ""
+
+    def system_roots(self) -> SystemRoots:
+        """Return what stands in the place of the system's roots for an implementation that this run starts."""
+        bind = self.stack().bind
+        return SystemRoots.from_json(
+            self._once("system-roots", lambda: new_system_roots(self.directory, bind).to_json())
+        )
+
+    @property
+    def _own_roots(self) -> bool:
+        """Whether the implementation's description says itself what the system's roots are."""
+        return ROOTS_VARIABLE in self.implementation.run.env
 
     def cluster(self) -> Cluster:
         """Return a client of the stack's cluster."""
@@ -235,6 +250,7 @@ class Run:
             self.cluster(),
             self.timeouts,
             sts_endpoint=self.sts().endpoint,
+            env={ROOTS_VARIABLE: self.system_roots().file},
         )
         return running.to_json()
 

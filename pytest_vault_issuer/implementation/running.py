@@ -7,7 +7,7 @@ import re
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -96,11 +96,13 @@ def start_implementation(
     timeouts: Timeouts,
     *,
     sts_endpoint: str = "",
+    env: Mapping[str, str],
 ) -> RunningImplementation:
     """Install what the implementation declares, start it, and wait for its first answer.
 
     :param command: from :func:`check_command`.
     :param sts_endpoint: what ``{sts_endpoint}`` stands for.
+    :param env: environment variables of the command, unless it describes them otherwise.
     :raises ImplementationError: when it ends or does not become ready, with the end of its log.
     """
     labels = {LABEL: stack.run}
@@ -119,7 +121,7 @@ def start_implementation(
         labelled = {**document.get("metadata", {}).get("labels", {}), **labels}
         cluster.apply_manifest({**document, "metadata": {**document["metadata"], "labels": labelled}}, namespace)
     if command:
-        _spawn(implementation, command, run, cluster, namespace, account, sts_endpoint)
+        _spawn(implementation, command, run, cluster, namespace, account, sts_endpoint, env)
         _wait_started(implementation, run, timeouts)
     answers = _answers(implementation, run, stack, cluster, timeouts, labels)
     return RunningImplementation(
@@ -149,6 +151,7 @@ def _spawn(
     namespace: str,
     account: str,
     sts_endpoint: str,
+    env: Mapping[str, str],
 ) -> None:
     token = cluster.create_token(account, namespace, seconds=24 * 3600)
     trust = run.write("pki/implementation-cluster-ca.pem", cluster.ca_pem)
@@ -161,10 +164,10 @@ def _spawn(
         "python": sys.executable,
         "sts_endpoint": sts_endpoint,
     }
-    words, env = fill(implementation.run, command, values)
+    words, described = fill(implementation.run, command, values)
     home(run).mkdir(mode=0o700, exist_ok=True)
     own = {"HOME": str(home(run)), "TMPDIR": str(home(run))}
-    run.spawn(PROCESS, words, own | env, cwd=implementation.directory)
+    run.spawn(PROCESS, words, {**own, **env, **described}, cwd=implementation.directory)
 
 
 def fill(described: RunDescription, command: list[str], values: dict[str, str]) -> tuple[list[str], dict[str, str]]:

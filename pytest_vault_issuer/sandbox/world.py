@@ -9,6 +9,7 @@ from pathlib import Path
 from ..aws import Sts
 from ..cluster.api import Cluster
 from ..issuer.handle import IssuerType
+from ..proxy import ServerCertificate
 from ..redaction import Redactor
 from ..stack.model import Stack, VaultLauncher
 from ..timeouts import Timeouts
@@ -26,6 +27,8 @@ class World:
     :ivar implementation_home: its home and temporary directory, likewise.
     :ivar implementation_env: environment variables its description gives it, placeholders unfilled.
     :ivar sts: the STS that it and Vault are told to use in the place of AWS's.
+    :ivar system_server: a certificate for a server here, of a CA that is among its system's roots; None where the run
+        does not say what these are.
     """
 
     stack: Stack
@@ -44,3 +47,4 @@ class World:
     implementation_home: Path | None = None
     implementation_env: Mapping[str, str] = field(default_factory=dict)
     sts: Sts = field(default_factory=Sts)
+    system_server: ServerCertificate | None = None
