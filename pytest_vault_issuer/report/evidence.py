@@ -84,6 +84,10 @@ def exchange_text(exchange: dict[str, Any]) -> str:
     lines = [f"{summary(exchange)} ({exchange['route'].upper()}, {exchange['milliseconds']:.0f} ms, {source})"]
     if exchange["query"]:
         lines.append(f"  query: {exchange['query']}")
+    if exchange["server_name"]:
+        lines.append(f"  asked for the server {exchange['server_name']}")
+    if exchange["client_certificate"]:
+        lines.append(f"  presented the client certificate of {exchange['client_certificate']}")
     for arrow, part in ((">", ""), ("<", "answer_")):
         lines += [f"  {arrow} {name}: {value}" for name, value in exchange[f"{part}headers"]]
         lines += [f"  {arrow} {line}" for line in body_text(exchange[f"{part}body"]).splitlines()]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.proxy import Exchange, Headers, Route
+from pytest_vault_issuer.proxy import Authority, Exchange, Headers, Route
 from pytest_vault_issuer.redaction import Redactor
 from pytest_vault_issuer.report.evidence import exchange_text
 
@@ -126,12 +126,15 @@ def test_a_record_shows_all_but_secrets() -> None:
         headers=Headers([("X-Vault-Token", "canary"), ("X-Vault-Namespace", "team")]),
         body=json.dumps({"role": "issuer", "jwt": token}).encode(),
         status=503, response_headers=Headers([("Content-Type", "text/plain")]),
-        response_body=b"sealed canary-registered", upstream=False,
+        response_body=b"sealed canary-registered", upstream=False, server_name="vault.example",
+        client_certificate=Authority("clients").issue_client("issuer.example").der,
     ).record(redactor)  # fmt: skip
     assert record["jwt"]["claims"]["aud"] == "a"
     text = exchange_text(record)
     lines = text.splitlines()
     assert lines[0] == "#4 POST /v1/auth/k/login 503 [respond 503] (LOGIN, 500 ms, not answered by Vault)"
+    for shown in ("asked for the server vault.example", "client certificate of CN=issuer.example"):
+        assert shown in text
     for shown in ("X-Vault-Namespace: team", '"role": "issuer"', "<jwt sub=s aud=a exp-iat=600s", "< sealed <secret "):
         assert shown in text
     for leak in ("canary", token):
