@@ -29,6 +29,17 @@ def description() -> Implementation:
             rbac=["miniature-rbac.yaml"],
             cluster_resource_namespace="miniature",
         ),
-        features=expand([CORE, "ca-bundle-secret", "server-name", "mtls", "client-certificate", "jwt"]),
+        features=expand(
+            [
+                CORE,
+                "ca-bundle-secret",
+                "server-name",
+                "mtls",
+                "client-certificate",
+                "jwt",
+                "vault-namespace",
+                "certificate-signing-request",
+            ]
+        ),
         directory=Path(__file__).parent,
     )

@@ -10,7 +10,15 @@ import threading
 from traceback import format_tb
 
 from .certificate_requests import CertificateRequestController
-from .cluster import CERTIFICATE_REQUESTS, SECRETS, SERVICE_ACCOUNTS, Cluster, ClusterError
+from .certificate_signing_requests import CertificateSigningRequestController
+from .cluster import (
+    CERTIFICATE_REQUESTS,
+    CERTIFICATE_SIGNING_REQUESTS,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    Cluster,
+    ClusterError,
+)
 from .issuers import IssuerController
 from .watching import Watcher
 from .work_queue import start_workers
@@ -50,11 +58,13 @@ def main(words: list[str]) -> int:
 
     issuers = [Watcher(cluster, kind) for kind in kinds]
     requests = Watcher(cluster, CERTIFICATE_REQUESTS)
+    signing_requests = Watcher(cluster, CERTIFICATE_SIGNING_REQUESTS)
     secrets = Watcher(cluster, SECRETS)
     service_accounts = Watcher(cluster, SERVICE_ACCOUNTS)
     namespace = options.cluster_resource_namespace
     issuer_controller = IssuerController(cluster, namespace, issuers, secrets, service_accounts)
     request_controller = CertificateRequestController(cluster, namespace, requests, issuers)
+    signing_controller = CertificateSigningRequestController(cluster, namespace, signing_requests, issuers)
 
     stop = threading.Event()
     broken: list[str] = []
@@ -70,7 +80,8 @@ def main(words: list[str]) -> int:
         signal.signal(number, lambda *_: stop.set())
     start_workers(issuer_controller.queue, issuer_controller.reconcile, options.workers)
     start_workers(request_controller.queue, request_controller.reconcile, options.workers)
-    for watcher in (*issuers, requests, secrets, service_accounts):
+    start_workers(signing_controller.queue, signing_controller.reconcile, options.workers)
+    for watcher in (*issuers, requests, signing_requests, secrets, service_accounts):
         watcher.start()
     log.info("watching %s", ", ".join(kind.plural for kind in kinds))
     stop.wait()

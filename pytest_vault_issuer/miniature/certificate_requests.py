@@ -5,16 +5,12 @@ from __future__ import annotations
 import base64
 import logging
 
-from .chain import Chain, ChainError, read_chain, to_pem
+from .chain import Chain, to_pem
 from .cluster import CERTIFICATE_REQUESTS, Cluster, Object, Resource
 from .conditions import condition, is_true, now, set_ready, write_status
-from .configuration import InvalidConfigurationError, check, read_issuer, vault_of
-from .credentials import obtain_token
+from .configuration import vault_of
 from .events import record
-from .secret_values import CredentialError
-from .signing import UnfitCertificateError, UnreadableCsrError, check_fits, parameters, read_csr
-from .tls import connection_context
-from .vault import UnusableAnswerError, Vault, VaultError, VaultRefusalError
+from .signing import DelayedError, RefusedError, is_ready, sign
 from .watching import Key, Watcher, key_of
 from .work_queue import TryAgainError, WorkQueue
 
@@ -104,32 +100,17 @@ class CertificateRequestController:
         self._sign(request, resource, issuer)
 
     def _sign(self, request: Object, resource: Resource, issuer: Object) -> None:
+        spec = request["spec"]
+        namespace = self._cluster_resource_namespace
         try:
-            chain = self._signed(request, resource, issuer)
-        except (VaultRefusalError, UnusableAnswerError, ChainError, UnfitCertificateError, UnreadableCsrError) as error:
+            chain = sign(self._cluster, namespace, resource, issuer, spec["request"], spec.get("duration"))
+        except RefusedError as error:
             self._fail(request, "Failed", str(error))
-        except (_LoginError, CredentialError, VaultError, InvalidConfigurationError) as error:
+        except DelayedError as error:
             self._wait(request, str(error))
             raise TryAgainError(str(error)) from error
         else:
             self._issue(request, chain)
-
-    def _signed(self, request: Object, resource: Resource, item: Object) -> Chain:
-        """Return the certificate that Vault signs for a request, with its chain."""
-        pem = base64.b64decode(request["spec"]["request"])
-        csr = read_csr(pem)
-        issuer = read_issuer(resource, item, self._cluster_resource_namespace)
-        check(issuer)
-        with Vault(issuer, connection_context(self._cluster, issuer)) as vault:
-            try:
-                token = obtain_token(self._cluster, issuer, vault)
-            except VaultError as error:
-                # Also a refusal: another login may be let in, and says nothing of the request.
-                raise _LoginError(str(error)) from error
-            data = vault.sign(issuer.path, token, parameters(csr, pem, request["spec"].get("duration")))
-        chain = read_chain(data)
-        check_fits(chain.certificates[0], csr)
-        return chain
 
     def _issue(self, request: Object, chain: Chain) -> None:
         def change(latest: Object) -> bool:
@@ -167,21 +148,9 @@ class CertificateRequestController:
         record(self._cluster, CERTIFICATE_REQUESTS, request, kind, reason, message)
 
 
-class _LoginError(Exception):
-    """Vault did not let the issuer in."""
-
-
 def is_final(request: Object) -> bool:
     """Whether a request is issued or given up."""
     return condition(request, "Ready").get("reason") in FINAL
-
-
-def is_ready(issuer: Object) -> bool:
-    """Whether an issuer is Ready as it is specified now."""
-    ready = condition(issuer, "Ready")
-    if ready.get("status") != "True":
-        return False
-    return bool(ready.get("observedGeneration") == issuer["metadata"]["generation"])
 
 
 def _issuer_key(request: Object, resource: Resource) -> Key:

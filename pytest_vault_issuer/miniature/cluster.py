@@ -65,6 +65,12 @@ SECRETS = Resource("", "v1", "Secret", "secrets", metadata_only=True)
 SERVICE_ACCOUNTS = Resource("", "v1", "ServiceAccount", "serviceaccounts", metadata_only=True)
 EVENTS = Resource("", "v1", "Event", "events")
 CERTIFICATE_REQUESTS = Resource("cert-manager.io", "v1", "CertificateRequest", "certificaterequests")
+CERTIFICATE_SIGNING_REQUESTS = Resource(
+    "certificates.k8s.io", "v1", "CertificateSigningRequest", "certificatesigningrequests", namespaced=False
+)
+SUBJECT_ACCESS_REVIEWS = Resource(
+    "authorization.k8s.io", "v1", "SubjectAccessReview", "subjectaccessreviews", namespaced=False
+)
 
 
 class Cluster:

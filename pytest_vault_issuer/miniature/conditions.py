@@ -38,6 +38,15 @@ def is_true(item: Object, kind: str) -> bool:
     return condition(item, kind).get("status") == "True"
 
 
+def set_condition(item: Object, kind: str, status: str, reason: str, message: str) -> bool:
+    """Set a condition that an object does not have yet; return whether that changes anything."""
+    if condition(item, kind):
+        return False
+    new = {"type": kind, "status": status, "reason": reason, "message": shorten(message), "lastTransitionTime": now()}
+    item.setdefault("status", {}).setdefault("conditions", []).append(new)
+    return True
+
+
 def set_ready(item: Object, status: str, reason: str, message: str, *, generation: int | None = None) -> bool:
     """Set the condition Ready of an object and leave all others as they are; return whether that changes anything.
 

@@ -66,7 +66,8 @@ def _log_in_with_client_certificate(
 def _log_in_with_service_account(cluster: Cluster, issuer: Issuer, kubernetes: dict[str, Any], vault: Vault) -> str:
     reference = kubernetes.get("secretRef")
     if reference:
-        jwt = read_secret(cluster, issuer.resource_namespace, reference["name"], reference.get("key") or "token")
+        key = reference.get("key") or "token"
+        jwt = read_secret(cluster, issuer.resource_namespace, reference["name"], key).strip()
     else:
         jwt = _request_token(cluster, issuer, kubernetes["serviceAccountRef"])
     mount = (kubernetes.get("mountPath") or "/v1/auth/kubernetes").strip("/")

@@ -1,80 +1,71 @@
-"""What Vault is asked for a CSR, and whether its answer fits."""
+"""From a CSR to the certificate that Vault signs for it, with its chain."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import base64
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import NameOID
-
-#: How long a certificate is to live when the request names no duration: 90 days.
-DEFAULT_DURATION = "2160h"
-
-
-class UnreadableCsrError(Exception):
-    """A request holds no CSR."""
-
-
-class UnfitCertificateError(Exception):
-    """A certificate is not what was asked for."""
+from .chain import Chain, ChainError, read_chain
+from .cluster import Cluster, Object, Resource
+from .conditions import condition
+from .configuration import InvalidConfigurationError, Issuer, check, read_issuer
+from .credentials import obtain_token
+from .csr import UnfitCertificateError, UnreadableCsrError, check_fits, parameters, read_csr
+from .secret_values import CredentialError
+from .tls import connection_context
+from .vault import UnusableAnswerError, Vault, VaultError, VaultRefusalError
 
 
-def read_csr(pem: bytes) -> x509.CertificateSigningRequest:
-    """Return the CSR of a request.
+class RefusedError(Exception):
+    """There will be no certificate for this CSR; the message may be shown to people."""
 
-    :raises UnreadableCsrError: when it is none.
+
+class DelayedError(Exception):
+    """There is no certificate yet; the message may be shown to people."""
+
+
+def sign(
+    cluster: Cluster,
+    cluster_resource_namespace: str,
+    resource: Resource,
+    issuer: Object,
+    request: str,
+    duration: str | None,
+) -> Chain:
+    """Have Vault sign a CSR and return the certificate with its chain.
+
+    :param request: the CSR in PEM and base64, as requests hold it.
+    :param duration: such as ``36h``, None for the default.
+    :raises RefusedError: when Vault refuses this CSR, or its answer is of no use.
+    :raises DelayedError: when Vault or a credential is not as it should be at the moment.
     """
+    described = read_issuer(resource, issuer, cluster_resource_namespace)
+    pem = base64.b64decode(request)
     try:
-        csr = x509.load_pem_x509_csr(pem)
-        csr.public_key()
-        alternative_names(csr)
-    except ValueError as error:
-        raise UnreadableCsrError("the request holds no CSR that can be read") from error
-    return csr
+        csr = read_csr(pem)
+        check(described)
+        with Vault(described, connection_context(cluster, described)) as vault:
+            token = _token(cluster, described, vault)
+            data = vault.sign(described.path, token, parameters(csr, pem, duration))
+        chain = read_chain(data)
+        check_fits(chain.certificates[0], csr)
+    except (UnreadableCsrError, VaultRefusalError, UnusableAnswerError, ChainError, UnfitCertificateError) as error:
+        raise RefusedError(str(error)) from error
+    except (InvalidConfigurationError, CredentialError, VaultError) as error:
+        raise DelayedError(str(error)) from error
+    return chain
 
 
-def parameters(csr: x509.CertificateSigningRequest, pem: bytes, duration: str | None) -> dict[str, str]:
-    """Return the parameters of Vault's sign endpoint for a CSR.
-
-    :param duration: as the request writes it, such as ``36h``; None for the default.
-    """
-    names = alternative_names(csr)
-    return {
-        "csr": pem.decode(),
-        "common_name": common_name(csr),
-        "alt_names": ",".join(names.get_values_for_type(x509.DNSName)),
-        "ip_sans": ",".join(str(address) for address in names.get_values_for_type(x509.IPAddress)),
-        "uri_sans": ",".join(names.get_values_for_type(x509.UniformResourceIdentifier)),
-        "ttl": duration or DEFAULT_DURATION,
-        "exclude_cn_from_sans": "true",
-    }
-
-
-def common_name(csr: x509.CertificateSigningRequest) -> str:
-    """Return the common name of a CSR, '' when it has none."""
-    found = csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(found[-1].value) if found else ""
-
-
-def alternative_names(csr: x509.CertificateSigningRequest) -> x509.SubjectAlternativeName:
-    """Return the alternative names of a CSR."""
+def _token(cluster: Cluster, described: Issuer, vault: Vault) -> str:
     try:
-        return csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return x509.SubjectAlternativeName([])
+        return obtain_token(cluster, described, vault)
+    except VaultError as error:
+        # Also one that is refused: the next login may be let in, and it says nothing of the CSR.
+        raise DelayedError(str(error)) from error
 
 
-def check_fits(certificate: x509.Certificate, csr: x509.CertificateSigningRequest) -> None:
-    """Check that a certificate is for the key of a CSR and has not expired.
-
-    :raises UnfitCertificateError: when it is not, or has.
-    """
-    if _key(certificate) != _key(csr):
-        raise UnfitCertificateError("Vault's certificate is not for the key of the CSR")
-    if certificate.not_valid_after_utc <= datetime.now(UTC):
-        raise UnfitCertificateError("Vault's certificate has already expired")
-
-
-def _key(item: x509.Certificate | x509.CertificateSigningRequest) -> bytes:
-    return item.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+def is_ready(issuer: Object) -> bool:
+    """Whether an issuer is Ready as it is specified now."""
+    ready = condition(issuer, "Ready")
+    if ready.get("status") != "True":
+        return False
+    return bool(ready.get("observedGeneration") == issuer["metadata"]["generation"])

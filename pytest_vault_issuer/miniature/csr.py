@@ -1,0 +1,80 @@
+"""What Vault is asked for a CSR, and whether a certificate fits it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import NameOID
+
+#: How long a certificate is to live when the request names no duration: 90 days.
+DEFAULT_DURATION = "2160h"
+
+
+class UnreadableCsrError(Exception):
+    """A request holds no CSR."""
+
+
+class UnfitCertificateError(Exception):
+    """A certificate is not what was asked for."""
+
+
+def read_csr(pem: bytes) -> x509.CertificateSigningRequest:
+    """Return the CSR of a request.
+
+    :raises UnreadableCsrError: when it is none.
+    """
+    try:
+        csr = x509.load_pem_x509_csr(pem)
+        csr.public_key()
+        alternative_names(csr)
+    except ValueError as error:
+        raise UnreadableCsrError("the request holds no CSR that can be read") from error
+    return csr
+
+
+def parameters(csr: x509.CertificateSigningRequest, pem: bytes, duration: str | None) -> dict[str, str]:
+    """Return the parameters of Vault's sign endpoint for a CSR.
+
+    :param duration: as the request writes it, such as ``36h``; None for the default.
+    """
+    names = alternative_names(csr)
+    return {
+        "csr": pem.decode(),
+        "common_name": common_name(csr),
+        "alt_names": ",".join(names.get_values_for_type(x509.DNSName)),
+        "ip_sans": ",".join(str(address) for address in names.get_values_for_type(x509.IPAddress)),
+        "uri_sans": ",".join(names.get_values_for_type(x509.UniformResourceIdentifier)),
+        "ttl": duration or DEFAULT_DURATION,
+        "exclude_cn_from_sans": "true",
+    }
+
+
+def common_name(csr: x509.CertificateSigningRequest) -> str:
+    """Return the common name of a CSR, '' when it has none."""
+    found = csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(found[-1].value) if found else ""
+
+
+def alternative_names(csr: x509.CertificateSigningRequest) -> x509.SubjectAlternativeName:
+    """Return the alternative names of a CSR."""
+    try:
+        return csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return x509.SubjectAlternativeName([])
+
+
+def check_fits(certificate: x509.Certificate, csr: x509.CertificateSigningRequest) -> None:
+    """Check that a certificate is for the key of a CSR and has not expired.
+
+    :raises UnfitCertificateError: when it is not, or has.
+    """
+    if _key(certificate) != _key(csr):
+        raise UnfitCertificateError("Vault's certificate is not for the key of the CSR")
+    if certificate.not_valid_after_utc <= datetime.now(UTC):
+        raise UnfitCertificateError("Vault's certificate has already expired")
+
+
+def _key(item: x509.Certificate | x509.CertificateSigningRequest) -> bytes:
+    return item.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
