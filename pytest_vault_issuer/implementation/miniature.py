@@ -24,6 +24,7 @@ def description() -> Implementation:
                 "pytest_vault_issuer.miniature",
                 "--kubeconfig={kubeconfig}",
                 "--cluster-resource-namespace={cluster_resource_namespace}",
+                "--certificates",
             ],
             service_account="miniature/miniature",
             rbac=["miniature-rbac.yaml"],
@@ -38,6 +39,7 @@ def description() -> Implementation:
                 "client-certificate",
                 "jwt",
                 "vault-namespace",
+                "certificate",
                 "certificate-signing-request",
             ]
         ),

@@ -11,9 +11,11 @@ from traceback import format_tb
 
 from .certificate_requests import CertificateRequestController
 from .certificate_signing_requests import CertificateSigningRequestController
+from .certificates import CertificateController
 from .cluster import (
     CERTIFICATE_REQUESTS,
     CERTIFICATE_SIGNING_REQUESTS,
+    CERTIFICATES,
     SECRETS,
     SERVICE_ACCOUNTS,
     Cluster,
@@ -38,6 +40,9 @@ def arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--api-version", default="cert-manager.io/v1", help="group and version of the issuers")
     parser.add_argument("--issuer-kind", default="Issuer", help="the namespaced kind of issuer")
     parser.add_argument("--cluster-issuer-kind", default="ClusterIssuer", help="the cluster-scoped kind of issuer")
+    parser.add_argument(
+        "--certificates", action="store_true", help="serve Certificates too, where cert-manager does not"
+    )
     parser.add_argument("--workers", type=int, default=20, help="issuers, and requests, looked at at the same time")
     return parser.parse_args(words)
 
@@ -81,7 +86,13 @@ def main(words: list[str]) -> int:
     start_workers(issuer_controller.queue, issuer_controller.reconcile, options.workers)
     start_workers(request_controller.queue, request_controller.reconcile, options.workers)
     start_workers(signing_controller.queue, signing_controller.reconcile, options.workers)
-    for watcher in (*issuers, requests, signing_requests, secrets, service_accounts):
+    watchers = [*issuers, requests, signing_requests, secrets, service_accounts]
+    if options.certificates:
+        certificates = Watcher(cluster, CERTIFICATES)
+        certificate_controller = CertificateController(cluster, certificates, requests, secrets, issuers)
+        start_workers(certificate_controller.queue, certificate_controller.reconcile, options.workers)
+        watchers.append(certificates)
+    for watcher in watchers:
         watcher.start()
     log.info("watching %s", ", ".join(kind.plural for kind in kinds))
     stop.wait()

@@ -10,13 +10,11 @@ from .cluster import CERTIFICATE_REQUESTS, Cluster, Object, Resource
 from .conditions import condition, is_true, now, set_ready, write_status
 from .configuration import vault_of
 from .events import record
+from .issuer_references import issuer_key, issuer_resource
 from .signing import DelayedError, RefusedError, is_ready, sign
 from .watching import Key, Watcher, key_of
 from .work_queue import TryAgainError, WorkQueue
 
-#: What an ``issuerRef`` means that does not say.
-DEFAULT_KIND = "Issuer"
-DEFAULT_GROUP = "cert-manager.io"
 #: Reasons of the condition Ready after which nothing happens to a request any more.
 FINAL = ("Issued", "Failed", "Denied")
 
@@ -36,7 +34,7 @@ class CertificateRequestController:
         self._cluster = cluster
         self._cluster_resource_namespace = cluster_resource_namespace
         self._requests = requests
-        self._kinds = {watcher.resource.kind: watcher.resource for watcher in issuers}
+        self._kinds = [watcher.resource for watcher in issuers]
         requests.on_change(self._request_changed)
         for watcher in issuers:
             watcher.on_change(self._issuer_changed)
@@ -65,12 +63,7 @@ class CertificateRequestController:
 
     def _issuer_resource(self, request: Object) -> Resource | None:
         """Return the kind of issuer a request is for, None when it is none of ours."""
-        reference = request["spec"]["issuerRef"]
-        resource = self._kinds.get(reference.get("kind") or DEFAULT_KIND)
-        group = reference.get("group") or DEFAULT_GROUP
-        if resource is None or resource.group != group:
-            return None
-        return resource
+        return issuer_resource(self._kinds, request["spec"]["issuerRef"])
 
     def reconcile(self, key: Key) -> None:
         """Do what is to be done about a request.
@@ -155,8 +148,7 @@ def is_final(request: Object) -> bool:
 
 def _issuer_key(request: Object, resource: Resource) -> Key:
     """Return which issuer of a kind a request is for."""
-    namespace = request["metadata"]["namespace"] if resource.namespaced else ""
-    return namespace, request["spec"]["issuerRef"]["name"]
+    return issuer_key(resource, request["metadata"]["namespace"], request["spec"]["issuerRef"])
 
 
 def _without_ready(request: Object | None) -> Object | None:

@@ -65,6 +65,7 @@ SECRETS = Resource("", "v1", "Secret", "secrets", metadata_only=True)
 SERVICE_ACCOUNTS = Resource("", "v1", "ServiceAccount", "serviceaccounts", metadata_only=True)
 EVENTS = Resource("", "v1", "Event", "events")
 CERTIFICATE_REQUESTS = Resource("cert-manager.io", "v1", "CertificateRequest", "certificaterequests")
+CERTIFICATES = Resource("cert-manager.io", "v1", "Certificate", "certificates")
 CERTIFICATE_SIGNING_REQUESTS = Resource(
     "certificates.k8s.io", "v1", "CertificateSigningRequest", "certificatesigningrequests", namespaced=False
 )
@@ -119,9 +120,9 @@ class Cluster:
                 return None
             raise
 
-    def list_all(self, resource: Resource) -> tuple[list[Object], str]:
-        """Return all objects of a type, and the resource version they are of."""
-        answer = self._json("GET", resource.path(), accept=_accept(resource, "PartialObjectMetadataList"))
+    def list_all(self, resource: Resource, namespace: str = "") -> tuple[list[Object], str]:
+        """Return all objects of a type, of one namespace or of all, and the resource version they are of."""
+        answer = self._json("GET", resource.path(namespace), accept=_accept(resource, "PartialObjectMetadataList"))
         items = answer["items"] or []  # null where there are none
         return items, answer["metadata"]["resourceVersion"]
 
@@ -146,6 +147,22 @@ class Cluster:
     def create(self, resource: Resource, namespace: str, body: Object) -> Object:
         """Create an object and return it as stored."""
         return self._json("POST", resource.path(namespace), body=body)
+
+    def replace(self, resource: Resource, item: Object) -> Object:
+        """Write an object.
+
+        :raises ClusterError: 409 when it has changed since it was read.
+        """
+        metadata = item["metadata"]
+        return self._json("PUT", resource.path(metadata.get("namespace", ""), metadata["name"]), body=item)
+
+    def delete(self, resource: Resource, namespace: str, name: str) -> None:
+        """Delete an object; one that is not there is no error."""
+        try:
+            self._json("DELETE", resource.path(namespace, name))
+        except ClusterError as error:
+            if error.code != 404:
+                raise
 
     def replace_status(self, resource: Resource, item: Object) -> Object:
         """Write an object's status.

@@ -38,33 +38,48 @@ def is_true(item: Object, kind: str) -> bool:
     return condition(item, kind).get("status") == "True"
 
 
-def set_condition(item: Object, kind: str, status: str, reason: str, message: str) -> bool:
-    """Set a condition that an object does not have yet; return whether that changes anything."""
-    if condition(item, kind):
-        return False
-    new = {"type": kind, "status": status, "reason": reason, "message": shorten(message), "lastTransitionTime": now()}
-    item.setdefault("status", {}).setdefault("conditions", []).append(new)
-    return True
-
-
-def set_ready(item: Object, status: str, reason: str, message: str, *, generation: int | None = None) -> bool:
-    """Set the condition Ready of an object and leave all others as they are; return whether that changes anything.
+def set_condition(
+    item: Object, kind: str, status: str, reason: str, message: str, *, generation: int | None = None
+) -> bool:
+    """Set a condition of an object and leave all others as they are; return whether that changes anything.
 
     :param generation: of the object that was judged, for conditions that tell it.
     """
-    old = condition(item, "Ready")
-    new: Object = {"type": "Ready", "status": status, "reason": reason, "message": shorten(message)}
+    old = condition(item, kind)
+    new: Object = {"type": kind, "status": status, "reason": reason, "message": shorten(message)}
     if generation is not None:
         new["observedGeneration"] = generation
     if old.get("status") == status:
         new["lastTransitionTime"] = old.get("lastTransitionTime") or now()
     else:
         new["lastTransitionTime"] = now()
-    if new == old:
+    if _told(new) == _told(old):
         return False
-    others = [entry for entry in item.get("status", {}).get("conditions") or [] if entry["type"] != "Ready"]
+    others = _others(item, kind)
     item.setdefault("status", {})["conditions"] = [*others, new]
     return True
+
+
+def set_ready(item: Object, status: str, reason: str, message: str, *, generation: int | None = None) -> bool:
+    """Set the condition Ready of an object; return whether that changes anything."""
+    return set_condition(item, "Ready", status, reason, message, generation=generation)
+
+
+def remove_condition(item: Object, kind: str) -> None:
+    """Remove a condition of an object."""
+    others = _others(item, kind)
+    item.setdefault("status", {})["conditions"] = others
+
+
+def _others(item: Object, kind: str) -> list[Object]:
+    return [entry for entry in item.get("status", {}).get("conditions") or [] if entry["type"] != kind]
+
+
+def _told(entry: Object) -> Object:
+    """Return what a condition tells, without times that somebody may have added to it."""
+    return {
+        field: entry.get(field) for field in ("status", "reason", "message", "observedGeneration", "lastTransitionTime")
+    }
 
 
 def write_status(cluster: Cluster, resource: Resource, item: Object, change: Callable[[Object], bool]) -> bool:

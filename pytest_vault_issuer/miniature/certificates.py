@@ -1,0 +1,398 @@
+"""Keeps a key and a certificate in a Secret for every Certificate: issued, renewed, and not lost when that fails."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from .cluster import CERTIFICATE_REQUESTS, CERTIFICATES, SECRETS, Cluster, Object
+from .conditions import condition, now, remove_condition, set_condition, write_status
+from .durations import seconds
+from .events import record
+from .issuer_references import issuer_resource
+from .key_pairs import KeyPair, PrivateKey, build_csr, generate_key, key_to_pem, public_key_of, read_key, read_pair
+from .watching import Key, Watcher, key_of
+from .work_queue import WorkQueue
+
+#: Annotation of Secrets and requests: a digest of what of the Certificate's specification they are for.
+ISSUED_FOR = "miniature.example.com/issued-for"
+#: Annotation of Secrets: whose they are.
+CERTIFICATE_NAME = "cert-manager.io/certificate-name"
+#: Fields of the specification whose change needs no new certificate.
+WITHOUT_CONSEQUENCE = ("secretName", "secretTemplate", "renewBefore", "renewBeforePercentage", "revisionHistoryLimit")
+#: Fields that a certificate would have to be made by, and that are not understood.
+UNSUPPORTED = ("literalSubject", "otherNames", "nameConstraints", "keystores", "additionalOutputFormats")
+#: Reasons to issue a certificate while the present one is good.
+STILL_GOOD = ("Renewing", "ManuallyTriggered")
+#: Seconds after which an issuance that failed is tried again; every further time it takes twice as long.
+FIRST_RETRY = 3600.0
+#: No retry is later than this many seconds.
+LAST_RETRY = 32 * 3600.0
+
+log = logging.getLogger(__name__)
+
+
+class CertificateController:
+    """Looks at Certificates when they, their Secrets or their requests change, and when they are due.
+
+    :param issuers: the watchers of the kinds of issuers; Certificates of others are left alone.
+    """
+
+    def __init__(
+        self, cluster: Cluster, certificates: Watcher, requests: Watcher, secrets: Watcher, issuers: list[Watcher]
+    ) -> None:
+        self.queue: WorkQueue[Key] = WorkQueue()
+        self._cluster = cluster
+        self._certificates = certificates
+        self._kinds = [watcher.resource for watcher in issuers]
+        certificates.on_change(self._certificate_changed)
+        requests.on_change(self._request_changed)
+        secrets.on_change(self._secret_changed)
+
+    def _certificate_changed(self, old: Object | None, new: Object | None) -> None:
+        if new is not None:
+            self.queue.add(key_of(new))
+
+    def _request_changed(self, old: Object | None, new: Object | None) -> None:
+        metadata = (new or old or {})["metadata"]
+        for owner in metadata.get("ownerReferences") or []:
+            if owner["kind"] == CERTIFICATES.kind:
+                self.queue.add((metadata["namespace"], owner["name"]))
+
+    def _secret_changed(self, old: Object | None, new: Object | None) -> None:
+        metadata = (new or old or {})["metadata"]
+        for certificate in self._certificates.items():
+            if certificate["metadata"]["namespace"] != metadata["namespace"]:
+                continue
+            if certificate["spec"]["secretName"] == metadata["name"]:
+                self.queue.add(key_of(certificate))
+
+    def reconcile(self, key: Key) -> None:
+        """Do what is to be done about a Certificate."""
+        certificate = self._cluster.find(CERTIFICATES, *key)
+        if certificate is None or issuer_resource(self._kinds, certificate["spec"]["issuerRef"]) is None:
+            return
+        problem = self._problem(certificate)
+        if problem:
+            self._give_up(certificate, problem)
+            return
+        secret = self._cluster.find(SECRETS, key[0], certificate["spec"]["secretName"])
+        pair = read_pair(secret)
+        reason = why_issue(certificate, secret, pair)
+        self._write(certificate, lambda latest: set_validity(latest, pair, reason))
+        if not reason and pair is not None:
+            due = renewal_time(certificate, pair) - _now()
+            self.queue.add(key, delay=max(0.0, due.total_seconds()))
+        elif seconds_to_retry(certificate) > 0:
+            self.queue.add(key, delay=seconds_to_retry(certificate))
+        else:
+            self._issue(certificate, secret, pair, reason)
+
+    def _problem(self, certificate: Object) -> str:
+        """Return why a Certificate cannot be served, '' when it can."""
+        spec = certificate["spec"]
+        for field in UNSUPPORTED:
+            if spec.get(field):
+                return f"{field} is not supported"
+        namespace = certificate["metadata"]["namespace"]
+        secret = self._cluster.find(SECRETS, namespace, spec["secretName"])
+        owner = annotation(secret, CERTIFICATE_NAME) if secret else ""
+        is_others = bool(owner) and owner != certificate["metadata"]["name"]
+        if is_others and self._cluster.find(CERTIFICATES, namespace, owner) is not None:
+            return f"the Secret {spec['secretName']} is that of the Certificate {owner}"
+        return ""
+
+    def _give_up(self, certificate: Object, problem: str) -> None:
+        self._write(certificate, lambda latest: set_ready(latest, "False", "Unsupported", problem))
+
+    # -- issuing --------------------------------------------------------------------------
+
+    def _issue(self, certificate: Object, secret: Object | None, pair: KeyPair | None, reason: str) -> None:
+        """Take the next step of an issuance: the key, its request, or what became of that."""
+        self._write(certificate, lambda latest: set_issuing(latest, reason))
+        key = self._next_key(certificate, secret)
+        request = self._request(certificate, key, pair)
+        outcome = condition(request, "Ready")
+        if outcome.get("reason") == "Issued":
+            self._issued(certificate, key, request)
+        elif outcome.get("reason") in ("Failed", "Denied"):
+            self._failed(certificate, outcome.get("message", ""))
+
+    def _next_key(self, certificate: Object, secret: Object | None) -> PrivateKey:
+        """Return the key to issue for: the present one if it is to be kept, else a new one, stored until it is used."""
+        spec = certificate["spec"].get("privateKey") or {}
+        present = read_key(secret)
+        if spec.get("rotationPolicy") == "Never" and present is not None:
+            return present
+        namespace, name = certificate["metadata"]["namespace"], next_key_name(certificate)
+        stored = self._cluster.find(SECRETS, namespace, name)
+        if stored is not None and annotation(stored, ISSUED_FOR) == digest(certificate):
+            key = read_key(stored)
+            if key is not None:
+                return key
+        if stored is not None:
+            self._cluster.delete(SECRETS, namespace, name)
+        key = generate_key(spec)
+        body = {
+            "apiVersion": SECRETS.api_version,
+            "kind": SECRETS.kind,
+            "type": "Opaque",
+            "metadata": {
+                "name": name,
+                "namespace": namespace,
+                "annotations": {ISSUED_FOR: digest(certificate)},
+                "ownerReferences": [owner_reference(certificate)],
+            },
+            "data": {"tls.key": base64.b64encode(key_to_pem(key, spec)).decode()},
+        }
+        self._cluster.create(SECRETS, namespace, body)
+        return key
+
+    def _request(self, certificate: Object, key: PrivateKey, pair: KeyPair | None) -> Object:
+        """Return the CertificateRequest of the present issuance, made if it is not there."""
+        namespace, name = certificate["metadata"]["namespace"], request_name(certificate, key, pair)
+        request = self._cluster.find(CERTIFICATE_REQUESTS, namespace, name)
+        if request is not None:
+            return request
+        spec = certificate["spec"]
+        asked = {
+            "issuerRef": spec["issuerRef"],
+            "request": base64.b64encode(build_csr(spec, key)).decode(),
+            "usages": spec.get("usages"),
+            "isCA": spec.get("isCA"),
+            "duration": spec.get("duration"),
+        }
+        body = {
+            "apiVersion": CERTIFICATE_REQUESTS.api_version,
+            "kind": CERTIFICATE_REQUESTS.kind,
+            "metadata": {
+                "name": name,
+                "namespace": namespace,
+                "annotations": {CERTIFICATE_NAME: certificate["metadata"]["name"], ISSUED_FOR: digest(certificate)},
+                "ownerReferences": [owner_reference(certificate)],
+            },
+            "spec": {field: value for field, value in asked.items() if value is not None},
+        }
+        record(self._cluster, CERTIFICATES, certificate, "Normal", "Requested", f"made the request {name}")
+        return self._cluster.create(CERTIFICATE_REQUESTS, namespace, body)
+
+    def _issued(self, certificate: Object, key: PrivateKey, request: Object) -> None:
+        """Store a certificate, if it is a good one."""
+        spec = certificate["spec"].get("privateKey") or {}
+        data = {
+            "tls.key": base64.b64encode(key_to_pem(key, spec)).decode(),
+            "tls.crt": request["status"]["certificate"],
+            "ca.crt": request["status"].get("ca"),
+        }
+        pair = read_pair({"data": data})
+        if pair is None or not pair.fits:
+            self._failed(certificate, "the certificate is not for the key that was asked for")
+            return
+        if pair.leaf.not_valid_after_utc <= _now():
+            self._failed(certificate, "the certificate has already expired")
+            return
+        self._store(certificate, data)
+        self._write(certificate, lambda latest: set_succeeded(latest, pair))
+        record(self._cluster, CERTIFICATES, certificate, "Normal", "Issued", "the certificate is stored")
+        namespace = certificate["metadata"]["namespace"]
+        self._cluster.delete(SECRETS, namespace, next_key_name(certificate))
+        self._remove_requests(certificate, but=request)
+        self.queue.add(key_of(certificate))
+
+    def _store(self, certificate: Object, data: dict[str, str | None]) -> None:
+        """Write the Secret of a Certificate, and leave alone what others keep in it."""
+        namespace, name = certificate["metadata"]["namespace"], certificate["spec"]["secretName"]
+        template = certificate["spec"].get("secretTemplate") or {}
+        body = self._cluster.find(SECRETS, namespace, name)
+        present = body is not None
+        if body is None:
+            body = {
+                "apiVersion": SECRETS.api_version,
+                "kind": SECRETS.kind,
+                "type": "kubernetes.io/tls",
+                "metadata": {"name": name, "namespace": namespace},
+            }
+        own = {CERTIFICATE_NAME: certificate["metadata"]["name"], ISSUED_FOR: digest(certificate)}
+        metadata = body["metadata"]
+        metadata["annotations"] = (metadata.get("annotations") or {}) | (template.get("annotations") or {}) | own
+        metadata["labels"] = (metadata.get("labels") or {}) | (template.get("labels") or {})
+        kept = (body.get("data") or {}) | data
+        body["data"] = {field: value for field, value in kept.items() if value is not None}
+        if present:
+            self._cluster.replace(SECRETS, body)
+        else:
+            self._cluster.create(SECRETS, namespace, body)
+
+    def _failed(self, certificate: Object, message: str) -> None:
+        if self._write(certificate, lambda latest: set_failed(latest, message)):
+            record(self._cluster, CERTIFICATES, certificate, "Warning", "Failed", message)
+        self.queue.add(key_of(certificate), delay=FIRST_RETRY)
+
+    def _remove_requests(self, certificate: Object, *, but: Object) -> None:
+        """Remove the requests of earlier issuances."""
+        for request in self._cluster.list_all(CERTIFICATE_REQUESTS, certificate["metadata"]["namespace"])[0]:
+            owners = [owner["uid"] for owner in request["metadata"].get("ownerReferences") or []]
+            if certificate["metadata"]["uid"] in owners and key_of(request) != key_of(but):
+                self._cluster.delete(CERTIFICATE_REQUESTS, *key_of(request))
+
+    def _write(self, certificate: Object, change: Callable[[Object], bool]) -> bool:
+        return write_status(self._cluster, CERTIFICATES, certificate, change)
+
+
+# -- what to do -----------------------------------------------------------------------------
+
+
+def why_issue(certificate: Object, secret: Object | None, pair: KeyPair | None) -> str:
+    """Return the reason for which a certificate is to be issued, '' when none is."""
+    if secret is None:
+        return "DoesNotExist"
+    if pair is None:
+        return "MissingData"
+    if not pair.fits:
+        return "IncorrectKeyPair"
+    if annotation(secret, ISSUED_FOR) != digest(certificate):
+        return "ChangedSpecification"
+    if pair.leaf.not_valid_after_utc <= _now():
+        return "Expired"
+    if renewal_time(certificate, pair) <= _now():
+        return "Renewing"
+    if condition(certificate, "Issuing").get("status") == "True":
+        return "ManuallyTriggered"
+    return ""
+
+
+def renewal_time(certificate: Object, pair: KeyPair) -> datetime:
+    """Return when a certificate is to be renewed: by default when a third of its life is left."""
+    end = pair.leaf.not_valid_after_utc
+    life = (end - pair.leaf.not_valid_before_utc).total_seconds()
+    spec = certificate["spec"]
+    left = life / 3
+    if spec.get("renewBefore"):
+        left = seconds(spec["renewBefore"])
+    elif spec.get("renewBeforePercentage"):
+        left = life * spec["renewBeforePercentage"] / 100
+    if left >= life:
+        left = life / 3
+    return end - timedelta(seconds=left)
+
+
+def seconds_to_retry(certificate: Object) -> float:
+    """Return for how long an issuance that failed is not to be tried again; a changed Certificate is at once."""
+    status = certificate.get("status", {})
+    issuing = condition(certificate, "Issuing")
+    if issuing.get("status") != "False" or not status.get("lastFailureTime"):
+        return 0.0
+    if issuing.get("observedGeneration") != certificate["metadata"]["generation"]:
+        return 0.0
+    attempts = max(1, status.get("failedIssuanceAttempts") or 1)
+    pause = min(FIRST_RETRY * 2.0 ** min(attempts - 1, 30), LAST_RETRY)
+    failed = datetime.fromisoformat(status["lastFailureTime"])
+    return float((failed + timedelta(seconds=pause) - _now()).total_seconds())
+
+
+def digest(certificate: Object) -> str:
+    """Return a digest of all in a Certificate that its certificate depends on."""
+    spec = {field: value for field, value in certificate["spec"].items() if field not in WITHOUT_CONSEQUENCE}
+    key = {field: value for field, value in (spec.pop("privateKey", None) or {}).items() if field != "rotationPolicy"}
+    return hashlib.sha256(json.dumps([spec, key], sort_keys=True).encode()).hexdigest()
+
+
+def next_key_name(certificate: Object) -> str:
+    """Return the name of the Secret that holds the key of an issuance until that has succeeded."""
+    metadata = certificate["metadata"]
+    return f"{metadata['name'][:200]}-{metadata['uid'][:8]}-next"
+
+
+def request_name(certificate: Object, key: PrivateKey, pair: KeyPair | None) -> str:
+    """Return the name of an issuance's request, the same as long as it is the same issuance."""
+    metadata = certificate["metadata"]
+    attempts = certificate.get("status", {}).get("failedIssuanceAttempts") or 0
+    replaced = pair.leaf.serial_number if pair else 0
+    parts = [metadata["uid"], digest(certificate), public_key_of(key).hex(), str(attempts), str(replaced)]
+    return f"{metadata['name'][:200]}-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:10]}"
+
+
+def owner_reference(certificate: Object) -> Object:
+    """Return what has an object removed together with a Certificate."""
+    metadata = certificate["metadata"]
+    return {
+        "apiVersion": CERTIFICATES.api_version,
+        "kind": CERTIFICATES.kind,
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": True,
+    }
+
+
+def annotation(item: Object, name: str) -> str:
+    """Return an annotation of an object, '' when it has none."""
+    return str((item["metadata"].get("annotations") or {}).get(name) or "")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+# -- what the status says ---------------------------------------------------------------------
+
+
+def set_ready(certificate: Object, status: str, reason: str, message: str) -> bool:
+    """Set the condition Ready; return whether that changes anything."""
+    generation = certificate["metadata"]["generation"]
+    return set_condition(certificate, "Ready", status, reason, message, generation=generation)
+
+
+def set_validity(certificate: Object, pair: KeyPair | None, reason: str) -> bool:
+    """Say whether the Secret holds a good certificate, and until when; return whether that changes anything.
+
+    :param reason: for which it is to be issued, '' when it is not.
+    """
+    if pair is None or (reason and reason not in STILL_GOOD):
+        return set_ready(certificate, "False", reason, "There is no certificate as it is specified")
+    status = certificate.setdefault("status", {})
+    times = {
+        "notBefore": _time(pair.leaf.not_valid_before_utc),
+        "notAfter": _time(pair.leaf.not_valid_after_utc),
+        "renewalTime": _time(renewal_time(certificate, pair)),
+    }
+    known = {field: status.get(field) for field in times}
+    status.update(times)
+    changed = set_ready(certificate, "True", "Ready", "The certificate is stored and valid")
+    return changed or known != times
+
+
+def set_issuing(certificate: Object, reason: str) -> bool:
+    """Say that a certificate is being issued, and why; return whether that changes anything."""
+    if condition(certificate, "Issuing").get("status") == "True":
+        return False
+    generation = certificate["metadata"]["generation"]
+    return set_condition(certificate, "Issuing", "True", reason, "A certificate is being issued", generation=generation)
+
+
+def set_succeeded(certificate: Object, pair: KeyPair) -> bool:
+    """Say that an issuance has succeeded."""
+    status = certificate.setdefault("status", {})
+    status["revision"] = (status.get("revision") or 0) + 1
+    for field in ("lastFailureTime", "failedIssuanceAttempts", "nextPrivateKeySecretName"):
+        status.pop(field, None)
+    remove_condition(certificate, "Issuing")
+    set_validity(certificate, pair, "")
+    return True
+
+
+def set_failed(certificate: Object, message: str) -> bool:
+    """Say that an issuance has failed, and why."""
+    status = certificate.setdefault("status", {})
+    status["lastFailureTime"] = now()
+    status["failedIssuanceAttempts"] = (status.get("failedIssuanceAttempts") or 0) + 1
+    generation = certificate["metadata"]["generation"]
+    set_condition(certificate, "Issuing", "False", "Failed", message, generation=generation)
+    return True
+
+
+def _time(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
