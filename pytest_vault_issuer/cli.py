@@ -12,6 +12,7 @@ from typing import Any
 from . import __version__
 from .errors import VaultIssuerError
 from .features import AREAS, FEATURES, PROFILES, check_known
+from .report import commands as report_commands
 from .requirements import LEVELS, Catalogue, Requirement
 from .toolchain import COMPONENTS, Toolchain, to_stderr
 
@@ -54,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     requirements.add_argument("--profile", choices=PROFILES, help="only this profile")
     requirements.add_argument("--feature", choices=tuple(FEATURES), help="only what this feature asks for")
     requirements.add_argument("--format", choices=("pretty", "json", "markdown"), default="pretty")
+    report_commands.add_parser(commands)
     return top
 
 
@@ -61,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status: 0 done, 2 an error that says what to do, 130 interrupted."""
     options = parser().parse_args(arguments)
     try:
+        if options.command == "report":
+            return report_commands.run(options)
         if options.command == "requirements":
             return _requirements(options)
         return {"build": _build, "status": _status, "clean": _clean}[options.action](options)

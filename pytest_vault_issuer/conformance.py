@@ -16,6 +16,8 @@ from .features import BY_PROFILE, CORE, PROFILES
 from .implementation.running import check_command
 from .marks import REQUIREMENT
 from .report import evidence, json_report, outcomes, reproduction, terminal
+from .report.files import write_all
+from .report.journal import Journal
 from .report.outcomes import Outcome, RequirementResult, TestResult, Verdict
 from .requirements import SUITE, Catalogue, Requirement
 from .run import SILENT_LIMIT, Run
@@ -62,6 +64,7 @@ class Conformance:
             if not self.is_worker:
                 certification.check_options(vars(config.option), config.args, SUITE)
         self._dropping = False
+        self._journal_file: Journal | None = None
         self._phases: dict[str, dict[str, Any]] = {}
 
     def _default_profiles(self) -> tuple[str, ...]:
@@ -122,6 +125,7 @@ class Conformance:
             return None
         from .plugin import _say
 
+        self._open_journal()
         try:
             self.run.build()
             began = time.monotonic()
@@ -147,6 +151,23 @@ class Conformance:
         except VaultIssuerError as error:
             pytest.exit(f"vault-issuer: {self.run.redactor.redact(str(error))}", returncode=3)
         return None
+
+    def _open_journal(self) -> None:
+        if self.run.settings.report is None:
+            return
+        self._journal_file = Journal(self.run.settings.report)
+        self.config.add_cleanup(self._journal_file.close)
+        self._journal(
+            "run",
+            schema_version=json_report.SCHEMA_VERSION,
+            implementation={"name": self.implementation.name, "version": self.implementation.version},
+            profiles=list(self.profiles),
+            select=list(self.run.settings.select),
+        )
+
+    def _journal(self, kind: str, **fields: Any) -> None:
+        if self._journal_file is not None:
+            self._journal_file.write(kind, **fields)
 
     def _has_tests(self, session: pytest.Session) -> bool:
         """Whether there is anything to judge: no stack is built or started for other tests."""
@@ -246,6 +267,14 @@ class Conformance:
             for identifier in data["requirements"]:
                 if identifier in self.results:
                     self.results[identifier].tests.append(result)
+            self._journal(
+                "test",
+                nodeid=result.nodeid,
+                requirements=data["requirements"],
+                outcome=result.outcome.value,
+                duration_s=round(result.duration_s, 3),
+                message=result.message,
+            )
 
     # -- end -------------------------------------------------------------------
 
@@ -275,7 +304,9 @@ class Conformance:
                 ),
                 failure=self.failure,
             )
-            self.report_path = json_report.write(report, self.run.settings.report)
+            self.report_path = write_all(report, self.run.settings.report)
+            verdicts_of = {name: profile["verdict"] for name, profile in report["profiles"].items()}
+            self._journal("end", verdicts=verdicts_of, failure=self.failure)
         judged = [r for r in self.results.values() if r.tests]
         bad = any(
             r.outcome is Outcome.ERROR or (r.requirement.level == "MUST" and r.outcome is Outcome.FAILED)

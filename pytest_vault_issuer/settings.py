@@ -60,7 +60,12 @@ OPTIONS = (
     Option("vault-issuer-stack", "stack", f"where Vault and Kubernetes come from: {', '.join(STACKS)}"),
     Option("vault-issuer-profile", "profiles", f"judge this profile ({', '.join(PROFILES)})", many=True),
     Option("vault-issuer-select", "select", "run only this area or requirement, e.g. SIGN or VI-SIGN-001", many=True),
-    Option("vault-issuer-report", "report", "write the report (report.json) into this directory", metavar="DIR"),
+    Option(
+        "vault-issuer-report",
+        "report",
+        "write the report into this directory: JSON, JSON lines, HTML, Markdown, YAML, and a folder for each failure",
+        metavar="DIR",
+    ),
     Option(
         "vault-issuer-certify",
         "certify",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from .outcomes import RequirementResult, counts, verdict
 
 #: Raised when a consumer of the file has to change.
 SCHEMA_VERSION = 1
+FILE = "report.json"
+SCHEMA = "report.schema.json"
 
 
 def build(
@@ -78,6 +81,7 @@ def build(
                 "statement": result.requirement.statement,
                 "citation": result.requirement.citation,
                 "since": result.requirement.since,
+                "upstream": list(result.requirement.upstream),
                 "outcome": result.outcome.value,
                 "reason": result.later,
                 "tests": [
@@ -96,9 +100,20 @@ def build(
     }
 
 
+def dumps(report: dict[str, Any]) -> str:
+    """Return the report as text."""
+    return json.dumps(report, indent=2) + "\n"
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema that every report fulfils."""
+    loaded: dict[str, Any] = json.loads((resources.files(__package__) / SCHEMA).read_text(encoding="utf-8"))
+    return loaded
+
+
 def write(report: dict[str, Any], directory: Path) -> Path:
     """Write ``report.json`` into a directory, created where it is missing, and return its path."""
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / "report.json"
-    path.write_text(json.dumps(report, indent=2) + "\n")
+    path = directory / FILE
+    path.write_text(dumps(report), encoding="utf-8")
     return path

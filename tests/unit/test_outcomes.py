@@ -215,6 +215,7 @@ def test_requirements_of_the_report() -> None:
         "statement": asked.statement,
         "citation": "page",
         "since": "",
+        "upstream": [],
         "outcome": "failed",
         "reason": "",
         "tests": [

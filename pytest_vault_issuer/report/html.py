@@ -1,0 +1,286 @@
+"""A report for people: one HTML file that needs nothing else, from disk or from a server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from html import escape
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from ..features import AREAS
+from .bundle import again
+from .evidence import body_text, summary
+from .outcomes import Outcome
+from .reading import Report, title
+
+FILE = "report.html"
+_WORDS = {
+    Outcome.PASSED: "passed",
+    Outcome.FAILED: "failed",
+    Outcome.ERROR: "error",
+    Outcome.KNOWN_FAILURE: "known failure",
+    Outcome.NOT_RUN: "not run",
+    Outcome.UNSUPPORTED: "unsupported",
+}
+#: What is not read as passed or left out at first sight is opened.
+_OPEN = (Outcome.FAILED, Outcome.ERROR)
+
+
+def write(report: Report, directory: Path) -> Path:
+    """Write ``report.html`` into a directory and return its path."""
+    path = directory / FILE
+    path.write_text(render(report), encoding="utf-8")
+    return path
+
+
+def render(report: Report) -> str:
+    """Return the report as one HTML document."""
+    style, script = (_asset(name) for name in ("report.css", "report.js"))
+    return "\n".join(
+        [
+            "<!DOCTYPE html>",
+            '<html lang="en"><head><meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<meta name="color-scheme" content="light dark">',
+            f"<title>{escape(title(report))}: conformance</title>",
+            f"<style>{style}</style></head><body>",
+            '<a class="skip" href="#requirements">Skip to the requirements</a>',
+            *_head(report),
+            "<main>",
+            *_matrix(report),
+            *_filters(report),
+            '<section id="requirements" aria-label="Requirements">',
+            *(_requirement(report, entry) for entry in report["requirements"]),
+            "</section>",
+            "</main>",
+            *_foot(report),
+            f"<script>{script}</script>",
+            "</body></html>",
+            "",
+        ]
+    )
+
+
+def _asset(name: str) -> str:
+    return (resources.files(__package__) / name).read_text(encoding="utf-8")
+
+
+def _head(report: Report) -> Iterator[str]:
+    about = report["implementation"]
+    yield f"<header><h1>{escape(title(report))}</h1>"
+    yield '<p class="verdicts">'
+    for name, profile in report["profiles"].items():
+        yield (
+            f'<span class="verdict {profile["verdict"]}">profile {escape(name)}: '
+            f"<strong>{escape(profile['verdict'])}</strong></span> "
+        )
+    yield "</p>"
+    if about["failure"]:
+        yield f'<pre class="failure">{escape(about["failure"])}</pre>'
+    yield "<ul class='counts'>"
+    for name, profile in report["profiles"].items():
+        for level, counted in profile["counts"].items():
+            yield f"<li>{escape(name)}: {counted['passed']} of {sum(counted.values())} {escape(level)} passed</li>"
+    yield "</ul></header>"
+
+
+def _matrix(report: Report) -> Iterator[str]:
+    """A table of outcomes by area and level; each cell filters the list below."""
+    levels = [level for level in ("MUST", "SHOULD", "MAY") if any(e["level"] == level for e in report["requirements"])]
+    yield '<table class="matrix"><caption>Requirements that passed, by area and level</caption>'
+    heads = "".join(f'<th scope="col">{name}</th>' for name in ("area", *levels))
+    yield f"<thead><tr>{heads}</tr></thead>"
+    yield "<tbody>"
+    for area, about in AREAS.items():
+        members = [entry for entry in report["requirements"] if entry["area"] == area]
+        if not members:
+            continue
+        cells = [_cell(area, level, [e for e in members if e["level"] == level]) for level in levels]
+        yield (
+            f'<tr><th scope="row"><a href="#{area}" data-area="{area}" title="{escape(about)}">{area}</a></th>'
+            f"{''.join(cells)}</tr>"
+        )
+    yield "</tbody></table>"
+
+
+def _cell(area: str, level: str, members: list[dict[str, Any]]) -> str:
+    if not members:
+        return '<td class="none"><span class="hidden">none</span></td>'
+    seen = {entry["outcome"] for entry in members}
+    worst = next(outcome for outcome in Outcome if outcome.value in seen)
+    passed = sum(entry["outcome"] == Outcome.PASSED for entry in members)
+    return (
+        f'<td class="{worst.value}"><a href="#{area}" data-area="{area}" data-level="{level}">{passed}/{len(members)}'
+        f'<span class="hidden"> of {area} {level}, worst: {_WORDS[worst]}</span></a></td>'
+    )
+
+
+def _filters(report: Report) -> Iterator[str]:
+    yield '<form class="filters" role="search" onsubmit="return false">'
+    yield '<label>Search <input type="search" id="search" autocomplete="off" placeholder="id, words, messages"></label>'
+    yield '<fieldset><legend class="hidden">Outcomes</legend>'
+    for outcome in Outcome:
+        count = sum(entry["outcome"] == outcome.value for entry in report["requirements"])
+        if count:
+            yield (
+                f'<label class="pill {outcome.value}"><input type="checkbox" name="outcome" value="{outcome.value}" '
+                f"checked> {_WORDS[outcome]} {count}</label>"
+            )
+    yield "</fieldset>"
+    yield '<button type="button" id="reset">Show all</button>'
+    yield '<output id="shown" aria-live="polite"></output></form>'
+
+
+def _requirement(report: Report, entry: dict[str, Any]) -> str:
+    outcome = Outcome(entry["outcome"])
+    seconds = sum(test["duration_s"] for test in entry["tests"])
+    opened = " open" if outcome in _OPEN else ""
+    lines = [
+        f'<details class="requirement" id="{entry["id"]}" data-area="{entry["area"]}" data-level="{entry["level"]}" '
+        f'data-outcome="{outcome.value}"{opened}>',
+        f'<summary><span class="badge {outcome.value}">{_WORDS[outcome]}</span> '
+        f'<span class="id">{entry["id"]}</span> <span class="level">{entry["level"]}</span> '
+        f'<span class="statement">{_code(entry["statement"])}</span></summary>',
+        "<dl>",
+        f"<dt>Source</dt><dd>{escape(entry['citation'])}</dd>",
+    ]
+    if entry["feature"]:
+        lines.append(f"<dt>Feature</dt><dd>{escape(entry['feature'])}</dd>")
+    if entry["since"]:
+        lines.append(f"<dt>Since</dt><dd>cert-manager {escape(entry['since'])}</dd>")
+    if entry["upstream"]:
+        lines.append(f"<dt>Upstream</dt><dd>{', '.join(map(_issue, entry['upstream']))}</dd>")
+    known = report["implementation"]["known_failures"].get(entry["id"])
+    if known:
+        lines.append(f"<dt>Known failure</dt><dd>{escape(known)}</dd>")
+    lines.append(f"<dt>Tests</dt><dd>{len(entry['tests'])}, {seconds:.1f} s</dd></dl>")
+    lines += [_test(report, test) for test in entry["tests"]]
+    lines.append("</details>")
+    return "\n".join(lines)
+
+
+def _test(report: Report, test: dict[str, Any]) -> str:
+    outcome = Outcome(test["outcome"])
+    name = test["nodeid"].partition("::")[2] or test["nodeid"]
+    head = (
+        f'<span class="badge {outcome.value}">{_WORDS[outcome]}</span> <code>{escape(name)}</code> '
+        f"<span class='duration'>{test['duration_s']:.1f} s</span>"
+    )
+    if test["evidence"] is None:
+        message = f'<pre class="message">{escape(test["message"])}</pre>' if test["message"] else ""
+        return f'<div class="test">{head}{message}</div>'
+    evidence = test["evidence"]
+    return "\n".join(
+        [
+            f'<div class="test">{head}',
+            f'<pre class="message">{escape(test["message"])}</pre>',
+            f'<p class="again">Run just this again: <code>{escape(again(report, test))}</code></p>',
+            *_timeline(evidence),
+            *_objects(evidence),
+            *_log(evidence),
+            "</div>",
+        ]
+    )
+
+
+def _timeline(evidence: dict[str, Any]) -> Iterator[str]:
+    yield "<h3>Requests to Vault</h3>"
+    if not evidence["exchanges"] and not evidence["refused"]:
+        yield "<p>none</p>"
+        return
+    begin = min(
+        [e["started"] for e in evidence["exchanges"]] + [failure["time"] for failure in evidence["refused"]],
+        default=0.0,
+    )
+    moments: list[tuple[float, str]] = [(e["started"], _exchange(e, begin)) for e in evidence["exchanges"]]
+    moments += [
+        (failure["time"], f'<li class="refused">{_after(failure["time"], begin)} connection refused: '
+         f"{escape(failure['reason'])}</li>")
+        for failure in evidence["refused"]
+    ]  # fmt: skip
+    yield '<ol class="timeline">'
+    yield from (text for _, text in sorted(moments, key=lambda moment: moment[0]))
+    yield "</ol>"
+
+
+def _exchange(exchange: dict[str, Any], begin: float) -> str:
+    source = "answered by Vault" if exchange["by_vault"] else "not answered by Vault"
+    parts = [
+        f'<li class="{exchange["route"]}"><details><summary>{_after(exchange["started"], begin)} '
+        f'<span class="route">{exchange["route"]}</span> <code>{escape(summary(exchange))}</code> '
+        f'<span class="duration">{exchange["milliseconds"]:.0f} ms, {source}</span></summary>'
+    ]
+    if exchange["jwt"]:
+        parts.append(f"<h4>JWT</h4><pre>{escape(json.dumps(exchange['jwt'], indent=2))}</pre>")
+    for heading, prefix in (("Request", ""), ("Answer", "answer_")):
+        headers = "\n".join(f"{name}: {value}" for name, value in exchange[f"{prefix}headers"])
+        text = f"{headers}\n\n{body_text(exchange[f'{prefix}body'])}".strip()
+        parts.append(f"<h4>{heading}</h4><pre>{escape(text)}</pre>")
+    return "".join([*parts, "</details></li>"])
+
+
+def _after(time: float, begin: float) -> str:
+    moment = datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")
+    return f'<time title="{moment}">+{time - begin:.3f} s</time>'
+
+
+def _objects(evidence: dict[str, Any]) -> Iterator[str]:
+    yield "<h3>Issuers and requests</h3>"
+    for item in evidence["objects"]:
+        yield f"<h4>{escape(item['object'])}</h4>"
+        if item["problem"]:
+            yield f"<p>{escape(item['problem'])}</p>"
+            continue
+        rows = [
+            (c.get("type", ""), c.get("status", ""), c.get("reason", ""), c.get("message", ""))
+            for c in item["conditions"]
+        ]
+        rows += [
+            (f"{r['name']}: {c.get('type', '')}", c.get("status", ""), c.get("reason", ""), c.get("message", ""))
+            for r in item["requests"]
+            for c in r["conditions"]
+        ]
+        rows += [("event", e["type"] or "", e["reason"] or "", e["message"] or "") for e in item["events"]]
+        yield "<div class='wide'><table><thead><tr><th scope='col'>condition</th><th scope='col'>status</th>"
+        yield "<th scope='col'>reason</th><th scope='col'>message</th></tr></thead><tbody>"
+        for row in rows:
+            yield f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>"
+        yield "</tbody></table></div>"
+
+
+def _log(evidence: dict[str, Any]) -> Iterator[str]:
+    if evidence["log"]:
+        yield "<details><summary>Log of the implementation since the test began</summary>"
+        yield f"<pre>{escape(chr(10).join(evidence['log']))}</pre></details>"
+
+
+def _foot(report: Report) -> Iterator[str]:
+    again_ = report["reproduction"]
+    rows = {
+        "Made": again_["time"],
+        "Command": again_["command"],
+        "Stack": ", ".join(f"{k} {v}" for k, v in (report["stack"] or {"components": {}})["components"].items()),
+        "Python": f"{again_['python']} on {again_['platform']}",
+        "Packages": ", ".join(f"{k} {v}" for k, v in again_["packages"].items()),
+        "Suite": f"{' '.join(report['generator'].values())}, sha256 {again_['suite_sha256'][:16]}",
+    }
+    yield "<footer><h2>To repeat this run</h2><dl>"
+    for name, value in rows.items():
+        yield f"<dt>{name}</dt><dd>{escape(value) or 'not started'}</dd>"
+    yield "</dl></footer>"
+
+
+def _issue(reference: str) -> str:
+    project, _, number = reference.partition("#")
+    if number.isdigit():
+        return f'<a href="https://github.com/cert-manager/{escape(project)}/issues/{number}">{escape(reference)}</a>'
+    return escape(reference)
+
+
+def _code(text: str) -> str:
+    """Return text with what stands between backticks as code."""
+    parts = escape(text).split("`")
+    return "".join(f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts))

@@ -1,0 +1,336 @@
+"""A report in its forms: schema, Markdown, YAML, HTML, JSON lines, failure folders; compared and merged."""
+
+from __future__ import annotations
+
+import copy
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from pytest_vault_issuer import cli
+from pytest_vault_issuer.errors import ConfigurationError
+from pytest_vault_issuer.implementation import load_implementation
+from pytest_vault_issuer.proxy import Exchange, Headers, Route
+from pytest_vault_issuer.redaction import Redactor
+from pytest_vault_issuer.report import bundle, files, html, json_report, markdown, reading, summary
+from pytest_vault_issuer.report.comparison import compare
+from pytest_vault_issuer.report.journal import Journal
+from pytest_vault_issuer.report.merging import merge
+from pytest_vault_issuer.report.outcomes import Outcome, RequirementResult, TestResult
+from pytest_vault_issuer.requirements import Catalogue
+from pytest_vault_issuer.settings import Settings
+
+REQUIREMENTS = [r for r in Catalogue.load().requirements if r.profile == "core"][:6]
+#: Text that a browser, Markdown or a shell would take for its own.
+HOSTILE = "<script>alert(1)</script> | `x` **y** ```"
+REPRODUCTION: dict[str, Any] = {
+    "time": "2026-11-24T12:00:00+00:00",
+    "command": "pytest --pyargs vault_issuer_conformance --vault-issuer=./mine.toml -n 4",
+    "environment": {},
+    "python": "3.11.7",
+    "platform": "Linux",
+    "packages": {"pytest": "9.0.0"},
+    "suite_sha256": "a" * 64,
+    "toolchain": {"vault": "abc"},
+    "implementation": {"command": [], "program_sha256": "", "manifests_sha256": ""},
+}
+
+
+def evidence() -> dict[str, Any]:
+    exchange = Exchange(
+        0, Route.SIGN, "POST", "/v1/pki/sign/r", "", Headers([("X-Vault-Token", "canary-token")]), b'{"csr": "x"}',
+        started=100.0, ended=100.25, status=403, response_body=HOSTILE.encode(),
+    )  # fmt: skip
+    return {
+        "proxies": 1,
+        "exchanges": [{"proxy": 1, **exchange.record(Redactor())}],
+        "refused": [{"proxy": 1, "time": 99.0, "reason": HOSTILE}],
+        "objects": [
+            {
+                "object": "Issuer a/b",
+                "problem": "",
+                "conditions": [{"type": "Ready", "status": "False", "reason": "VaultError", "message": HOSTILE}],
+                "events": [{"type": "Warning", "reason": "ErrVault", "message": HOSTILE}],
+                "requests": [],
+            }
+        ],
+        "log": ["line one", HOSTILE],
+    }
+
+
+def report(*outcomes: Outcome, **changes: Any) -> dict[str, Any]:
+    """A report in which the requirements have these outcomes, the rest passed; failures have evidence."""
+    given = [*outcomes, *[Outcome.PASSED] * (len(REQUIREMENTS) - len(outcomes))]
+    results = []
+    for requirement, outcome in zip(REQUIREMENTS, given, strict=True):
+        seen = evidence() if outcome is Outcome.FAILED else None
+        message = f"it was not so: {HOSTILE}\nmore" if outcome is not Outcome.PASSED else ""
+        test = TestResult(
+            f"vault_issuer_conformance/test_x.py::test_{requirement.id[-3:]}[Issuer]", outcome, 0.5, message, seen
+        )
+        results.append(RequirementResult(requirement, [test]))
+    built = json_report.build(
+        load_implementation("cert-manager"),
+        None,
+        Settings(),
+        results,
+        profiles=["core"],
+        reproduction=copy.deepcopy(REPRODUCTION),
+    )
+    return built | changes
+
+
+ALL = report(Outcome.FAILED, Outcome.ERROR, Outcome.KNOWN_FAILURE, Outcome.NOT_RUN, Outcome.UNSUPPORTED)
+
+
+# -- schema -----------------------------------------------------------------------------------------------------
+
+
+def test_the_schema_is_one() -> None:
+    jsonschema.Draft202012Validator.check_schema(json_report.schema())
+
+
+@pytest.mark.parametrize("built", [ALL, report()], ids=["every outcome", "all passed"])
+def test_a_report_fulfils_the_schema(built: dict[str, Any]) -> None:
+    jsonschema.validate(json.loads(json_report.dumps(built)), json_report.schema())
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda r: r.pop("profiles"),
+        lambda r: r.update(extra=1),
+        lambda r: r["requirements"][0].update(outcome="fine"),
+        lambda r: r["requirements"][0]["tests"][0]["evidence"]["exchanges"][0].pop("status"),
+        lambda r: r["profiles"]["core"].update(verdict="good"),
+    ],
+)
+def test_what_is_no_report_does_not(spoil: Any) -> None:
+    spoiled = json.loads(json_report.dumps(ALL))
+    spoil(spoiled)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(spoiled, json_report.schema())
+
+
+# -- reading ----------------------------------------------------------------------------------------------------
+
+
+def test_a_report_is_read_from_its_file_or_directory(tmp_path: Path) -> None:
+    path = files.write_all(ALL, tmp_path / "out")
+    assert reading.load(path) == reading.load(path.parent) == json.loads(json_report.dumps(ALL))
+    assert [result.outcome for result in reading.results(ALL)] == [
+        Outcome(entry["outcome"]) for entry in ALL["requirements"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "cannot be read"), ("{", "is no report"), ("{}", "form 1, but None"), ("[]", "form 1")],
+)
+def test_what_cannot_be_read(tmp_path: Path, content: str | None, message: str) -> None:
+    path = tmp_path / "report.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        reading.load(path)
+    assert caught.value.hint
+
+
+# -- forms ------------------------------------------------------------------------------------------------------
+
+
+def test_markdown() -> None:
+    text = markdown.render(ALL)
+    assert text.startswith("## cert-manager 1.21.2\n")
+    assert "❌ profile **core**: **non-conformant**" in text
+    assert "<script>" not in text
+    assert f"* **{REQUIREMENTS[0].id}** ({REQUIREMENTS[0].level})" in text
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert len({row.count(" | ") for row in rows}) == 1, "the table's rows have equally many cells"
+
+
+def test_markdown_of_a_run_in_which_all_passed() -> None:
+    text = markdown.render(report())
+    assert "✅ profile **core**: **conformant**" in text
+    assert "###" not in text
+
+
+def test_yaml() -> None:
+    loaded = yaml.safe_load(summary.render(ALL))
+    assert (loaded["apiVersion"], loaded["kind"]) == (summary.API_VERSION, summary.KIND)
+    core = loaded["profiles"][0]
+    assert core["result"] == "non-conformant"
+    assert core["failed"] == [REQUIREMENTS[0].id]
+    assert core["known-failure"] == [REQUIREMENTS[2].id]
+    assert sum(core["statistics"].values()) == len(REQUIREMENTS)
+
+
+class Tags(HTMLParser):
+    """Checks that what is opened is closed, and keeps texts and attributes."""
+
+    VOID = frozenset({"meta", "input", "br"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.scripts = 0
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.ids += [value for name, value in attrs if name == "id" and value]
+        self.scripts += tag == "script"
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_html() -> None:
+    page = html.render(ALL)
+    tags = Tags(page)
+    assert tags.open == []
+    assert tags.scripts == 1, "what an issuer wrote is no script"
+    assert len(tags.ids) == len(set(tags.ids))
+    assert {entry["id"] for entry in ALL["requirements"]} <= set(tags.ids)
+    for shown in ("#0 POST /v1/pki/sign/r 403", HOSTILE, "Issuer a/b", "run just this again", "--vault-issuer=./mine.toml"):
+        assert shown.lower() in tags.text.lower()
+    assert "canary" not in page
+    for foreign in ("src=", "@import", "url("):
+        assert foreign not in page, "the file needs nothing else"
+
+
+def test_a_folder_for_each_failure(tmp_path: Path) -> None:
+    (tmp_path / bundle.FOLDER / "old").mkdir(parents=True)
+    place = bundle.write(ALL, tmp_path)
+    assert place is not None
+    (folder,) = place.iterdir()
+    assert folder.name == bundle.slug(REQUIREMENTS[0].id, ALL["requirements"][0]["tests"][0]["nodeid"])
+    text = (folder / "README.md").read_text()
+    assert "run it again: `pytest --pyargs vault_issuer_conformance --vault-issuer=./mine.toml" in text
+    assert "````text" in text, "the fence is longer than what the text holds"
+    assert "canary" not in text + (folder / "evidence.json").read_text()
+    assert bundle.write(report(), tmp_path) is None
+    assert not place.exists()
+
+
+def test_lines_are_there_as_things_happen(tmp_path: Path) -> None:
+    with Journal(tmp_path / "out") as journal:
+        journal.write("run", profiles=["core"])
+        journal.write("test", nodeid="a")
+        assert [json.loads(line)["type"] for line in journal.path.read_text().splitlines()] == ["run", "test"]
+
+
+# -- comparing --------------------------------------------------------------------------------------------------
+
+
+def test_what_became_better_and_worse() -> None:
+    before = report(Outcome.PASSED, Outcome.FAILED, Outcome.KNOWN_FAILURE, Outcome.PASSED)
+    after = report(Outcome.FAILED, Outcome.PASSED, Outcome.FAILED, Outcome.UNSUPPORTED)
+    del after["requirements"][5]
+    assert [(change.id, change.direction) for change in compare(before, after)] == [
+        (REQUIREMENTS[0].id, "worse"),
+        (REQUIREMENTS[1].id, "better"),
+        (REQUIREMENTS[2].id, "worse"),
+        (REQUIREMENTS[3].id, "worse"),
+        (REQUIREMENTS[5].id, "other"),
+    ]
+    assert compare(before, before) == []
+
+
+def test_a_requirement_that_is_new_and_fails_is_worse() -> None:
+    before, after = report(), report(Outcome.FAILED)
+    del before["requirements"][:2]
+    assert [change.direction for change in compare(before, after)] == ["worse", "other"]
+
+
+# -- merging ----------------------------------------------------------------------------------------------------
+
+
+def shard(*kept: int, outcome: Outcome = Outcome.PASSED) -> dict[str, Any]:
+    part = report(*[outcome] * len(REQUIREMENTS))
+    part["options"]["select"] = [REQUIREMENTS[index].id for index in kept]
+    for index, entry in enumerate(part["requirements"]):
+        if index not in kept:
+            entry.update(tests=[], outcome="not-run")
+    return part
+
+
+def test_shards_make_a_whole() -> None:
+    merged = merge([shard(0, 1, 2), shard(3, 4), shard(5)])
+    assert {entry["outcome"] for entry in merged["requirements"]} == {"passed"}
+    assert merged["profiles"]["core"]["verdict"] == "conformant"
+    assert len(merged["reproduction"]["parts"]) == 3
+    jsonschema.validate(json.loads(json_report.dumps(merged)), json_report.schema())
+
+
+def test_the_worst_outcome_of_a_test_counts() -> None:
+    for order in (1, -1):
+        merged = merge([shard(*range(6)), shard(0, outcome=Outcome.FAILED)][::order])
+        assert merged["requirements"][0]["outcome"] == "failed"
+        assert merged["profiles"]["core"]["verdict"] == "non-conformant"
+
+
+@pytest.mark.parametrize(
+    ("place", "key", "what"),
+    [("implementation", "version", "implementations"), ("reproduction", "suite_sha256", "suites")],
+)
+def test_what_does_not_belong_together(place: str, key: str, what: str) -> None:
+    other = shard(1)
+    other[place][key] = "b"
+    with pytest.raises(ConfigurationError, match=f"different {what}"):
+        merge([shard(0), other])
+
+
+# -- the command ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    return files.write_all(ALL, tmp_path / "a").parent
+
+
+@pytest.mark.parametrize(
+    ("form", "begins"), [("pretty", "cert-manager"), ("json", "{"), ("markdown", "## "), ("yaml", "api")]
+)
+def test_show(written: Path, capsys: pytest.CaptureFixture[str], form: str, begins: str) -> None:
+    assert cli.main(["report", "show", str(written), f"--format={form}"]) == 0
+    assert capsys.readouterr().out.startswith(begins)
+
+
+def test_write_html(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (written / html.FILE).unlink()
+    assert cli.main(["report", "html", str(written)]) == 0
+    assert Path(capsys.readouterr().out.strip()).read_text().startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize("form", ["pretty", "json", "markdown"])
+def test_compare_says_with_its_status_that_something_became_worse(
+    written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    good = files.write_all(report(), tmp_path / "b")
+    assert cli.main(["report", "compare", str(good), str(written), f"--format={form}"]) == 1
+    assert "worse" in capsys.readouterr().out
+    assert cli.main(["report", "compare", str(written), str(good), f"--format={form}"]) == 0
+    assert "worse" not in capsys.readouterr().out
+
+
+def test_merge(tmp_path: Path) -> None:
+    parts = [str(files.write_all(part, tmp_path / str(n))) for n, part in enumerate([shard(0, 1, 2), shard(3, 4, 5)])]
+    assert cli.main(["report", "merge", *parts, f"--output={tmp_path / 'whole'}"]) == 0
+    assert reading.load(tmp_path / "whole")["profiles"]["core"]["verdict"] == "conformant"
+
+
+def test_a_report_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["report", "show", "absent"]) == 2
+    assert "hint: " in capsys.readouterr().err
