@@ -203,7 +203,13 @@ def test_html() -> None:
     assert tags.scripts == 1, "what an issuer wrote is no script"
     assert len(tags.ids) == len(set(tags.ids))
     assert {entry["id"] for entry in ALL["requirements"]} <= set(tags.ids)
-    for shown in ("#0 POST /v1/pki/sign/r 403", HOSTILE, "Issuer a/b", "run just this again", "--vault-issuer=./mine.toml"):
+    for shown in (
+        "#0 POST /v1/pki/sign/r 403",
+        HOSTILE,
+        "Issuer a/b",
+        "run just this again",
+        "--vault-issuer=./mine.toml",
+    ):
         assert shown.lower() in tags.text.lower()
     assert "canary" not in page
     for foreign in ("src=", "@import", "url("):
