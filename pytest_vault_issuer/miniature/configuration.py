@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from .cluster import Object, Resource
 
 #: The ways of authenticating, by the field of ``auth`` that holds each.
-METHODS = ("tokenSecretRef", "appRole", "kubernetes", "clientCertificate")
+METHODS = ("tokenSecretRef", "appRole", "kubernetes", "clientCertificate", "aws")
 
 
 class InvalidConfigurationError(Exception):
@@ -91,8 +91,10 @@ def check(issuer: Issuer) -> None:
         _check_app_role(method)
     elif methods[0] == "kubernetes":
         _check_kubernetes(method)
-    else:
+    elif methods[0] == "clientCertificate":
         _check_client_certificate(issuer.server, method)
+    else:
+        _check_aws(method)
 
 
 def _check_server(server: str) -> None:
@@ -146,6 +148,14 @@ def _check_client_certificate(server: str, client_certificate: dict[str, Any]) -
         raise InvalidConfigurationError("auth.clientCertificate needs a server of https")
 
 
+def _check_aws(aws: dict[str, Any]) -> None:
+    _check_segments(aws.get("mountPath") or "", "auth.aws.mountPath")
+    _require(aws.get("role"), "auth.aws.role is empty")
+    account = aws.get("serviceAccountRef") or {}
+    _require(account.get("name"), "auth.aws.serviceAccountRef.name is empty: the machine's own identity is not used")
+    _require(aws.get("iamRoleArn"), "auth.aws.iamRoleArn is empty")
+
+
 def _check_segments(path: str, field: str) -> None:
     """Refuse a path that would lead out of the place it is appended to."""
     if ".." in path.split("/"):
@@ -176,5 +186,8 @@ def secret_names(vault: dict[str, Any]) -> set[str]:
 def service_account_names(vault: dict[str, Any]) -> set[str]:
     """Return the names of the service accounts that a Vault configuration refers to."""
     auth = vault.get("auth") or {}
-    references = [(auth.get("kubernetes") or {}).get("serviceAccountRef")]
+    references = [
+        (auth.get("kubernetes") or {}).get("serviceAccountRef"),
+        (auth.get("aws") or {}).get("serviceAccountRef"),
+    ]
     return {reference["name"] for reference in references if reference and reference.get("name")}

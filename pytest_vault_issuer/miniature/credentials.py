@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .aws import STS_AUDIENCE, assume_role, login_data, region_of
 from .cluster import Cluster, ClusterError
 from .configuration import Issuer
 from .secret_values import CredentialError, read_secret
@@ -26,8 +27,10 @@ def obtain_token(cluster: Cluster, issuer: Issuer, vault: Vault) -> str:
         token = _log_in_with_app_role(cluster, issuer, issuer.auth["appRole"], vault)
     elif issuer.auth.get("clientCertificate") is not None:
         token = _log_in_with_client_certificate(cluster, issuer, issuer.auth["clientCertificate"], vault)
-    else:
+    elif issuer.auth.get("kubernetes"):
         token = _log_in_with_service_account(cluster, issuer, issuer.auth["kubernetes"], vault)
+    else:
+        token = _log_in_with_aws(cluster, issuer, issuer.auth["aws"], vault)
     if not token.isascii() or not token.isprintable():
         raise CredentialError("Vault's token has characters that no token has")
     return token
@@ -69,14 +72,27 @@ def _log_in_with_service_account(cluster: Cluster, issuer: Issuer, kubernetes: d
         key = reference.get("key") or "token"
         jwt = read_secret(cluster, issuer.resource_namespace, reference["name"], key).strip()
     else:
-        jwt = _request_token(cluster, issuer, kubernetes["serviceAccountRef"])
+        account = kubernetes["serviceAccountRef"]
+        jwt = _request_token(cluster, issuer, account, [issuer.audience, issuer.server])
     mount = (kubernetes.get("mountPath") or "/v1/auth/kubernetes").strip("/")
     return vault.log_in(f"/{mount}/login", {"role": kubernetes["role"], "jwt": jwt})
 
 
-def _request_token(cluster: Cluster, issuer: Issuer, reference: dict[str, Any]) -> str:
-    """Request a token of a service account that is good for this issuer."""
-    audiences = [*(reference.get("audiences") or []), issuer.audience, issuer.server]
+def _log_in_with_aws(cluster: Cluster, issuer: Issuer, aws: dict[str, Any], vault: Vault) -> str:
+    mount = (aws.get("mountPath") or "/v1/auth/aws").strip("/")
+    region = region_of(aws.get("region"))
+    jwt = _request_token(cluster, issuer, aws["serviceAccountRef"], [STS_AUDIENCE])
+    identity = assume_role(aws["iamRoleArn"], jwt, region)
+    signed = login_data(identity, region, aws.get("vaultHeaderValue"))
+    return vault.log_in(f"/{mount}/login", {"role": aws["role"]} | signed)
+
+
+def _request_token(cluster: Cluster, issuer: Issuer, reference: dict[str, Any], own: list[str]) -> str:
+    """Request a token of a service account.
+
+    :param own: audiences besides those of the reference.
+    """
+    audiences = [*(reference.get("audiences") or []), *own]
     try:
         return cluster.create_token(issuer.resource_namespace, reference["name"], audiences, TOKEN_SECONDS)
     except ClusterError as error:

@@ -1,0 +1,147 @@
+"""Proves to Vault which AWS role an issuer has: by a request to STS that it signs and Vault sends.
+
+The credentials are those of an AWS role that trusts a service account; those
+of the machine are never used, for they are not the issuer's.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import re
+from datetime import UTC, datetime
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+import urllib3
+
+from .secret_values import CredentialError
+
+#: The audience of service account tokens that STS takes.
+STS_AUDIENCE = "sts.amazonaws.com"
+STS_VERSION = "2011-06-15"
+SESSION_NAME = "miniature"
+DEFAULT_REGION = "us-east-1"
+#: What Vault sends to STS to learn who signed it.
+WHO_AM_I = urlencode({"Action": "GetCallerIdentity", "Version": STS_VERSION})
+FORM = "application/x-www-form-urlencoded; charset=utf-8"
+SERVER_ID_HEADER = "X-Vault-AWS-IAM-Server-ID"
+ALGORITHM = "AWS4-HMAC-SHA256"
+TIMEOUT = urllib3.Timeout(connect=5, read=15)
+#: The most bytes of an answer that are read.
+LONGEST_ANSWER = 1024 * 1024
+
+
+class AwsCredentials(NamedTuple):
+    """What requests are signed with, for a time."""
+
+    access_key_id: str
+    secret_access_key: str
+    session_token: str
+
+
+def region_of(configured: str | None) -> str:
+    """Return the AWS region to use."""
+    environment = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    return configured or environment or DEFAULT_REGION
+
+
+def assume_role(role_arn: str, web_identity_token: str, region: str) -> AwsCredentials:
+    """Return credentials of an AWS role that trusts the subject of a token.
+
+    :raises CredentialError: when STS gives none.
+    """
+    parameters = {
+        "Action": "AssumeRoleWithWebIdentity",
+        "Version": STS_VERSION,
+        "RoleArn": role_arn,
+        "RoleSessionName": SESSION_NAME,
+        "WebIdentityToken": web_identity_token,
+    }
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_STS") or sts_url(region)
+    try:
+        with urllib3.PoolManager(retries=False, timeout=TIMEOUT) as pool:
+            response = pool.request(
+                "POST",
+                endpoint,
+                body=urlencode(parameters),
+                headers={"Content-Type": FORM},
+                redirect=False,
+                preload_content=False,
+            )
+            answer = response.read(LONGEST_ANSWER).decode(errors="replace")
+            response.close()
+    except urllib3.exceptions.HTTPError as error:
+        raise CredentialError("AWS STS cannot be reached") from error
+    if response.status != 200:
+        raise CredentialError(f"AWS STS does not let the role be assumed: {_element(answer, 'Code')}")
+    return AwsCredentials(
+        _element(answer, "AccessKeyId"), _element(answer, "SecretAccessKey"), _element(answer, "SessionToken")
+    )
+
+
+def sts_url(region: str) -> str:
+    """Return where STS is in a region."""
+    return f"https://sts.{region}.amazonaws.com/"
+
+
+def _element(answer: str, name: str) -> str:
+    """Return the content of an element of XML that has no others in it."""
+    found = re.search(rf"<{name}>([^<]*)</{name}>", answer)
+    if found is None:
+        raise CredentialError("AWS STS gives an answer that cannot be read")
+    return found[1]
+
+
+def login_data(credentials: AwsCredentials, region: str, server_id: str | None) -> dict[str, str]:
+    """Return what a login at Vault's AWS method carries: the signed request that tells Vault who signed it.
+
+    :param server_id: what Vault demands to be signed, so that the request is good for no other.
+    """
+    time = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    headers = {
+        "Content-Type": FORM,
+        "X-Amz-Date": time,
+        "X-Amz-Security-Token": credentials.session_token,
+    }
+    if server_id:
+        headers[SERVER_ID_HEADER] = server_id
+    headers["Authorization"] = authorization(credentials, region, time, headers)
+    return {
+        "iam_http_request_method": "POST",
+        "iam_request_url": _base64(sts_url(region)),
+        "iam_request_headers": _base64(json.dumps(headers)),
+        "iam_request_body": _base64(WHO_AM_I),
+    }
+
+
+def authorization(credentials: AwsCredentials, region: str, time: str, headers: dict[str, str]) -> str:
+    """Return the header that signs the request to STS (AWS Signature Version 4)."""
+    signed = {name.lower(): " ".join(value.split()) for name, value in headers.items()}
+    signed["host"] = sts_url(region).split("/")[2]
+    names = sorted(signed)
+    lines = [f"{name}:{signed[name]}" for name in names]
+    body = hashlib.sha256(WHO_AM_I.encode()).hexdigest()
+    request = "\n".join(["POST", "/", "", *lines, "", ";".join(names), body])
+    day = time[:8]
+    scope = f"{day}/{region}/sts/aws4_request"
+    text = "\n".join([ALGORITHM, time, scope, hashlib.sha256(request.encode()).hexdigest()])
+    key = f"AWS4{credentials.secret_access_key}".encode()
+    for part in (day, region, "sts", "aws4_request"):
+        key = _hmac(key, part)
+    signature = _hmac(key, text).hex()
+    return (
+        f"{ALGORITHM} Credential={credentials.access_key_id}/{scope}, "
+        f"SignedHeaders={';'.join(names)}, Signature={signature}"
+    )
+
+
+def _hmac(key: bytes, text: str) -> bytes:
+    return hmac.new(key, text.encode(), hashlib.sha256).digest()
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
