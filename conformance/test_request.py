@@ -98,6 +98,18 @@ def test_approval_is_waited_for(sandbox: Sandbox, kind: str) -> None:
     request.wait_issued()
 
 
+@requirement("VI-REQUEST-002")
+@pytest.mark.usefixtures("only_we_approve")
+@pytest.mark.parametrize("status", ["False", "Unknown"])
+def test_condition_that_is_not_true_is_no_approval(sandbox: Sandbox, kind: str, status: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    request = sandbox.request(issuer, approve=False)
+    request.approve(status=status)
+    request.touch()
+    sandbox.barrier(issuer)
+    assert_not_signed(sandbox, request, f"whose condition Approved is {status}")
+
+
 @requirement("VI-REQUEST-003")
 @pytest.mark.usefixtures("only_we_approve")
 def test_denied_request_is_not_signed(sandbox: Sandbox, kind: str) -> None:
@@ -116,6 +128,16 @@ def test_denied_request_is_not_signed(sandbox: Sandbox, kind: str) -> None:
 def test_denied_request_becomes_denied(sandbox: Sandbox, kind: str) -> None:
     item = denied(sandbox, sandbox.ready_issuer(kind)).wait_reason("Denied")
     assert condition(item, "Ready").get("status") == "False", "Ready was to be False on a denied request"
+
+
+@requirement("VI-REQUEST-004")
+@pytest.mark.usefixtures("only_we_approve")
+def test_denied_request_becomes_denied_whatever_its_issuer_is_like(sandbox: Sandbox, kind: str) -> None:
+    # Not initialised: what Vault's client library does not try again by itself.
+    sandbox.proxy.inject(None, Respond(501, json={"errors": ["Vault is not initialized"]}))
+    issuer = sandbox.issuer(kind)
+    issuer.wait_not_ready()
+    denied(sandbox, issuer).wait_reason("Denied")
 
 
 @requirement("VI-REQUEST-005")
@@ -386,34 +408,34 @@ def test_outage_at_login_is_survived(sandbox: Sandbox) -> None:
 
 @requirement("VI-REQUEST-015")
 def test_concurrent_requests_get_their_own_certificates(sandbox: Sandbox) -> None:
-    issuers = [
-        sandbox.issuer("Issuer"),
-        sandbox.issuer(
-            "Issuer",
-            sandbox.default_authentication("Issuer", namespace=sandbox.other_namespace),
-            namespace=sandbox.other_namespace,
-        ),
-    ]
-    if "cluster-issuer" in sandbox.world.features:
-        issuers.append(sandbox.issuer("ClusterIssuer"))
-    for issuer in issuers:
+    namespaces = (sandbox.namespace, sandbox.other_namespace)
+    issuers = {
+        namespace: sandbox.issuer(
+            "Issuer", sandbox.default_authentication("Issuer", namespace=namespace), namespace=namespace
+        )
+        for namespace in namespaces
+    }
+    shared = [sandbox.issuer("ClusterIssuer")] if "cluster-issuer" in sandbox.world.features else []
+    for issuer in (*issuers.values(), *shared):
         issuer.wait_ready()
     requests = []
-    for number in range(20):
-        issuer = issuers[number % len(issuers)]
-        namespace = issuer.namespace or (sandbox.namespace, sandbox.other_namespace)[number % 2]
-        requests.append((f"{number}.{secrets.token_hex(4)}.example.test", issuer, namespace))
-    waiting = [sandbox.request(i, for_host(host), namespace=n, approve=False) for host, i, n in requests]
-    with ThreadPoolExecutor(len(waiting)) as executor:
-        list(executor.map(CertificateRequest.approve, waiting))
+    for number in range(10):
+        # Two that differ in nothing but their key and their namespace, with an issuer each or with the same.
+        name, host = f"request-{secrets.token_hex(4)}", f"{number}.{secrets.token_hex(4)}.example.test"
+        for namespace in namespaces:
+            issuer = shared[0] if shared and number % 2 else issuers[namespace]
+            request = sandbox.request(issuer, for_host(host), name=name, namespace=namespace, approve=False)
+            requests.append((host, request))
+    with ThreadPoolExecutor(len(requests)) as executor:
+        list(executor.map(lambda entry: entry[1].approve(), requests))
     serials = set()
-    for (host, _, _), request in zip(requests, waiting, strict=True):
+    for host, request in requests:
         request.wait_issued()
         leaf = request.certificate()
         assert request.signing.matches(leaf), "each certificate was to be for its own request's key"
         assert names_of(leaf)["dns"] == [host], "each certificate was to have its own request's names"
         serials.add(leaf.serial_number)
-    assert len(serials) == len(waiting), "each request was to get a certificate of its own"
+    assert len(serials) == len(requests), "each request was to get a certificate of its own"
 
 
 @requirement("VI-REQUEST-016")

@@ -377,6 +377,7 @@ class Sandbox(Authentications, Certificates):
         signing: SigningRequest | None = None,
         *,
         approve: bool = True,
+        name: str | None = None,
         namespace: str | None = None,
         issuer_ref: dict[str, str] | None = None,
         **spec: Any,
@@ -384,13 +385,14 @@ class Sandbox(Authentications, Certificates):
         """Create a CertificateRequest, approve it, and return it; it is not waited for.
 
         :param signing: default a new one for a random DNS name.
+        :param name: default a random one.
         :param namespace: default the issuer's, or the test's for a cluster-scoped one.
         :param issuer_ref: instead of the issuer's own.
         :param spec: further fields, such as ``duration``; None leaves a default out.
         """
         signing = signing or self.new_signing()
         namespace = namespace or issuer.namespace or self.namespace
-        name = f"request-{secrets.token_hex(4)}"
+        name = name or f"request-{secrets.token_hex(4)}"
         fields: Object = {
             "request": base64.b64encode(signing.pem.encode()).decode(),
             "issuerRef": issuer_ref or issuer.ref,
