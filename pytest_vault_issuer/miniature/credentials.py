@@ -72,8 +72,7 @@ def _log_in_with_service_account(cluster: Cluster, issuer: Issuer, kubernetes: d
         key = reference.get("key") or "token"
         jwt = read_secret(cluster, issuer.resource_namespace, reference["name"], key).strip()
     else:
-        account = kubernetes["serviceAccountRef"]
-        jwt = _request_token(cluster, issuer, account, [issuer.audience, issuer.server])
+        jwt = _request_token(cluster, issuer, kubernetes["serviceAccountRef"])
     mount = (kubernetes.get("mountPath") or "/v1/auth/kubernetes").strip("/")
     return vault.log_in(f"/{mount}/login", {"role": kubernetes["role"], "jwt": jwt})
 
@@ -81,19 +80,25 @@ def _log_in_with_service_account(cluster: Cluster, issuer: Issuer, kubernetes: d
 def _log_in_with_aws(cluster: Cluster, issuer: Issuer, aws: dict[str, Any], vault: Vault) -> str:
     mount = (aws.get("mountPath") or "/v1/auth/aws").strip("/")
     region = region_of(aws.get("region"))
-    jwt = _request_token(cluster, issuer, aws["serviceAccountRef"], [STS_AUDIENCE])
-    identity = assume_role(aws["iamRoleArn"], jwt, region)
+    web_identity = _request_token_for_sts(cluster, issuer, aws["serviceAccountRef"])
+    identity = assume_role(aws["iamRoleArn"], web_identity, region)
     signed = login_data(identity, region, aws.get("vaultHeaderValue"))
     return vault.log_in(f"/{mount}/login", {"role": aws["role"]} | signed)
 
 
-def _request_token(cluster: Cluster, issuer: Issuer, reference: dict[str, Any], own: list[str]) -> str:
-    """Request a token of a service account.
-
-    :param own: audiences besides those of the reference.
-    """
-    audiences = [*(reference.get("audiences") or []), *own]
+def _request_token(cluster: Cluster, issuer: Issuer, reference: dict[str, Any]) -> str:
+    """Request a token of a service account that is good for this issuer."""
+    audiences = [*(reference.get("audiences") or []), issuer.audience, issuer.server]
     try:
         return cluster.create_token(issuer.resource_namespace, reference["name"], audiences, TOKEN_SECONDS)
     except ClusterError as error:
         raise CredentialError(f"no token for the service account {reference['name']}: {error}") from error
+
+
+def _request_token_for_sts(cluster: Cluster, issuer: Issuer, account: dict[str, Any]) -> str:
+    """Request a token of a service account with which STS lets an AWS role be assumed."""
+    wanted = [STS_AUDIENCE, *(account.get("audiences") or [])]
+    try:
+        return cluster.create_token(issuer.resource_namespace, account["name"], wanted, TOKEN_SECONDS)
+    except ClusterError as error:
+        raise CredentialError(f"no token of {account['name']} for AWS STS: {error}") from error
