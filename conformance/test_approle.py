@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import uuid
 
 import pytest
 
@@ -52,6 +53,7 @@ def assert_logs_in(sandbox: Sandbox, auth: Authentication) -> None:
 def test_login_sends_role_id_and_secret_id(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.approle(kind, key=random_key())
     decoys = {key: new_secret_id(sandbox, auth) for key in ("secretId", "token", random_key())}
+    decoys["roleId"] = str(uuid.uuid4())
     sandbox.set_secret(auth.secret_name, auth.namespace, decoys)
     sandbox.issued(sandbox.ready_issuer(kind, auth))
     assert_logs_in(sandbox, auth)
@@ -78,6 +80,7 @@ def test_mount_is_approle_where_none_is_named(sandbox: Sandbox, kind: str) -> No
 @requirement("VI-APPROLE-003")
 def test_not_ready_without_the_secret_id(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.approle(kind, key="secretId")
+    sandbox.ready_issuer(kind, auth, proxy=sandbox.new_proxy())  # its SecretID is known, and not to be used for others
     other = new_secret_id(sandbox, auth)
     named = random_key()
     references = {

@@ -125,6 +125,9 @@ def test_not_ready_without_the_secret(sandbox: Sandbox, kind: str) -> None:
     clients = Authority("clients")
     client, other = new_client(clients), new_client(clients)
     auth, data = sandbox.client_certificate(kind, clients=clients, client=client), data_of(client)
+    sandbox.ready_issuer(
+        kind, auth, proxy=sandbox.new_proxy()
+    )  # its certificate is known, and not to be used for others
     contents: dict[str, dict[str, str]] = {
         "the Secret has no certificate": {"tls.key": client.key_pem, "ca.crt": client.certificate_pem},
         "the Secret has no key": {"tls.crt": client.certificate_pem, "key": client.key_pem},

@@ -402,11 +402,12 @@ def test_further_audiences(sandbox: Sandbox, kind: str) -> None:
 
 
 @requirement("VI-KSECRETLESS-015")
-def test_server_is_an_audience(sandbox: Sandbox, kind: str) -> None:
+@pytest.mark.parametrize("end", ["", "/"], ids=["path", "slash"])
+def test_server_is_an_audience(sandbox: Sandbox, kind: str, end: str) -> None:
     # Vault does not know the prefix: the login's answer does not matter here.
     sandbox.proxy.inject(Route.HEALTH, Respond(200, json={"initialized": True, "sealed": False, "standby": False}))
     auth = sandbox.kubernetes_secretless(kind)
-    server = f"{sandbox.proxy.url}/{random_name('vault')}"
+    server = f"{sandbox.proxy.url}/{random_name('vault')}{end}"
     sandbox.issuer(kind, auth, server=server)
     sandbox.proxy.wait_for(Route.LOGIN, timeout=sandbox.timeouts.wire, what="a login")
     for jwt in jwts(sandbox.proxy, auth):

@@ -97,6 +97,7 @@ def test_default_key(sandbox: Sandbox, kind: str) -> None:
 @requirement("VI-KSTATIC-005")
 def test_not_ready_without_the_token(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.kubernetes_static(kind)
+    sandbox.ready_issuer(kind, auth, proxy=sandbox.new_proxy())  # its JWT is known, and not to be used for others
     good = {"token": auth.credential, "jwt": auth.credential}
     other_key = sandbox.secret(good, namespace=auth.namespace)
     empty_value = sandbox.secret({**good, "mine": ""}, namespace=auth.namespace)

@@ -37,9 +37,9 @@ def refer(certificate: str, key: str | None = None) -> dict[str, Any]:
     }
 
 
-def stored(sandbox: Sandbox, kind: str, client: dict[str, str]) -> dict[str, Any]:
+def stored(sandbox: Sandbox, kind: str, client: dict[str, str], name: str | None = None) -> dict[str, Any]:
     """Put a client certificate where an issuer of `kind` looks for it; return the fields that name it."""
-    return refer(sandbox.secret(client, namespace=sandbox.home(kind)))
+    return refer(sandbox.secret(client, namespace=sandbox.home(kind), name=name))
 
 
 def asking(sandbox: Sandbox, clients: Authority, *, required: bool = True) -> Proxy:
@@ -204,8 +204,10 @@ def test_certificate_does_not_replace_the_token(sandbox: Sandbox, kind: str, fea
 def test_certificate_of_another_issuer_is_not_presented(sandbox: Sandbox, kind: str, other_kind: str) -> None:
     clients = Authority("clients")
     proxy, own, others = asking(sandbox, clients, required=False), new_client(clients), new_client(clients)
-    other = sandbox.ready_issuer(other_kind, proxy=proxy, **stored(sandbox, other_kind, others))
-    issuer = sandbox.ready_issuer(kind, proxy=proxy, **stored(sandbox, kind, own))
+    # In two namespaces, the issuers and their Secrets can have the same names.
+    name = f"mtls-{secrets.token_hex(4)}" if kind != other_kind else None
+    other = sandbox.ready_issuer(other_kind, proxy=proxy, name=name, **stored(sandbox, other_kind, others, name))
+    issuer = sandbox.ready_issuer(kind, proxy=proxy, name=name, **stored(sandbox, kind, own, name))
     without = sandbox.ready_issuer(kind, proxy=proxy)
     expected = {
         "another issuer": (other, der(others)),

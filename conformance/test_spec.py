@@ -19,7 +19,7 @@ from .helpers import REFUSED, created, never_ready
 
 
 def prefixed_proxy(sandbox: Sandbox) -> tuple[Proxy, str]:
-    prefix = f"/{secrets.token_hex(3)}/{secrets.token_hex(3)}"
+    prefix = f"/Team-{secrets.token_hex(3)}/{secrets.token_hex(3)}"
     return sandbox.new_proxy(prefix=prefix), prefix
 
 

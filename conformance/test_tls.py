@@ -45,6 +45,14 @@ def of_another_ca(sandbox: Sandbox) -> dict[str, Any]:
     }
 
 
+def known_to_the_system(sandbox: Sandbox) -> Proxy:
+    """A listener whose CA is a root of the implementation's system, where that is known.
+
+    It is what an implementation trusts that falls back on the system's roots.
+    """
+    return sandbox.new_proxy(certificate=sandbox.world.system_server)
+
+
 @requirement("VI-TLS-001")
 @pytest.mark.parametrize("chain", ["issued by the CA", "issued by an intermediate"])
 def test_certificate_of_the_ca_in_the_bundle_is_trusted(sandbox: Sandbox, kind: str, chain: str) -> None:
@@ -97,9 +105,19 @@ def test_without_a_bundle_a_private_ca_is_not_trusted(sandbox: Sandbox, kind: st
 
 
 @requirement("VI-TLS-006")
-def test_certificate_is_verified_again_to_sign(sandbox: Sandbox, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "feature"),
+    [
+        ("Issuer", "token"),
+        ("ClusterIssuer", "token"),
+        ("ClusterIssuer", "approle"),
+        ("Issuer", "kubernetes-static"),
+        ("ClusterIssuer", "kubernetes-secretless"),
+    ],
+)
+def test_certificate_is_verified_again_to_sign(sandbox: Sandbox, kind: str, feature: str) -> None:
     proxy, certificate = sandbox.new_proxy(), sandbox.authority.issue(sandbox.world.stack.bind)
-    issuer = sandbox.ready_issuer(kind, proxy=proxy)
+    issuer = sandbox.ready_issuer(kind, sandbox.authenticate(feature, kind), proxy=proxy)
     sandbox.issued(issuer)
     proxy.replace_certificate(impostor(sandbox))
     sent, failures = proxy.mark(), len(proxy.handshake_failures)
@@ -134,7 +152,10 @@ def test_bundle_without_a_certificate_is_refused(sandbox: Sandbox, kind: str) ->
         sandbox,
         kind,
         {
-            f"caBundle holds no certificate but {what}": {"proxy": sandbox.new_proxy(), "caBundle": bundle(content)}
+            f"caBundle holds no certificate but {what}": {
+                "proxy": known_to_the_system(sandbox),
+                "caBundle": bundle(content),
+            }
             for what, content in contents.items()
         },
     )
@@ -214,9 +235,14 @@ def test_bundle_of_another_issuer_is_not_trusted(sandbox: Sandbox, kind: str, ot
     authority = Authority()
     shared, own = (sandbox.new_proxy(certificate=authority.issue(sandbox.world.stack.bind)) for _ in range(2))
     other = sandbox.ready_issuer(other_kind, proxy=shared)
-    wrong = {
+    namesake: dict[str, Any] = {"name": other.name}
+    if kind == other_kind:
+        place = sandbox.other_namespace
+        namesake |= {"namespace": place, "auth": sandbox.default_authentication(kind, namespace=place)}
+    wrong: dict[str, dict[str, Any]] = {
         "the CA of its server is in another issuer's caBundle only": {"proxy": own},
         "the CA of its server, which another issuer uses too, is in that one's caBundle only": {"proxy": shared},
+        "the CA of its server is in the caBundle of another issuer of its name only": {"proxy": shared} | namesake,
     }
     own_bundle = {"caBundle": bundle(sandbox.authority.pem)}
     issuers = never_ready(sandbox, kind, {what: options | own_bundle for what, options in wrong.items()})
@@ -274,10 +300,11 @@ def test_secret_without_a_bundle_is_refused(sandbox: Sandbox, kind: str) -> None
     wrong = {
         "the Secret does not exist": right | {"caBundleSecretRef": {"name": f"absent-{secrets.token_hex(4)}"}},
         "the Secret has no such key": right | {"caBundleSecretRef": {"name": name, "key": "other.crt"}},
-        "the value is empty": in_secret(sandbox, kind, ""),
         "the value is text": in_secret(sandbox, kind, secrets.token_hex(16)),
     }
-    assert_untrusted(sandbox, kind, {what: fields | {"proxy": sandbox.new_proxy()} for what, fields in wrong.items()})
+    variants = {what: fields | {"proxy": known_to_the_system(sandbox)} for what, fields in wrong.items()}
+    variants["the value is empty"] = in_secret(sandbox, kind, "") | {"proxy": sandbox.new_proxy()}
+    assert_untrusted(sandbox, kind, variants)
 
 
 def noticed(sandbox: Sandbox, kind: str) -> None:
@@ -340,18 +367,18 @@ def test_secret_that_is_corrected_makes_the_issuer_ready(sandbox: Sandbox, kind:
 def test_secret_of_another_issuer_is_not_trusted(sandbox: Sandbox, kind: str, other_kind: str) -> None:
     authority = Authority()
     shared, own = (sandbox.new_proxy(certificate=authority.issue(sandbox.world.stack.bind)) for _ in range(2))
-    sandbox.ready_issuer(other_kind, proxy=shared, **in_secret(sandbox, other_kind, authority.pem))
+    others = in_secret(sandbox, other_kind, authority.pem)
+    sandbox.ready_issuer(other_kind, proxy=shared, **others)
     elsewhere = in_secret(sandbox, kind, authority.pem, namespace=sandbox.other_namespace)
     own_secret = in_secret(sandbox, kind, sandbox.authority.pem)
-    issuers = never_ready(
-        sandbox,
-        kind,
-        {
-            "the CA is in the Secret of another issuer only": {"proxy": own} | own_secret,
-            "the CA is in the Secret of another issuer of the same server only": {"proxy": shared} | own_secret,
-            "the CA is in a Secret of that name in another namespace only": {"proxy": own} | elsewhere,
-        },
-    )
+    wrong = {
+        "the CA is in the Secret of another issuer only": {"proxy": own} | own_secret,
+        "the CA is in the Secret of another issuer of the same server only": {"proxy": shared} | own_secret,
+        "the CA is in a Secret of that name in another namespace only": {"proxy": own} | elsewhere,
+    }
+    if kind != other_kind:
+        wrong["the CA is in another issuer's Secret of that name in its namespace only"] = {"proxy": own} | others
+    issuers = never_ready(sandbox, kind, wrong)
     for issuer in issuers.values():
         issuer.touch()
     noticed(sandbox, kind)
@@ -452,3 +479,12 @@ def test_without_a_bundle_the_roots_of_the_system_are_trusted(sandbox: Sandbox, 
     issuer = created(sandbox, kind, proxy=of_a_system_root(sandbox), caBundle=None)
     issuer.wait_ready()
     sandbox.issued(issuer)
+
+
+@requirement("VI-TLS-023")
+@pytest.mark.parametrize("feature", ["ca-bundle-secret"])
+def test_empty_bundle_in_a_secret_does_not_mean_the_roots_of_the_system(
+    sandbox: Sandbox, kind: str, feature: str
+) -> None:
+    fields = {"proxy": of_a_system_root(sandbox)} | in_secret(sandbox, kind, "")
+    assert_untrusted(sandbox, kind, {"the value in the Secret is empty": fields})

@@ -21,6 +21,7 @@ _ALWAYS = {
     "VI-HEALTH-019": "signing is tried three times within five seconds, then the request fails for good "
     "(cert-manager#7097 made login errors temporary, not those of signing)",
     "VI-HEALTH-021": "health is judged by its status alone: any page answered with 200 is a Vault",
+    "VI-TLS-023": "the length of the bundle decides whether there is one",
     "VI-SIGN-018": "the answer is not compared with the request's key; the Certificate controller does, later",
     "VI-SIGN-019": "the answer's notAfter is not looked at; the Certificate controller does, later",
     "VI-CSRAPI-015": "the answer becomes the status as it is (cert-manager#8234 and #7741 mended Certificates)",
