@@ -179,13 +179,14 @@ DEFECTS: tuple[Defect, ...] = (
         "VI-SCOPE-005",
         "certificate_requests.py",
         "        self._sign(request, resource, issuer)\n",
-        '        place = (request["metadata"]["namespace"], issuer["metadata"]["name"])\n'
+        '        known = issuer["metadata"]\n'
+        '        place = (request["metadata"]["namespace"], known["name"], known["generation"])\n'
         "        self._sign(request, *self._known.setdefault(place, (resource, issuer)))\n",
         "issuers are kept by namespace and name, and the kind is forgotten",
         Edit(
             "certificate_requests.py",
             KINDS,
-            KINDS + "        self._known: dict[tuple[str, str], tuple[Resource, Object]] = {}\n",
+            KINDS + "        self._known: dict[tuple[str, str, int], tuple[Resource, Object]] = {}\n",
         ),
     ),
     defect(
