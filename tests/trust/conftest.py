@@ -64,7 +64,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         return
     lines = ["| defect | breaks | failed | run |", "|---|---|---|---|"]
     for name, breaks, failed, full in sorted(rows, key=lambda row: (row[1], row[0])):
-        lines.append(f"| {name} | {breaks} | {', '.join(failed) or '-'} | {'whole suite' if full else 'its areas'} |")
+        lines.append(
+            f"| {name} | {breaks} | {', '.join(failed) or '-'} | {'whole suite' if full else 'what it can touch'} |"
+        )
     terminalreporter.section(f"{len(rows)} defects (sample of {os.environ[SEED]}: {', '.join(sorted(sample()))})")
     terminalreporter.write_line("\n".join(lines))
     if path := os.environ.get("TRUST_REPORT"):

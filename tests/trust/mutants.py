@@ -34,18 +34,24 @@ class Mutant:
     edits: tuple[Edit, ...]
     why: str
 
-    def write(self, directory: Path) -> Path:
-        """Write the changed source into a new folder of `directory` and return what has to be in PYTHONPATH.
+    def sources(self) -> dict[str, str]:
+        """Return the text of each file that differs from the miniature's.
 
         :raises ValueError: when an edit does not fit the source.
         """
-        shutil.copytree(MINIATURE, directory / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+        texts: dict[str, str] = {}
         for edit in self.edits:
-            path = directory / PACKAGE / edit.file
-            text = path.read_text()
+            text = texts.get(edit.file) or (MINIATURE / edit.file).read_text()
             if text.count(edit.old) != 1:
                 raise ValueError(f"{self.name}: {edit.file} has {text.count(edit.old)} times: {edit.old}")
-            path.write_text(text.replace(edit.old, edit.new))
+            texts[edit.file] = text.replace(edit.old, edit.new)
+        return texts
+
+    def write(self, directory: Path) -> Path:
+        """Write the changed package into a folder and return that folder, from which it runs."""
+        shutil.copytree(MINIATURE, directory / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+        for file, text in self.sources().items():
+            (directory / PACKAGE / file).write_text(text)
         return directory
 
 

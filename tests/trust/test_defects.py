@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import compileall
-import io
 from collections import Counter
-from contextlib import redirect_stdout
-from pathlib import Path
 
 import pytest
 
@@ -32,10 +28,9 @@ def test_names_are_unique() -> None:
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_a_mutant_fits_and_compiles(mutant: Mutant, tmp_path: Path) -> None:
-    said = io.StringIO()
-    with redirect_stdout(said):
-        assert compileall.compile_dir(mutant.write(tmp_path), quiet=1), said.getvalue()
+def test_a_mutant_fits_and_compiles(mutant: Mutant) -> None:
+    for file, text in mutant.sources().items():
+        compile(text, file, "exec")
     assert mutant.why
 
 

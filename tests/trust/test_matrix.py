@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from pytest_vault_issuer.requirements import Catalogue
 
 from .defects import DEFECTS
 from .judging import Bench
@@ -15,16 +18,20 @@ from .variants import VARIANTS
 RIGHT = Mutant("right", (), "the miniature as it is")
 
 
-def area(identifier: str) -> str:
-    return identifier.split("-")[1]
+def what_it_can_touch(defect: Defect) -> list[str]:
+    """Its requirement and that one's neighbours, or, where TRUST_SCOPE=areas, all of their areas."""
+    named = {defect.breaks, *defect.also}
+    if os.environ.get("TRUST_SCOPE") != "areas":
+        return sorted(named)
+    areas = {identifier.split("-")[1] for identifier in named}
+    return [identifier for identifier in Catalogue.load().ids if identifier.split("-")[1] in areas]
 
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
 def test_a_defect_is_caught(
     defect: Defect, bench: Bench, tmp_path: Path, full: bool, record_property: Any, built: None
 ) -> None:
-    selection = () if full else sorted({area(identifier) for identifier in (defect.breaks, *defect.also)})
-    judgement = bench.judge(defect, tmp_path, selection)
+    judgement = bench.judge(defect, tmp_path, () if full else what_it_can_touch(defect))
     failed = judgement.of("failed")
     record_property("defect", [defect.name, defect.breaks, sorted(failed), full])
     assert not judgement.of("error"), judgement.output
