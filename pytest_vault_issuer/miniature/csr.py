@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
@@ -26,10 +27,11 @@ def read_csr(pem: bytes) -> x509.CertificateSigningRequest:
     :raises UnreadableCsrError: when it is none.
     """
     try:
+        pem.decode()
         csr = x509.load_pem_x509_csr(pem)
         csr.public_key()
         alternative_names(csr)
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
         raise UnreadableCsrError("the request holds no CSR that can be read") from error
     return csr
 
