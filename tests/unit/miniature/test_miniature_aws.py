@@ -1,0 +1,69 @@
+"""The miniature's requests to AWS: signed as AWS reads them, and answered by an STS."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_vault_issuer.aws import IamLogin, Sts
+from pytest_vault_issuer.aws.sts import missing_modules
+from pytest_vault_issuer.miniature.aws import AwsCredentials, assume_role, login_data, region_of
+from pytest_vault_issuer.miniature.secret_values import CredentialError
+
+CREDENTIALS = AwsCredentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "session token")
+ROLE = "arn:aws:iam::111122223333:role/issuer"
+
+
+@pytest.mark.parametrize("server_id", [None, "vault.example.test"])
+def test_login_is_signed_as_vault_and_aws_read_it(server_id: str | None) -> None:
+    data = login_data(CREDENTIALS, "eu-central-1", server_id)
+    login = IamLogin.of(data | {"role": "a-role"})
+    assert login is not None
+    assert login.signature.matches(login.request, CREDENTIALS.secret_access_key)
+    assert (login.signature.region, login.request.parameters["Action"]) == ("eu-central-1", "GetCallerIdentity")
+    assert ("x-vault-aws-iam-server-id" in login.signature.headers) == (server_id is not None)
+    assert not any(CREDENTIALS.secret_access_key in value for value in data.values())
+
+
+def test_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    assert region_of(None) == "us-east-1"
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "sa-east-1")
+    assert region_of("") == "sa-east-1"
+    monkeypatch.setenv("AWS_REGION", "us-west-2")
+    assert (region_of(None), region_of("eu-central-1")) == ("us-west-2", "eu-central-1")
+
+
+@pytest.fixture
+def sts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sts]:
+    server = importlib.import_module("pytest_vault_issuer.aws.sts_server")
+    backend = importlib.import_module("moto.moto_server.werkzeug_app")
+    record = tmp_path / "record"
+    application = server.Sts(backend.DomainDispatcherApplication(backend.create_backend_app), record)
+    with importlib.import_module("werkzeug.serving").make_server("127.0.0.1", 0, application, threaded=True) as http:
+        endpoint = f"http://127.0.0.1:{http.server_port}"
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", endpoint)
+        thread = threading.Thread(target=http.serve_forever)
+        thread.start()
+        yield Sts(endpoint, str(record))
+        http.shutdown()
+        thread.join()
+
+
+@pytest.mark.skipif(bool(missing_modules()), reason="the extra `aws` is not installed")
+def test_role_is_assumed_with_a_token(sts: Sts) -> None:
+    got = assume_role(ROLE, "a.b.c", "eu-central-1")
+    (assumed,) = sts.assumed(ROLE)
+    assert got == (assumed.access_key_id, assumed.secret_access_key, assumed.session_token)
+    assert assumed.web_identity_token == "a.b.c"
+
+
+def test_sts_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1")
+    with pytest.raises(CredentialError, match="cannot be reached"):
+        assume_role(ROLE, "a.b.c", "eu-central-1")
