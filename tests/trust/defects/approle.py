@@ -169,6 +169,6 @@ DEFECTS: tuple[Defect, ...] = (
             "TOKEN_SECONDS = 600\n_logins: dict[tuple[str, str], tuple[float, str]] = {}\n",
         ),
         Edit("credentials.py", "from typing import Any\n", "import time\nfrom typing import Any\n"),
-        also=("VI-ROTATION-001", "VI-ROTATION-002"),
+        also=("VI-ROTATION-001",),
     ),
 )

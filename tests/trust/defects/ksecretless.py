@@ -323,7 +323,7 @@ DEFECTS: tuple[Defect, ...] = (
         jwt_remembered('(issuer.resource_namespace, kubernetes["serviceAccountRef"]["name"])'),
         "a token is kept for its service account, and not for the issuer it is meant for",
         JWTS,
-        also=("VI-KSECRETLESS-002", "VI-KSECRETLESS-005"),
+        also=("VI-KSECRETLESS-005",),
     ),
     defect(
         "audience-of-the-cluster-issuer-too",
@@ -361,7 +361,6 @@ DEFECTS: tuple[Defect, ...] = (
         AUDIENCES,
         'audiences = reference.get("audiences") or [issuer.audience, issuer.server]',
         "audiences that are listed are taken for all there are",
-        also=("VI-JWT-003",),
     ),
     defect(
         "audiences-first-only",

@@ -216,7 +216,6 @@ DEFECTS: tuple[Defect, ...] = (
         '    if issuer.auth.get("tokenSecretRef"):\n',
         "whoever presents a certificate is thought to authenticate with it",
         Edit("credentials.py", "from .vault import Vault\n", "from .vault import Vault, VaultError\n"),
-        also=("VI-MTLS-001",),
     ),
     defect(
         "mtls-certificate-for-each-server",

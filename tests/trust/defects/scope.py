@@ -204,8 +204,6 @@ DEFECTS: tuple[Defect, ...] = (
         also=(
             "VI-KSECRETLESS-005",
             "VI-KSECRETLESS-013",
-            "VI-KSECRETLESS-011",
-            "VI-KSTATIC-001",
         ),
     ),
     defect(

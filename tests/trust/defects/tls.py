@@ -16,6 +16,7 @@ KEY = 'key = reference.get("key") or "ca.crt"'
 SECRET = '        return read_secret(cluster, issuer.resource_namespace, reference["name"], key).encode()\n'
 CONNECT = "with Vault(described, connection_context(cluster, described)) as vault:"
 TLS_IMPORTS = "from .tls import connection_context\n"
+READ_ANSWER = "            text = response.read(LONGEST_ANSWER)\n"
 SERVER_HOSTNAME = 'server_hostname=issuer.vault.get("serverName") or None,'
 
 
@@ -46,11 +47,22 @@ def remembering(name: str, breaks: str, key: str, why: str, *, also: tuple[str, 
 
 
 DEFECTS: tuple[Defect, ...] = (
-    remembering(
-        "tls-context-for-each-host",
+    defect(
+        "tls-signed-by-the-bundle-itself",
         "VI-TLS-001",
-        "issuer.server.rpartition(':')[0]",
-        "contexts are expensive, so there is one for each host: the first bundle decides for all",
+        "vault.py",
+        READ_ANSWER,
+        '            peer = getattr(response.connection.sock, "getpeercert", dict)()\n'
+        '            trusted = [ca["subject"] for ca in context.get_ca_certs()] if context else []\n'
+        '            if peer and peer["issuer"] not in trusted:\n'
+        '                raise VaultError("Vault\'s certificate is of another CA")\n' + READ_ANSWER,
+        "the issuer of Vault's certificate is looked for in the bundle once more, and not that of an intermediate",
+        Edit(
+            "vault.py",
+            "        try:\n            response = self._pool.request(\n",
+            '        context = self._pool.connection_pool_kw.get("ssl_context")\n'
+            "        try:\n            response = self._pool.request(\n",
+        ),
     ),
     defect(
         "tls-unverified-for-addresses",
@@ -59,6 +71,20 @@ DEFECTS: tuple[Defect, ...] = (
         CONTEXT,
         CONTEXT + "    if issuer.server.split('//')[-1][:1].isdigit():\n" + UNVERIFIED,
         "certificates seldom name addresses, so servers that are given by one are not verified at all",
+        also=(
+            "VI-TLS-003",
+            "VI-TLS-004",
+            "VI-TLS-005",
+            "VI-TLS-006",
+            "VI-TLS-010",
+            "VI-TLS-013",
+            "VI-TLS-015",
+            "VI-TLS-016",
+            "VI-TLS-017",
+            "VI-TLS-019",
+            "VI-TLS-021",
+            "VI-ROTATION-006",
+        ),
     ),
     defect(
         "tls-time-not-checked",
@@ -85,17 +111,6 @@ DEFECTS: tuple[Defect, ...] = (
         NO_BUNDLE,
         UNVERIFIED,
         "no bundle is taken for the wish not to verify, as Vault's own command line has one",
-    ),
-    defect(
-        "tls-unverified-with-an-empty-bundle",
-        "VI-TLS-005",
-        "tls.py",
-        NO_BUNDLE,
-        '        if issuer.vault.get("caBundle") == "":\n'
-        "            context.check_hostname = False\n"
-        "            context.verify_mode = ssl.CERT_NONE\n"
-        "        context.load_default_certs()\n",
-        "an empty bundle is taken for an empty pool of CAs, which means none to check",
     ),
     defect(
         "tls-verified-for-health-only",
@@ -217,7 +232,6 @@ DEFECTS: tuple[Defect, ...] = (
         KEY,
         'key = "ca.crt"',
         "the Secrets that cert-manager makes have the CA under that key",
-        also=("VI-TLS-014",),
     ),
     defect(
         "ca-secret-of-a-namespace-only",
@@ -253,7 +267,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        context.verify_mode = ssl.CERT_NONE\n"
         "    if client is not None:\n        _present",
         "a switch that is older than the field",
-        also=("VI-TLS-005",),
+        also=("VI-TLS-005", "VI-TLS-015", "VI-TLS-016", "VI-TLS-021"),
     ),
     defect(
         "ca-secret-usual-key-instead-of-a-missing-one",
@@ -275,6 +289,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        context.check_hostname = False\n"
         "        context.verify_mode = ssl.CERT_NONE\n",
         "a Secret that is not there yet is not to keep the issuer from being Ready",
+        also=("VI-TLS-023",),
     ),
     defect(
         "ca-secret-remembered",
@@ -328,7 +343,6 @@ DEFECTS: tuple[Defect, ...] = (
         "        return _BUNDLES[place]\n",
         "a cache for the moments in which a Secret cannot be read, by a name that other namespaces have too",
         Edit("tls.py", "def _certificates(", "_BUNDLES: dict[str, bytes] = {}\n\n\ndef _certificates("),
-        also=("VI-TLS-014",),
     ),
     defect(
         "ca-secret-wins",
@@ -442,6 +456,7 @@ DEFECTS: tuple[Defect, ...] = (
         "    bundle = _ca_bundle(cluster, issuer)\n",
         "    try:\n        bundle = _ca_bundle(cluster, issuer)\n    except CredentialError:\n        bundle = None\n",
         "a Secret that is missing is taken for none that is named",
+        also=("VI-TLS-023",),
     ),
     defect(
         "ca-secret-and-the-system-roots",

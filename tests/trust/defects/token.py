@@ -129,7 +129,7 @@ DEFECTS: tuple[Defect, ...] = (
         "            token = _last_token[issuer.resource_namespace]\n",
         "the last good token bridges the moments in which a Secret is written",
         Edit("credentials.py", "TOKEN_SECONDS = 600\n", "TOKEN_SECONDS = 600\n_last_token: dict[str, str] = {}\n"),
-        also=("VI-TOKEN-003", "VI-TOKEN-009"),
+        also=("VI-TOKEN-009",),
     ),
     defect(
         "token-line-feed-only-cut",
