@@ -19,6 +19,7 @@ from ..errors import NotRunnable
 from ..issuer.authentication import Authentication
 from ..proxy import Authority, ClientCertificate
 from ..proxy.upstream import Upstream
+from ..stack.model import VaultServer
 from ..stack.preparation import DEFAULT_MOUNTS
 from ..vault import AuthRole, Pki, VaultWorkspace
 from .world import World
@@ -273,11 +274,7 @@ class Authentications(ABC):
     def _check_certificates_are_seen(self, role: AuthRole, clients: Authority) -> None:
         """Log in ourselves: whatever stands before somebody else's Vault may end TLS there."""
         server = self.world.admin.server
-        upstream = Upstream(server.url, server.ca_pem or None)
-        with contextlib.closing(upstream.connection(clients.issue_client("check.example.test"))) as connection:
-            path = f"{upstream.prefix}{role.mount_path}/login"
-            connection.request("POST", path, json.dumps({"name": role.name}), {"Content-Type": "application/json"})
-            status = connection.getresponse().status
+        status = certificate_login(server, role, clients.issue_client("check.example.test"))
         if status != 200:
             raise NotRunnable(
                 f"the Vault at {server.url} does not see the certificates of its clients (login: {status})",
@@ -351,3 +348,15 @@ class Authentications(ABC):
 def new_iam_role() -> str:
     """Return the ARN of an AWS role that nobody else uses."""
     return f"arn:aws:iam::{secrets.randbelow(9 * 10**11) + 10**11}:role/role-{secrets.token_hex(4)}"
+
+
+def certificate_login(server: VaultServer, role: AuthRole, client: ClientCertificate | None) -> int:
+    """Log in at a role of the TLS certificates auth method and return the status of Vault's answer.
+
+    :param client: what is presented, None for nothing.
+    """
+    upstream = Upstream(server.url, server.ca_pem or None)
+    with contextlib.closing(upstream.connection(client)) as connection:
+        path = f"{upstream.prefix}{role.mount_path}/login"
+        connection.request("POST", path, json.dumps({"name": role.name}), {"Content-Type": "application/json"})
+        return connection.getresponse().status

@@ -11,7 +11,7 @@ from cryptography import x509
 
 from pytest_vault_issuer.issuer.csr import SigningRequest
 from pytest_vault_issuer.proxy import Authority
-from pytest_vault_issuer.proxy.upstream import Upstream
+from pytest_vault_issuer.sandbox.authentications import certificate_login
 from pytest_vault_issuer.stack.model import Stack
 from pytest_vault_issuer.vault import CertificateAuthority, VaultAdmin, VaultWorkspace
 from pytest_vault_issuer.vault.authority import to_pem
@@ -103,10 +103,5 @@ def test_a_certificate_role_admits_certificates_of_its_authority(vault_issuer_wo
     ours, others = Authority("clients"), Authority("clients")
     role = vault_issuer_workspace.certificate_role("default", certificate=ours.pem)
     server = vault_issuer_workspace.admin.server
-    upstream = Upstream(server.url, server.ca_pem)
-    statuses = []
-    for client in (ours.issue_client("a.example.test"), others.issue_client("a.example.test"), None):
-        with contextlib.closing(upstream.connection(client)) as connection:
-            connection.request("POST", f"{role.mount_path}/login", f'{{"name": "{role.name}"}}')
-            statuses.append(connection.getresponse().status)
-    assert statuses == [200, 400, 400]
+    clients = ours.issue_client("a.example.test"), others.issue_client("a.example.test"), None
+    assert [certificate_login(server, role, client) for client in clients] == [200, 400, 400]
