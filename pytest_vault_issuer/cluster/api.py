@@ -114,10 +114,13 @@ class Interrupt:
                 self._response = None
 
     def _end(self) -> None:
+        # The reader may find the end of the answer by itself at any moment, and give the connection up or close it.
         connection = self._response.raw.connection if self._response is not None else None
-        if connection is not None:  # None: the answer has just ended by itself
-            # The TCP connection alone: without its TLS the reader would take what is on the wire for the answer.
-            socket.socket.shutdown(connection.sock, socket.SHUT_RD)
+        sock = connection.sock if connection is not None else None
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                # The TCP connection alone: without its TLS the reader would take what is on the wire for the answer.
+                socket.socket.shutdown(sock, socket.SHUT_RD)
 
 
 class Cluster:

@@ -96,11 +96,15 @@ class Certificate(Handle):
         raise Unmet(f"waited {self.timeouts.certificate:g} s for a CertificateRequest made for {self}")
 
     def wait_ready(self) -> Object:
-        """Wait until it is Ready for its present generation; return it."""
+        """Wait until it is Ready for its present generation, and no issuance is under way; return it.
+
+        What is stored is Ready a moment before its issuance is over; a renewal asked for in between is one with it.
+        """
 
         def ready(item: Object) -> bool:
             entry = condition(item, "Ready")
-            return entry.get("status") == "True" and is_current(item, entry)
+            issuing = condition(item, "Issuing").get("status") == "True"
+            return entry.get("status") == "True" and is_current(item, entry) and not issuing
 
         return self.wait(ready, "to be Ready", timeout=self.timeouts.certificate)
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from cryptography import x509
 
-from ..cluster.api import CERTIFICATE_REQUESTS, EVENTS, ApiError, Cluster, Object, Resource, condition
+from ..cluster.api import CERTIFICATE_REQUESTS, EVENTS, ApiError, Cluster, Interrupt, Object, Resource, condition
 from ..errors import Unmet
 from ..timeouts import Timeouts, poll
 from .csr import SigningRequest
@@ -100,6 +102,27 @@ class Handle:
         if not done or last is None:
             raise Unmet(f"waited {timeout:g} s for {self} {what}; {describe_conditions(last)}")
         return last
+
+    @contextlib.contextmanager
+    def recorded(self) -> Iterator[list[Object]]:
+        """Record every state the object is seen in meanwhile, its present one first."""
+        states: list[Object] = []
+        interrupt = Interrupt()
+
+        def record() -> None:
+            bound = self.timeouts.deletion + self.timeouts.retry
+            for _, item in self.cluster.watch(
+                self.resource, self.namespace, self.name, timeout=bound, interrupt=interrupt
+            ):
+                states.append(item)
+
+        with ThreadPoolExecutor(1) as pool:
+            recording = pool.submit(record)
+            try:
+                yield states
+            finally:
+                interrupt.set()
+                recording.result()
 
     def explain(self) -> str:
         """Say in words what its conditions are now."""
