@@ -45,10 +45,10 @@ class Component:
 
     name: str
     directory: Path
-    packages: dict[str, str]
+    packages: dict[str, str] = field(hash=False)
     upstream: str
     shared: Path | None = None
-    stamps: dict[str, str] = field(default_factory=dict)
+    stamps: dict[str, str] = field(default_factory=dict, hash=False)
     crds: str = ""
     minutes: float = 1.0
     peak: int = 500

@@ -1,0 +1,216 @@
+"""Runs the suite against releases of cert-manager on versions of Vault and Kubernetes, and tables what differs.
+
+Run with ``tox run -e matrix``; for a part, ``tox run -e matrix -- cert-manager@1.18 vault@1.14``: one cell each, and
+what is not named is the newest; ``cert-manager@1.18+vault@1.14`` is one cell of both. Without cells: every release on
+the newest stack, and the newest release on every other Vault and Kubernetes; ``--all`` is every combination. Each cell
+is a run of its own. The tables, in Markdown, go to the standard output and into a file. Exits with 1 unless every cell
+is conformant, or partial where each requirement that was not judged says why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pytest_vault_issuer.errors import ConfigurationError
+from pytest_vault_issuer.features import CORE, PROFILES
+from pytest_vault_issuer.toolchain import COMPONENTS, Component, Toolchain, find
+
+NAMES = ("cert-manager", "vault", "kubernetes")
+#: Lines of a run's output that are shown where it made no report.
+TAIL = 30
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One release of cert-manager on one stack."""
+
+    cert_manager: Component
+    vault: Component
+    kubernetes: Component
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """All three."""
+        return self.cert_manager, self.vault, self.kubernetes
+
+    @property
+    def title(self) -> str:
+        """What is not the newest, for the head of a column."""
+        release, *stack = self.components
+        others = [f"{c.name} {c.version.lstrip('v')}" for c in stack if c is not find(c.name)]
+        return ", ".join([release.version.lstrip("v"), *others])
+
+
+@dataclass(frozen=True)
+class Run:
+    """What became of a cell; `report` is empty where there is none, and then `output` says why."""
+
+    cell: Cell
+    report: dict[str, Any] = field(default_factory=dict)
+    output: str = ""
+    seconds: float = 0.0
+
+    @property
+    def outcomes(self) -> dict[str, str]:
+        """Outcome by requirement; what came after the release is `later`."""
+        return {
+            entry["id"]: "later" if entry["reason"] else entry["outcome"]
+            for entry in self.report.get("requirements", [])
+        }
+
+    @property
+    def problems(self) -> list[str]:
+        """Why the cell does not pass; [] where it does."""
+        if not self.report:
+            return ["the run made no report"]
+        found = [
+            f"profile {profile} is {judged['verdict']}"
+            for profile, judged in self.report["profiles"].items()
+            if judged["verdict"] == "non-conformant"
+        ]
+        wanting = [
+            entry["id"]
+            for entry in self.report["requirements"]
+            if not entry["reason"]
+            and entry["outcome"] in ("not-run", "unsupported")
+            and (entry["level"], entry["profile"]) == ("MUST", CORE)
+            and not all(test["message"] for test in entry["tests"] or [{"message": ""}])
+        ]
+        return found + ([f"not judged, and nothing says why: {', '.join(wanting)}"] if wanting else [])
+
+
+def parse(text: str) -> Cell:
+    """Return the cell of a text such as ``cert-manager@1.18+vault@1.14``.
+
+    :raises ConfigurationError: for a component or version that there is not, or that is named twice.
+    """
+    chosen: dict[str, Component] = {}
+    for part in text.split("+"):
+        name, _, version = part.partition("@")
+        if name in chosen:
+            raise ConfigurationError(f"{text}: {name} is named twice", hint="a cell has one version of each")
+        chosen[name] = find(name, version)
+    return Cell(*(chosen.get(name) or find(name) for name in NAMES))
+
+
+def default_cells(*, product: bool = False) -> list[Cell]:
+    """Return each version beside the newest of the others, or every combination."""
+    versions = [[component for component in COMPONENTS if component.name == name] for name in NAMES]
+    cells = [Cell(*combination) for combination in itertools.product(*versions)]
+    if product:
+        return cells
+    return [cell for cell in cells if sum(c is not find(c.name) for c in cell.components) <= 1]
+
+
+def run(cell: Cell, profiles: Iterable[str], workers: int, arguments: Sequence[str]) -> Run:
+    """Run the suite for a cell, in a process and a folder of its own."""
+    release, vault, kubernetes = (component.version for component in cell.components)
+    with tempfile.TemporaryDirectory() as directory:
+        command = [sys.executable, "-m", "pytest", "--pyargs", "vault_issuer_conformance", "-q", f"-n{workers}"]
+        command += ["-p", "no:cacheprovider", f"--vault-issuer=cert-manager@{release}"]
+        command += [f"--vault-issuer-vault-version={vault}", f"--vault-issuer-kubernetes-version={kubernetes}"]
+        command += [f"--vault-issuer-profile={profile}" for profile in profiles]
+        command += [f"--vault-issuer-report={directory}", *arguments]
+        began = time.perf_counter()
+        done = subprocess.run(
+            command, check=False, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        seconds = time.perf_counter() - began
+        path = Path(directory) / "report.json"
+        report = json.loads(path.read_text()) if path.is_file() else {}
+    return Run(cell, report, done.stdout, seconds)
+
+
+def verdicts(runs: Sequence[Run]) -> list[str]:
+    """Return the table of verdicts: releases by stacks."""
+    stacks = list(dict.fromkeys((run.cell.vault, run.cell.kubernetes) for run in runs))
+    heads = [f"Vault {vault.version.lstrip('v')}, Kubernetes {kube.version.lstrip('v')}" for vault, kube in stacks]
+    lines = [_row(["cert-manager", *heads]), _row(["---"] * (len(heads) + 1))]
+    for release in dict.fromkeys(run.cell.cert_manager for run in runs):
+        cells = []
+        for stack in stacks:
+            found = [r for r in runs if r.cell == Cell(release, *stack)]
+            cells.append("; ".join(_verdict(r) for r in found))
+        lines.append(_row([release.version.lstrip("v"), *cells]))
+    return lines
+
+
+def differences(runs: Sequence[Run]) -> list[str]:
+    """Return the table of the requirements whose outcomes are not the same in all runs, with what explains them."""
+    judged = [run for run in runs if run.report]
+    identifiers = dict.fromkeys(identifier for run in judged for identifier in run.outcomes)
+    lines = [_row(["requirement", *(run.cell.title for run in judged), "why"]), _row(["---"] * (len(judged) + 2))]
+    for identifier in identifiers:
+        outcomes = [run.outcomes.get(identifier, "") for run in judged]
+        if len(set(outcomes)) > 1:
+            lines.append(_row([identifier, *outcomes, "; ".join(_reasons(identifier, judged))]))
+    return lines if len(lines) > 2 else ["No requirement has another outcome in one cell than in another."]
+
+
+def _reasons(identifier: str, runs: Iterable[Run]) -> list[str]:
+    found = []
+    for run in runs:
+        entry = next(entry for entry in run.report["requirements"] if entry["id"] == identifier)
+        if entry["reason"]:
+            found.append(f"since {entry['since']}")
+        elif entry["outcome"] == "known-failure":
+            found.append(run.report["implementation"]["known_failures"][identifier])
+        elif entry["outcome"] != "passed":
+            messages = [test["message"].splitlines()[0] for test in entry["tests"] if test["message"]]
+            found += messages[:1]
+    return list(dict.fromkeys(found))
+
+
+def _verdict(run: Run) -> str:
+    if not run.report:
+        return "no report"
+    profiles = ", ".join(f"{name} {judged['verdict']}" for name, judged in run.report["profiles"].items())
+    return f"{profiles} ({run.seconds / 60:.0f} min)"
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the cells and return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cells", nargs="*", metavar="CELL", help="such as cert-manager@1.18+vault@1.14")
+    parser.add_argument("--all", action="store_true", help="every combination")
+    parser.add_argument("--profile", action="append", choices=PROFILES, help="default: all")
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--output", type=Path, default=Path("matrix.md"))
+    parser.add_argument("--pytest", action="append", default=[], metavar="OPTION", help="passed on to pytest")
+    options = parser.parse_args(arguments)
+    try:
+        cells = [parse(text) for text in options.cells] or default_cells(product=options.all)
+    except ConfigurationError as error:
+        parser.error(str(error))
+    # All at once: Go's caches are cleared after each build.
+    Toolchain().build(dict.fromkeys(f"{c.name}@{c.version}" for cell in cells for c in cell.components))
+    runs = []
+    for cell in cells:
+        print(f"{cell.title}: running", file=sys.stderr, flush=True)
+        runs.append(run(cell, options.profile or PROFILES, options.workers, options.pytest))
+        for problem in runs[-1].problems:
+            print(f"{cell.title}: {problem}", file=sys.stderr, flush=True)
+        if runs[-1].problems:
+            print("\n".join(runs[-1].output.splitlines()[-TAIL:]), file=sys.stderr, flush=True)
+    text = "\n".join([*verdicts(runs), "", *differences(runs), ""])
+    options.output.write_text(text)
+    print(text)
+    return 1 if any(run.problems for run in runs) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

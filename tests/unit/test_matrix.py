@@ -1,0 +1,147 @@
+"""The matrix of versions: which cells there are, which of them pass, and what its tables say."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from pytest_vault_issuer.errors import ConfigurationError
+from pytest_vault_issuer.toolchain import COMPONENTS, find
+
+FILE = Path(__file__).parents[2] / "benchmarks" / "matrix.py"
+
+
+@pytest.fixture(scope="module")
+def matrix() -> Any:
+    """The script as a module."""
+    spec = importlib.util.spec_from_file_location("matrix_under_test", FILE)
+    assert spec is not None
+    assert spec.loader is not None
+    module: ModuleType = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def entry(outcome: str, **fields: Any) -> dict[str, Any]:
+    tests = fields.pop("tests", [{"message": "" if outcome == "passed" else "it says why"}])
+    defaults = {"id": "VI-SIGN-001", "level": "MUST", "profile": "core", "since": "", "reason": ""}
+    return defaults | {"outcome": outcome, "tests": tests} | fields
+
+
+def report(*requirements: dict[str, Any], verdict: str = "conformant", **known: str) -> dict[str, Any]:
+    return {
+        "implementation": {"known_failures": {name.replace("_", "-"): why for name, why in known.items()}},
+        "profiles": {"core": {"verdict": verdict}},
+        "requirements": list(requirements),
+    }
+
+
+# -- cells ----------------------------------------------------------------------------------------------------
+
+
+def test_what_is_not_named_is_the_newest(matrix: Any) -> None:
+    cell = matrix.parse("cert-manager@1.18")
+    assert cell.components == (find("cert-manager", "1.18"), find("vault"), find("kubernetes"))
+    assert cell.title == "1.18.2"
+    assert matrix.parse("vault").components == (find("cert-manager"), find("vault"), find("kubernetes"))
+
+
+def test_a_cell_of_several_versions(matrix: Any) -> None:
+    oldest = [c for c in COMPONENTS if c.name == "vault"][-1]
+    cell = matrix.parse(f"vault@{oldest.line}+cert-manager@1.15")
+    assert cell.components == (find("cert-manager", "1.15"), oldest, find("kubernetes"))
+    assert cell.title.startswith("1.15.3")
+
+
+@pytest.mark.parametrize("text", ["cert-manager@1.1", "valt@1.21", "vault@1.21+vault@1.21", "", "@1.18"])
+def test_a_cell_that_there_is_not(matrix: Any, text: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        matrix.parse(text)
+    assert caught.value.hint
+
+
+def test_the_cells_by_default_differ_from_the_newest_in_one_version(matrix: Any) -> None:
+    cells = matrix.default_cells()
+    assert len(cells) == len(set(cells)) == len(COMPONENTS) - 2  # the newest of each are one cell together
+    assert {component for cell in cells for component in cell.components} == set(COMPONENTS)
+
+
+def test_all_cells_are_the_product(matrix: Any) -> None:
+    count = 1
+    for name in matrix.NAMES:
+        count *= sum(component.name == name for component in COMPONENTS)
+    assert len(set(matrix.default_cells(product=True))) == count
+
+
+# -- which pass -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("found", "problem"),
+    [
+        ({}, "made no report"),
+        (report(entry("passed")), ""),
+        (report(entry("failed"), verdict="non-conformant"), "profile core is non-conformant"),
+        (report(entry("passed"), entry("not-run"), verdict="partial"), ""),
+        (report(entry("passed"), entry("not-run", tests=[]), verdict="partial"), "nothing says why: VI-SIGN-001"),
+        (report(entry("unsupported", tests=[{"message": ""}]), verdict="partial"), "nothing says why"),
+        (report(entry("not-run", tests=[], level="SHOULD")), ""),
+        (report(entry("unsupported", tests=[], since="1.20", reason="since …, follows …")), ""),
+    ],
+)
+def test_a_cell_passes_when_it_is_conformant_or_says_why_not(matrix: Any, found: dict[str, Any], problem: str) -> None:
+    problems = matrix.Run(matrix.parse("vault"), found).problems
+    assert problem in "; ".join(problems)
+    assert bool(problems) is bool(problem)
+
+
+# -- tables ---------------------------------------------------------------------------------------------------
+
+
+def test_verdicts_by_release_and_stack(matrix: Any) -> None:
+    runs = [
+        matrix.Run(matrix.parse("cert-manager@1.18"), report(verdict="partial"), seconds=120),
+        matrix.Run(matrix.parse("cert-manager"), {}),
+    ]
+    head, _, *lines = matrix.verdicts(runs)
+    stack = f"Vault {find('vault').version[1:]}, Kubernetes {find('kubernetes').version[1:]}"
+    assert head == f"| cert-manager | {stack} |"
+    assert lines == ["| 1.18.2 | core partial (2 min) |", f"| {find('cert-manager').version[1:]} | no report |"]
+
+
+def test_only_what_differs_is_tabled_and_explained(matrix: Any) -> None:
+    old = report(
+        entry("passed"),
+        entry("unsupported", id="VI-SIGN-002", since="1.20", reason="since cert-manager 1.20, …"),
+        entry("known-failure", id="VI-SIGN-003"),
+        entry("not-run", id="VI-SIGN-004", tests=[{"message": "no | here\nmore"}]),
+        VI_SIGN_003="mended later",
+    )
+    new = report(*(entry("passed", id=f"VI-SIGN-00{number}") for number in range(1, 5)))
+    runs = [matrix.Run(matrix.parse("cert-manager@1.18"), old), matrix.Run(matrix.parse("cert-manager@1.20"), new)]
+    head, _, *lines = matrix.differences(runs)
+    assert head == "| requirement | 1.18.2 | 1.20.0 | why |"
+    assert lines == [
+        "| VI-SIGN-002 | later | passed | since 1.20 |",
+        "| VI-SIGN-003 | known-failure | passed | mended later |",
+        "| VI-SIGN-004 | not-run | passed | no \\| here |",
+    ]
+
+
+def test_nothing_differs(matrix: Any) -> None:
+    runs = [matrix.Run(matrix.parse("vault"), report(entry("passed")))] * 2
+    (line,) = matrix.differences(runs)
+    assert line.startswith("No requirement")
+
+
+def test_an_unknown_cell_ends_it_before_anything_is_built(matrix: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        matrix.main(["vault@0.1"])
+    assert left.value.code == 2
+    assert "there is no vault 0.1" in capsys.readouterr().err
