@@ -49,7 +49,7 @@ def content(login: Exchange) -> IamLogin:
 
 def assumed(sandbox: Sandbox, auth: Authentication) -> list[AssumedRole]:
     """Return the times when the AWS role of an authentication was assumed, of which there has to be one."""
-    found = sandbox.world.sts.assumed(auth.iam_role)
+    found = sandbox.world.sts.assumed(auth.principal)
     for role in found:
         for secret in (role.web_identity_token, role.secret_access_key, role.session_token):
             sandbox.world.redactor.add(secret)
@@ -181,6 +181,27 @@ def test_not_ready_without_an_aws_role(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.aws(kind)
     del auth.spec["aws"]["iamRoleArn"]
     never_ready(sandbox, kind, {"it names no AWS role to assume": {"auth": auth}})
+
+
+@requirement("VI-AWS-013")
+@pytest.mark.parametrize("kind", ["Issuer"])
+def test_issuer_does_not_borrow_the_identity_of_the_implementation(sandbox: Sandbox, kind: str) -> None:
+    proxy = sandbox.new_proxy()
+    variants = {"it names no ServiceAccount": {"auth": sandbox.aws(kind, ambient=True), "proxy": proxy}}
+    never_ready(sandbox, kind, variants)
+    used = {content(login).signature.access_key_id for login in proxy.seen(Route.LOGIN)}
+    assert sandbox.world.sts.access_key_id not in used, "no login was to be signed with the implementation's identity"
+
+
+@requirement("VI-AWS-014")
+@pytest.mark.parametrize("kind", ["ClusterIssuer"])
+def test_cluster_issuer_uses_the_identity_of_the_implementation(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.aws(kind, ambient=True)
+    login = first_login(sandbox, kind, auth)
+    assert content(login).signature.access_key_id == sandbox.world.sts.access_key_id, (
+        "the login was to be signed with the implementation's identity"
+    )
+    assert_admitted(sandbox, auth, login)
 
 
 @requirement("VI-AWS-012")

@@ -120,6 +120,7 @@ class Run:
         """Return what sandboxes share."""
         stack, running = self.stack(), self.running()
         timeouts = self.timeouts if running.answers else self.timeouts.shortened(SILENT_LIMIT)
+        self.redactor.add(self.sts().secret_access_key)
         return World(
             stack=stack,
             cluster=self.cluster(),
@@ -249,8 +250,8 @@ class Run:
             self.stack(),
             self.cluster(),
             self.timeouts,
-            sts_endpoint=self.sts().endpoint,
             env={ROOTS_VARIABLE: self.system_roots().file},
+            placeholders=self.sts().placeholders,
         )
         return running.to_json()
 

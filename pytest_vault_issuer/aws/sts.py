@@ -18,6 +18,8 @@ ASSUME = "AssumeRoleWithWebIdentity"
 IDENTIFY = "GetCallerIdentity"
 #: What the process needs, of the optional extra ``aws``.
 MODULES = ("moto", "flask", "flask_cors")
+#: In the command and environment of an implementation: where STS is, and an AWS identity of its own.
+PLACEHOLDERS = ("sts_endpoint", "aws_access_key_id", "aws_secret_access_key")
 TAIL = 20
 
 
@@ -40,11 +42,21 @@ class Sts:
     :ivar endpoint: its URL on this machine; '' where there is none.
     :ivar record: path of what it was asked and answered, a JSON object a line.
     :ivar absence: why there is none, for people.
+    :ivar user_arn: of the user whose credentials the implementation may find in its environment.
+    :ivar access_key_id: that user's; :ivar secret_access_key: likewise.
     """
 
     endpoint: str = ""
     record: str = ""
     absence: str = ""
+    user_arn: str = ""
+    access_key_id: str = ""
+    secret_access_key: str = field(default="", repr=False)
+
+    @property
+    def placeholders(self) -> dict[str, str]:
+        """What :data:`PLACEHOLDERS` stand for in the description of an implementation."""
+        return dict(zip(PLACEHOLDERS, (self.endpoint, self.access_key_id, self.secret_access_key), strict=True))
 
     def to_json(self) -> str:
         """Serialise."""
@@ -83,12 +95,12 @@ def start_sts(run: RunDirectory, timeouts: Timeouts) -> Sts:
 
     :raises StackError: with the end of its log.
     """
-    port, record = run.path / "sts.port", run.path / "sts.jsonl"
+    state, record = run.path / "sts-process.json", run.path / "sts.jsonl"
     # The module it is in must not be imported here: it needs what is optional.
-    run.spawn(PROCESS, [sys.executable, "-m", f"{__package__}.sts_server", str(port), str(record)])
+    run.spawn(PROCESS, [sys.executable, "-m", f"{__package__}.sts_server", str(state), str(record)])
 
     def probe() -> bool | None:
-        if port.exists():
+        if state.exists():
             return True
         return False if run.returncode(PROCESS) is not None else None
 
@@ -98,4 +110,4 @@ def start_sts(run: RunDirectory, timeouts: Timeouts) -> Sts:
             + run.log_tail(PROCESS, TAIL),
             hint="reinstall the extra: pip install 'pytest-vault-issuer[aws]'",
         )
-    return Sts(f"http://127.0.0.1:{port.read_text()}", str(record))
+    return Sts.from_json(state.read_text())

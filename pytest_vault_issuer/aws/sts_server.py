@@ -5,8 +5,10 @@ signature is that of credentials handed out before and a quarter of an hour old
 at most, as it is with AWS: a login that Vault has verified here was signed
 rightly. Every call is recorded before it is answered.
 
-Run as ``python -m pytest_vault_issuer.aws.sts_server PORT_FILE RECORD``; it
-listens on a free port of loopback and writes it to the file.
+There is one user from the start, for whoever has an AWS identity without STS.
+
+Run as ``python -m pytest_vault_issuer.aws.sts_server STATE RECORD``; it listens
+on a free port of loopback and writes that and the user's credentials to STATE.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import datetime
 import io
 import json
 import re
+import secrets
 import sys
 import threading
 from collections.abc import Iterable
@@ -23,12 +26,14 @@ from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
+from werkzeug.test import Client
 from werkzeug.wrappers import Request, Response
 
 from .signature import ALGORITHM, Signature, SignedRequest
 
 #: How far the clocks of AWS and of whoever signs may be apart.
 TOLERANCE = datetime.timedelta(minutes=15)
+_USER_ARN = re.compile(r"<Arn>([^<]+)</Arn>")
 _CREDENTIAL = re.compile(r"<(AccessKeyId|SecretAccessKey|SessionToken)>([^<]+)</")
 _REFUSAL = (
     '<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">'
@@ -67,6 +72,23 @@ class Sts:
         sent: Iterable[bytes] = answer(environ, start_response)
         return sent
 
+    def create_user(self) -> dict[str, str]:
+        """Create a user with an access key: ``user_arn``, ``access_key_id`` and ``secret_access_key``."""
+        form = {"UserName": f"user-{secrets.token_hex(4)}", "Version": "2010-05-08"}
+        # Unsigned and past the check of signatures: somebody has to be first. moto finds the service in the header.
+        headers = {"Authorization": f"{ALGORITHM} Credential=NOBODY/20260101/us-east-1/iam/aws4_request,"}
+        client = Client(self._application)
+        user = client.post("/", data=form | {"Action": "CreateUser"}, headers=headers).text
+        key = dict(
+            _CREDENTIAL.findall(client.post("/", data=form | {"Action": "CreateAccessKey"}, headers=headers).text)
+        )
+        self._credentials[key["AccessKeyId"]] = key
+        return {
+            "user_arn": _USER_ARN.findall(user)[0],
+            "access_key_id": key["AccessKeyId"],
+            "secret_access_key": key["SecretAccessKey"],
+        }
+
     def _refusal(self, request: SignedRequest, signature: Signature | None) -> Response | None:
         if signature is None:
             if "X-Amz-Algorithm" in dict(request.query) or request.header("Authorization"):
@@ -96,13 +118,14 @@ def _refused(code: str, message: str) -> Response:
     return Response(_REFUSAL.format(code=code, message=message), status=403, headers={"Content-Type": "text/xml"})
 
 
-def main(port_file: Path, record: Path) -> None:
+def main(state: Path, record: Path) -> None:
     """Serve until the process is ended."""
     application = Sts(DomainDispatcherApplication(create_backend_app), record)
     server = make_server("127.0.0.1", 0, application, threaded=True)
-    draft = port_file.with_suffix(".draft")
-    draft.write_text(str(server.server_port))
-    draft.replace(port_file)
+    found = {"endpoint": f"http://127.0.0.1:{server.server_port}", "record": str(record), **application.create_user()}
+    draft = state.with_suffix(".draft")
+    draft.write_text(json.dumps(found))
+    draft.replace(state)
     server.serve_forever()
 
 

@@ -62,8 +62,13 @@ def description(version: str = "") -> Implementation:
                 "--feature-gates=ExperimentalCertificateSigningRequestControllers=true",
                 "--v=2",
             ],
-            # Where AWS's own library looks for STS and for credentials: not on the machine, and not at AWS.
-            env={"AWS_ENDPOINT_URL_STS": "{sts_endpoint}", "AWS_EC2_METADATA_DISABLED": "true"},
+            # Where AWS's own library looks for STS and for credentials: nothing of the machine's, and nothing at AWS.
+            env={
+                "AWS_ENDPOINT_URL_STS": "{sts_endpoint}",
+                "AWS_ACCESS_KEY_ID": "{aws_access_key_id}",
+                "AWS_SECRET_ACCESS_KEY": "{aws_secret_access_key}",
+                "AWS_EC2_METADATA_DISABLED": "true",
+            },
             service_account="cert-manager/cert-manager",
             rbac=["cert-manager-rbac.yaml"],
             cluster_resource_namespace="cert-manager",

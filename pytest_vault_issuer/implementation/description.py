@@ -11,12 +11,13 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
+from ..aws.sts import PLACEHOLDERS as AWS_PLACEHOLDERS
 from ..errors import ConfigurationError
 from ..features import FEATURES, PROFILES, check_known, expand, meant
 
 _REQUIREMENT = re.compile(r"VI-[A-Z]+-[0-9]{3}")
 #: What may stand between braces in ``command`` and ``env``.
-PLACEHOLDERS = ("kubeconfig", "cluster_resource_namespace", "directory", "python", "sts_endpoint")
+PLACEHOLDERS = ("kubeconfig", "cluster_resource_namespace", "directory", "python", *AWS_PLACEHOLDERS)
 
 
 @dataclass(frozen=True)

@@ -95,14 +95,14 @@ def start_implementation(
     cluster: Cluster,
     timeouts: Timeouts,
     *,
-    sts_endpoint: str = "",
     env: Mapping[str, str],
+    placeholders: Mapping[str, str],
 ) -> RunningImplementation:
     """Install what the implementation declares, start it, and wait for its first answer.
 
     :param command: from :func:`check_command`.
-    :param sts_endpoint: what ``{sts_endpoint}`` stands for.
     :param env: environment variables of the command, unless it describes them otherwise.
+    :param placeholders: what those that concern AWS stand for.
     :raises ImplementationError: when it ends or does not become ready, with the end of its log.
     """
     labels = {LABEL: stack.run}
@@ -121,7 +121,7 @@ def start_implementation(
         labelled = {**document.get("metadata", {}).get("labels", {}), **labels}
         cluster.apply_manifest({**document, "metadata": {**document["metadata"], "labels": labelled}}, namespace)
     if command:
-        _spawn(implementation, command, run, cluster, namespace, account, sts_endpoint, env)
+        _spawn(implementation, command, run, cluster, namespace, account, env, placeholders)
         _wait_started(implementation, run, timeouts)
     answers = _answers(implementation, run, stack, cluster, timeouts, labels)
     return RunningImplementation(
@@ -150,8 +150,8 @@ def _spawn(
     cluster: Cluster,
     namespace: str,
     account: str,
-    sts_endpoint: str,
     env: Mapping[str, str],
+    placeholders: Mapping[str, str],
 ) -> None:
     token = cluster.create_token(account, namespace, seconds=24 * 3600)
     trust = run.write("pki/implementation-cluster-ca.pem", cluster.ca_pem)
@@ -162,7 +162,7 @@ def _spawn(
         "cluster_resource_namespace": implementation.run.cluster_resource_namespace,
         "directory": str(implementation.directory),
         "python": sys.executable,
-        "sts_endpoint": sts_endpoint,
+        **placeholders,
     }
     words, described = fill(implementation.run, command, values)
     home(run).mkdir(mode=0o700, exist_ok=True)

@@ -19,7 +19,7 @@ class Authentication:
     :ivar secret_key: key in that Secret.
     :ivar credential: what the Secret holds: token, SecretID or JWT ('' for secretless).
     :ivar service_account: name of the ServiceAccount ('' without one).
-    :ivar iam_role: ARN of the AWS role that it is to assume ('' without one).
+    :ivar principal: ARN of the AWS role that it is to assume, or of the user that it is to be ('' without one).
     """
 
     feature: str
@@ -31,7 +31,7 @@ class Authentication:
     service_account: str = ""
     approle: AppRole | None = None
     role: AuthRole | None = None
-    iam_role: str = ""
+    principal: str = ""
 
     @property
     def login_path(self) -> str:

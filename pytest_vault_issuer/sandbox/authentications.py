@@ -285,6 +285,7 @@ class Authentications(ABC):
         self,
         kind: str,
         *,
+        ambient: bool = False,
         server_id: str = "",
         mount: str | None = None,
         grant: bool = True,
@@ -293,6 +294,7 @@ class Authentications(ABC):
     ) -> Authentication:
         """Create a ServiceAccount, the documentation's Role for its tokens, and a role of AWS auth for an AWS role.
 
+        :param ambient: no ServiceAccount: the AWS identity that the implementation finds in its environment.
         :param server_id: that Vault demands in logins, and that the issuer is told to sign.
         :param mount: path for the method, default random.
         :param grant: whether the implementation gets the Role.
@@ -302,25 +304,26 @@ class Authentications(ABC):
         sts = self.world.sts
         if not sts.endpoint:
             raise NotRunnable(sts.absence, hint="see the README on the feature aws")
+        if ambient and "{aws_access_key_id}" not in self.world.implementation_env.values():
+            raise NotRunnable(
+                "the implementation is given no AWS identity of its own", hint="see the README on the feature aws"
+            )
         namespace = self.home(kind)
-        account = self.service_account(namespace, grant=grant)
-        iam_role = new_iam_role()
+        account = "" if ambient else self.service_account(namespace, grant=grant)
+        principal = sts.user_arn if ambient else new_iam_role()
         try:
             mount = self.vault.mount_aws(sts.endpoint, server_id=server_id, mount=mount)
         except hvac.exceptions.InvalidRequest as error:
             if "plugin not found" not in str(error):
                 raise
             raise NotRunnable("this Vault has no AWS auth method", hint="use HashiCorp Vault") from error
-        role = self.vault.aws_role(self.sign_policy(), principal=bound_to or iam_role, mount=mount, ttl=ttl)
-        spec: dict[str, Any] = {
-            "mountPath": role.mount_path,
-            "role": role.name,
-            "serviceAccountRef": {"name": account},
-            "iamRoleArn": iam_role,
-        }
+        role = self.vault.aws_role(self.sign_policy(), principal=bound_to or principal, mount=mount, ttl=ttl)
+        spec: dict[str, Any] = {"mountPath": role.mount_path, "role": role.name}
+        if not ambient:
+            spec |= {"serviceAccountRef": {"name": account}, "iamRoleArn": principal}
         if server_id:
             spec["vaultHeaderValue"] = server_id
-        return Authentication("aws", {"aws": spec}, namespace, service_account=account, role=role, iam_role=iam_role)
+        return Authentication("aws", {"aws": spec}, namespace, service_account=account, role=role, principal=principal)
 
     def _bind(
         self,

@@ -27,13 +27,15 @@ def record(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def call(record: Path) -> Call:
-    server = importlib.import_module("pytest_vault_issuer.aws.sts_server")
-    backend = importlib.import_module("moto.moto_server.werkzeug_app")
-    client = importlib.import_module("werkzeug.test").Client(
-        server.Sts(backend.DomainDispatcherApplication(backend.create_backend_app), record)
-    )
-    return client.open  # type: ignore[no-any-return]
+def server(record: Path) -> Any:
+    module = importlib.import_module("pytest_vault_issuer.aws.sts_server")
+    moto = importlib.import_module("moto.moto_server.werkzeug_app")
+    return module.Sts(moto.DomainDispatcherApplication(moto.create_backend_app), record)
+
+
+@pytest.fixture
+def call(server: Any) -> Call:
+    return importlib.import_module("werkzeug.test").Client(server).open  # type: ignore[no-any-return]
 
 
 @pytest.fixture
@@ -114,6 +116,14 @@ def test_signature_that_cannot_be_read(call: Call) -> None:
     form = {"Action": IDENTIFY, "Version": "2011-06-15"}
     answer = call("/", method="POST", data=form, headers={"Authorization": "AWS4-HMAC-SHA256 nonsense"})
     assert "IncompleteSignature" in answer.text
+
+
+def test_user_that_is_there_from_the_start(server: Any, call: Call) -> None:
+    found = Sts(**server.create_user())
+    user = AssumedRole(found.user_arn, "", found.access_key_id, "", found.secret_access_key, "")
+    assert f"<Arn>{found.user_arn}</Arn>" in call(**signed(user)).text
+    assert "SignatureDoesNotMatch" in call(**signed(user, secret="x" * 40)).text
+    assert found.secret_access_key not in repr(found)
 
 
 def test_nothing_was_assumed_yet(record: Path) -> None:

@@ -62,6 +62,8 @@ func parse(args []string) (options, error) {
 	flags := pflag.NewFlagSet("cert-manager-controller", pflag.ContinueOnError)
 	flags.StringVar(&o.Kubeconfig, "kubeconfig", "", "path of the kubeconfig file")
 	flags.StringVar(&o.ClusterResourceNamespace, "cluster-resource-namespace", "kube-system", "namespace of the Secrets and ServiceAccounts that ClusterIssuers refer to")
+	flags.BoolVar(&o.IssuerAmbientCredentials, "issuer-ambient-credentials", false, "let Issuers use credentials found in the environment")
+	flags.BoolVar(&o.ClusterIssuerAmbientCredentials, "cluster-issuer-ambient-credentials", true, "let ClusterIssuers use credentials found in the environment")
 	flags.BoolVar(&o.approve, "approver", true, "run the controller that approves CertificateRequests for cert-manager.io issuers")
 	flags.IntVar(&o.concurrency, "concurrent-workers", 5, "workers of each controller")
 	flags.Float32Var(&o.KubernetesAPIQPS, "kube-api-qps", 20, "queries a second to an API server without priority and fairness")
