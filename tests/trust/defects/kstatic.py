@@ -141,7 +141,7 @@ DEFECTS: tuple[Defect, ...] = (
         "VI-KSTATIC-008",
         "credentials.py",
         READ,
-        READ + '        if not all(letter.isalnum() or letter in "-_." for letter in jwt):\n'
+        READ.replace(".strip()", "") + '        if not all(letter.isalnum() or letter in "-_." for letter in jwt):\n'
         '            raise CredentialError("the Secret holds no JWT")\n',
         "a JWT is looked at for characters that none has",
     ),

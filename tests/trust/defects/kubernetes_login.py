@@ -38,5 +38,10 @@ DEFECTS: tuple[Defect, ...] = (
         LOGIN,
         '    if jwt != jwt.strip():\n        raise CredentialError("the token is no JWT")\n' + LOGIN,
         "a JWT is checked to the letter, and a Secret made with echo has one letter more",
+        Edit(
+            "credentials.py",
+            'jwt = read_secret(cluster, issuer.resource_namespace, reference["name"], key).strip()',
+            'jwt = read_secret(cluster, issuer.resource_namespace, reference["name"], key)',
+        ),
     ),
 )

@@ -232,6 +232,7 @@ DEFECTS: tuple[Defect, ...] = (
         KEY,
         'key = "ca.crt"',
         "the Secrets that cert-manager makes have the CA under that key",
+        also=("VI-TLS-014",),
     ),
     defect(
         "ca-secret-of-a-namespace-only",
