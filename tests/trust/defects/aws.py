@@ -45,7 +45,12 @@ DEFECTS: tuple[Defect, ...] = (
         LOGIN,
         LOGIN.replace('aws["role"]', 'aws["iamRoleArn"].rpartition("/")[2]'),
         "Vault's role is taken to be called as the AWS role, as it is where none is named",
-        also=("VI-AWS-001", "VI-AWS-006", "VI-AWS-007", "VI-AWS-008", "VI-AWS-010"),
+        also=(
+            "VI-AWS-001",
+            "VI-AWS-006",
+            "VI-AWS-007",
+            "VI-AWS-008",
+        ),
     ),
     defect(
         "aws-session-token-not-signed",
@@ -66,7 +71,7 @@ DEFECTS: tuple[Defect, ...] = (
         also=("VI-AWS-005",),
     ),
     defect(
-        "aws-account-of-the-requests-namespace",
+        "aws-account-in-default",
         "VI-AWS-004",
         "credentials.py",
         '        return cluster.create_token(issuer.resource_namespace, account["name"], wanted, TOKEN_SECONDS)\n',
@@ -118,7 +123,6 @@ DEFECTS: tuple[Defect, ...] = (
         'signed = login_data(identity, region, aws.get("vaultHeaderValue"))',
         'signed = login_data(identity, "us-east-1", aws.get("vaultHeaderValue"))',
         "Vault's own default is used for the login, and the region for STS only",
-        also=("VI-AWS-008",),
     ),
     defect(
         "aws-another-default-region",

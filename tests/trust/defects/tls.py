@@ -290,7 +290,12 @@ DEFECTS: tuple[Defect, ...] = (
         "        context.check_hostname = False\n"
         "        context.verify_mode = ssl.CERT_NONE\n",
         "a Secret that is not there yet is not to keep the issuer from being Ready",
-        also=("VI-TLS-023",),
+        also=(
+            "VI-TLS-023",
+            "VI-TLS-015",
+            "VI-TLS-016",
+            ,
+        ),
     ),
     defect(
         "ca-secret-remembered",
