@@ -40,6 +40,13 @@ def test_cached_ones_are_used_where_nothing_is_given(built: Toolchain) -> None:
     assert binaries.crds == built.crds()
 
 
+def test_the_types_are_those_of_the_release(built: Toolchain) -> None:
+    old = Toolchain(built.cache, versions={"cert-manager": "1.18"})
+    assert resolve(old).crds == old.crds() != built.crds()
+    assert old.path("cert-manager-controller") != built.path("cert-manager-controller")
+    assert old.path("vault") == built.path("vault")
+
+
 def test_given_ones_win(built: Toolchain, tmp_path: Path) -> None:
     assets = tmp_path / "assets"
     etcd, api = executable(assets / "etcd"), executable(assets / "kube-apiserver")
