@@ -294,7 +294,6 @@ DEFECTS: tuple[Defect, ...] = (
             "VI-TLS-023",
             "VI-TLS-015",
             "VI-TLS-016",
-            ,
         ),
     ),
     defect(
