@@ -209,6 +209,14 @@ def test_the_newest_cert_manager_is_the_default() -> None:
     assert default == load_implementation(f"cert-manager@{default.version}")
 
 
+def test_what_a_release_mended_is_a_known_failure_of_those_before() -> None:
+    """An expired certificate was stored and renewed at once until 1.21."""
+    failing = {
+        r.line for r in RELEASES if "VI-CERTIFICATE-018" in load_implementation(f"cert-manager@{r.line}").known_failures
+    }
+    assert failing == {"1.15", "1.18", "1.20"}
+
+
 def test_an_unknown_release_of_cert_manager() -> None:
     error = not_loaded("cert-manager@1.9")
     assert error.message == "--vault-issuer=cert-manager@1.9: there is no cert-manager 1.9"
