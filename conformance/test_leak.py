@@ -270,19 +270,24 @@ def test_messages_are_bounded(sandbox: Sandbox, kind: str) -> None:
         proxy.inject(Route.HEALTH, fault)
         broken.append(sandbox.issuer(kind, auth, proxy=proxy))
     for feature in claimed(sandbox, LOGIN_FIELDS)[:1]:
-        proxy = sandbox.new_proxy()
-        proxy.inject(Route.LOGIN, long)
-        broken.append(sandbox.issuer(kind, sandbox.authenticate(feature, kind), proxy=proxy))
+        login = sandbox.authenticate(feature, kind)
+        for fault in (long, many):
+            proxy = sandbox.new_proxy()
+            proxy.inject(Route.LOGIN, fault)
+            broken.append(sandbox.issuer(kind, login, proxy=proxy))
     signer = sandbox.ready_issuer(kind, auth)
-    sandbox.proxy.inject(Route.SIGN, long)
-    request = sandbox.request(signer)
+    requests = []
+    for fault in (long, many):
+        signing = sandbox.new_signing()
+        sandbox.proxy.inject(Route.SIGN, fault, where=is_for(signing))
+        requests.append(sandbox.request(signer, signing))
     for issuer in broken:
         issuer.wait_not_ready()
-    request.wait_reason("Failed", "Pending")
+    for request in requests:
+        request.wait_reason("Failed", "Pending")
     sandbox.proxy.clear_faults()
     sandbox.barrier(signer)
-    wait_events(sandbox, request, *broken)
-    assert request.condition(), "the request was to have a condition"
+    wait_events(sandbox, *requests, *broken)
     longest = max(len(message.encode()) for message in messages(sandbox))
     assert longest < BOUND, f"messages were to be shorter than {BOUND} bytes, one has {longest}"
 
