@@ -98,6 +98,10 @@ class CertificateController:
         for field in UNSUPPORTED:
             if spec.get(field):
                 return f"{field} is not supported"
+        try:
+            seconds(spec.get("renewBefore") or "0s")
+        except ValueError:
+            return "renewBefore is no duration"
         namespace = certificate["metadata"]["namespace"]
         secret = self._cluster.find(SECRETS, namespace, spec["secretName"])
         owner = annotation(secret, CERTIFICATE_NAME) if secret else ""
@@ -114,8 +118,12 @@ class CertificateController:
     def _issue(self, certificate: Object, secret: Object | None, pair: KeyPair | None, reason: str) -> None:
         """Take the next step of an issuance: the key, its request, or what became of that."""
         self._write(certificate, lambda latest: set_issuing(latest, reason))
-        key = self._next_key(certificate, secret)
-        request = self._request(certificate, key, pair)
+        try:
+            key = self._next_key(certificate, secret)
+            request = self._request(certificate, key, pair)
+        except (KeyError, ValueError) as error:
+            self._failed(certificate, f"the specification cannot be requested: {error}")
+            return
         outcome = condition(request, "Ready")
         if outcome.get("reason") == "Issued":
             self._issued(certificate, key, request)
