@@ -164,8 +164,11 @@ class Handle:
         raise RuntimeError(f"{self} changed under every one of ten updates")
 
     def _decide(self, kind: str, subresource: str, **fields: str) -> None:
+        item = self.get()
+        if condition(item, kind).get("status") == "True":
+            return  # an approver of the implementation's own was faster
         try:
-            decide(self.cluster, self.resource, self.get(), kind, subresource, **fields)
+            decide(self.cluster, self.resource, item, kind, subresource, **fields)
         except ApiError as error:
             if error.code != 409:
                 raise
