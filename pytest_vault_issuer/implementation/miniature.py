@@ -26,7 +26,11 @@ def description() -> Implementation:
                 "--cluster-resource-namespace={cluster_resource_namespace}",
                 "--certificates",
             ],
-            env={"AWS_ENDPOINT_URL_STS": "{sts_endpoint}"},
+            env={
+                "AWS_ENDPOINT_URL_STS": "{sts_endpoint}",
+                "AWS_ACCESS_KEY_ID": "{aws_access_key_id}",
+                "AWS_SECRET_ACCESS_KEY": "{aws_secret_access_key}",
+            },
             service_account="miniature/miniature",
             rbac=["miniature-rbac.yaml"],
             cluster_resource_namespace="miniature",

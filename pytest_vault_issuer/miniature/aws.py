@@ -1,7 +1,8 @@
 """Proves to Vault which AWS role an issuer has: by a request to STS that it signs and Vault sends.
 
-The credentials are those of an AWS role that trusts a service account; those
-of the machine are never used, for they are not the issuer's.
+The credentials are those of an AWS role that trusts a service account, or the
+miniature's own: only for a cluster-scoped issuer, for whoever may create one in
+a namespace is not to borrow them.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ LONGEST_ANSWER = 1024 * 1024
 
 
 class AwsCredentials(NamedTuple):
-    """What requests are signed with, for a time."""
+    """What requests are signed with.
+
+    :ivar session_token: '' for credentials that are not temporary.
+    """
 
     access_key_id: str
     secret_access_key: str
@@ -47,6 +51,18 @@ def region_of(configured: str | None) -> str:
     """Return the AWS region to use."""
     environment = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     return configured or environment or DEFAULT_REGION
+
+
+def own_identity() -> AwsCredentials:
+    """Return the miniature's own credentials, from the environment.
+
+    :raises CredentialError: when it has none.
+    """
+    try:
+        key_id, key = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
+    except KeyError:
+        raise CredentialError("auth.aws names no service account, and there is no AWS identity to use") from None
+    return AwsCredentials(key_id, key, os.environ.get("AWS_SESSION_TOKEN", ""))
 
 
 def assume_role(role_arn: str, web_identity_token: str, region: str) -> AwsCredentials:
@@ -107,6 +123,8 @@ def login_data(credentials: AwsCredentials, region: str, server_id: str | None) 
         "X-Amz-Date": time,
         "X-Amz-Security-Token": credentials.session_token,
     }
+    if not credentials.session_token:
+        del headers["X-Amz-Security-Token"]
     if server_id:
         headers[SERVER_ID_HEADER] = server_id
     headers["Authorization"] = authorization(credentials, region, time, headers)

@@ -94,7 +94,7 @@ def check(issuer: Issuer) -> None:
     elif methods[0] == "clientCertificate":
         _check_client_certificate(issuer.server, method)
     else:
-        _check_aws(method)
+        _check_aws(issuer, method)
 
 
 def _check_server(server: str) -> None:
@@ -148,11 +148,15 @@ def _check_client_certificate(server: str, client_certificate: dict[str, Any]) -
         raise InvalidConfigurationError("auth.clientCertificate needs a server of https")
 
 
-def _check_aws(aws: dict[str, Any]) -> None:
+def _check_aws(issuer: Issuer, aws: dict[str, Any]) -> None:
     _check_segments(aws.get("mountPath") or "", "auth.aws.mountPath")
     _require(aws.get("role"), "auth.aws.role is empty")
-    account = aws.get("serviceAccountRef") or {}
-    _require(account.get("name"), "auth.aws.serviceAccountRef.name is empty: the machine's own identity is not used")
+    account = aws.get("serviceAccountRef")
+    if not account and not issuer.namespace:
+        return  # the miniature's own identity
+    if not account:
+        raise InvalidConfigurationError("auth.aws names no serviceAccountRef, and an Issuer has no other AWS identity")
+    _require(account.get("name"), "auth.aws.serviceAccountRef.name is empty")
     _require(aws.get("iamRoleArn"), "auth.aws.iamRoleArn is empty")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .aws import STS_AUDIENCE, assume_role, login_data, region_of
+from .aws import STS_AUDIENCE, assume_role, login_data, own_identity, region_of
 from .cluster import Cluster, ClusterError
 from .configuration import Issuer
 from .secret_values import CredentialError, read_secret
@@ -80,6 +80,9 @@ def _log_in_with_service_account(cluster: Cluster, issuer: Issuer, kubernetes: d
 def _log_in_with_aws(cluster: Cluster, issuer: Issuer, aws: dict[str, Any], vault: Vault) -> str:
     mount = (aws.get("mountPath") or "/v1/auth/aws").strip("/")
     region = region_of(aws.get("region"))
+    if not aws.get("serviceAccountRef"):
+        own = login_data(own_identity(), region, aws.get("vaultHeaderValue"))
+        return vault.log_in(f"/{mount}/login", own | {"role": aws["role"]})
     web_identity = _request_token_for_sts(cluster, issuer, aws["serviceAccountRef"])
     identity = assume_role(aws["iamRoleArn"], web_identity, region)
     signed = login_data(identity, region, aws.get("vaultHeaderValue"))

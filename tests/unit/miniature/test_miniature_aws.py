@@ -11,7 +11,7 @@ import pytest
 
 from pytest_vault_issuer.aws import IamLogin, Sts
 from pytest_vault_issuer.aws.sts import missing_modules
-from pytest_vault_issuer.miniature.aws import AwsCredentials, assume_role, login_data, region_of
+from pytest_vault_issuer.miniature.aws import AwsCredentials, assume_role, login_data, own_identity, region_of
 from pytest_vault_issuer.miniature.secret_values import CredentialError
 
 CREDENTIALS = AwsCredentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "session token")
@@ -67,3 +67,16 @@ def test_sts_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1")
     with pytest.raises(CredentialError, match="cannot be reached"):
         assume_role(ROLE, "a.b.c", "eu-central-1")
+
+
+def test_own_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(CredentialError, match="no AWS identity"):
+        own_identity()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    assert own_identity() == ("AKIDEXAMPLE", "secret", "")
+    login = IamLogin.of(login_data(own_identity(), "eu-central-1", None))
+    assert login is not None
+    assert login.signature.matches(login.request, "secret")
