@@ -34,6 +34,7 @@ _ALWAYS = {
 }
 #: What older releases do wrong: the first release that has it right, and why.
 _MENDED = {
+    "VI-CERTIFICATE-016": ("1.20", "a certificate for another key is stored, and replaced (cert-manager#8234, #8403)"),
     "VI-CERTIFICATE-018": ("1.21", "an expired certificate is stored and renewed at once (cert-manager#7741, #8610)"),
 }
 
