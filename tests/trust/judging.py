@@ -17,7 +17,7 @@ from pytest_vault_issuer.run import Run, RunKey
 from pytest_vault_issuer.settings import Settings
 
 from .inner import VARIABLE
-from .mutants import Mutant
+from .mutants import PACKAGE, Mutant
 
 #: Seconds after which the run of one mutant is broken.
 LIMIT = 1200
@@ -70,7 +70,9 @@ class Bench:
         source = mutant.write(directory)
         selection = list(selection)
         command = [sys.executable, "-m", "pytest", "--pyargs", *_modules(selection), "-q"]
-        command += ["-p", "no:cacheprovider", "-p", "trust.inner", "--vault-issuer=trust.inner:implementation"]
+        command += ["-p", "no:cacheprovider", "-p", "trust.inner"]
+        own_group = source / PACKAGE / "miniature.toml"
+        command += [f"--vault-issuer={own_group if mutant.own_group else 'trust.inner:implementation'}"]
         command += [f"--vault-issuer-join={self._stack()}", f"--vault-issuer-report={directory / 'report'}"]
         command += [f"--vault-issuer-timeout-scale={TIMEOUT_SCALE}"]
         command += [f"--vault-issuer-profile={profile}" for profile in PROFILES]

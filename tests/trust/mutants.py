@@ -11,6 +11,8 @@ import pytest_vault_issuer
 MINIATURE = Path(pytest_vault_issuer.__file__).parent / "miniature"
 #: What a copy of the miniature is called, so that it runs as ``python -m`` this.
 PACKAGE = "miniature"
+#: The miniature in a group of its own: what its CRDs refuse is edited there.
+EXAMPLE = Path(__file__).parents[2] / "examples" / "miniature"
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,16 @@ class Mutant:
     edits: tuple[Edit, ...]
     why: str
 
+    @property
+    def own_group(self) -> bool:
+        """Whether it is the miniature in a group of its own, with other CRDs."""
+        return any(edit.file.startswith("crds/") for edit in self.edits)
+
+    @property
+    def original(self) -> Path:
+        """The folder that the edits are of."""
+        return EXAMPLE if self.own_group else MINIATURE
+
     def sources(self) -> dict[str, str]:
         """Return the text of each file that differs from the miniature's.
 
@@ -41,15 +53,15 @@ class Mutant:
         """
         texts: dict[str, str] = {}
         for edit in self.edits:
-            text = texts.get(edit.file) or (MINIATURE / edit.file).read_text()
+            text = texts.get(edit.file) or (self.original / edit.file).read_text()
             if text.count(edit.old) != 1:
                 raise ValueError(f"{self.name}: {edit.file} has {text.count(edit.old)} times: {edit.old}")
             texts[edit.file] = text.replace(edit.old, edit.new)
         return texts
 
     def write(self, directory: Path) -> Path:
-        """Write the changed package into a folder and return that folder, from which it runs."""
-        shutil.copytree(MINIATURE, directory / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+        """Write the changed package, or the changed example, into a folder and return that folder."""
+        shutil.copytree(self.original, directory / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
         for file, text in self.sources().items():
             (directory / PACKAGE / file).write_text(text)
         return directory
