@@ -8,28 +8,16 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from pytest_vault_issuer.cluster.api import ApiError, Object, condition
+from pytest_vault_issuer.cluster.api import Object, condition
 from pytest_vault_issuer.errors import Unmet
 from pytest_vault_issuer.issuer import Authentication, CertificateRequest, Issuer
-from pytest_vault_issuer.issuer.handle import is_current
+from pytest_vault_issuer.issuer.handle import RefusedError, is_current
 from pytest_vault_issuer.proxy import EmptyAnswer, Exchange, Fault, Proxy, Respond, Route
 from pytest_vault_issuer.sandbox import FEATURES, Sandbox
 from pytest_vault_issuer.vault import Pki
 
-#: With these the API server refuses an object: malformed, forbidden by an admission webhook, invalid.
-REFUSED = (400, 403, 422)
 #: The core's ways of authenticating that log in.
 LOGINS = tuple(feature for feature in FEATURES if feature != "token")
-
-
-def created(sandbox: Sandbox, kind: str, auth: Authentication | dict[str, Any] | None = None, **options: Any) -> Issuer:
-    """Create an issuer whose configuration is unusual but right: a CRD or webhook that refuses it is at fault."""
-    try:
-        return sandbox.issuer(kind, auth, **options)
-    except ApiError as error:
-        if error.code in REFUSED:
-            raise Unmet(f"the {kind}'s configuration is right but was refused: {error}") from error
-        raise
 
 
 def never_ready(sandbox: Sandbox, kind: str, variants: Mapping[str, Mapping[str, Any]]) -> dict[str, Issuer]:
@@ -45,9 +33,8 @@ def never_ready(sandbox: Sandbox, kind: str, variants: Mapping[str, Mapping[str,
     for wrong, options in variants.items():
         try:
             issuers[wrong] = sandbox.issuer(kind, **options)
-        except ApiError as error:
-            if error.code not in REFUSED:
-                raise
+        except RefusedError:
+            continue  # that is one way
     sandbox.ready_issuer(kind)
     for wrong, issuer in issuers.items():
         issuer.wait(is_judged, f"to get a Ready condition ({wrong})", timeout=sandbox.timeouts.issuer)

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.cluster.api import ApiError
 from pytest_vault_issuer.errors import Unmet
 from pytest_vault_issuer.issuer import Issuer
+from pytest_vault_issuer.issuer.handle import RefusedError
 from pytest_vault_issuer.marks import requirement
 from pytest_vault_issuer.proxy import Authority
 from pytest_vault_issuer.sandbox import FEATURES, Sandbox
 
-from .helpers import REFUSED, claimed
+from .helpers import claimed
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -82,10 +82,8 @@ def refusal(sandbox: Sandbox, kind: str, **fields: Any) -> str:
     """The message with which an issuer is refused, '' when it is not."""
     try:
         issuer(sandbox, kind, **fields)
-    except ApiError as error:
-        if error.code in REFUSED:
-            return error.message
-        raise
+    except RefusedError as error:
+        return error.message
     return ""
 
 
@@ -219,9 +217,8 @@ def test_change_into_a_wrong_one(sandbox: Sandbox, kind: str) -> None:
         before = right.type.vault_of(right.get())
         try:
             right.change(change)
-        except ApiError as error:
-            if error.code not in REFUSED:
-                raise
+        except RefusedError:
+            pass
         else:
             raise Unmet(f"{right} was to be refused when it was changed: {wrong}")
         assert right.type.vault_of(right.get()) == before, "a change that was refused was to change nothing"

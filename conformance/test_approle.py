@@ -13,7 +13,7 @@ from pytest_vault_issuer.proxy import Exchange, Route
 from pytest_vault_issuer.sandbox import Sandbox
 from pytest_vault_issuer.vault import AppRole
 
-from .helpers import created, logins_without_a_token, never_ready
+from .helpers import logins_without_a_token, never_ready
 
 
 def approle_of(auth: Authentication) -> AppRole:
@@ -71,7 +71,7 @@ def test_login_at_a_mount_with_slashes(sandbox: Sandbox, kind: str) -> None:
 @requirement("VI-APPROLE-002")
 def test_mount_is_approle_where_none_is_named(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.approle(kind, mount="approle")
-    issuer = created(sandbox, kind, {"appRole": auth.spec["appRole"] | {"path": ""}})
+    issuer = sandbox.issuer(kind, {"appRole": auth.spec["appRole"] | {"path": ""}})
     issuer.wait_ready()
     sandbox.issued(issuer)
     assert_logs_in(sandbox, auth)
@@ -110,7 +110,7 @@ def test_not_ready_without_a_client_token(sandbox: Sandbox, kind: str) -> None:
 def test_white_space_around_secret_id_and_role_id_is_ignored(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.approle(kind)
     sandbox.set_secret(auth.secret_name, auth.namespace, {auth.secret_key: f" {auth.credential}\r\n"})
-    issuer = created(sandbox, kind, {"appRole": auth.spec["appRole"] | {"roleId": f" {approle_of(auth).role_id}\n"}})
+    issuer = sandbox.issuer(kind, {"appRole": auth.spec["appRole"] | {"roleId": f" {approle_of(auth).role_id}\n"}})
     issuer.wait_ready()
     sandbox.issued(issuer)
     assert_logs_in(sandbox, auth)

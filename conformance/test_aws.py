@@ -24,7 +24,7 @@ from pytest_vault_issuer.marks import requirement
 from pytest_vault_issuer.proxy import JWT, Exchange, Route
 from pytest_vault_issuer.sandbox import Sandbox, new_iam_role
 
-from .helpers import created, is_judged, never_ready, with_fields
+from .helpers import is_judged, never_ready, with_fields
 
 REGIONS = ("eu-central-1", "ap-southeast-2", "us-west-2", "sa-east-1")
 STS_AUDIENCE = "sts.amazonaws.com"
@@ -36,7 +36,7 @@ def random_name(prefix: str) -> str:
 
 def first_login(sandbox: Sandbox, kind: str, auth: Authentication) -> Exchange:
     """Create an issuer and return its first login, wherever it goes."""
-    created(sandbox, kind, auth)
+    sandbox.issuer(kind, auth)
     return sandbox.proxy.wait_for(Route.LOGIN, timeout=sandbox.timeouts.wire, what="a login")[0]
 
 
@@ -207,7 +207,7 @@ def test_cluster_issuer_uses_the_identity_of_the_implementation(sandbox: Sandbox
 @requirement("VI-AWS-012")
 def test_secrets_stay_inside(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.aws(kind)
-    issuer = created(sandbox, kind, auth)
+    issuer = sandbox.issuer(kind, auth)
     issuer.wait(is_judged, "to get a Ready condition", timeout=sandbox.timeouts.issuer)
     seen, published = sent(sandbox), sandbox.published()
     for role in assumed(sandbox, auth):

@@ -12,7 +12,7 @@ from pytest_vault_issuer.marks import requirement
 from pytest_vault_issuer.proxy import Authority, ClientCertificate, Exchange, Route
 from pytest_vault_issuer.sandbox import Sandbox
 
-from .helpers import created, never_ready, with_fields, with_secret
+from .helpers import never_ready, with_fields, with_secret
 
 
 def new_client(clients: Authority) -> ClientCertificate:
@@ -79,7 +79,7 @@ def test_mount_is_cert_where_none_is_named(sandbox: Sandbox, kind: str, named: s
     auth = sandbox.client_certificate(kind, clients=clients, client=client, mount="cert")
     fields = {key: value for key, value in auth.spec["clientCertificate"].items() if key != "mountPath"}
     empty = {"mountPath": ""} if named == "an empty mount path" else {}
-    issuer = created(sandbox, kind, {"clientCertificate": fields | empty})
+    issuer = sandbox.issuer(kind, {"clientCertificate": fields | empty})
     issuer.wait_ready()
     sandbox.issued(issuer)
     assert_logs_in(sandbox, auth, client, role_of(auth))
@@ -91,7 +91,7 @@ def test_any_role_where_none_is_named(sandbox: Sandbox, kind: str) -> None:
     client = new_client(clients)
     auth = sandbox.client_certificate(kind, clients=clients, client=client)
     fields = {key: value for key, value in auth.spec["clientCertificate"].items() if key != "name"}
-    issuer = created(sandbox, kind, {"clientCertificate": fields})
+    issuer = sandbox.issuer(kind, {"clientCertificate": fields})
     issuer.wait_ready()
     sandbox.issued(issuer)
     assert_logs_in(sandbox, auth, client, "")
@@ -228,7 +228,7 @@ def test_certificate_of_the_connection_where_no_secret_is_named(
     client = new_client(clients)
     auth = sandbox.client_certificate(kind, clients=clients, client=client)
     fields = {key: value for key, value in auth.spec["clientCertificate"].items() if key != "secretName"}
-    issuer = created(sandbox, kind, {"clientCertificate": fields}, **on_the_connection(sandbox, kind, client))
+    issuer = sandbox.issuer(kind, {"clientCertificate": fields}, **on_the_connection(sandbox, kind, client))
     issuer.wait_ready()
     sandbox.issued(issuer)
     assert_logs_in(sandbox, auth, client, role_of(auth))
@@ -242,7 +242,7 @@ def test_certificate_of_the_login_beside_another_of_the_connection(
     clients = Authority("clients")
     client, transport = new_client(clients), another_client(sandbox, Authority("clients"))
     auth = sandbox.client_certificate(kind, clients=clients, client=client)
-    issuer = created(sandbox, kind, auth, **on_the_connection(sandbox, kind, transport))
+    issuer = sandbox.issuer(kind, auth, **on_the_connection(sandbox, kind, transport))
     sandbox.proxy.wait_for(Route.LOGIN, timeout=sandbox.timeouts.wire)
     assert_logs_in(sandbox, auth, client, role_of(auth))
     issuer.wait_ready()

@@ -14,7 +14,7 @@ from pytest_vault_issuer.marks import requirement
 from pytest_vault_issuer.proxy import Authority, Proxy, Route
 from pytest_vault_issuer.sandbox import Sandbox
 
-from .helpers import LOGINS, assert_untrusted, created, never_ready, with_fields
+from .helpers import LOGINS, assert_untrusted, never_ready, with_fields
 
 CERTIFICATE, KEY = "tls.crt", "tls.key"
 
@@ -57,7 +57,7 @@ def test_certificate_is_presented_everywhere(sandbox: Sandbox, kind: str, featur
     clients = Authority("clients")
     client, proxy = new_client(clients), asking(sandbox, clients, required=False)
     auth = sandbox.authenticate(feature, kind)
-    issuer = created(sandbox, kind, auth, proxy=proxy, **stored(sandbox, kind, client))
+    issuer = sandbox.issuer(kind, auth, proxy=proxy, **stored(sandbox, kind, client))
     issuer.wait_ready()
     sandbox.issued(issuer)
     for route in [Route.HEALTH, Route.SIGN, *([Route.LOGIN] if auth.login_path else [])]:
@@ -78,11 +78,11 @@ def test_certificate_and_key_of_the_named_secrets(sandbox: Sandbox, kind: str) -
         both = {named[0]: other[CERTIFICATE], named[1]: other[KEY]}
         for name in (first, second):
             sandbox.secret(both, namespace=namespace, name=name)
-    fields = {
+    fields: dict[str, Any] = {
         "clientCertSecretRef": {"name": first, "key": named[0]},
         "clientKeySecretRef": {"name": second, "key": named[1]},
     }
-    issuer = created(sandbox, kind, proxy=proxy, **fields)
+    issuer = sandbox.issuer(kind, proxy=proxy, **fields)
     issuer.wait_ready()
     sandbox.issued(issuer)
     assert presented(proxy) == {der(client)}, "the certificate of the named Secret was to be presented, and no other"
@@ -101,8 +101,8 @@ def test_keys_are_those_of_a_tls_secret_where_none_are_named(sandbox: Sandbox, k
     clients = Authority("clients")
     client, proxy = new_client(clients), asking(sandbox, clients)
     name = sandbox.secret(client | {"token": secrets.token_hex(8), "ca.crt": clients.pem}, namespace=sandbox.home(kind))
-    fields = {"clientCertSecretRef": {"name": name}, "clientKeySecretRef": {"name": name}}
-    created(sandbox, kind, proxy=proxy, **fields).wait_ready()
+    fields: dict[str, Any] = {"clientCertSecretRef": {"name": name}, "clientKeySecretRef": {"name": name}}
+    sandbox.issuer(kind, proxy=proxy, **fields).wait_ready()
 
 
 @requirement("VI-MTLS-004")

@@ -16,7 +16,7 @@ from pytest_vault_issuer.marks import requirement
 from pytest_vault_issuer.proxy import Exchange, Proxy, Route
 from pytest_vault_issuer.sandbox import Sandbox
 
-from .helpers import LOGINS, created, never_ready
+from .helpers import LOGINS, never_ready
 
 
 def new_namespace() -> str:
@@ -43,7 +43,7 @@ def assert_logs_in_within(sandbox: Sandbox, kind: str, feature: str) -> None:
     """Check that an issuer with a namespace logs in there, and gets a certificate."""
     namespace = new_namespace()
     proxy, auth = sandbox.new_proxy(namespaces=[namespace]), sandbox.authenticate(feature, kind)
-    issuer = created(sandbox, kind, auth, proxy=proxy, vault_namespace=namespace)
+    issuer = sandbox.issuer(kind, auth, proxy=proxy, vault_namespace=namespace)
     assert_sent_to(proxy.wait_for(Route.LOGIN, timeout=sandbox.timeouts.wire), login_of(auth, namespace))
     issuer.wait_ready()
     sandbox.issued(issuer)
@@ -66,7 +66,7 @@ def test_login_with_a_certificate_within_the_namespace(sandbox: Sandbox, kind: s
 def test_signing_within_the_namespace(sandbox: Sandbox, kind: str, feature: str) -> None:
     namespace = new_namespace()
     proxy = sandbox.new_proxy(namespaces=[namespace])
-    issuer = created(sandbox, kind, sandbox.authenticate(feature, kind), proxy=proxy, vault_namespace=namespace)
+    issuer = sandbox.issuer(kind, sandbox.authenticate(feature, kind), proxy=proxy, vault_namespace=namespace)
     issuer.wait_ready()
     request = sandbox.issued(issuer)
     assert_sent_to(sandbox.signings(request), f"{namespace}/{sandbox.pki.sign_path}")
@@ -84,7 +84,7 @@ def test_health_without_the_namespace(sandbox: Sandbox, kind: str) -> None:
 @pytest.mark.parametrize("namespace", ["absent", "empty"])
 def test_no_namespace_where_none_is_configured(sandbox: Sandbox, kind: str, feature: str, namespace: str) -> None:
     auth = sandbox.authenticate(feature, kind)
-    issuer = created(sandbox, kind, auth, vault_namespace=None if namespace == "absent" else "")
+    issuer = sandbox.issuer(kind, auth, vault_namespace=None if namespace == "absent" else "")
     issuer.wait_ready()
     sandbox.issued(issuer)
     assert_sent_to(sandbox.proxy.exchanges, login_of(auth, "").removeprefix("/"), "sys/health", sandbox.pki.sign_path)
@@ -95,7 +95,7 @@ def test_no_namespace_where_none_is_configured(sandbox: Sandbox, kind: str, feat
 def test_every_form_of_a_namespace(sandbox: Sandbox, kind: str, form: str) -> None:
     namespace = form.format(*(new_namespace() for _ in range(3)))
     proxy = sandbox.new_proxy(namespaces=[namespace])
-    issuer = created(sandbox, kind, proxy=proxy, vault_namespace=namespace)
+    issuer = sandbox.issuer(kind, proxy=proxy, vault_namespace=namespace)
     issuer.wait_ready()
     sandbox.issued(issuer)
 

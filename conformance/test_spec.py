@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.cluster.api import ApiError
 from pytest_vault_issuer.issuer import Authentication, Issuer
+from pytest_vault_issuer.issuer.handle import RefusedError
 from pytest_vault_issuer.marks import requirement
 from pytest_vault_issuer.proxy import Authority, Proxy, Route
 from pytest_vault_issuer.sandbox import Sandbox
 
-from .helpers import REFUSED, created, never_ready
+from .helpers import never_ready
 
 
 def prefixed_proxy(sandbox: Sandbox) -> tuple[Proxy, str]:
@@ -42,7 +42,7 @@ def test_every_request_keeps_the_path_prefix(sandbox: Sandbox, kind: str, featur
 @requirement("VI-SPEC-001")
 def test_path_prefix_with_a_slash_at_its_end(sandbox: Sandbox, kind: str) -> None:
     proxy, prefix = prefixed_proxy(sandbox)
-    issuer = created(sandbox, kind, proxy=proxy, server=f"{proxy.url}/")
+    issuer = sandbox.issuer(kind, proxy=proxy, server=f"{proxy.url}/")
     issuer.wait_ready()
     sandbox.issued(issuer)
     assert_only_below(proxy, prefix, Route.HEALTH, Route.SIGN)
@@ -133,10 +133,8 @@ def invalid_issuer(sandbox: Sandbox, kind: str, auth: Authentication) -> Issuer:
     """An issuer with an empty path, or with a CA bundle that does not fit where the API server refuses that."""
     try:
         return sandbox.issuer(kind, auth, path="")
-    except ApiError as error:
-        if error.code not in REFUSED:
-            raise
-    return sandbox.issuer(kind, auth, caBundle=base64.b64encode(Authority().pem.encode()).decode())
+    except RefusedError:
+        return sandbox.issuer(kind, auth, caBundle=base64.b64encode(Authority().pem.encode()).decode())
 
 
 @requirement("VI-SPEC-005")
@@ -157,7 +155,7 @@ def test_ready_once_the_configuration_is_corrected(sandbox: Sandbox, kind: str) 
 def test_plain_http_server(sandbox: Sandbox, kind: str, bundle: str) -> None:
     proxy = sandbox.new_proxy(plain=True)
     given = base64.b64encode(Authority().pem.encode()).decode() if bundle == "unrelated bundle" else None
-    issuer = created(sandbox, kind, proxy=proxy, caBundle=given)
+    issuer = sandbox.issuer(kind, proxy=proxy, caBundle=given)
     issuer.wait_ready()
     sandbox.issued(issuer)
     assert_only_below(proxy, "", Route.SIGN)

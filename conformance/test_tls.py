@@ -21,7 +21,6 @@ from .helpers import (
     assert_not_ready,
     assert_silent,
     assert_untrusted,
-    created,
     issued_in_the_end,
     never_ready,
 )
@@ -138,7 +137,7 @@ def test_bundle_of_several_certificates(sandbox: Sandbox, kind: str, position: i
     listed = [Authority().pem, Authority(f"CA {secrets.token_hex(4)}").pem]
     listed.insert(position, sandbox.authority.pem)
     text = [f"# {secrets.token_hex(4)}\n\nsubject=CN = one of our CAs\n{pem}\n\n" for pem in listed]
-    created(sandbox, kind, caBundle=bundle(*text)).wait_ready()
+    sandbox.issuer(kind, caBundle=bundle(*text)).wait_ready()
 
 
 @requirement("VI-TLS-008")
@@ -271,7 +270,7 @@ def test_certificate_of_the_ca_in_the_secret_is_trusted(sandbox: Sandbox, kind: 
     sandbox.set_secret(name, sandbox.home(kind), {"ca.crt": wrong, "tls.crt": wrong})
     for namespace in {sandbox.namespace, sandbox.other_namespace, sandbox.home("ClusterIssuer")} - {sandbox.home(kind)}:
         sandbox.secret({key: wrong}, namespace=namespace, name=name, secret=False)
-    issuer = created(sandbox, kind, **fields)
+    issuer = sandbox.issuer(kind, **fields)
     issuer.wait_ready()
     sandbox.issued(issuer)
 
@@ -283,7 +282,7 @@ def test_key_is_ca_crt_where_none_is_named(sandbox: Sandbox, kind: str, named: s
     name = fields["caBundleSecretRef"]["name"]
     sandbox.set_secret(name, sandbox.home(kind), {"tls.crt": Authority().pem, "token": Authority().pem})
     reference = {"name": name} if named == "no key" else {"name": name, "key": ""}
-    created(sandbox, kind, **fields | {"caBundleSecretRef": reference}).wait_ready()
+    sandbox.issuer(kind, **fields | {"caBundleSecretRef": reference}).wait_ready()
 
 
 @requirement("VI-TLS-013")
@@ -415,7 +414,7 @@ def test_certificate_is_verified_for_server_name(sandbox: Sandbox, kind: str, ce
         "a wildcard": ["*.example.test"],
     }
     proxy = sandbox.new_proxy(certificate=sandbox.authority.issue(*names[certificate_for]))
-    issuer = created(sandbox, kind, proxy=proxy, serverName=name)
+    issuer = sandbox.issuer(kind, proxy=proxy, serverName=name)
     issuer.wait_ready()
     sandbox.issued(issuer)
 
@@ -481,7 +480,7 @@ def test_bundle_in_a_secret_replaces_the_roots_of_the_system(sandbox: Sandbox, k
 
 @requirement("VI-TLS-022")
 def test_without_a_bundle_the_roots_of_the_system_are_trusted(sandbox: Sandbox, kind: str) -> None:
-    issuer = created(sandbox, kind, proxy=of_a_system_root(sandbox), caBundle=None)
+    issuer = sandbox.issuer(kind, proxy=of_a_system_root(sandbox), caBundle=None)
     issuer.wait_ready()
     sandbox.issued(issuer)
 

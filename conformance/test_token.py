@@ -12,7 +12,7 @@ from pytest_vault_issuer.marks import requirement
 from pytest_vault_issuer.proxy import Exchange, Route
 from pytest_vault_issuer.sandbox import Sandbox
 
-from .helpers import created, issued_in_the_end, never_ready, tokens_of
+from .helpers import issued_in_the_end, never_ready, tokens_of
 
 
 def add_decoys(sandbox: Sandbox, auth: Authentication, *keys: str) -> list[str]:
@@ -69,7 +69,7 @@ def test_not_ready_without_the_token(sandbox: Sandbox, kind: str) -> None:
 def test_key_is_token_where_none_is_named(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.token(kind)
     add_decoys(sandbox, auth, "secretId", random_key())
-    issuer = created(sandbox, kind, {"tokenSecretRef": {"name": auth.secret_name}})
+    issuer = sandbox.issuer(kind, {"tokenSecretRef": {"name": auth.secret_name}})
     issuer.wait_ready()
     sandbox.issued(issuer)
     assert signing_token(sandbox) == auth.credential, "the sign request has to carry the token under the key 'token'"

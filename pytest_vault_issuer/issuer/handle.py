@@ -20,6 +20,31 @@ from ..timeouts import Timeouts, poll
 from .csr import SigningRequest
 from .decision import decide
 
+#: With these the API server refuses an object: malformed, forbidden by an admission webhook, invalid.
+REFUSED = (400, 403, 422)
+
+
+class RefusedError(ApiError, Unmet):
+    """The API server refused an issuer: the implementation's own CRD or webhook did.
+
+    Where a test expects that, it catches an :class:`ApiError`; where it does not, the implementation is at fault.
+    """
+
+    def __init__(self, error: ApiError) -> None:
+        Exception.__init__(self, str(error))
+        self.message, self.hint, self.code, self.reason = error.message, error.hint, error.code, error.reason
+
+
+@contextlib.contextmanager
+def blaming_the_implementation() -> Iterator[None]:
+    """Around a call that creates or changes an issuer: a refusal is the implementation's."""
+    try:
+        yield
+    except ApiError as error:
+        if error.code in REFUSED:
+            raise RefusedError(error) from error
+        raise
+
 
 @dataclass(frozen=True)
 class IssuerType:
@@ -249,9 +274,10 @@ class Issuer(Handle):
         """Change its Vault configuration in place.
 
         :param edit: gets the configuration and changes it.
-        :raises ApiError: when the API server refuses the result.
+        :raises RefusedError: when the API server refuses the result.
         """
-        self._edit(lambda body: edit(self.type.vault_of(body)))
+        with blaming_the_implementation():
+            self._edit(lambda body: edit(self.type.vault_of(body)))
 
 
 class CertificateRequest(Handle):

@@ -22,7 +22,7 @@ from ..cluster.audit import AuditLog
 from ..errors import NotRunnable, Unmet
 from ..issuer.authentication import Authentication
 from ..issuer.csr import SigningRequest
-from ..issuer.handle import CertificateRequest, Handle, Issuer, IssuerType
+from ..issuer.handle import CertificateRequest, Handle, Issuer, IssuerType, RefusedError, blaming_the_implementation
 from ..issuer.kubernetes_csr import CertificateSigningRequest
 from ..proxy import Authority, ClientCertificate, Exchange, Proxy, Route, ServerCertificate
 from ..stack.preparation import LABEL
@@ -318,7 +318,7 @@ class Sandbox(Authentications, Certificates):
         :param proxy: which one it talks to; :attr:`proxy` by default, whose CA it trusts.
         :param vault_namespace: the Vault configuration's field `namespace`.
         :param vault: its other fields that differ; None leaves a field out.
-        :raises ApiError: when the API server refuses it.
+        :raises RefusedError: when the API server refuses it.
         """
         issuer_type = self.kind(kind)
         if auth is None:
@@ -334,7 +334,8 @@ class Sandbox(Authentications, Certificates):
         spec = {key: value for key, value in spec.items() if value is not None}
         name = name or self.issuer_name()
         namespace = None if issuer_type.cluster_scoped else (namespace or self.namespace)
-        self.cluster.create(issuer_type.resource, issuer_type.manifest(name, namespace, spec, self.labels))
+        with blaming_the_implementation():
+            self.cluster.create(issuer_type.resource, issuer_type.manifest(name, namespace, spec, self.labels))
         issuer = Issuer(self.cluster, self.timeouts, issuer_type, name, namespace)
         # Also where the stack is thrown away: an issuer that fails would be retried until then.
         self._cleanup.callback(issuer.delete)
@@ -358,9 +359,7 @@ class Sandbox(Authentications, Certificates):
         """
         try:
             issuer = self.issuer(kind, auth, **options)
-        except ApiError as error:
-            if error.code not in (400, 403, 422):
-                raise
+        except RefusedError as error:
             return str(error)
         item = issuer.wait(
             lambda item: bool(ready_status(item)), "to get a Ready condition", timeout=self.timeouts.issuer
