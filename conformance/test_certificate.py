@@ -153,7 +153,9 @@ def test_known_authority_is_stored(sandbox: Sandbox, kind: str, authorities: int
     pki = chain_pki(sandbox, authorities, root_known=root_known)
     certificate, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind, pki=pki))
     answers = [request["status"] for request in certificate.requests()]
-    (answer,) = [a for a in answers if decode_certificates(a.get("certificate")) == pair.certificates]
+    # Whether the rest of the chain is as it should be is another requirement.
+    answer = next((a for a in answers if decode_certificates(a.get("certificate"))[:1] == [pair.leaf]), None)
+    assert answer is not None, "tls.crt was to begin with the certificate of one of the Certificate's requests"
     assert_chain(pair.ca, decode_certificates(answer.get("ca")), "ca.crt")
 
 

@@ -338,10 +338,15 @@ DEFECTS: tuple[Defect, ...] = (
             "        check_fits(chain.certificates[0], csr)\n",
             "        if chain.certificates:\n            check_fits(chain.certificates[0], csr)\n",
         ),
+        Edit(
+            "certificate_requests.py",
+            '            status["certificate"] =',
+            '            if chain.certificates:\n                status["certificate"] =',
+        ),
         also=("VI-SIGN-018",),
     ),
     defect(
-        "unreadable-certificate-is-passed-on",
+        "unreadable-certificate-is-vaults-business",
         "VI-SIGN-017",
         "signing.py",
         "        chain = read_chain(data)\n        check_fits(chain.certificates[0], csr)\n",
@@ -352,7 +357,12 @@ DEFECTS: tuple[Defect, ...] = (
         "                raise\n"
         "            return Chain([], None)\n"
         "        check_fits(chain.certificates[0], csr)\n",
-        "Vault was thought to know best what a certificate looks like",
+        "a certificate that cannot be read was thought to be none of the issuer's business",
+        Edit(
+            "certificate_requests.py",
+            '            status["certificate"] =',
+            '            if chain.certificates:\n                status["certificate"] =',
+        ),
     ),
     defect(
         "certificate-for-any-key",
