@@ -18,7 +18,7 @@ from ..cluster.api import CERTIFICATE_REQUESTS, EVENTS, ApiError, Cluster, Inter
 from ..errors import Unmet
 from ..timeouts import Timeouts, poll
 from .csr import SigningRequest
-from .decision import decide
+from .decision import decide, is_decided
 
 #: With these the API server refuses an object: malformed, forbidden by an admission webhook, invalid.
 REFUSED = (400, 403, 422)
@@ -195,6 +195,10 @@ class Handle:
         try:
             decide(self.cluster, self.resource, item, kind, subresource, **fields)
         except ApiError as error:
+            if error.code == 422 and is_decided(item):
+                raise Unmet(
+                    f"{self} was left for others to decide, and is decided; {describe_conditions(item)}"
+                ) from error
             if error.code != 409:
                 raise
             self._decide(kind, subresource, **fields)  # the implementation wrote status in between

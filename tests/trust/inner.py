@@ -13,7 +13,7 @@ from pytest_vault_issuer.conformance import requirement_ids
 from pytest_vault_issuer.implementation import Implementation, load_implementation
 from pytest_vault_issuer.report.outcomes import Outcome
 
-from .mutants import PACKAGE
+from .mutants import PACKAGE, RBAC
 
 #: Names the folder of the mutant's source, for :func:`implementation`.
 VARIABLE = "TRUST_MUTANT"
@@ -23,11 +23,12 @@ def implementation() -> Implementation:
     """Return the miniature's description with the mutant's source in the place of its own."""
     right = load_implementation("miniature")
     command = right.run.command
+    changed = Path(os.environ[VARIABLE]) / PACKAGE / RBAC
     module = command.index("-m") + 1
     return replace(
         right.with_run(
             command=[sys.executable, "-m", PACKAGE, *command[module + 1 :]],
-            rbac=[str(right.resolve(path)) for path in right.run.rbac],
+            rbac=[str(changed) if changed.exists() else str(right.resolve(path)) for path in right.run.rbac],
         ),
         name=os.environ["TRUST_NAME"],
         directory=Path(os.environ[VARIABLE]),  # where it runs, and so finds the package

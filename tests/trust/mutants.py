@@ -11,6 +11,8 @@ import pytest_vault_issuer
 MINIATURE = Path(pytest_vault_issuer.__file__).parent / "miniature"
 #: What a copy of the miniature is called, so that it runs as ``python -m`` this.
 PACKAGE = "miniature"
+#: What an edit calls the built-in miniature's rights: some mistakes need more of them.
+RBAC = "rbac.yaml"
 #: The miniature in a group of its own: what its CRDs refuse is edited there.
 EXAMPLE = Path(__file__).parents[2] / "examples" / "miniature"
 
@@ -41,11 +43,6 @@ class Mutant:
         """Whether it is the miniature in a group of its own, with other CRDs."""
         return any(edit.file.startswith("crds/") for edit in self.edits)
 
-    @property
-    def original(self) -> Path:
-        """The folder that the edits are of."""
-        return EXAMPLE if self.own_group else MINIATURE
-
     def sources(self) -> dict[str, str]:
         """Return the text of each file that differs from the miniature's.
 
@@ -53,15 +50,22 @@ class Mutant:
         """
         texts: dict[str, str] = {}
         for edit in self.edits:
-            text = texts.get(edit.file) or (self.original / edit.file).read_text()
+            text = texts.get(edit.file) or self._original(edit.file).read_text()
             if text.count(edit.old) != 1:
                 raise ValueError(f"{self.name}: {edit.file} has {text.count(edit.old)} times: {edit.old}")
             texts[edit.file] = text.replace(edit.old, edit.new)
         return texts
 
+    def _original(self, file: str) -> Path:
+        if file == RBAC:
+            return MINIATURE.parent / "implementation" / "miniature-rbac.yaml"
+        return (EXAMPLE if self.own_group else MINIATURE) / file
+
     def write(self, directory: Path) -> Path:
         """Write the changed package, or the changed example, into a folder and return that folder."""
-        shutil.copytree(self.original, directory / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            EXAMPLE if self.own_group else MINIATURE, directory / PACKAGE, ignore=shutil.ignore_patterns("__pycache__")
+        )
         for file, text in self.sources().items():
             (directory / PACKAGE / file).write_text(text)
         return directory

@@ -34,7 +34,7 @@ def test_a_mutant_fits_and_compiles(mutant: Mutant) -> None:
         if file.endswith(".py"):
             compile(text, file, "exec")
         else:
-            assert yaml.safe_load(text)
+            assert list(yaml.safe_load_all(text))
     assert mutant.why
 
 

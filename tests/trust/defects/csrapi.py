@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..mutants import Defect, defect
+from ..mutants import RBAC, Defect, Edit, defect
 
 FILE = "certificate_signing_requests.py"
 
@@ -170,6 +170,38 @@ DEFECTS: tuple[Defect, ...] = (
         '        plural = signer.partition(".")[0]\n'
         "        resource = next((r for r in self._signers.values() if r.plural == plural), None)\n",
         "issuers of another group were thought to have other names",
+    ),
+    defect(
+        "approves-what-its-signer-is-asked",
+        "VI-CSRAPI-004",
+        FILE,
+        """        if not is_true(request, "Approved"):
+            return
+        resource, key = found
+""",
+        """        if not is_true(request, "Approved"):
+            set_condition(request, "Approved", "True", "Signer", "it is for an issuer of ours")
+            self._cluster._json("PUT", CERTIFICATE_SIGNING_REQUESTS.path("", name, "approval"), body=request)
+            return
+        resource, key = found
+""",
+        "nobody approved, so that the issuer was given the rights to do so",
+        Edit(
+            RBAC,
+            """  - apiGroups: ["certificates.k8s.io"]
+    resources: ["certificatesigningrequests/status"]
+    verbs: ["update"]
+""",
+            """  - apiGroups: ["certificates.k8s.io"]
+    resources: ["certificatesigningrequests/status", "certificatesigningrequests/approval"]
+    verbs: ["update"]
+  - apiGroups: ["certificates.k8s.io"]
+    resources: ["signers"]
+    resourceNames: ["issuers.cert-manager.io/*", "clusterissuers.cert-manager.io/*"]
+    verbs: ["approve"]
+""",
+        ),
+        also=("VI-CSRAPI-002", "VI-CSRAPI-003"),
     ),
     defect(
         "anybody-may-refer",
