@@ -74,7 +74,7 @@ def test_a_run_passes_and_leaves_everything_as_it_was(
     outcomes = {i: o for i, o in run.outcomes().items() if i.split("-")[1] in ("TOKEN", "KSTATIC", "HEALTH")}
     assert outcomes["VI-TOKEN-001"] == outcomes["VI-KSTATIC-001"] == outcomes["VI-HEALTH-001"] == "passed"
     assert outcomes["VI-HEALTH-004"] == "not-run", "a second Vault cannot be started here"
-    assert set(outcomes.values()) == {"passed", "not-run"}
+    assert set(outcomes.values()) == {"passed", "not-run", "known-failure"}
     assert state_of(vault_issuer_cluster, foreign_vault) == before
     assert foreign_vault.server.token not in run.output
 
