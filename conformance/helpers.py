@@ -12,7 +12,7 @@ from pytest_vault_issuer.cluster.api import Object, condition
 from pytest_vault_issuer.errors import Unmet
 from pytest_vault_issuer.issuer import Authentication, CertificateRequest, Issuer
 from pytest_vault_issuer.issuer.handle import RefusedError, is_current
-from pytest_vault_issuer.proxy import EmptyAnswer, Exchange, Fault, Proxy, Respond, Route
+from pytest_vault_issuer.proxy import EmptyAnswer, Exchange, Fault, Hold, Proxy, Respond, Route
 from pytest_vault_issuer.sandbox import FEATURES, Sandbox
 from pytest_vault_issuer.vault import Pki
 
@@ -57,6 +57,16 @@ def logins_without_a_token(sandbox: Sandbox, auth: Authentication) -> dict[str, 
         proxy.inject(Route.LOGIN, answer)
         variants[f"the login is answered with {what}"] = {"auth": auth, "proxy": proxy}
     return variants
+
+
+def wait_held(sandbox: Sandbox, hold: Hold, what: str) -> None:
+    """Wait until the proxy holds a request back.
+
+    :param what: for the failure's message: "a query of health".
+    :raises Unmet: when none arrives.
+    """
+    if not hold.arrived.wait(sandbox.timeouts.wire):
+        raise Unmet(f"waited {sandbox.timeouts.wire:g} s for {what}")
 
 
 def is_judged(item: Object) -> bool:

@@ -20,7 +20,7 @@ from pytest_vault_issuer.proxy import Fault, Hold, Injection, Route
 from pytest_vault_issuer.sandbox import Sandbox
 from pytest_vault_issuer.vault.authority import key_to_pem, new_key
 
-from .helpers import picky_pki
+from .helpers import picky_pki, wait_held
 from .issued import (
     SHAPES,
     assert_chain,
@@ -203,7 +203,7 @@ def test_certificate_is_ready_once_it_is_stored(sandbox: Sandbox, kind: str) -> 
     sandbox.proxy.inject(Route.SIGN, hold)
     other, certificate = aside(sandbox, kind), sandbox.certificate(issuer)
     with certificate.recorded() as states:
-        assert hold.arrived.wait(sandbox.timeouts.wire), "Vault was to be asked to sign"
+        wait_held(sandbox, hold, "Vault to be asked to sign")
         sandbox.issued_certificate(other)
     assert not any(map(is_ready, states)), "a Certificate was not to be Ready before it is signed"
     hold.release()

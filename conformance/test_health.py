@@ -17,7 +17,7 @@ from pytest_vault_issuer.marks import requirement
 from pytest_vault_issuer.proxy import Exchange, Fault, Hold, Proxy, ResetBefore, Respond, Route
 from pytest_vault_issuer.sandbox import FEATURES, Sandbox
 
-from .helpers import LOGINS, claimed, for_each_kind, never_ready, with_fields, with_secret
+from .helpers import LOGINS, claimed, for_each_kind, never_ready, wait_held, with_fields, with_secret
 
 HTML = "<!DOCTYPE html><html><body><h1>It is not Vault that answers here</h1></body></html>"
 #: By health status: what Vault's answer says then, and the query parameters that ask for another status instead.
@@ -92,7 +92,7 @@ def test_health_is_queried_before_an_issuer_is_ready(sandbox: Sandbox, kind: str
     hold = Hold()
     sandbox.proxy.inject(Route.HEALTH, hold)
     issuer = sandbox.issuer(kind, auth)
-    assert hold.arrived.wait(sandbox.timeouts.wire), "v1/sys/health of the issuer's own Vault was to be queried"
+    wait_held(sandbox, hold, "v1/sys/health of the issuer's own Vault to be queried")
     status = issuer.condition().get("status")
     hold.release()
     assert status != "True", "the issuer was not to be Ready before Vault told its health"
@@ -367,7 +367,7 @@ def test_nothing_is_signed_before_the_issuer_is_judged(sandbox: Sandbox, kind: s
     hold = Hold()
     sandbox.proxy.inject(Route.HEALTH, hold)
     issuer = sandbox.issuer(kind, auth)
-    assert hold.arrived.wait(sandbox.timeouts.wire), "v1/sys/health was to be queried"
+    wait_held(sandbox, hold, "v1/sys/health to be queried")
     request = sandbox.request(issuer)
     sandbox.barrier(other)
     assert not sandbox.signings(request), "Vault was not to be asked to sign before it told its health"
@@ -466,7 +466,7 @@ def test_generation_that_was_not_judged_is_not_told(sandbox: Sandbox, kind: str)
     hold = Hold()
     sandbox.proxy.inject(Route.HEALTH, hold)
     issuer = sandbox.issuer(kind, auth)
-    assert hold.arrived.wait(sandbox.timeouts.wire), "v1/sys/health was to be queried"
+    wait_held(sandbox, hold, "v1/sys/health to be queried")
     issuer.change(lambda vault: vault.update(auth=lead_nowhere(auth)))
     told = []
 
