@@ -32,6 +32,22 @@ TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 FIELD_MANAGER = "vault-issuer"
 
 
+#: The API server says 429 with Retry-After while it is overloaded, or while the storage of a new CRD is made; what was
+#: asked did not happen, so it is asked again, as Kubernetes' own clients do:
+#: https://kubernetes.io/docs/concepts/cluster-administration/flow-control/
+_TOO_EARLY = urllib3.Retry(
+    total=None,
+    connect=0,
+    read=0,
+    redirect=0,
+    other=0,
+    status=10,
+    status_forcelist=[429],
+    allowed_methods=None,
+    raise_on_status=False,
+)
+
+
 class ApiError(StackError):
     """The Kubernetes API refused a call.
 
@@ -75,6 +91,7 @@ ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings")
 CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", namespaced=False)
 CLUSTER_ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "clusterrolebindings", namespaced=False)
+SUBJECT_ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "subjectaccessreviews", namespaced=False)
 CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False)
 CERTIFICATE_REQUESTS = Resource("cert-manager.io", "v1", "certificaterequests")
 CERTIFICATES = Resource("cert-manager.io", "v1", "certificates")
@@ -153,8 +170,9 @@ class Cluster:
         self._headers: dict[str, str] = {}
         self._session = requests.Session()
         self._session.trust_env = False
-        adapter = requests.adapters.HTTPAdapter(pool_maxsize=32, max_retries=0)
+        adapter = requests.adapters.HTTPAdapter(pool_maxsize=32, max_retries=_TOO_EARLY)
         self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
         self._session.verify = (self._configuration.ssl_ca_cert or True) if self._configuration.verify_ssl else False
         if self._configuration.cert_file and self._configuration.key_file:
             self._session.cert = (self._configuration.cert_file, self._configuration.key_file)

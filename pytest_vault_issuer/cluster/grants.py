@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from ..timeouts import Timeouts
+from typing import Any
+
+from ..errors import StackError
+from ..timeouts import Timeouts, poll
 from .api import (
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
@@ -10,6 +13,7 @@ from .api import (
     ROLES,
     SECRETS,
     SERVICE_ACCOUNTS,
+    SUBJECT_ACCESS_REVIEWS,
     Cluster,
     Object,
     Resource,
@@ -47,9 +51,12 @@ def token_role(namespace: str, service_account: str, labels: dict[str, str]) -> 
 
 
 def grant_token_requests(
-    cluster: Cluster, namespace: str, service_account: str, subject: str, labels: dict[str, str]
+    cluster: Cluster, namespace: str, service_account: str, subject: str, labels: dict[str, str], timeouts: Timeouts
 ) -> None:
-    """Let `subject` (``namespace/name`` of a ServiceAccount) request tokens of a ServiceAccount."""
+    """Let `subject` (``namespace/name`` of a ServiceAccount) request tokens of a ServiceAccount.
+
+    :raises StackError: when the API server does not come to allow it.
+    """
     role = token_role(namespace, service_account, labels)
     subject_namespace, _, subject_name = subject.partition("/")
     binding = {
@@ -61,6 +68,7 @@ def grant_token_requests(
     }
     cluster.create(ROLES, role)
     cluster.create(ROLE_BINDINGS, binding)
+    _wait_allowed(cluster, user_name(subject_namespace, subject_name), role["rules"][0], namespace, timeouts)
 
 
 def revoke_token_requests(cluster: Cluster, namespace: str, service_account: str) -> None:
@@ -96,8 +104,18 @@ def create_token_secret(
     return secret
 
 
-def grant_user(cluster: Cluster, user: str, rule: Object, labels: dict[str, str], namespace: str | None = None) -> None:
-    """Let a user do what one RBAC rule allows, in one namespace or in the whole cluster (None)."""
+def grant_user(
+    cluster: Cluster,
+    user: str,
+    rule: Object,
+    labels: dict[str, str],
+    timeouts: Timeouts,
+    namespace: str | None = None,
+) -> None:
+    """Let a user do what one RBAC rule allows, in one namespace or in the whole cluster (None).
+
+    :raises StackError: when the API server does not come to allow it.
+    """
     roles, bindings = _rbac(namespace)
     metadata = {"name": user, "labels": labels} | ({"namespace": namespace} if namespace else {})
     api, kind = "rbac.authorization.k8s.io", "Role" if namespace else "ClusterRole"
@@ -112,6 +130,7 @@ def grant_user(cluster: Cluster, user: str, rule: Object, labels: dict[str, str]
             "roleRef": {"apiGroup": api, "kind": kind, "name": user},
         },
     )
+    _wait_allowed(cluster, user, rule, namespace, timeouts)
 
 
 def revoke_user(cluster: Cluster, user: str, namespace: str | None = None) -> None:
@@ -123,3 +142,36 @@ def revoke_user(cluster: Cluster, user: str, namespace: str | None = None) -> No
 
 def _rbac(namespace: str | None) -> tuple[Resource, Resource]:
     return (ROLES, ROLE_BINDINGS) if namespace else (CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS)
+
+
+def _wait_allowed(cluster: Cluster, user: str, rule: Object, namespace: str | None, timeouts: Timeouts) -> None:
+    """Wait until a user may do the first thing a rule allows.
+
+    The API server authorises from a cache of Roles that may lag behind what it has stored.
+    """
+    group, resource = rule["apiGroups"][0], rule["resources"][0]
+    resource, _, subresource = resource.partition("/")
+    attributes = {
+        "group": group,
+        "resource": resource,
+        "subresource": subresource,
+        "verb": rule["verbs"][0],
+        "name": rule.get("resourceNames", [""])[0],
+        "namespace": namespace or "",
+    }
+    review = {
+        "apiVersion": SUBJECT_ACCESS_REVIEWS.api_version,
+        "kind": "SubjectAccessReview",
+        "metadata": {},
+        "spec": {"user": user, "resourceAttributes": attributes},
+    }
+
+    def allowed() -> Any:
+        return cluster.create(SUBJECT_ACCESS_REVIEWS, review)["status"]["allowed"] or None
+
+    if not poll(allowed, timeout=timeouts.api):
+        wanted = f"{attributes['verb']} {rule['resources'][0]}"
+        raise StackError(
+            f"the API server does not let {user} {wanted} within {timeouts.api:g} s although a Role allows it",
+            hint="look for an authoriser beside RBAC that denies it",
+        )

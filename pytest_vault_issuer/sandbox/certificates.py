@@ -139,7 +139,7 @@ class Certificates(ABC):
         """
         user = f"vault-issuer-test-{secrets.token_hex(4)}"
         self.remove_later(grants.revoke_user, self.cluster, user)
-        grants.grant_user(self.cluster, user, _REQUESTS, self.labels)
+        grants.grant_user(self.cluster, user, _REQUESTS, self.labels, self.timeouts)
         if may_reference is not None:
             rule = {
                 "apiGroups": [may_reference.resource.group],
@@ -147,5 +147,5 @@ class Certificates(ABC):
                 "resourceNames": [may_reference.name],
                 "verbs": ["reference"],
             }
-            grants.grant_user(self.cluster, user, rule, self.labels, may_reference.namespace)
+            grants.grant_user(self.cluster, user, rule, self.labels, self.timeouts, may_reference.namespace)
         return user

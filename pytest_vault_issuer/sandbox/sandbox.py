@@ -259,7 +259,8 @@ class Sandbox(Authentications, Certificates):
     def grant_token_requests(self, namespace: str, service_account: str) -> None:
         """Create the documentation's Role and RoleBinding for tokens of a ServiceAccount."""
         self.remove_later(grants.revoke_token_requests, self.cluster, namespace, service_account)
-        grants.grant_token_requests(self.cluster, namespace, service_account, self.world.service_account, self.labels)
+        subject = self.world.service_account
+        grants.grant_token_requests(self.cluster, namespace, service_account, subject, self.labels, self.timeouts)
 
     def revoke_token_requests(self, namespace: str, service_account: str) -> None:
         """Take the Role and RoleBinding away again."""

@@ -208,7 +208,10 @@ def test_a_stack_that_does_not_start_ends_the_run_without_a_verdict(
     assert result.ret == 3
     assert "no etcd, token <secret " in result.stdout.str()
     assert "canary" not in result.stdout.str() + result.stderr.str()
-    assert not (inner.pytester.path / "out").exists()
+    assert not (inner.pytester.path / "out" / "report.json").exists()
+    # The journal says that the run began, and not that it ended.
+    journal = [json.loads(line) for line in (inner.pytester.path / "out" / "report.jsonl").read_text().splitlines()]
+    assert [line["type"] for line in journal] == ["run"]
 
 
 def test_a_wrong_configuration_seen_at_the_start_is_a_usage_error(
