@@ -1,0 +1,152 @@
+"""Makes sure that a container engine answers; where none does, starts one of its own, away from any other."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from pytest_vault_issuer.errors import ToolchainError
+
+from .docker import Docker
+
+#: Here rather than in the cache: the path of a socket must be short.
+RUN = Path("/run/vault-issuer-engine")
+#: Seconds. An engine that starts cleans up after an earlier one first; one that ends waits for its containers.
+_START, _STOP = 90, 60
+_SYS_RESOURCE = 24
+_WRAPPER = Path(__file__).with_name("runtime_without_capability.py")
+
+
+class Engine:
+    """Docker's daemon, started by us: sockets and processes in :data:`RUN`, images and containers in `data`."""
+
+    def __init__(self, data: Path, say: Callable[[str], None]) -> None:
+        self.data = data
+        self.docker = Docker(f"unix://{RUN}/docker.sock")
+        self._say = say
+
+    @property
+    def _process_file(self) -> Path:
+        return RUN / "dockerd.pid"
+
+    @property
+    def log(self) -> Path:
+        """What the daemon says."""
+        return self.data / "dockerd.log"
+
+    def answering(self) -> Docker | None:
+        """Return the engine to use: the one that docker's client would, or ours; None where neither answers."""
+        return next((docker for docker in (Docker(), self.docker) if not docker.trouble()), None)
+
+    def ensure(self) -> Docker:
+        """Return an engine that answers, starting ours where there is none.
+
+        :raises ToolchainError: where it cannot be started, with what to do.
+        """
+        if (docker := self.answering()) is not None:
+            self._say(f"engine: {docker.address or 'the default one'} answers")
+            return docker
+        trouble = Docker().trouble()
+        self._say(f"engine: none answers ({trouble})")
+        if sys.platform != "linux" or os.geteuid() != 0:
+            raise ToolchainError(
+                f"no container engine answers: {trouble}",
+                hint="start Docker, or run this as root on Linux: then it starts an engine of its own",
+            )
+        if shutil.which("dockerd") is None:
+            self._install()
+            if not Docker().trouble():  # its package starts it, where services are started
+                return Docker()
+        self._start()
+        return self.docker
+
+    def _install(self) -> None:
+        if shutil.which("apt-get") is None:
+            raise ToolchainError("there is no dockerd, and no apt-get to install it with", hint="install Docker")
+        self._say("engine: installing Debian's docker.io, as root: there is no dockerd")
+        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        for arguments in (["update"], ["install", "--yes", "--no-install-recommends", "docker.io"]):
+            command = ["apt-get", "-qq", *arguments]
+            answer = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+            if answer.returncode != 0:
+                raise ToolchainError(f"apt-get {arguments[0]} failed: {answer.stderr.strip()}", hint="install Docker")
+
+    def _start(self) -> None:
+        for directory in (RUN, self.data):
+            directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+        config = RUN / "daemon.json"
+        config.write_text(json.dumps(self._runtime()))
+        self._say(f"engine: starting dockerd with its data in {self.data} and its log in {self.log}")
+        arguments = [
+            "dockerd",
+            f"--host={self.docker.address}",
+            f"--config-file={config}",
+            f"--data-root={self.data / 'root'}",
+            f"--exec-root={RUN / 'exec'}",
+            f"--pidfile={self._process_file}",
+            # Where a containerd of the system runs, dockerd uses it: away from other engines' containers.
+            "--containerd-namespace=vault-issuer",
+            "--containerd-plugins-namespace=vault-issuer-plugins",
+        ]
+        with self.log.open("w") as log:
+            daemon = subprocess.Popen(
+                arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/"
+            )
+        for _ in range(_START):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                daemon.wait(timeout=1)
+                raise ToolchainError(f"dockerd ended at once:\n{_tail(self.log)}", hint=f"see {self.log}")
+            if not self.docker.trouble():
+                return
+        daemon.kill()
+        raise ToolchainError(f"dockerd did not answer in {_START} s:\n{_tail(self.log)}", hint=f"see {self.log}")
+
+    def _runtime(self) -> dict[str, object]:
+        status = Path("/proc/self/status").read_text()
+        bounding = int(next(line.split()[1] for line in status.splitlines() if line.startswith("CapBnd:")), 16)
+        if bounding >> _SYS_RESOURCE & 1:
+            return {}
+        self._say(
+            "engine: this machine lacks CAP_SYS_RESOURCE, so privileged containers would be refused: "
+            "this engine starts containers by a runtime that does not ask for it"
+        )
+        wrapper = RUN / "runc-without-sys-resource"
+        # -I -S: fast, and nothing of an environment that a container's client might set
+        wrapper.write_text(f"#!{Path(sys.executable).resolve()} -IS\n{_WRAPPER.read_text()}")
+        wrapper.chmod(0o755)
+        return {"runtimes": {"vault-issuer": {"path": str(wrapper)}}, "default-runtime": "vault-issuer"}
+
+    def stop(self) -> bool:
+        """End our engine with its containers, leave its images; tell whether it ran.
+
+        :raises ToolchainError: when it does not end.
+        """
+        try:
+            process = int(self._process_file.read_text())
+            handle = os.pidfd_open(process)
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        try:
+            # A number may be another process's by now; the handle keeps it from becoming one meanwhile.
+            command = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
+            if f"--pidfile={self._process_file}".encode() not in command:
+                return False
+            self._say("engine: stopping dockerd and its containers")
+            signal.pidfd_send_signal(handle, signal.SIGTERM)
+            if not select.select([handle], [], [], _STOP)[0]:
+                raise ToolchainError(f"dockerd (process {process}) does not end", hint=f"see {self.log}")
+        finally:
+            os.close(handle)
+        return True
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-10:])

@@ -1,0 +1,3 @@
+module pytest-vault-issuer/pause
+
+go 1.26.0

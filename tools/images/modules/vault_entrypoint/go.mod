@@ -1,0 +1,3 @@
+module pytest-vault-issuer/vault-entrypoint
+
+go 1.26.0

@@ -1,0 +1,35 @@
+"""Images that hold one program: Vault, and cert-manager's controller."""
+
+# ruff: noqa: ARG001 - recipes have the same parameters
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .archive import Entry
+
+#: What starts hashicorp/vault starts this one too: same command, same directories, same port.
+VAULT: Mapping[str, Any] = {
+    "Entrypoint": ["/bin/vault-entrypoint"],
+    "Cmd": ["server", "-dev"],
+    "Env": ["PATH=/bin"],
+    "ExposedPorts": {"8200/tcp": {}},
+    "Volumes": {"/vault/file": {}, "/vault/logs": {}},
+}
+#: A user without a name and without rights, as in upstream's image.
+CERT_MANAGER: Mapping[str, Any] = {"Entrypoint": ["/cert-manager-controller"], "User": "65532:65532"}
+_TMP = Entry("/tmp", mode=0o1777)  # noqa: S108 - the image's own
+
+
+def vault(binaries: Mapping[str, Path], scratch: Path, say: Callable[[str], None]) -> tuple[Entry, ...]:
+    """Return what is in Vault's image; it runs as root, so that it may read whatever is mounted."""
+    say("the toolchain's Vault, and a program that starts it as the official image does")
+    programs = [Entry(f"/bin/{name}", binaries[name]) for name in ("vault", "vault-entrypoint")]
+    return (*programs, *(Entry(f"/vault/{name}") for name in ("config", "file", "logs")), _TMP)
+
+
+def cert_manager(binaries: Mapping[str, Path], scratch: Path, say: Callable[[str], None]) -> tuple[Entry, ...]:
+    """Return what is in cert-manager's image."""
+    say("the toolchain's controller and nothing else: upstream's image is not to be had, nor its webhook as a module")
+    return (Entry("/cert-manager-controller", binaries["cert-manager-controller"]), _TMP)
