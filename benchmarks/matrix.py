@@ -3,15 +3,16 @@
 Run with ``tox run -e matrix``; for a part, ``tox run -e matrix -- cert-manager@1.18 vault@1.14``: one cell each, and
 what is not named is the newest; ``cert-manager@1.18+vault@1.14`` is one cell of both. Without cells: every release on
 the newest stack, and the newest release on every other Vault and Kubernetes; ``--all`` is every combination. Each cell
-is a run of its own. The tables, in Markdown, go to the standard output and into a file. Exits with 1 unless every cell
-is conformant, or partial where each requirement that was not judged says why.
+is a run of its own; with ``--reports=DIR`` its report stays in a folder of DIR, and a cell whose report there passes is
+not run again, so that a matrix goes on where it was cut off. The tables, in Markdown, go to the standard output and
+into a file. Exits with 1 unless every cell is conformant, or partial where each requirement that was not judged says
+why.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,8 @@ from typing import Any
 
 from pytest_vault_issuer.errors import ConfigurationError
 from pytest_vault_issuer.features import CORE, PROFILES
+from pytest_vault_issuer.report import json_report
+from pytest_vault_issuer.report.reading import load
 from pytest_vault_issuer.toolchain import COMPONENTS, Component, Toolchain, find
 
 NAMES = ("cert-manager", "vault", "kubernetes")
@@ -44,6 +47,11 @@ class Cell:
         return self.cert_manager, self.vault, self.kubernetes
 
     @property
+    def folder(self) -> str:
+        """Name of the folder of its report."""
+        return "+".join(f"{c.name}@{c.version.lstrip('v')}" for c in self.components)
+
+    @property
     def title(self) -> str:
         """What is not the newest, for the head of a column."""
         release, *stack = self.components
@@ -53,7 +61,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Run:
-    """What became of a cell; `report` is empty where there is none, and then `output` says why."""
+    """What became of a cell.
+
+    :ivar report: {} where there is none; then `output` says why.
+    :ivar seconds: 0 for one that was run before.
+    """
 
     cell: Cell
     report: dict[str, Any] = field(default_factory=dict)
@@ -112,23 +124,34 @@ def default_cells(*, product: bool = False) -> list[Cell]:
     return [cell for cell in cells if sum(c is not find(c.name) for c in cell.components) <= 1]
 
 
-def run(cell: Cell, profiles: Iterable[str], workers: int, arguments: Sequence[str]) -> Run:
+def before(cell: Cell, reports: Path) -> Run | None:
+    """Return the run of a cell whose report is there and passes, None where there is none.
+
+    :raises ConfigurationError: for a report that is there and cannot be read.
+    """
+    path = reports / cell.folder / json_report.FILE
+    found = Run(cell, load(path)) if path.is_file() else Run(cell)
+    return None if found.problems else found
+
+
+def run(cell: Cell, reports: Path, profiles: Iterable[str], workers: int, arguments: Sequence[str]) -> Run:
     """Run the suite for a cell, in a process and a folder of its own."""
     release, vault, kubernetes = (component.version for component in cell.components)
+    report = reports.absolute() / cell.folder
+    path = report / json_report.FILE
+    path.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as directory:
         command = [sys.executable, "-m", "pytest", "--pyargs", "vault_issuer_conformance", "-q", f"-n{workers}"]
         command += ["-p", "no:cacheprovider", f"--vault-issuer=cert-manager@{release}"]
         command += [f"--vault-issuer-vault-version={vault}", f"--vault-issuer-kubernetes-version={kubernetes}"]
         command += [f"--vault-issuer-profile={profile}" for profile in profiles]
-        command += [f"--vault-issuer-report={directory}", *arguments]
+        command += [f"--vault-issuer-report={report}", *arguments]
         began = time.perf_counter()
         done = subprocess.run(
             command, check=False, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         seconds = time.perf_counter() - began
-        path = Path(directory) / "report.json"
-        report = json.loads(path.read_text()) if path.is_file() else {}
-    return Run(cell, report, done.stdout, seconds)
+    return Run(cell, load(path) if path.is_file() else {}, done.stdout, seconds)
 
 
 def verdicts(runs: Sequence[Run]) -> list[str]:
@@ -175,7 +198,7 @@ def _verdict(run: Run) -> str:
     if not run.report:
         return "no report"
     profiles = ", ".join(f"{name} {judged['verdict']}" for name, judged in run.report["profiles"].items())
-    return f"{profiles} ({run.seconds / 60:.0f} min)"
+    return f"{profiles} ({run.seconds / 60:.0f} min)" if run.seconds else profiles
 
 
 def _row(cells: Iterable[str]) -> str:
@@ -190,22 +213,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--profile", action="append", choices=PROFILES, help="default: all")
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--output", type=Path, default=Path("matrix.md"))
+    parser.add_argument("--reports", type=Path, help="folder for the cells' reports; default: they are not kept")
+    parser.add_argument(
+        "--keep-go-caches", action="store_true", help="keep Go's caches, several GB, for other versions"
+    )
     parser.add_argument("--pytest", action="append", default=[], metavar="OPTION", help="passed on to pytest")
     options = parser.parse_args(arguments)
     try:
         cells = [parse(text) for text in options.cells] or default_cells(product=options.all)
     except ConfigurationError as error:
         parser.error(str(error))
-    # All at once: Go's caches are cleared after each build.
-    Toolchain().build(dict.fromkeys(f"{c.name}@{c.version}" for cell in cells for c in cell.components))
-    runs = []
-    for cell in cells:
-        print(f"{cell.title}: running", file=sys.stderr, flush=True)
-        runs.append(run(cell, options.profile or PROFILES, options.workers, options.pytest))
-        for problem in runs[-1].problems:
-            print(f"{cell.title}: {problem}", file=sys.stderr, flush=True)
-        if runs[-1].problems:
-            print("\n".join(runs[-1].output.splitlines()[-TAIL:]), file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        reports = options.reports or Path(temporary)
+        done = {cell: found for cell in cells if (found := before(cell, reports))}
+        missing = [cell for cell in cells if cell not in done]
+        if missing:
+            # All at once: Go's caches are cleared after each build.
+            names = dict.fromkeys(f"{c.name}@{c.version}" for cell in missing for c in cell.components)
+            Toolchain().build(names, keep_go_caches=options.keep_go_caches)
+        for cell in missing:
+            print(f"{cell.title}: running", file=sys.stderr, flush=True)
+            done[cell] = run(cell, reports, options.profile or PROFILES, options.workers, options.pytest)
+            for problem in done[cell].problems:
+                print(f"{cell.title}: {problem}", file=sys.stderr, flush=True)
+            if done[cell].problems:
+                print("\n".join(done[cell].output.splitlines()[-TAIL:]), file=sys.stderr, flush=True)
+    runs = [done[cell] for cell in cells]
     text = "\n".join([*verdicts(runs), "", *differences(runs), ""])
     options.output.write_text(text)
     print(text)

@@ -22,7 +22,6 @@ from .report.outcomes import Outcome, RequirementResult, TestResult, Verdict
 from .requirements import SUITE, Catalogue, Requirement
 from .run import SILENT_LIMIT, Run
 from .sandbox import Sandbox
-from .stack.selection import choose
 from .toolchain import BINARIES
 
 _WITH_EVIDENCE = (Outcome.FAILED, Outcome.ERROR, Outcome.KNOWN_FAILURE)
@@ -42,7 +41,7 @@ class Conformance:
         self.is_worker = hasattr(config, "workerinput")
         if self.implementation.run.command and self.implementation.run.command[0] not in BINARIES:
             check_command(self.implementation, {})  # now, not when the stack is up
-        self._provider = choose(run.settings, run.toolchain)
+        self._provider = run.provider
         self.catalogue = Catalogue.load()
         self.certify = run.settings.certify
         self.profiles = run.settings.profiles or self._default_profiles()

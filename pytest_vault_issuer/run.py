@@ -27,7 +27,7 @@ from .stack.vault_process import VaultProcesses
 from .system_roots import VARIABLE as ROOTS_VARIABLE
 from .system_roots import SystemRoots, new_system_roots
 from .timeouts import Timeouts
-from .toolchain import BINARIES, Toolchain, resolve
+from .toolchain import BINARIES, Toolchain
 from .vault import VaultAdmin
 
 #: Seconds that waits are cut to while an implementation has never answered anything.
@@ -82,14 +82,24 @@ class Run:
             name, _, versions[name] = component.partition("@")
         return Toolchain(versions=versions)
 
+    @property
+    def provider(self) -> tuple[str, str]:
+        """The name of what provides the stack, and why it is chosen, for people."""
+        return choose(self.settings, self.toolchain, self._program)
+
+    @property
+    def _program(self) -> str:
+        command = self.implementation.run.command if self.settings.implementation else []
+        return command[0] if command else ""
+
     def build(self) -> None:
         """Build what the stack needs and is not there; :meth:`stack` does so too, but not as a step of its own.
 
         :raises ToolchainError: when that is not possible.
         """
-        missing = needed(self.settings, self.toolchain)
+        missing = needed(self.settings, self.toolchain, self._program)
         if missing:
-            self.toolchain.build(missing, progress=self._progress)
+            self.toolchain.build(missing, progress=self._progress, keep_go_caches=self.settings.keep_go_caches)
 
     def stack(self) -> Stack:
         """Return the stack, starting it if no process of the run has.
@@ -184,11 +194,10 @@ class Run:
 
     def launcher(self) -> VaultLauncher | None:
         """Return what starts further Vaults, None where the provider cannot."""
-        if self.stack().provider != PROCESS_PROVIDER:
+        stack = self.stack()
+        if not stack.vault_binary:
             return None
-        settings = self.settings
-        binaries = resolve(self.toolchain, kubernetes_dir=settings.kubernetes_binaries, vault=settings.vault_binary)
-        return VaultProcesses(self.directory, Path(self.stack().vault.ca_file), binaries.vault, self.timeouts)
+        return VaultProcesses(self.directory, Path(stack.vault.ca_file), Path(stack.vault_binary), self.timeouts)
 
     def implementation_end(self) -> str:
         """Say how the implementation's process ended; '' while it runs or where it is no process of ours."""
@@ -229,7 +238,7 @@ class Run:
     def _start_stack(self) -> str:
         if self.settings.join is not None:
             return joined(self.settings.join).to_json()
-        _, reason = choose(self.settings, self.toolchain)
+        _, reason = self.provider
         self.build()
         provider = make_provider(self.settings, self.toolchain, self.directory, self.timeouts, reason=reason)
         return provider.start().to_json()

@@ -92,6 +92,12 @@ OPTIONS = (
         "kubernetes_version",
         f"build and use this Kubernetes: {versions_of('kubernetes')}",
     ),
+    Option(
+        "vault-issuer-keep-go-caches",
+        "keep_go_caches",
+        "keep Go's module and build caches, several GB, after a build: for several versions, one after another",
+        flag=True,
+    ),
     Option("vault-issuer-vault-binary", "vault_binary", "use this vault or bao binary", metavar="FILE"),
     Option(
         "vault-issuer-kubernetes-binaries",
@@ -125,6 +131,7 @@ class Settings:
     vault_token_file: Path | None = None
     vault_version: str = ""
     kubernetes_version: str = ""
+    keep_go_caches: bool = False
     vault_binary: Path | None = None
     kubernetes_binaries: Path | None = None
 

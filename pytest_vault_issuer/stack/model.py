@@ -66,6 +66,7 @@ class Stack:
     :ivar components: versions, by component.
     :ivar created_mounts: auth mounts at default paths that are ours; they have to be removed where Vault is not.
     :ivar run: value of the label on everything this run creates in the cluster.
+    :ivar vault_binary: path of the program that further Vaults are started from; '' where the provider starts none.
     """
 
     provider: str
@@ -78,6 +79,7 @@ class Stack:
     bind: str = "127.0.0.1"
     created_mounts: list[str] = field(default_factory=list)
     run: str = ""
+    vault_binary: str = ""
 
     def to_json(self) -> str:
         """Serialise, credentials included: only for files that nobody else can read."""

@@ -69,6 +69,7 @@ class ProcessProvider:
             reviewer_token=reviewer_token,
             run=self._run.path.name,
             created_mounts=mounts,
+            vault_binary=str(self._binaries.vault),
         )
 
     def _start_vault(self, vaults: VaultProcesses) -> VaultAdmin:

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..errors import ConfigurationError
 from ..settings import Settings
 from ..timeouts import Timeouts
-from ..toolchain import KUBERNETES, Toolchain, resolve
+from ..toolchain import BINARIES, KUBERNETES, Toolchain, resolve
 from .existing import NAME as EXISTING
 from .existing import ExistingProvider
 from .model import Provider, Stack, VaultServer
@@ -19,15 +19,18 @@ from .run_directory import RunDirectory
 STATE = "stack.json"
 
 
-def choose(settings: Settings, toolchain: Toolchain) -> tuple[str, str]:
-    """Return the provider's name and why, for people."""
+def choose(settings: Settings, toolchain: Toolchain, program: str = "") -> tuple[str, str]:
+    """Return the provider's name and why, for people.
+
+    :param program: that the implementation's command runs.
+    """
     if settings.join is not None:
         return joined(settings.join).provider, f"of the run in {settings.join}"
     if settings.stack != "auto":
         return settings.stack, "asked for"
     if settings.names_existing:
         return EXISTING, "a cluster and a Vault are named"
-    missing = needed(settings, toolchain)
+    missing = needed(settings, toolchain, program)
     if not missing:
         return PROCESS, "its binaries are there"
     return PROCESS, f"after building {', '.join(f'{name} {toolchain.components[name].version}' for name in missing)}"
@@ -48,11 +51,15 @@ def joined(directory: Path) -> Stack:
         ) from error
 
 
-def needed(settings: Settings, toolchain: Toolchain) -> list[str]:
-    """Return the toolchain's components that have to be built before a run."""
-    existing = settings.stack == EXISTING or (settings.stack == "auto" and settings.names_existing)
-    if existing or settings.join is not None:
-        # The API's CRDs and the built-in implementation come from the toolchain all the same.
+def needed(settings: Settings, toolchain: Toolchain, program: str = "") -> list[str]:
+    """Return the toolchain's components that have to be built before a run.
+
+    :param program: that the implementation's command runs; it may be one of the toolchain's.
+    """
+    if settings.join is not None:
+        return toolchain.missing([program] if program in BINARIES else [])
+    if settings.stack == EXISTING or (settings.stack == "auto" and settings.names_existing):
+        # The API's CRDs come from the toolchain all the same.
         return toolchain.missing(["cert-manager-controller"])
     directory = settings.kubernetes_binaries
     given = {name for name in KUBERNETES if directory and (directory / name).is_file()}

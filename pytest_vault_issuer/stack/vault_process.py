@@ -32,7 +32,7 @@ class VaultProcesses:
     def __init__(self, run: RunDirectory, ca_file: Path, binary: Path, timeouts: Timeouts) -> None:
         self._run = run
         self._ca_file = ca_file
-        self._binary = binary
+        self.binary = binary
         self._timeouts = timeouts
 
     @staticmethod
@@ -56,7 +56,7 @@ class VaultProcesses:
         raise StackError(
             f"Vault did not answer within {self._timeouts.component_start:g} s; the end of its log:\n"
             + self._run.log_tail(name),
-            hint=f"try `{self._binary} server` by hand, or name another binary",
+            hint=f"try `{self.binary} server` by hand, or name another binary",
         )
 
     def stop_vault(self, server: VaultServer) -> None:
@@ -89,7 +89,7 @@ class VaultProcesses:
             "log_level": "info",
         }
         path = self._run.write(f"{name}.json", json.dumps(config))
-        self._run.spawn(name, [str(self._binary), "server", f"-config={path}"])
+        self._run.spawn(name, [str(self.binary), "server", f"-config={path}"])
         return VaultServer(url=url, ca_file=str(self._ca_file), name=name)
 
     def _answers(self, server: VaultServer) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -11,7 +12,8 @@ from typing import Any
 import pytest
 
 from pytest_vault_issuer.errors import ConfigurationError
-from pytest_vault_issuer.toolchain import COMPONENTS, find
+from pytest_vault_issuer.report.json_report import SCHEMA_VERSION
+from pytest_vault_issuer.toolchain import COMPONENTS, Toolchain, find
 
 FILE = Path(__file__).parents[2] / "benchmarks" / "matrix.py"
 
@@ -99,6 +101,34 @@ def test_a_cell_passes_when_it_is_conformant_or_says_why_not(matrix: Any, found:
     problems = matrix.Run(matrix.parse("vault"), found).problems
     assert problem in "; ".join(problems)
     assert bool(problems) is bool(problem)
+
+
+# -- which are run --------------------------------------------------------------------------------------------
+
+
+def test_a_cell_that_has_passed_is_not_run_again(
+    matrix: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for text, outcome, verdict in (
+        ("vault", "passed", "conformant"),
+        ("cert-manager@1.18", "failed", "non-conformant"),
+    ):
+        folder = tmp_path / matrix.parse(text).folder
+        folder.mkdir()
+        written = report(entry(outcome), verdict=verdict) | {"schema_version": SCHEMA_VERSION}
+        (folder / "report.json").write_text(json.dumps(written))
+    built: list[str] = []
+    monkeypatch.setattr(Toolchain, "build", lambda self, names, keep_go_caches: built.extend(names))
+    monkeypatch.setattr(matrix, "run", lambda cell, *_: matrix.Run(cell, report(entry("passed")), seconds=60))
+    status = matrix.main(["vault", "cert-manager@1.18", f"--reports={tmp_path}", f"--output={tmp_path / 'matrix.md'}"])
+    assert status == 0
+    assert "cert-manager@v1.18.2" in built
+    printed = capsys.readouterr()
+    assert printed.err == "1.18.2: running\n"
+    assert printed.out.splitlines()[2:4] == [
+        f"| {find('cert-manager').version[1:]} | core conformant |",
+        "| 1.18.2 | core conformant (1 min) |",
+    ]
 
 
 # -- tables ---------------------------------------------------------------------------------------------------

@@ -228,6 +228,7 @@ def expected(base: Path) -> dict[str, Any]:
         "select": ("SIGN", "VI-TLS-001"),
         "timeout_scale": 2.5,
         "certify": False,
+        "keep_go_caches": False,
         "join": None,
         "vault_version": "",
         "kubernetes_version": "",

@@ -10,7 +10,9 @@ import pytest
 
 from pytest_vault_issuer.run import Run, RunKey
 from pytest_vault_issuer.settings import Settings
-from pytest_vault_issuer.stack.selection import choose, needed
+from pytest_vault_issuer.stack.model import Kubernetes, Stack, VaultServer
+from pytest_vault_issuer.stack.selection import STATE
+from pytest_vault_issuer.stack.vault_process import VaultProcesses
 from pytest_vault_issuer.toolchain import COMPONENTS, Toolchain, find
 
 OLDEST = {component.name: component for component in COMPONENTS}
@@ -52,13 +54,20 @@ def test_an_issuer_that_follows_an_older_release_gets_the_newest_types(tmp_path:
     assert lines(run(implementation=str(tmp_path / "mine.toml")).toolchain) == NEWEST
 
 
-def test_only_what_the_run_needs_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    built: list[str] = []
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is asked of the toolchain, which builds nothing."""
+    asked: list[str] = []
 
-    def build(self: Toolchain, components: Iterable[str], **_: Any) -> None:
-        built.extend(f"{name} {self.components[name].line}" for name in components)
+    def build(self: Toolchain, components: Iterable[str], *, keep_go_caches: bool, **_: Any) -> None:
+        kept = ", caches kept" if keep_go_caches else ""
+        asked.extend(f"{name} {self.components[name].line}{kept}" for name in components)
 
     monkeypatch.setattr(Toolchain, "build", build)
+    return asked
+
+
+def test_only_what_the_run_needs_is_built(built: list[str]) -> None:
     run(implementation="cert-manager@1.18").build()
     assert built == [f"kubernetes {NEWEST['kubernetes']}", f"vault {NEWEST['vault']}", "cert-manager 1.18"]
     built.clear()
@@ -66,8 +75,33 @@ def test_only_what_the_run_needs_is_built(monkeypatch: pytest.MonkeyPatch) -> No
     assert built == ["cert-manager 1.18"]
 
 
+def test_go_caches_are_kept_for_the_next_version(built: list[str]) -> None:
+    run(implementation="cert-manager@1.18", vault_binary=Path("bao"), keep_go_caches=True).build()
+    assert built == [f"kubernetes {NEWEST['kubernetes']}, caches kept", "cert-manager 1.18, caches kept"]
+
+
+@pytest.mark.parametrize(
+    ("implementation", "expected"), [("cert-manager@1.18", ["cert-manager 1.18"]), ("miniature", [])]
+)
+def test_a_run_that_joins_another_builds_its_own_issuer_only(
+    built: list[str], implementation: str, expected: list[str]
+) -> None:
+    run(implementation=implementation, join=Path("elsewhere")).build()
+    assert built == expected
+
+
+def test_a_run_that_joins_another_starts_further_vaults_from_the_same_program(tmp_path: Path) -> None:
+    stack = Stack("process", "", True, Kubernetes("k", "", ""), VaultServer("https://v"), {}, "", vault_binary="/bao")
+    (tmp_path / STATE).write_text(stack.to_json())
+    joining = run(implementation="miniature", join=tmp_path)
+    try:
+        launcher = joining.launcher()
+        assert isinstance(launcher, VaultProcesses)
+        assert launcher.binary == Path("/bao")
+    finally:
+        joining.close()
+
+
 def test_the_header_says_which_versions_will_be_built() -> None:
     one = run(implementation="cert-manager@1.15", vault_binary=Path("bao"))
-    assert needed(one.settings, one.toolchain) == ["kubernetes", "cert-manager"]
-    _, reason = choose(one.settings, one.toolchain)
-    assert reason == f"after building kubernetes {find('kubernetes').version}, cert-manager v1.15.3"
+    assert one.provider == ("process", f"after building kubernetes {find('kubernetes').version}, cert-manager v1.15.3")
