@@ -12,10 +12,10 @@ from pathlib import Path
 from .aws.sts import Sts, missing_modules, start_sts
 from .cluster.api import Cluster
 from .errors import ConfigurationError, ImplementationError, StackError, ToolchainError, VaultIssuerError
-from .features import EXTENDED
 from .implementation import Implementation, RunningImplementation, load_implementation, start_implementation
 from .implementation.running import PROCESS, check_command, exit_message, home, issuer_kinds
 from .redaction import Redactor
+from .requirements import Catalogue
 from .sandbox import World
 from .settings import Settings
 from .stack import existing
@@ -162,8 +162,9 @@ class Run:
     def _sts_absence(self) -> str:
         """Say why there can be no local STS; '' where there can."""
         described = self.implementation
-        if "aws" not in described.features or EXTENDED not in self.settings.profiles:
-            return "a local STS is started for the profile extended and the feature aws only"
+        asked = Catalogue.load().select(self.settings.profiles, self.settings.select)
+        if "aws" not in described.features or not any(requirement.feature == "aws" for requirement in asked):
+            return "a local STS is started only where the profile extended asks for the feature aws"
         if not described.run.uses("sts_endpoint"):
             # Without it, the implementation would go to AWS.
             return f"{described.name} is not told of the local STS: [run] env or command has no {{sts_endpoint}}"

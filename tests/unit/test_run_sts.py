@@ -31,8 +31,8 @@ def sts(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(pytest_vault_issuer.run, "start_sts", lambda *_: STARTED)
     monkeypatch.setattr(pytest_vault_issuer.run, "missing_modules", list)
 
-    def of(implementation: Implementation = RIGHT, *, provider: str = "process", profile: str = "extended") -> Sts:
-        run = Run(Settings(profiles=(profile,)), RunKey.new(), print)
+    def of(implementation: Implementation = RIGHT, *, provider: str = "process", **settings: Any) -> Sts:
+        run = Run(Settings(**{"profiles": ("extended",)} | settings), RunKey.new(), print)
         runs.append(run)
         run.implementation = implementation
         vault = VaultServer("https://127.0.0.1:2")
@@ -46,12 +46,14 @@ def sts(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_where_everything_is_there(sts: Any) -> None:
     assert sts() == STARTED
+    assert sts(select=("VI-AWS-001",)) == STARTED
 
 
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"profile": "core"}, "profile extended"),
+        ({"profiles": ("core",)}, "profile extended"),
+        ({"select": ("JWT", "VI-TLS-001")}, "profile extended"),
         ({"implementation": replace(RIGHT, features=frozenset({"token"}))}, "feature aws"),
         ({"implementation": RIGHT.with_run(env={})}, "no {sts_endpoint}"),
         ({"implementation": RIGHT.with_run(command=[], env={})}, "no {sts_endpoint}"),
