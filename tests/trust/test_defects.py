@@ -11,11 +11,11 @@ from pytest_vault_issuer.requirements import Catalogue
 
 from .defects import DEFECTS
 from .mutants import Defect, Mutant
-from .variants import VARIANTS
+from .variants import RIGHT_ISSUERS
 
 #: A defect that breaks more than this in other areas does not show that its requirement is judged by itself.
 NEIGHBOURS = 4
-MUTANTS = (*DEFECTS, *VARIANTS)
+MUTANTS = (*DEFECTS, *RIGHT_ISSUERS)
 
 
 def far(defect: Defect) -> list[str]:

@@ -13,9 +13,7 @@ from pytest_vault_issuer.requirements import Catalogue
 from .defects import DEFECTS
 from .judging import Bench
 from .mutants import Defect, Mutant
-from .variants import VARIANTS
-
-RIGHT = Mutant("right", (), "the miniature as it is")
+from .variants import RIGHT_ISSUERS
 
 
 def what_it_can_touch(defect: Defect) -> list[str]:
@@ -39,7 +37,7 @@ def test_a_defect_is_caught(
     assert failed <= {defect.breaks, *defect.also}, judgement.output
 
 
-@pytest.mark.parametrize("variant", [RIGHT, *VARIANTS], ids=lambda variant: variant.name)
+@pytest.mark.parametrize("variant", RIGHT_ISSUERS, ids=lambda variant: variant.name)
 def test_a_right_issuer_passes(variant: Mutant, bench: Bench, tmp_path: Path, built: None) -> None:
     judgement = bench.judge(variant, tmp_path)
     assert judgement.of("failed", "error", "known-failure") == set(), judgement.output

@@ -153,4 +153,10 @@ CACHED_AND_HASTY = Mutant(
     "an answer with certificates that do not belong there is refused",
 )
 
-VARIANTS: tuple[Mutant, ...] = (OTHER_FORMS, SLOW_AND_WATCHFUL, OTHER_WORDS, CACHED_AND_HASTY)
+RIGHT_ISSUERS = (
+    Mutant("right", (), "the miniature as it is"),
+    OTHER_FORMS,
+    SLOW_AND_WATCHFUL,
+    OTHER_WORDS,
+    CACHED_AND_HASTY,
+)
