@@ -238,11 +238,24 @@ class Run:
 
     def _start_stack(self) -> str:
         if self.settings.join is not None:
-            return joined(self.settings.join).to_json()
+            stack = joined(self.settings.join)
+            self._quieten(self.settings.join)
+            return stack.to_json()
         _, reason = self.provider
         self.build()
         provider = make_provider(self.settings, self.toolchain, self.directory, self.timeouts, reason=reason)
         return provider.start().to_json()
+
+    def _quieten(self, other: Path) -> None:
+        """Have the issuer of a stack that was kept stand still while this run judges another there.
+
+        Both would serve the same issuers. It goes on when this run ends, however it does.
+        """
+        kept = RunDirectory(other, 0)
+        told = kept.describe()
+        if told["owner"] == 0 and told["processes"].get(PROCESS, 0) is None:
+            kept.hold(PROCESS, self.key.owner)
+            self._progress(f"vault-issuer: the issuer that runs in {other} stands still meanwhile")
 
     def command(self) -> list[str]:
         """Return what runs the implementation, its program as an absolute path ([] where it runs already).

@@ -73,7 +73,12 @@ OPTIONS = (
         flag=True,
     ),
     Option("vault-issuer-timeout-scale", "timeout_scale", "multiply every timeout by this number", metavar="NUMBER"),
-    Option("vault-issuer-join", "join", "use the stack of a run that is under way, by its directory", metavar="DIR"),
+    Option(
+        "vault-issuer-join",
+        "join",
+        "use a stack that is there: of `vault-issuer stack up` or of a run that is under way, by its directory",
+        metavar="DIR",
+    ),
     Option("vault-issuer-kubeconfig", "kubeconfig", "existing cluster: kubeconfig file", metavar="FILE"),
     Option("vault-issuer-kube-context", "kube_context", "existing cluster: context in the kubeconfig"),
     Option("vault-issuer-kubernetes-host", "kubernetes_host", "existing cluster: its URL as Vault reaches it"),

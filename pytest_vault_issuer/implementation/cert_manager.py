@@ -11,6 +11,7 @@ from ..toolchain import find
 from .description import Implementation, IssuerDescription, RunDescription
 
 NAME = "cert-manager"
+_APPROVER = "--approver={}"
 #: Stands for the toolchain's path until the stack is there.
 BINARY = "cert-manager-controller"
 
@@ -61,7 +62,7 @@ def description(version: str = "") -> Implementation:
                 BINARY,
                 "--kubeconfig={kubeconfig}",
                 "--cluster-resource-namespace={cluster_resource_namespace}",
-                "--approver=false",
+                _APPROVER.format("false"),
                 # Requests that wait for Vault's retries must not hold up those of other tests.
                 "--concurrent-workers=20",
                 "--feature-gates=ExperimentalCertificateSigningRequestControllers=true",
@@ -95,4 +96,14 @@ def description(version: str = "") -> Implementation:
         known_failures=_ALWAYS
         | {key: reason for key, (mended, reason) in _MENDED.items() if Version(release) < Version(mended)},
         directory=Path(__file__).parent,
+    )
+
+
+def approving(implementation: Implementation) -> Implementation:
+    """Return cert-manager's description with its approver, as it is installed; another's as it is."""
+    if not implementation.component.startswith(f"{NAME}@"):
+        return implementation
+    off, on = _APPROVER.format("false"), _APPROVER.format("true")
+    return implementation.with_run(
+        command=[on if word == off else word for word in implementation.run.command], approves=True
     )

@@ -7,35 +7,68 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..commands.output import add_command, add_format
 from . import files, html, json_report, markdown, summary, terminal
 from .comparison import Change, compare
 from .merging import merge
 from .reading import Report, load, results, title
 
+_REPORT = "a report.json, or its directory"
+
 
 def add_parser(commands: Any) -> None:
     """Add the command to those of ``vault-issuer``."""
-    report = commands.add_parser(
+    report = add_command(
+        commands,
         "report",
-        help="show, convert, compare and merge reports",
-        description="A report is the report.json that --vault-issuer-report=DIR wrote, or that directory.",
+        "show, convert, compare and merge reports",
+        "A report is the report.json that --vault-issuer-report=DIR wrote, or that directory.",
+        """
+vault-issuer report show report                           # outcomes and verdicts
+vault-issuer report show report --format markdown >> "$GITHUB_STEP_SUMMARY"
+vault-issuer report compare before after                  # what became better or worse
+vault-issuer report merge shard-1 shard-2 --output=all    # of runs on several machines
+""",
     )
     actions = report.add_subparsers(dest="action", required=True, metavar="ACTION")
-    show = actions.add_parser("show", help="print outcomes and verdicts")
-    show.add_argument("report", type=Path)
-    show.add_argument("--format", choices=("pretty", "json", "markdown", "yaml"), default="pretty")
-    page = actions.add_parser("html", help="write the report for people: one HTML file")
-    page.add_argument("report", type=Path)
-    page.add_argument("--output", type=Path, help="default: report.html beside the report")
-    comparing = actions.add_parser(
-        "compare", help="say what became better or worse; exit status 1 when something did worse"
+    show = add_command(
+        actions,
+        "show",
+        "print outcomes and verdicts",
+        "Print outcomes by requirement and the verdict of each profile.",
+        "vault-issuer report show report\nvault-issuer report show report/report.json --format yaml   # to publish",
     )
-    comparing.add_argument("before", type=Path)
-    comparing.add_argument("after", type=Path)
-    comparing.add_argument("--format", choices=("pretty", "json", "markdown"), default="pretty")
-    merging = actions.add_parser("merge", help="make one report of those of several machines")
-    merging.add_argument("reports", type=Path, nargs="+", metavar="report")
+    show.add_argument("report", type=Path, help=_REPORT)
+    add_format(show, "yaml")
+    page = add_command(
+        actions,
+        "html",
+        "write the report for people: one HTML file",
+        "Write one HTML file that needs no network, and print its path.",
+        "vault-issuer report html report\nvault-issuer report html report/report.json --output=page.html",
+    )
+    page.add_argument("report", type=Path, help=_REPORT)
+    page.add_argument("--output", type=Path, help="default: report.html beside the report")
+    comparing = add_command(
+        actions,
+        "compare",
+        "say what became better or worse; exit status 1 when something did worse",
+        "Compare two reports of one issuer, or of two. Exit status: 0, or 1 when something became worse.",
+        "vault-issuer report compare before after\nvault-issuer report compare main.json branch.json --format markdown",
+    )
+    comparing.add_argument("before", type=Path, help=_REPORT)
+    comparing.add_argument("after", type=Path, help=_REPORT)
+    add_format(comparing)
+    merging = add_command(
+        actions,
+        "merge",
+        "make one report of those of several machines",
+        "Make one report of those of runs that each judged a part, such as areas on several machines of a CI.",
+        "vault-issuer report merge sign/report.json tls/report.json --output=report",
+    )
+    merging.add_argument("reports", type=Path, nargs="+", metavar="report", help=_REPORT)
     merging.add_argument("--output", type=Path, required=True, metavar="DIR", help="directory of the merged report")
+    report.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

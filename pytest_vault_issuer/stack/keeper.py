@@ -5,6 +5,7 @@ each in a session of its own with its output in a log file, and ends all of it
 and removes the run directory when it is told to, when its owner (the pytest
 process) is gone, even by SIGKILL, or when it is terminated itself. Where Linux
 offers it, children also die with the keeper, and their orphans come to it.
+A stack that is to stay without an owner is kept from then on.
 
 Run as ``python -I keeper.py RUN_DIRECTORY OWNER_PID``; only the standard
 library is imported, so that it starts in a few dozen ms. One request is one
@@ -29,6 +30,8 @@ from typing import Any
 
 SOCKET = "keeper.sock"
 LOGS = "logs"
+#: In the environment of everything that a keeper starts: the run directory. By it is found what outlived its keeper.
+MARK = "VAULT_ISSUER_RUN"
 #: Seconds a process gets between SIGTERM and SIGKILL when a graceful stop is asked for.
 GRACE = 3.0
 _LINUX = sys.platform == "linux"
@@ -44,18 +47,58 @@ def _die_with_keeper() -> None:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-class Keeper:
-    """The processes of one run, by name."""
+class Other:
+    """A process that is not the keeper's own, and whether it is gone.
 
-    def __init__(self, directory: Path) -> None:
+    :ivar descriptor: becomes readable when it is; None where the system has no such thing.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.descriptor: int | None = None
+        self._never_was = False
+        if hasattr(os, "pidfd_open"):
+            try:
+                self.descriptor = os.pidfd_open(pid)
+            except ProcessLookupError:
+                self._never_was = True
+
+    def gone(self) -> bool:
+        """Whether it has ended."""
+        if self.descriptor is not None:
+            return bool(select.select([self.descriptor], [], [], 0)[0])
+        if self._never_was:
+            return True
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    def forget(self) -> None:
+        """Watch it no longer."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+
+
+class Keeper:
+    """The processes of one run, by name.
+
+    :ivar owner: with whom it all ends; None for a stack that is kept.
+    :ivar holders: who wants a process to stand still, by its name.
+    """
+
+    def __init__(self, directory: Path, owner: int) -> None:
         self.directory = directory
+        self.owner: Other | None = Other(owner)
+        self.holders: dict[str, list[Other]] = {}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.ended = False
         self.logs = directory / LOGS
         self.logs.mkdir(mode=0o700, exist_ok=True)
 
     def spawn(self, name: str, argv: list[str], env: dict[str, str], cwd: str | None = None) -> dict[str, Any]:
-        """Start `argv` with exactly `env`; its output goes to ``logs/NAME.log``."""
+        """Start `argv` with `env` and the mark, nothing else; its output goes to ``logs/NAME.log``."""
         old = self.processes.get(name)
         if old is not None and old.poll() is None:
             raise ValueError(f"a process named {name} is running")
@@ -63,7 +106,7 @@ class Keeper:
         try:
             process = subprocess.Popen(
                 argv,
-                env=env,
+                env={**env, MARK: str(self.directory)},
                 cwd=cwd or self.directory,
                 stdin=subprocess.DEVNULL,
                 stdout=descriptor,
@@ -92,6 +135,54 @@ class Keeper:
         process.wait()
         return {"returncode": process.returncode}
 
+    def keep(self) -> dict[str, Any]:
+        """Go on without an owner, its terminal and its directory."""
+        if self.owner is not None:
+            self.owner.forget()
+            self.owner = None
+            os.chdir("/")
+            log = os.open(self.logs / "keeper.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            os.dup2(log, sys.stderr.fileno())
+            os.close(log)
+        return {}
+
+    def describe(self) -> dict[str, Any]:
+        """Say whose this is (0: nobody's), and what runs (None) or has ended (its exit status)."""
+        return {
+            "owner": self.owner.pid if self.owner else 0,
+            "processes": {name: process.poll() for name, process in self.processes.items()},
+            "held": sorted(self.holders),
+        }
+
+    def hold(self, name: str, holder: int) -> dict[str, Any]:
+        """Have a process stand still until :meth:`release`, or until the holder is gone."""
+        process = self.processes[name]
+        self.holders.setdefault(name, []).append(Other(holder))
+        _signal_group(process.pid, signal.SIGSTOP)
+        return {}
+
+    def release(self, name: str, holder: int) -> dict[str, Any]:
+        """Let a process go on, unless others hold it too."""
+        self._let_go(lambda held, other: (held, other.pid) == (name, holder))
+        return {}
+
+    def release_of_the_gone(self) -> None:
+        """Let go on what nobody holds any more."""
+        self._let_go(lambda _, other: other.gone())
+
+    def _let_go(self, ended: Callable[[str, Other], bool]) -> None:
+        for name in list(self.holders):
+            for other in [other for other in self.holders[name] if ended(name, other)]:
+                self.holders[name].remove(other)
+                other.forget()
+            if not self.holders[name]:
+                del self.holders[name]
+                _signal_group(self.processes[name].pid, signal.SIGCONT)
+
+    def watched(self) -> list[Other]:
+        """Return the processes whose end matters."""
+        return [*([self.owner] if self.owner else []), *(other for held in self.holders.values() for other in held)]
+
     def end(self) -> None:
         """End everything and remove the run directory."""
         self.ended = True
@@ -118,6 +209,10 @@ class Keeper:
                 "spawn": self.spawn,
                 "status": self.status,
                 "stop": self.stop,
+                "keep": self.keep,
+                "describe": self.describe,
+                "hold": self.hold,
+                "release": self.release,
             }
             operation = request.pop("operation")
             if operation == "end":
@@ -145,49 +240,32 @@ def _children() -> list[int]:
         return []
 
 
-def _owner_gone(owner: int) -> tuple[Callable[[], bool], list[int]]:
-    """Return a check for the owner's death and the descriptors that wake up for it."""
-    if hasattr(os, "pidfd_open"):
-        try:
-            descriptor = os.pidfd_open(owner)
-        except ProcessLookupError:
-            return (lambda: True), []
-        return (lambda: bool(select.select([descriptor], [], [], 0)[0])), [descriptor]
-
-    def gone() -> bool:
-        try:
-            os.kill(owner, 0)
-        except ProcessLookupError:
-            return True
-        return False
-
-    return gone, []
-
-
 def main(directory: Path, owner: int) -> None:
-    """Serve until the end is asked for, the owner is gone, or SIGTERM or SIGINT arrives."""
+    """Serve until the end is asked for, the owner (if any) is gone, or SIGTERM or SIGINT arrives."""
     if os.fork():
         os._exit(0)  # whoever started the keeper need not outlive it, nor wait for it
     os.setsid()  # a Ctrl-C in the owner's terminal must not reach the keeper
     os.umask(0o077)
     if _LINUX:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    keeper = Keeper(directory)
+    keeper = Keeper(directory, owner)
     wake, waker = socket.socketpair()
     waker.setblocking(False)
     terminated = []
     signal.set_wakeup_fd(waker.fileno())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: terminated.append(True))
-    gone, descriptors = _owner_gone(owner)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(directory / SOCKET))
         listener.listen(64)
         print("ready", flush=True)
         os.dup2(os.open(os.devnull, os.O_RDWR), sys.stdout.fileno())
-        while not keeper.ended and not terminated and not gone():
-            # Without pidfd there is no event for the owner's death: look once a second.
-            timeout = None if descriptors else 1.0
+        while not keeper.ended and not terminated and not (keeper.owner and keeper.owner.gone()):
+            keeper.release_of_the_gone()
+            watched = keeper.watched()
+            descriptors = [other.descriptor for other in watched if other.descriptor is not None]
+            # Without pidfd there is no event for the end of others: look once a second.
+            timeout = None if len(descriptors) == len(watched) else 1.0
             sources: list[socket.socket | int] = [listener, wake, *descriptors]
             readable, _, _ = select.select(sources, [], [], timeout)
             if listener in readable:

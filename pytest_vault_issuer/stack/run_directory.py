@@ -18,13 +18,15 @@ from filelock import FileLock
 from ..errors import StackError
 from . import keeper
 
+PREFIX = "vault-issuer-"
+
 
 def new_path() -> Path:
     """Return a path for a run directory that does not exist yet.
 
     It is short, because the path of a Unix socket must fit into about 100 bytes.
     """
-    return Path(tempfile.gettempdir()) / f"vault-issuer-{secrets.token_hex(6)}"
+    return Path(tempfile.gettempdir()) / f"{PREFIX}{secrets.token_hex(6)}"
 
 
 class RunDirectory:
@@ -90,6 +92,25 @@ class RunDirectory:
     def stop(self, name: str, *, graceful: bool = False) -> None:
         """End one process; return once it is gone."""
         self._ask("stop", name=name, graceful=graceful)
+
+    def keep(self) -> None:
+        """Have everything stay when the owner ends, until :meth:`close`."""
+        self._ask("keep")
+
+    def describe(self) -> dict[str, Any]:
+        """Return whose it is (`owner`, 0: kept) and its `processes`, each with None or its exit status.
+
+        :raises StackError: when no keeper answers.
+        """
+        return self._ask("describe")
+
+    def hold(self, name: str, holder: int) -> None:
+        """Have one process stand still until :meth:`release`, or until the process `holder` is gone."""
+        self._ask("hold", name=name, holder=holder)
+
+    def release(self, name: str, holder: int) -> None:
+        """Let a process that `holder` held go on."""
+        self._ask("release", name=name, holder=holder)
 
     def close(self) -> None:
         """End every process and remove the directory.

@@ -47,7 +47,7 @@ def joined(directory: Path) -> Stack:
     except OSError as error:
         raise ConfigurationError(
             f"--vault-issuer-join={directory}: no run has a stack there ({error.strerror})",
-            hint="name the directory of a run that is under way: vault-issuer-… in the directory for temporary files",
+            hint="name the directory of a run that is under way, or of a stack that is up: vault-issuer stack status",
         ) from error
 
 

@@ -329,6 +329,63 @@ def test_an_owner_that_is_gone_already(short_directory: Path) -> None:
     assert poll(lambda: True if not run.exists else None, timeout=LIMIT)
 
 
+# -- stacks that stay -----------------------------------------------------------------------------------------
+
+
+@linux
+def test_what_is_kept_outlives_its_owner(short_directory: Path, watch: Watch) -> None:
+    path = short_directory / "run"
+    code = OWNER.replace("sys.stdin.read()", "run.keep()")
+    # Its output ends, so that a shell that waits for it goes on.
+    answer = subprocess.run(python(code, str(path)), check=True, capture_output=True, text=True, timeout=LIMIT)
+    pids = [watch.add(int(pid)) for pid in answer.stdout.split()]
+    run = RunDirectory(path, 0)
+    told = run.describe()
+    assert told == {"owner": 0, "processes": {"one": None, "two": None}, "held": []}
+    run.stop("one")
+    assert run.describe()["processes"] == {"one": -signal.SIGKILL, "two": None}
+    run.close()
+    assert not any(watch.running(pid) for pid in pids)
+    assert not run.exists
+
+
+def state_of(pid: int) -> str:
+    """How Linux says what a process is at: S sleeping, T stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def comes_to(pid: int, state: str) -> bool:
+    return bool(poll(lambda: True if state_of(pid) == state else None, timeout=LIMIT))
+
+
+@linux
+def test_a_process_stands_still_until_all_let_it_go(run: RunDirectory) -> None:
+    pid = run.spawn("sleeper", FOREVER)
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other:
+        run.hold("sleeper", os.getpid())
+        run.hold("sleeper", other.pid)
+        assert comes_to(pid, "T")
+        assert run.describe()["held"] == ["sleeper"]
+        run.release("sleeper", os.getpid())
+        assert state_of(pid) == "T"
+        other.kill()  # without a word
+    assert comes_to(pid, "S")
+    assert run.describe()["held"] == []
+
+
+@linux
+def test_a_process_that_is_held_can_be_stopped(run: RunDirectory, watch: Watch) -> None:
+    pid = watch.add(run.spawn("sleeper", FOREVER))
+    run.hold("sleeper", os.getpid())
+    run.stop("sleeper")
+    assert not watch.running(pid)
+
+
+def test_everything_that_is_started_is_marked(run: RunDirectory) -> None:
+    run.spawn("env", python("import os; print(os.environ['VAULT_ISSUER_RUN'])"))
+    assert line_of(run, "env") == str(run.path)
+
+
 # -- several processes of one run -----------------------------------------------------------------------------
 
 

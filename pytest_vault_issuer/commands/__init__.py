@@ -1,0 +1,1 @@
+"""The commands of ``vault-issuer``, one module each."""

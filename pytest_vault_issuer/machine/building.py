@@ -1,0 +1,127 @@
+"""Whether the components are there, or can be built."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import requests
+
+from ..errors import ToolchainError
+from ..toolchain import KUBERNETES, Toolchain
+from ..toolchain.go import find_go
+from .finding import ABSENT, BROKEN, OK, Finding
+
+#: Seconds that a module proxy gets to answer.
+_ANSWER = 10.0
+_PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+def examine_building(toolchain: Toolchain, environment: Mapping[str, str] = os.environ) -> list[Finding]:
+    """Look for the components, and, where some are missing, for all that is needed to build them."""
+    assets = environment.get("KUBEBUILDER_ASSETS", "")
+    findings = [_assets(Path(assets))] if assets else []
+    given = {name for name in KUBERNETES if assets and (Path(assets) / name).is_file()}
+    missing = toolchain.missing(name for name in (*KUBERNETES, "vault", "cert-manager-controller") if name not in given)
+    for name, component in toolchain.components.items():
+        absent = name in missing
+        findings.append(
+            Finding(
+                f"{name} {component.version}",
+                OK,
+                f"not built: about {component.minutes:g} min on 2 cores, by the first run" if absent else "built",
+                "vault-issuer toolchain build" if absent else "",
+            )
+        )
+    go, found = _go(toolchain, missing, environment)
+    findings.append(go)
+    findings.append(_disk(toolchain, missing))
+    findings.append(_proxies(environment))
+    if missing and found is not None:
+        findings.append(_modules(toolchain, missing, found))
+    return findings
+
+
+def _assets(directory: Path) -> Finding:
+    absent = [name for name in ("etcd", "kube-apiserver") if shutil.which(str(directory / name)) is None]
+    if absent:
+        return Finding(
+            "KUBEBUILDER_ASSETS",
+            BROKEN,
+            f"{directory} has no {' and no '.join(absent)} that can be executed",
+            "unset it, or: setup-envtest use -p path",
+        )
+    own = "" if (directory / "kube-controller-manager").is_file() else "; kube-controller-manager from the toolchain"
+    return Finding("KUBEBUILDER_ASSETS", OK, f"etcd and kube-apiserver of {directory} are used{own}")
+
+
+def _go(toolchain: Toolchain, missing: list[str], environment: Mapping[str, str]) -> tuple[Finding, Path | None]:
+    needed = max(component.go_version for component in toolchain.components.values())
+    try:
+        path = find_go(needed, dict(environment))
+    except ToolchainError as error:
+        if missing:
+            return Finding("Go", BROKEN, error.message, error.hint), None
+        return Finding("Go", ABSENT, f"{error.message}; nothing has to be built now", error.hint), None
+    return Finding("Go", OK, str(path)), path
+
+
+def _disk(toolchain: Toolchain, missing: list[str]) -> Finding:
+    place = toolchain.cache
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    needed = sum(toolchain.components[name].peak for name in missing) * 10**6
+    detail = f"{free / 10**9:.1f} GB free for {toolchain.cache}"
+    if not os.access(place, os.W_OK) and missing:
+        return Finding("cache", BROKEN, f"{place} cannot be written", "name another directory in VAULT_ISSUER_CACHE")
+    if free < needed:
+        return Finding(
+            "cache",
+            BROKEN,
+            f"{detail}, a build needs {needed / 10**9:.1f} GB meanwhile",
+            "free some space, or name a directory on another disk in VAULT_ISSUER_CACHE",
+        )
+    return Finding("cache", OK, detail)
+
+
+def _proxies(environment: Mapping[str, str]) -> Finding:
+    """Say which proxies of the network are set; credentials in their addresses are left out."""
+    named = {name: environment.get(name) or environment.get(name.lower()) for name in _PROXIES}
+    found = [f"{name}={value if name == 'NO_PROXY' else without_user(value)}" for name, value in named.items() if value]
+    if not found:
+        return Finding("network proxies", OK, "none")
+    return Finding("network proxies", OK, f"{', '.join(found)}: for building only, the stack is on this machine")
+
+
+def _modules(toolchain: Toolchain, missing: list[str], go: Path) -> Finding:
+    component = toolchain.components[missing[0]]
+    subject = "Go module proxy"
+    fix = "check the network, HTTPS_PROXY and GOPROXY"
+    try:
+        answer = subprocess.run([go, "env", "GOPROXY"], capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        return Finding(subject, BROKEN, f"{go} does not say which it uses: {error}", "reinstall Go")
+    first = answer.stdout.strip().replace("|", ",").split(",")[0]
+    if not first.startswith(("https://", "http://")):
+        return Finding(subject, OK, f"GOPROXY={first}: modules come from elsewhere, which was not tried")
+    path = "".join(f"!{letter.lower()}" if letter.isupper() else letter for letter in component.upstream)
+    try:
+        status = requests.get(f"{first}/{path}/@v/{component.version}.info", timeout=_ANSWER).status_code
+    except requests.RequestException as error:
+        return Finding(subject, BROKEN, f"{without_user(first)} does not answer: {type(error).__name__}", fix)
+    if status != 200:
+        detail = f"{without_user(first)} answers {status} for {component.upstream} {component.version}"
+        return Finding(subject, BROKEN, detail, "name a proxy that serves it in GOPROXY")
+    return Finding(subject, OK, f"{without_user(first)} serves {component.upstream} {component.version}")
+
+
+def without_user(address: str) -> str:
+    """Return an address without the user and password that it may hold."""
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    shown = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return shown.removeprefix("//")

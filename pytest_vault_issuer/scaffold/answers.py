@@ -1,0 +1,62 @@
+"""What has to be known of an issuer to describe it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..features import FEATURES, expand
+
+CLUSTER_ISSUER = "cluster-issuer"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What has to be known of an issuer.
+
+    :ivar command: program and arguments, as one would type them.
+    :ivar cluster_kind: '' for none.
+    :ivar rbac: its own manifests of Roles and bindings; () has a first draft written.
+    :ivar features: names of features or profiles.
+    :ivar build: command that builds it in CI, '' for none.
+    :ivar ci: which CI system, '' for none.
+    """
+
+    name: str
+    command: str
+    version: str = "0.1.0"
+    api_version: str = "cert-manager.io/v1"
+    kind: str = "Issuer"
+    cluster_kind: str = "ClusterIssuer"
+    vault_at: str = "spec.vault"
+    service_account: str = ""
+    crds: tuple[str, ...] = ()
+    rbac: tuple[str, ...] = ()
+    features: tuple[str, ...] = ("core",)
+    build: str = ""
+    ci: str = ""
+
+    @property
+    def account(self) -> str:
+        """``namespace/name`` of the service account it runs as."""
+        return self.service_account or f"{self.name}/{self.name}"
+
+    @property
+    def claimed(self) -> tuple[str, ...]:
+        """The features, without that of a cluster-scoped issuer where there is no such kind.
+
+        :raises ConfigurationError: for a name that is neither a feature nor a profile.
+        """
+        if self.cluster_kind or CLUSTER_ISSUER not in (every := expand(self.features)):
+            return tuple(dict.fromkeys(self.features))
+        # A profile that holds it has to be taken apart.
+        return tuple(feature for feature in FEATURES if feature in every - {CLUSTER_ISSUER})
+
+    @property
+    def file(self) -> str:
+        """Name of the implementation file."""
+        return f"{self.name}.toml"
+
+    @property
+    def group(self) -> str:
+        """API group of its issuers."""
+        return self.api_version.rpartition("/")[0]

@@ -1,0 +1,33 @@
+"""Renders the files."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from ..errors import ConfigurationError
+from ..implementation import Implementation
+from . import implementation_file, rbac, workflows
+from .answers import Answers
+
+GITHUB, GITLAB = "github", "gitlab"
+CI_SYSTEMS = (GITHUB, GITLAB)
+
+
+def render(answers: Answers, directory: Path) -> dict[str, str]:
+    """Return the files by path, relative to `directory`; the implementation file is one that a run can read.
+
+    :raises ConfigurationError: when an answer cannot be used.
+    """
+    files = {answers.file: implementation_file.render(answers)}
+    try:
+        Implementation.from_mapping(tomllib.loads(files[answers.file]), directory.resolve())
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{answers.file} would not be right: {error.message}", hint=error.hint) from error
+    if not answers.rbac:
+        files[rbac.FILE] = rbac.render(answers)
+    if answers.ci == GITHUB:
+        files[workflows.GITHUB_FILE] = workflows.github(answers)
+    if answers.ci == GITLAB:
+        files[workflows.GITLAB_FILE] = workflows.gitlab(answers)
+    return files

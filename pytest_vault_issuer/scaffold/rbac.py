@@ -1,0 +1,56 @@
+"""A first draft of the rights of an issuer: what every one of its kind needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from .answers import Answers
+
+FILE = "rbac.yaml"
+_HEAD = """\
+# The rights of {name}, a first draft: take out what it does not need, add what it does. It has no others while it is
+# judged. Tokens of service accounts (serviceAccountRef) are granted by whoever writes the Issuer, not here.
+"""
+
+
+def render(answers: Answers) -> str:
+    """Return a ClusterRole and its binding."""
+    namespace, _, account = answers.account.partition("/")
+    kinds = [f"{kind.lower()}s" for kind in (answers.kind, answers.cluster_kind) if kind]
+    rules: list[dict[str, Any]] = [
+        {"apiGroups": [answers.group], "resources": kinds, "verbs": ["get", "list", "watch"]},
+        {
+            "apiGroups": [answers.group],
+            "resources": [f"{kind}/status" for kind in kinds],
+            "verbs": ["update", "patch"],
+        },
+        {
+            "apiGroups": ["cert-manager.io"],
+            "resources": ["certificaterequests"],
+            "verbs": ["get", "list", "watch"],
+        },
+        {
+            "apiGroups": ["cert-manager.io"],
+            "resources": ["certificaterequests/status"],
+            "verbs": ["update", "patch"],
+        },
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]},
+    ]
+    api = "rbac.authorization.k8s.io"
+    role = {
+        "apiVersion": f"{api}/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": answers.name},
+        "rules": rules,
+    }
+    binding = {
+        "apiVersion": f"{api}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": answers.name},
+        "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": answers.name},
+        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
+    }
+    return _HEAD.format(name=answers.name) + yaml.safe_dump_all([role, binding], sort_keys=False)

@@ -1,0 +1,109 @@
+"""CI workflows that judge an issuer: GitHub Actions, GitLab CI."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+from .. import __version__
+from .answers import Answers
+
+GITHUB_FILE = ".github/workflows/vault-issuer.yml"
+GITLAB_FILE = "vault-issuer.gitlab-ci.yml"
+_INSTALL = "pip install 'pytest-vault-issuer[xdist,go,aws]'"
+
+
+def _judge(answers: Answers) -> str:
+    return (
+        f"pytest --pyargs vault_issuer_conformance --vault-issuer={shlex.quote(answers.file)} -n 4 "
+        "--vault-issuer-report=report"
+    )
+
+
+def github(answers: Answers) -> str:
+    """Return a workflow for GitHub Actions: the summary is on the job's page, the report is an artefact."""
+    build = (
+        f"""\
+      - name: Build the issuer
+        run: {json.dumps(answers.build)}
+"""
+        if answers.build
+        else ""
+    )
+    return f"""\
+# Judges {answers.name} with pytest-vault-issuer. The first run builds Vault and Kubernetes from Go modules and keeps
+# them for the next ones.
+name: vault-issuer
+on:
+  push:
+  pull_request:
+permissions:
+  contents: read
+jobs:
+  conformance:
+    runs-on: ubuntu-latest
+    timeout-minutes: 60
+    steps:
+      - uses: actions/checkout@v4
+      - uses: actions/setup-python@v5
+        with:
+          python-version: "3.12"
+      - name: Install
+        run: {_INSTALL}
+{build}\
+      - name: Restore the components
+        id: components
+        uses: actions/cache/restore@v4
+        with:
+          path: ~/.cache/vault-issuer
+          key: vault-issuer-{__version__}-${{{{ runner.os }}}}-${{{{ runner.arch }}}}
+      - name: Build the components
+        run: vault-issuer toolchain build
+      - name: Keep the components
+        if: steps.components.outputs.cache-hit != 'true'
+        uses: actions/cache/save@v4
+        with:
+          path: ~/.cache/vault-issuer
+          key: vault-issuer-{__version__}-${{{{ runner.os }}}}-${{{{ runner.arch }}}}
+      - name: Judge the issuer
+        run: {_judge(answers)}
+      - name: Summary
+        if: always() && hashFiles('report/report.md') != ''
+        run: cat report/report.md >> "$GITHUB_STEP_SUMMARY"
+      - name: Report
+        if: always()
+        uses: actions/upload-artifact@v4
+        with:
+          name: vault-issuer-report
+          path: report
+"""
+
+
+def gitlab(answers: Answers) -> str:
+    """Return a job for GitLab CI, to be included by ``.gitlab-ci.yml``."""
+    build = f"    - {json.dumps(answers.build)}\n" if answers.build else ""
+    return f"""\
+# Judges {answers.name} with pytest-vault-issuer. In .gitlab-ci.yml:
+#   include:
+#     - local: {GITLAB_FILE}
+vault-issuer:
+  image: python:3.12
+  timeout: 1h
+  variables:
+    VAULT_ISSUER_CACHE: $CI_PROJECT_DIR/.cache/vault-issuer
+  cache:
+    key: vault-issuer-{__version__}
+    paths:
+      - .cache/vault-issuer
+    when: always
+  script:
+    - {_INSTALL}
+{build}\
+    - {_judge(answers)} --junitxml=report/junit.xml
+  artifacts:
+    when: always
+    paths:
+      - report
+    reports:
+      junit: report/junit.xml
+"""

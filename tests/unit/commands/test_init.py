@@ -1,0 +1,201 @@
+"""`vault-issuer init`: what it writes is what a run reads, and what a CI system reads."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pytest_vault_issuer.cli import main
+from pytest_vault_issuer.commands import init
+from pytest_vault_issuer.features import expand
+from pytest_vault_issuer.implementation import load_implementation
+from pytest_vault_issuer.scaffold import Answers, render
+
+COMMAND = "./bin/issuer --kubeconfig={kubeconfig}"
+
+
+def run(directory: Path, *options: str) -> int:
+    return main(["init", "--directory", str(directory), *options])
+
+
+def test_the_least_that_can_be_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "--name", "mine", "--command", COMMAND) == 0
+    described = load_implementation(str(tmp_path / "mine.toml"))
+    assert described.name == "mine"
+    assert described.run.command == ["./bin/issuer", "--kubeconfig={kubeconfig}"]
+    assert described.features == expand(["core"])
+    assert described.run.service_account == "mine/mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.toml", "rbac.yaml"]
+    assert f"--vault-issuer={tmp_path / 'mine.toml'}" in capsys.readouterr().out
+
+
+def test_everything_that_can_be_given(tmp_path: Path) -> None:
+    options = ["--name", "mine", "--command", "run 'with a \"quote\" and a \\'", "--release", "2.0", "--ci", "none"]
+    options += ["--api-version", "example.com/v1beta1", "--kind", "VaultIssuer", "--cluster-kind", ""]
+    options += ["--vault-at", "spec.backend.vault", "--service-account", "system/issuer"]
+    options += [
+        "--crds",
+        "config/crd",
+        "--rbac",
+        "a.yaml",
+        "--rbac",
+        "b.yaml",
+        "--feature",
+        "token",
+        "--feature",
+        "jwt",
+    ]
+    assert run(tmp_path, *options) == 0
+    described = load_implementation(str(tmp_path / "mine.toml"))
+    assert described.version == "2.0"
+    assert described.run.command == ["run", 'with a "quote" and a \\']
+    assert vars(described.issuer) == {
+        "api_version": "example.com/v1beta1",
+        "kind": "VaultIssuer",
+        "cluster_kind": "",
+        "vault_at": "spec.backend.vault",
+    }
+    assert described.run.service_account == "system/issuer"
+    assert described.run.cluster_resource_namespace == "system"
+    assert (described.run.crds, described.run.rbac) == (["config/crd"], ["a.yaml", "b.yaml"])
+    assert described.features == {"token", "jwt"}
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"], "RBAC that there is is not drafted"
+
+
+def test_without_a_cluster_scoped_kind_its_feature_is_not_claimed(tmp_path: Path) -> None:
+    assert run(tmp_path, "--name", "mine", "--command", COMMAND, "--cluster-kind", "none") == 0
+    assert load_implementation(str(tmp_path / "mine.toml")).features == expand(["core"]) - {"cluster-issuer"}
+
+
+def test_the_draft_of_rbac_is_for_its_kinds_and_account(tmp_path: Path) -> None:
+    answers = Answers("mine", COMMAND, api_version="example.com/v1", kind="VaultIssuer", cluster_kind="")
+    role, binding = yaml.safe_load_all(render(answers, tmp_path)["rbac.yaml"])
+    assert role["rules"][0] == {
+        "apiGroups": ["example.com"],
+        "resources": ["vaultissuers"],
+        "verbs": ["get", "list", "watch"],
+    }
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "mine", "namespace": "mine"}]
+
+
+def workflow(tmp_path: Path, ci: str, path: str, build: str = "make 'the issuer': all") -> Any:
+    assert run(tmp_path, "--name", "mine", "--command", COMMAND, "--ci", ci, "--build", build) == 0
+    return yaml.safe_load((tmp_path / path).read_text())
+
+
+JUDGE = "pytest --pyargs vault_issuer_conformance --vault-issuer=mine.toml -n 4 --vault-issuer-report=report"
+
+
+def test_github_workflow(tmp_path: Path) -> None:
+    read = workflow(tmp_path, "github", ".github/workflows/vault-issuer.yml")
+    job = read["jobs"]["conformance"]
+    steps = [step.get("run", step.get("uses")) for step in job["steps"]]
+    assert "make 'the issuer': all" in steps
+    assert steps.index("vault-issuer toolchain build") < steps.index(JUDGE)
+    restored, kept = (step["with"] for step in job["steps"] if "cache/" in step.get("uses", ""))
+    assert restored == kept
+    assert set(read[True]) == {"push", "pull_request"}, "`on` is a boolean to YAML 1.1"
+
+
+def test_gitlab_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    job = workflow(tmp_path, "gitlab", "vault-issuer.gitlab-ci.yml")["vault-issuer"]
+    assert job["script"][-2:] == ["make 'the issuer': all", f"{JUDGE} --junitxml=report/junit.xml"]
+    assert job["variables"]["VAULT_ISSUER_CACHE"].endswith(job["cache"]["paths"][0])
+    assert "- local: vault-issuer.gitlab-ci.yml" in capsys.readouterr().out
+
+
+def test_nothing_is_overwritten_unless_forced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "rbac.yaml").write_text("precious")
+    assert run(tmp_path, "--name", "mine", "--command", COMMAND) == 2
+    assert "rbac.yaml exists" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["rbac.yaml"], "nor is anything else written"
+    assert (tmp_path / "rbac.yaml").read_text() == "precious"
+    assert run(tmp_path, "--name", "mine", "--command", COMMAND, "--force") == 0
+    assert (tmp_path / "rbac.yaml").read_text() != "precious"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "--name and --command are needed"),
+        (["--name", "mine"], "--command is needed"),
+        (["--name", "My Issuer", "--command", "x"], "'My Issuer' is no name"),
+        (["--name", "mine", "--command", "x 'y"], "mend its quotes"),
+        (["--name", "mine", "--command", "x {kubeconf}"], "did you mean kubeconfig?"),
+        (["--name", "mine", "--command", "x", "--service-account", "alone"], "is not namespace/name"),
+    ],
+)
+def test_what_cannot_be_used_is_explained_and_nothing_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], said: str
+) -> None:
+    assert run(tmp_path, *options) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "hint: " in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def options_of(*words: str) -> argparse.Namespace:
+    from pytest_vault_issuer.cli import parser
+
+    return parser().parse_args(["init", *words])
+
+
+def test_questions_for_what_is_not_given(tmp_path: Path) -> None:
+    asked = {}
+
+    def ask(question: str, default: str) -> str:
+        asked[question] = default
+        return {"Features it supports": "token, approle", "CI workflow (github, gitlab or none)": "github"}.get(
+            question, default
+        )
+
+    answers = init._answers(options_of("--directory", str(tmp_path / "My_Issuer"), "--kind", "Given"), ask)
+    assert asked["Name of the issuer"] == "my-issuer"
+    assert not any("Namespaced kind" in question for question in asked), "it was given"
+    assert (answers.name, answers.kind, answers.features) == ("my-issuer", "Given", ("token", "approle"))
+    assert "Command that builds it in CI" in asked
+    assert answers.command.startswith("./my-issuer --kubeconfig={kubeconfig}")
+
+
+def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
+    import os
+    import pty
+    import subprocess
+    import sys
+
+    ours, theirs = pty.openpty()
+    script = "from pytest_vault_issuer.cli import run; run()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, "init", "--directory", str(tmp_path)],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        os.close(theirs)
+        os.write(ours, b"typed\n./it\n" + b"\n" * 10)
+        _, questions = process.communicate(timeout=60)
+    os.close(ours)
+    assert process.returncode == 0, questions
+    assert "Name of the issuer [" in questions
+    assert load_implementation(str(tmp_path / "typed.toml")).run.command == ["./it"]
+
+
+def test_other_formats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "--name", "mine", "--command", COMMAND, "--format", "json") == 0
+    assert json.loads(capsys.readouterr().out)["written"] == [str(tmp_path / "mine.toml"), str(tmp_path / "rbac.yaml")]
+    assert run(tmp_path, "--name", "mine", "--command", COMMAND, "--format", "markdown", "--force") == 0
+    assert capsys.readouterr().out.startswith("| written |\n|---|\n")
+
+
+def test_text_that_is_hard_to_quote(tmp_path: Path) -> None:
+    answers = Answers("mine", "run", version='1 "β" \\ \t \x7f 🔑', build='say "it": {}')
+    import tomllib
+
+    assert tomllib.loads(render(answers, tmp_path)["mine.toml"])["implementation"]["version"] == answers.version

@@ -1,0 +1,206 @@
+"""`vault-issuer stack`: what it prints, chooses and refuses; real stacks are in tests/e2e."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_vault_issuer.cli import main
+from pytest_vault_issuer.commands import stack
+from pytest_vault_issuer.playground import Playground, TriedIssuer, load
+from pytest_vault_issuer.stack.run_directory import RunDirectory
+
+TOKEN = "hvs.secret"
+
+
+@pytest.fixture(autouse=True)
+def temporary(monkeypatch: pytest.MonkeyPatch, short_directory: Path) -> Path:
+    monkeypatch.setattr(tempfile, "tempdir", str(short_directory))
+    return short_directory
+
+
+@pytest.fixture
+def kept(temporary: Path) -> Iterator[Callable[[str], Playground]]:
+    """Makes run directories that are kept, with a process each and a playground's file."""
+    made = []
+
+    def make(name: str) -> Playground:
+        run = RunDirectory(temporary / f"vault-issuer-{len(made):012x}", os.getpid())
+        run.open()
+        made.append(run)
+        run.spawn("implementation", ["sleep", "1000"])
+        playground = Playground(
+            name=name,
+            directory=str(run.path),
+            implementation="my-issuer 1.0",
+            approves=True,
+            components={"vault": "1.21.0"},
+            started="2026-01-01T00:00:00+00:00",
+            vault_addr="https://127.0.0.1:8200",
+            vault_ca=str(run.path / "ca.pem"),
+            vault_token_file=str(run.write("vault token", TOKEN)),
+            kubeconfig=str(run.path / "kubeconfig"),
+            kubectl="/some where/bin",
+            namespace="playground",
+            pki_sign_path="pki/sign/role",
+            sample=str(run.path / "certificate.yaml"),
+            issuers=[TriedIssuer("Issuer", "vault-token", "playground", "token", "True", "verified")],
+            left_out={"aws": "no local STS"},
+        )
+        playground.save()
+        run.keep()
+        return playground
+
+    yield make
+    for run in made:
+        if run.exists:
+            run.close()
+
+
+Make = Callable[[str], Playground]
+
+
+def test_a_playground_is_read_as_it_was_written(kept: Make) -> None:
+    playground = kept("one")
+    assert load(Path(playground.directory)) == playground
+
+
+def test_exports_are_shell(kept: Make) -> None:
+    playground = kept("one")
+    script = "\n".join([*playground.exports, 'printf "%s\\n" "$VAULT_ADDR" "$VAULT_TOKEN" "$KUBECONFIG" "$PATH"'])
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
+    assert done.stdout.splitlines() == [
+        playground.vault_addr,
+        TOKEN,
+        playground.kubeconfig,
+        f"{os.environ['PATH']}:/some where/bin",
+    ]
+
+
+def test_env_is_of_the_one_that_is_meant(kept: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stack", "env"]) == 2
+    assert "vault-issuer stack up" in capsys.readouterr().err
+    one = kept("one")
+    assert main(["stack", "env"]) == 0
+    assert capsys.readouterr().out.splitlines() == one.exports
+    two = kept("two")
+    assert main(["stack", "env"]) == 2
+    assert "name one of: one, two" in capsys.readouterr().err
+    for name in ("two", two.directory):
+        assert main(["stack", "env", name]) == 0
+        assert capsys.readouterr().out.splitlines() == two.exports
+    assert main(["stack", "env", "three"]) == 2
+    assert "no stack named three is up" in capsys.readouterr().err
+
+
+def test_status(kept: Make, temporary: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stack", "status"]) == 0
+    assert capsys.readouterr().out == "nothing is up: vault-issuer stack up\n"
+    playground = kept("one")
+    orphan = temporary / "vault-issuer-ffffffffffff"
+    orphan.mkdir()
+    os.utime(orphan, (0, 0))
+    assert main(["stack", "status"]) == 0
+    printed = capsys.readouterr().out
+    assert f"one   up      my-issuer 1.0, since 2026-01-01T00:00:00+00:00  {playground.directory}" in printed
+    assert "orphan  0 processes" in printed
+    assert main(["stack", "status", "--format", "json"]) == 0
+    listed = {entry["state"]: entry for entry in json.loads(capsys.readouterr().out)}
+    assert listed["up"]["playground"]["name"] == "one"
+    assert listed["up"]["processes"] == {"implementation": None}
+    assert main(["stack", "status", "--format", "markdown"]) == 0
+    assert capsys.readouterr().out.startswith("| name | state | what | directory |\n|---|---|---|---|\n")
+
+
+def test_status_tells_what_has_ended_and_what_stands_still(kept: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    run = RunDirectory(Path(kept("one").directory), 0)
+    run.hold("implementation", os.getpid())
+    main(["stack", "status"])
+    assert "stands still: another is judged" in capsys.readouterr().out
+    run.release("implementation", os.getpid())
+    run.stop("implementation")
+    main(["stack", "status"])
+    assert "up (implementation ended)" in capsys.readouterr().out
+
+
+def test_down_removes_one_and_what_killed_runs_have_left(
+    kept: Make, temporary: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, two = kept("one"), kept("two")
+    orphan = temporary / "vault-issuer-ffffffffffff"
+    orphan.mkdir()
+    os.utime(orphan, (0, 0))
+    (temporary / "vault-issuer-notes").mkdir()
+    assert main(["stack", "down"]) == 2
+    assert orphan.exists(), "nothing is done where it is not clear what"
+    assert main(["stack", "down", "one"]) == 0
+    assert capsys.readouterr().out == f"removed one (up): {one.directory}\nremoved (orphan): {orphan}\n"
+    assert {path.name for path in temporary.iterdir()} == {Path(two.directory).name, "vault-issuer-notes"}
+    assert main(["stack", "down", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"directory": two.directory, "name": "two", "state": "up"}]
+    assert main(["stack", "down"]) == 0
+    assert capsys.readouterr().out == "nothing is up, and nothing is left of killed runs\n"
+
+
+def test_down_of_all(kept: Make, temporary: Path) -> None:
+    kept("one")
+    kept("two")
+    assert main(["stack", "down", "one", "--all"]) == 2
+    assert main(["stack", "down", "--all"]) == 0
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_run_under_way_is_nobodys_to_remove(temporary: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = RunDirectory(temporary / "vault-issuer-000000000000", os.getpid())
+    run.open()
+    try:
+        assert main(["stack", "down", str(run.path)]) == 2
+        assert f"of process {os.getpid()}" in capsys.readouterr().err
+        assert main(["stack", "down", "--all"]) == 0
+        assert run.exists
+        main(["stack", "status"])
+        assert f"under way  of process {os.getpid()}" in capsys.readouterr().out
+    finally:
+        run.close()
+
+
+def test_up_refuses_a_name_that_is_taken_or_none(kept: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    kept("one")
+    assert main(["stack", "up", "--name", "one"]) == 2
+    assert "is up already" in capsys.readouterr().err
+    assert main(["stack", "up", "--name", "../x"]) == 2
+    assert "is no name" in capsys.readouterr().err
+
+
+def test_up_that_fails_leaves_nothing(temporary: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stack", "up"]) == 2  # there is no Go to build anything with
+    assert "hint: " in capsys.readouterr().err
+    assert list(temporary.iterdir()) == []
+    assert main(["stack", "up", "--implementation", "cert-manger"]) == 2
+    assert "no such implementation" in capsys.readouterr().err
+
+
+def test_what_up_prints(kept: Make) -> None:
+    playground = kept("one")
+    printed = "\n".join(stack._up_pretty(playground))
+    assert TOKEN not in printed
+    for line in playground.exports:
+        assert line in printed
+    assert "Issuer  playground  vault-token  True" in printed
+    assert "left out: aws, no local STS" in printed
+    assert f"--vault-issuer-join={playground.directory}" in printed
+    assert "vault-issuer stack down one" in printed
+    page = "\n".join(stack._up_markdown(playground))
+    assert "| Issuer | playground | vault-token | True | verified |" in page
+    bare = "\n".join(stack._up_pretty(replace(playground, name="playground", implementation="", issuers=[], sample="")))
+    assert "no issuer" in bare
+    assert "stands still" not in bare
+    assert shlex.split(bare.splitlines()[-2]) == ["vault-issuer", "stack", "down"]

@@ -1,0 +1,118 @@
+"""Runs are found and told apart; what killed ones have left is removed, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_vault_issuer.stack import keeper
+from pytest_vault_issuer.stack.run_directory import RunDirectory
+from pytest_vault_issuer.stack.runs import IN_BETWEEN, KEPT, ORPHAN, UNDER_WAY, FoundRun, find_runs, marked, remove
+from pytest_vault_issuer.timeouts import poll
+from tests.unit.conftest import LIMIT, Watch
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
+NAME = "vault-issuer-0123456789ab"
+FOREVER = ["sleep", "1000"]
+#: Leaves its session and its parent: the keeper's end does not end it.
+RUNAWAY = "import subprocess; print(subprocess.Popen(['sleep', '1000'], start_new_session=True).pid, flush=True)"
+
+
+@pytest.fixture
+def run(short_directory: Path) -> Iterator[RunDirectory]:
+    run = RunDirectory(short_directory / NAME, os.getpid())
+    run.open()
+    yield run
+    if (run.path / keeper.SOCKET).exists():
+        run.close()
+
+
+def kill_keeper(run: RunDirectory) -> None:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(run.path / keeper.SOCKET))
+        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    os.kill(struct.unpack("3i", credentials)[0], signal.SIGKILL)
+
+
+def orphan(run: RunDirectory) -> FoundRun:
+    """Wait until a run has become one."""
+
+    def probe() -> FoundRun | None:
+        (found,) = find_runs(run.path.parent)
+        return found if found.state == ORPHAN else None
+
+    found = poll(probe, timeout=LIMIT)
+    assert found is not None
+    return found
+
+
+def test_a_run_under_way(run: RunDirectory) -> None:
+    run.spawn("sleeper", FOREVER)
+    (found,) = find_runs(run.path.parent)
+    assert (found.path, found.state, found.owner) == (run.path, UNDER_WAY, os.getpid())
+    assert found.processes == {"sleeper": None}
+
+
+def test_a_stack_that_is_kept(run: RunDirectory, watch: Watch) -> None:
+    pid = watch.add(run.spawn("sleeper", FOREVER))
+    run.keep()
+    (found,) = find_runs(run.path.parent)
+    assert (found.state, found.owner) == (KEPT, 0)
+    remove(found)
+    assert not watch.running(pid)
+    assert not run.exists
+    assert find_runs(run.path.parent) == []
+
+
+def test_an_orphan_goes_with_what_outlived_its_keeper_and_with_nothing_else(run: RunDirectory, watch: Watch) -> None:
+    run.spawn("parent", [sys.executable, "-c", RUNAWAY])
+    assert poll(lambda: run.returncode("parent"), timeout=LIMIT) == 0
+    runaway = watch.add(int(run.log("parent").read_text()))
+    with subprocess.Popen(["tail", "-f", str(run.log("parent"))], stdout=subprocess.DEVNULL, cwd=run.path) as reader:
+        kill_keeper(run)
+        found = orphan(run)
+        assert found.leftovers == (runaway,)
+        remove(found)
+        assert not run.exists
+        assert watch.left() == []
+        assert reader.poll() is None, "somebody who reads a log there is not ours"
+        reader.kill()
+
+
+def test_processes_are_found_without_procfs_too(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    pid = run.spawn("sleeper", FOREVER)
+    assert marked(run.path) == (pid,)
+    exists = Path.exists
+    monkeypatch.setattr(Path, "exists", lambda self: str(self) != "/proc/self/environ" and exists(self))
+    assert marked(run.path) == (pid,)
+
+
+def test_one_that_is_just_being_made_is_left_alone(short_directory: Path) -> None:
+    run = RunDirectory(short_directory / NAME, os.getpid())
+    run.path.mkdir()
+    assert [found.state for found in find_runs(short_directory)] == [IN_BETWEEN]
+    with run.lock("keeper"):
+        assert [found.state for found in find_runs(short_directory)] == [IN_BETWEEN]
+    os.utime(run.path, (0, 0))
+    assert [found.state for found in find_runs(short_directory)] == [ORPHAN]
+
+
+def test_what_is_not_ours_is_not_looked_at(short_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (short_directory / "vault-issuer-notes").mkdir()
+    (short_directory / "elsewhere").mkdir()
+    (short_directory / NAME).symlink_to(short_directory / "elsewhere")
+    (short_directory / NAME.replace("0", "1")).write_text("a file")
+    theirs = short_directory / NAME.replace("0", "2")
+    theirs.mkdir()
+    os.utime(theirs, (0, 0))
+    assert [found.path for found in find_runs(short_directory)] == [theirs]
+    monkeypatch.setattr(os, "getuid", lambda: theirs.stat().st_uid + 1)
+    assert find_runs(short_directory) == []
