@@ -65,6 +65,7 @@ class Conformance:
         self._dropping = False
         self._journal_file: Journal | None = None
         self._phases: dict[str, dict[str, Any]] = {}
+        self._others = False  # whether tests ran that judge no requirement
 
     def _default_profiles(self) -> tuple[str, ...]:
         """The core; what is certified is all that is claimed."""
@@ -249,6 +250,7 @@ class Conformance:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect the phases of each test; the controller sees those of all workers."""
         data: dict[str, Any] | None = getattr(report, "vault_issuer", None)
+        self._others = self._others or data is None
         if data is None or self.is_worker:
             return
         if self.certify and report.when == "setup" and report.nodeid in self._phases:
@@ -285,7 +287,7 @@ class Conformance:
         ended = self.run.implementation_end()
         if ended:
             self.failure = self.run.redactor.redact(ended)
-        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or not self._judging:
             return
         if self.run.settings.report is not None:
             stack = self.run.stack() if self.run.has_stack else None
@@ -322,6 +324,11 @@ class Conformance:
             pytest.ExitCode.TESTS_FAILED if bad or others > 0 or not passed or self.failure else pytest.ExitCode.OK
         )
 
+    @property
+    def _judging(self) -> bool:
+        """Whether the run is one of the suite: somebody's own tests of an issuer say nothing of its requirements."""
+        return bool(self._phases) or not self._others or any(SUITE in argument for argument in self.config.args)
+
     def _by_profile(self) -> dict[str, list[RequirementResult]]:
         return {
             profile: [r for r in self.results.values() if r.requirement.profile == profile] for profile in self.profiles
@@ -329,7 +336,7 @@ class Conformance:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print outcomes by area, what did not pass, and the verdict."""
-        if self.config.option.collectonly:
+        if self.config.option.collectonly or not self._judging:
             return
         write = terminalreporter.write_line
         terminalreporter.section(f"{self.implementation.name} {self.implementation.version}", sep="=")

@@ -366,6 +366,14 @@ def test_no_test_at_all_is_no_success(stackless: Inner) -> None:
     assert "profile core: non-conformant" in result.stdout.str()
 
 
+@pytest.mark.parametrize(("body", "status"), [("pass", 0), ("assert 0", 1)])
+def test_tests_of_somebody_s_own_are_no_run_of_the_suite(stackless: Inner, body: str, status: int) -> None:
+    result = stackless.run(f"def test_ours(): {body}\n")
+    assert result.ret == status
+    assert "profile core:" not in result.stdout.str()
+    assert not (stackless.pytester.path / "out").exists()
+
+
 def test_other_tests_of_the_run_keep_their_say(stackless: Inner) -> None:
     result = stackless.run(judging(SHOULD, "assert 0") + judging(MUST, "pass", "test_b") + "def test_c(): assert 0\n")
     assert result.ret == pytest.ExitCode.TESTS_FAILED

@@ -1,0 +1,236 @@
+"""Markdown made from the code: requirements, options, the command line, features, outcomes, versions."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, fields
+from importlib import resources
+from pathlib import Path
+from unittest import mock
+
+from pytest_vault_issuer import cli
+from pytest_vault_issuer.features import AREAS, BY_PROFILE
+from pytest_vault_issuer.requirements import LEVELS, SUITE, Catalogue, Requirement
+from pytest_vault_issuer.settings import OPTIONS, Option, Settings
+from pytest_vault_issuer.timeouts import Timeouts
+from pytest_vault_issuer.toolchain import COMPONENTS
+
+VAULT_PAGE = "https://cert-manager.io/docs/configuration/vault/"
+#: Width of the command's help, whatever terminal the documentation is built in.
+COLUMNS = "100"
+
+
+# -- requirements ---------------------------------------------------------------------------------------------
+
+
+def requirement_pages() -> dict[str, str]:
+    """Return a page for each area that has requirements, by its name without suffix."""
+    tests = tests_by_requirement()
+    by_area: dict[str, list[Requirement]] = {}
+    for requirement in Catalogue.load().requirements:
+        by_area.setdefault(requirement.area, []).append(requirement)
+    return {area.lower(): "\n".join(_area_page(area, members, tests)) for area, members in by_area.items()}
+
+
+def _area_page(area: str, members: list[Requirement], tests: dict[str, list[str]]) -> Iterator[str]:
+    yield f"# {area}: {AREAS[area]}\n"
+    yield f"{_counted(members)}. Run them with `--vault-issuer-select={area}`"
+    extended = [requirement for requirement in members if requirement.profile == "extended"]
+    yield f"{' and `--vault-issuer-profile=extended`' if len(extended) == len(members) else ''}.\n"
+    for requirement in members:
+        yield f"## {requirement.id}\n"
+        yield f"{_emphasised(requirement)}\n"
+        yield f"Source\n: {_source(requirement.citation)}\n"
+        yield f"Profile\n: {requirement.profile}{_feature(requirement)}\n"
+        if requirement.since:
+            yield f"Since\n: cert-manager {requirement.since}\n"
+        if requirement.upstream:
+            yield f"Known upstream\n: {', '.join(map(_issue, requirement.upstream))}\n"
+        yield "Tests\n: " + "\n  ".join(f"`{test}`  " for test in tests.get(requirement.id, ())).rstrip() + "\n"
+
+
+def requirement_overview() -> str:
+    """Return a table of the areas, each a link to its page."""
+    lines = ["| area | | profile | MUST | SHOULD | MAY |", "|---|---|---|---:|---:|---:|"]
+    listed = Catalogue.load().requirements
+    for area, about in AREAS.items():
+        members = [requirement for requirement in listed if requirement.area == area]
+        profiles = " and ".join(sorted({requirement.profile for requirement in members}))
+        counts = " | ".join(str(_count(members, level) or "") for level in LEVELS)
+        lines.append(f"| [{area}](requirements/{area.lower()}.md) | {about} | {profiles} | {counts} |")
+    totals = " | ".join(f"**{_count(listed, level)}**" for level in LEVELS)
+    lines.append(f"| | **{len(listed)} in all** | | {totals} |")
+    return "\n".join(lines)
+
+
+def requirement_toctree() -> str:
+    """Return the list of the areas' pages for the navigation."""
+    return "\n".join(["```{toctree}", ":hidden:", "", *(f"requirements/{name}" for name in requirement_pages()), "```"])
+
+
+def tests_by_requirement() -> dict[str, list[str]]:
+    """Return which tests judge which requirement, read from the suite's source, as ``file::test``."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(Path(str(resources.files(SUITE))).glob("test_*.py")):
+        module = ast.parse(path.read_text(encoding="utf-8"))
+        # A parameter of several tests may carry the mark, under a name of the module's.
+        named: dict[str, list[str]] = {}
+        for node in module.body:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                named[node.targets[0].id] = _marked(node.value, named)
+            elif isinstance(node, ast.FunctionDef):
+                for decorator in node.decorator_list:
+                    for identifier in _marked(decorator, named):
+                        found.setdefault(identifier, []).append(f"{path.name}::{node.name}")
+    return found
+
+
+def _marked(expression: ast.expr, named: dict[str, list[str]]) -> list[str]:
+    """Return the ids in an expression's marks, also those of names that stand for some."""
+    ids: list[str] = []
+    for node in ast.walk(expression):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "requirement":
+            ids += [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
+        elif isinstance(node, ast.Name):
+            ids += named.get(node.id, [])
+    return list(dict.fromkeys(ids))
+
+
+def _emphasised(requirement: Requirement) -> str:
+    words = f"{requirement.level} NOT" if f" {requirement.level} NOT " in requirement.statement else requirement.level
+    return requirement.statement.replace(f" {words} ", f" **{words}** ", 1)
+
+
+def _source(citation: str) -> str:
+    return re.sub(r"\bVault page\b", f"[Vault page]({VAULT_PAGE})", citation, count=1)
+
+
+def _feature(requirement: Requirement) -> str:
+    return f", for who claims the feature `{requirement.feature}`" if requirement.feature else ", for every issuer"
+
+
+def _issue(reference: str) -> str:
+    project, _, number = reference.partition("#")
+    owner = "cert-manager" if "/" not in project else project.partition("/")[0]
+    return f"[{reference}](https://github.com/{owner}/{project.rpartition('/')[2]}/issues/{number})"
+
+
+def _count(requirements: list[Requirement] | tuple[Requirement, ...], level: str) -> int:
+    return sum(requirement.level == level for requirement in requirements)
+
+
+def _counted(members: list[Requirement]) -> str:
+    parts = [f"{number} {level}" for level in LEVELS if (number := _count(members, level))]
+    return f"{len(members)} requirement{'s' if len(members) != 1 else ''}: {', '.join(parts)}"
+
+
+# -- options --------------------------------------------------------------------------------------------------
+
+
+def options() -> str:
+    """Return a section for each option of the plugin, with its twins."""
+    return "\n".join(line for option in OPTIONS for line in _option(option))
+
+
+def _option(option: Option) -> Iterator[str]:
+    yield f"## {option.name}\n"
+    yield f"{option.help[0].upper()}{option.help[1:]}.\n"
+    shown = f"--{option.name}" if option.flag else f"--{option.name}={option.metavar}"
+    value = "true" if option.flag else option.metavar
+    yield "| | |\n|---|---|"
+    yield f"| command line | `{shown}`{' (repeatable)' if option.many else ''} |"
+    yield f"| ini file | `{option.ini} = {value}`{' (several: separated by blanks)' if option.many else ''} |"
+    yield f"| environment | `{option.env}={value}`{' (several: separated by blanks)' if option.many else ''} |"
+    yield f"| default | {_default(option)} |\n"
+
+
+def _default(option: Option) -> str:
+    field = next(field for field in fields(Settings) if field.name == option.field)
+    assert field.default is not MISSING
+    if field.default in (None, "", ()):
+        return "none"
+    return f"`{str(field.default).lower() if option.flag else field.default}`"
+
+
+# -- command line ---------------------------------------------------------------------------------------------
+
+
+def command_line() -> str:
+    """Return a section for each command of ``vault-issuer``, with its help as it prints it."""
+    return "\n".join(_command(cli.parser(), 2))
+
+
+def _command(parser: argparse.ArgumentParser, depth: int) -> Iterator[str]:
+    yield f"{'#' * min(depth, 4)} {parser.prog}\n"
+    yield f"```text\n{help_of(parser)}```\n"
+    for actions in parser._actions:
+        if isinstance(actions, argparse._SubParsersAction):
+            # An alias leads to the same parser a second time.
+            for child in dict.fromkeys(actions.choices.values()):
+                yield from _command(child, depth + 1)
+
+
+def help_of(parser: argparse.ArgumentParser) -> str:
+    """Return a parser's help without colours, at one width."""
+    with mock.patch.dict(os.environ, {"COLUMNS": COLUMNS, "NO_COLOR": "1"}):
+        return parser.format_help()
+
+
+# -- smaller ones ---------------------------------------------------------------------------------------------
+
+
+def features() -> str:
+    """Return a table of the features and the profiles they belong to."""
+    listed = Catalogue.load().requirements
+    lines = ["| feature | profile | what it is | requirements |", "|---|---|---|---:|"]
+    for profile, members in BY_PROFILE.items():
+        for feature, about in members.items():
+            number = sum(requirement.feature == feature for requirement in listed)
+            lines.append(f"| `{feature}` | {profile} | {about} | {number or 'through others'} |")
+    return "\n".join(lines)
+
+
+def timeouts() -> str:
+    """Return a table of the waits, with what their comments say of them."""
+    table = Timeouts()
+    source = Path(str(resources.files("pytest_vault_issuer") / "timeouts.py")).read_text(encoding="utf-8")
+    comments = dict(re.findall(r"#: (.+)\n    (\w+): float", source))
+    about = {name: comment for comment, name in comments.items()}
+    lines = ["| wait | seconds | bounds |", "|---|---:|---|"]
+    for field in fields(Timeouts):
+        lines.append(f"| `{field.name}` | {getattr(table, field.name):g} | {about[field.name]} |")
+    return "\n".join(lines)
+
+
+def components() -> str:
+    """Return a table of what the toolchain builds."""
+    lines = ["| component | version | binaries | builds in about | keeps |", "|---|---|---|---:|---:|"]
+    seen: set[str] = set()
+    for entry in COMPONENTS:
+        default = "" if entry.name in seen else " (default)"
+        seen.add(entry.name)
+        binaries = ", ".join(f"`{name}`" for name in entry.packages)
+        cells = (
+            entry.name,
+            f"{entry.version.lstrip('v')}{default}",
+            binaries,
+            f"{entry.minutes:g} min",
+            f"{entry.kept} MB",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+MAKERS: dict[str, Callable[..., str]] = {
+    "requirement-overview": requirement_overview,
+    "requirement-toctree": requirement_toctree,
+    "options": options,
+    "command-line": command_line,
+    "features": features,
+    "timeouts": timeouts,
+    "components": components,
+}

@@ -1,0 +1,227 @@
+"""What README and docs/ say is so: commands, options, requirements, messages, keys, fixtures, links."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import json
+import re
+import shlex
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import pytest_vault_issuer
+from pytest_vault_issuer import fixtures
+from pytest_vault_issuer.cli import parser
+from pytest_vault_issuer.features import AREAS, FEATURES
+from pytest_vault_issuer.implementation import Implementation, IssuerDescription, RunDescription
+from pytest_vault_issuer.implementation.description import PLACEHOLDERS
+from pytest_vault_issuer.report import json_report
+from pytest_vault_issuer.report.outcomes import Outcome
+from pytest_vault_issuer.requirements import Catalogue
+from pytest_vault_issuer.settings import OPTIONS
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+SOURCE = Path(pytest_vault_issuer.__file__).parent
+#: Variables of the environment that are no option's twin.
+OTHER_VARIABLES = {"VAULT_ISSUER_VAULT_TOKEN", "VAULT_ISSUER_CACHE", "VAULT_ISSUER_GO"}
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text()
+
+
+def blocks(text: str, *languages: str) -> list[str]:
+    """Return the code blocks of a page that are in one of the languages, without what surrounds them."""
+    found = re.findall(r"^( *)```(\w*)\n(.*?)^\1```", text, re.MULTILINE | re.DOTALL)
+    return [block for _, language, block in found if language in languages]
+
+
+def commands(text: str) -> Iterator[tuple[list[str], bool]]:
+    """Yield the commands in a page's shell blocks, and those between backticks, as words; and whether they are whole.
+
+    Between backticks may stand a command's name alone.
+    """
+    lines = [(line, True) for line in "\n".join(blocks(text, "sh")).replace("\\\n", " ").splitlines()]
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    lines += [(code, False) for code in re.findall(r"`((?:vault-issuer|pytest|tox) [^`\n]+)`", prose)]
+    for line, whole in lines:
+        for part in _split(shlex.split(line, comments=True), "&&"):
+            while part and re.fullmatch(r"[A-Z_]+=.*", part[0]):
+                part = part[1:]
+            if part:
+                yield [part[0].rpartition("/")[2], *part[1:]], whole
+
+
+def _split(words: list[str], separator: str) -> Iterator[list[str]]:
+    part: list[str] = []
+    for word in [*words, separator]:
+        if word == separator:
+            yield part
+            part = []
+        else:
+            part.append(word)
+
+
+# -- commands and options -------------------------------------------------------------------------------------
+
+
+@every_page
+def test_commands_of_ours_can_be_given_as_they_are_written(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for (program, *arguments), whole in commands(page.read_text()):
+        if program != "vault-issuer":
+            continue
+        try:
+            parser().parse_args(arguments)
+        except SystemExit as left:
+            said = capsys.readouterr().err
+            incomplete = not whole and "arguments are required" in said
+            assert left.code == 0 or incomplete, f"vault-issuer {' '.join(arguments)}: {said}"
+
+
+@every_page
+def test_environments_of_tox_exist(page: Path) -> None:
+    described = re.findall(r"^\[testenv:(\w+)\]", (ROOT / "tox.ini").read_text(), re.MULTILINE)
+    for (program, *arguments), _ in commands(page.read_text()):
+        if program == "tox" and "-e" in arguments:
+            assert set(arguments[arguments.index("-e") + 1].split(",")) <= {*described, "tests"}
+
+
+@every_page
+def test_options_exist(page: Path) -> None:
+    named = set(re.findall(r"--(vault-issuer[a-z-]*[a-z])", page.read_text()))
+    assert named <= {option.name for option in OPTIONS}
+
+
+@every_page
+def test_ini_options_and_variables_exist(page: Path) -> None:
+    text = page.read_text()
+    assert set(re.findall(r"^(vault_issuer[a-z_]*) *=", "\n".join(blocks(text, "ini")), re.MULTILINE)) <= {
+        option.ini for option in OPTIONS
+    }
+    known = {option.env for option in OPTIONS} | OTHER_VARIABLES
+    assert set(re.findall(r"\bVAULT_ISSUER_[A-Z_]*[A-Z]\b", text)) <= known
+
+
+@every_page
+def test_options_that_take_names_are_given_known_ones(page: Path) -> None:
+    known = {"select": {*AREAS, *Catalogue.load().ids}, "profile": {"core", "extended"}}
+    for option, values in known.items():
+        given = set(re.findall(rf"--vault-issuer-{option}[= ]([A-Za-z0-9-]+)", page.read_text()))
+        assert {value for value in given if not value.isupper() or value in values or "-" in value} <= values
+
+
+# -- requirements, features, links ----------------------------------------------------------------------------
+
+
+@every_page
+def test_requirements_exist(page: Path) -> None:
+    named = set(re.findall(r"\bVI-[A-Z]+-[0-9]{3}\b", page.read_text()))
+    assert named <= set(Catalogue.load().ids)
+
+
+@every_page
+def test_files_that_are_linked_to_exist(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        path, _, _ = target.partition("#")
+        if path and "://" not in target and not path.startswith("requirements/"):
+            assert (page.parent / path).exists(), target
+
+
+def test_the_readme_links_to_every_page_s_section() -> None:
+    """Of a page that is built, a heading is addressed by the words in it."""
+    for name, anchor in re.findall(r"\]\(docs/([\w-]+\.md)#([\w-]+)\)", (ROOT / "README.md").read_text()):
+        headings = re.findall(r"^#+ (.+)$", page(name), re.MULTILINE)
+        assert anchor in {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+# -- what is generated ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def generated(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The module that makes what is generated; it needs no Sphinx."""
+    monkeypatch.syspath_prepend(DOCS / "_ext")
+    monkeypatch.delitem(sys.modules, "generated", raising=False)
+    return importlib.import_module("generated")
+
+
+def test_every_mark_names_what_can_be_made(generated: Any) -> None:
+    named = {name for path in DOCS.glob("*.md") for name in re.findall(r"<!-- generated: ([\w-]+)", path.read_text())}
+    assert named == {*generated.MAKERS, "architecture", "wire"}
+
+
+def test_every_option_is_on_its_page_with_its_twins(generated: Any) -> None:
+    assert "<!-- generated: options -->" in page("options.md")
+    text = generated.options()
+    for option in OPTIONS:
+        assert f"## {option.name}\n" in text
+        assert all(f"`{twin}" in text for twin in (f"--{option.name}", option.ini, option.env))
+
+
+def test_every_requirement_has_a_section_with_its_tests(generated: Any) -> None:
+    pages = generated.requirement_pages()
+    tests = generated.tests_by_requirement()
+    for requirement in Catalogue.load().requirements:
+        text = pages[requirement.area.lower()]
+        section = text.partition(f"## {requirement.id}\n")[2].partition("\n## ")[0]
+        assert requirement.statement in section.replace("**", "")
+        assert tests[requirement.id]
+        assert all(test in section for test in tests[requirement.id])
+        assert all(f"[{issue}](https://github.com/" in section for issue in requirement.upstream)
+
+
+def test_every_command_s_help_is_on_its_page(generated: Any) -> None:
+    text = generated.command_line()
+    assert "## vault-issuer\n" in text
+    assert "### vault-issuer requirements\n" in text
+    assert "#### vault-issuer report compare\n" in text
+
+
+# -- messages -------------------------------------------------------------------------------------------------
+
+
+def messages() -> list[str]:
+    """Return the texts in the source of plugin and suite, with … for each part that is computed."""
+    found = []
+    for path in [*SOURCE.rglob("*.py"), *(ROOT / "conformance").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.BinOp | ast.JoinedStr | ast.Constant):
+                found.append(_text(node))
+    return [text for text in found if text.strip("…")]
+
+
+def _text(node: ast.AST) -> str:
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else "…"
+    if isinstance(node, ast.JoinedStr):
+        return "".join(map(_text, node.values))
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return _text(node.left) + _text(node.right)
+    if isinstance(node, ast.IfExp):
+        return max(_text(node.body), _text(node.orelse), key=len)
+    return "…"
+
+
+def test_messages_are_those_of_the_code() -> None:
+    quoted = re.findall(r"^### `(.+)`$", page("troubleshooting.md"), re.MULTILINE)
+    assert len(quoted) > 30
+
+    def plain(text: str) -> str:
+        # What a name stands for in an f-string is a name in another message: both are "…".
+        return re.sub(r"[\s…:]+", " ", text.replace("….…", "…")).strip()
+
+    known = {plain(text) for text in messages()}
+    wrong = [text for text in quoted if not any(plain(text) in message for message in known)]
+    assert wrong == []
