@@ -20,7 +20,7 @@ import yaml
 import pytest_vault_issuer
 from pytest_vault_issuer import fixtures
 from pytest_vault_issuer.cli import parser
-from pytest_vault_issuer.features import AREAS, FEATURES
+from pytest_vault_issuer.features import AREAS
 from pytest_vault_issuer.implementation import Implementation, IssuerDescription, RunDescription
 from pytest_vault_issuer.implementation.description import PLACEHOLDERS
 from pytest_vault_issuer.report import json_report
@@ -77,17 +77,22 @@ def _split(words: list[str], separator: str) -> Iterator[list[str]]:
 # -- commands and options -------------------------------------------------------------------------------------
 
 
+def refusal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what the command says of arguments that it does not take, '' where it takes them."""
+    try:
+        parser().parse_args(arguments)
+    except SystemExit as left:
+        return capsys.readouterr().err if left.code else ""
+    return ""
+
+
 @every_page
 def test_commands_of_ours_can_be_given_as_they_are_written(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for (program, *arguments), whole in commands(page.read_text()):
         if program != "vault-issuer":
             continue
-        try:
-            parser().parse_args(arguments)
-        except SystemExit as left:
-            said = capsys.readouterr().err
-            incomplete = not whole and "arguments are required" in said
-            assert left.code == 0 or incomplete, f"vault-issuer {' '.join(arguments)}: {said}"
+        if (said := refusal(arguments, capsys)) and (whole or "arguments are required" not in said):
+            pytest.fail(f"vault-issuer {' '.join(arguments)}: {said}")
 
 
 @every_page
@@ -225,3 +230,93 @@ def test_messages_are_those_of_the_code() -> None:
     known = {plain(text) for text in messages()}
     wrong = [text for text in quoted if not any(plain(text) in message for message in known)]
     assert wrong == []
+
+
+# -- what the guides say ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", [IssuerDescription, RunDescription])
+def test_every_key_of_a_table_is_explained_with_its_default(table: type) -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \|", page("implementers.md"), re.MULTILINE)
+    shown = {"": "none", "true": "`true`", "false": "`false`"}
+    for field in dataclasses.fields(table):
+        default = "" if field.default is dataclasses.MISSING or not field.default else str(field.default)
+        if field.default is False:
+            default = "false"
+        assert (field.name, shown.get(default, f"`{default}`")) in rows, field.name
+
+
+def test_keys_of_the_other_tables_are_explained() -> None:
+    text = page("implementers.md")
+    about = {"name", "version", "contract", "organization", "url", "contact"}
+    fields = {field.name for field in dataclasses.fields(Implementation)}
+    assert about <= fields
+    assert [key for key in about if f"`{key}`" not in text] == []
+    assert [name for name in PLACEHOLDERS if f"`{{{name}}}`" not in text] == []
+
+
+def test_implementation_files_are_whole() -> None:
+    shown = [block for path in PAGES for block in blocks(path.read_text(), "toml")]
+    whole = [block for block in shown if "[implementation]" in block]
+    assert len(whole) >= 3
+    for block in whole:
+        Implementation.from_mapping(tomllib.loads(block), ROOT)
+    for block in shown:
+        tomllib.loads(block)
+
+
+@every_page
+def test_yaml_can_be_read(page: Path) -> None:
+    for block in blocks(page.read_text(), "yaml"):
+        list(yaml.safe_load_all(block))
+
+
+@every_page
+def test_python_can_be_run(page: Path) -> None:
+    """The examples are collected by nobody here; that they can be imported shows that every name exists."""
+    for block in blocks(page.read_text(), "python"):
+        exec(compile(block, page.name, "exec"), {"__name__": "example"})
+
+
+def test_every_fixture_is_shown_with_an_example() -> None:
+    text = page("fixtures.md")
+    named = {
+        node.name: "session" if "session" in ast.unparse(node.decorator_list[0]) else "function"
+        for node in ast.walk(ast.parse(Path(fixtures.__file__).read_text()))
+        if isinstance(node, ast.FunctionDef)
+    }
+    examples = "".join(path.read_text() for path in (DOCS / "examples").rglob("*.py"))
+    for name, scope in named.items():
+        kind = ast.unparse(_function(fixtures.__file__, name).returns or ast.Constant(None))
+        kind = re.sub(r"Iterator\[(\w+)\]", r"\1", kind)
+        assert f"[`{name}`](#{name.replace('_', '-')}) | {scope} | `{kind}` |" in text
+        section = text.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+        (shown, *_) = re.findall(r":(?:pyobject|start-at): (?:CONFIG_MAPS = Resource)?(\w*)", section)
+        assert not shown or name in ast.unparse(_function_in(examples, shown).args)
+    for example in re.findall(r":pyobject: (\w+)", text):
+        assert f"def {example}(" in examples
+
+
+def _function(path: str, name: str) -> ast.FunctionDef:
+    return _function_in(Path(path).read_text(), name)
+
+
+def _function_in(source: str, name: str) -> ast.FunctionDef:
+    (found,) = (n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef) and n.name == name)
+    return found
+
+
+def test_the_report_s_keys_and_outcomes_are_explained() -> None:
+    text = page("reports.md")
+    assert re.findall(r"^\| `(\w+)` \| ", text.partition("## report.json\n")[2], re.MULTILINE)[:8] == list(
+        json_report.schema()["properties"]
+    )
+    assert [outcome.value for outcome in Outcome if f"| `{outcome.value}` |" not in text] == []
+
+
+def test_the_wire_has_a_picture_of_each_recording() -> None:
+    drawn = re.findall(r"<!-- generated: wire ([\w-]+) -->", page("wire.md"))
+    assert sorted(drawn) == sorted(path.stem for path in (DOCS / "wire").glob("*.json"))
+    for flow in drawn:
+        recording = json.loads((DOCS / "wire" / f"{flow}.json").read_text())
+        assert recording["signing"][-1]["call"] == "POST /v1/pki/sign/example-dot-com"
