@@ -89,7 +89,7 @@ def refusal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 @every_page
 def test_commands_of_ours_can_be_given_as_they_are_written(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for (program, *arguments), whole in commands(page.read_text()):
-        if program != "vault-issuer":
+        if program != "vault-issuer" or "COMMAND" in arguments:
             continue
         if (said := refusal(arguments, capsys)) and (whole or "arguments are required" not in said):
             pytest.fail(f"vault-issuer {' '.join(arguments)}: {said}")
