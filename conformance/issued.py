@@ -34,10 +34,18 @@ def chain_pki(sandbox: Sandbox, authorities: int, *, root_known: bool = True) ->
 
 
 def answered(sandbox: Sandbox, request: CertificateRequest | CertificateSigningRequest) -> x509.Certificate:
-    """The certificate Vault's last answer held for a request."""
+    """The certificate Vault answered with for a request: the one its status holds, else the last.
+
+    An issuer that does not see yet what it has written may have a request signed once more, and then find that it has
+    changed: the status keeps what came before.
+    """
     signings = [exchange for exchange in sandbox.signings(request) if exchange.status == 200]
     assert signings, f"Vault was to sign {request}"
-    return x509.load_pem_x509_certificate(signings[-1].response_json["data"]["certificate"].encode())
+    leaves = [
+        x509.load_pem_x509_certificate(exchange.response_json["data"]["certificate"].encode()) for exchange in signings
+    ]
+    held = request.certificates()[:1]
+    return next((leaf for leaf in leaves if leaf in held), leaves[-1])
 
 
 def is_self_signed(certificate: x509.Certificate) -> bool:
