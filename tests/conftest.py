@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 import pytest
 
@@ -21,3 +22,11 @@ def toolchain(pytestconfig: pytest.Config) -> Toolchain:
     with capture.global_and_fixture_disabled():
         toolchain.build(progress=lambda line: print(line, flush=True))
     return toolchain
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say loudly what was not looked at: a skip is easily overlooked."""
+    skipped = [report.longrepr[2] for report in terminalreporter.getreports("skipped")]
+    unseen = [reason.removeprefix("Skipped: ") for reason in skipped if "no browser" in reason]
+    if unseen:
+        terminalreporter.write_line(f"report.html was NOT looked at: {len(unseen)} skipped ({unseen[0]})", red=True)

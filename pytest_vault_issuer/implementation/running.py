@@ -73,7 +73,9 @@ def check_command(implementation: Implementation, binaries: dict[str, Path]) -> 
     if not implementation.run.command:
         return []
     program, *arguments = implementation.run.command
-    program = program.replace("{python}", sys.executable)
+    known = {"python": sys.executable, "directory": str(implementation.directory.absolute())}
+    for name, value in known.items():
+        program = program.replace(f"{{{name}}}", value)
     # Symbolic links are kept: the interpreter of a virtual environment is one, and finds its packages by its own path.
     path = binaries.get(program) or (
         (implementation.directory / program).absolute() if "/" in program else Path(shutil.which(program) or program)

@@ -229,7 +229,7 @@ class Exchange:
             "route": self.route.value,
             "method": self.method,
             "path": redactor.redact(self.path),
-            "query": redactor.redact(self.query),
+            "query": _shown_query(self.query, redactor),
             "headers": [list(item) for item in redactor.redact_headers(self.headers)],
             "body": _shown_body(self.body, redactor),
             "jwt": redactor.redact_json({"header": token.header, "claims": token.claims}) if token else None,
@@ -247,6 +247,14 @@ class Exchange:
     def __repr__(self) -> str:
         # Bodies and headers hold credentials, and a repr ends up in assertion messages.
         return f"<Exchange {self.summary}>"
+
+
+def _shown_query(query: str, redactor: Redactor) -> str:
+    """A query name by name, decoded: percent signs would hide what a secret is told by."""
+    pairs = [
+        redactor.redact_json({name: value}) for name, value in urllib.parse.parse_qsl(query, keep_blank_values=True)
+    ]
+    return "&".join(f"{name}={value}" for shown in pairs for name, value in shown.items())
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

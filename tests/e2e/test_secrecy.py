@@ -37,9 +37,11 @@ def test_a_failure_shows_evidence_without_secrets(suite: Any) -> None:
     assert run.returncode == pytest.ExitCode.TESTS_FAILED, run.stdout
     secrets = (suite.directory / "secrets.txt").read_text().split()
     assert len(secrets) >= 3
-    everything = "".join(
-        [run.stdout, run.stderr, *((suite.directory / n).read_text() for n in ("report/report.json", "junit.xml"))]
-    )
+    written = [path for path in (suite.directory / "report").rglob("*") if path.is_file()]
+    names = {path.name for path in written}
+    assert {"report.json", "report.jsonl", "report.html", "report.md", "report.yaml", "evidence.json"} <= names
+    files = [*written, suite.directory / "junit.xml"]
+    everything = "".join([run.stdout, run.stderr, *(path.read_text() for path in files)])
     assert [secret for secret in secrets if secret in everything] == []
     for shown in ("requests to Vault", "/login", "issuers and requests", "Ready=True", "<secret "):
         assert shown in run.stdout, f"{shown!r} is part of the evidence"

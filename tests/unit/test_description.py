@@ -296,11 +296,12 @@ def test_no_command() -> None:
     assert command_of(Path()) == []
 
 
-def test_program_relative_to_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["./controller", "{directory}/controller"])
+def test_program_beside_the_file(tmp_path: Path, command: str) -> None:
     program = tmp_path / "controller"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o700)
-    assert command_of(tmp_path, "./controller", "--x") == [str(program.resolve()), "--x"]
+    assert command_of(tmp_path, command, "--x") == [str(program), "--x"]
 
 
 def test_program_in_path(tmp_path: Path) -> None:

@@ -2,91 +2,29 @@
 
 from __future__ import annotations
 
-import copy
+import base64
 import json
+import urllib.parse
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
 import pytest
 import yaml
+from sample_report import ALL, HOSTILE, REQUIREMENTS, report
 
 from pytest_vault_issuer import cli
 from pytest_vault_issuer.errors import ConfigurationError
-from pytest_vault_issuer.implementation import load_implementation
 from pytest_vault_issuer.proxy import Exchange, Headers, Route
 from pytest_vault_issuer.redaction import Redactor
 from pytest_vault_issuer.report import bundle, files, html, json_report, markdown, reading, summary
 from pytest_vault_issuer.report.comparison import compare
+from pytest_vault_issuer.report.evidence import collect
 from pytest_vault_issuer.report.journal import Journal
 from pytest_vault_issuer.report.merging import merge
-from pytest_vault_issuer.report.outcomes import Outcome, RequirementResult, TestResult
-from pytest_vault_issuer.requirements import Catalogue
-from pytest_vault_issuer.settings import Settings
-
-REQUIREMENTS = [r for r in Catalogue.load().requirements if r.profile == "core"][:6]
-#: Text that a browser, Markdown or a shell would take for its own.
-HOSTILE = "<script>alert(1)</script> | `x` **y** ```"
-REPRODUCTION: dict[str, Any] = {
-    "time": "2026-11-24T12:00:00+00:00",
-    "command": "pytest --pyargs vault_issuer_conformance --vault-issuer=./mine.toml -n 4",
-    "environment": {},
-    "python": "3.11.7",
-    "platform": "Linux",
-    "packages": {"pytest": "9.0.0"},
-    "suite_sha256": "a" * 64,
-    "toolchain": {"vault": "abc"},
-    "implementation": {"command": [], "program_sha256": "", "manifests_sha256": ""},
-}
-
-
-def evidence() -> dict[str, Any]:
-    exchange = Exchange(
-        0, Route.SIGN, "POST", "/v1/pki/sign/r", "", Headers([("X-Vault-Token", "canary-token")]), b'{"csr": "x"}',
-        started=100.0, ended=100.25, status=403, response_body=HOSTILE.encode(),
-    )  # fmt: skip
-    return {
-        "proxies": 1,
-        "exchanges": [{"proxy": 1, **exchange.record(Redactor())}],
-        "refused": [{"proxy": 1, "time": 99.0, "reason": HOSTILE}],
-        "objects": [
-            {
-                "object": "Issuer a/b",
-                "problem": "",
-                "conditions": [{"type": "Ready", "status": "False", "reason": "VaultError", "message": HOSTILE}],
-                "events": [{"type": "Warning", "reason": "ErrVault", "message": HOSTILE}],
-                "requests": [],
-            }
-        ],
-        "log": ["line one", HOSTILE],
-    }
-
-
-def report(*outcomes: Outcome, **changes: Any) -> dict[str, Any]:
-    """A report in which the requirements have these outcomes, the rest passed; failures have evidence."""
-    given = [*outcomes, *[Outcome.PASSED] * (len(REQUIREMENTS) - len(outcomes))]
-    results = []
-    for requirement, outcome in zip(REQUIREMENTS, given, strict=True):
-        seen = evidence() if outcome is Outcome.FAILED else None
-        message = f"it was not so: {HOSTILE}\nmore" if outcome is not Outcome.PASSED else ""
-        test = TestResult(
-            f"vault_issuer_conformance/test_x.py::test_{requirement.id[-3:]}[Issuer]", outcome, 0.5, message, seen
-        )
-        results.append(RequirementResult(requirement, [test]))
-    built = json_report.build(
-        load_implementation("cert-manager"),
-        None,
-        Settings(),
-        results,
-        profiles=["core"],
-        reproduction=copy.deepcopy(REPRODUCTION),
-    )
-    return built | changes
-
-
-ALL = report(Outcome.FAILED, Outcome.ERROR, Outcome.KNOWN_FAILURE, Outcome.NOT_RUN, Outcome.UNSUPPORTED)
-
+from pytest_vault_issuer.report.outcomes import Outcome
 
 # -- schema -----------------------------------------------------------------------------------------------------
 
@@ -228,6 +166,59 @@ def test_a_folder_for_each_failure(tmp_path: Path) -> None:
     assert "canary" not in text + (folder / "evidence.json").read_text()
     assert bundle.write(report(), tmp_path) is None
     assert not place.exists()
+
+
+# What an implementation or a Vault might let slip, each with a mark by which it is found again.
+CANARY = "canary-Tq8rX2/+=&"
+JWT = ".".join(
+    base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (b'{"alg":"none"}', b'{"sub":"x"}', b"canary")
+)
+KEY = f"-----BEGIN PRIVATE KEY-----\n{base64.b64encode(b'canary' * 20).decode()}\n-----END PRIVATE KEY-----"
+LEAKS = {
+    "a registered value": CANARY,
+    "a registered value in base64": base64.b64encode(CANARY.encode()).decode(),
+    "a registered value in a URL": urllib.parse.quote(CANARY, safe=""),
+    "a token of Vault": "hvs.canaryTq8rX2Tq8rX2Tq8rX2",
+    "a JWT": JWT,
+    "a private key": KEY,
+    "a private key in base64": base64.b64encode(KEY.encode()).decode(),
+    "a field's value": '{"secret_id": "canary", "client_token": "canary"}',
+    "a header": "X-Vault-Token: canary",
+}
+#: Whatever of the above must be in no file, in any of its forms.
+MARKS = (
+    "canary",
+    base64.b64encode(b"canary").decode(),
+    LEAKS["a private key in base64"][80:100],
+)
+
+
+@pytest.mark.parametrize("leak", LEAKS.values(), ids=LEAKS)
+def test_nothing_that_is_written_of_a_failure_holds_a_secret(tmp_path: Path, leak: str) -> None:
+    redactor = Redactor()
+    redactor.add(CANARY)
+    exchange = Exchange(
+        0, Route.LOGIN, "POST", "/v1/auth/x/login", f"q={urllib.parse.quote(leak)}", Headers([("X-Trace", leak)]),
+        leak.encode(), started=1.0, ended=1.5, status=400, response_headers=Headers([("X-Echo", leak)]),
+        response_body=json.dumps({"errors": [leak]}).encode(),
+    )  # fmt: skip
+    condition = {"type": "Ready", "status": "False", "reason": "Failed", "message": leak}
+    handle = SimpleNamespace(
+        get=lambda: {"status": {"conditions": [condition]}},
+        events=lambda: [{"type": "Warning", "reason": "Failed", "message": leak}],
+    )
+    sandbox: Any = SimpleNamespace(
+        world=SimpleNamespace(redactor=redactor),
+        proxies=[SimpleNamespace(exchanges=[exchange], handshake_failures=[])],
+        handles=[handle],
+        implementation_log=lambda: f"failed: {leak}",
+    )
+    built = report(Outcome.FAILED)
+    built["requirements"][0]["tests"][0]["evidence"] = collect(sandbox)
+    files.write_all(built, tmp_path)
+    written = {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+    assert len(written) == 6, "report.json, .html, .md and .yaml, README.md and evidence.json of the failure"
+    assert [(path.name, mark) for path, text in written.items() for mark in MARKS if mark in text] == []
 
 
 def test_lines_are_there_as_things_happen(tmp_path: Path) -> None:

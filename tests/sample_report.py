@@ -1,0 +1,76 @@
+"""Reports that no run has made: every outcome, evidence of failures, and text that wants to be more than text."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from pytest_vault_issuer.implementation import load_implementation
+from pytest_vault_issuer.proxy import Exchange, Headers, Route
+from pytest_vault_issuer.redaction import Redactor
+from pytest_vault_issuer.report import json_report
+from pytest_vault_issuer.report.outcomes import Outcome, RequirementResult, TestResult
+from pytest_vault_issuer.requirements import Catalogue
+from pytest_vault_issuer.settings import Settings
+
+REQUIREMENTS = [r for r in Catalogue.load().requirements if r.profile == "core"][:6]
+#: Text that a browser, Markdown or a shell would take for its own.
+HOSTILE = "<script>alert(1)</script> | `x` **y** ```"
+REPRODUCTION: dict[str, Any] = {
+    "time": "2026-11-24T12:00:00+00:00",
+    "command": "pytest --pyargs vault_issuer_conformance --vault-issuer=./mine.toml -n 4",
+    "environment": {},
+    "python": "3.11.7",
+    "platform": "Linux",
+    "packages": {"pytest": "9.0.0"},
+    "suite_sha256": "a" * 64,
+    "toolchain": {"vault": "abc"},
+    "implementation": {"command": [], "program_sha256": "", "manifests_sha256": ""},
+}
+
+
+def evidence() -> dict[str, Any]:
+    exchange = Exchange(
+        0, Route.SIGN, "POST", "/v1/pki/sign/r", "", Headers([("X-Vault-Token", "canary-token")]), b'{"csr": "x"}',
+        started=100.0, ended=100.25, status=403, response_body=HOSTILE.encode(),
+    )  # fmt: skip
+    return {
+        "proxies": 1,
+        "exchanges": [{"proxy": 1, **exchange.record(Redactor())}],
+        "refused": [{"proxy": 1, "time": 99.0, "reason": HOSTILE}],
+        "objects": [
+            {
+                "object": "Issuer a/b",
+                "problem": "",
+                "conditions": [{"type": "Ready", "status": "False", "reason": "VaultError", "message": HOSTILE}],
+                "events": [{"type": "Warning", "reason": "ErrVault", "message": HOSTILE}],
+                "requests": [],
+            }
+        ],
+        "log": ["line one", HOSTILE],
+    }
+
+
+def report(*outcomes: Outcome, **changes: Any) -> dict[str, Any]:
+    """A report in which the requirements have these outcomes, the rest passed; failures have evidence."""
+    given = [*outcomes, *[Outcome.PASSED] * (len(REQUIREMENTS) - len(outcomes))]
+    results = []
+    for requirement, outcome in zip(REQUIREMENTS, given, strict=True):
+        seen = evidence() if outcome is Outcome.FAILED else None
+        message = f"it was not so: {HOSTILE}\nmore" if outcome is not Outcome.PASSED else ""
+        test = TestResult(
+            f"vault_issuer_conformance/test_x.py::test_{requirement.id[-3:]}[Issuer]", outcome, 0.5, message, seen
+        )
+        results.append(RequirementResult(requirement, [test]))
+    built = json_report.build(
+        load_implementation("cert-manager"),
+        None,
+        Settings(),
+        results,
+        profiles=["core"],
+        reproduction=copy.deepcopy(REPRODUCTION),
+    )
+    return built | changes
+
+
+ALL = report(Outcome.FAILED, Outcome.ERROR, Outcome.KNOWN_FAILURE, Outcome.NOT_RUN, Outcome.UNSUPPORTED)

@@ -1,0 +1,254 @@
+"""report.html in a browser: read, searched and filtered, on a desk and on a phone, by keyboard and by screen reader."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sample_report import ALL, HOSTILE, REQUIREMENTS
+
+from pytest_vault_issuer.report import html
+from pytest_vault_issuer.report.outcomes import Outcome
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="no browser: playwright is not installed")
+
+#: Its names in Debian, in other distributions, and of Google's build.
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
+FAILED, ERROR, PASSED = REQUIREMENTS[0].id, REQUIREMENTS[1].id, REQUIREMENTS[5].id
+#: The least contrast of text to what is behind it, after WCAG 2.2 level AA.
+CONTRAST = 4.5
+#: Text with less contrast than that to the nearest background behind it.
+PALE = """least => {
+  const parts = text => text.match(/[\\d.]+/g).map(Number);
+  const linear = v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => [r, g, b].map(v => linear(v / 255))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = element => {
+    for (; element; element = element.parentElement) {
+      const color = parts(getComputedStyle(element).backgroundColor);
+      if (color.length === 3 || color[3] > 0) return color;
+    }
+    return [255, 255, 255];
+  };
+  const pale = new Map();
+  for (const element of document.querySelectorAll("body *")) {
+    const own = [...element.childNodes].some(n => n.nodeType === Node.TEXT_NODE && n.textContent.trim());
+    if (!own || !element.checkVisibility()) continue;
+    const [a, b] = [light(parts(getComputedStyle(element).color)), light(behind(element))];
+    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (contrast < least) pale.set(element.tagName + "." + element.className, contrast.toFixed(2));
+  }
+  return [...pale];
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if program is None:
+        pytest.skip(f"no browser: none of {', '.join(PROGRAMS)} is in PATH")
+    with sync_api.sync_playwright() as playwright:
+        # Its own sandbox is not to be had as root.
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"], timeout=120_000)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return html.write(ALL, tmp_path_factory.mktemp("report"))
+
+
+class Reader:
+    """A page that shows the report, and what it did that nobody asked for."""
+
+    def __init__(self, page: Any, file: Path, fragment: str = "") -> None:
+        self.page = page
+        self.fetched: list[str] = []
+        self.said: list[str] = []
+        page.on("request", lambda request: self.fetched.append(request.url))
+        page.on("console", lambda message: self.said.append(message.text))
+        page.on("pageerror", lambda error: self.said.append(str(error)))
+        page.on("dialog", lambda dialog: (self.said.append(dialog.message), dialog.dismiss()))
+        page.goto(file.as_uri() + fragment)
+
+    def shown(self) -> list[str]:
+        """The requirements that can be seen, by id."""
+        return [str(identifier) for identifier in self.page.eval_on_selector_all(
+            ".requirement", "all => all.filter(one => one.checkVisibility()).map(one => one.id)"
+        )]  # fmt: skip
+
+    def is_open(self, identifier: str) -> bool:
+        return bool(self.page.eval_on_selector(f"#{identifier}", "one => one.open"))
+
+    def focus(self) -> str:
+        """The text, or the id, of what has the focus."""
+        return str(self.page.evaluate("document.activeElement.id || document.activeElement.innerText"))
+
+    def search(self, text: str) -> None:
+        self.page.get_by_role("searchbox", name="Search").fill(text)
+
+
+@pytest.fixture
+def visit(browser: Any, file: Path) -> Iterator[Any]:
+    contexts = []
+
+    def visit(fragment: str = "", **options: Any) -> Reader:
+        context = browser.new_context(**{"viewport": DESK} | options)
+        contexts.append(context)
+        return Reader(context.new_page(), file, fragment)
+
+    yield visit
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def reader(visit: Any) -> Reader:
+    opened: Reader = visit()
+    return opened
+
+
+# -- reading ----------------------------------------------------------------------------------------------------
+
+
+def test_it_is_one_file_and_says_nothing_of_its_own(reader: Reader, file: Path) -> None:
+    assert reader.fetched == [file.as_uri()]
+    assert reader.said == [], "neither errors nor what an issuer wrote into its answers"
+    assert reader.shown() == [requirement.id for requirement in REQUIREMENTS]
+
+
+def test_what_failed_lies_open_with_its_evidence(reader: Reader) -> None:
+    assert {r.id for r in REQUIREMENTS if reader.is_open(r.id)} == {FAILED, ERROR}
+    failed = reader.page.locator(f"#{FAILED}")
+    for text in ("it was not so", "Run just this again", "POST /v1/pki/sign/r 403", "VaultError", "Issuer a/b"):
+        assert failed.get_by_text(text).first.is_visible(), f"{text!r} is to be seen"
+
+
+def test_an_exchange_shows_its_answer_when_it_is_opened(reader: Reader) -> None:
+    exchange = reader.page.locator(f"#{FAILED} .timeline details")
+    answer = exchange.locator("pre", has_text=HOSTILE)
+    assert not answer.is_visible()
+    exchange.locator("summary").click()
+    assert answer.is_visible()
+
+
+def test_a_link_leads_to_its_requirement(visit: Any) -> None:
+    reader = visit(f"#{PASSED}")
+    assert reader.is_open(PASSED)
+    assert reader.page.locator(f"#{PASSED} summary").first.is_visible()
+
+
+def test_it_can_be_read_without_javascript(visit: Any) -> None:
+    reader = visit(java_script_enabled=False)
+    for requirement in REQUIREMENTS:
+        assert reader.page.locator(f"#{requirement.id} > summary").is_visible()
+
+
+# -- searching and filtering --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", [PASSED, PASSED.lower(), f"{PASSED} {REQUIREMENTS[5].level}"])
+def test_search(reader: Reader, text: str) -> None:
+    reader.search(text)
+    assert reader.shown() == [PASSED]
+    assert reader.page.locator("output").inner_text() == f"1 of {len(REQUIREMENTS)} shown"
+
+
+def test_search_looks_into_the_evidence(reader: Reader) -> None:
+    reader.search("ErrVault")
+    assert reader.shown() == [FAILED]
+
+
+def test_nothing_found_and_all_again(reader: Reader) -> None:
+    reader.search("no such thing")
+    assert reader.shown() == []
+    assert reader.page.locator("output").inner_text().startswith("0 of")
+    reader.page.get_by_role("button", name="Show all").click()
+    assert len(reader.shown()) == len(REQUIREMENTS)
+
+
+def test_outcomes(reader: Reader) -> None:
+    reader.page.get_by_role("checkbox", name="passed 1").uncheck()
+    assert PASSED not in reader.shown()
+    for outcome in (Outcome.NOT_RUN, Outcome.UNSUPPORTED, Outcome.KNOWN_FAILURE, Outcome.ERROR):
+        reader.page.locator(f"input[value={outcome.value}]").uncheck()
+    assert reader.shown() == [FAILED]
+
+
+def test_a_cell_of_the_matrix_shows_its_requirements(reader: Reader) -> None:
+    area, level = REQUIREMENTS[0].id.split("-")[1], "SHOULD"
+    wanted = [r.id for r in REQUIREMENTS if r.level == level]
+    reader.page.locator(f"td a[data-area={area}][data-level={level}]").click()
+    assert reader.shown() == wanted != []
+    assert f"{area} {level}" in reader.page.locator("output").inner_text()
+
+
+# -- without a mouse, and without eyes -------------------------------------------------------------------------------
+
+
+def test_keys(reader: Reader) -> None:
+    keyboard = reader.page.keyboard
+    keyboard.press("Tab")
+    assert reader.focus() == "Skip to the requirements"
+    keyboard.press("/")
+    assert reader.focus() == "search"
+    keyboard.type(PASSED)
+    assert reader.shown() == [PASSED]
+    keyboard.press("Escape")
+    assert len(reader.shown()) == len(REQUIREMENTS)
+
+
+def test_a_requirement_opens_by_its_key(reader: Reader) -> None:
+    reader.page.locator(f"#{PASSED} > summary").focus()
+    reader.page.keyboard.press("Enter")
+    assert reader.is_open(PASSED)
+
+
+def test_the_focus_is_seen(reader: Reader) -> None:
+    reader.page.keyboard.press("Tab")
+    style = reader.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert style == "solid"
+
+
+def test_everything_has_a_role_and_a_name(reader: Reader) -> None:
+    page = reader.page
+    for role, name in (
+        ("main", None), ("heading", "cert-manager 1.21.2"), ("search", None), ("searchbox", "Search"),
+        ("table", "Requirements that passed, by area and level"), ("region", "Requirements"),
+    ):  # fmt: skip
+        assert page.get_by_role(role, name=name).count() == 1, f"there is to be one {role} {name or ''}"
+    nameless = page.eval_on_selector_all(
+        "a, button, input, summary", "all => all.filter(e => !(e.labels?.length || e.innerText.trim())).length"
+    )
+    assert nameless == 0
+    assert page.locator("output").get_attribute("aria-live") == "polite", "what a filter shows is read out"
+
+
+# -- on any screen ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
+def test_nothing_runs_out_of_the_screen(visit: Any, viewport: dict[str, int]) -> None:
+    reader = visit(viewport=viewport)
+    reader.page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert reader.page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read_by_day_and_by_night(visit: Any, scheme: str) -> None:
+    reader = visit(color_scheme=scheme)
+    reader.page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert reader.page.evaluate(PALE, CONTRAST) == []
+
+
+def test_night_is_dark(visit: Any) -> None:
+    backgrounds = [
+        visit(color_scheme=scheme).page.evaluate("getComputedStyle(document.body).backgroundColor")
+        for scheme in ("light", "dark")
+    ]
+    assert backgrounds == ["rgb(255, 255, 255)", "rgb(13, 17, 23)"]
