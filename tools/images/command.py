@@ -20,6 +20,7 @@ Make images and what runs them, from Debian packages and Go modules alone.
   engine stop     end the engine that was started here; its images stay
   vault           an image of Vault, started as the official one is
   cert-manager    an image of cert-manager's controller
+  busybox         an image with a shell, to try a cluster with (Debian)
   node            an image for kind (root, Debian): kind create cluster --image ...
   kind, kubectl   binaries
   all             every image and binary

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pytest_vault_issuer.errors import ToolchainError
 
+from . import debian
 from .docker import Docker
 
 #: Here rather than in the cache: the path of a socket must be short.
@@ -62,22 +63,11 @@ class Engine:
                 hint="start Docker, or run this as root on Linux: then it starts an engine of its own",
             )
         if shutil.which("dockerd") is None:
-            self._install()
+            debian.install("dockerd", "docker.io", "there is no dockerd", lambda line: self._say(f"engine: {line}"))
             if not Docker().trouble():  # its package starts it, where services are started
                 return Docker()
         self._start()
         return self.docker
-
-    def _install(self) -> None:
-        if shutil.which("apt-get") is None:
-            raise ToolchainError("there is no dockerd, and no apt-get to install it with", hint="install Docker")
-        self._say("engine: installing Debian's docker.io, as root: there is no dockerd")
-        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        for arguments in (["update"], ["install", "--yes", "--no-install-recommends", "docker.io"]):
-            command = ["apt-get", "-qq", *arguments]
-            answer = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-            if answer.returncode != 0:
-                raise ToolchainError(f"apt-get {arguments[0]} failed: {answer.stderr.strip()}", hint="install Docker")
 
     def _start(self) -> None:
         for directory in (RUN, self.data):

@@ -1,4 +1,4 @@
-"""Images that hold one program: Vault, and cert-manager's controller."""
+"""Images that hold one program: Vault, cert-manager's controller, and a busybox to try a cluster with."""
 
 # ruff: noqa: ARG001 - recipes have the same parameters
 from __future__ import annotations
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from . import debian
 from .archive import Entry
 
 #: What starts hashicorp/vault starts this one too: same command, same directories, same port.
@@ -19,6 +20,7 @@ VAULT: Mapping[str, Any] = {
 }
 #: A user without a name and without rights, as in upstream's image.
 CERT_MANAGER: Mapping[str, Any] = {"Entrypoint": ["/cert-manager-controller"], "User": "65532:65532"}
+BUSYBOX: Mapping[str, Any] = {"Cmd": ["sh"], "Env": ["PATH=/bin"]}
 _TMP = Entry("/tmp", mode=0o1777)  # noqa: S108 - the image's own
 
 
@@ -33,3 +35,18 @@ def cert_manager(binaries: Mapping[str, Path], scratch: Path, say: Callable[[str
     """Return what is in cert-manager's image."""
     say("the toolchain's controller and nothing else: upstream's image is not to be had, nor its webhook as a module")
     return (Entry("/cert-manager-controller", binaries["cert-manager-controller"]), _TMP)
+
+
+def busybox(binaries: Mapping[str, Path], scratch: Path, say: Callable[[str], None]) -> tuple[Entry, ...]:
+    """Return what is in busybox's image: a shell and the programs that ask names, fetch pages and serve them.
+
+    :raises ToolchainError: where this is not Debian.
+    """
+    say("Debian's package busybox-static: to look at a cluster's network from within, and to serve a page there")
+    program = debian.unpack("busybox-static", scratch) / "bin/busybox"
+    applets = debian.run([str(program), "--list"]).split()
+    return (
+        Entry("/bin/busybox", program),
+        *(Entry(f"/bin/{applet}", link="busybox") for applet in applets if applet != "busybox"),
+        _TMP,
+    )

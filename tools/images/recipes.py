@@ -9,8 +9,9 @@ from typing import Any
 
 from pytest_vault_issuer.toolchain import find
 
-from . import archive, program_images
+from . import archive, debian, program_images
 from .archive import Entry
+from .node import image
 
 #: What becomes of an image's binaries: gets them by name, a directory to work in, and whom to tell of each step.
 Make = Callable[[Mapping[str, Path], Path, Callable[[str], None]], tuple[Entry, ...] | Path]
@@ -56,5 +57,19 @@ RECIPES: Mapping[str, Recipe] = {
         program_images.CERT_MANAGER,
         program_images.cert_manager,
         _files(program_images),
+    ),
+    "busybox": Recipe(
+        f"vault-issuer/busybox:{debian.SUITE}",
+        (),
+        program_images.BUSYBOX,
+        program_images.busybox,
+        _files(program_images, debian),
+    ),
+    "node": Recipe(
+        f"vault-issuer/node:v{_version('kubernetes')}",
+        image.BINARIES,
+        image.CONFIG,
+        image.make,
+        (*_files(debian), *image.SOURCES),
     ),
 }

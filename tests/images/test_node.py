@@ -1,0 +1,133 @@
+"""A cluster of the images that `tools/images` makes: its network within, and that nothing leaves it.
+
+Makes the images where they are not yet made, which takes minutes, root and Debian: `tox run -e images-test`.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from images.docker import Docker
+from images.workshop import Workshop
+
+from pytest_vault_issuer.toolchain import to_stderr
+
+#: Seconds, on a busy machine.
+CLUSTER, ROLLOUT, POD = 420, 300, 240
+PAGES = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: pages}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: pages}}
+  template:
+    metadata: {labels: {app: pages}}
+    spec:
+      containers:
+      - name: pages
+        image: BUSYBOX
+        command: [sh, -c, "mkdir /tmp/www && hostname > /tmp/www/index.html && exec httpd -f -p 8080 -h /tmp/www"]
+        readinessProbe: {httpGet: {port: 8080, path: /index.html}, periodSeconds: 1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: pages}
+spec: {selector: {app: pages}, ports: [{port: 80, targetPort: 8080}]}
+"""
+
+
+@dataclass
+class Cluster:
+    """A cluster of kind's with one node."""
+
+    name: str
+    busybox: str
+    kind: Path
+    kubectl: Path
+    kubeconfig: Path
+    docker: Docker
+
+    def run(self, program: str | Path, *arguments: str, timeout: float, given: str = "") -> str:
+        environment = os.environ | {"KUBECONFIG": str(self.kubeconfig)}
+        if self.docker.address:
+            environment["DOCKER_HOST"] = self.docker.address
+        answer = subprocess.run(
+            [str(program), *arguments], input=given, capture_output=True, text=True, timeout=timeout, env=environment
+        )
+        assert answer.returncode == 0, f"{Path(program).name} {' '.join(arguments)}: {answer.stdout}{answer.stderr}"
+        return answer.stdout
+
+    def ctl(self, *arguments: str, given: str = "", timeout: float = ROLLOUT) -> str:
+        return self.run(self.kubectl, *arguments, given=given, timeout=timeout)
+
+    def rolled_out(self, *names: str) -> None:
+        for name in names:
+            self.ctl("--namespace", "kube-system", "rollout", "status", name, f"--timeout={ROLLOUT}s")
+
+    def in_pod(self, script: str) -> str:
+        """Run a shell script in a pod of its own and return what it prints."""
+        name = f"asks-{secrets.token_hex(3)}"
+        shell = ("--restart=Never", "--attach", "--rm", "--quiet", "--command", "--", "sh", "-c", script)
+        return self.ctl("run", name, f"--image={self.busybox}", *shell, timeout=POD)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    workshop = Workshop(None, to_stderr)
+    names = ("node", "busybox")
+    workshop.build([*names, "kind", "kubectl"])
+    docker = workshop.engine.ensure()
+    node, busybox = (workshop.load(name, docker) for name in names)
+    made = Cluster(
+        f"images-{secrets.token_hex(3)}",
+        busybox,
+        workshop.binary("kind"),
+        workshop.binary("kubectl"),
+        tmp_path_factory.mktemp("cluster") / "kubeconfig",
+        docker,
+    )
+    try:
+        made.run(made.kind, "create", "cluster", "--name", made.name, "--image", node, "--wait=5m", timeout=CLUSTER)
+        made.rolled_out("daemonset/kube-proxy", "deployment/coredns")
+        made.run(made.kind, "load", "docker-image", busybox, "--name", made.name, timeout=ROLLOUT)
+        yield made
+    finally:
+        made.run(made.kind, "delete", "cluster", "--name", made.name, timeout=ROLLOUT)
+    left = made.run("docker", "ps", "--all", "--quiet", "--filter", f"name={made.name}", timeout=ROLLOUT)
+    assert left == "", "the node was deleted"
+
+
+def test_the_node_is_ready_and_says_its_release(cluster: Cluster) -> None:
+    line = cluster.ctl("get", "nodes", "--no-headers").split()
+    assert line[1] == "Ready"
+    assert line[4] == "v1.36.3"
+
+
+def test_a_pod_reaches_every_pod_of_a_service_by_its_name(cluster: Cluster) -> None:
+    cluster.ctl("apply", "-f", "-", given=PAGES.replace("BUSYBOX", cluster.busybox))
+    cluster.ctl("rollout", "status", "deployment/pages", f"--timeout={ROLLOUT}s")
+    pods = set(cluster.ctl("get", "pods", "-l", "app=pages", "-o", "jsonpath={.items[*].metadata.name}").split())
+    asked = cluster.in_pod("for i in $(seq 40); do wget -q -O - http://pages.default.svc.cluster.local/; done")
+    assert set(asked.split()) == pods
+    assert len(pods) == 2
+
+
+@pytest.mark.parametrize("place", ["a pod", "the node"])
+def test_nothing_leaves_the_container_network(cluster: Cluster, place: str) -> None:
+    # An address of documentation (RFC 5737). Refused at once, where an address that nobody has would let it wait.
+    script = "nc -w 20 192.0.2.1 80 </dev/null 2>&1; echo status $?"
+    if place == "a pod":
+        said = cluster.in_pod(f"timeout 10 sh -c '{script}'; true")
+    else:
+        node = f"{cluster.name}-control-plane"
+        ask = "timeout 10 bash -c 'echo > /dev/tcp/192.0.2.1/80' 2>&1; echo status $?"
+        said = cluster.run("docker", "exec", node, "bash", "-c", ask, timeout=POD)
+    assert "status 1" in said
+    assert "refused" in said

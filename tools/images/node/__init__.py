@@ -1,0 +1,1 @@
+"""A node image for kind, from Debian's packages and the Kubernetes of the toolchain."""
