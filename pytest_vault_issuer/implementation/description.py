@@ -205,5 +205,7 @@ def _typed(place: str, value: Any, kind: Any) -> Any:
     if not right:
         names = {str: "a string", bool: "true or false"}
         wanted = names.get(kind) or {list: "a list of strings", dict: "a table of strings"}[origin]
-        raise ConfigurationError(f"{place} is to be {wanted}, not {value!r}", hint="see the README's example")
+        raise ConfigurationError(
+            f"{place} is to be {wanted}, not {value!r}", hint="see docs/implementers.md, the implementation file"
+        )
     return value

@@ -303,10 +303,10 @@ class Authentications(ABC):
         """
         sts = self.world.sts
         if not sts.endpoint:
-            raise NotRunnable(sts.absence, hint="see the README on the feature aws")
+            raise NotRunnable(sts.absence, hint="see docs/implementers.md, AWS")
         if ambient and "{aws_access_key_id}" not in self.world.implementation_env.values():
             raise NotRunnable(
-                "the implementation is given no AWS identity of its own", hint="see the README on the feature aws"
+                "the implementation is given no AWS identity of its own", hint="see docs/implementers.md, AWS"
             )
         namespace = self.home(kind)
         account = "" if ambient else self.service_account(namespace, grant=grant)
