@@ -14,48 +14,64 @@ from pytest_vault_issuer.vault import CertificateAuthority, VaultAdmin, VaultWor
 
 
 def test_addresses(vault_issuer_stack: Stack) -> None:
-    ours = hvac.Client(url=vault_issuer_stack.vault.url, verify=vault_issuer_stack.vault.ca_file)
+    vault = vault_issuer_stack.vault
+    ours = hvac.Client(url=vault.url, verify=vault.ca_file)
     assert ours.sys.is_initialized()
     assert {"kubernetes", "vault"} <= vault_issuer_stack.components.keys()
 
 
-CONFIG_MAPS = Resource(group="", version="v1", plural="configmaps")
-
-
 def test_an_object_is_waited_for(vault_issuer_cluster: Cluster) -> None:
-    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ours", "namespace": "default"}}
-    vault_issuer_cluster.create(CONFIG_MAPS, settings | {"data": {"mode": "fast"}})
-    found, item = vault_issuer_cluster.wait(
-        CONFIG_MAPS, "ours", "default", lambda item: item["data"]["mode"] == "fast", timeout=10
+    config_maps = Resource(group="", version="v1", plural="configmaps")
+    body = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "ours", "namespace": "default"},
+        "data": {"mode": "fast"},
+    }
+    vault_issuer_cluster.create(config_maps, body)
+    found, last_seen = vault_issuer_cluster.wait(
+        config_maps,
+        "ours",
+        "default",
+        lambda item: item["data"]["mode"] == "fast",
+        timeout=10,
     )
-    assert found
-    assert item is not None
-    vault_issuer_cluster.delete(CONFIG_MAPS, "ours", "default")
+    assert found, last_seen
+    vault_issuer_cluster.delete(config_maps, "ours", "default")
     with pytest.raises(ApiError, match="404"):
-        vault_issuer_cluster.get(CONFIG_MAPS, "ours", "default")
+        vault_issuer_cluster.get(config_maps, "ours", "default")
 
 
 def test_health_of_vault(vault_issuer_vault: VaultAdmin) -> None:
     assert vault_issuer_vault.health == 200
-    assert vault_issuer_vault.client.sys.read_health_status(method="GET")["sealed"] is False
+    health = vault_issuer_vault.client.sys.read_health_status(method="GET")
+    assert health["sealed"] is False
 
 
-def test_our_policy_allows_signing_and_nothing_else(vault_issuer_workspace: VaultWorkspace) -> None:
-    workspace = vault_issuer_workspace
-    pki = workspace.pki(CertificateAuthority.root().intermediate())
-    workspace.set_pki_role(pki, allow_any_name=False, allowed_domains=["example.com"], allow_subdomains=True)
-    workspace.client.token = workspace.token(workspace.policy(pki.sign_path))
-    try:
-        request = SigningRequest.build(dns=["www.example.com"])
-        signed = workspace.client.write_data(pki.sign_path, data={"csr": request.pem, "ttl": "1h"})["data"]
-        assert len(signed["ca_chain"]) == 2
-        with pytest.raises(hvac.exceptions.Forbidden):
-            workspace.client.read(f"{pki.mount}/roles/{pki.role}")
-    finally:
-        workspace.client.token = workspace.admin.server.token
+def test_our_policy_allows_signing_alone(vault_issuer_workspace: VaultWorkspace) -> None:
+    pki = vault_issuer_workspace.pki(CertificateAuthority.root().intermediate())
+    vault_issuer_workspace.set_pki_role(
+        pki,
+        allow_any_name=False,
+        allowed_domains=["example.com"],
+        allow_subdomains=True,
+    )
+    policy = vault_issuer_workspace.policy(pki.sign_path)
+    vault = vault_issuer_workspace.admin.server
+    ours = hvac.Client(
+        url=vault.url,
+        verify=vault.ca_file,
+        token=vault_issuer_workspace.token(policy),
+    )
+    request = SigningRequest.build(dns=["www.example.com"])
+    signed = ours.write_data(pki.sign_path, data={"csr": request.pem})["data"]
+    assert len(signed["ca_chain"]) == 2
+    with pytest.raises(hvac.exceptions.Forbidden):
+        ours.read(f"{pki.mount}/roles/{pki.role}")
 
 
-def test_logs_are_kept_for_the_run(vault_issuer_run: Run, vault_issuer_stack: Stack) -> None:
-    if vault_issuer_stack.provider != "process":
+def test_processes_have_logs(vault_issuer_run: Run) -> None:
+    if vault_issuer_run.stack().provider != "process":
         pytest.skip("the processes of others log elsewhere")
-    assert "kube-apiserver.log" in {path.name for path in (vault_issuer_run.directory.path / "logs").iterdir()}
+    logs = vault_issuer_run.directory.path / "logs"
+    assert (logs / "kube-apiserver.log").exists()

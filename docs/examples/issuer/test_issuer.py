@@ -16,7 +16,8 @@ def test_kinds(vault_issuer_world: World) -> None:
 
 @pytest.mark.parametrize("kind", ["Issuer", "ClusterIssuer"])
 def test_a_certificate_for_our_domain(vault_issuer_sandbox: Sandbox, kind: str) -> None:
-    issuer = vault_issuer_sandbox.ready_issuer(kind, vault_issuer_sandbox.approle(kind))
+    approle = vault_issuer_sandbox.approle(kind)
+    issuer = vault_issuer_sandbox.ready_issuer(kind, approle)
     signing = SigningRequest.build(dns=["www.example.com"])
     request = vault_issuer_sandbox.issued(issuer, signing, duration="2h")
     assert signing.matches(request.certificate())
@@ -25,7 +26,8 @@ def test_a_certificate_for_our_domain(vault_issuer_sandbox: Sandbox, kind: str) 
 
 
 def test_an_outage_is_survived(vault_issuer_sandbox: Sandbox) -> None:
-    outage = vault_issuer_sandbox.proxy.inject(Route.HEALTH, Respond(503, json={"errors": ["Vault is sealed"]}))
+    sealed = Respond(503, json={"errors": ["Vault is sealed"]})
+    outage = vault_issuer_sandbox.proxy.inject(Route.HEALTH, sealed)
     issuer = vault_issuer_sandbox.issuer("Issuer")
     issuer.wait_not_ready()
     outage.remove()
