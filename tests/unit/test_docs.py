@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from trust.defects import DEFECTS
 
 import pytest_vault_issuer
 from pytest_vault_issuer import fixtures
@@ -192,6 +193,12 @@ def test_every_command_s_help_is_on_its_page(generated: Any) -> None:
     assert "## vault-issuer\n" in text
     assert "### vault-issuer requirements\n" in text
     assert "#### vault-issuer report compare\n" in text
+
+
+@every_page
+def test_there_are_as_many_defects_as_is_said(page: Path) -> None:
+    said = re.findall(r"[Mm]ore than (\d+)\s+plausible\s+mistakes", page.read_text())
+    assert all(int(number) < len(DEFECTS) < int(number) + 100 for number in said)
 
 
 # -- messages -------------------------------------------------------------------------------------------------
