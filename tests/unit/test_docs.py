@@ -98,7 +98,7 @@ def test_commands_of_ours_can_be_given_as_they_are_written(page: Path, capsys: p
 
 @every_page
 def test_environments_of_tox_exist(page: Path) -> None:
-    described = re.findall(r"^\[testenv:(\w+)\]", (ROOT / "tox.ini").read_text(), re.MULTILINE)
+    described = re.findall(r"^\[testenv:([\w-]+)\]", (ROOT / "tox.ini").read_text(), re.MULTILINE)
     for (program, *arguments), _ in commands(page.read_text()):
         if program == "tox" and "-e" in arguments:
             assert set(arguments[arguments.index("-e") + 1].split(",")) <= {*described, "tests"}
