@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from . import __version__
-from .commands import completion, doctor, init, requirements, stack, toolchain
+from .commands import bench, completion, doctor, init, requirements, stack, toolchain
 from .errors import VaultIssuerError
 from .report import commands as report
 
@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (doctor, init, stack, requirements, report, toolchain, completion):
+    for module in (doctor, init, stack, requirements, report, bench, toolchain, completion):
         module.add_parser(commands)
     return top
 

@@ -122,8 +122,8 @@ vault-issuer stack down --all      # all of them
 
 
 def names_up() -> list[str]:
-    """Return the names of the playgrounds that are up, for completion."""
-    return [playground.name for _, playground in playgrounds(find_runs())]
+    """Return the names of the playgrounds that are up."""
+    return [playground.name for run, playground in playgrounds(find_runs()) if run.state == KEPT]
 
 
 def _add_name(parser: argparse.ArgumentParser) -> None:

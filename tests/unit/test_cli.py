@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,27 @@ def test_status_of_an_empty_cache(cache: Path, capsys: pytest.CaptureFixture[str
     assert main(["toolchain", "status"]) == 0
     assert capsys.readouterr().out.count(": not built\n") == len(COMPONENTS)
     assert not cache.exists(), "looking makes nothing"
+
+
+@pytest.mark.usefixtures("cache")
+def test_status_for_a_page(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["toolchain", "status", "--format", "markdown"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "| component | version | default | state | programs |"
+    assert len(lines) == 2 + len(COMPONENTS)
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    script = "from pytest_vault_issuer.cli import run; run()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, "requirements"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
 
 
 def test_clean_of_nothing(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -66,3 +68,16 @@ def test_without_the_extra_it_is_said(monkeypatch: pytest.MonkeyPatch, capsys: p
     monkeypatch.setattr(completion, "find_spec", lambda name: None)
     assert main(["completion", "bash"]) == 2
     assert "pip install 'pytest-vault-issuer[completion]'" in capsys.readouterr().err
+
+
+def test_every_extra_that_is_named_is_there() -> None:
+    root = Path(__file__).parents[3]
+    offered = set(tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"])
+    named = {
+        extra.strip()
+        for path in (root / "pytest_vault_issuer").rglob("*.py")
+        for extras in re.findall(r"pytest-vault-issuer\[([a-z, ]+)\]", path.read_text())
+        for extra in extras.split(",")
+    }
+    assert "completion" in named
+    assert named <= offered

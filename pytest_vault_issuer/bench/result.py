@@ -1,0 +1,91 @@
+"""What was measured, in numbers that can be compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+PERCENTILES = (50, 90, 95, 99)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One kind of object under a load.
+
+    :ivar seconds: from the creation of each object until it was seen Ready, sorted.
+    :ivar elapsed: seconds from the first creation to the last that was Ready.
+    :ivar asked: how many requests reached Vault meanwhile: login, health, sign, other.
+    """
+
+    seconds: list[float]
+    elapsed: float
+    asked: dict[str, int]
+
+    def percentile(self, percent: float) -> float:
+        """Return the seconds within which so many percent were Ready (nearest rank)."""
+        return self.seconds[max(0, math.ceil(len(self.seconds) * percent / 100) - 1)]
+
+    @property
+    def rate(self) -> float:
+        """Objects a second."""
+        return len(self.seconds) / self.elapsed
+
+    @property
+    def asked_each(self) -> float:
+        """Requests to Vault per object."""
+        return sum(self.asked.values()) / len(self.seconds)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON, with all single values: others may want other percentiles."""
+        return {
+            "count": len(self.seconds),
+            **{f"p{percent}_s": self.percentile(percent) for percent in PERCENTILES},
+            "max_s": self.seconds[-1],
+            "per_second": self.rate,
+            "vault_requests": self.asked,
+            "vault_requests_each": self.asked_each,
+            "seconds": self.seconds,
+        }
+
+    def merged(self, other: Phase) -> Phase:
+        """Return this phase and another round of it as one."""
+        asked = {key: self.asked.get(key, 0) + other.asked.get(key, 0) for key in {*self.asked, *other.asked}}
+        return Phase(sorted([*self.seconds, *other.seconds]), self.elapsed + other.elapsed, asked)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one implementation did.
+
+    :ivar name: name and version.
+    :ivar ready: issuers; :ivar signed: requests.
+    """
+
+    name: str
+    ready: Phase
+    signed: Phase
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {"implementation": self.name, "issuers": self.ready.as_dict(), "requests": self.signed.as_dict()}
+
+    def merged(self, other: Result) -> Result:
+        """Return this and another round of the same implementation as one."""
+        return Result(self.name, self.ready.merged(other.ready), self.signed.merged(other.signed))
+
+
+def compare(first: Result, others: Sequence[Result]) -> list[dict[str, Any]]:
+    """Say how many times as much each of the others took as the first did, by what was measured."""
+    return [
+        {
+            "implementation": other.name,
+            "against": first.name,
+            "issuer_ready_p50": other.ready.percentile(50) / first.ready.percentile(50),
+            "request_signed_p50": other.signed.percentile(50) / first.signed.percentile(50),
+            "requests_per_second": other.signed.rate / first.signed.rate,
+            "vault_requests_per_request": other.signed.asked_each / first.signed.asked_each,
+        }
+        for other in others
+    ]

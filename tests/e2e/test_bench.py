@@ -1,0 +1,28 @@
+"""`vault-issuer bench` on real components."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.e2e.conftest import LIMIT
+
+
+def test_two_implementations_side_by_side(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from pytest_vault_issuer.cli import run; run()", "bench", "cert-manager"]
+    options = ["miniature", "--issuers=5", "--requests=20", "--concurrency=4", "--timeout-scale=3", "--output=out"]
+    done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    data = json.loads((tmp_path / "out/bench.json").read_text())
+    assert (tmp_path / "out/bench.svg").stat().st_size > 0
+    assert [result["implementation"].split()[0] for result in data["results"]] == ["cert-manager", "miniature"]
+    for result in data["results"]:
+        issuers, requests = result["issuers"], result["requests"]
+        assert (issuers["count"], requests["count"]) == (5, 20)
+        assert requests["vault_requests"]["sign"] == 20, "one signature each"
+        assert issuers["vault_requests"]["health"] >= 5
+        assert 0 < requests["p50_s"] <= requests["max_s"]
+        assert requests["per_second"] > 0
+    assert data["comparison"][0]["against"].startswith("cert-manager")

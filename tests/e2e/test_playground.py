@@ -1,0 +1,158 @@
+"""`vault-issuer stack`: a playground that works, is judged on, and leaves nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_vault_issuer.timeouts import poll
+from pytest_vault_issuer.toolchain import Toolchain
+from tests.e2e.conftest import LIMIT, Suite, processes_of
+
+pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc")
+ISSUERS = "issuers.cert-manager.io,clusterissuers.cert-manager.io"
+READY = (
+    r'-o=jsonpath={range .items[*]}{.kind} {.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}'
+)
+
+
+class Shell:
+    """What a user types, with a directory for temporary files of its own."""
+
+    def __init__(self, temporary: Path) -> None:
+        self.temporary = temporary
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("VAULT_ISSUER_VAULT")}
+        self.environment["TMPDIR"] = str(temporary)
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-c", "from pytest_vault_issuer.cli import run; run()", *words]
+
+    def run(self, *words: str, status: int = 0) -> str:
+        done = subprocess.run(
+            self.command(*words), env=self.environment, capture_output=True, text=True, timeout=LIMIT, check=False
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout
+
+    def up(self, *options: str) -> dict[str, Any]:
+        playground: dict[str, Any] = json.loads(self.run("stack", "up", "--timeout-scale=3", "--format=json", *options))
+        return playground
+
+    def states(self) -> list[str]:
+        return [entry["state"] for entry in json.loads(self.run("stack", "status", "--format=json"))]
+
+    def kubectl(self, kubectl: Path, *words: str) -> str:
+        exports = self.run("stack", "env")
+        script = f'{exports}\nexec "$0" "$@"'
+        done = subprocess.run(
+            ["sh", "-c", script, str(kubectl), *words],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture
+def shell() -> Iterator[Shell]:
+    temporary = Path(tempfile.mkdtemp(prefix="vi-"))
+    shell = Shell(temporary)
+    yield shell
+    shell.run("stack", "down", "--all")
+    shutil.rmtree(temporary)
+
+
+def keeper_of(directory: Path) -> int:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            except OSError:
+                continue
+            if str(directory) in words and any(word.endswith("keeper.py") for word in words):
+                return int(entry.name)
+    raise LookupError(f"{directory} has no keeper")
+
+
+def test_up_try_judge_and_down(shell: Shell, suite: Suite, toolchain: Toolchain) -> None:
+    kubectl = toolchain.path("kubectl")
+    assert kubectl is not None
+    playground = shell.up()
+    directory = Path(playground["directory"])
+    assert len(playground["issuers"]) >= 12
+    listed = shell.kubectl(kubectl, "get", ISSUERS, "--all-namespaces", READY).splitlines()
+    assert len(listed) == len(playground["issuers"])
+    assert [line for line in listed if not line.endswith(" True")] == []
+
+    shell.kubectl(kubectl, "apply", "-f", playground["sample"])
+    shell.kubectl(kubectl, "wait", "--for=condition=Ready", "--timeout=60s", "certificate/try")
+
+    token = Path(playground["vault_token_file"])
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600
+    assert token.read_text() not in json.dumps(playground) + shell.run("stack", "env") + shell.run("stack", "status")
+
+    joined = suite.run(
+        "--vault-issuer=cert-manager",
+        "--vault-issuer-select=VI-REQUEST-001",
+        f"--vault-issuer-join={directory}",
+        "--vault-issuer-timeout-scale=3",
+        env={"TMPDIR": str(shell.temporary)},
+    )
+    assert joined.status == 0, joined.output
+    assert "stands still meanwhile" in joined.output
+    assert joined.outcomes()["VI-REQUEST-001"] == "passed"
+    # The playground's own goes on: an issuer that is made now becomes Ready, too.
+    copied = json.loads(shell.kubectl(kubectl, "get", "issuers.cert-manager.io", "vault-approle", "-ojson"))
+    manifest = suite.write(
+        "late.json",
+        json.dumps({**{k: copied[k] for k in ("apiVersion", "kind", "spec")}, "metadata": {"name": "late"}}),
+    )
+    shell.kubectl(kubectl, "apply", "-f", str(manifest))
+    shell.kubectl(kubectl, "wait", "--for=condition=Ready", "--timeout=60s", "issuers.cert-manager.io/late")
+
+    shell.run("stack", "down")
+    assert processes_of(directory) == []
+    assert list(shell.temporary.iterdir()) == []
+
+
+def test_a_bare_stack_and_one_more(shell: Shell) -> None:
+    bare = shell.up("--implementation=none")
+    assert bare["issuers"] == []
+    shell.run("stack", "up", "--implementation=none", status=2)  # the name is taken
+    shell.up("--implementation=none", "--name=other")
+    shell.run("stack", "down", status=2)  # which?
+    shell.run("stack", "down", "other")
+    assert shell.states() == ["up"]
+
+
+def test_up_that_is_killed_leaves_nothing(shell: Shell) -> None:
+    up = subprocess.Popen(shell.command("stack", "up"), env=shell.environment, stdout=subprocess.DEVNULL)
+    directory = poll(lambda: next(shell.temporary.glob("vault-issuer-*/logs/kube-apiserver.log"), None), timeout=120)
+    assert directory is not None
+    up.kill()
+    up.wait()
+    assert poll(lambda: None if list(shell.temporary.iterdir()) else True, timeout=60)
+    assert processes_of(shell.temporary) == []
+
+
+def test_a_playground_whose_keeper_is_killed_is_taken_down(shell: Shell) -> None:
+    playground = shell.up("--implementation=miniature")
+    directory = Path(playground["directory"])
+    os.kill(keeper_of(directory), signal.SIGKILL)
+    assert poll(lambda: True if shell.states() == ["orphan"] else None, timeout=60)
+    assert "orphan" in shell.run("stack", "down")
+    assert processes_of(directory) == []
+    assert list(shell.temporary.iterdir()) == []
