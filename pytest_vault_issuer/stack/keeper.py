@@ -158,7 +158,7 @@ class Keeper:
         """Have a process stand still until :meth:`release`, or until the holder is gone."""
         process = self.processes[name]
         self.holders.setdefault(name, []).append(Other(holder))
-        _signal_group(process.pid, signal.SIGSTOP)
+        _signal_running(process, signal.SIGSTOP)
         return {}
 
     def release(self, name: str, holder: int) -> dict[str, Any]:
@@ -177,7 +177,7 @@ class Keeper:
                 other.forget()
             if not self.holders[name]:
                 del self.holders[name]
-                _signal_group(self.processes[name].pid, signal.SIGCONT)
+                _signal_running(self.processes[name], signal.SIGCONT)
 
     def watched(self) -> list[Other]:
         """Return the processes whose end matters."""
@@ -230,6 +230,12 @@ class Keeper:
 def _signal_group(pid: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
+
+
+def _signal_running(process: subprocess.Popen[bytes], number: int) -> None:
+    # The id of one that has ended and was waited for may be another's by now.
+    if process.poll() is None:
+        _signal_group(process.pid, number)
 
 
 def _children() -> list[int]:
