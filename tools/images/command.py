@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(f"{unfit.pop()} does not go with other names")
     wanted = [name for given in chosen.names for name in (names if given == "all" else [given])]
     made = _make(workshop, wanted, archives=chosen.archive, keep_go_caches=chosen.keep_go_caches)
-    print(json.dumps(made) if chosen.json else "\n".join(made.values()))
+    print(json.dumps(made) if chosen.json else "\n".join(_line(name, thing) for name, thing in made.items()))
     return 0
 
 
@@ -83,6 +83,11 @@ def _make(workshop: Workshop, wanted: list[str], *, archives: bool, keep_go_cach
             made[name] = str(workshop.archive(name))
         else:
             docker = docker or workshop.engine.ensure()
-            address = f"export DOCKER_HOST={docker.address}" if docker.address else "# docker's default engine answers"
-            made[name] = workshop.load(name, docker) if name in RECIPES else address
+            made[name] = workshop.load(name, docker) if name in RECIPES else docker.address
     return made
+
+
+def _line(name: str, thing: str) -> str:
+    if name != "engine":
+        return thing
+    return f"export DOCKER_HOST={thing}" if thing else "# the engine that docker uses by default answers"
