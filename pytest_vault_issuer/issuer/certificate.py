@@ -153,7 +153,9 @@ class Certificate(Handle):
 
     def renew(self) -> None:
         """Ask for its renewal, as ``cmctl renew`` does: by the condition Issuing."""
-        item = self.get()
+        self._write(self._set_issuing)
+
+    def _set_issuing(self, item: Object) -> None:
         entry = {
             "type": "Issuing",
             "status": "True",

@@ -176,11 +176,18 @@ class Handle:
         self.cluster.patch(self.resource, self.name, self.namespace, annotations)
 
     def _edit(self, edit: Callable[[Object], None]) -> None:
-        for _ in range(10):  # the implementation writes status at the same time
-            body = copy.deepcopy(self.get())
+        def replace(item: Object) -> None:
+            body = copy.deepcopy(item)
             edit(body)
+            self.cluster.replace(self.resource, body)
+
+        self._write(replace)
+
+    def _write(self, write: Callable[[Object], object]) -> None:
+        """Do what writes the object as it was just read, again where the implementation wrote it in between."""
+        for _ in range(10):
             try:
-                self.cluster.replace(self.resource, body)
+                write(self.get())
             except ApiError as error:
                 if error.code != 409:
                     raise

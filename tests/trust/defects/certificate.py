@@ -34,6 +34,7 @@ DEFECTS: tuple[Defect, ...] = (
             "VI-CERTIFICATE-015",
             "VI-CERTIFICATE-016",
             "VI-CERTIFICATE-023",
+            "VI-CERTIFICATE-024",
         ),
     ),
     defect(
