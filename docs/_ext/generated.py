@@ -38,9 +38,9 @@ def requirement_pages() -> dict[str, str]:
 
 def _area_page(area: str, members: list[Requirement], tests: dict[str, list[str]]) -> Iterator[str]:
     yield f"# {area}: {AREAS[area]}\n"
-    yield f"{_counted(members)}. Run them with `--vault-issuer-select={area}`"
-    extended = [requirement for requirement in members if requirement.profile == "extended"]
-    yield f"{' and `--vault-issuer-profile=extended`' if len(extended) == len(members) else ''}.\n"
+    extended = all(requirement.profile == "extended" for requirement in members)
+    profile = " and `--vault-issuer-profile=extended`" if extended else ""
+    yield f"{_counted(members)}. Run them with `--vault-issuer-select={area}`{profile}.\n"
     for requirement in members:
         yield f"## {requirement.id}\n"
         yield f"{_emphasised(requirement)}\n"
