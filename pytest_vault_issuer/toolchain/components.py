@@ -159,9 +159,9 @@ COMPONENTS = (
     _kubernetes("1.36", minutes=5, peak=4600, kept=287),
     _vault("1.21", minutes=4, peak=3700, kept=126),
     _cert_manager("1.21", minutes=2, peak=1900, kept=71),
-    _cert_manager("1.20", minutes=2, peak=1900, kept=71),
-    _cert_manager("1.18", minutes=2, peak=1900, kept=71),
-    _cert_manager("1.15", minutes=2, peak=1900, kept=71),
+    _cert_manager("1.20", minutes=2, peak=1900, kept=65),
+    _cert_manager("1.18", minutes=2, peak=1900, kept=61),
+    _cert_manager("1.15", minutes=2, peak=1900, kept=55),
 )
 BINARIES = tuple(dict.fromkeys(binary for component in COMPONENTS for binary in component.packages))
 
