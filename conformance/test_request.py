@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from cryptography import x509
@@ -20,7 +18,7 @@ from pytest_vault_issuer.proxy import Hold, ResetBefore, Respond, Route
 from pytest_vault_issuer.sandbox import FEATURES, Sandbox
 from pytest_vault_issuer.vault import Pki
 
-from .helpers import for_each_kind, picky_pki
+from .helpers import for_each_kind, picky_pki, with_secret
 
 #: The clocks of the API server, the implementation and the suite may differ by this.
 CLOCKS = timedelta(minutes=1)
@@ -345,8 +343,7 @@ def test_request_waits_for_its_issuer_to_be_ready(sandbox: Sandbox, kind: str) -
         raise NotRunnable("the implementation supports no way of authenticating with a Secret")
     present = sandbox.ready_issuer(kind, auth)
     absent = f"absent-{secrets.token_hex(4)}"
-    spec: dict[str, Any] = json.loads(json.dumps(auth.spec).replace(auth.secret_name, absent))
-    issuer = sandbox.issuer(kind, spec)
+    issuer = sandbox.issuer(kind, with_secret(auth, absent))
     issuer.wait_not_ready()
     request = sandbox.request(issuer)
     sandbox.barrier(present)

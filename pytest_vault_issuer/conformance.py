@@ -318,7 +318,10 @@ class Conformance:
             t.outcome in (Outcome.FAILED, Outcome.ERROR) for t in {t for r in judged for t in r.tests}
         )
         if self.certify:
-            verdicts = {outcomes.verdict(members, strict=True) for members in self._by_profile().values()}
+            verdicts = {
+                outcomes.verdict(members, strict=True)
+                for members in outcomes.by_profile(self.results.values(), self.profiles).values()
+            }
             bad = bad or verdicts != {Verdict.CONFORMANT}
         session.exitstatus = (
             pytest.ExitCode.TESTS_FAILED if bad or others > 0 or not passed or self.failure else pytest.ExitCode.OK
@@ -328,11 +331,6 @@ class Conformance:
     def _judging(self) -> bool:
         """Whether the run is one of the suite: somebody's own tests of an issuer say nothing of its requirements."""
         return bool(self._phases) or not self._others or any(SUITE in argument for argument in self.config.args)
-
-    def _by_profile(self) -> dict[str, list[RequirementResult]]:
-        return {
-            profile: [r for r in self.results.values() if r.requirement.profile == profile] for profile in self.profiles
-        }
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print outcomes by area, what did not pass, and the verdict."""
@@ -347,7 +345,7 @@ class Conformance:
             write(line)
         if self.failure:
             write(f"{self.implementation.name}: {self.failure}", red=True)
-        for profile, members in self._by_profile().items():
+        for profile, members in outcomes.by_profile(results, self.profiles).items():
             line, verdict = terminal.verdict_line(profile, members, strict=self.certify)
             color = {Verdict.CONFORMANT: "green", Verdict.PARTIAL: "yellow", Verdict.NON_CONFORMANT: "red"}[verdict]
             write(line, bold=True, **{color: True})

@@ -12,7 +12,7 @@ from .. import __version__
 from ..implementation import Implementation
 from ..settings import Settings
 from ..stack.model import Stack
-from .outcomes import RequirementResult, counts, verdict
+from .outcomes import RequirementResult, profile_entries
 
 #: Raised when a consumer of the file has to change.
 SCHEMA_VERSION = 1
@@ -63,14 +63,7 @@ def build(
             "certify": settings.certify,
         },
         "reproduction": reproduction,
-        "profiles": {
-            profile: {
-                "verdict": verdict(members, strict=settings.certify).value,
-                "counts": counts(members),
-            }
-            for profile in profiles
-            if (members := [r for r in results if r.requirement.profile == profile])
-        },
+        "profiles": profile_entries(results, profiles, strict=settings.certify),
         "requirements": [
             {
                 "id": result.requirement.id,

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Sequence
 
 from ..errors import ConfigurationError
-from .outcomes import Outcome, counts, verdict
+from .outcomes import Outcome, profile_entries
 from .reading import Report, results, title
 
 _ORDER = [outcome.value for outcome in Outcome]
@@ -50,12 +50,5 @@ def merge(reports: Sequence[Report]) -> Report:
     judged = results(merged)
     for entry, result in zip(merged["requirements"], judged, strict=True):
         entry["outcome"] = result.outcome.value
-    merged["profiles"] = {
-        profile: {
-            "verdict": verdict(members, strict=merged["options"]["certify"]).value,
-            "counts": counts(members),
-        }
-        for profile in merged["profiles"]
-        for members in [[result for result in judged if result.requirement.profile == profile]]
-    }
+    merged["profiles"] = profile_entries(judged, merged["profiles"], strict=merged["options"]["certify"])
     return merged

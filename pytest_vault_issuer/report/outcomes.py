@@ -105,3 +105,20 @@ def counts(results: Iterable[RequirementResult]) -> dict[str, dict[str, int]]:
         for level in ("MUST", "SHOULD", "MAY")
         if level in table
     }
+
+
+def by_profile(results: Iterable[RequirementResult], profiles: Iterable[str]) -> dict[str, list[RequirementResult]]:
+    """Return the results of each profile that has any."""
+    results = list(results)
+    members = {profile: [r for r in results if r.requirement.profile == profile] for profile in profiles}
+    return {profile: found for profile, found in members.items() if found}
+
+
+def profile_entries(
+    results: Iterable[RequirementResult], profiles: Iterable[str], *, strict: bool
+) -> dict[str, dict[str, Any]]:
+    """Return what a report says of each profile: its ``verdict`` and ``counts``."""
+    return {
+        profile: {"verdict": verdict(members, strict=strict).value, "counts": counts(members)}
+        for profile, members in by_profile(results, profiles).items()
+    }
