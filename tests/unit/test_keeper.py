@@ -337,14 +337,16 @@ def test_what_is_kept_outlives_its_owner(short_directory: Path, watch: Watch) ->
     path = short_directory / "run"
     code = OWNER.replace("sys.stdin.read()", "run.keep()")
     # Its output ends, so that a shell that waits for it goes on.
-    answer = subprocess.run(python(code, str(path)), check=True, capture_output=True, text=True, timeout=LIMIT)
-    pids = [watch.add(int(pid)) for pid in answer.stdout.split()]
     run = RunDirectory(path, 0)
-    told = run.describe()
-    assert told == {"owner": 0, "processes": {"one": None, "two": None}, "held": []}
-    run.stop("one")
-    assert run.describe()["processes"] == {"one": -signal.SIGKILL, "two": None}
-    run.close()
+    try:
+        answer = subprocess.run(python(code, str(path)), check=True, capture_output=True, text=True, timeout=LIMIT)
+        pids = [watch.add(int(pid)) for pid in answer.stdout.split()]
+        told = run.describe()
+        assert told == {"owner": 0, "processes": {"one": None, "two": None}, "held": []}
+        run.stop("one")
+        assert run.describe()["processes"] == {"one": -signal.SIGKILL, "two": None}
+    finally:
+        run.close()
     assert not any(watch.running(pid) for pid in pids)
     assert not run.exists
 

@@ -77,14 +77,18 @@ def test_an_orphan_goes_with_what_outlived_its_keeper_and_with_nothing_else(run:
     assert poll(lambda: run.returncode("parent"), timeout=LIMIT) == 0
     runaway = watch.add(int(run.log("parent").read_text()))
     with subprocess.Popen(["tail", "-f", str(run.log("parent"))], stdout=subprocess.DEVNULL, cwd=run.path) as reader:
-        kill_keeper(run)
-        found = orphan(run)
-        assert found.leftovers == (runaway,)
-        remove(found)
-        assert not run.exists
-        assert watch.left() == []
-        assert reader.poll() is None, "somebody who reads a log there is not ours"
-        reader.kill()
+        try:
+            kill_keeper(run)
+            found = orphan(run)
+            assert found.leftovers == (runaway,)
+            remove(found)
+            assert not run.exists
+            assert watch.left() == []
+            assert reader.poll() is None, "somebody who reads a log there is not ours"
+        finally:
+            reader.kill()
+            for pid in marked(run.path):
+                os.kill(pid, signal.SIGKILL)
 
 
 def test_processes_are_found_without_procfs_too(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:

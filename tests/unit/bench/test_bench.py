@@ -28,6 +28,11 @@ def test_percentiles_are_values_that_were_measured(percent: int, milliseconds: i
     assert FAST.signed.percentile(percent) == milliseconds / 1000
 
 
+def test_a_percentile_between_two_values_is_the_higher() -> None:
+    assert FAST.ready.percentile(90) == 0.04
+    assert FAST.ready.percentile(51) == 0.03
+
+
 def test_percentile_of_one_value() -> None:
     assert {phase(7).percentile(percent) for percent in (0, 50, 99, 100)} == {0.007}
 
