@@ -8,6 +8,7 @@ import io
 import json
 import os
 import tarfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,13 @@ def test_a_layer_is_known_by_what_it_holds_uncompressed(tmp_path: Path, program:
     assert (config["architecture"], config["os"]) == ("amd64", "linux")
 
 
-def test_the_same_content_makes_the_same_bytes_at_another_time(tmp_path: Path, program: Path) -> None:
+def test_the_same_content_makes_the_same_bytes_at_another_time(
+    tmp_path: Path, program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     image = Image("example/thing:1", (Entry("/bin/thing", program),))
     write(tmp_path / "first.tar", [image], "x86_64")
     os.utime(program, (0, 0))
+    monkeypatch.setattr(time, "time", lambda: 0.0)
     write(tmp_path / "second.tar", [image], "x86_64")
     assert (tmp_path / "first.tar").read_bytes() == (tmp_path / "second.tar").read_bytes()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -63,10 +64,13 @@ def test_a_process_that_got_the_number_of_an_engine_is_left_alone(engine: Engine
 def test_an_engine_is_stopped_by_its_process_file_and_waited_for(engine: Engine, tmp_path: Path) -> None:
     process_file = tmp_path / "dockerd.pid"
     # Stands for the daemon in what counts here: its arguments, and that it ends when told to.
-    with subprocess.Popen([sys.executable, "-c", "input()", f"--pidfile={process_file}"], stdin=subprocess.PIPE) as it:
-        process_file.write_text(str(it.pid))
+    command = [sys.executable, "-c", "print(flush=True); input()", f"--pidfile={process_file}"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as daemon:
+        assert daemon.stdout is not None
+        daemon.stdout.readline()  # earlier, while it is being started, the kernel shows no arguments
+        process_file.write_text(str(daemon.pid))
         assert engine.stop()
-        assert it.wait() != 0
+        assert daemon.wait() == -signal.SIGTERM
 
 
 def test_libraries_are_found_in_what_ldd_prints() -> None:
