@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,18 +13,20 @@ from .aws.sts import Sts, missing_modules, start_sts
 from .cluster.api import Cluster
 from .errors import ConfigurationError, ImplementationError, StackError, ToolchainError, VaultIssuerError
 from .implementation import Implementation, RunningImplementation, load_implementation, start_implementation
-from .implementation.running import PROCESS, check_command, exit_message, home, issuer_kinds
+from .implementation.running import PROCESS, ROOTS_VARIABLE, check_command, exit_message, home, issuer_kinds
+from .implementation.workloads import WorkloadLog, ended
+from .log import FileLog, Log
 from .redaction import Redactor
 from .requirements import Catalogue
 from .sandbox import World
 from .settings import Settings
-from .stack import existing
+from .stack import existing, kind
+from .stack.kind_cluster import find_kind, find_kubectl
 from .stack.model import Stack, VaultLauncher
 from .stack.process import NAME as PROCESS_PROVIDER
 from .stack.run_directory import RunDirectory, new_path
 from .stack.selection import STATE, choose, joined, make_provider, needed
 from .stack.vault_process import VaultProcesses
-from .system_roots import VARIABLE as ROOTS_VARIABLE
 from .system_roots import SystemRoots, new_system_roots
 from .timeouts import Timeouts
 from .toolchain import BINARIES, Toolchain
@@ -69,7 +71,8 @@ class Run:
 
         :raises ConfigurationError: when none is named or it is wrong.
         """
-        return load_implementation(self.settings.implementation)
+        described = load_implementation(self.settings.implementation)
+        return described.with_run(image=self.settings.image) if self.settings.image else described
 
     @cached_property
     def toolchain(self) -> Toolchain:
@@ -85,7 +88,7 @@ class Run:
     @property
     def provider(self) -> tuple[str, str]:
         """The name of what provides the stack, and why it is chosen, for people."""
-        return choose(self.settings, self.toolchain, self._program)
+        return choose(self.settings, self.toolchain)
 
     @property
     def _program(self) -> str:
@@ -143,13 +146,18 @@ class Run:
             kinds=issuer_kinds(self.implementation, self.cluster()),
             features=self.implementation.features,
             launcher=self.launcher(),
-            implementation_log=self.directory.log(PROCESS) if running.process else None,
+            implementation_log=self._log(running),
             implementation_directory=self.implementation.directory if running.process else None,
             implementation_home=home(self.directory) if running.process else None,
             implementation_env=self.implementation.run.env,
             sts=self.sts(),
-            system_server=self.system_roots().server if running.process and not self._own_roots else None,
+            system_server=self.system_roots().server if self._roots_are_ours(running) else None,
         )
+
+    def _log(self, running: RunningImplementation) -> Log | None:
+        if running.process:
+            return FileLog(self.directory.log(PROCESS))
+        return WorkloadLog(self.cluster(), running.workloads) if running.workloads else None
 
     def sts(self) -> Sts:
         """Return the STS of AWS for this run; it is started with the implementation, which has to be told of it."""
@@ -181,10 +189,10 @@ class Run:
             self._once("system-roots", lambda: new_system_roots(self.directory, bind).to_json())
         )
 
-    @property
-    def _own_roots(self) -> bool:
-        """Whether the implementation's description says itself what the system's roots are."""
-        return ROOTS_VARIABLE in self.implementation.run.env
+    def _roots_are_ours(self, running: RunningImplementation) -> bool:
+        """Whether this run has said what the implementation is to take for the system's roots."""
+        described = self.implementation.run
+        return (running.process or bool(described.image)) and ROOTS_VARIABLE not in described.env
 
     def cluster(self) -> Cluster:
         """Return a client of the stack's cluster."""
@@ -196,25 +204,46 @@ class Run:
     def launcher(self) -> VaultLauncher | None:
         """Return what starts further Vaults, None where the provider cannot."""
         stack = self.stack()
+        if stack.vault_image:
+            return kind.launcher(stack, self.timeouts)
         if not stack.vault_binary:
             return None
         return VaultProcesses(self.directory, Path(stack.vault.ca_file), Path(stack.vault_binary), self.timeouts)
 
     def implementation_end(self) -> str:
-        """Say how the implementation's process ended; '' while it runs or where it is no process of ours."""
-        if not (self.directory.path / "implementation.json").exists() or not self.running().process:
+        """Say how the implementation ended; '' while it runs, or where this run has not started it."""
+        if not (self.directory.path / "implementation.json").exists():
             return ""
-        return exit_message(self.directory)
+        running = self.running()
+        return exit_message(self.directory) if running.process else ended(running.workloads, self.cluster())
 
     def close(self) -> None:
         """End the run: remove what was added elsewhere, stop every process, remove the directory."""
         if not self.directory.exists:
             return
+        if self.settings.keep_stack and self.has_stack:
+            self.directory.keep()
+            for line in self._kept():
+                self._progress(line)
+            return
         try:
-            if self.has_stack and self.settings.join is None and self.stack().provider == existing.NAME:
-                existing.stop(self.stack(), self.timeouts)
+            if self.has_stack and self.settings.join is None:
+                for provider in (existing, kind):
+                    if self.stack().provider == provider.NAME:
+                        provider.stop(self.stack(), self.timeouts)
         finally:
             self.directory.close()
+
+    def _kept(self) -> Iterator[str]:
+        """Yield how to use and to remove a stack that stays; credentials are in files of the user's alone."""
+        stack = self.stack()
+        token = self.directory.write("vault-token", stack.vault.token)
+        yield f"vault-issuer: the stack stays, in {self.directory.path}"
+        yield f"  export KUBECONFIG={stack.kubernetes.kubeconfig} VAULT_ADDR={stack.vault.url}"
+        trusted = f"VAULT_CACERT={stack.vault.ca_file} " if stack.vault.ca_file else ""
+        yield f'  export {trusted}VAULT_TOKEN="$(cat {token})"'
+        yield f"  pytest … --vault-issuer-join={self.directory.path}    # judge on it"
+        yield f"  vault-issuer stack down {self.directory.path}    # remove all of it"
 
     # -- once for all processes ------------------------------------------------------
 
@@ -243,7 +272,9 @@ class Run:
             return stack.to_json()
         _, reason = self.provider
         self.build()
-        provider = make_provider(self.settings, self.toolchain, self.directory, self.timeouts, reason=reason)
+        provider = make_provider(
+            self.settings, self.toolchain, self.directory, self.timeouts, self._progress, reason=reason
+        )
         return provider.start().to_json()
 
     def _quieten(self, other: Path) -> None:
@@ -273,10 +304,34 @@ class Run:
             self.stack(),
             self.cluster(),
             self.timeouts,
-            env={ROOTS_VARIABLE: self.system_roots().file},
+            roots=Path(self.system_roots().file),
             placeholders=self.sts().placeholders,
+            kubectl=lambda: find_kubectl(self.settings.kubectl_binary, self.toolchain.path("kubectl")),
+            prepare_nodes=self._prepare_nodes,
         )
         return running.to_json()
+
+    def _prepare_nodes(self, images: Iterable[str]) -> None:
+        """Have a cluster ready to run the implementation itself.
+
+        :raises ConfigurationError: when it has no nodes.
+        :raises StackError: when an image cannot be had, or pods do not reach the proxies.
+        """
+        stack = self.stack()
+        if stack.provider == PROCESS_PROVIDER:
+            raise ConfigurationError(
+                f"{self.implementation.name} runs in the cluster: that of the provider {stack.provider} has no nodes",
+                hint="use --vault-issuer-stack=kind, or --vault-issuer-stack=existing",
+            )
+        if stack.provider == kind.NAME:
+            kind.prepare_nodes(
+                stack,
+                self.directory,
+                find_kind(self.settings.kind_binary),
+                images,
+                self.timeouts,
+                self.settings.registry_mirror,
+            )
 
 
 _KINDS = {kind.__name__: kind for kind in (StackError, ToolchainError, ImplementationError, ConfigurationError)}

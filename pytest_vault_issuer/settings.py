@@ -11,9 +11,11 @@ from typing import Any
 
 from .errors import ConfigurationError
 from .features import PROFILES
+from .images import VAULT_IMAGE, check_image
 from .toolchain import COMPONENTS, find
 
-STACKS = ("auto", "process", "existing")
+STACKS = ("auto", "process", "kind", "existing")
+VAULT_MODES = ("server", "dev")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,37 @@ def versions_of(component: str) -> str:
     return ", ".join(entry.line for entry in COMPONENTS if entry.name == component)
 
 
+_KIND_OPTIONS = (
+    Option("vault-issuer-vault-image", "vault_image", f"kind: this image of Vault or OpenBao (default: {VAULT_IMAGE})"),
+    Option(
+        "vault-issuer-vault-mode",
+        "vault_mode",
+        "kind: how Vault is started: server (sealed, with TLS; default) or dev (as its image does by itself)",
+    ),
+    Option("vault-issuer-node-image", "node_image", "kind: this node image (default: the one kind goes with)"),
+    Option(
+        "vault-issuer-kind-config", "kind_config", "kind: start from this configuration of a cluster", metavar="FILE"
+    ),
+    Option("vault-issuer-kind-cluster", "kind_cluster", "kind: use this cluster, which is there, and leave it there"),
+    Option("vault-issuer-kind-binary", "kind_binary", "kind: this kind (default: of PATH)", metavar="FILE"),
+    Option(
+        "vault-issuer-image",
+        "image",
+        "kind: run the implementation in the cluster, from this image, instead of its program on this machine",
+    ),
+    Option(
+        "vault-issuer-kubectl-binary",
+        "kubectl_binary",
+        "this kubectl, for kustomizations (default: the one that was built, or of PATH)",
+        metavar="FILE",
+    ),
+    Option(
+        "vault-issuer-registry-mirror",
+        "registry_mirror",
+        "kind: pull images from here, with their own registry's name left out",
+        metavar="REGISTRY",
+    ),
+)
 OPTIONS = (
     Option(
         "vault-issuer",
@@ -74,6 +107,12 @@ OPTIONS = (
     ),
     Option("vault-issuer-timeout-scale", "timeout_scale", "multiply every timeout by this number", metavar="NUMBER"),
     Option(
+        "vault-issuer-keep-stack",
+        "keep_stack",
+        "leave everything up when the run ends, and say how to use and to remove it",
+        flag=True,
+    ),
+    Option(
         "vault-issuer-join",
         "join",
         "use a stack that is there: of `vault-issuer stack up` or of a run that is under way, by its directory",
@@ -82,7 +121,11 @@ OPTIONS = (
     Option("vault-issuer-kubeconfig", "kubeconfig", "existing cluster: kubeconfig file", metavar="FILE"),
     Option("vault-issuer-kube-context", "kube_context", "existing cluster: context in the kubeconfig"),
     Option("vault-issuer-kubernetes-host", "kubernetes_host", "existing cluster: its URL as Vault reaches it"),
-    Option("vault-issuer-bind", "bind", "existing cluster: address of this machine that the issuer can reach"),
+    Option(
+        "vault-issuer-bind",
+        "bind",
+        "address of this machine that the issuer can reach (default: loopback; kind: the container network's gateway)",
+    ),
     Option("vault-issuer-vault-addr", "vault_addr", "existing Vault: its URL"),
     Option("vault-issuer-vault-ca-cert", "vault_ca_cert", "existing Vault: CA certificate (PEM)", metavar="FILE"),
     Option(
@@ -110,6 +153,7 @@ OPTIONS = (
         "use etcd and kube-apiserver of this directory (default: KUBEBUILDER_ASSETS)",
         metavar="DIR",
     ),
+    *_KIND_OPTIONS,
 )
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 TOKEN_VARIABLE = "VAULT_ISSUER_VAULT_TOKEN"  # noqa: S105 (a name)
@@ -130,7 +174,7 @@ class Settings:
     kubeconfig: Path | None = None
     kube_context: str | None = None
     kubernetes_host: str | None = None
-    bind: str = "127.0.0.1"
+    bind: str = ""
     vault_addr: str = ""
     vault_ca_cert: Path | None = None
     vault_token_file: Path | None = None
@@ -139,6 +183,16 @@ class Settings:
     keep_go_caches: bool = False
     vault_binary: Path | None = None
     kubernetes_binaries: Path | None = None
+    vault_image: str = VAULT_IMAGE
+    vault_mode: str = VAULT_MODES[0]
+    node_image: str = ""
+    kind_config: Path | None = None
+    kind_cluster: str = ""
+    kind_binary: Path | None = None
+    keep_stack: bool = False
+    image: str = ""
+    kubectl_binary: Path | None = None
+    registry_mirror: str = ""
 
     @classmethod
     def collect(
@@ -185,6 +239,23 @@ class Settings:
                 "--vault-issuer-stack=existing needs a cluster and a Vault",
                 hint="give --vault-issuer-kubeconfig and --vault-issuer-vault-addr; the ambient ones are never used",
             )
+        if self.vault_mode not in VAULT_MODES:
+            raise ConfigurationError(
+                f"--vault-issuer-vault-mode={self.vault_mode}: no such mode", hint=f"one of: {', '.join(VAULT_MODES)}"
+            )
+        for option in ("vault_image", "node_image", "image"):
+            if image := getattr(self, option):
+                check_image(f"--vault-issuer-{option.replace('_', '-')}", image)
+        if self.keep_stack and (self.stack == "existing" or self.names_existing or self.kind_cluster or self.join):
+            raise ConfigurationError(
+                "--vault-issuer-keep-stack is for a stack that the run makes itself",
+                hint="leave it out where the cluster is there already",
+            )
+        if self.kind_cluster and (self.node_image or self.kind_config):
+            raise ConfigurationError(
+                "--vault-issuer-kind-cluster names a cluster that is there: how its nodes are is decided",
+                hint="leave out --vault-issuer-node-image and --vault-issuer-kind-config",
+            )
         self._check_version("vault", self.vault_version, self.vault_binary)
         self._check_version("kubernetes", self.kubernetes_version, self.kubernetes_binaries)
 
@@ -196,8 +267,8 @@ class Settings:
             find(component, version)
         except ConfigurationError as error:
             raise ConfigurationError(f"{option}: {error.message}", hint=error.hint) from error
-        existing = self.stack == "existing" or (self.stack == "auto" and self.names_existing)
-        if binaries is not None or existing or self.join is not None:
+        elsewhere = self.stack in ("existing", "kind") or (self.stack == "auto" and self.names_existing)
+        if binaries is not None or elsewhere or self.join is not None:
             raise ConfigurationError(
                 f"{option}: nothing is built where {component} is given", hint="leave out one or the other"
             )

@@ -13,14 +13,12 @@ from dataclasses import asdict, dataclass
 from .proxy import Authority, ServerCertificate
 from .stack.run_directory import RunDirectory
 
-VARIABLE = "SSL_CERT_FILE"
-
 
 @dataclass(frozen=True)
 class SystemRoots:
     """One CA in the place of the system's roots.
 
-    :ivar file: path of its certificate (PEM), for :data:`VARIABLE`.
+    :ivar file: path of its certificate (PEM).
     :ivar server: a certificate of it, for the address at which the tests' servers listen.
     """
 

@@ -23,6 +23,12 @@ class Timeouts:
     api: float = 15.0
     #: A component of the stack answers its health endpoint.
     component_start: float = 60.0
+    #: A kind cluster is made, its image being there.
+    cluster_start: float = 240.0
+    #: An image is loaded into a cluster's nodes.
+    image: float = 120.0
+    #: A packet goes from a pod to this machine and back.
+    route: float = 5.0
     #: The implementation's process or workload reports that it is ready.
     implementation_start: float = 60.0
     #: The implementation writes any condition on the first issuer it ever sees.

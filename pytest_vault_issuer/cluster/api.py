@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -394,6 +395,11 @@ class Cluster:
         )
 
     # -- discovery -----------------------------------------------------------
+
+    def now(self) -> str:
+        """Return the API server's time, to the second, as Kubernetes writes it (RFC 3339)."""
+        date = parsedate_to_datetime(self.call("GET", "/version").headers["Date"])
+        return date.strftime("%Y-%m-%dT%H:%M:%SZ")
 
     @cached_property
     def version(self) -> str:

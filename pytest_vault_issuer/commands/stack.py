@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigurationError, StackError
+from ..errors import ConfigurationError, StackError, VaultIssuerError
 from ..implementation.running import PROCESS
 from ..playground import Playground, load, make, playgrounds
 from ..run import Run, RunKey
 from ..settings import Settings, versions_of
+from ..stack import cleanup
+from ..stack.engine import Engine, Owner
 from ..stack.runs import IN_BETWEEN, KEPT, ORPHAN, UNDER_WAY, FoundRun, find_runs, remove
 from .output import add_command, add_format, markdown_table, print_json, table
 from .progress import Progress
@@ -107,7 +109,8 @@ vault-issuer stack status --format json
         actions,
         "down",
         "remove a playground, and what killed runs have left",
-        "Stop every process of a playground and remove its directory. Orphans of killed runs are removed too.\n"
+        "Stop every process of a playground and remove its directory. Orphans of killed runs are removed too, with\n"
+        "their containers, kind clusters and container networks.\n"
         "Nothing else is: test runs that are under way go on, and what others started is not looked at.",
         """
 vault-issuer stack down            # the one that is up
@@ -346,6 +349,7 @@ def _down(options: argparse.Namespace) -> int:
         playground = load(run.path)
         remove(run)
         removed.append((run, playground.name if playground else ""))
+    removed += [(FoundRun(owner.directory, ORPHAN), ", ".join(names)) for owner, names in _remove_containers()]
     if options.format == "json":
         print_json([{"directory": str(run.path), "name": name, "state": run.state} for run, name in removed])
         return 0
@@ -354,6 +358,16 @@ def _down(options: argparse.Namespace) -> int:
     if not removed:
         print("nothing is up, and nothing is left of killed runs")
     return 0
+
+
+def _remove_containers() -> list[tuple[Owner, list[str]]]:
+    """Remove what killed runs have left on the container engine, where one answers."""
+    try:
+        engine = Engine()
+    except VaultIssuerError:
+        return []
+    with contextlib.closing(engine):
+        return [(owner, engine.remove(owner.run)) for owner in cleanup.orphans(engine)]
 
 
 def _named(name: str | None, runs: Sequence[FoundRun]) -> list[FoundRun]:
@@ -365,6 +379,8 @@ def _named(name: str | None, runs: Sequence[FoundRun]) -> list[FoundRun]:
                 f"{path} is a run that is {run.state}" + (f", of process {run.owner}" if run.owner else ""),
                 hint="end that process; the run goes with it",
             )
+        if run.state == KEPT and run.path == path:
+            return [run]
         if run.state == ORPHAN and (run.path == path or (name and name == getattr(load(run.path), "name", None))):
             return [run]
     return [_chosen(name, playgrounds(runs))[0]]

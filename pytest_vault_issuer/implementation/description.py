@@ -14,6 +14,7 @@ from packaging.version import InvalidVersion, Version
 from ..aws.sts import PLACEHOLDERS as AWS_PLACEHOLDERS
 from ..errors import ConfigurationError
 from ..features import FEATURES, PROFILES, check_known, expand, meant
+from ..images import check_image
 
 _REQUIREMENT = re.compile(r"VI-[A-Z]+-[0-9]{3}")
 #: What may stand between braces in ``command`` and ``env``.
@@ -38,19 +39,25 @@ class IssuerDescription:
 class RunDescription:
     """Table ``[run]``: how it runs, and with which rights.
 
-    :ivar command: program and arguments, on this machine; [] where it runs already.
+    :ivar command: program and arguments, on this machine; [] where it runs already, or where `manifests` run it.
+    :ivar image: container image that is to run in the cluster, with the arguments of `command`, instead of its program
+        on this machine; '' for none.
+    :ivar images: container images that `manifests` need and no registry has: they are loaded into kind's nodes.
     :ivar env: environment variables of the command; one that comes out empty, because what a placeholder stands for
         is not there, is left out.
     :ivar service_account: ``namespace/name`` it runs as; it gets no rights but those of `rbac`.
-    :ivar crds: files or folders of its own CustomResourceDefinitions, applied before.
-    :ivar rbac: files or folders of its Roles, ClusterRoles and bindings, applied before.
-    :ivar manifests: files or folders of whatever else it needs in the cluster, applied before.
+    :ivar crds: files, folders or kustomizations of its own CustomResourceDefinitions, applied before.
+    :ivar rbac: files, folders or kustomizations of its Roles, ClusterRoles and bindings, applied before.
+    :ivar manifests: files, folders or kustomizations of whatever else it needs in the cluster, applied before; the
+        Deployments, StatefulSets and DaemonSets among them are waited for, and their pods' logs read.
     :ivar cluster_resource_namespace: where it looks for what a cluster-scoped issuer refers to.
     :ivar approves: whether it brings its own approver; otherwise the suite approves.
     :ivar ready_log: regular expression; it is started when a line of its log matches. '' for at once.
     """
 
     command: list[str] = field(default_factory=list)
+    image: str = ""
+    images: list[str] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
     service_account: str = "vault-issuer/issuer"
     crds: list[str] = field(default_factory=list)
@@ -113,6 +120,9 @@ class Implementation:
                 "the feature cluster-issuer is claimed but [issuer] cluster_kind is empty",
                 hint="name the kind, or do not claim the feature",
             )
+        for image in (self.run.image, *self.run.images):
+            if image:
+                check_image("[run] image", image)
         for text in [*self.run.command, *self.run.env.values()]:
             for name in re.findall(r"\{(\w+)\}", text):
                 check_known("placeholder", [name], PLACEHOLDERS)

@@ -7,8 +7,8 @@ import re
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,12 @@ from ..stack.preparation import LABEL
 from ..stack.run_directory import RunDirectory
 from ..timeouts import Timeouts, poll
 from .description import Implementation, RunDescription
+from .manifests import read
+from .workloads import Workload, deployment, ended, wait_ready, workloads_of
 
 PROCESS = "implementation"
+#: With which Go and OpenSSL are told of other roots than the system's.
+ROOTS_VARIABLE = "SSL_CERT_FILE"
 #: How many lines of its log an error shows.
 TAIL = 25
 
@@ -35,12 +39,14 @@ class RunningImplementation:
 
     :ivar answers: whether it wrote any condition on the first issuer it saw.
     :ivar process: whether it is a process of this run, with a log.
+    :ivar workloads: what it consists of in the cluster, where this run has started it there.
     """
 
     service_account: str
     cluster_resource_namespace: str
     answers: bool
     process: bool
+    workloads: list[Workload] = field(default_factory=list)
 
     def to_json(self) -> str:
         """Serialise."""
@@ -49,7 +55,8 @@ class RunningImplementation:
     @classmethod
     def from_json(cls, text: str) -> RunningImplementation:
         """Return what :meth:`to_json` serialised."""
-        return cls(**json.loads(text))
+        data = json.loads(text)
+        return cls(**{**data, "workloads": [Workload(**workload) for workload in data["workloads"]]})
 
 
 def issuer_kinds(implementation: Implementation, cluster: Cluster) -> dict[str, IssuerType]:
@@ -65,12 +72,12 @@ def issuer_kinds(implementation: Implementation, cluster: Cluster) -> dict[str, 
 
 
 def check_command(implementation: Implementation, binaries: dict[str, Path]) -> list[str]:
-    """Return the command with its program as an absolute path ([] where there is none to run).
+    """Return the command with its program as an absolute path ([] where there is none to run on this machine).
 
     :param binaries: programs of the toolchain by name, for built-ins.
     :raises ConfigurationError: when the program does not exist or cannot be executed.
     """
-    if not implementation.run.command:
+    if not implementation.run.command or implementation.run.image:
         return []
     program, *arguments = implementation.run.command
     known = {"python": sys.executable, "directory": str(implementation.directory.absolute())}
@@ -97,14 +104,18 @@ def start_implementation(
     cluster: Cluster,
     timeouts: Timeouts,
     *,
-    env: Mapping[str, str],
+    roots: Path,
     placeholders: Mapping[str, str],
+    kubectl: Callable[[], Path],
+    prepare_nodes: Callable[[Iterable[str]], None],
 ) -> RunningImplementation:
     """Install what the implementation declares, start it, and wait for its first answer.
 
     :param command: from :func:`check_command`.
-    :param env: environment variables of the command, unless it describes them otherwise.
+    :param roots: certificates that it is to take for the system's roots, unless it describes them otherwise.
     :param placeholders: what those that concern AWS stand for.
+    :param kubectl: gives its path, for kustomizations.
+    :param prepare_nodes: called before anything is started in the cluster, with the images that it needs.
     :raises ImplementationError: when it ends or does not become ready, with the end of its log.
     """
     labels = {LABEL: stack.run}
@@ -118,17 +129,60 @@ def start_implementation(
     if cluster.find(SERVICE_ACCOUNTS, account, namespace) is None:
         metadata = {"name": account, "namespace": namespace, "labels": labels}
         cluster.create(SERVICE_ACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
-    cluster.install_crds(_manifests(implementation, described.crds))
-    for document in _manifests(implementation, [*described.rbac, *described.manifests]):
-        labelled = {**document.get("metadata", {}).get("labels", {}), **labels}
-        cluster.apply_manifest({**document, "metadata": {**document["metadata"], "labels": labelled}}, namespace)
+    documents = list(read(map(implementation.resolve, [*described.rbac, *described.manifests]), kubectl))
+    if described.image:
+        words, env = fill(
+            described, _without_kubeconfig(described.command[1:]), _values(implementation, "", placeholders)
+        )
+        own = {} if ROOTS_VARIABLE in env else {ROOTS_VARIABLE: roots.read_text()}
+        documents += deployment(described, words, env, own)
+    cluster.install_crds(read(map(implementation.resolve, described.crds), kubectl))
+    if described.image or any(document.get("apiVersion") == "apps/v1" for document in documents):
+        prepare_nodes(filter(None, [described.image, *described.images]))
+    workloads = workloads_of(_apply(cluster, documents, namespace, labels))
     if command:
-        _spawn(implementation, command, run, cluster, namespace, account, env, placeholders)
+        _spawn(implementation, command, run, cluster, {ROOTS_VARIABLE: str(roots)}, placeholders)
         _wait_started(implementation, run, timeouts)
-    answers = _answers(implementation, run, stack, cluster, timeouts, labels)
+    for workload in workloads:
+        wait_ready(workload, implementation.name, cluster, timeouts)
+
+    def how_it_ended() -> str:
+        return (exit_message(run) if command else "") or ended(workloads, cluster)
+
+    answers = _answers(implementation, how_it_ended, stack, cluster, timeouts, labels)
     return RunningImplementation(
-        described.service_account, described.cluster_resource_namespace, answers, bool(command)
+        described.service_account, described.cluster_resource_namespace, answers, bool(command), workloads
     )
+
+
+def _apply(cluster: Cluster, documents: list[Object], namespace: str, labels: dict[str, str]) -> list[Object]:
+    """Apply objects in an order in which they find what they need; return them as stored."""
+    first = [document for document in documents if document["kind"] == "Namespace"]
+    crds = [document for document in documents if document["kind"] == "CustomResourceDefinition"]
+    rest = [document for document in documents if document["kind"] not in ("Namespace", "CustomResourceDefinition")]
+    applied = []
+    for document in first:
+        applied.append(cluster.apply_manifest(_labelled(document, labels), namespace))
+    cluster.install_crds(crds)
+    for document in rest:
+        applied.append(cluster.apply_manifest(_labelled(document, labels), namespace))
+    return applied
+
+
+def _labelled(document: Object, labels: dict[str, str]) -> Object:
+    own = document["metadata"].get("labels") or {}
+    return {**document, "metadata": {**document["metadata"], "labels": {**own, **labels}}}
+
+
+def _without_kubeconfig(arguments: list[str]) -> list[str]:
+    """Return a command's arguments for where there is no kubeconfig: a pod has its service account."""
+    kept: list[str] = []
+    for word in arguments:
+        if "{kubeconfig}" not in word:
+            kept.append(word)
+        elif word == "{kubeconfig}" and kept and kept[-1].startswith("-"):
+            kept.pop()  # the option whose value it is
+    return kept
 
 
 def home(run: RunDirectory) -> Path:
@@ -150,26 +204,28 @@ def _spawn(
     command: list[str],
     run: RunDirectory,
     cluster: Cluster,
-    namespace: str,
-    account: str,
     env: Mapping[str, str],
     placeholders: Mapping[str, str],
 ) -> None:
+    namespace, _, account = implementation.run.service_account.partition("/")
     token = cluster.create_token(account, namespace, seconds=24 * 3600)
     trust = run.write("pki/implementation-cluster-ca.pem", cluster.ca_pem)
     endpoint = {"server": cluster.server, "certificate-authority": str(trust)}
     config = run.write("implementation.kubeconfig", yaml.safe_dump(kubeconfig(endpoint, {"token": token})))
-    values = {
-        "kubeconfig": str(config),
+    words, described = fill(implementation.run, command, _values(implementation, str(config), placeholders))
+    home(run).mkdir(mode=0o700, exist_ok=True)
+    own = {"HOME": str(home(run)), "TMPDIR": str(home(run))}
+    run.spawn(PROCESS, words, {**own, **env, **described}, cwd=implementation.directory)
+
+
+def _values(implementation: Implementation, kubeconfig: str, placeholders: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "kubeconfig": kubeconfig,
         "cluster_resource_namespace": implementation.run.cluster_resource_namespace,
         "directory": str(implementation.directory),
         "python": sys.executable,
         **placeholders,
     }
-    words, described = fill(implementation.run, command, values)
-    home(run).mkdir(mode=0o700, exist_ok=True)
-    own = {"HOME": str(home(run)), "TMPDIR": str(home(run))}
-    run.spawn(PROCESS, words, {**own, **env, **described}, cwd=implementation.directory)
 
 
 def fill(described: RunDescription, command: list[str], values: dict[str, str]) -> tuple[list[str], dict[str, str]]:
@@ -210,7 +266,7 @@ def _wait_started(implementation: Implementation, run: RunDirectory, timeouts: T
 
 def _answers(
     implementation: Implementation,
-    run: RunDirectory,
+    how_it_ended: Callable[[], str],
     stack: Stack,
     cluster: Cluster,
     timeouts: Timeouts,
@@ -221,7 +277,7 @@ def _answers(
     The issuer refers to a Secret that does not exist: any answer will do, and
     every implementation can give one.
 
-    :raises ImplementationError: when its process ends meanwhile.
+    :raises ImplementationError: when it ends meanwhile.
     """
     kind = issuer_kinds(implementation, cluster)["Issuer"]
     namespace = f"vi-{secrets.token_hex(5)}"
@@ -243,9 +299,9 @@ def _answers(
             done, _ = cluster.wait(kind.resource, "probe", home, _has_condition, timeout=piece)
             if done:
                 return True
-            if implementation.run.command and (ended := exit_message(run)):
+            if message := how_it_ended():
                 raise ImplementationError(
-                    f"{implementation.name} stopped: {ended}", hint="run its command by hand with its kubeconfig"
+                    f"{implementation.name} stopped: {message}", hint="run its command by hand with its kubeconfig"
                 )
             left -= piece
         return False
@@ -256,17 +312,3 @@ def _answers(
 
 def _has_condition(item: Object) -> bool:
     return bool(item.get("status", {}).get("conditions"))
-
-
-def _manifests(implementation: Implementation, paths: list[str]) -> Iterator[Object]:
-    for entry in paths:
-        path = implementation.resolve(entry)
-        files = sorted([*path.glob("*.yaml"), *path.glob("*.yml")]) if path.is_dir() else [path]
-        for file in files:
-            try:
-                documents = list(yaml.safe_load_all(file.read_text()))
-            except (OSError, yaml.YAMLError) as error:
-                raise ConfigurationError(
-                    f"the manifest {file} cannot be read: {error}", hint="check [run] crds, rbac and manifests"
-                ) from error
-            yield from (document for document in documents if document)

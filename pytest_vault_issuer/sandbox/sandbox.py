@@ -55,7 +55,7 @@ class Sandbox(Authentications, Certificates):
         self.proxies: list[Proxy] = []
         self._clients: list[ClientCertificate] = []
         self._reserved: dict[int, socket.socket] = {}
-        self._log_start = self._log_size()
+        self._log_start = world.implementation_log.mark() if world.implementation_log else ""
         self.audit_start = (
             AuditLog(Path(world.stack.kubernetes.audit_log), timeout=world.timeouts.audit)
             if world.stack.kubernetes.audit_log
@@ -440,18 +440,10 @@ class Sandbox(Authentications, Certificates):
         """All issuers and requests of the test."""
         return [*self.issuers, *self.requests, *self.certificates, *self.kubernetes_requests]
 
-    def _log_size(self) -> int:
-        path = self.world.implementation_log
-        return path.stat().st_size if path and path.exists() else 0
-
     def implementation_log(self) -> str:
         """What the implementation has logged since the test began ('' where its log cannot be read)."""
-        path = self.world.implementation_log
-        if path is None or not path.exists():
-            return ""
-        with path.open("rb") as file:
-            file.seek(self._log_start)
-            return file.read().decode(errors="replace")
+        log = self.world.implementation_log
+        return log.since(self._log_start) if log else ""
 
     def published(self) -> str:
         """Everything of this test that the implementation lets people see: objects, events, log."""

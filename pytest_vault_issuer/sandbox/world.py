@@ -9,6 +9,7 @@ from pathlib import Path
 from ..aws import Sts
 from ..cluster.api import Cluster
 from ..issuer.handle import IssuerType
+from ..log import Log
 from ..proxy import ServerCertificate
 from ..redaction import Redactor
 from ..stack.model import Stack, VaultLauncher
@@ -22,7 +23,7 @@ class World:
 
     :ivar service_account: ``namespace/name`` the implementation runs as.
     :ivar kinds: its issuer kinds, by ``Issuer`` and ``ClusterIssuer``.
-    :ivar implementation_log: path of its log, None where it cannot be read.
+    :ivar implementation_log: its log, None where it cannot be read.
     :ivar implementation_directory: its working directory, None where it is no process of the run.
     :ivar implementation_home: its home and temporary directory, likewise.
     :ivar implementation_env: environment variables its description gives it, placeholders unfilled.
@@ -42,7 +43,7 @@ class World:
     kinds: Mapping[str, IssuerType]
     features: frozenset[str]
     launcher: VaultLauncher | None
-    implementation_log: Path | None = None
+    implementation_log: Log | None = None
     implementation_directory: Path | None = None
     implementation_home: Path | None = None
     implementation_env: Mapping[str, str] = field(default_factory=dict)

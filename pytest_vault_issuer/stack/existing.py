@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from ..cluster.api import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, CONFIG_MAPS, NAMESPACES, Cluster
-from ..errors import ConfigurationError, StackError
+from ..cluster.api import CONFIG_MAPS, Cluster
+from ..errors import ConfigurationError
 from ..timeouts import Timeouts
 from ..vault.server import VaultAdmin, check_existing
 from .model import Kubernetes, Stack, VaultServer, crd_manifests
 from .preparation import (
-    LABEL,
-    SYSTEM_NAMESPACE,
     install_contract,
     install_reviewer,
     mount_defaults,
+    refuse_another_run,
+    remove_everything,
     remove_reviewer,
 )
 
@@ -71,12 +71,7 @@ class ExistingProvider:
             if self._crds is not None:
                 # CRDs stay: removing them would remove everybody's certificates.
                 install_contract(cluster, crd_manifests(self._crds), replace=False)
-            owner = (cluster.find(NAMESPACES, SYSTEM_NAMESPACE) or {}).get("metadata", {}).get("labels", {}).get(LABEL)
-            if owner is not None:
-                raise StackError(
-                    f"the namespace {SYSTEM_NAMESPACE} exists: run {owner} uses this cluster or was cut off",
-                    hint=f"wait for it, or: kubectl delete namespace {SYSTEM_NAMESPACE}",
-                )
+            refuse_another_run(cluster)
             undo.callback(remove_reviewer, cluster)
             reviewer_token = install_reviewer(cluster, self._run)
             kubernetes = Kubernetes(
@@ -107,19 +102,7 @@ def stop(stack: Stack, timeouts: Timeouts) -> None:
     for mount in stack.created_mounts:
         admin.client.sys.disable_auth_method(mount)
     cluster = Cluster(Path(stack.kubernetes.kubeconfig), context=stack.kubernetes.context, timeouts=timeouts)
-    remove_reviewer(cluster)
-    ours = f"{LABEL}={stack.run}"
-    for resource in (CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES):
-        for item in cluster.list(resource, labels=ours):
-            cluster.delete(resource, item["metadata"]["name"])
-    leftovers = [n["metadata"]["name"] for n in cluster.list(NAMESPACES, labels=ours)]
-    for name in leftovers:
-        cluster.delete(NAMESPACES, name)
-    for name in leftovers:
-        if not cluster.wait_gone(NAMESPACES, name, None, timeout=timeouts.deletion):
-            raise StackError(
-                f"the namespace {name} is still being deleted", hint=f"kubectl get namespace {name} -o yaml"
-            )
+    remove_everything(cluster, stack.run, timeouts)
 
 
 def _ca_of(cluster: Cluster) -> str:

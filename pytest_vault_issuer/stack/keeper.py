@@ -32,6 +32,8 @@ SOCKET = "keeper.sock"
 LOGS = "logs"
 #: In the environment of everything that a keeper starts: the run directory. By it is found what outlived its keeper.
 MARK = "VAULT_ISSUER_RUN"
+#: Seconds for each command at the end; removing a kind cluster takes a few.
+FAREWELL_LIMIT = 120.0
 #: Seconds a process gets between SIGTERM and SIGKILL when a graceful stop is asked for.
 GRACE = 3.0
 _LINUX = sys.platform == "linux"
@@ -93,6 +95,7 @@ class Keeper:
         self.owner: Other | None = Other(owner)
         self.holders: dict[str, list[Other]] = {}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.farewells: list[tuple[list[str], dict[str, str]]] = []
         self.ended = False
         self.logs = directory / LOGS
         self.logs.mkdir(mode=0o700, exist_ok=True)
@@ -183,8 +186,13 @@ class Keeper:
         """Return the processes whose end matters."""
         return [*([self.owner] if self.owner else []), *(other for held in self.holders.values() for other in held)]
 
-    def end(self) -> None:
-        """End everything and remove the run directory."""
+    def at_end(self, argv: list[str], env: dict[str, str]) -> dict[str, Any]:
+        """Have a command run at the end, when no process is left: for what is not on this machine's process table."""
+        self.farewells.append((argv, env))
+        return {}
+
+    def end(self) -> dict[str, Any]:
+        """End everything and remove the run directory; say which commands for the end have failed, and how."""
         self.ended = True
         for process in self.processes.values():
             _signal_group(process.pid, signal.SIGKILL)
@@ -198,7 +206,24 @@ class Keeper:
             for pid in orphans:
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, 0)
+        failed = [text for argv, env in self.farewells if (text := self._run_farewell(argv, env))]
         shutil.rmtree(self.directory, ignore_errors=True)
+        return {"failed": failed}
+
+    def _run_farewell(self, argv: list[str], env: dict[str, str]) -> str:
+        try:
+            done = subprocess.run(
+                argv,
+                env=env,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=FAREWELL_LIMIT,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"{type(error).__name__}: {error}"
+        return done.stderr.decode(errors="replace").strip() or "it failed" if done.returncode else ""
 
     def handle(self, connection: socket.socket) -> None:
         """Answer one request."""
@@ -213,11 +238,11 @@ class Keeper:
                 "describe": self.describe,
                 "hold": self.hold,
                 "release": self.release,
+                "at_end": self.at_end,
             }
             operation = request.pop("operation")
             if operation == "end":
-                self.end()
-                answer: dict[str, Any] = {}
+                answer = self.end()
             else:
                 try:
                     answer = operations[operation](**request)

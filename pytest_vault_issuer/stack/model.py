@@ -22,6 +22,7 @@ class VaultServer:
     :ivar token: a token that may configure it ('' while not initialised).
     :ivar unseal_key: the only key share, where this project initialised it.
     :ivar name: the process or container's name, '' for a foreign one.
+    :ivar internal_url: where its fellows reach it, '' where that is `url`.
     """
 
     url: str
@@ -29,6 +30,7 @@ class VaultServer:
     token: str = field(default="", repr=False)
     unseal_key: str = field(default="", repr=False)
     name: str = ""
+    internal_url: str = ""
 
     @property
     def ca_pem(self) -> str:
@@ -67,6 +69,9 @@ class Stack:
     :ivar created_mounts: auth mounts at default paths that are ours; they have to be removed where Vault is not.
     :ivar run: value of the label on everything this run creates in the cluster.
     :ivar vault_binary: path of the program that further Vaults are started from; '' where the provider starts none.
+    :ivar vault_image: container image that further Vaults are started from; '' likewise.
+    :ivar kind_cluster: name of the kind cluster, '' where there is none.
+    :ivar network: the container network that Vault and the cluster's nodes are on, '' where there is none.
     """
 
     provider: str
@@ -80,6 +85,9 @@ class Stack:
     created_mounts: list[str] = field(default_factory=list)
     run: str = ""
     vault_binary: str = ""
+    vault_image: str = ""
+    kind_cluster: str = ""
+    network: str = ""
 
     def to_json(self) -> str:
         """Serialise, credentials included: only for files that nobody else can read."""

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import hvac.exceptions
 
-from ..cluster.api import CLUSTER_ROLE_BINDINGS, CRDS, NAMESPACES, SERVICE_ACCOUNTS, Cluster, Object
+from ..cluster.api import (
+    CLUSTER_ROLE_BINDINGS,
+    CLUSTER_ROLES,
+    CRDS,
+    NAMESPACES,
+    SERVICE_ACCOUNTS,
+    Cluster,
+    Object,
+)
+from ..errors import StackError
+from ..timeouts import Timeouts
 from ..vault.server import VaultAdmin
 from ..vault.workspace import configure_kubernetes, enable_auth
 from .model import Kubernetes
@@ -57,6 +67,39 @@ def remove_reviewer(cluster: Cluster) -> None:
     """Remove what :func:`install_reviewer` created."""
     cluster.delete(CLUSTER_ROLE_BINDINGS, f"vault-issuer-{REVIEWER}")
     cluster.delete(NAMESPACES, SYSTEM_NAMESPACE)
+
+
+def refuse_another_run(cluster: Cluster) -> None:
+    """See that no other run uses the cluster, or has been cut off there.
+
+    :raises StackError: when one has.
+    """
+    owner = (cluster.find(NAMESPACES, SYSTEM_NAMESPACE) or {}).get("metadata", {}).get("labels", {}).get(LABEL)
+    if owner is not None:
+        raise StackError(
+            f"the namespace {SYSTEM_NAMESPACE} exists: run {owner} uses this cluster or was cut off",
+            hint=f"wait for it, or: kubectl delete namespace {SYSTEM_NAMESPACE}",
+        )
+
+
+def remove_everything(cluster: Cluster, run: str, timeouts: Timeouts) -> None:
+    """Remove everything that a run created in a cluster, the CRDs excepted, and wait until it is gone.
+
+    :raises StackError: when a namespace cannot be deleted in time.
+    """
+    remove_reviewer(cluster)
+    ours = f"{LABEL}={run}"
+    for resource in (CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES):
+        for item in cluster.list(resource, labels=ours):
+            cluster.delete(resource, item["metadata"]["name"])
+    leftovers = [n["metadata"]["name"] for n in cluster.list(NAMESPACES, labels=ours)]
+    for name in leftovers:
+        cluster.delete(NAMESPACES, name)
+    for name in leftovers:
+        if not cluster.wait_gone(NAMESPACES, name, None, timeout=timeouts.deletion):
+            raise StackError(
+                f"the namespace {name} is still being deleted", hint=f"kubectl get namespace {name} -o yaml"
+            )
 
 
 def mount_defaults(admin: VaultAdmin, kubernetes: Kubernetes, reviewer_token: str) -> list[str]:

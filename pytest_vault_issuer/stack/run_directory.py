@@ -80,8 +80,7 @@ class RunDirectory:
 
         :raises StackError: when it cannot be executed.
         """
-        kept = {k: os.environ[k] for k in ("PATH", "HOME", "LANG", "TMPDIR") if k in os.environ}
-        request = {"name": name, "argv": argv, "env": kept | (env or {}), "cwd": str(cwd) if cwd else None}
+        request = {"name": name, "argv": argv, "env": _kept() | (env or {}), "cwd": str(cwd) if cwd else None}
         return int(self._ask("spawn", **request)["pid"])
 
     def returncode(self, name: str) -> int | None:
@@ -112,14 +111,32 @@ class RunDirectory:
         """Let a process that `holder` held go on."""
         self._ask("release", name=name, holder=holder)
 
-    def close(self) -> None:
-        """End every process and remove the directory.
+    def at_end(self, argv: list[str], env: dict[str, str] | None = None) -> None:
+        """Have a command run when everything else has ended, however that comes about; `env` as for :meth:`spawn`.
 
-        :raises StackError: when the keeper is gone; the directory, which holds credentials, is removed all the same.
+        It is run in the root directory, and has two minutes.
+        """
+        self._ask("at_end", argv=argv, env=_kept() | (env or {}))
+
+    @property
+    def answers(self) -> bool:
+        """Whether a keeper is there, so that somebody will end what is in this run."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            try:
+                connection.connect(str(self.path / keeper.SOCKET))
+            except OSError:
+                return False
+        return True
+
+    def close(self) -> None:
+        """End every process, run what is to be run at the end, and remove the directory.
+
+        :raises StackError: when the keeper is gone, or one of these commands fails; the directory, which holds
+            credentials, is removed all the same.
         """
         try:
-            if (self.path / keeper.SOCKET).exists():
-                self._ask("end")
+            if (self.path / keeper.SOCKET).exists() and (failed := self._ask("end")["failed"]):
+                raise StackError("\n".join(failed), hint="remove it by hand, or: vault-issuer stack down")
         finally:
             shutil.rmtree(self.path, ignore_errors=True)
 
@@ -148,7 +165,7 @@ class RunDirectory:
     def _ask(self, operation: str, **request: Any) -> dict[str, Any]:
         try:
             with socket.socket(socket.AF_UNIX) as connection:
-                connection.settimeout(30)
+                connection.settimeout(30 if operation != "end" else 30 + keeper.FAREWELL_LIMIT)
                 connection.connect(str(self.path / keeper.SOCKET))
                 with connection.makefile("rw") as stream:
                     stream.write(json.dumps({"operation": operation, **request}) + "\n")
@@ -163,3 +180,7 @@ class RunDirectory:
                 f"{operation} {request.get('name')}: {answer['error']}", hint="check the program and its directory"
             )
         return answer
+
+
+def _kept() -> dict[str, str]:
+    return {k: os.environ[k] for k in ("PATH", "HOME", "LANG", "TMPDIR") if k in os.environ}

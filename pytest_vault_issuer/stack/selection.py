@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, ToolchainError, VaultIssuerError
 from ..settings import Settings
 from ..timeouts import Timeouts
 from ..toolchain import BINARIES, KUBERNETES, Toolchain, resolve
+from .engine import Engine
 from .existing import NAME as EXISTING
 from .existing import ExistingProvider
+from .kind import NAME as KIND
+from .kind import KindOptions, KindProvider
+from .kind_cluster import find_kind
 from .model import Provider, Stack, VaultServer
 from .process import NAME as PROCESS
 from .process import ProcessProvider
 from .run_directory import RunDirectory
 
+LOOPBACK = "127.0.0.1"
 #: Where a run directory keeps its stack, for every process of the run.
 STATE = "stack.json"
 
 
-def choose(settings: Settings, toolchain: Toolchain, program: str = "") -> tuple[str, str]:
-    """Return the provider's name and why, for people.
-
-    :param program: that the implementation's command runs.
-    """
+def choose(settings: Settings, toolchain: Toolchain) -> tuple[str, str]:
+    """Return the provider's name and why, for people."""
     if settings.join is not None:
         return joined(settings.join).provider, f"of the run in {settings.join}"
     if settings.stack != "auto":
         return settings.stack, "asked for"
     if settings.names_existing:
         return EXISTING, "a cluster and a Vault are named"
-    missing = needed(settings, toolchain, program)
+    missing = _missing_for_processes(settings, toolchain)
     if not missing:
         return PROCESS, "its binaries are there"
+    if (engine := _engine_for_kind(settings)) is not None:
+        return KIND, f"a container engine answers at {engine}"
     return PROCESS, f"after building {', '.join(f'{name} {toolchain.components[name].version}' for name in missing)}"
 
 
@@ -58,9 +63,24 @@ def needed(settings: Settings, toolchain: Toolchain, program: str = "") -> list[
     """
     if settings.join is not None:
         return toolchain.missing([program] if program in BINARIES else [])
-    if settings.stack == EXISTING or (settings.stack == "auto" and settings.names_existing):
+    if choose(settings, toolchain)[0] != PROCESS:
         # The API's CRDs come from the toolchain all the same.
         return toolchain.missing(["cert-manager-controller"])
+    return _missing_for_processes(settings, toolchain)
+
+
+def _engine_for_kind(settings: Settings) -> str | None:
+    """Return where the engine listens, if all is there that the provider ``kind`` needs."""
+    try:
+        find_kind(settings.kind_binary)
+        engine = Engine()
+    except VaultIssuerError:
+        return None
+    engine.close()
+    return engine.address
+
+
+def _missing_for_processes(settings: Settings, toolchain: Toolchain) -> list[str]:
     directory = settings.kubernetes_binaries
     given = {name for name in KUBERNETES if directory and (directory / name).is_file()}
     if settings.vault_binary:
@@ -68,8 +88,27 @@ def needed(settings: Settings, toolchain: Toolchain, program: str = "") -> list[
     return toolchain.missing(name for name in (*KUBERNETES, "vault", "cert-manager-controller") if name not in given)
 
 
+def kind_options(settings: Settings) -> KindOptions:
+    """Return what the user decides of the provider ``kind``."""
+    return KindOptions(
+        vault_image=settings.vault_image,
+        vault_mode=settings.vault_mode,
+        node_image=settings.node_image,
+        config=settings.kind_config,
+        cluster=settings.kind_cluster,
+        mirror=settings.registry_mirror,
+        bind=settings.bind,
+    )
+
+
 def make_provider(
-    settings: Settings, toolchain: Toolchain, run: RunDirectory, timeouts: Timeouts, *, reason: str
+    settings: Settings,
+    toolchain: Toolchain,
+    run: RunDirectory,
+    timeouts: Timeouts,
+    progress: Callable[[str], None],
+    *,
+    reason: str,
 ) -> Provider:
     """Return the provider; what is :func:`needed` has been built.
 
@@ -98,7 +137,13 @@ def make_provider(
             context=settings.kube_context,
             url_for_vault=settings.kubernetes_host,
             crds=toolchain.crds(),
-            bind=settings.bind,
+            bind=settings.bind or LOOPBACK,
         )
+    if name == KIND:
+        crds = toolchain.crds()
+        if crds is None:
+            raise ToolchainError("cert-manager's CRDs are not built", hint="run: vault-issuer toolchain build")
+        program = find_kind(settings.kind_binary)
+        return KindProvider(run, Engine(), program, crds, kind_options(settings), timeouts, progress, reason=reason)
     binaries = resolve(toolchain, kubernetes_dir=settings.kubernetes_binaries, vault=settings.vault_binary)
     return ProcessProvider(run, binaries, timeouts, reason=reason)

@@ -65,7 +65,7 @@ class VaultAdmin:
         """Join a raft cluster of which `leader` is a member, and unseal as a standby of it."""
         self.client.adapter.post(
             "/v1/sys/storage/raft/join",
-            json={"leader_api_addr": leader.url, "leader_ca_cert": leader.ca_pem},
+            json={"leader_api_addr": leader.internal_url or leader.url, "leader_ca_cert": leader.ca_pem},
         )
         self.server = replace(self.server, token=leader.token, unseal_key=leader.unseal_key)
         self.client.token = self.server.token

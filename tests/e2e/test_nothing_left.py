@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -68,4 +70,21 @@ def test_two_runs_side_by_side(suite: Any, tmp_path: Path, temporary: Path) -> N
     for process in runs:
         output, _ = process.communicate(timeout=600)
         assert process.returncode == 0, output
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_stack_that_is_to_stay_is_joined_and_taken_down(suite: Any, temporary: Path) -> None:
+    environment = {"TMPDIR": str(temporary)}
+    one = ("--vault-issuer=cert-manager", "--vault-issuer-select=VI-SIGN-001")
+    run = suite.run(*one, "--vault-issuer-stack=process", "--vault-issuer-keep-stack", env=environment)
+    assert run.status == 0, run.output
+    directory = run_directory_of(temporary)
+    assert directory is not None
+    assert f"vault-issuer stack down {directory}" in run.output
+    assert any("kube-apiserver" in line for line in processes_of(directory))
+    joined = suite.run(*one, f"--vault-issuer-join={directory}", env=environment)
+    assert joined.status == 0, joined.output
+    down = [str(Path(sys.executable).with_name("vault-issuer")), "stack", "down", str(directory)]
+    subprocess.run(down, check=True, env={**os.environ, **environment})
+    assert processes_of(directory) == []
     assert list(temporary.iterdir()) == []

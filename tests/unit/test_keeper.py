@@ -388,6 +388,50 @@ def test_everything_that_is_started_is_marked(run: RunDirectory) -> None:
     assert line_of(run, "env") == str(run.path)
 
 
+# -- what is run at the end -----------------------------------------------------------------------------------
+
+#: Says in a file outside of the run whether a process of it is still there. Arguments: the file, a process id.
+LAST_WORD = "import os, sys; open(sys.argv[1], 'w').write(str(os.path.exists(f'/proc/{sys.argv[2]}/exe')))"
+
+
+@linux
+def test_a_command_for_the_end_is_run_when_all_else_has_ended(run: RunDirectory, tmp_path: Path) -> None:
+    pid = run.spawn("sleeper", FOREVER)
+    run.at_end(python(LAST_WORD, str(tmp_path / "word"), str(pid)))
+    assert not (tmp_path / "word").exists()
+    run.close()
+    assert (tmp_path / "word").read_text() == "False"
+
+
+@pytest.mark.parametrize("command", [["sh", "-c", "echo it is stuck >&2; exit 1"], ["no-such-program"]])
+def test_a_command_for_the_end_that_fails_is_told_of(run: RunDirectory, command: list[str]) -> None:
+    run.at_end(command)
+    with pytest.raises(StackError, match=r"it is stuck|no-such-program"):
+        run.close()
+    assert not run.exists
+
+
+@linux
+def test_a_command_for_the_end_is_run_when_the_owner_was_killed(
+    short_directory: Path, tmp_path: Path, watch: Watch
+) -> None:
+    path, word = short_directory / "run", tmp_path / "word"
+    code = OWNER.replace("print(", f"run.at_end(['touch', {str(word)!r}]); print(")
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(python(code, str(path)), text=True, **pipes) as owner:  # type: ignore[call-overload]
+        owner.stdout.readline()
+        watch.add(keeper_of(RunDirectory(path, owner.pid)))
+        owner.kill()
+    assert watch.left() == []
+    assert word.exists()
+
+
+def test_whether_a_keeper_answers(run: RunDirectory) -> None:
+    assert run.answers
+    run.close()
+    assert not run.answers
+
+
 # -- several processes of one run -----------------------------------------------------------------------------
 
 

@@ -169,6 +169,47 @@ def test_a_version_comes_before_kubebuilder_assets() -> None:
     assert settings.kubernetes_binaries is None
 
 
+# -- containers -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("option", ["vault-image", "node-image", "image"])
+@pytest.mark.parametrize("image", ["hashicorp/vault", "hashicorp/vault:latest", "registry.test:5000/vault"])
+def test_an_image_whose_version_moves(option: str, image: str) -> None:
+    error = refused(line={f"vault-issuer-{option}": image})
+    assert f"--vault-issuer-{option}={image} names no version" in error.message
+
+
+def test_an_image_by_digest() -> None:
+    image = "hashicorp/vault@sha256:" + "0" * 64
+    assert collect(line={"vault-issuer-vault-image": image}).vault_image == image
+
+
+def test_a_mode_that_vault_has_not() -> None:
+    assert "server, dev" in refused(line={"vault-issuer-vault-mode": "production"}).hint
+
+
+@pytest.mark.parametrize("other", [{"vault-issuer-node-image": "node:1"}, {"vault-issuer-kind-config": "kind.yaml"}])
+def test_a_cluster_that_is_there_has_its_nodes(other: dict[str, str]) -> None:
+    assert "is decided" in refused(line={"vault-issuer-kind-cluster": "mine", **other}).message
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        {"vault-issuer-kind-cluster": "mine"},
+        {"vault-issuer-kubeconfig": "config", "vault-issuer-vault-addr": "https://vault.test"},
+    ],
+)
+def test_what_is_not_the_runs_own_is_not_kept(there: dict[str, str]) -> None:
+    assert "makes itself" in refused(line={"vault-issuer-keep-stack": "true", **there}).message
+
+
+@pytest.mark.parametrize("component", ["vault", "kubernetes"])
+def test_nothing_is_built_for_containers(component: str) -> None:
+    version = next(c.line for c in COMPONENTS if c.name == component)
+    refused(line={"vault-issuer-stack": "kind", f"vault-issuer-{component}-version": version})
+
+
 # -- the existing Vault's token -------------------------------------------------------------------------------
 
 
@@ -210,14 +251,32 @@ SAMPLES = {
     "vault-issuer-vault-token-file": "token",
     "vault-issuer-vault-binary": "bao",
     "vault-issuer-kubernetes-binaries": "bin",
+    "vault-issuer-vault-image": "registry.test/vault:1.20.3",
+    "vault-issuer-vault-mode": "dev",
+    "vault-issuer-node-image": "kindest/node:v1.36.1",
+    "vault-issuer-kind-config": "kind.yaml",
+    "vault-issuer-kind-binary": "kind",
+    "vault-issuer-image": "my-issuer:1.4.0",
+    "vault-issuer-kubectl-binary": "kubectl",
+    "vault-issuer-registry-mirror": "mirror.test/hub",
 }
-#: A run to join has to be there, and a version is not chosen of what is given.
+#: A run to join has to be there, a version is not chosen of what is given, and a cluster that is there has its nodes.
 VALUED = [
     option
     for option in OPTIONS
-    if not option.flag and option.field not in ("join", "vault_version", "kubernetes_version")
+    if not option.flag and option.field not in ("join", "vault_version", "kubernetes_version", "kind_cluster")
 ]
-PATHS = ("report", "kubeconfig", "vault_ca_cert", "vault_token_file", "vault_binary", "kubernetes_binaries")
+PATHS = (
+    "report",
+    "kubeconfig",
+    "vault_ca_cert",
+    "vault_token_file",
+    "vault_binary",
+    "kubernetes_binaries",
+    "kind_config",
+    "kind_binary",
+    "kubectl_binary",
+)
 
 
 def expected(base: Path) -> dict[str, Any]:
@@ -229,9 +288,11 @@ def expected(base: Path) -> dict[str, Any]:
         "timeout_scale": 2.5,
         "certify": False,
         "keep_go_caches": False,
+        "keep_stack": False,
         "join": None,
         "vault_version": "",
         "kubernetes_version": "",
+        "kind_cluster": "",
     }
     return values
 

@@ -11,7 +11,7 @@ import pytest_vault_issuer
 
 PACKAGE = Path(pytest_vault_issuer.__file__).parent
 KNOW_PYTEST = {"plugin.py", "conformance.py", "fixtures.py", "hooks.py", "marks.py"}
-PROVIDERS = {"process", "existing"}
+PROVIDERS = {"process", "kind", "existing"}
 
 
 def imports(path: Path) -> set[str]:

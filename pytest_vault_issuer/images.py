@@ -1,0 +1,32 @@
+"""Names of container images: none whose version moves, and how they are called in a mirror."""
+
+from __future__ import annotations
+
+import re
+
+from .errors import ConfigurationError
+
+#: The Vault of a run that names no other: the version that the toolchain builds.
+VAULT_IMAGE = "hashicorp/vault:1.21.0"
+
+
+def check_image(option: str, image: str) -> None:
+    """Refuse an image whose version moves.
+
+    :raises ConfigurationError: for one without tag and digest, or with the tag ``latest``.
+    """
+    tag = image.rpartition("/")[2].partition(":")[2]
+    if "@" not in image and tag in ("", "latest"):
+        raise ConfigurationError(
+            f"{option}={image} names no version", hint=f"for example {image.removesuffix(':latest')}:1.2.3, or a digest"
+        )
+
+
+def mirrored(image: str, mirror: str) -> str:
+    """Return an image's name in a mirror, which stands in the place of the image's registry ('' for no mirror)."""
+    if not mirror:
+        return image
+    registry, separator, rest = image.partition("/")
+    # As docker tells a registry from a path.
+    path = rest if separator and (re.search(r"[.:]", registry) or registry == "localhost") else image
+    return f"{mirror.rstrip('/')}/{path if '/' in path else f'library/{path}'}"

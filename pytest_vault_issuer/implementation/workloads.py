@@ -1,0 +1,237 @@
+"""An implementation that runs in the cluster: its Deployment, whether it is ready, its log, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..cluster.api import Cluster, Object, Resource
+from ..errors import ImplementationError
+from ..timeouts import Timeouts
+from .description import RunDescription
+
+PODS = Resource("", "v1", "pods")
+_KINDS = {
+    "Deployment": Resource("apps", "v1", "deployments"),
+    "StatefulSet": Resource("apps", "v1", "statefulsets"),
+    "DaemonSet": Resource("apps", "v1", "daemonsets"),
+}
+NAME = "vault-issuer-implementation"
+#: Where the pod finds what stands in the place of the system's roots.
+_ROOTS, _ROOTS_FILE = "/vault-issuer", "roots.pem"
+#: For which a container waits in vain.
+_HOPELESS = {
+    "CrashLoopBackOff",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "ErrImageNeverPull",
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "RunContainerError",
+}
+#: Seconds between two looks at what keeps a workload; its readiness itself is watched.
+_SLICE = 2.0
+#: How many lines of its log an error shows.
+_TAIL = 25
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A Deployment, StatefulSet or DaemonSet of the implementation.
+
+    :ivar selector: label selector of its pods.
+    """
+
+    kind: str
+    namespace: str
+    name: str
+    selector: str
+
+    @property
+    def resource(self) -> Resource:
+        """Its resource type."""
+        return _KINDS[self.kind]
+
+    def __str__(self) -> str:
+        return f"the {self.kind} {self.namespace}/{self.name}"
+
+    def pods(self, cluster: Cluster) -> list[Object]:
+        """Return its pods."""
+        return cluster.list(PODS, self.namespace, labels=self.selector)
+
+
+def workloads_of(applied: Iterable[Object]) -> list[Workload]:
+    """Return the workloads among objects as the API server has stored them."""
+    found = []
+    for item in applied:
+        if item.get("apiVersion") == "apps/v1" and item.get("kind") in _KINDS:
+            metadata = item["metadata"]
+            found.append(
+                Workload(item["kind"], metadata["namespace"], metadata["name"], _text(item["spec"]["selector"]))
+            )
+    return found
+
+
+def _text(selector: Object) -> str:
+    parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
+    for expression in selector.get("matchExpressions") or []:
+        key, operator, values = expression["key"], expression["operator"], ",".join(expression.get("values") or [])
+        parts.append({"Exists": key, "DoesNotExist": f"!{key}"}.get(operator) or f"{key} {operator.lower()} ({values})")
+    return ",".join(parts)
+
+
+def deployment(
+    described: RunDescription, arguments: list[str], env: Mapping[str, str], roots: Mapping[str, str]
+) -> list[Object]:
+    """Return what runs an implementation's image: a Deployment, and its system's roots.
+
+    :param arguments: of the image's entry point.
+    :param roots: certificates (PEM) by the variable that is to name a file with them.
+    """
+    namespace, _, account = described.service_account.partition("/")
+    labels = {"app.kubernetes.io/name": NAME}
+    container: dict[str, Any] = {
+        "name": "implementation",
+        "image": described.image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": arguments,
+        "env": [{"name": key, "value": value} for key, value in env.items()],
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    pod: dict[str, Any] = {
+        "serviceAccountName": account,
+        "containers": [container],
+        "terminationGracePeriodSeconds": 1,
+        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+    }
+    objects: list[Object] = []
+    for variable, pem in roots.items():
+        objects.append(
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": NAME, "namespace": namespace},
+                "data": {_ROOTS_FILE: pem},
+            }
+        )
+        container["env"].append({"name": variable, "value": f"{_ROOTS}/{_ROOTS_FILE}"})
+        container["volumeMounts"] = [{"name": "roots", "mountPath": _ROOTS, "readOnly": True}]
+        pod["volumes"] = [{"name": "roots", "configMap": {"name": NAME}}]
+    objects.append(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": NAME, "namespace": namespace},
+            "spec": {
+                "replicas": 1,
+                "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": pod},
+            },
+        }
+    )
+    return objects
+
+
+def wait_ready(workload: Workload, name: str, cluster: Cluster, timeouts: Timeouts) -> None:
+    """Watch a workload until all of its pods are there and ready.
+
+    :param name: of the implementation.
+    :raises ImplementationError: when one of them cannot come up, or none does in time; with what keeps it.
+    """
+    left = timeouts.implementation_start
+    while left > 0:
+        # In slices, so that what is hopeless is noticed at once.
+        done, _ = cluster.wait(
+            workload.resource, workload.name, workload.namespace, _is_ready, timeout=min(left, _SLICE)
+        )
+        if done:
+            return
+        if hopeless := [text for text in _troubles(workload, cluster) if text.split()[-1] in _HOPELESS]:
+            raise _not_ready(workload, name, cluster, "; ".join(hopeless))
+        left -= _SLICE
+    kept = "; ".join(_troubles(workload, cluster)) or "its pods do not become ready"
+    raise _not_ready(workload, name, cluster, f"{kept}, after {timeouts.implementation_start:g} s")
+
+
+def _is_ready(item: Object) -> bool:
+    status = item.get("status", {})
+    if status.get("observedGeneration", 0) < item["metadata"]["generation"]:
+        return False
+    if item["kind"] == "DaemonSet":
+        return bool(0 < status.get("desiredNumberScheduled", 0) <= status.get("numberReady", 0))
+    replicas = item["spec"].get("replicas", 1)
+    return bool(status.get("updatedReplicas", 0) >= replicas and status.get("readyReplicas", 0) >= replicas)
+
+
+def _troubles(workload: Workload, cluster: Cluster) -> Iterator[str]:
+    """Yield what the pods of a workload wait for; its reason is the last word."""
+    for pod in workload.pods(cluster):
+        status = pod.get("status", {})
+        for entry in status.get("conditions") or []:
+            if entry["type"] == "PodScheduled" and entry["status"] != "True":
+                yield f"{pod['metadata']['name']} is not scheduled ({entry.get('message', '')}): {entry.get('reason')}"
+        for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
+            waiting = container.get("state", {}).get("waiting")
+            if waiting:
+                message = f" ({waiting['message']})" if waiting.get("message") else ""
+                yield f"{pod['metadata']['name']}, container {container['name']}{message}: {waiting['reason']}"
+
+
+def _not_ready(workload: Workload, name: str, cluster: Cluster, why: str) -> ImplementationError:
+    log = "\n".join(WorkloadLog(cluster, [workload]).since("").splitlines()[-_TAIL:])
+    return ImplementationError(
+        f"{name} did not become ready: {workload}: {why}; the end of its log:\n{log}",
+        hint="images that no registry has are to be in [run] images; a slow machine needs --vault-issuer-timeout-scale",
+    )
+
+
+def ended(workloads: Iterable[Workload], cluster: Cluster) -> str:
+    """Say which container has ended since it was first started, and how; '' for none."""
+    for workload in workloads:
+        for pod in workload.pods(cluster):
+            for container in pod.get("status", {}).get("containerStatuses") or []:
+                states = (container.get("state", {}), container.get("lastState", {}))
+                terminated = next((state["terminated"] for state in states if state.get("terminated")), None)
+                if terminated is not None:
+                    log = "\n".join(WorkloadLog(cluster, [workload]).since("").splitlines()[-_TAIL:])
+                    return (
+                        f"the container {container['name']} of {workload} ended by itself "
+                        f"(exit status {terminated['exitCode']}, {terminated.get('reason', '')}); "
+                        f"the end of its log:\n{log}"
+                    )
+    return ""
+
+
+class WorkloadLog:
+    """What the pods of workloads have written, asked for when it is wanted; meets :class:`~..log.Log`."""
+
+    def __init__(self, cluster: Cluster, workloads: Iterable[Workload]) -> None:
+        self._cluster = cluster
+        self._workloads = list(workloads)
+
+    def mark(self) -> str:
+        """Return the present, as the API server's clock has it, to the second."""
+        return self._cluster.now()
+
+    def since(self, mark: str) -> str:
+        """Return what was written since a mark ('' for all), pod after pod; a second's worth before it may be there."""
+        return "".join(self._texts({"sinceTime": mark} if mark else {}))
+
+    def _texts(self, query: dict[str, str]) -> Iterator[str]:
+        for workload in self._workloads:
+            for pod in workload.pods(self._cluster):
+                name, status = pod["metadata"]["name"], pod.get("status", {})
+                for container in status.get("containerStatuses") or []:
+                    path = PODS.path(workload.namespace, name, "log")
+                    for previous in (True, False) if container.get("restartCount") else (False,):
+                        state = container.get("state", {})
+                        if not previous and "waiting" in state:
+                            continue  # there is no log yet
+                        yield self._cluster.call(
+                            "GET",
+                            path,
+                            query={**query, "container": container["name"], "previous": str(previous).lower()},
+                            accept="*/*",
+                        ).text

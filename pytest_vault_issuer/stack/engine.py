@@ -1,0 +1,246 @@
+"""The container engine (Docker, or Podman by its Docker API): images, networks, and what a run leaves there.
+
+Everything of a run is on a network of its own, which is made first and removed last: its labels say whose it is, and
+whatever is on it goes with it. Nothing else is ever removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigurationError, StackError
+from ..images import mirrored
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+    from docker.models.networks import Network
+
+#: On networks and containers of ours; the values: the run's name, its directory, its machine, and whether it is kept.
+RUN_LABEL = "vault-issuer.test/run"
+DIRECTORY_LABEL = "vault-issuer.test/directory"
+HOST_LABEL = "vault-issuer.test/host"
+#: What kind puts on a cluster's nodes.
+CLUSTER_LABEL = "io.x-k8s.kind.cluster"
+EXTRA = "pip install 'pytest-vault-issuer[kind]'"
+#: What the engine's programs (docker, kind) have to be told of it, beside PATH and HOME.
+_VARIABLE = re.compile(r"DOCKER_\w+|KIND_EXPERIMENTAL_PROVIDER|XDG_RUNTIME_DIR|(HTTPS?|NO)_PROXY", re.IGNORECASE)
+#: Seconds for one call; making and removing a container takes long where the disk is busy.
+_CALL = 120
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose something on the engine is.
+
+    :ivar run: name of the run; the network's name too, and that of the kind cluster that it made.
+    :ivar directory: of the run.
+    """
+
+    run: str
+    directory: Path
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What is put on networks and containers."""
+        return {RUN_LABEL: self.run, DIRECTORY_LABEL: str(self.directory), HOST_LABEL: socket.gethostname()}
+
+
+class Engine:
+    """The engine that testcontainers finds: ``DOCKER_HOST``, else docker's context, else the usual socket.
+
+    :raises ConfigurationError: when testcontainers is not installed.
+    :raises StackError: when no engine answers.
+    """
+
+    def __init__(self) -> None:
+        try:
+            import docker
+            from testcontainers.core.docker_client import get_docker_host
+        except ImportError as error:
+            raise ConfigurationError(f"containers need {error.name}, which is not installed", hint=EXTRA) from error
+        self._errors = docker.errors
+        address = get_docker_host() or docker.constants.DEFAULT_UNIX_SOCKET.replace("http+unix", "unix")
+        self.address = str(address)
+        try:
+            _check_listening(address)
+            self.client: DockerClient = docker.DockerClient.from_env(
+                timeout=_CALL, environment={**os.environ, "DOCKER_HOST": address}
+            )
+            self.client.ping()
+        except (self._errors.DockerException, OSError) as error:
+            raise StackError(
+                f"no container engine answers at {address}: {_first_line(error)}",
+                hint="start Docker or Podman, or say in DOCKER_HOST where it listens",
+            ) from error
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What programs have to be told to use this engine."""
+        return {key: value for key, value in os.environ.items() if _VARIABLE.fullmatch(key)} | {
+            "DOCKER_HOST": self.address
+        }
+
+    @property
+    def is_local(self) -> bool:
+        """Whether files of this machine can be mounted."""
+        return bool(self.address.startswith(("unix:", "npipe:")))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.client.close()
+
+    # -- images ------------------------------------------------------------------------
+
+    def provide(self, image: str, mirror: str = "") -> None:
+        """Have an image here, pulled where it is not.
+
+        :param image: with a tag or digest.
+        :param mirror: registry, and path, in whose place the image's own stands in a closed network.
+        :raises StackError: when it is neither here nor can be pulled.
+        """
+        try:
+            self.client.images.get(image)
+            return
+        except self._errors.ImageNotFound:
+            pass
+        except self._errors.DockerException as error:
+            raise self.failure(f"the image {image} cannot be looked at", error) from error
+        source = mirrored(image, mirror)
+        try:
+            pulled = self.client.images.pull(source)
+            if source != image and "@" not in image:
+                pulled.tag(image)
+        except self._errors.DockerException as error:
+            raise StackError(
+                f"the image {image} is not here and cannot be pulled"
+                + (f" as {source}" if source != image else "")
+                + f": {_first_line(error)}",
+                hint="docker load or pull it, name another one, or name a mirror in --vault-issuer-registry-mirror",
+            ) from error
+
+    # -- networks ----------------------------------------------------------------------
+
+    def create_network(self, owner: Owner) -> None:
+        """Make the network of a run, by the run's name."""
+        try:
+            self.client.networks.create(owner.run, driver="bridge", labels=owner.labels, check_duplicate=True)
+        except self._errors.DockerException as error:
+            raise self.failure(f"the container network {owner.run} cannot be made", error) from error
+
+    def gateway(self, network: str) -> str:
+        """Return the IPv4 address that this machine has on a network.
+
+        :raises StackError: when it has none, as where the engine runs in a virtual machine.
+        """
+        attributes = self.client.networks.get(network).attrs
+        entries = (attributes.get("IPAM") or {}).get("Config") or []
+        address = next((e["Gateway"] for e in entries if "." in e.get("Gateway", "")), "").partition("/")[0]
+        with socket.socket() as probe:
+            try:
+                if not address:
+                    raise OSError("it has no IPv4 gateway")
+                probe.bind((address, 0))
+            except OSError as error:
+                raise StackError(
+                    f"this machine has no address on the container network {network} ({address or 'none'}: "
+                    f"{error.strerror or error}), so that containers could not reach the proxy",
+                    hint="use an engine of this machine itself (no virtual machine, not rootless), "
+                    "or name an address that containers reach in --vault-issuer-bind",
+                ) from error
+        return str(address)
+
+    def network_of(self, container: Container) -> str:
+        """Return the name of the first network that a container is on."""
+        return str(next(iter(container.attrs["NetworkSettings"]["Networks"])))
+
+    # -- clusters ----------------------------------------------------------------------
+
+    def nodes(self, cluster: str) -> list[Container]:
+        """Return the containers of a kind cluster, running or not, the control plane first."""
+        found = self.client.containers.list(all=True, filters={"label": f"{CLUSTER_LABEL}={cluster}"})
+        return sorted(found, key=lambda node: ("control-plane" not in node.name, node.name))
+
+    def run_in(self, container: Container, command: list[str]) -> tuple[int, str]:
+        """Run a command in a container; return its exit status and output."""
+        status, output = container.exec_run(command)
+        return int(status), output.decode(errors="replace")
+
+    # -- what runs leave ---------------------------------------------------------------
+
+    def owners(self) -> list[Owner]:
+        """Return whose networks there are of runs on this machine, whether these are under way, kept or dead."""
+        labels = [RUN_LABEL, f"{HOST_LABEL}={socket.gethostname()}"]
+        networks: list[Network] = self.client.networks.list(filters={"label": labels})
+        return [Owner(n.attrs["Labels"][RUN_LABEL], Path(n.attrs["Labels"][DIRECTORY_LABEL])) for n in networks]
+
+    def remove(self, run: str) -> list[str]:
+        """Remove a run's containers, a kind cluster that it made, and its network; return what was removed.
+
+        kind itself deletes a cluster so: its nodes are found by a label. Here they have to be on the run's network too.
+
+        :raises StackError: when something cannot be removed.
+        """
+        removed = []
+        try:
+            networks: list[Network] = self.client.networks.list(filters={"label": f"{RUN_LABEL}={run}"})
+            for container in [*self._labelled(RUN_LABEL, run), *self._labelled(CLUSTER_LABEL, run)]:
+                on = container.attrs["NetworkSettings"]["Networks"]
+                if container.labels.get(RUN_LABEL) == run or any(network.name in on for network in networks):
+                    with contextlib.suppress(self._errors.NotFound):
+                        container.remove(force=True, v=True)
+                        removed.append(str(container.name))
+            for network in networks:
+                network.remove()
+                removed.append(f"network {network.name}")
+        except self._errors.DockerException as error:
+            raise self.failure(f"what run {run} left cannot be removed", error) from error
+        return removed
+
+    def _labelled(self, label: str, value: str) -> list[Container]:
+        # Those that are not running too: these are on no network's own list.
+        found: list[Container] = self.client.containers.list(
+            all=True, filters={"label": f"{label}={value}"}, ignore_removed=True
+        )
+        return found
+
+    def failure(self, what: str, error: Exception) -> StackError:
+        """Return an error with what the engine says, and a hint that fits it."""
+        return StackError(f"{what}: {_first_line(error)}", hint=hint_for(str(error)))
+
+
+def connect_errors() -> tuple[type[Exception], ...]:
+    """Return the errors that the engine's client raises."""
+    import docker.errors
+    import requests
+
+    return (docker.errors.DockerException, requests.RequestException)
+
+
+def hint_for(text: str) -> str:
+    """Return what can be done about an engine's complaint."""
+    if "no space left" in text.lower():
+        return f"the disk is full: free some space (docker system df; df -h {tempfile.gettempdir()})"
+    if "address pools" in text:
+        return "too many container networks: docker network prune removes those that nothing uses"
+    return "look at the engine's own log"
+
+
+def _check_listening(address: str) -> None:
+    # The client's own attempt would leave its socket open.
+    if address.startswith("unix:"):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(_CALL)
+            connection.connect(address.removeprefix("unix://"))
+
+
+def _first_line(error: Exception) -> str:
+    explanation: Any = getattr(error, "explanation", None) or getattr(error, "strerror", None)
+    return (str(explanation or error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,203 @@
+"""A kind cluster: made by pytest-kind, with what tests need of its API server."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import ConfigurationError, StackError
+from ..timeouts import Timeouts, poll
+from .engine import EXTRA, Engine, hint_for
+from .kubernetes_process import AUDIT_POLICY
+from .model import Kubernetes
+from .run_directory import RunDirectory
+
+#: Where the run's folder for the API server is mounted, in the node and in the API server's pod.
+_MOUNT = "/vault-issuer"
+_POLICY, _AUDIT = "audit-policy.yaml", "audit.jsonl"
+#: Seconds for kind's questions to the engine.
+_ASKING = 60
+
+
+def find_kind(given: Path | None) -> Path:
+    """Return kind's path.
+
+    :param given: named by the user; otherwise it is looked for in PATH.
+    :raises ConfigurationError: when there is none.
+    """
+    return _program("kind", "--vault-issuer-kind-binary", given)
+
+
+def find_kubectl(given: Path | None, built: Path | None) -> Path:
+    """Return kubectl's path.
+
+    :param given: named by the user; otherwise the toolchain's (`built`), else it is looked for in PATH.
+    :raises ConfigurationError: when there is none.
+    """
+    return _program("kubectl", "--vault-issuer-kubectl-binary", given or built)
+
+
+def _program(name: str, option: str, given: Path | None) -> Path:
+    found = shutil.which(str(given.absolute()) if given else name)
+    if found is None:
+        where = f"{given} is no program" if given else f"{name} is not in PATH"
+        raise ConfigurationError(f"{where}", hint=f"install {name}, or name it in {option}")
+    return Path(found).absolute()
+
+
+class KindClusters:
+    """Makes and uses kind clusters in a run.
+
+    :param program: kind's path.
+    """
+
+    def __init__(self, run: RunDirectory, engine: Engine, program: Path, timeouts: Timeouts) -> None:
+        self._run = run
+        self._engine = engine
+        self._program = program
+        self._timeouts = timeouts
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Where the kubeconfig of the run's cluster is."""
+        return self._run.path / "kind.kubeconfig"
+
+    def names(self) -> list[str]:
+        """Return the names of the clusters that there are."""
+        return self._ask("get", "clusters").split()
+
+    def create(self, name: str, network: str, *, image: str, config: Path | None) -> Kubernetes:
+        """Make a cluster and return its API.
+
+        :param network: the container network it is to be on.
+        :param image: of its nodes, '' for the one that this release of kind goes with.
+        :param config: kind's configuration to start from.
+        :raises StackError: when there is one of this name, or it cannot be made: with the end of kind's output.
+        """
+        if name in self.names():
+            raise StackError(
+                f"there is a kind cluster named {name}, and it is not of this run",
+                hint=f"name it in --vault-issuer-kind-cluster to use it, or: kind delete cluster --name {name}",
+            )
+        folder = self._prepare_folder() if self._engine.is_local else None
+        written = self._run.write("kind.yaml", yaml.safe_dump(configuration(config, folder)))
+        self._pytest_kind(
+            name,
+            "create",
+            image,
+            str(written),
+            what=f"the kind cluster {name}",
+            limit=self._timeouts.cluster_start,
+            network=network,
+        )
+        return self.describe(name, folder / _AUDIT if folder else None)
+
+    def describe(self, name: str, audit_log: Path | None = None) -> Kubernetes:
+        """Return the API of a cluster that there is; its kubeconfig is written anew.
+
+        :raises StackError: when there is none of this name.
+        """
+        self._run.write(self.kubeconfig.name, self._ask("get", "kubeconfig", f"--name={name}"))
+        internal = yaml.safe_load(self._ask("get", "kubeconfig", f"--name={name}", "--internal"))
+        cluster = internal["clusters"][0]["cluster"]
+        return Kubernetes(
+            kubeconfig=str(self.kubeconfig),
+            url_for_vault=cluster["server"],
+            ca_pem=base64.b64decode(cluster["certificate-authority-data"]).decode(),
+            # Empty by now, it is written by nobody here: a folder of this machine that the engine does not have.
+            audit_log=str(audit_log) if audit_log and audit_log.stat().st_size else None,
+        )
+
+    def load(self, name: str, image: str) -> None:
+        """Have an image, which the engine has, in the nodes of a cluster too.
+
+        :raises StackError: with the end of kind's output.
+        """
+        self._pytest_kind(
+            name, "load", image, what=f"loading {image} into the cluster {name}", limit=self._timeouts.image
+        )
+
+    def _prepare_folder(self) -> Path:
+        """Make the folder that the API server finds its audit policy in and leaves its audit log."""
+        self._run.write(f"apiserver/{_POLICY}", yaml.safe_dump(AUDIT_POLICY))
+        # Made by us, it stays ours, whoever writes into it.
+        return self._run.write(f"apiserver/{_AUDIT}", "").parent
+
+    def _pytest_kind(self, name: str, action: str, *arguments: str, what: str, limit: float, network: str = "") -> None:
+        process = f"kind-{action}-{len(list(self._run.path.glob('logs/kind-*')))}"
+        argv = [sys.executable, "-m", f"{__package__}.kind_program", str(self._program), str(self.kubeconfig), name]
+        self._run.spawn(process, [*argv, action, *arguments], self._environment(network))
+        status = poll(lambda: self._run.returncode(process), timeout=limit, interval=0.1)
+        if status == 0:
+            return
+        log = self._run.log_tail(process, 25)
+        self._run.stop(process)
+        if "ModuleNotFoundError" in log:
+            raise ConfigurationError("kind clusters need pytest-kind, which is not installed", hint=EXTRA)
+        ended = f"did not end within {limit:g} s" if status is None else f"failed (exit status {status})"
+        raise StackError(f"{what}: kind {ended}; the end of its output:\n{log}", hint=hint_for(log))
+
+    def _ask(self, *arguments: str) -> str:
+        try:
+            done = subprocess.run(
+                [str(self._program), *arguments],
+                capture_output=True,
+                text=True,
+                timeout=_ASKING,
+                check=True,
+                env={**os.environ, **self._environment("")},
+            )
+        except subprocess.CalledProcessError as error:
+            raise StackError(
+                f"kind {' '.join(arguments)}: {error.stderr.strip()}",
+                hint="kind get clusters shows those that there are",
+            ) from error
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise StackError(f"kind {' '.join(arguments)}: {error}", hint="try it by hand") from error
+        return done.stdout
+
+    def _environment(self, network: str) -> dict[str, str]:
+        networks = ("KIND_EXPERIMENTAL_DOCKER_NETWORK", "KIND_EXPERIMENTAL_PODMAN_NETWORK") if network else ()
+        return self._engine.environment | dict.fromkeys(networks, network)
+
+
+def configuration(given: Path | None, folder: Path | None) -> dict[str, Any]:
+    """Return kind's configuration: the user's, with what tests need of the control plane.
+
+    :param given: the user's file.
+    :param folder: with the audit policy; None where files of this machine cannot be mounted.
+    :raises ConfigurationError: when the file cannot be used.
+    """
+    config: dict[str, Any] = {"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4"}
+    if given is not None:
+        try:
+            config = yaml.safe_load(given.read_text())
+        except (OSError, yaml.YAMLError) as error:
+            raise ConfigurationError(
+                f"--vault-issuer-kind-config={given} cannot be read: {error}", hint="mend it"
+            ) from error
+        if not isinstance(config, dict) or config.get("kind") != "Cluster":
+            raise ConfigurationError(f"--vault-issuer-kind-config={given} is no kind cluster", hint="kind: Cluster")
+    nodes = config.setdefault("nodes", [{"role": "control-plane"}])
+    # Without apiVersion and as tables, these fit every version of kubeadm's API that kind writes.
+    arguments = {"kube-api-qps": "200", "kube-api-burst": "400"}
+    patch: dict[str, Any] = {"kind": "ClusterConfiguration", "controllerManager": {"extraArgs": arguments}}
+    if folder is not None:
+        for node in nodes:
+            if node.get("role") == "control-plane":
+                node.setdefault("extraMounts", []).append({"hostPath": str(folder), "containerPath": _MOUNT})
+        patch["apiServer"] = {
+            "extraArgs": {"audit-policy-file": f"{_MOUNT}/{_POLICY}", "audit-log-path": f"{_MOUNT}/{_AUDIT}"},
+            "extraVolumes": [
+                {"name": "vault-issuer", "hostPath": _MOUNT, "mountPath": _MOUNT, "pathType": "Directory"},
+            ],
+        }
+    config.setdefault("kubeadmConfigPatches", []).append(yaml.safe_dump(patch))
+    return config

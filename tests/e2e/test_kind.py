@@ -1,0 +1,195 @@
+"""The provider ``kind``: it agrees with ``process``, runs issuers on this machine and in the cluster, and cleans up."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_vault_issuer.report.comparison import compare
+from pytest_vault_issuer.stack.engine import RUN_LABEL, Engine
+from pytest_vault_issuer.timeouts import poll
+from tests.containers import CERT_MANAGER, NODE, VAULT, engine_with, kind_program
+from tests.e2e.conftest import Suite
+
+#: Whom the rights are given to, in a ClusterRoleBinding.
+ACCOUNT = "name: issuer\n    namespace: mine"
+#: A requirement that every way of running an issuer has to show: a login, a signature.
+ONE = "--vault-issuer-select=VI-SIGN-001"
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    yield from engine_with(VAULT, NODE, CERT_MANAGER)
+
+
+@pytest.fixture
+def options(engine: Engine) -> list[str]:
+    return [
+        "--vault-issuer-stack=kind",
+        f"--vault-issuer-vault-image={VAULT}",
+        f"--vault-issuer-node-image={NODE}",
+        f"--vault-issuer-kind-binary={kind_program()}",
+    ]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(engine: Engine) -> Iterator[None]:
+    """Each test leaves the engine as it found it."""
+    before = everything(engine)
+    yield
+    assert everything(engine) - before == set()
+
+
+def everything(engine: Engine) -> set[str]:
+    """Name all containers, and the networks that are ours."""
+    networks = engine.client.networks.list(filters={"label": RUN_LABEL})
+    return {c.name for c in engine.client.containers.list(all=True)} | {n.name for n in networks}
+
+
+# -- the verdict ----------------------------------------------------------------------------------------------
+
+
+def test_kind_and_process_agree_on_every_requirement(tmp_path: Path, options: list[str]) -> None:
+    """cert-manager in the cluster, from its image, and as a process of this machine."""
+    reports = {}
+    for name, chosen in (
+        ("process", ["--vault-issuer-stack=process"]),
+        ("kind", [*options, f"--vault-issuer-image={CERT_MANAGER}"]),
+    ):
+        (tmp_path / name).mkdir()
+        run = Suite(tmp_path / name).run("--vault-issuer=cert-manager", "--vault-issuer-profile=core", "-n2", *chosen)
+        assert run.verdict == "conformant", run.output
+        reports[name] = run.report
+    differing = compare(reports["process"], reports["kind"])
+    assert [f"{change.id}: {change.before}, on kind {change.after}" for change in differing] == []
+    assert "not-run" not in {entry["outcome"] for entry in reports["kind"]["requirements"]}
+
+
+def test_an_issuer_on_this_machine(suite: Suite, options: list[str]) -> None:
+    run = suite.run("--vault-issuer=cert-manager", ONE, *options)
+    assert run.status == 0, run.output
+    assert run.report["stack"]["provider"] == "kind"
+
+
+def test_an_issuer_from_a_kustomization(suite: Suite, options: list[str]) -> None:
+    """What an author has: a folder that `kubectl apply -k` takes, and an image that no registry has."""
+    folder = suite.directory / "deploy"
+    folder.mkdir()
+    (folder / "kustomization.yaml").write_text("namespace: mine\nresources: [deployment.yaml]\n")
+    arguments = ["--cluster-resource-namespace=mine", "--approver=false", "--concurrent-workers=20"]
+    (folder / "deployment.yaml").write_text(
+        f"""
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: issuer}}
+spec:
+  selector: {{matchLabels: {{app: issuer}}}}
+  template:
+    metadata: {{labels: {{app: issuer}}}}
+    spec:
+      serviceAccountName: issuer
+      containers:
+      - name: issuer
+        image: {CERT_MANAGER}
+        args: {json.dumps(arguments)}
+"""
+    )
+    rbac = Path(__file__).parents[2] / "pytest_vault_issuer/implementation/cert-manager-rbac.yaml"
+    suite.write(
+        "rbac.yaml",
+        rbac.read_text().replace(
+            "name: cert-manager\n    namespace: cert-manager", "name: issuer\n    namespace: mine"
+        ),
+    )
+    file = suite.write(
+        "mine.toml",
+        f"""
+[implementation]
+name = "mine"
+version = "1"
+[run]
+service_account = "mine/issuer"
+cluster_resource_namespace = "mine"
+rbac = ["rbac.yaml"]
+manifests = ["deploy"]
+images = ["{CERT_MANAGER}"]
+[features]
+supported = ["core"]
+""",
+    )
+    run = suite.run(f"--vault-issuer={file}", ONE, "--vault-issuer-select=VI-LEAK-002", *options)
+    assert run.status == 0, run.output
+    assert run.outcomes()["VI-LEAK-002"] == "passed", "the pod's log is read"
+
+
+def test_vault_in_dev_mode(suite: Suite, options: list[str]) -> None:
+    run = suite.run("--vault-issuer=cert-manager", ONE, *options, "--vault-issuer-vault-mode=dev")
+    assert run.status == 0, run.output
+
+
+# -- whose a cluster is ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def foreign(engine: Engine, tmp_path: Path) -> Iterator[str]:
+    """A cluster that somebody has made, and who removes it."""
+    name = "somebodys"
+    kind = [str(kind_program()), "--name", name, "--kubeconfig", str(tmp_path / "theirs")]
+    environment = {**os.environ, **engine.environment}
+    subprocess.run([kind[0], "create", "cluster", *kind[1:], "--image", NODE], check=True, env=environment)
+    yield name
+    subprocess.run([kind[0], "delete", "cluster", *kind[1:]], check=True, env=environment)
+
+
+def test_a_cluster_that_was_there_is_used_when_named_and_stays(
+    suite: Suite, options: list[str], foreign: str, engine: Engine
+) -> None:
+    before = everything(engine)
+    named = [option for option in options if "node-image" not in option]
+    run = suite.run("--vault-issuer=cert-manager", ONE, *named, f"--vault-issuer-kind-cluster={foreign}")
+    assert run.status == 0, run.output
+    assert everything(engine) == before
+
+
+# -- errors, each in seconds ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (["--vault-issuer-node-image=localhost:1/absent:1"], "localhost:1/absent:1 is not here and cannot be pulled"),
+        (["--vault-issuer-vault-image=localhost:1/absent:1"], "localhost:1/absent:1 is not here and cannot be pulled"),
+        (["--vault-issuer-kind-binary=/no/kind"], "/no/kind is no program"),
+        (["--vault-issuer-kind-cluster=absent"], "there is no kind cluster named absent"),
+        (["--vault-issuer-bind=192.0.2.1"], "192.0.2.1"),
+    ],
+)
+def test_what_is_wrong_is_said_in_seconds(suite: Suite, options: list[str], wrong: list[str], said: str) -> None:
+    given = options if "cluster" not in wrong[0] else [option for option in options if "node-image" not in option]
+    began = time.monotonic()
+    run = suite.run("--vault-issuer=cert-manager", ONE, *given, *wrong)
+    assert run.status in (3, 4), run.output
+    assert said in run.output
+    assert time.monotonic() - began < 60
+
+
+# -- the end --------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_is_killed_leaves_no_cluster(suite: Suite, options: list[str], engine: Engine) -> None:
+    process = suite.start("--vault-issuer=cert-manager", ONE, *options)
+    seen = poll(lambda: engine.client.containers.list(filters={"label": "io.x-k8s.kind.cluster"}) or None, timeout=120)
+    assert seen, process.communicate()[0]
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    ours: dict[str, Any] = {"filters": {"label": "io.x-k8s.kind.cluster"}, "all": True}
+    assert poll(lambda: None if engine.client.containers.list(**ours) else True, timeout=120, interval=0.5)
+    assert poll(lambda: None if engine.owners() else True, timeout=60, interval=0.5)

@@ -1,0 +1,221 @@
+"""Vault in containers, and what is left of them: nothing of ours, everything of others."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from pytest_vault_issuer.errors import StackError
+from pytest_vault_issuer.stack import cleanup
+from pytest_vault_issuer.stack.certificates import StackAuthority
+from pytest_vault_issuer.stack.engine import RUN_LABEL, Engine, Owner
+from pytest_vault_issuer.stack.run_directory import RunDirectory, new_path
+from pytest_vault_issuer.stack.vault_container import VaultContainers
+from pytest_vault_issuer.timeouts import Timeouts, poll
+from pytest_vault_issuer.vault import VaultAdmin
+from tests.containers import VAULT, engine_with
+
+
+@pytest.fixture(scope="session", autouse=True)
+def built() -> None:
+    """Nothing of the toolchain is needed."""
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    yield from engine_with(VAULT)
+
+
+@pytest.fixture
+def run() -> Iterator[RunDirectory]:
+    run = RunDirectory(new_path(), os.getpid())
+    run.open()
+    yield run
+    run.close()
+
+
+@pytest.fixture
+def owner(run: RunDirectory, engine: Engine) -> Owner:
+    """A run with a network, that cleans up at its end."""
+    owner = Owner(run.path.name, run.path)
+    run.at_end(cleanup.command(owner.run), engine.environment)
+    engine.create_network(owner)
+    return owner
+
+
+@pytest.fixture
+def vaults(run: RunDirectory, engine: Engine, owner: Owner) -> VaultContainers:
+    authority = StackAuthority(run)
+    VaultContainers.prepare(authority, owner)
+    return VaultContainers(engine, owner, owner.run, VAULT, authority.file, Timeouts())
+
+
+def left_of(engine: Engine, run: str) -> list[str]:
+    label = {"label": f"{RUN_LABEL}={run}"}
+    containers = engine.client.containers.list(all=True, filters=label)
+    return [thing.name for thing in [*containers, *engine.client.networks.list(filters=label)]]
+
+
+# -- Vault ----------------------------------------------------------------------------------------------------
+
+
+def test_vault_is_started_sealed_with_tls(vaults: VaultContainers) -> None:
+    admin = VaultAdmin(vaults.start_vault())
+    assert admin.health == 501
+    admin.initialise()
+    admin.unseal()
+    assert admin.health == 200
+    assert admin.server.url.startswith("https://127.0.0.1:")
+
+
+def test_vault_in_dev_mode(vaults: VaultContainers) -> None:
+    admin = VaultAdmin(vaults.start_dev())
+    assert admin.health == 200
+    assert admin.client.auth.token.lookup_self()["data"]["policies"] == ["root"]
+
+
+def test_vaults_with_shared_storage(vaults: VaultContainers) -> None:
+    first, second = (VaultAdmin(vaults.start_vault(storage="raft")) for _ in range(2))
+    first.initialise()
+    first.unseal()
+    first.wait_health(200)
+    second.join_raft(first.server)
+    assert (first.health, second.health) == (200, 429)
+
+
+def test_vault_listens_on_loopback_alone(vaults: VaultContainers, engine: Engine) -> None:
+    server = vaults.start_vault()
+    published = engine.client.containers.get(server.name).attrs["NetworkSettings"]["Ports"]
+    assert {binding["HostIp"] for bindings in published.values() if bindings for binding in bindings} == {"127.0.0.1"}
+
+
+def test_a_vault_that_is_stopped_is_gone(vaults: VaultContainers, engine: Engine, owner: Owner) -> None:
+    server = vaults.start_vault()
+    vaults.stop_vault(server)
+    vaults.stop_vault(server)  # again: nothing to do
+    assert left_of(engine, owner.run) == [owner.run]
+    with pytest.raises(requests.RequestException):
+        _ = VaultAdmin(server).health
+
+
+def test_a_vault_that_ends_at_once(vaults: VaultContainers, engine: Engine, owner: Owner) -> None:
+    began = time.monotonic()
+    with pytest.raises(StackError, match="or ended") as caught:
+        vaults.start_vault(storage="no-such-storage")
+    assert "storage" in caught.value.message.partition("the end of its log:")[2], "why"
+    assert time.monotonic() - began < 30
+    assert left_of(engine, owner.run) == [owner.run]
+
+
+def test_an_image_that_is_nowhere(engine: Engine) -> None:
+    began = time.monotonic()
+    with pytest.raises(StackError, match=r"localhost:1/absent/vault:1\.0\.0 is not here and cannot be pulled"):
+        engine.provide("localhost:1/absent/vault:1.0.0")
+    assert time.monotonic() - began < 30
+
+
+def test_the_gateway_is_an_address_of_this_machine(engine: Engine, owner: Owner) -> None:
+    with socket.create_server((engine.gateway(owner.run), 0)):
+        pass
+
+
+# -- what is left ---------------------------------------------------------------------------------------------
+
+
+def test_a_run_takes_its_containers_along(
+    vaults: VaultContainers, engine: Engine, owner: Owner, run: RunDirectory
+) -> None:
+    vaults.start_vault()
+    run.close()
+    assert left_of(engine, owner.run) == []
+    run.open()  # for the fixture's own end
+
+
+#: A run that starts a Vault and says so. Arguments: the run's directory, the image.
+STARTS = """
+import os, sys
+from pathlib import Path
+from pytest_vault_issuer.stack import cleanup
+from pytest_vault_issuer.stack.certificates import StackAuthority
+from pytest_vault_issuer.stack.engine import Engine, Owner
+from pytest_vault_issuer.stack.run_directory import RunDirectory
+from pytest_vault_issuer.stack.vault_container import VaultContainers
+from pytest_vault_issuer.timeouts import Timeouts
+run = RunDirectory(Path(sys.argv[1]), os.getpid())
+run.open()
+engine, owner = Engine(), Owner(run.path.name, run.path)
+run.at_end(cleanup.command(owner.run), engine.environment)
+engine.create_network(owner)
+authority = StackAuthority(run)
+VaultContainers.prepare(authority, owner)
+VaultContainers(engine, owner, owner.run, sys.argv[2], authority.file, Timeouts()).start_vault()
+print("started", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def killed(engine: Engine) -> Iterator[tuple[subprocess.Popen[str], RunDirectory]]:
+    """A run in a process of its own that has started a Vault."""
+    path = new_path()
+    process = subprocess.Popen(
+        [sys.executable, "-c", STARTS, str(path), VAULT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "started\n"
+    yield process, RunDirectory(path, process.pid)
+    process.kill()
+    process.communicate()
+    engine.remove(path.name)
+
+
+def keeper_of(run: RunDirectory) -> int:
+    """Process id of a run's keeper."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if str(run.path).encode() in words and any(word.endswith(b"keeper.py") for word in words):
+                return int(entry.name)
+    raise AssertionError("there is no keeper")
+
+
+def test_a_run_that_is_killed_leaves_nothing(
+    killed: tuple[subprocess.Popen[str], RunDirectory], engine: Engine
+) -> None:
+    process, run = killed
+    assert len(left_of(engine, run.path.name)) == 2
+    process.kill()
+    assert poll(lambda: None if left_of(engine, run.path.name) else True, timeout=60, interval=0.2)
+
+
+def test_what_a_run_killed_with_its_keeper_left_is_found_and_nothing_else(
+    killed: tuple[subprocess.Popen[str], RunDirectory], engine: Engine, vaults: VaultContainers, owner: Owner
+) -> None:
+    process, run = killed
+    vaults.start_vault()
+    foreign = engine.client.networks.create("vault-issuer-test-foreign")
+    try:
+        assert [orphan.run for orphan in cleanup.orphans(engine)] == [], "it is under way"
+        os.kill(keeper_of(run), signal.SIGKILL)
+        process.kill()
+        process.wait()
+        removed = cleanup.remove_orphans(engine)
+        assert list(removed) == [run.path.name]
+        assert len(removed[run.path.name]) == 2, "a container and its network"
+        assert left_of(engine, run.path.name) == []
+        assert len(left_of(engine, owner.run)) == 2, "another run is under way"
+        assert engine.client.networks.list(names=[foreign.name])
+    finally:
+        foreign.remove()

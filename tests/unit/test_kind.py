@@ -1,0 +1,133 @@
+"""The provider ``kind`` before anything is started: what is missing is said at once; how a cluster is configured."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pytest_vault_issuer.errors import ConfigurationError, StackError
+from pytest_vault_issuer.settings import Settings
+from pytest_vault_issuer.stack.engine import Engine, hint_for
+from pytest_vault_issuer.stack.kind_cluster import configuration, find_kind, find_kubectl
+from pytest_vault_issuer.stack.selection import choose
+from pytest_vault_issuer.toolchain import Toolchain
+
+pytestmark = pytest.mark.usefixtures("no_engine")
+#: Seconds in which an error has to be there.
+SECONDS = 5.0
+
+
+@pytest.fixture
+def no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("testcontainers", reason="not run: the extra kind is not installed")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+
+
+# -- what is missing ------------------------------------------------------------------------------------------
+
+
+def test_an_engine_that_does_not_run(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with pytest.raises(StackError, match=r"no container engine answers at unix:///.*No such file") as caught:
+        Engine()
+    assert time.monotonic() - began < SECONDS
+    assert "DOCKER_HOST" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("find", "option"), [(find_kind, "kind-binary"), (lambda p: find_kubectl(p, None), "kubectl-binary")]
+)
+@pytest.mark.parametrize("named", [True, False])
+def test_a_program_that_is_missing(
+    find: Any, option: str, named: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigurationError, match="is no program" if named else "is not in PATH") as caught:
+        find(tmp_path / "absent" if named else None)
+    assert option in caught.value.hint
+
+
+def test_programs_of_the_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("kind", "kubectl"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/bin")
+    assert find_kind(None) == tmp_path / "kind"
+    assert find_kubectl(None, None) == tmp_path / "kubectl"
+
+
+def test_auto_without_an_engine_builds(tmp_path: Path) -> None:
+    assert choose(Settings(), Toolchain(tmp_path))[0] == "process"
+
+
+@pytest.mark.parametrize(
+    ("complaint", "said"),
+    [
+        ("write /var/lib/x: no space left on device", "disk is full"),
+        (
+            "all predefined address pools have been fully subnetted",
+            "docker network prune",
+        ),
+    ],
+)
+def test_what_can_be_done_about_an_engines_complaint(complaint: str, said: str) -> None:
+    assert said in hint_for(complaint)
+
+
+# -- a cluster's configuration --------------------------------------------------------------------------------
+
+
+def patches(config: dict[str, Any]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for patch in config["kubeadmConfigPatches"]:
+        merged |= yaml.safe_load(patch)
+    return merged
+
+
+def test_the_api_server_writes_its_audit_log_where_tests_read_it() -> None:
+    config = configuration(None, Path("/run/of/ours"))
+    assert config["nodes"] == [
+        {"role": "control-plane", "extraMounts": [{"hostPath": "/run/of/ours", "containerPath": "/vault-issuer"}]}
+    ]
+    arguments = patches(config)["apiServer"]["extraArgs"]
+    assert arguments["audit-log-path"] == "/vault-issuer/audit.jsonl"
+
+
+def test_nothing_is_mounted_where_the_engine_is_elsewhere() -> None:
+    config = configuration(None, None)
+    assert config["nodes"] == [{"role": "control-plane"}]
+    assert "apiServer" not in patches(config)
+
+
+def test_the_users_configuration_is_kept(tmp_path: Path) -> None:
+    own = {
+        "kind": "Cluster",
+        "apiVersion": "kind.x-k8s.io/v1alpha4",
+        "featureGates": {"SomeGate": True},
+        "nodes": [
+            {"role": "control-plane", "extraMounts": [{"hostPath": "/a", "containerPath": "/a"}]},
+            {"role": "worker"},
+        ],
+        "kubeadmConfigPatches": ["kind: KubeletConfiguration\n"],
+    }
+    file = tmp_path / "kind.yaml"
+    file.write_text(yaml.safe_dump(own))
+    config = configuration(file, Path("/ours"))
+    assert config["featureGates"] == {"SomeGate": True}
+    assert [len(node.get("extraMounts", [])) for node in config["nodes"]] == [2, 0]
+    assert config["kubeadmConfigPatches"][0] == "kind: KubeletConfiguration\n"
+    assert len(config["kubeadmConfigPatches"]) == 2
+
+
+@pytest.mark.parametrize("text", [None, "kind: Deployment\n", "- a\n", "{"])
+def test_a_configuration_that_cannot_be_used(tmp_path: Path, text: str | None) -> None:
+    file = tmp_path / "kind.yaml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(ConfigurationError, match="--vault-issuer-kind-config"):
+        configuration(file, None)
