@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from pytest_vault_issuer.run import Run, RunKey
 from pytest_vault_issuer.settings import Settings
 from pytest_vault_issuer.stack.model import Kubernetes, Stack, VaultServer
+from pytest_vault_issuer.stack.run_directory import RunDirectory, new_path
 from pytest_vault_issuer.stack.selection import STATE
 from pytest_vault_issuer.stack.vault_process import VaultProcesses
 from pytest_vault_issuer.toolchain import COMPONENTS, Toolchain, find
@@ -90,16 +92,19 @@ def test_a_run_that_joins_another_builds_its_own_issuer_only(
     assert built == expected
 
 
-def test_a_run_that_joins_another_starts_further_vaults_from_the_same_program(tmp_path: Path) -> None:
+def test_a_run_that_joins_another_starts_further_vaults_from_the_same_program() -> None:
     stack = Stack("process", "", True, Kubernetes("k", "", ""), VaultServer("https://v"), {}, "", vault_binary="/bao")
-    (tmp_path / STATE).write_text(stack.to_json())
-    joining = run(implementation="miniature", join=tmp_path)
+    other = RunDirectory(new_path(), os.getpid())
+    other.open()
+    other.write(STATE, stack.to_json())
+    joining = run(implementation="miniature", join=other.path)
     try:
         launcher = joining.launcher()
         assert isinstance(launcher, VaultProcesses)
         assert launcher.binary == Path("/bao")
     finally:
         joining.close()
+        other.close()
 
 
 def test_the_header_says_which_versions_will_be_built() -> None:
