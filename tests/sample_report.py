@@ -47,7 +47,7 @@ def evidence() -> dict[str, Any]:
                 "requests": [],
             }
         ],
-        "log": ["line one", HOSTILE],
+        "log": ["line one", HOSTILE, "long" * 100],
     }
 
 
