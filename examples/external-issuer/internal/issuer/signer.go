@@ -1,0 +1,122 @@
+// Package issuer is what issuer-lib's controllers call: whether an issuer works, and the signing of a request.
+package issuer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cert-manager/cert-manager/pkg/util/pki"
+	issuerapi "github.com/cert-manager/issuer-lib/api/v1alpha1"
+	"github.com/cert-manager/issuer-lib/controllers"
+	"github.com/cert-manager/issuer-lib/controllers/signer"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"example.com/vault-issuer/api/v1alpha1"
+	"example.com/vault-issuer/internal/vault"
+)
+
+const (
+	fieldOwner = "vaultissuer.example.com"
+	// maxRetry is how long a request is tried again that fails for a reason that may pass.
+	maxRetry = time.Hour
+)
+
+// Signer signs requests by the Vault of their issuer.
+type Signer struct {
+	client                   client.Client
+	reader                   client.Reader
+	clusterResourceNamespace string
+}
+
+// SetupWithManager adds the controllers of both kinds and of CertificateRequests.
+func SetupWithManager(ctx context.Context, manager ctrl.Manager, clusterResourceNamespace string) error {
+	s := &Signer{manager.GetClient(), manager.GetAPIReader(), clusterResourceNamespace}
+	return (&controllers.CombinedController{
+		IssuerTypes:        []issuerapi.Issuer{&v1alpha1.VaultIssuer{}},
+		ClusterIssuerTypes: []issuerapi.Issuer{&v1alpha1.VaultClusterIssuer{}},
+		FieldOwner:         fieldOwner,
+		MaxRetryDuration:   maxRetry,
+		Check:              s.check,
+		Sign:               s.sign,
+		EventRecorder:      manager.GetEventRecorderFor(fieldOwner),
+		// status.ca is what cert-manager's own issuers set, and what becomes ca.crt.
+		SetCAOnCertificateRequest:      true,
+		DisableKubernetesCSRController: true,
+		PreSetupWithManager:            s.watchSecrets,
+	}).SetupWithManager(ctx, manager)
+}
+
+// check says whether an issuer works: Vault is healthy, and the login succeeds. That a token may sign only shows when
+// it is to.
+func (s *Signer) check(ctx context.Context, object issuerapi.Issuer) error {
+	issuer := object.(v1alpha1.Issuer)
+	connection, err := vault.New(issuer.GetVault().Server, issuer.GetVault().CABundle)
+	if err != nil {
+		return err
+	}
+	defer connection.Close()
+	// Before the login: a Vault that is not initialized says of a login only that it is sealed.
+	if err := connection.Healthy(ctx); err != nil {
+		return err
+	}
+	return s.login(ctx, connection, issuer)
+}
+
+func (s *Signer) sign(
+	ctx context.Context, request signer.CertificateRequestObject, object issuerapi.Issuer,
+) (signer.PEMBundle, error) {
+	issuer := object.(v1alpha1.Issuer)
+	details, err := request.GetCertificateDetails()
+	if err != nil {
+		return signer.PEMBundle{}, signer.PermanentError{Err: err}
+	}
+	connection, err := vault.New(issuer.GetVault().Server, issuer.GetVault().CABundle)
+	if err != nil {
+		return signer.PEMBundle{}, signer.IssuerError{Err: err}
+	}
+	defer connection.Close()
+	if err := s.login(ctx, connection, issuer); err != nil {
+		// The issuer, which was found to work, does not: its status is to say so, and the request waits.
+		return signer.PEMBundle{}, signer.IssuerError{Err: err}
+	}
+	certificates, err := connection.Sign(ctx, issuer.GetVault().Path, details.CSR, details.Duration)
+	if refused := (vault.RefusedError{}); errors.As(err, &refused) {
+		return signer.PEMBundle{}, signer.PermanentError{Err: err}
+	}
+	if err != nil {
+		return signer.PEMBundle{}, err
+	}
+	bundle, err := bundle(certificates, details.CSR)
+	if err != nil {
+		return signer.PEMBundle{}, signer.PermanentError{Err: err}
+	}
+	return signer.PEMBundle(bundle), nil
+}
+
+// bundle puts certificates into the order of their chain, the first of them at its beginning, and checks that it is the
+// one asked for.
+func bundle(certificates, csr []byte) (pki.PEMBundle, error) {
+	chain, err := pki.DecodeX509CertificateChainBytes(certificates)
+	if err != nil {
+		return pki.PEMBundle{}, fmt.Errorf("the certificates of Vault's answer: %w", err)
+	}
+	request, err := pki.DecodeX509CertificateRequestBytes(csr)
+	if err != nil {
+		return pki.PEMBundle{}, err
+	}
+	leaf := chain[0]
+	if equal, err := pki.PublicKeysEqual(leaf.PublicKey, request.PublicKey); err != nil || !equal {
+		return pki.PEMBundle{}, errors.New("the certificate of Vault's answer is for another key")
+	}
+	if leaf.NotAfter.Before(time.Now()) {
+		return pki.PEMBundle{}, errors.New("the certificate of Vault's answer has expired")
+	}
+	sorted, err := pki.ParseSingleCertificateChain(chain)
+	if err != nil {
+		return pki.PEMBundle{}, fmt.Errorf("the chain of Vault's answer: %w", err)
+	}
+	return sorted, nil
+}

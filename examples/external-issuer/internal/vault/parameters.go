@@ -1,0 +1,34 @@
+package vault
+
+import (
+	"strings"
+	"time"
+
+	"github.com/cert-manager/cert-manager/pkg/util/pki"
+)
+
+// parameters returns what Vault needs to know of a CSR: it takes the names from there and not from the CSR, unless its
+// role says otherwise.
+func parameters(csr []byte, ttl time.Duration) (map[string]any, error) {
+	request, err := pki.DecodeX509CertificateRequestBytes(csr)
+	if err != nil {
+		return nil, err
+	}
+	addresses := make([]string, len(request.IPAddresses))
+	for i, address := range request.IPAddresses {
+		addresses[i] = address.String()
+	}
+	uris := make([]string, len(request.URIs))
+	for i, uri := range request.URIs {
+		uris[i] = uri.String()
+	}
+	return map[string]any{
+		"csr":                  string(csr),
+		"common_name":          request.Subject.CommonName,
+		"alt_names":            strings.Join(request.DNSNames, ","),
+		"ip_sans":              strings.Join(addresses, ","),
+		"uri_sans":             strings.Join(uris, ","),
+		"exclude_cn_from_sans": true,
+		"ttl":                  ttl.String(),
+	}, nil
+}

@@ -1,0 +1,66 @@
+// vault-issuer is an external issuer for cert-manager that has Vault sign, in an API group of its own.
+package main
+
+import (
+	"flag"
+	"os"
+
+	certmanager "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"example.com/vault-issuer/api/v1alpha1"
+	"example.com/vault-issuer/internal/issuer"
+)
+
+func main() {
+	namespace := flag.String("cluster-resource-namespace", "vault-issuer-system",
+		"Where the Secrets and service accounts of VaultClusterIssuers are.")
+	metrics := flag.String("metrics-bind-address", "0", "Where metrics are served; 0 for nowhere.")
+	probes := flag.String("health-probe-bind-address", "0", "Where health and readiness are served; 0 for nowhere.")
+	leader := flag.Bool("leader-elect", false, "Whether several replicas agree on one that works.")
+	flag.Parse() // -kubeconfig is controller-runtime's
+	ctrl.SetLogger(zap.New())
+
+	if err := run(*namespace, *metrics, *probes, *leader); err != nil {
+		ctrl.Log.Error(err, "the issuer ends")
+		os.Exit(1)
+	}
+}
+
+func run(namespace, metrics, probes string, leader bool) error {
+	scheme := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
+	utilruntime.Must(certmanager.AddToScheme(scheme))
+	utilruntime.Must(v1alpha1.AddToScheme(scheme))
+
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return err
+	}
+	// Each signature needs a handful of calls, and the API server has limits of its own.
+	config.QPS, config.Burst = 100, 200
+	manager, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme:                 scheme,
+		Metrics:                server.Options{BindAddress: metrics},
+		HealthProbeBindAddress: probes,
+		LeaderElection:         leader,
+		LeaderElectionID:       "vaultissuer.example.com",
+	})
+	if err != nil {
+		return err
+	}
+	if err := manager.AddHealthzCheck("healthz", healthz.Ping); err != nil {
+		return err
+	}
+	ctx := ctrl.SetupSignalHandler()
+	if err := issuer.SetupWithManager(ctx, manager, namespace); err != nil {
+		return err
+	}
+	return manager.Start(ctx)
+}
