@@ -85,12 +85,17 @@ def steps_to(last: Exchange, logins: list[Exchange], others: list[Timed], words:
     steps = [exchange_step(last, words)]
     for login in wanted if last.token else logins[:1]:
         before = [(time, step) for time, step in others if step["from"] == "issuer" and time < login.started]
-        during = [step for time, step in others if step["from"] == "Vault" and login.started <= time <= login.ended]
+        during = [step for time, step in others if step["from"] == "Vault" and last_before(time, logins) is login]
         # One of each kind: a token, and what it was exchanged for.
         latest = {step["call"]: step for _, step in sorted(before, key=lambda item: item[0])}
         logging_in = [*latest.values(), exchange_step(login, words) | {"meanwhile": during}]
         steps = [*logging_in, *steps] if login.started < last.started else [*steps, *logging_in]
     return steps
+
+
+def last_before(time: float, logins: list[Exchange]) -> Exchange | None:
+    """The login that began last before a time: logins of one issuer may overlap."""
+    return max((login for login in logins if login.started <= time), key=lambda login: login.started, default=None)
 
 
 class Words:
