@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container
 from typing import Any
 
-from ..cluster import grants
-from ..cluster.api import NAMESPACES, SECRETS, Object
+from ..cluster.api import NAMESPACES, Object
 from ..issuer.authentication import Authentication
 from ..issuer.handle import IssuerType
 from ..proxy import ClientCertificate
@@ -30,46 +29,27 @@ class Preparing(Authentications):
 
     def __init__(self, world: World, known_failures: Container[str] = ()) -> None:
         self.world = world
+        self.cluster = world.cluster
+        self.timeouts = world.timeouts
+        self.namespace = NAMESPACE
         self._known_failures = known_failures
         self.labels = {LABEL: world.run}
         self.vault = VaultWorkspace(world.admin, world.stack.kubernetes, world.stack.reviewer_token)
-        self.pki = self.vault.pki(mount=_MOUNT)
+        self._pki = self.vault.pki(mount=_MOUNT)
         self._name = ""
         metadata = {"name": NAMESPACE, "labels": self.labels}
         world.cluster.apply(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 
     # -- what Authentications builds on -------------------------------------------------
 
-    def home(self, kind: str) -> str:
-        """The namespace where an issuer of this kind looks for Secrets and ServiceAccounts."""
-        return self.world.cluster_resource_namespace if self.world.kinds[kind].cluster_scoped else NAMESPACE
+    @property
+    def pki(self) -> Pki:
+        """The one PKI that there is."""
+        return self._pki
 
-    def secret(
-        self, data: Mapping[str, str | bytes], *, namespace: str, name: str | None = None, secret: bool = True
-    ) -> str:
-        """Create the Secret of the issuer that is being prepared, under its name."""
-        name = name or self._name
-        encoded = {
-            key: base64.b64encode(value.encode() if isinstance(value, str) else value).decode()
-            for key, value in data.items()
-        }
-        metadata = {"name": name, "namespace": namespace, "labels": self.labels}
-        body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": encoded}
-        self.world.cluster.create(SECRETS, body)
-        return name
-
-    def service_account(self, namespace: str, *, name: str | None = None, grant: bool = True) -> str:
-        """Create the ServiceAccount of the issuer that is being prepared, under its name."""
-        name = name or self._name
-        grants.create_service_account(self.world.cluster, namespace, name, self.labels)
-        if grant:
-            subject, timeouts = self.world.service_account, self.world.timeouts
-            grants.grant_token_requests(self.world.cluster, namespace, name, subject, self.labels, timeouts)
-        return name
-
-    def sign_policy(self, pki: Pki | None = None, vault: VaultWorkspace | None = None) -> str:
-        """Create a policy that allows signing, and only that; return its name."""
-        return (vault or self.vault).policy((pki or self.pki).sign_path)
+    def new_name(self, prefix: str) -> str:
+        """Return the name of the issuer that is being prepared: everything of its own has it."""
+        return self._name
 
     def pass_on(self, client: ClientCertificate) -> None:
         """Nothing stands between the issuers and Vault: it sees their certificates by itself."""

@@ -6,8 +6,8 @@ import base64
 import contextlib
 import json
 import secrets
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import hvac.exceptions
@@ -22,44 +22,32 @@ from ..proxy.upstream import Upstream
 from ..stack.model import VaultServer
 from ..stack.preparation import DEFAULT_MOUNTS
 from ..vault import AuthRole, Pki, VaultWorkspace
-from .world import World
+from .credential_objects import CredentialObjects
 
 #: The core's ways; the first an implementation supports is the default.
 FEATURES = ("token", "approle", "kubernetes-static", "kubernetes-secretless")
 
 
-class Authentications(ABC):
+class Authentications(CredentialObjects):
     """Prepares credentials; a part of :class:`~.sandbox.Sandbox`, which offers what it builds on."""
 
-    world: World
     vault: VaultWorkspace
-    labels: dict[str, str]
 
+    @property
     @abstractmethod
-    def home(self, kind: str) -> str:
-        """The namespace where an issuer of this kind looks for Secrets and ServiceAccounts."""
-
-    @abstractmethod
-    def secret(
-        self, data: Mapping[str, str | bytes], *, namespace: str, name: str | None = None, secret: bool = True
-    ) -> str:
-        """Create a Secret and return its name."""
-
-    @abstractmethod
-    def service_account(self, namespace: str, *, name: str | None = None, grant: bool = True) -> str:
-        """Create a ServiceAccount and return its name."""
-
-    @abstractmethod
-    def sign_policy(self, pki: Pki | None = None, vault: VaultWorkspace | None = None) -> str:
-        """Create a policy that allows signing with a PKI's role, and only that; return its name."""
+    def pki(self) -> Pki:
+        """What signs, unless another PKI is named."""
 
     @abstractmethod
     def pass_on(self, client: ClientCertificate) -> None:
         """Have every proxy of the test present a client certificate to Vault where an issuer presents it."""
 
-    @abstractmethod
-    def remove_later(self, remove: Callable[..., object], *arguments: object) -> None:
-        """Have something called when the test ends, where the stack outlives it."""
+    def sign_policy(self, pki: Pki | None = None, vault: VaultWorkspace | None = None) -> str:
+        """Create a policy that allows signing with a PKI's role, and only that; return its name.
+
+        :param vault: where the PKI is, when it is in a Vault of :meth:`new_vault`.
+        """
+        return (vault or self.vault).policy((pki or self.pki).sign_path)
 
     def _ours(self, mount: str | None) -> str | None:
         if mount in DEFAULT_MOUNTS and mount not in self.world.stack.created_mounts:

@@ -12,12 +12,11 @@ import copy
 import json
 import secrets
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..cluster import grants
-from ..cluster.api import CERTIFICATE_REQUESTS, NAMESPACES, SECRETS, SERVICE_ACCOUNTS, ApiError, Object
+from ..cluster.api import CERTIFICATE_REQUESTS, NAMESPACES, ApiError, Object
 from ..cluster.audit import AuditLog
 from ..errors import NotRunnable, Unmet
 from ..issuer.authentication import Authentication
@@ -81,6 +80,10 @@ class Sandbox(Authentications, Certificates):
         # What does nothing by itself may lie about where the whole stack is thrown away at the end.
         if not self.world.stack.disposable:
             self._cleanup.callback(remove, *arguments)
+
+    def new_name(self, prefix: str) -> str:
+        """Return a random name."""
+        return f"{prefix}-{secrets.token_hex(4)}"
 
     def _workspace(self, admin: VaultAdmin) -> VaultWorkspace:
         return VaultWorkspace(admin, self.world.stack.kubernetes, self.world.stack.reviewer_token)
@@ -196,10 +199,6 @@ class Sandbox(Authentications, Certificates):
 
     # -- Kubernetes -------------------------------------------------------------------
 
-    def home(self, kind: str) -> str:
-        """The namespace where an issuer of this kind looks for Secrets and ServiceAccounts."""
-        return self.world.cluster_resource_namespace if self.kind(kind).cluster_scoped else self.namespace
-
     def kind(self, kind: str) -> IssuerType:
         """The implementation's issuer type that plays ``Issuer`` or ``ClusterIssuer``."""
         return self.world.kinds[kind]
@@ -210,61 +209,6 @@ class Sandbox(Authentications, Certificates):
         if self._second_namespace is None:
             self._second_namespace = self.new_namespace()
         return self._second_namespace
-
-    def secret(
-        self, data: Mapping[str, str | bytes], *, namespace: str, name: str | None = None, secret: bool = True
-    ) -> str:
-        """Create a Secret and return its name.
-
-        :param secret: whether its values must never be shown.
-        """
-        name = name or f"secret-{secrets.token_hex(4)}"
-        metadata = {"name": name, "namespace": namespace, "labels": self.labels}
-        body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": self._encode(data, secret=secret)}
-        self.cluster.create(SECRETS, body)
-        self.remove_later(self.cluster.delete, SECRETS, name, namespace)
-        return name
-
-    def set_secret(self, name: str, namespace: str, data: Mapping[str, str | bytes | None]) -> None:
-        """Change keys of a Secret; None removes a key."""
-        removed = {key: None for key, value in data.items() if value is None}
-        kept = {key: value for key, value in data.items() if value is not None}
-        self.cluster.patch(SECRETS, name, namespace, {"data": self._encode(kept) | removed})
-
-    def delete_secret(self, name: str, namespace: str) -> None:
-        """Delete a Secret."""
-        self.cluster.delete(SECRETS, name, namespace)
-
-    def _encode(self, data: Mapping[str, str | bytes], *, secret: bool = True) -> dict[str, Any]:
-        encoded = {}
-        for key, value in data.items():
-            raw = value.encode() if isinstance(value, str) else value
-            if secret:
-                self.world.redactor.add(raw.decode(errors="replace").strip())
-            encoded[key] = base64.b64encode(raw).decode()
-        return encoded
-
-    def service_account(self, namespace: str, *, name: str | None = None, grant: bool = True) -> str:
-        """Create a ServiceAccount and return its name.
-
-        :param grant: give the implementation the documentation's Role for its tokens.
-        """
-        name = name or f"account-{secrets.token_hex(4)}"
-        grants.create_service_account(self.cluster, namespace, name, self.labels)
-        self.remove_later(self.cluster.delete, SERVICE_ACCOUNTS, name, namespace)
-        if grant:
-            self.grant_token_requests(namespace, name)
-        return name
-
-    def grant_token_requests(self, namespace: str, service_account: str) -> None:
-        """Create the documentation's Role and RoleBinding for tokens of a ServiceAccount."""
-        self.remove_later(grants.revoke_token_requests, self.cluster, namespace, service_account)
-        subject = self.world.service_account
-        grants.grant_token_requests(self.cluster, namespace, service_account, subject, self.labels, self.timeouts)
-
-    def revoke_token_requests(self, namespace: str, service_account: str) -> None:
-        """Take the Role and RoleBinding away again."""
-        grants.revoke_token_requests(self.cluster, namespace, service_account)
 
     @property
     def audit(self) -> AuditLog:
@@ -287,13 +231,6 @@ class Sandbox(Authentications, Certificates):
         if self._pki is None:
             self._pki = self.vault.pki()
         return self._pki
-
-    def sign_policy(self, pki: Pki | None = None, vault: VaultWorkspace | None = None) -> str:
-        """Create a policy that allows signing with a PKI's role, and only that; return its name.
-
-        :param vault: where the PKI is, when it is in a Vault of :meth:`new_vault`.
-        """
-        return (vault or self.vault).policy((pki or self.pki).sign_path)
 
     # -- issuers -----------------------------------------------------------------------
 
