@@ -8,8 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import hvac.exceptions
-
 from ..cluster.api import Cluster
 from ..errors import StackError
 from ..timeouts import Timeouts
@@ -23,6 +21,7 @@ from .preparation import (
     install_contract,
     install_reviewer,
     mount_defaults,
+    open_vault,
     refuse_another_run,
     remove_everything,
     remove_reviewer,
@@ -140,16 +139,12 @@ class KindProvider:
     def _start_vault(self, vaults: VaultContainers) -> VaultAdmin:
         if self._options.vault_mode == DEV:
             return VaultAdmin(vaults.start_dev(), self._timeouts)
-        admin = VaultAdmin(vaults.start_vault(), self._timeouts)
-        try:
-            admin.initialise()
-            admin.unseal()
-        except hvac.exceptions.VaultError as error:
-            raise StackError(
-                f"Vault ({self._options.vault_image}) could not be initialised: {error}",
-                hint="name another image in --vault-issuer-vault-image",
-            ) from error
-        return admin
+        return open_vault(
+            vaults.start_vault(),
+            self._timeouts,
+            which=f"Vault ({self._options.vault_image})",
+            hint="name another image in --vault-issuer-vault-image",
+        )
 
     def _prepare(self, owner: Owner, kubernetes: Kubernetes, admin: VaultAdmin, *, network: str, bind: str) -> Stack:
         """Add what tests need to cluster and Vault."""

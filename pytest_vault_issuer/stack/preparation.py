@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import hvac.exceptions
 
 from ..cluster.api import (
@@ -17,7 +19,7 @@ from ..errors import StackError
 from ..timeouts import Timeouts
 from ..vault.server import VaultAdmin
 from ..vault.workspace import configure_kubernetes, enable_auth
-from .model import Kubernetes
+from .model import Kubernetes, VaultServer
 
 #: On everything this project creates in a cluster; its value names the run.
 LABEL = "vault-issuer.test/run"
@@ -100,6 +102,24 @@ def remove_everything(cluster: Cluster, run: str, timeouts: Timeouts) -> None:
             raise StackError(
                 f"the namespace {name} is still being deleted", hint=f"kubectl get namespace {name} -o yaml"
             )
+
+
+def open_vault(
+    server: VaultServer, timeouts: Timeouts, *, which: str, hint: str, log: Callable[[], str] = lambda: ""
+) -> VaultAdmin:
+    """Initialise and unseal a Vault that was just started.
+
+    :param which: what it is, :param hint: what to do, :param log: gives the end of its log; all for the error.
+    :raises StackError: when it refuses, as one that is no Vault of ours does.
+    """
+    admin = VaultAdmin(server, timeouts)
+    try:
+        admin.initialise()
+        admin.unseal()
+    except hvac.exceptions.VaultError as error:
+        seen = f"; the end of its log:\n{text}" if (text := log()) else ""
+        raise StackError(f"{which} could not be initialised: {error}{seen}", hint=hint) from error
+    return admin
 
 
 def mount_defaults(admin: VaultAdmin, kubernetes: Kubernetes, reviewer_token: str) -> list[str]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import hvac.exceptions
-
 from ..cluster.api import Cluster
 from ..errors import StackError
 from ..timeouts import Timeouts
@@ -15,7 +13,7 @@ from ..vault.server import VaultAdmin
 from .certificates import StackAuthority
 from .kubernetes_process import KubernetesProcesses
 from .model import Stack, crd_manifests
-from .preparation import install_contract, install_reviewer, mount_defaults
+from .preparation import install_contract, install_reviewer, mount_defaults, open_vault
 from .run_directory import RunDirectory
 from .vault_process import VaultProcesses
 
@@ -73,14 +71,11 @@ class ProcessProvider:
         )
 
     def _start_vault(self, vaults: VaultProcesses) -> VaultAdmin:
-        admin = VaultAdmin(vaults.start_vault(), self._timeouts)
-        try:
-            admin.initialise()
-            admin.unseal()
-        except hvac.exceptions.VaultError as error:
-            raise StackError(
-                f"Vault could not be initialised: {error}; the end of its log:\n"
-                + self._run.log_tail(admin.server.name),
-                hint="name another binary with --vault-issuer-vault-binary",
-            ) from error
-        return admin
+        server = vaults.start_vault()
+        return open_vault(
+            server,
+            self._timeouts,
+            which="Vault",
+            hint="name another binary with --vault-issuer-vault-binary",
+            log=lambda: self._run.log_tail(server.name),
+        )

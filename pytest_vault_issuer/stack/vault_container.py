@@ -100,13 +100,16 @@ class VaultContainers:
 
     def stop_vault(self, server: VaultServer) -> None:
         """Kill a Vault of this run, its storage with it; one that is gone already is no error."""
-        from docker.errors import NotFound
-
         try:
-            with contextlib.suppress(NotFound):
-                self._engine.client.containers.get(server.name).remove(force=True, v=True)
+            self._remove(server)
         except connect_errors() as error:
             raise self._engine.failure(f"the container {server.name} cannot be removed", error) from error
+
+    def _remove(self, server: VaultServer) -> None:
+        from docker.errors import NotFound
+
+        with contextlib.suppress(NotFound):
+            self._engine.client.containers.get(server.name).remove(force=True, v=True)
 
     def _container(self, name: str) -> DockerContainer:
         # Not its VaultContainer, which knows no TLS and waits two minutes for a container that has ended.
@@ -119,8 +122,6 @@ class VaultContainers:
         return container.with_env("SKIP_SETCAP", "true")
 
     def _start(self, container: DockerContainer, server: VaultServer, internal: str) -> VaultServer:
-        from docker.errors import NotFound
-
         try:
             with without_reaper():
                 container.start()
@@ -137,8 +138,7 @@ class VaultContainers:
                 )
             log = wrapped.logs(tail=20).decode(errors="replace")
         except connect_errors() as error:
-            with contextlib.suppress(NotFound):
-                self._engine.client.containers.get(server.name).remove(force=True, v=True)
+            self._remove(server)
             raise self._engine.failure(f"Vault's container ({self._image}) cannot be started", error) from error
         self.stop_vault(server)
         raise StackError(

@@ -19,6 +19,7 @@ from pytest_vault_issuer.stack import cleanup
 from pytest_vault_issuer.stack.certificates import StackAuthority
 from pytest_vault_issuer.stack.engine import RUN_LABEL, Engine, Owner
 from pytest_vault_issuer.stack.run_directory import RunDirectory, new_path
+from pytest_vault_issuer.stack.runs import ORPHAN, find_runs, remove
 from pytest_vault_issuer.stack.vault_container import VaultContainers
 from pytest_vault_issuer.timeouts import Timeouts, poll
 from pytest_vault_issuer.vault import VaultAdmin
@@ -148,6 +149,7 @@ from pytest_vault_issuer.stack import cleanup
 from pytest_vault_issuer.stack.certificates import StackAuthority
 from pytest_vault_issuer.stack.engine import Engine, Owner
 from pytest_vault_issuer.stack.run_directory import RunDirectory
+from pytest_vault_issuer.stack.runs import ORPHAN, find_runs, remove
 from pytest_vault_issuer.stack.vault_container import VaultContainers
 from pytest_vault_issuer.timeouts import Timeouts
 run = RunDirectory(Path(sys.argv[1]), os.getpid())
@@ -176,6 +178,11 @@ def killed(engine: Engine) -> Iterator[tuple[subprocess.Popen[str], RunDirectory
     process.kill()
     process.communicate()
     engine.remove(path.name)
+    # Where its keeper was killed too, its directory stays until somebody takes it down.
+    for found in find_runs():
+        if found.path == path and found.state == ORPHAN:
+            remove(found)
+    assert poll(lambda: None if path.exists() else True, timeout=60), path
 
 
 def keeper_of(run: RunDirectory) -> int:
