@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -273,6 +273,25 @@ class Settings:
                 f"{option}: nothing is built where {component} is given", hint="leave out one or the other"
             )
 
+    def options(self, *, without: Collection[str] = ()) -> list[str]:
+        """Return the options of the command line that ask for the same, wherever each of these was given.
+
+        Defaults are left out. A secret is never among them: no option has one.
+
+        :param without: fields that are left out too.
+        """
+        written = []
+        for option in OPTIONS:
+            value = getattr(self, option.field)
+            if option.field in without or value == getattr(_DEFAULTS, option.field):
+                continue
+            if option.flag:
+                written.append(f"--{option.name}")
+                continue
+            for one in value if option.many else [value]:
+                written.append(f"--{option.name}={f'{one:g}' if isinstance(one, float) else one}")
+        return written
+
     @property
     def names_existing(self) -> bool:
         """Whether an existing cluster and an existing Vault are named."""
@@ -297,6 +316,9 @@ class Settings:
                 hint=f"give --vault-issuer-vault-token-file, or set {TOKEN_VARIABLE}",
             )
         return token
+
+
+_DEFAULTS = Settings()
 
 
 def _convert(option: Option, texts: list[str], base: Path) -> Any:

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_vault_issuer.errors import ConfigurationError
 from pytest_vault_issuer.fixtures import RUN_KEY
-from pytest_vault_issuer.settings import OPTIONS, TOKEN_VARIABLE, Settings
+from pytest_vault_issuer.settings import OPTIONS, TOKEN_VARIABLE, Option, Settings
 from pytest_vault_issuer.toolchain import COMPONENTS
 
 pytest_plugins = ("pytester",)
@@ -34,6 +34,30 @@ def refused(**sources: Any) -> ConfigurationError:
     return caught.value
 
 
+#: By field, where not any text will do.
+VALUES = {
+    "stack": "process",
+    "timeout_scale": "2.5",
+    "vault_version": next(entry.line for entry in COMPONENTS if entry.name == "vault"),
+    "kubernetes_version": next(entry.line for entry in COMPONENTS if entry.name == "kubernetes"),
+    "vault_mode": "dev",
+    "vault_image": "of/vault:1",
+    "node_image": "of/node:1",
+    "image": "of/mine:1",
+    "implementation": "./of a friend/mine.toml",
+}
+
+
+def again(settings: Settings) -> Settings:
+    """What a command line of a setting's own options asks for, relative to the same directory."""
+    line: dict[str, Any] = {}
+    for word in settings.options():
+        name, _, value = word.removeprefix("--").partition("=")
+        option = next(o for o in OPTIONS if o.name == name)
+        line[name] = [*line.get(name, []), value] if option.many else ("true" if option.flag else value)
+    return collect(line=line)
+
+
 # -- where a value comes from ---------------------------------------------------------------------------------
 
 
@@ -48,6 +72,17 @@ def test_command_line_before_environment_before_ini() -> None:
     assert collect(line=line, env=env, ini=ini).implementation == "from-line"
     assert collect(env=env, ini=ini).implementation == "from-env"
     assert collect(ini=ini).implementation == "from-ini"
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.field)
+def test_options_say_again_what_was_asked_for(option: Option) -> None:
+    """Whichever way it was given; what was not given is not said."""
+    given = VALUES.get(option.field, "true" if option.flag else "SIGN TLS" if option.many else "a b")
+    for sources in ({"env": {option.env: given}}, {"ini": {option.ini: given}, "base": Path("/some where")}):
+        settings = collect(**sources)
+        assert again(settings) == settings
+        assert {word.partition("=")[0] for word in settings.options()} == {f"--{option.name}"}
+        assert settings.options(without={option.field}) == []
 
 
 def test_an_empty_variable_is_none() -> None:
