@@ -13,7 +13,7 @@ from .implementation import Implementation
 OPTION = "--vault-issuer-certify"
 #: A version that stays what it is: 1.4, v1.4.0-rc.1+build; not main, latest or a commit.
 _RELEASE = re.compile(r"v?\d+(\.\d+)+([-+.]?[0-9A-Za-z][0-9A-Za-z.+-]*)?")
-#: pytest's options (and those of its usual plugins) that leave tests out or repeat them, by their destination.
+#: Options of pytest and its usual plugins that leave tests out, repeat them or do not call them, by destination.
 _REFUSED = {
     "keyword": "-k",
     "markexpr": "-m",
@@ -25,8 +25,11 @@ _REFUSED = {
     "failedfirst": "--ff",
     "stepwise": "--stepwise",
     "reruns": "--reruns",
+    "retries": "--retries",
     "force_flaky": "--force-flaky",
     "continue_on_collection_errors": "--continue-on-collection-errors",
+    "setupplan": "--setup-plan",  # before --setup-only, which it implies
+    "setuponly": "--setup-only",
 }
 
 
@@ -63,6 +66,19 @@ def check_options(options: Mapping[str, Any], arguments: list[str], suite: str) 
     if arguments != [suite]:
         raise ConfigurationError(
             f"{OPTION} runs the whole suite, not {' '.join(arguments)}", hint=f"pytest --pyargs {suite}"
+        )
+
+
+def check_collection(missing: list[str]) -> None:
+    """Check that nobody left out tests after they were collected.
+
+    :param missing: node ids of those that are to be run and will not be.
+    :raises ConfigurationError: naming the first.
+    """
+    if missing:
+        raise ConfigurationError(
+            f"{OPTION}: {len(missing)} tests were left out: {missing[0]}{', ...' if len(missing) > 1 else ''}",
+            hint="leave out the option, conftest or plugin that does so",
         )
 
 

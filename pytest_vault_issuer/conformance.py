@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -26,6 +26,8 @@ from .toolchain import BINARIES
 
 _WITH_EVIDENCE = (Outcome.FAILED, Outcome.ERROR, Outcome.KNOWN_FAILURE)
 _CLUSTER_FEATURE = "cluster-issuer"
+#: What a worker of pytest-xdist refused, in what it hands back.
+_REFUSED = "vault_issuer_refused"
 
 
 class Conformance:
@@ -62,9 +64,10 @@ class Conformance:
             certification.check_selection(self.implementation, self.profiles, run.settings.select)
             if not self.is_worker:
                 certification.check_options(vars(config.option), config.args, SUITE)
-        self._dropping = False
+        self._collected: dict[str, bool] = {}  # every test that judges something -> whether it is left out on purpose
         self._journal_file: Journal | None = None
         self._phases: dict[str, dict[str, Any]] = {}
+        self._refused = False  # then there is no verdict
         self._others = False  # whether tests ran that judge no requirement
 
     def _default_profiles(self) -> tuple[str, ...]:
@@ -94,6 +97,11 @@ class Conformance:
             f"stack {provider} ({reason}){certify}"
         ]
 
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Note each test that judges something, before anybody can leave it out."""
+        if requirement_ids(item):
+            self._collected[item.nodeid] = False
+
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Keep the tests of the selected requirements, the long ones spread over the first half."""
         kept: list[pytest.Item] = []
@@ -105,18 +113,36 @@ class Conformance:
                 raise pytest.UsageError(f"{item.nodeid} judges {', '.join(unknown)}, not in the catalogue")
             (kept if not ids or self.selected.intersection(ids) else dropped).append(item)
         if dropped:
-            self._dropping = True
+            self._collected.update((item.nodeid, True) for item in dropped)
             config.hook.pytest_deselected(items=dropped)
-            self._dropping = False
         items[:] = spread(kept)
 
-    def pytest_deselected(self, items: list[pytest.Item]) -> None:
-        """Let nobody else leave out tests of what is certified."""
-        if self.certify and not self._dropping and any(requirement_ids(item) for item in items):
-            raise pytest.UsageError(
-                f"{certification.OPTION}: {len(items)} tests were deselected\n"
-                "  hint: leave out the option, conftest or plugin that does so"
-            )
+    @pytest.hookimpl(tryfirst=True)  # before pytest-xdist's worker says what there is to run
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Let nobody leave out tests of what is certified, whether pytest is told of it or not."""
+        if not self.certify:
+            return
+        here = {item.nodeid for item in session.items}
+        missing = [nodeid for nodeid, on_purpose in self._collected.items() if not on_purpose and nodeid not in here]
+        try:
+            certification.check_collection(missing)
+        except ConfigurationError as error:
+            if not self.is_worker:
+                self._refuse(str(error))
+            # An error in a worker would be one of pytest-xdist: it runs nothing, and the controller says why.
+            session.items.clear()
+            self.config.workeroutput[_REFUSED] = str(error)  # type: ignore[attr-defined]
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """End the run with what a worker of pytest-xdist refused."""
+        refused = getattr(node, "workeroutput", {}).get(_REFUSED)
+        if refused:
+            self._refuse(refused)
+
+    def _refuse(self, why: str) -> NoReturn:
+        self._refused = True
+        raise pytest.UsageError(why)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
@@ -224,8 +250,15 @@ class Conformance:
             "outcome": outcome.value,
             "message": self.run.redactor.redact(_message(report, call)),
             "evidence": collected,
+            "calls": item.stash.get(_CALLS, 0),
         }
         return report
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+        """Count how often a test's body is run: a report says so only of what its plugins let it see."""
+        pyfuncitem.stash[_CALLS] = pyfuncitem.stash.get(_CALLS, 0) + 1
+        return (yield)
 
     def _judge(
         self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, ids: list[str]
@@ -253,7 +286,7 @@ class Conformance:
         self._others = self._others or data is None
         if data is None or self.is_worker:
             return
-        if self.certify and report.when == "setup" and report.nodeid in self._phases:
+        if self.certify and (data["calls"] > 1 or (report.when == "setup" and report.nodeid in self._phases)):
             self.failure = f"{data['test']} was repeated: what passes only sometimes cannot be certified"
         phases = self._phases.setdefault(report.nodeid, {"worst": Outcome.PASSED, "duration": 0.0, "message": ""})
         phases["evidence"] = phases.get("evidence") or data["evidence"]
@@ -262,6 +295,8 @@ class Conformance:
         if outcome is not Outcome.PASSED and phases["worst"] is not Outcome.ERROR:
             phases.update(worst=outcome, message=data["message"])
         if report.when == "teardown":
+            if phases["worst"] is Outcome.PASSED and not data["calls"]:  # --setup-only, --setup-plan
+                phases.update(worst=Outcome.NOT_RUN, message="not run: only what it needs was set up")
             result = TestResult(
                 data["test"], phases["worst"], phases["duration"], phases["message"], phases["evidence"]
             )
@@ -334,7 +369,7 @@ class Conformance:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print outcomes by area, what did not pass, and the verdict."""
-        if self.config.option.collectonly or not self._judging:
+        if self.config.option.collectonly or self._refused or not self._judging:
             return
         write = terminalreporter.write_line
         terminalreporter.section(f"{self.implementation.name} {self.implementation.version}", sep="=")
@@ -369,6 +404,7 @@ def spread(items: list[pytest.Item]) -> list[pytest.Item]:
 
 
 _OUTCOME = pytest.StashKey[Outcome]()
+_CALLS = pytest.StashKey[int]()
 
 
 def _set_outcome(item: pytest.Item, outcome: Outcome) -> None:

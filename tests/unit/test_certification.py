@@ -69,6 +69,9 @@ def test_somebody_has_to_answer_for_it(key: str, empty: Any) -> None:
         ({"lf": True}, "--lf"),
         ({"stepwise": True}, "--stepwise"),
         ({"reruns": 2}, "--reruns"),
+        ({"retries": 2}, "--retries"),
+        ({"setuponly": True}, "--setup-only"),
+        ({"setupplan": True, "setuponly": True}, "--setup-plan"),
     ],
 )
 def test_options_that_leave_something_out_or_repeat_it(options: dict[str, Any], named: str) -> None:
@@ -115,14 +118,30 @@ supported = {supported}
 """
 
 
+# The suite of these runs is another, and needs no stack; what is refused of the command line is tested above.
+CONFTEST = """
+from pytest_vault_issuer import certification
+from pytest_vault_issuer.conformance import Conformance
+
+Conformance.pytest_runtestloop = lambda self, session: None
+certification.check_options = lambda *_: None
+"""
+#: How the tests are run: here, or by workers of pytest-xdist, as the documentation recommends.
+RUNS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["here", "workers"])
+
+
 class Certifying:
     """Certifies with a suite of its own in the place of the real one: every requirement has a test that passes."""
 
     def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pytester = pytester
-        monkeypatch.setattr(Conformance, "pytest_runtestloop", lambda self, session: None)
-        # The suite of these runs is another; what is refused of the command line is tested above.
-        monkeypatch.setattr(certification, "check_options", lambda *_: None)
+        # What the conftest replaces is replaced for the run alone.
+        monkeypatch.setattr(Conformance, "pytest_runtestloop", Conformance.pytest_runtestloop)
+        monkeypatch.setattr(certification, "check_options", certification.check_options)
+        self.conftest("")
+
+    def conftest(self, text: str) -> None:
+        self.pytester.makeconftest(CONFTEST + text)
 
     def run(
         self, *arguments: str, version: str = "1.0", supported: str = '["core"]', known: str = "", extra: str = ""
@@ -132,9 +151,8 @@ class Certifying:
         for number, asked in enumerate(Catalogue.load().requirements):
             tests += f"@requirement({asked.id!r})\ndef test_{number}(): pass\n"
         self.pytester.makepyfile(test_all=tests + extra)
-        return self.pytester.runpytest_inprocess(
-            "--vault-issuer=probe.toml", "--vault-issuer-certify", "--vault-issuer-report=out", *arguments
-        )
+        run = self.pytester.runpytest_subprocess if "-n2" in arguments else self.pytester.runpytest_inprocess
+        return run("--vault-issuer=probe.toml", "--vault-issuer-certify", "--vault-issuer-report=out", *arguments)
 
     @property
     def report(self) -> dict[str, Any]:
@@ -180,25 +198,71 @@ def test_a_skip_is_partial_and_no_success(certifying: Certifying) -> None:
     assert certifying.report["profiles"]["core"]["verdict"] == "partial"
 
 
-def test_tests_that_a_plugin_deselects(certifying: Certifying) -> None:
-    certifying.pytester.makeconftest(
-        "def pytest_collection_modifyitems(config, items):\n    config.hook.pytest_deselected(items=[items.pop()])\n"
-    )
-    result = certifying.run()
+LEFT_OUT = "\ndef pytest_collection_modifyitems(config, items):\n    "
+
+
+@RUNS
+@pytest.mark.parametrize(
+    "left_out",
+    ["config.hook.pytest_deselected(items=[items.pop()])", "items[:] = [i for i in items if i.name != 'test_it[b]']"],
+    ids=["deselected", "in silence"],
+)
+def test_tests_that_a_conftest_leaves_out(certifying: Certifying, workers: tuple[str, ...], left_out: str) -> None:
+    """Also one of several of its requirement: the others passed."""
+    certifying.conftest(LEFT_OUT + left_out)
+    cases = "@pytest.mark.parametrize('case', ['a', 'b'])\n"
+    judging = f"{cases}@requirement({Catalogue.load().ids[0]!r})\ndef test_it(case): pass\n"
+    result = certifying.run(*workers, extra=judging)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*--vault-issuer-certify: 1 tests were deselected"])
+    result.stderr.fnmatch_lines(["*--vault-issuer-certify: 1 tests were left out: test_all.py::test_*"])
+    assert "profile core:" not in result.stdout.str()
+    assert not (certifying.pytester.path / "out" / "report.json").exists()
 
 
-def test_a_test_that_is_repeated(certifying: Certifying) -> None:
-    certifying.pytester.makeconftest(
-        "from _pytest.runner import runtestprotocol\n"
-        "def pytest_runtest_protocol(item, nextitem):\n"
-        "    if item.name == 'test_0':\n"
-        "        runtestprotocol(item, nextitem=nextitem)\n"
-    )
-    result = certifying.run()
+@pytest.mark.parametrize("where", ["tryfirst", "trylast"])
+def test_tests_that_are_left_out_before_or_after_the_suite_s_own_hook(certifying: Certifying, where: str) -> None:
+    hook = f"\nimport pytest\n@pytest.hookimpl({where}=True)" + LEFT_OUT
+    certifying.conftest(hook + "items[:] = [i for i in items if i.name != 'test_0']")
+    assert certifying.run().ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_tests_of_a_profile_that_is_not_claimed_may_be_left_out(certifying: Certifying) -> None:
+    extended = next(r.id for r in Catalogue.load().requirements if r.profile == "extended")
+    certifying.conftest(LEFT_OUT + "items[:] = [i for i in items if i.name != 'test_it']")
+    assert certifying.run(extra=f"@requirement({extended!r})\ndef test_it(): pass\n").ret == pytest.ExitCode.OK
+
+
+REPEATED = """
+from _pytest.runner import runtestprotocol
+def pytest_runtest_protocol(item, nextitem):
+    if item.name == 'test_0':
+        runtestprotocol(item, nextitem=nextitem)
+"""
+REPEATED_UNSEEN = """
+import pytest
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    if item.name == 'test_0':
+        item.ihook.pytest_pyfunc_call(pyfuncitem=item)
+    return (yield)
+"""
+
+
+@RUNS
+@pytest.mark.parametrize("repeated", [REPEATED, REPEATED_UNSEEN], ids=["reported", "in silence"])
+def test_a_test_that_is_repeated(certifying: Certifying, workers: tuple[str, ...], repeated: str) -> None:
+    certifying.conftest(repeated)
+    result = certifying.run(*workers)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["probe: *test_0 was repeated: *"])
+
+
+@RUNS
+@pytest.mark.parametrize("option", ["--setup-only", "--setup-plan"])
+def test_tests_that_are_not_called(certifying: Certifying, workers: tuple[str, ...], option: str) -> None:
+    """Were these options not refused, nothing would be certified either."""
+    assert certifying.run(option, *workers).ret == pytest.ExitCode.TESTS_FAILED
+    assert {entry["outcome"] for entry in certifying.report["requirements"]} == {"not-run"}
 
 
 @pytest.mark.parametrize("argument", ["--vault-issuer-select=SIGN", "--vault-issuer-profile=extended"])

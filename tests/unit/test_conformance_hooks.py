@@ -349,6 +349,14 @@ def test_a_known_failure_that_passes_has_passed(stackless: Inner) -> None:
     assert stackless.outcome(MUST) == "passed"
 
 
+@pytest.mark.parametrize("option", ["--setup-only", "--setup-plan"])
+def test_a_test_that_was_not_called_has_not_passed(stackless: Inner, option: str) -> None:
+    assert stackless.run(judging(MUST, "assert 0"), option).ret == pytest.ExitCode.TESTS_FAILED
+    assert stackless.outcome(MUST) == "not-run"
+    assert stackless.entry(MUST)["tests"][0]["message"] == "not run: only what it needs was set up"
+    assert stackless.report["profiles"]["core"]["verdict"] == "non-conformant"
+
+
 @pytest.mark.parametrize("body", ["pytest.skip('later')", "raise NotRunnable('no')"])
 def test_a_run_in_which_nothing_passed_is_no_success(stackless: Inner, body: str) -> None:
     assert stackless.run(judging(MUST, body)).ret == pytest.ExitCode.TESTS_FAILED
