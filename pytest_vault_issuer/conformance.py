@@ -335,6 +335,7 @@ class Conformance:
                 reproduction=reproduction.describe(
                     self.config.invocation_params.args,
                     self.implementation,
+                    self.run.settings,
                     self.run.command() if stack else [],
                     self.run.toolchain,
                 ),

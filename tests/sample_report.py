@@ -19,6 +19,7 @@ HOSTILE = "<script>alert(1)</script> | `x` **y** ```"
 REPRODUCTION: dict[str, Any] = {
     "time": "2026-11-24T12:00:00+00:00",
     "command": "pytest --pyargs vault_issuer_conformance --vault-issuer=./mine.toml -n 4",
+    "options": ["--vault-issuer=./mine.toml"],
     "environment": {},
     "python": "3.11.7",
     "platform": "Linux",

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..requirements import SUITE
+from . import again
 from .evidence import sections
 from .reading import Report, title
 
@@ -42,34 +42,25 @@ def slug(identifier: str, nodeid: str) -> str:
     return re.sub(r"[^A-Za-z0-9.-]+", "-", f"{identifier}-{nodeid.partition('::')[2] or nodeid}").strip("-")[:120]
 
 
-def again(report: Report, test: dict[str, Any]) -> str:
-    """Return the command that runs just one test again, on an implementation given as it was."""
-    given = [word for word in report["reproduction"]["command"].split() if word.startswith("--vault-issuer=")]
-    name = test["nodeid"].partition("::")[2].partition("[")[0]
-    option = given[0] if given else f"--vault-issuer={report['implementation']['name']}"
-    profiles = " ".join(f"--vault-issuer-profile={profile}" for profile in report["options"]["profiles"])
-    return f"pytest --pyargs {SUITE} {option} {profiles} -k {name}"
-
-
 def _readme(report: Report, entry: dict[str, Any], test: dict[str, Any]) -> Iterator[str]:
     yield f"# {entry['id']}: {title(report)}"
     yield ""
     yield f"{entry['statement']} ({entry['level']}; {entry['citation']})"
     yield ""
     yield f"* test: `{test['nodeid']}`, {test['outcome']} after {test['duration_s']:.1f} s"
-    yield f"* run it again: `{again(report, test)}`"
     if entry["upstream"]:
         yield f"* known upstream: {', '.join(entry['upstream'])}"
     yield ""
+    yield from _block("run just this again", again.command(report, test), "sh")
     yield from _block("what was expected, and what was seen", test["message"])
     for heading, text in sections(test["evidence"]):
         yield from _block(heading, text)
 
 
-def _block(heading: str, text: str) -> Iterator[str]:
+def _block(heading: str, text: str, language: str = "text") -> Iterator[str]:
     # A fence longer than any in the text: a log may hold Markdown.
     fence = "`" * max(3, max((len(run) for run in re.findall("`+", text)), default=0) + 1)
-    yield from (f"## {heading}", "", f"{fence}text", text, fence, "")
+    yield from (f"## {heading}", "", f"{fence}{language}", text, fence, "")
 
 
 def _without_tests(entry: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..features import AREAS
-from .bundle import again
+from . import again
 from .evidence import body_text, summary
 from .outcomes import Outcome
 from .reading import Report, title
@@ -177,7 +177,7 @@ def _test(report: Report, test: dict[str, Any]) -> str:
         [
             f'<div class="test">{head}',
             f'<pre class="message">{escape(test["message"])}</pre>',
-            f'<p class="again">Run just this again: <code>{escape(again(report, test))}</code></p>',
+            f'<p class="again">Run just this again: <code>{escape(again.command(report, test))}</code></p>',
             *_timeline(evidence),
             *_objects(evidence),
             *_log(evidence),

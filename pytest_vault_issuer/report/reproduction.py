@@ -14,7 +14,7 @@ from typing import Any
 
 from ..implementation import Implementation
 from ..requirements import SUITE
-from ..settings import OPTIONS
+from ..settings import OPTIONS, Settings
 from ..toolchain import Toolchain
 
 #: Distributions whose version can change what a run says.
@@ -22,7 +22,11 @@ _PACKAGES = ("pytest-vault-issuer", "pytest", "pytest-xdist", "hvac", "requests"
 
 
 def describe(
-    arguments: Iterable[str], implementation: Implementation, command: list[str], toolchain: Toolchain
+    arguments: Iterable[str],
+    implementation: Implementation,
+    settings: Settings,
+    command: list[str],
+    toolchain: Toolchain,
 ) -> dict[str, Any]:
     """Return the part of a report that says how to repeat the run.
 
@@ -33,6 +37,7 @@ def describe(
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(["pytest", *arguments]),
+        "options": settings.options(),
         "environment": {o.env: os.environ[o.env] for o in OPTIONS if o.env in os.environ},
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_vault_issuer.report import again, bundle
 from pytest_vault_issuer.requirements import Catalogue
 from pytest_vault_issuer.toolchain import Toolchain
+from tests.e2e.conftest import IMPLEMENTATION, LIMIT
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -50,6 +56,43 @@ def test_an_implementation_that_does_nothing_passes_nothing(suite: Any, implemen
     messages = {test["message"] for entry in run.report["requirements"] for test in entry["tests"]}
     assert all("waited" in message for message in messages), "each says what was waited for"
     assert "it wrote no condition on its first issuer" in run.output
+
+
+def test_what_failed_is_run_again_alone_by_the_command_of_its_report(suite: Any) -> None:
+    """cert-manager that looks for a ClusterIssuer's Secrets in the wrong namespace, named by an ini file."""
+    binary = Toolchain().path("cert-manager-controller")
+    rbac = Path(__file__).parents[2] / "pytest_vault_issuer/implementation/cert-manager-rbac.yaml"
+    (suite.directory / "of a friend").mkdir()
+    text = IMPLEMENTATION.format(
+        name="misled",
+        command=json.dumps(
+            [str(binary), "--kubeconfig={kubeconfig}", "--cluster-resource-namespace=default", "--approver=false"]
+        ),
+    )
+    run_table = f'rbac = {json.dumps([str(rbac)])}\nservice_account = "cert-manager/cert-manager"\n[features]'
+    suite.write("of a friend/misled.toml", text.replace("[features]", run_table))
+    suite.write("pytest.ini", "[pytest]\nvault_issuer = of a friend/misled.toml\nvault_issuer_timeout_scale = 1.5\n")
+    run = suite.run("--vault-issuer-select=VI-SCOPE-001", "--vault-issuer-select=VI-SCOPE-002", "-k", "right_namespace")
+    assert run.status == pytest.ExitCode.TESTS_FAILED, run.output
+    assert {i: o for i, o in run.outcomes().items() if o != "not-run"} == {
+        "VI-SCOPE-001": "passed",
+        "VI-SCOPE-002": "failed",
+    }
+    failed = next(entry for entry in run.report["requirements"] if entry["id"] == "VI-SCOPE-002")["tests"][0]
+    folder = suite.directory / "report" / "failures" / bundle.slug("VI-SCOPE-002", failed["nodeid"])
+    command = re.findall("```sh\n(.*)\n```", (folder / "README.md").read_text())[0]
+    assert again.command(run.report, failed) == command
+    repeated = subprocess.run(
+        ["sh", "-c", command],
+        cwd=suite.directory,
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTEST_ADDOPTS": "-v"},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+    assert repeated.returncode == pytest.ExitCode.TESTS_FAILED, repeated.stdout + repeated.stderr
+    ran = re.findall(r"^\S*::(\S+) (?:PASSED|FAILED|ERROR|SKIPPED)", repeated.stdout, re.MULTILINE)
+    assert ran == [failed["nodeid"].partition("::")[2]], repeated.stdout
 
 
 def test_an_implementation_that_dies_ends_the_run(suite: Any, implementation: Any) -> None:

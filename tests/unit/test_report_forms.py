@@ -19,7 +19,7 @@ from pytest_vault_issuer import cli
 from pytest_vault_issuer.errors import ConfigurationError
 from pytest_vault_issuer.proxy import Exchange, Headers, Route
 from pytest_vault_issuer.redaction import Redactor
-from pytest_vault_issuer.report import bundle, files, html, json_report, markdown, reading, summary
+from pytest_vault_issuer.report import again, bundle, files, html, json_report, markdown, reading, summary
 from pytest_vault_issuer.report.comparison import compare
 from pytest_vault_issuer.report.evidence import collect
 from pytest_vault_issuer.report.journal import Journal
@@ -161,7 +161,8 @@ def test_a_folder_for_each_failure(tmp_path: Path) -> None:
     (folder,) = place.iterdir()
     assert folder.name == bundle.slug(REQUIREMENTS[0].id, ALL["requirements"][0]["tests"][0]["nodeid"])
     text = (folder / "README.md").read_text()
-    assert "run it again: `pytest --pyargs vault_issuer_conformance --vault-issuer=./mine.toml" in text
+    test = ALL["requirements"][0]["tests"][0]
+    assert f"## run just this again\n\n```sh\n{again.command(ALL, test)}\n```" in text
     assert "````text" in text, "the fence is longer than what the text holds"
     assert "canary" not in text + (folder / "evidence.json").read_text()
     assert bundle.write(report(), tmp_path) is None
