@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_vault_issuer.errors import VaultIssuerError
-from pytest_vault_issuer.stack.engine import Engine
+from pytest_vault_issuer.stack.engine import RUN_LABEL, Engine
 from pytest_vault_issuer.stack.kind_cluster import find_kind
 
 #: As `tools/images` names what it makes.
@@ -30,6 +30,22 @@ def engine_with(*images: str) -> Iterator[Engine]:
         not_run(f"the container engine has no {', '.join(missing)}: python tools/images")
     yield engine
     engine.close()
+
+
+def on_kind() -> list[str]:
+    """Return the options of a run on kind, with images that are there."""
+    return [
+        "--vault-issuer-stack=kind",
+        f"--vault-issuer-vault-image={VAULT}",
+        f"--vault-issuer-node-image={NODE}",
+        f"--vault-issuer-kind-binary={kind_program()}",
+    ]
+
+
+def everything(engine: Engine) -> set[str]:
+    """Name all containers, and the networks that are ours."""
+    networks = engine.client.networks.list(filters={"label": RUN_LABEL})
+    return {c.name for c in engine.client.containers.list(all=True)} | {n.name for n in networks}
 
 
 def kind_program() -> Path:

@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigurationError, StackError, VaultIssuerError
+from ..errors import ConfigurationError, StackError
 from ..implementation.running import PROCESS
 from ..playground import Playground, load, make, playgrounds
 from ..run import Run, RunKey
 from ..settings import Settings, versions_of
 from ..stack import cleanup
-from ..stack.engine import Engine, Owner
-from ..stack.runs import IN_BETWEEN, KEPT, ORPHAN, UNDER_WAY, FoundRun, find_runs, remove
+from ..stack.runs import IN_BETWEEN, KEPT, ORPHAN, UNDER_WAY, FoundRun, find_runs
 from .output import add_command, add_format, markdown_table, print_json, table
 from .progress import Progress
 
@@ -97,7 +96,8 @@ eval "$(vault-issuer stack env mine)"
         "status",
         "list playgrounds, runs under way, and what killed runs have left",
         "List what this user has in the directory for temporary files (TMPDIR): playgrounds that are up, test runs\n"
-        "under way, and orphans, which are what is left when everything of a run was killed.",
+        "under way, and orphans, which are what is left when everything of a run was killed: directories, processes,\n"
+        "and what is on the container engine, if one answers.",
         """
 vault-issuer stack status
 vault-issuer stack status --format json
@@ -284,7 +284,7 @@ def _chosen(name: str | None, up: Sequence[tuple[FoundRun, Playground]]) -> tupl
 
 
 def _status(options: argparse.Namespace) -> int:
-    found = [(run, load(run.path)) for run in find_runs()]
+    found = [(run, load(run.path)) for run in cleanup.find_all()]
     if options.format == "json":
         print_json([_run_as_dict(run, playground) for run, playground in found])
         return 0
@@ -309,7 +309,7 @@ def _state(run: FoundRun) -> str:
 
 def _what(run: FoundRun, playground: Playground | None) -> str:
     if run.state == ORPHAN:
-        return f"{len(run.leftovers)} processes"
+        return ", ".join([f"{len(run.leftovers)} processes", *run.containers])
     if run.state == UNDER_WAY:
         return f"of process {run.owner}"
     if playground is None:
@@ -325,6 +325,7 @@ def _run_as_dict(run: FoundRun, playground: Playground | None) -> dict[str, Any]
         "owner": run.owner,
         "processes": run.processes,
         "leftovers": list(run.leftovers),
+        "containers": list(run.containers),
         "playground": _playground_as_dict(playground) if playground else None,
     }
 
@@ -335,7 +336,7 @@ def _run_as_dict(run: FoundRun, playground: Playground | None) -> dict[str, Any]
 def _down(options: argparse.Namespace) -> int:
     if options.all and options.name:
         raise ConfigurationError("--all and a name exclude each other", hint="leave out one")
-    runs = find_runs()
+    runs = cleanup.find_all()
     orphans = [run for run in runs if run.state == ORPHAN]
     kept = [run for run in runs if run.state == KEPT]
     if options.all:
@@ -347,27 +348,20 @@ def _down(options: argparse.Namespace) -> int:
     removed = []
     for run in [*chosen, *(orphan for orphan in orphans if orphan not in chosen)]:
         playground = load(run.path)
-        remove(run)
+        cleanup.remove(run)
         removed.append((run, playground.name if playground else ""))
-    removed += [(FoundRun(owner.directory, ORPHAN), ", ".join(names)) for owner, names in _remove_containers()]
     if options.format == "json":
-        print_json([{"directory": str(run.path), "name": name, "state": run.state} for run, name in removed])
+        print_json([_removed_as_dict(run, name) for run, name in removed])
         return 0
     for run, name in removed:
-        print(f"removed {name + ' ' if name else ''}({run.state}): {run.path}")
+        print(f"removed {name + ' ' if name else ''}({run.state}): {', '.join([str(run.path), *run.containers])}")
     if not removed:
         print("nothing is up, and nothing is left of killed runs")
     return 0
 
 
-def _remove_containers() -> list[tuple[Owner, list[str]]]:
-    """Remove what killed runs have left on the container engine, where one answers."""
-    try:
-        engine = Engine()
-    except VaultIssuerError:
-        return []
-    with contextlib.closing(engine):
-        return [(owner, engine.remove(owner.run)) for owner in cleanup.orphans(engine)]
+def _removed_as_dict(run: FoundRun, name: str) -> dict[str, Any]:
+    return {"directory": str(run.path), "name": name, "state": run.state, "containers": list(run.containers)}
 
 
 def _named(name: str | None, runs: Sequence[FoundRun]) -> list[FoundRun]:

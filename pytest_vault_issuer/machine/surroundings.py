@@ -15,9 +15,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..aws.sts import missing_modules
-from ..stack import keeper
+from ..stack import cleanup, keeper
 from ..stack.run_directory import new_path
-from ..stack.runs import ORPHAN, find_runs
+from ..stack.runs import ORPHAN
 from ..toolchain import Toolchain
 from .finding import ABSENT, BROKEN, OK, Finding
 
@@ -156,8 +156,10 @@ def _engine(search: str) -> Finding:
 
 
 def _orphans() -> Finding:
-    orphans = [run for run in find_runs() if run.state == ORPHAN]
+    orphans = [run for run in cleanup.find_all() if run.state == ORPHAN]
+    directories = [str(run.path) for run in orphans if run.path.exists()]
+    containers = [name for run in orphans for name in run.containers]
     if orphans:
-        detail = f"{len(orphans)} directories of killed runs in {tempfile.gettempdir()}"
-        return Finding("left of killed runs", ABSENT, detail, "vault-issuer stack down")
+        left = [", ".join(directories), f"on the container engine: {', '.join(containers)}" if containers else ""]
+        return Finding("left of killed runs", ABSENT, "; ".join(filter(None, left)), "vault-issuer stack down")
     return Finding("left of killed runs", OK, "nothing")

@@ -56,11 +56,12 @@ class Owner:
 class Engine:
     """The engine that testcontainers finds: ``DOCKER_HOST``, else docker's context, else the usual socket.
 
+    :param patience: seconds for one call.
     :raises ConfigurationError: when testcontainers is not installed.
     :raises StackError: when no engine answers.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = _CALL) -> None:
         try:
             import docker
             from testcontainers.core.docker_client import get_docker_host
@@ -70,9 +71,9 @@ class Engine:
         address = get_docker_host() or docker.constants.DEFAULT_UNIX_SOCKET.replace("http+unix", "unix")
         self.address = str(address)
         try:
-            _check_listening(address)
+            _check_listening(address, patience)
             self.client: DockerClient = docker.DockerClient.from_env(
-                timeout=_CALL, environment={**os.environ, "DOCKER_HOST": address}
+                timeout=patience, environment={**os.environ, "DOCKER_HOST": address}
             )
             self.client.ping()
         except (self._errors.DockerException, OSError) as error:
@@ -190,19 +191,33 @@ class Engine:
         """
         removed = []
         try:
-            networks: list[Network] = self.client.networks.list(filters={"label": f"{RUN_LABEL}={run}"})
-            for container in [*self._labelled(RUN_LABEL, run), *self._labelled(CLUSTER_LABEL, run)]:
-                on = container.attrs["NetworkSettings"]["Networks"]
-                if container.labels.get(RUN_LABEL) == run or any(network.name in on for network in networks):
-                    with contextlib.suppress(self._errors.NotFound):
-                        container.remove(force=True, v=True)
-                        removed.append(str(container.name))
+            containers, networks = self._things_of(run)
+            for container in containers:
+                with contextlib.suppress(self._errors.NotFound):
+                    container.remove(force=True, v=True)
+                    removed.append(str(container.name))
             for network in networks:
-                network.remove()
-                removed.append(f"network {network.name}")
+                with contextlib.suppress(self._errors.NotFound):
+                    network.remove()
+                    removed.append(_called(network))
         except self._errors.DockerException as error:
             raise self.failure(f"what run {run} left cannot be removed", error) from error
         return removed
+
+    def names_of(self, run: str) -> list[str]:
+        """Return what :meth:`remove` would remove."""
+        containers, networks = self._things_of(run)
+        return [*(str(container.name) for container in containers), *map(_called, networks)]
+
+    def _things_of(self, run: str) -> tuple[list[Container], list[Network]]:
+        networks: list[Network] = self.client.networks.list(filters={"label": f"{RUN_LABEL}={run}"})
+        containers = [
+            container
+            for container in [*self._labelled(RUN_LABEL, run), *self._labelled(CLUSTER_LABEL, run)]
+            if container.labels.get(RUN_LABEL) == run
+            or any(network.name in container.attrs["NetworkSettings"]["Networks"] for network in networks)
+        ]
+        return containers, networks
 
     def _labelled(self, label: str, value: str) -> list[Container]:
         # Those that are not running too: these are on no network's own list.
@@ -214,6 +229,10 @@ class Engine:
     def failure(self, what: str, error: Exception) -> StackError:
         """Return an error with what the engine says, and a hint that fits it."""
         return StackError(f"{what}: {_first_line(error)}", hint=hint_for(str(error)))
+
+
+def _called(network: Network) -> str:
+    return f"network {network.name}"
 
 
 def connect_errors() -> tuple[type[Exception], ...]:
@@ -233,11 +252,11 @@ def hint_for(text: str) -> str:
     return "look at the engine's own log"
 
 
-def _check_listening(address: str) -> None:
+def _check_listening(address: str, patience: float) -> None:
     # The client's own attempt would leave its socket open.
     if address.startswith("unix:"):
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(_CALL)
+            connection.settimeout(patience)
             connection.connect(address.removeprefix("unix://"))
 
 

@@ -303,8 +303,9 @@ def main(directory: Path, owner: int) -> None:
                 connection, _ = listener.accept()
                 with contextlib.suppress(OSError, ValueError, KeyError):
                     keeper.handle(connection)
-    if not keeper.ended:
-        keeper.end()
+        # Still listening: as long as it removes what is the run's, nobody else is to take that for left behind.
+        if not keeper.ended:
+            keeper.end()
 
 
 if __name__ == "__main__":

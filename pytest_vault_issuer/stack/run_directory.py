@@ -124,6 +124,8 @@ class RunDirectory:
         with socket.socket(socket.AF_UNIX) as connection:
             try:
                 connection.connect(str(self.path / keeper.SOCKET))
+            except PermissionError:
+                return True  # another user's, who will see to it
             except OSError:
                 return False
         return True

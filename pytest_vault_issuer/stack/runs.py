@@ -40,6 +40,7 @@ class FoundRun:
     :ivar processes: by name, None or the exit status; empty for an orphan.
     :ivar held: names of the processes that stand still for somebody.
     :ivar leftovers: process ids of an orphan's processes.
+    :ivar containers: what an orphan has left on the container engine, by name; :mod:`~.cleanup` knows.
     """
 
     path: Path
@@ -48,6 +49,7 @@ class FoundRun:
     processes: dict[str, int | None] = field(default_factory=dict)
     held: tuple[str, ...] = ()
     leftovers: tuple[int, ...] = ()
+    containers: tuple[str, ...] = ()
 
     @property
     def directory(self) -> RunDirectory:
@@ -63,12 +65,15 @@ def find_runs(parent: Path | None = None) -> list[FoundRun]:
     parent = parent or Path(tempfile.gettempdir())
     found = []
     for path in parent.iterdir():
-        if re.fullmatch(PREFIX + "[0-9a-f]{12}", path.name):
-            with contextlib.suppress(FileNotFoundError):  # it went while it was looked at
-                about = path.lstat()
-                if stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid():
-                    found.append((about.st_mtime, _look(path, about.st_mtime)))
+        if (changed := _changed(path)) is not None:
+            found.append((changed, _look(path, changed)))
     return [run for _, run in sorted(found, key=lambda pair: pair[0])]
+
+
+def find_run(path: Path) -> FoundRun | None:
+    """Return this user's run of a directory; None where that is none."""
+    changed = _changed(path)
+    return None if changed is None else _look(path, changed)
 
 
 def remove(run: FoundRun) -> None:
@@ -84,7 +89,8 @@ def remove(run: FoundRun) -> None:
         raise StackError(
             f"processes of {run.path} cannot be ended: {', '.join(map(str, marked(run.path)))}", hint="look at them: ps"
         )
-    shutil.rmtree(run.path)
+    with contextlib.suppress(FileNotFoundError):  # somebody else removes it, too
+        shutil.rmtree(run.path)
 
 
 def marked(path: Path) -> tuple[int, ...]:
@@ -94,6 +100,16 @@ def marked(path: Path) -> tuple[int, ...]:
     """
     wanted = f"{keeper.MARK}={path}"
     return tuple(pid for pid, has in _environments() if pid != os.getpid() and has(wanted))
+
+
+def _changed(path: Path) -> float | None:
+    """Return when a run directory of this user was last changed; None where it is none."""
+    if re.fullmatch(PREFIX + "[0-9a-f]{12}", path.name):
+        with contextlib.suppress(FileNotFoundError):  # it went while it was looked at
+            about = path.lstat()
+            if stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid():
+                return about.st_mtime
+    return None
 
 
 def _look(path: Path, changed: float) -> FoundRun:

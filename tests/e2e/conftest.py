@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +97,23 @@ def suite(tmp_path: Path) -> Suite:
     return Suite(tmp_path)
 
 
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A short temporary directory of the run's own: a socket's path has to fit into 100 bytes."""
+    path = Path(tempfile.mkdtemp(prefix="vi-"))
+    yield path
+    shutil.rmtree(path)
+
+
+def typed(*words: str, temporary: Path) -> str:
+    """Run the command `vault-issuer` with a directory for temporary files, and return what it prints."""
+    command = str(Path(sys.executable).with_name("vault-issuer"))
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    return subprocess.run(
+        [command, *words], check=True, env=environment, stdout=subprocess.PIPE, text=True, timeout=LIMIT
+    ).stdout
+
+
 #: An implementation file; tests replace parts of it.
 IMPLEMENTATION = """
 [implementation]
@@ -134,3 +154,16 @@ def processes_of(directory: Path) -> list[str]:
             if any(str(directory) in argument for argument in arguments):
                 found.append(" ".join(arguments))
     return found
+
+
+def keeper_of(directory: Path) -> int:
+    """Return the process id of a run's keeper."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            except OSError:
+                continue
+            if str(directory) in words and any(word.endswith("keeper.py") for word in words):
+                return int(entry.name)
+    raise LookupError(f"{directory} has no keeper")

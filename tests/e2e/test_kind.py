@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_vault_issuer.report.comparison import compare
-from pytest_vault_issuer.stack.engine import RUN_LABEL, Engine
+from pytest_vault_issuer.stack.engine import Engine
+from pytest_vault_issuer.stack.selection import STATE
 from pytest_vault_issuer.timeouts import poll
-from tests.containers import CERT_MANAGER, NODE, VAULT, engine_with, kind_program
-from tests.e2e.conftest import Suite
+from tests.containers import CERT_MANAGER, NODE, VAULT, engine_with, everything, kind_program, on_kind
+from tests.e2e.conftest import Suite, keeper_of, processes_of, typed
 
 #: Whom the rights are given to, in a ClusterRoleBinding.
 ACCOUNT = "name: issuer\n    namespace: mine"
@@ -25,19 +27,14 @@ ACCOUNT = "name: issuer\n    namespace: mine"
 ONE = "--vault-issuer-select=VI-SIGN-001"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
     yield from engine_with(VAULT, NODE, CERT_MANAGER)
 
 
 @pytest.fixture
 def options(engine: Engine) -> list[str]:
-    return [
-        "--vault-issuer-stack=kind",
-        f"--vault-issuer-vault-image={VAULT}",
-        f"--vault-issuer-node-image={NODE}",
-        f"--vault-issuer-kind-binary={kind_program()}",
-    ]
+    return on_kind()
 
 
 @pytest.fixture(autouse=True)
@@ -46,12 +43,6 @@ def nothing_left(engine: Engine) -> Iterator[None]:
     before = everything(engine)
     yield
     assert everything(engine) - before == set()
-
-
-def everything(engine: Engine) -> set[str]:
-    """Name all containers, and the networks that are ours."""
-    networks = engine.client.networks.list(filters={"label": RUN_LABEL})
-    return {c.name for c in engine.client.containers.list(all=True)} | {n.name for n in networks}
 
 
 # -- the verdict ----------------------------------------------------------------------------------------------
@@ -71,12 +62,6 @@ def test_kind_and_process_agree_on_every_requirement(tmp_path: Path, options: li
     differing = compare(reports["process"], reports["kind"])
     assert [f"{change.id}: {change.before}, on kind {change.after}" for change in differing] == []
     assert "not-run" not in {entry["outcome"] for entry in reports["kind"]["requirements"]}
-
-
-def test_an_issuer_on_this_machine(suite: Suite, options: list[str]) -> None:
-    run = suite.run("--vault-issuer=cert-manager", ONE, *options)
-    assert run.status == 0, run.output
-    assert run.report["stack"]["provider"] == "kind"
 
 
 def test_an_issuer_from_a_kustomization(suite: Suite, options: list[str]) -> None:
@@ -138,11 +123,12 @@ def test_vault_in_dev_mode(suite: Suite, options: list[str]) -> None:
 # -- whose a cluster is ---------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def foreign(engine: Engine, tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def foreign(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A cluster that somebody has made, and who removes it."""
-    name = "somebodys"
-    kind = [str(kind_program()), "--name", name, "--kubeconfig", str(tmp_path / "theirs")]
+    name = f"somebodys-{secrets.token_hex(3)}"
+    kubeconfig = tmp_path_factory.mktemp("theirs") / "kubeconfig"
+    kind = [str(kind_program()), "--name", name, "--kubeconfig", str(kubeconfig)]
     environment = {**os.environ, **engine.environment}
     subprocess.run([kind[0], "create", "cluster", *kind[1:], "--image", NODE], check=True, env=environment)
     yield name
@@ -193,3 +179,54 @@ def test_a_run_that_is_killed_leaves_no_cluster(suite: Suite, options: list[str]
     ours: dict[str, Any] = {"filters": {"label": "io.x-k8s.kind.cluster"}, "all": True}
     assert poll(lambda: None if engine.client.containers.list(**ours) else True, timeout=120, interval=0.5)
     assert poll(lambda: None if engine.owners() else True, timeout=60, interval=0.5)
+
+
+def killed_with_its_keeper(suite: Suite, options: list[str], temporary: Path, *, when: Callable[[Path], bool]) -> Path:
+    """Start a run, kill all of it, so that nobody cleans up, and return its directory."""
+    process = suite.start("--vault-issuer=cert-manager", ONE, *options, env={"TMPDIR": str(temporary)})
+
+    def come_so_far() -> Path | None:
+        return next((path for path in temporary.glob("vault-issuer-*") if when(path)), None)
+
+    directory = poll(come_so_far, timeout=240, interval=0.1)
+    try:
+        assert directory is not None
+        os.kill(keeper_of(directory), signal.SIGKILL)  # first, or it would see to it
+    finally:
+        process.kill()
+        output, _ = process.communicate()
+    assert process.returncode == -signal.SIGKILL, output
+    return directory
+
+
+def test_what_a_run_killed_with_its_keeper_left_is_shown_and_taken_down(
+    suite: Suite, options: list[str], temporary: Path, engine: Engine, foreign: str
+) -> None:
+    before = everything(engine)
+    directory = killed_with_its_keeper(suite, options, temporary, when=lambda path: (path / STATE).exists())
+    left = engine.names_of(directory.name)
+    assert len(left) == 3, "a node, a Vault and their network"
+    shown = json.loads(typed("stack", "status", "--format=json", temporary=temporary))
+    assert [entry["containers"] for entry in shown if entry["directory"] == str(directory)] == [left]
+    assert str(directory) in typed("stack", "down", temporary=temporary)
+    assert engine.names_of(directory.name) == []
+    assert list(temporary.iterdir()) == [], "credentials are in its directory"
+    assert engine.nodes(foreign)
+    assert everything(engine) - before == set()
+
+
+def test_what_a_run_killed_with_its_keeper_left_goes_with_the_next_run(
+    suite: Suite, options: list[str], temporary: Path, engine: Engine, foreign: str
+) -> None:
+    # In mid-start: kind still works at the cluster.
+    directory = killed_with_its_keeper(
+        suite, options, temporary, when=lambda path: len(engine.names_of(path.name)) == 3
+    )
+    left = engine.names_of(directory.name)
+    run = suite.run("--vault-issuer=cert-manager", ONE, *options, env={"TMPDIR": str(temporary)})
+    assert run.status == 0, run.output
+    assert f"removed what the killed run {directory.name} had left: {', '.join([*left, str(directory)])}" in run.output
+    assert engine.names_of(directory.name) == []
+    assert list(temporary.iterdir()) == []
+    assert processes_of(directory) == []
+    assert engine.nodes(foreign)

@@ -4,32 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_vault_issuer.timeouts import poll
-from tests.e2e.conftest import processes_of
+from tests.e2e.conftest import processes_of, typed
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc")
 
 
 def run_directory_of(temporary: Path) -> Path | None:
     return next(temporary.glob("vault-issuer-*"), None)
-
-
-@pytest.fixture
-def temporary(tmp_path: Path) -> Any:
-    """A short temporary directory of the run's own: a socket's path has to fit into 100 bytes."""
-    import shutil
-    import tempfile
-
-    path = Path(tempfile.mkdtemp(prefix="vi-"))
-    yield path
-    shutil.rmtree(path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
@@ -84,7 +71,6 @@ def test_a_stack_that_is_to_stay_is_joined_and_taken_down(suite: Any, temporary:
     assert any("kube-apiserver" in line for line in processes_of(directory))
     joined = suite.run(*one, f"--vault-issuer-join={directory}", env=environment)
     assert joined.status == 0, joined.output
-    down = [str(Path(sys.executable).with_name("vault-issuer")), "stack", "down", str(directory)]
-    subprocess.run(down, check=True, env={**os.environ, **environment})
+    typed("stack", "down", str(directory), temporary=temporary)
     assert processes_of(directory) == []
     assert list(temporary.iterdir()) == []

@@ -18,7 +18,7 @@ import pytest
 
 from pytest_vault_issuer.timeouts import poll
 from pytest_vault_issuer.toolchain import Toolchain
-from tests.e2e.conftest import LIMIT, Suite, processes_of
+from tests.e2e.conftest import LIMIT, Suite, keeper_of, processes_of
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc")
 ISSUERS = "issuers.cert-manager.io,clusterissuers.cert-manager.io"
@@ -73,18 +73,6 @@ def shell() -> Iterator[Shell]:
     yield shell
     shell.run("stack", "down", "--all")
     shutil.rmtree(temporary)
-
-
-def keeper_of(directory: Path) -> int:
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            except OSError:
-                continue
-            if str(directory) in words and any(word.endswith("keeper.py") for word in words):
-                return int(entry.name)
-    raise LookupError(f"{directory} has no keeper")
 
 
 def test_up_try_judge_and_down(shell: Shell, suite: Suite, toolchain: Toolchain) -> None:

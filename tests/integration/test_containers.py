@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,14 +16,17 @@ from pathlib import Path
 import pytest
 import requests
 
+from pytest_vault_issuer.cli import main
 from pytest_vault_issuer.errors import StackError
+from pytest_vault_issuer.machine.surroundings import examine_surroundings
 from pytest_vault_issuer.stack import cleanup
 from pytest_vault_issuer.stack.certificates import StackAuthority
 from pytest_vault_issuer.stack.engine import RUN_LABEL, Engine, Owner
 from pytest_vault_issuer.stack.run_directory import RunDirectory, new_path
-from pytest_vault_issuer.stack.runs import ORPHAN, find_runs, remove
+from pytest_vault_issuer.stack.runs import ORPHAN, find_run, remove
 from pytest_vault_issuer.stack.vault_container import VaultContainers
 from pytest_vault_issuer.timeouts import Timeouts, poll
+from pytest_vault_issuer.toolchain import Toolchain
 from pytest_vault_issuer.vault import VaultAdmin
 from tests.containers import VAULT, engine_with
 
@@ -149,7 +154,6 @@ from pytest_vault_issuer.stack import cleanup
 from pytest_vault_issuer.stack.certificates import StackAuthority
 from pytest_vault_issuer.stack.engine import Engine, Owner
 from pytest_vault_issuer.stack.run_directory import RunDirectory
-from pytest_vault_issuer.stack.runs import ORPHAN, find_runs, remove
 from pytest_vault_issuer.stack.vault_container import VaultContainers
 from pytest_vault_issuer.timeouts import Timeouts
 run = RunDirectory(Path(sys.argv[1]), os.getpid())
@@ -179,9 +183,8 @@ def killed(engine: Engine) -> Iterator[tuple[subprocess.Popen[str], RunDirectory
     process.communicate()
     engine.remove(path.name)
     # Where its keeper was killed too, its directory stays until somebody takes it down.
-    for found in find_runs():
-        if found.path == path and found.state == ORPHAN:
-            remove(found)
+    if (found := find_run(path)) is not None and found.state == ORPHAN:
+        remove(found)
     assert poll(lambda: None if path.exists() else True, timeout=60), path
 
 
@@ -220,9 +223,35 @@ def test_what_a_run_killed_with_its_keeper_left_is_found_and_nothing_else(
         process.wait()
         removed = cleanup.remove_orphans(engine)
         assert list(removed) == [run.path.name]
-        assert len(removed[run.path.name]) == 2, "a container and its network"
+        assert len(removed[run.path.name]) == 3, "a container, its network, and the directory"
         assert left_of(engine, run.path.name) == []
+        assert not run.path.exists(), "credentials are in it"
         assert len(left_of(engine, owner.run)) == 2, "another run is under way"
         assert engine.client.networks.list(names=[foreign.name])
     finally:
         foreign.remove()
+
+
+def test_what_is_left_is_shown_and_taken_down_though_its_directory_is_gone(
+    killed: tuple[subprocess.Popen[str], RunDirectory],
+    engine: Engine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    process, run = killed
+    left = engine.names_of(run.path.name)
+    os.kill(keeper_of(run), signal.SIGKILL)
+    process.kill()
+    process.wait()
+    shutil.rmtree(run.path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # nobody else's stacks
+    assert main(["stack", "status"]) == 0
+    printed = capsys.readouterr().out
+    assert f"orphan  0 processes, {', '.join(left)}" in printed
+    assert str(run.path) in printed
+    found = next(finding for finding in examine_surroundings(Toolchain()) if finding.subject == "left of killed runs")
+    assert found.detail == f"on the container engine: {', '.join(left)}"
+    assert main(["stack", "down"]) == 0
+    assert capsys.readouterr().out == f"removed (orphan): {', '.join([str(run.path), *left])}\n"
+    assert left_of(engine, run.path.name) == []

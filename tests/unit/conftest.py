@@ -1,4 +1,4 @@
-"""Keeps the unit tests apart from what the machine has: its options, its toolchain, its temporary files."""
+"""Keeps the unit tests apart from what the machine has: its options, toolchain, temporary files, container engine."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
         if name.startswith("VAULT_ISSUER") or name in ("KUBEBUILDER_ASSETS", "PYTEST_ADDOPTS"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("VAULT_ISSUER_CACHE", str(tmp_path_factory.getbasetemp() / "no-toolchain"))
+    # What killed runs have left there is not these tests' to see, or to remove.
+    monkeypatch.setenv("DOCKER_HOST", "unix:///no/docker.sock")
     # Should a test start a stack after all, it fails instead of building one.
     monkeypatch.setenv("VAULT_ISSUER_GO", "/no/go")
 

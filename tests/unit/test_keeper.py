@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -426,10 +427,49 @@ def test_a_command_for_the_end_is_run_when_the_owner_was_killed(
     assert word.exists()
 
 
+@linux
+def test_a_keeper_answers_until_the_last_command_has_ended(short_directory: Path, tmp_path: Path, watch: Watch) -> None:
+    """Otherwise another run would take for left behind what is just being removed."""
+    path, pipe = short_directory / "run", tmp_path / "pipe"
+    os.mkfifo(pipe)
+    code = OWNER.replace("print(", f"run.at_end(['cat', {str(pipe)!r}]); print(")
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(python(code, str(path)), text=True, **pipes) as owner:  # type: ignore[call-overload]
+        owner.stdout.readline()
+        run = RunDirectory(path, owner.pid)
+        watch.add(keeper_of(run))
+        owner.kill()
+    with pipe.open("w"):  # which waits until the command reads
+        assert run.answers
+    assert watch.left() == []
+    assert not run.answers
+
+
 def test_whether_a_keeper_answers(run: RunDirectory) -> None:
     assert run.answers
     run.close()
     assert not run.answers
+
+
+@contextlib.contextmanager
+def as_somebody_else(path: Path) -> Iterator[None]:
+    """Be a user who may not enter a directory: another one, or, where that is not possible, one who is shut out."""
+    if os.getuid() == 0:
+        os.seteuid(65534)
+    else:
+        path.chmod(0)
+    try:
+        yield
+    finally:
+        if os.getuid() == 0:
+            os.seteuid(0)
+        else:
+            path.chmod(0o700)
+
+
+def test_anothers_keeper_is_taken_for_one_that_answers(run: RunDirectory) -> None:
+    with as_somebody_else(run.path):
+        assert run.answers, "what it keeps would be taken for left behind"
 
 
 # -- several processes of one run -----------------------------------------------------------------------------

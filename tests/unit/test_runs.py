@@ -15,7 +15,17 @@ import pytest
 
 from pytest_vault_issuer.stack import keeper
 from pytest_vault_issuer.stack.run_directory import RunDirectory
-from pytest_vault_issuer.stack.runs import IN_BETWEEN, KEPT, ORPHAN, UNDER_WAY, FoundRun, find_runs, marked, remove
+from pytest_vault_issuer.stack.runs import (
+    IN_BETWEEN,
+    KEPT,
+    ORPHAN,
+    UNDER_WAY,
+    FoundRun,
+    find_run,
+    find_runs,
+    marked,
+    remove,
+)
 from pytest_vault_issuer.timeouts import poll
 from tests.unit.conftest import LIMIT, Watch
 
@@ -118,5 +128,6 @@ def test_what_is_not_ours_is_not_looked_at(short_directory: Path, monkeypatch: p
     theirs.mkdir()
     os.utime(theirs, (0, 0))
     assert [found.path for found in find_runs(short_directory)] == [theirs]
+    assert [path for path in short_directory.iterdir() if find_run(path)] == [theirs]
     monkeypatch.setattr(os, "getuid", lambda: theirs.stat().st_uid + 1)
     assert find_runs(short_directory) == []

@@ -145,7 +145,9 @@ def test_down_removes_one_and_what_killed_runs_have_left(
     assert capsys.readouterr().out == f"removed one (up): {one.directory}\nremoved (orphan): {orphan}\n"
     assert {path.name for path in temporary.iterdir()} == {Path(two.directory).name, "vault-issuer-notes"}
     assert main(["stack", "down", "--format", "json"]) == 0
-    assert json.loads(capsys.readouterr().out) == [{"directory": two.directory, "name": "two", "state": "up"}]
+    assert json.loads(capsys.readouterr().out) == [
+        {"directory": two.directory, "name": "two", "state": "up", "containers": []}
+    ]
     assert main(["stack", "down"]) == 0
     assert capsys.readouterr().out == "nothing is up, and nothing is left of killed runs\n"
 
