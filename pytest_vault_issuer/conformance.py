@@ -16,7 +16,7 @@ from .features import BY_PROFILE, CORE, PROFILES
 from .implementation.running import check_command
 from .marks import REQUIREMENT
 from .report import evidence, json_report, outcomes, reproduction, terminal
-from .report.files import write_all
+from .report.files import remove_all, write_all
 from .report.journal import Journal
 from .report.outcomes import Outcome, RequirementResult, TestResult, Verdict
 from .requirements import SUITE, Catalogue, Requirement
@@ -181,6 +181,7 @@ class Conformance:
     def _open_journal(self) -> None:
         if self.run.settings.report is None:
             return
+        remove_all(self.run.settings.report)
         self._journal_file = Journal(self.run.settings.report)
         self.config.add_cleanup(self._journal_file.close)
         self._journal(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,11 +110,16 @@ def _show(report: Report, form: str) -> int:
 def _compare(before: Report, after: Report, form: str) -> int:
     changes = compare(before, after)
     if form == "json":
-        print(json.dumps([{**vars(change), "direction": change.direction} for change in changes], indent=2))
+        told = [{**vars(change), "direction": change.direction} for change in changes]
+        verdicts = {name: {"before": old, "after": new} for name, old, new in _verdicts(before, after)}
+        print(json.dumps({"requirements": told, "profiles": verdicts}, indent=2))
     elif form == "markdown":
         print(f"## {title(before)} → {title(after)}\n\n| | requirement | before | after |\n|---|---|---|---|")
         for change in changes:
             print(f"| {change.direction} | **{change.id}** ({change.level}) {change.statement} | {_said(change)} |")
+        print("\n| profile | before | after |\n|---|---|---|")
+        for profile, old, new in _verdicts(before, after):
+            print(f"| {profile} | {old} | {new} |")
     else:
         print(f"{title(before)} -> {title(after)}")
         for direction in ("worse", "better", "other"):
@@ -122,10 +128,16 @@ def _compare(before: Report, after: Report, form: str) -> int:
                 print(f"          {change.statement}")
         if not changes:
             print("  no requirement has another outcome")
-        for profile in after["profiles"]:
-            old = before["profiles"].get(profile, {}).get("verdict", "not judged")
-            print(f"profile {profile}: {old} -> {after['profiles'][profile]['verdict']}")
+        for profile, old, new in _verdicts(before, after):
+            print(f"profile {profile}: {old} -> {new}")
     return 1 if any(change.direction == "worse" for change in changes) else 0
+
+
+def _verdicts(before: Report, after: Report) -> Iterator[tuple[str, str, str]]:
+    """Yield each profile of either report with its verdict in both."""
+    for profile in dict.fromkeys([*after["profiles"], *before["profiles"]]):
+        old, new = (report["profiles"].get(profile, {}).get("verdict", "not judged") for report in (before, after))
+        yield profile, old, new
 
 
 def _said(change: Change) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from . import bundle, html, json_report, markdown, summary
@@ -9,6 +10,13 @@ from .reading import Report
 
 MARKDOWN = "report.md"
 SUMMARY = "report.yaml"
+
+
+def remove_all(directory: Path) -> None:
+    """Remove what an earlier run wrote, but for its journal: a new one begins, and its report may never come."""
+    for name in (json_report.FILE, html.FILE, MARKDOWN, SUMMARY):
+        (directory / name).unlink(missing_ok=True)
+    shutil.rmtree(directory / bundle.FOLDER, ignore_errors=True)
 
 
 def write_all(report: Report, directory: Path) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from ..requirements import Requirement
+from . import journal
 from .json_report import FILE, SCHEMA_VERSION
 from .outcomes import Outcome, RequirementResult, TestResult
 
@@ -22,6 +23,9 @@ def load(path: Path) -> Report:
     :raises ConfigurationError: when there is none, or of another form.
     """
     file = path / FILE if path.is_dir() else path
+    journaled = file.with_name(journal.FILE)
+    if not file.exists() and journaled.exists():
+        raise _cut(journaled)
     try:
         report = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -39,6 +43,18 @@ def load(path: Path) -> Report:
         )
     loaded: Report = report
     return loaded
+
+
+def _cut(path: Path) -> ConfigurationError:
+    """Say of a run that wrote nothing but its journal how far it got."""
+    got = journal.read(path)
+    if got.ended:
+        return ConfigurationError(f"{path} is all that is left of a report", hint="run the suite again")
+    last = f", the last of them {got.last}" if got.last else ""
+    return ConfigurationError(
+        f"the run of {got.about} was cut off, or is under way: {got.tests} tests had ended{last} ({path})",
+        hint="run the suite again: without its end there is no verdict",
+    )
 
 
 def results(report: Report) -> list[RequirementResult]:

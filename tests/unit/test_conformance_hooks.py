@@ -10,11 +10,13 @@ import json
 from typing import Any, ClassVar
 
 import pytest
+from sample_report import ALL
 
 from pytest_vault_issuer.conformance import Conformance, _redact, _test_name, features_of, requirement_ids
 from pytest_vault_issuer.errors import ConfigurationError, ImplementationError, StackError, VaultIssuerError
 from pytest_vault_issuer.fixtures import RUN_KEY
 from pytest_vault_issuer.redaction import Redactor
+from pytest_vault_issuer.report import files
 from pytest_vault_issuer.requirements import Catalogue, Requirement
 from pytest_vault_issuer.run import Run
 
@@ -203,13 +205,14 @@ def test_what_is_to_be_judged_starts_the_stack(inner: Inner, monkeypatch: pytest
 def test_a_stack_that_does_not_start_ends_the_run_without_a_verdict(
     inner: Inner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    files.write_all(ALL, inner.pytester.path / "out")  # of an earlier run
     refuse_to_start(monkeypatch, StackError("no etcd, token hvs.CAESIcanarycanarycanary", hint="get one"))
     result = inner.run(judging(MUST, "pass"))
     assert result.ret == 3
     assert "no etcd, token <secret " in result.stdout.str()
     assert "canary" not in result.stdout.str() + result.stderr.str()
-    assert not (inner.pytester.path / "out" / "report.json").exists()
     # The journal says that the run began, and not that it ended.
+    assert [path.name for path in (inner.pytester.path / "out").iterdir()] == ["report.jsonl"]
     journal = [json.loads(line) for line in (inner.pytester.path / "out" / "report.jsonl").read_text().splitlines()]
     assert [line["type"] for line in journal] == ["run"]
 

@@ -222,6 +222,32 @@ def test_nothing_that_is_written_of_a_failure_holds_a_secret(tmp_path: Path, lea
     assert [(path.name, mark) for path, text in written.items() for mark in MARKS if mark in text] == []
 
 
+RUN = {"implementation": {"name": "mine", "version": "1"}}
+
+
+@pytest.mark.parametrize(
+    ("tests", "got"), [(0, "0 tests had ended ("), (2, "2 tests had ended, the last of them a::test_1 (")]
+)
+def test_a_run_that_was_cut_off_says_how_far_it_got(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], tests: int, got: str
+) -> None:
+    with Journal(tmp_path) as journal:
+        journal.write("run", **RUN)
+        for number in range(tests):
+            journal.write("test", nodeid=f"a::test_{number}")
+    with journal.path.open("a") as file:
+        file.write('{"type": "te')
+    assert cli.main(["report", "show", str(tmp_path)]) == 2
+    assert f"the run of mine 1 was cut off, or is under way: {got}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["[]\n", "no\n", '{"type": "run"}\n'])
+def test_what_is_no_journal(tmp_path: Path, content: str) -> None:
+    (tmp_path / "report.jsonl").write_text(content)
+    with pytest.raises(ConfigurationError, match="is no journal of a run"):
+        reading.load(tmp_path)
+
+
 def test_lines_are_there_as_things_happen(tmp_path: Path) -> None:
     with Journal(tmp_path / "out") as journal:
         journal.write("run", profiles=["core"])
@@ -321,6 +347,23 @@ def test_compare_says_with_its_status_that_something_became_worse(
     assert "worse" in capsys.readouterr().out
     assert cli.main(["report", "compare", str(written), str(good), f"--format={form}"]) == 0
     assert "worse" not in capsys.readouterr().out
+
+
+def test_compare_says_what_became_of_the_verdicts(
+    written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = report()
+    good["profiles"]["extended"] = {"verdict": "partial", "counts": {}}
+    command = ["report", "compare", str(files.write_all(good, tmp_path / "b")), str(written)]
+    cli.main([*command, "--format=json"])
+    compared = json.loads(capsys.readouterr().out)
+    assert compared["profiles"] == {
+        "core": {"before": "conformant", "after": "non-conformant"},
+        "extended": {"before": "partial", "after": "not judged"},
+    }
+    assert compared["requirements"][0]["id"] == REQUIREMENTS[0].id
+    cli.main([*command, "--format=markdown"])
+    assert "| core | conformant | non-conformant |\n| extended | partial | not judged |" in capsys.readouterr().out
 
 
 def test_merge(tmp_path: Path) -> None:
