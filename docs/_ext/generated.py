@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from pathlib import Path
 from unittest import mock
 
 from pytest_vault_issuer import cli
+from pytest_vault_issuer.bench import Result
+from pytest_vault_issuer.commands import bench as bench_command
 from pytest_vault_issuer.features import AREAS, BY_PROFILE
 from pytest_vault_issuer.requirements import LEVELS, SUITE, Catalogue, Requirement
 from pytest_vault_issuer.settings import OPTIONS, Option, Settings
@@ -225,6 +228,17 @@ def components() -> str:
     return "\n".join(lines)
 
 
+def bench(name: str) -> str:
+    """Return the table of a ``bench.json`` that is kept in ``docs/bench/``."""
+    return "\n".join(bench_command.markdown(bench_results(name)))
+
+
+def bench_results(name: str) -> list[Result]:
+    """Return what a ``bench.json`` that is kept in ``docs/bench/`` says."""
+    text = (Path(__file__).parents[1] / "bench" / f"{name}.json").read_text(encoding="utf-8")
+    return [Result.from_dict(result) for result in json.loads(text)["results"]]
+
+
 MAKERS: dict[str, Callable[..., str]] = {
     "requirement-overview": requirement_overview,
     "requirement-toctree": requirement_toctree,
@@ -233,4 +247,5 @@ MAKERS: dict[str, Callable[..., str]] = {
     "features": features,
     "timeouts": timeouts,
     "components": components,
+    "bench": bench,
 }

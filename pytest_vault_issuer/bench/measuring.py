@@ -11,12 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ..cluster.api import CERTIFICATE_REQUESTS, Cluster, Interrupt, Object, Resource, condition
-from ..errors import ImplementationError
+from ..errors import ConfigurationError, ImplementationError
 from ..issuer.csr import SigningRequest
 from ..issuer.handle import Issuer
 from ..proxy import Proxy
 from ..run import Run
-from ..sandbox import Sandbox
+from ..sandbox import FEATURES, Sandbox
 from .result import Phase, Result
 
 
@@ -24,25 +24,32 @@ from .result import Phase, Result
 class Load:
     """What is asked of an implementation.
 
-    :ivar issuers: how many are created, all with the simplest way of authenticating that it supports.
+    :ivar issuers: how many are created.
     :ivar requests: how many are to be signed, by all issuers in turn.
     :ivar concurrency: how many of either are under way at a time.
+    :ivar auth: how all issuers authenticate, by the feature's name; with one credential, which they share.
     """
 
     issuers: int
     requests: int
     concurrency: int
+    auth: str = FEATURES[0]
 
 
 def measure(run: Run, load: Load, progress: Callable[[str], None]) -> Result:
     """Start a stack and an implementation, put the load on it, and end both.
 
     :param run: of this process, not started.
+    :raises ConfigurationError: when the implementation does not claim the load's way of authenticating.
     :raises ImplementationError: when an issuer is not Ready, or a request is not issued, within its timeout.
     :raises VaultIssuerError: when something cannot be started.
     """
     described = run.implementation
     name = f"{described.name} {described.version}"
+    if load.auth not in described.features:
+        raise ConfigurationError(
+            f"{name} does not claim {load.auth}", hint="choose with --auth how all of them can authenticate"
+        )
     try:
         progress(f"{name}: starting")
         run.build()
@@ -105,7 +112,7 @@ class _Watched:
 
 
 def _issuers(sandbox: Sandbox, load: Load) -> tuple[list[Issuer], Phase]:
-    auth = sandbox.default_authentication("Issuer")
+    auth = sandbox.authenticate(load.auth, "Issuer")
     kind = sandbox.kind("Issuer")
 
     def one(watched: _Watched) -> tuple[Issuer, float]:

@@ -43,11 +43,17 @@ class Phase:
             "count": len(self.seconds),
             **{f"p{percent}_s": self.percentile(percent) for percent in PERCENTILES},
             "max_s": self.seconds[-1],
+            "elapsed_s": self.elapsed,
             "per_second": self.rate,
             "vault_requests": self.asked,
             "vault_requests_each": self.asked_each,
-            "seconds": self.seconds,
+            "seconds": [round(seconds, 6) for seconds in self.seconds],
         }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Phase:
+        """Return what :meth:`as_dict` was made of."""
+        return cls(data["seconds"], data["elapsed_s"], data["vault_requests"])
 
     def merged(self, other: Phase) -> Phase:
         """Return this phase and another round of it as one."""
@@ -71,9 +77,32 @@ class Result:
         """Return it for JSON."""
         return {"implementation": self.name, "issuers": self.ready.as_dict(), "requests": self.signed.as_dict()}
 
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Result:
+        """Return what :meth:`as_dict` was made of."""
+        return cls(data["implementation"], Phase.from_dict(data["issuers"]), Phase.from_dict(data["requests"]))
+
     def merged(self, other: Result) -> Result:
         """Return this and another round of the same implementation as one."""
         return Result(self.name, self.ready.merged(other.ready), self.signed.merged(other.signed))
+
+
+#: What is the worse the larger it is: by its key in a comparison, in words.
+_COSTS = {
+    "issuer_ready_p50": "the time until an Issuer is Ready",
+    "request_signed_p50": "the time until a request is issued",
+    "vault_requests_per_request": "the requests to Vault for a request",
+}
+
+
+def excesses(comparison: Sequence[dict[str, Any]], ratio: float) -> list[str]:
+    """Return a sentence for each cost of another that is more than `ratio` times the first's."""
+    return [
+        f"{entry['implementation']}: {what}: {entry[cost]:.2f} times as much as {entry['against']}, more than {ratio:g}"
+        for entry in comparison
+        for cost, what in _COSTS.items()
+        if entry[cost] > ratio
+    ]
 
 
 def compare(first: Result, others: Sequence[Result]) -> list[dict[str, Any]]:

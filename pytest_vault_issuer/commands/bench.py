@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..bench import Load, Result, compare, measure, plot
+from ..bench import Load, Result, compare, excesses, measure, plot
 from ..bench.result import PERCENTILES, Phase
 from ..errors import ConfigurationError
 from ..run import Run, RunKey
+from ..sandbox import FEATURES
 from ..settings import Settings
 from .output import add_command, add_format, markdown_table, print_json, table
 from .progress import Progress
@@ -31,11 +34,12 @@ def add_parser(commands: Any) -> None:
         "many are issued a second, and how many requests reach Vault for each. Every implementation gets a stack of\n"
         "its own, one after the other, in turn for each round, so that a machine that becomes slower does so for all.\n"
         "The proxy that counts stands between each of them and Vault: its share is the same. Compare numbers of one\n"
-        "run only.",
+        "run only. Exit status 1 says that one of them costs more than --fail-above allows.",
         """
 vault-issuer bench cert-manager@1.18 cert-manager@1.21 --rounds 3 --output bench
 vault-issuer bench ./my-issuer.toml cert-manager --issuers 1000 --requests 1000 --concurrency 50
-vault-issuer bench ./my-issuer.toml --format json
+vault-issuer bench ./my-issuer.toml --auth approle --format json           # a login for each signature
+vault-issuer bench cert-manager@1.20 cert-manager@1.21 --fail-above 1.5    # before an upgrade, in CI
 """,
     )
     parser.add_argument(
@@ -51,6 +55,20 @@ vault-issuer bench ./my-issuer.toml --format json
     )
     parser.add_argument(
         "--rounds", type=_positive, default=1, metavar="N", help="times each is measured (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--auth",
+        default=FEATURES[0],
+        choices=FEATURES,
+        metavar="FEATURE",
+        help=f"how the issuers authenticate: {', '.join(FEATURES)} (default: %(default)s, which needs no login)",
+    )
+    parser.add_argument(
+        "--fail-above",
+        type=_ratio,
+        metavar="RATIO",
+        help="exit with 1 if a median latency of a later one, or its requests to Vault, are more than RATIO times "
+        "those of the first",
     )
     parser.add_argument(
         "--output",
@@ -72,9 +90,18 @@ def _positive(text: str) -> int:
     return value
 
 
+def _ratio(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number more than 0")
+    return value
+
+
 def _run(options: argparse.Namespace) -> int:
-    load = Load(options.issuers, options.requests, options.concurrency)
+    load = Load(options.issuers, options.requests, options.concurrency, options.auth)
     names: list[str] = options.implementations
+    if options.fail_above and len(names) < 2:
+        raise ConfigurationError("--fail-above compares with the first implementation", hint="name another one")
     if len(set(names)) < len(names):
         raise ConfigurationError("an implementation is named twice", hint="--rounds measures each several times")
     settings = [_settings(name, options.timeout_scale) for name in names]
@@ -92,17 +119,20 @@ def _run(options: argparse.Namespace) -> int:
     }
     if options.output:
         options.output.mkdir(parents=True, exist_ok=True)
-        (options.output / _DATA).write_text(json.dumps(data, indent=2))
+        (options.output / _DATA).write_text(json.dumps(data, indent=2) + "\n")
         (options.output / _PLOT).write_text(plot.render(results), encoding="utf-8")
     if options.format == "json":
         print_json(data)
     elif options.format == "markdown":
-        print("\n".join(markdown_table(_HEADERS, _rows(results))))
+        print("\n".join(markdown(results)))
     else:
         print("\n".join([*table(_HEADERS, _rows(results)), *_sentences(data["comparison"])]))
         if options.output:
             print(f"written: {options.output / _DATA}, {options.output / _PLOT}")
-    return 0
+    exceeded = excesses(data["comparison"], options.fail_above) if options.fail_above else []
+    for sentence in exceeded:
+        print(sentence, file=sys.stderr)
+    return 1 if exceeded else 0
 
 
 def _settings(implementation: str, timeout_scale: str) -> Settings:
@@ -113,6 +143,11 @@ def _settings(implementation: str, timeout_scale: str) -> Settings:
     }
     ours = {key: value for key, value in os.environ.items() if key not in ("VAULT_ISSUER", "VAULT_ISSUER_JOIN")}
     return Settings.collect(given.get, lambda _: "", ours)
+
+
+def markdown(results: Sequence[Result]) -> list[str]:
+    """Return the lines of a Markdown table of what was measured."""
+    return markdown_table(_HEADERS, _rows(results))
 
 
 def _rows(results: Sequence[Result]) -> list[list[str]]:

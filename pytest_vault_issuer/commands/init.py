@@ -11,10 +11,12 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from ..features import FEATURES, PROFILES, check_known
-from ..scaffold import CI_SYSTEMS, GITHUB, GITLAB, Answers, render
+from ..scaffold import CI_SYSTEMS, GITHUB, GITLAB, Answers, ci_of, crds_in, rbac_in, render
 from .output import add_command, add_format, markdown_table, print_json
 
-_NO_CI = "none"
+_NONE = "none"
+#: The group whose CustomResourceDefinitions a run brings itself.
+_CONTRACT = Answers.api_version.partition("/")[0]
 #: Options without which nothing can be written, and for what else a question is asked on a terminal.
 _NEEDED = ("name", "command")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
@@ -28,7 +30,9 @@ def add_parser(commands: Any) -> None:
         "describe your own issuer, and judge it in CI: writes the files after a few questions",
         "Write the file that describes an issuer (--vault-issuer=NAME.toml), a first draft of its RBAC, and a CI\n"
         "workflow. On a terminal it asks for what is not given as an option; elsewhere --name and --command are\n"
-        "needed, and the rest has the defaults below. Files that exist are kept unless --force is given.",
+        "needed, and the rest has the defaults below. CRDs, RBAC and the CI system are looked for in the directory:\n"
+        "manifests in it and in config/, deploy/, manifests/, crds/ and rbac/; .github, .gitlab-ci.yml and remotes.\n"
+        "Files that exist are kept unless --force is given.",
         """
 vault-issuer init                                   # asks
 vault-issuer init --name my-issuer --ci github \\
@@ -54,9 +58,14 @@ pytest --pyargs vault_issuer_conformance --vault-issuer=./my-issuer.toml
     )
     parser.add_argument("--vault-at", help=f"where in them the Vault configuration is (default: {Answers.vault_at})")
     parser.add_argument("--service-account", help="namespace/name that it runs as (default: NAME/NAME)")
-    parser.add_argument("--crds", action="append", metavar="PATH", help="file or folder of its CRDs; repeatable")
     parser.add_argument(
-        "--rbac", action="append", metavar="PATH", help="file or folder of its RBAC; repeatable; default: a draft"
+        "--crds", action="append", metavar="PATH", help="file or folder of its CRDs, repeatable (default: those found)"
+    )
+    parser.add_argument(
+        "--rbac",
+        action="append",
+        metavar="PATH",
+        help="file or folder of its RBAC, repeatable (default: those found, or a draft)",
     )
     parser.add_argument(
         "--feature",
@@ -68,8 +77,8 @@ pytest --pyargs vault_issuer_conformance --vault-issuer=./my-issuer.toml
     parser.add_argument("--build", help="what builds it in CI, such as 'make build'")
     parser.add_argument(
         "--ci",
-        choices=(*CI_SYSTEMS, _NO_CI),
-        help=f"workflow to write: {GITHUB} (Actions), {GITLAB}, or {_NO_CI} (default)",
+        choices=(*CI_SYSTEMS, _NONE),
+        help=f"workflow to write: {GITHUB} (Actions), {GITLAB}, or {_NONE} (default: the repository's)",
     )
     parser.add_argument("--force", action="store_true", help="overwrite files that exist")
     add_format(parser)
@@ -116,6 +125,10 @@ def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None)
             return value
         return ask(question, default) if ask else default
 
+    def manifests(given: list[str] | None, question: str, found: tuple[str, ...]) -> tuple[str, ...]:
+        answered = answer(",".join(given) if given else None, question, ", ".join(found))
+        return tuple(part for part in re.split(r"\s*,\s*", answered) if part and part != _NONE)
+
     name = answer(options.name, "Name of the issuer", _name_of(options.directory))
     if not _NAME.fullmatch(name):
         raise ConfigurationError(f"{name!r} is no name", hint="lower-case letters, digits and dashes: my-issuer")
@@ -123,15 +136,26 @@ def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None)
     command = answer(options.program, "Command that runs it", suggested)
     api_version = answer(options.api_version, "Group and version of its issuers", Answers.api_version)
     kind = answer(options.kind, "Namespaced kind", Answers.kind)
-    cluster_kind = answer(options.cluster_kind, f"Cluster-scoped kind ({_NO_CI} for none)", Answers.cluster_kind)
-    cluster_kind = "" if cluster_kind == _NO_CI else cluster_kind
+    cluster_kind = answer(options.cluster_kind, f"Cluster-scoped kind ({_NONE} for none)", Answers.cluster_kind)
+    cluster_kind = "" if cluster_kind == _NONE else cluster_kind
     vault_at = answer(options.vault_at, "Where in them the Vault configuration is", Answers.vault_at)
     asked = answer(",".join(options.feature) if options.feature else None, "Features it supports", "core")
     features = tuple(re.split(r"[,\s]+", asked.strip()))
     check_known("feature", features, [*PROFILES, *FEATURES])
-    ci = answer(options.ci, f"CI workflow ({', '.join(CI_SYSTEMS)} or {_NO_CI})", _NO_CI)
-    check_known("CI system", [ci], [*CI_SYSTEMS, _NO_CI])
-    ci = "" if ci == _NO_CI else ci
+    group = api_version.rpartition("/")[0]
+    if group == _CONTRACT:
+        crds = tuple(options.crds or ())
+    else:
+        crds = manifests(options.crds, "Its CustomResourceDefinitions", crds_in(options.directory, group))
+    rbac = manifests(options.rbac, f"Its Roles and bindings ({_NONE} for a draft)", rbac_in(options.directory))
+    # Who is asked and just agrees gets a workflow; where nobody is asked, only who has one of that system's.
+    ci = answer(
+        options.ci,
+        f"CI workflow ({', '.join(CI_SYSTEMS)} or {_NONE})",
+        ci_of(options.directory) or (GITHUB if ask else _NONE),
+    )
+    check_known("CI system", [ci], [*CI_SYSTEMS, _NONE])
+    ci = "" if ci == _NONE else ci
     build = answer(options.build, "Command that builds it in CI", "") if ci else ""
     return Answers(
         name=name,
@@ -142,8 +166,8 @@ def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None)
         cluster_kind=cluster_kind,
         vault_at=vault_at,
         service_account=options.service_account or "",
-        crds=tuple(options.crds or ()),
-        rbac=tuple(options.rbac or ()),
+        crds=crds,
+        rbac=rbac,
         features=features,
         build=build,
         ci=ci,

@@ -20,6 +20,7 @@ from trust.defects import DEFECTS
 
 import pytest_vault_issuer
 from pytest_vault_issuer import fixtures
+from pytest_vault_issuer.bench import plot
 from pytest_vault_issuer.cli import parser
 from pytest_vault_issuer.features import AREAS
 from pytest_vault_issuer.implementation import Implementation, IssuerDescription, RunDescription
@@ -31,7 +32,12 @@ from pytest_vault_issuer.settings import OPTIONS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(DOCS.glob("*.md")),
+    *sorted((ROOT / "examples").glob("*/README.md")),
+]
 SOURCE = Path(pytest_vault_issuer.__file__).parent
 #: Variables of the environment that are no option's twin.
 OTHER_VARIABLES = {"VAULT_ISSUER_VAULT_TOKEN", "VAULT_ISSUER_CACHE", "VAULT_ISSUER_GO"}
@@ -138,6 +144,14 @@ def test_requirements_exist(page: Path) -> None:
 
 
 @every_page
+def test_every_command_is_in_a_shell_block(page: Path) -> None:
+    """What is indented only is parsed and run by nobody."""
+    outside = re.sub(r"^( *)```.*?^\1```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    started = r"^ {4,}(?:[A-Z_]+=\S+ )*(?:\S*/)?(?:pytest|tox|pip|python3?|vault-issuer|go|export|eval|kubectl) .*"
+    assert re.findall(started, outside, re.MULTILINE) == []
+
+
+@every_page
 def test_files_that_are_linked_to_exist(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         path, _, _ = target.partition("#")
@@ -193,6 +207,19 @@ def test_every_command_s_help_is_on_its_page(generated: Any) -> None:
     assert "## vault-issuer\n" in text
     assert "### vault-issuer requirements\n" in text
     assert "#### vault-issuer report compare\n" in text
+
+
+def test_the_picture_of_the_bench_is_of_its_numbers(generated: Any) -> None:
+    assert (DOCS / "pictures/bench.svg").read_text() == plot.render(generated.bench_results("releases"))
+
+
+def test_the_table_of_the_bench_is_of_the_command_that_is_shown(generated: Any) -> None:
+    """Issuers and requests that it asks for, in so many rounds."""
+    load = json.loads((DOCS / "bench/releases.json").read_text())["load"]
+    shown = next(words for words, _ in commands(page("command-line.md")) if words[:2] == ["vault-issuer", "bench"])
+    asked = parser().parse_args(shown[1:])
+    assert load == {name: getattr(asked, name) for name in ("issuers", "requests", "concurrency", "auth", "rounds")}
+    assert len(generated.bench("releases").splitlines()) == 2 + 2 * len(asked.implementations)
 
 
 @every_page

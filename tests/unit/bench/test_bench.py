@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vault_issuer.bench import Load, Result, compare, plot
+from pytest_vault_issuer.bench import Load, Result, compare, excesses, plot
 from pytest_vault_issuer.bench.result import Phase
 from pytest_vault_issuer.cli import main
 from pytest_vault_issuer.commands import bench
@@ -47,6 +47,20 @@ def test_comparison() -> None:
         "requests_per_second": 0.5,
         "vault_requests_per_request": 2,
     }
+
+
+def test_what_costs_more_than_is_allowed_is_named() -> None:
+    (compared,) = compare(FAST, [SLOW])
+    assert excesses([compared], 2) == [], "not more than twice as much"
+    assert len(excesses([compared], 1.99)) == 3, "twice the throughput would be no cost"
+    only_vault = compared | {"issuer_ready_p50": 1, "request_signed_p50": 1}
+    assert excesses([only_vault], 1.5) == [
+        "slow: the requests to Vault for a request: 2.00 times as much as fast <1>, more than 1.5"
+    ]
+
+
+def test_what_is_written_can_be_read_again() -> None:
+    assert Result.from_dict(json.loads(json.dumps(SLOW.as_dict()))) == SLOW
 
 
 def test_rounds_are_one_measurement() -> None:
@@ -92,7 +106,7 @@ def test_rounds_take_turns(measured: list[tuple[str, Load]], capsys: pytest.Capt
     words = ["a", "b", "--rounds=2", "--issuers=4", "--requests=100", "--concurrency=3"]
     assert main(["bench", *words]) == 0
     assert [name for name, _ in measured] == ["a", "b", "a", "b"]
-    assert {load for _, load in measured} == {Load(4, 100, 3)}
+    assert {load for _, load in measured} == {Load(4, 100, 3, "token")}
     lines = capsys.readouterr().out.splitlines()
     row = " ".join(lines[1].split())
     assert row == "fast <1> Issuer Ready 8 20 40 40 40 40 4.0 1.00 health, 1.00 login"
@@ -115,7 +129,39 @@ def test_files_and_other_formats(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert len(capsys.readouterr().out.splitlines()) == 2 + 4
 
 
-@pytest.mark.parametrize("words", [["--issuers=0", "a"], ["--rounds=x", "a"], []])
+def test_a_way_of_authenticating_is_chosen(measured: list[tuple[str, Load]]) -> None:
+    assert main(["bench", "a", "--auth=kubernetes-secretless"]) == 0
+    assert [load.auth for _, load in measured] == ["kubernetes-secretless"]
+
+
+def test_a_way_of_authenticating_that_is_not_claimed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        '[implementation]\nname = "mine"\nversion = "1"\n[run]\ncommand = ["x"]\n[features]\nsupported = ["approle"]\n'
+    )
+    assert main(["bench", str(file)]) == 2
+    assert "mine 1 does not claim token" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("measured")
+@pytest.mark.parametrize(("ratio", "status"), [("1.9", 1), ("2", 0), ("2.5", 0)])
+def test_what_costs_too_much_fails(ratio: str, status: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "a", "b", f"--fail-above={ratio}", "--format=json"]) == status
+    said = capsys.readouterr()
+    assert json.loads(said.out)["comparison"], "it is printed all the same"
+    assert len(said.err.splitlines()) == 3 * status
+    assert main(["bench", "b", "a", f"--fail-above={ratio}"]) == 0, "the other way round it is cheaper"
+
+
+@pytest.mark.usefixtures("measured")
+def test_one_alone_is_compared_with_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "a", "--fail-above=2"]) == 2
+    assert "name another one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["--issuers=0", "a"], ["--rounds=x", "a"], ["--fail-above=0", "a", "b"], ["--auth=jwt", "a"], []]
+)
 def test_wrong_numbers_are_wrong_usage(words: list[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main(["bench", *words])

@@ -163,6 +163,77 @@ def test_questions_for_what_is_not_given(tmp_path: Path) -> None:
     assert answers.command.startswith("./my-issuer --kubeconfig={kubeconfig}")
 
 
+CRD = "kind: CustomResourceDefinition\nspec: {group: example.com}\n"
+OWN_GROUP = ["--name", "mine", "--command", COMMAND, "--api-version", "example.com/v1"]
+
+
+def write(directory: Path, name: str, text: str) -> None:
+    (directory / name).parent.mkdir(parents=True, exist_ok=True)
+    (directory / name).write_text(text)
+
+
+def test_its_manifests_are_found(tmp_path: Path) -> None:
+    write(tmp_path, "config/crd/bases/a.yaml", CRD)
+    write(tmp_path, "config/crd/kustomization.yaml", "resources: [bases/a.yaml]")
+    write(tmp_path, "config/rbac/role.yaml", "kind: ClusterRole")
+    write(tmp_path, "config/rbac/binding.yaml", "kind: ClusterRoleBinding\n---\nkind: ServiceAccount")
+    write(tmp_path, "deploy/all.yaml", "kind: ClusterRole\n---\nkind: Deployment")
+    write(tmp_path, "deploy/template.yaml", "{{ kind }}: {{")
+    write(tmp_path, "rights.yaml", "kind: Role")
+    assert run(tmp_path, *OWN_GROUP) == 0
+    described = load_implementation(str(tmp_path / "mine.toml"))
+    assert described.run.crds == ["config/crd/bases"]
+    assert described.run.rbac == ["rights.yaml", "config/rbac"]
+    assert not (tmp_path / "rbac.yaml").exists()
+
+
+def test_of_a_folder_with_others_the_files_are_taken(tmp_path: Path) -> None:
+    write(tmp_path, "deploy/crd.yaml", CRD)
+    write(tmp_path, "deploy/other.yaml", CRD.replace("example.com", "other.example.com"))
+    assert run(tmp_path, *OWN_GROUP) == 0
+    assert load_implementation(str(tmp_path / "mine.toml")).run.crds == ["deploy/crd.yaml"]
+
+
+def test_who_is_asked_for_manifests_is_shown_those_found(tmp_path: Path) -> None:
+    write(tmp_path, "config/crd/a.yaml", CRD)
+    write(tmp_path, "config/rbac/a.yaml", "kind: Role")
+    asked = {}
+
+    def ask(question: str, default: str) -> str:
+        asked[question] = default
+        return "none" if "Roles" in question else default
+
+    answers = init._answers(options_of("--directory", str(tmp_path), "--api-version=example.com/v1"), ask)
+    assert asked["Its CustomResourceDefinitions"] == "config/crd"
+    assert asked["Its Roles and bindings (none for a draft)"] == "config/rbac"
+    assert (answers.crds, answers.rbac) == (("config/crd",), ())
+    asked.clear()
+    init._answers(options_of("--directory", str(tmp_path)), ask)
+    assert "Its CustomResourceDefinitions" not in asked, "those of cert-manager.io are always there"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "system"),
+    [
+        (".github/CODEOWNERS", "", "github"),
+        (".git/config", '[remote "origin"]\n\turl = git@github.com:example/mine.git', "github"),
+        (".git/config", '[remote "origin"]\n\turl = https://gitlab.example.com/mine.git', "gitlab"),
+        (".gitlab-ci.yml", "", "gitlab"),
+        ("README.md", "github.com", ""),
+    ],
+)
+def test_the_repository_shows_its_ci(tmp_path: Path, file: str, text: str, system: str) -> None:
+    write(tmp_path, file, text)
+    assert run(tmp_path, "--name", "mine", "--command", COMMAND) == 0
+    written = {
+        "github": (tmp_path / ".github/workflows/vault-issuer.yml").exists(),
+        "gitlab": (tmp_path / "vault-issuer.gitlab-ci.yml").exists(),
+    }
+    assert [name for name, there in written.items() if there] == [system] * bool(system)
+    answers = init._answers(options_of("--directory", str(tmp_path)), lambda _, default: default)
+    assert answers.ci == (system or "github"), "who is asked and just agrees gets a workflow"
+
+
 def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
     import os
     import pty
