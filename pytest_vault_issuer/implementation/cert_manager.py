@@ -14,22 +14,26 @@ NAME = "cert-manager"
 _APPROVER = "--approver={}"
 #: Stands for the toolchain's path until the stack is there.
 BINARY = "cert-manager-controller"
-
-
+#: What stands in a reason where no issue of the project tells of it.
+UNREPORTED = "no upstream issue is known"
 #: What no release does.
 _ALWAYS = {
-    "VI-TOKEN-009": "an empty token is not told from others: it is first used when there is something to sign",
-    "VI-KSTATIC-007": "only the AppRole login looks whether the answer has a token",
-    "VI-KSECRETLESS-016": "only the AppRole login looks whether the answer has a token",
+    "VI-TOKEN-009": "an empty token is not told from others: it is first used when there is something to sign "
+    "(cert-manager#7826 asks for such checks of any issuer)",
+    "VI-KSTATIC-007": f"only the AppRole login looks whether the answer has a token ({UNREPORTED})",
+    "VI-KSECRETLESS-016": f"only the AppRole login looks whether the answer has a token ({UNREPORTED})",
     "VI-HEALTH-019": "signing is tried three times within five seconds, then the request fails for good "
     "(cert-manager#7097 made login errors temporary, not those of signing)",
-    "VI-HEALTH-021": "health is judged by its status alone: any page answered with 200 is a Vault",
-    "VI-TLS-023": "the length of the bundle decides whether there is one",
-    "VI-SIGN-018": "the answer is not compared with the request's key; the Certificate controller does, later",
-    "VI-SIGN-019": "the answer's notAfter is not looked at; the Certificate controller does, later",
+    "VI-HEALTH-021": "health is judged by its status alone, since cert-manager#3582: any page answered with 200 is a "
+    "Vault",
+    "VI-TLS-023": f"the length of the bundle decides whether there is one ({UNREPORTED})",
+    "VI-SIGN-018": "the answer is not compared with the request's key; the Certificate controller does, later "
+    "(cert-manager#8630 compares them, after 1.21)",
+    "VI-SIGN-019": "the answer's notAfter is not looked at; the Certificate controller does, later (cert-manager#7741)",
     "VI-CSRAPI-015": "the answer becomes the status as it is (cert-manager#8234 and #7741 mended Certificates)",
-    "VI-CLIENTCERT-010": "Go's TLS client presents the first of several certificates: the connection's",
-    "VI-NAMESPACE-003": "the login with a certificate is made by a client of its own, which has no namespace",
+    "VI-CLIENTCERT-010": f"Go's TLS client presents the first of several certificates: the connection's ({UNREPORTED})",
+    "VI-NAMESPACE-003": "the login with a certificate is made by a client of its own, which has no namespace "
+    "(cert-manager#3588 was the same for AppRole)",
     "VI-AWS-001": "logins go to /v1<mountPath>/login, so that /v1 is there twice (cert-manager#8352)",
     "VI-AWS-002": "logins go to /v1/v1/auth/aws/login (cert-manager#8352)",
 }

@@ -17,7 +17,9 @@ from pytest_vault_issuer.implementation import (
     RunDescription,
     load_implementation,
 )
+from pytest_vault_issuer.implementation.cert_manager import UNREPORTED
 from pytest_vault_issuer.implementation.running import check_command, fill
+from pytest_vault_issuer.requirements import Catalogue
 from pytest_vault_issuer.toolchain import COMPONENTS, Component
 
 pytest_plugins = ("pytester",)
@@ -219,6 +221,15 @@ def test_what_a_release_mended_is_a_known_failure_of_those_before() -> None:
         r.line for r in RELEASES if "VI-CERTIFICATE-018" in load_implementation(f"cert-manager@{r.line}").known_failures
     }
     assert failing == {"1.15", "1.18", "1.20"}
+
+
+@pytest.mark.parametrize("release", RELEASES, ids=lambda component: component.line)
+def test_a_known_failure_of_a_release_says_where_it_is_told_of(release: Component) -> None:
+    """In its reason or in the requirement; or the reason says that no issue tells of it, and then none is named."""
+    catalogue = Catalogue.load()
+    for identifier, reason in load_implementation(f"cert-manager@{release.line}").known_failures.items():
+        named = "cert-manager#" in reason or bool(catalogue[identifier].upstream)
+        assert named is not (UNREPORTED in reason), f"{identifier}: {reason}"
 
 
 def test_an_unknown_release_of_cert_manager() -> None:
