@@ -8,6 +8,7 @@ from typing import Any
 
 from .errors import ConfigurationError
 from .features import BY_PROFILE
+from .images import tag_of
 from .implementation import Implementation
 
 OPTION = "--vault-issuer-certify"
@@ -36,13 +37,19 @@ _REFUSED = {
 def check_implementation(implementation: Implementation) -> None:
     """Check that a report can say whom it is about.
 
-    :raises ConfigurationError: for a version that is no release, or when nobody answers for it.
+    :raises ConfigurationError: for a version or an image that is no release, or when nobody answers for it.
     """
     if not _RELEASE.fullmatch(implementation.version):
         raise ConfigurationError(
             f"{OPTION}: the version {implementation.version!r} is no release",
             hint="a branch or a tag that moves says nothing later: certify a version such as 1.4.0",
         )
+    for image in filter(None, (implementation.run.image, *implementation.run.images)):
+        if "@" not in image and not _RELEASE.fullmatch(tag_of(image)):
+            raise ConfigurationError(
+                f"{OPTION}: the image {image} is no release",
+                hint="a branch or a tag that moves says nothing later: name a tag such as 1.4.0, or a digest",
+            )
     for key in ("organization", "url", "contact"):
         if not getattr(implementation, key):
             raise ConfigurationError(

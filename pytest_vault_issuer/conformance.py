@@ -339,6 +339,7 @@ class Conformance:
                     self.run.settings,
                     self.run.command() if stack else [],
                     self.run.toolchain,
+                    stack,
                 ),
                 failure=self.failure,
             )

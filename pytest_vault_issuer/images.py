@@ -15,11 +15,15 @@ def check_image(option: str, image: str) -> None:
 
     :raises ConfigurationError: for one without tag and digest, or with the tag ``latest``.
     """
-    tag = image.rpartition("/")[2].partition(":")[2]
-    if "@" not in image and tag in ("", "latest"):
+    if "@" not in image and tag_of(image) in ("", "latest"):
         raise ConfigurationError(
             f"{option}={image} names no version", hint=f"for example {image.removesuffix(':latest')}:1.2.3, or a digest"
         )
+
+
+def tag_of(image: str) -> str:
+    """Return an image's tag, '' where it has none."""
+    return image.partition("@")[0].rpartition("/")[2].partition(":")[2]
 
 
 def mirrored(image: str, mirror: str) -> str:

@@ -26,7 +26,15 @@ REPRODUCTION: dict[str, Any] = {
     "packages": {"pytest": "9.0.0"},
     "suite_sha256": "a" * 64,
     "toolchain": {"vault": "abc"},
-    "implementation": {"command": [], "program_sha256": "", "manifests_sha256": ""},
+    "images": {},
+    "implementation": {
+        "file_sha256": "",
+        "image": "",
+        "images": [],
+        "command": [],
+        "program_sha256": "",
+        "manifests_sha256": "",
+    },
 }
 
 

@@ -15,8 +15,11 @@ from typing import Any
 from ..implementation import Implementation
 from ..requirements import SUITE
 from ..settings import OPTIONS, Settings
+from ..stack.model import Stack
 from ..toolchain import Toolchain
 
+#: Of pytest itself: adds to the command line.
+_ADDED_OPTIONS = "PYTEST_ADDOPTS"
 #: Distributions whose version can change what a run says.
 _PACKAGES = ("pytest-vault-issuer", "pytest", "pytest-xdist", "hvac", "requests", "kubernetes", "cryptography")
 
@@ -27,24 +30,30 @@ def describe(
     settings: Settings,
     command: list[str],
     toolchain: Toolchain,
+    stack: Stack | None,
 ) -> dict[str, Any]:
     """Return the part of a report that says how to repeat the run.
 
     :param arguments: of pytest.
     :param command: what runs the implementation, its program resolved; [] where it runs already.
     :param toolchain: with the versions of the run.
+    :param stack: None where it could not be started.
     """
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(["pytest", *arguments]),
         "options": settings.options(),
-        "environment": {o.env: os.environ[o.env] for o in OPTIONS if o.env in os.environ},
+        "environment": {n: os.environ[n] for n in (_ADDED_OPTIONS, *(o.env for o in OPTIONS)) if n in os.environ},
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": dict(_versions()),
         "suite_sha256": _digest(_suite()),
         "toolchain": {entry.component: entry.key for entry in toolchain.status() if entry.chosen and entry.built},
+        "images": _images(settings, stack),
         "implementation": {
+            "file_sha256": _digest(_file(settings)),
+            "image": implementation.run.image,
+            "images": implementation.run.images,
             "command": command,
             "program_sha256": _digest([Path(command[0])]) if command else "",
             "manifests_sha256": _digest(_files(implementation)),
@@ -63,6 +72,20 @@ def _versions() -> Iterator[tuple[str, str]]:
 def _suite() -> list[Path]:
     directory = Path(str(resources.files(SUITE)))
     return sorted([*directory.rglob("*.py"), *directory.rglob("*.toml")])
+
+
+def _images(settings: Settings, stack: Stack | None) -> dict[str, str]:
+    """Return the images that a stack is of, those that are known; kind's own node image goes with kind's version."""
+    if stack is None or not stack.vault_image:
+        return {}
+    node = "" if settings.kind_cluster else settings.node_image
+    return {"vault": stack.vault_image} | ({"node": node} if node else {})
+
+
+def _file(settings: Settings) -> list[Path]:
+    """Return the file that describes the implementation, where it is one."""
+    path = Path(settings.implementation)
+    return [path] if path.suffix == ".toml" and path.is_file() else []
 
 
 def _files(implementation: Implementation) -> list[Path]:

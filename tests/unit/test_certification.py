@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import jsonschema
 import pytest
 
 from pytest_vault_issuer import certification
 from pytest_vault_issuer.conformance import Conformance
 from pytest_vault_issuer.errors import ConfigurationError
 from pytest_vault_issuer.implementation import Implementation, IssuerDescription, RunDescription
+from pytest_vault_issuer.report import json_report
 from pytest_vault_issuer.requirements import SUITE, Catalogue
 
 pytest_plugins = ("pytester",)
@@ -25,7 +27,7 @@ def mine(**fields: Any) -> Implementation:
         "contact": ["us@example.com"],
         "features": frozenset({"token"}),
     }
-    return Implementation(issuer=IssuerDescription(), run=RunDescription(), **(given | fields))
+    return Implementation(issuer=IssuerDescription(), **({"run": RunDescription()} | given | fields))
 
 
 def refused(check: Any, *arguments: Any) -> str:
@@ -52,6 +54,21 @@ def test_versions_that_move(version: str) -> None:
 @pytest.mark.parametrize(("key", "empty"), [("organization", ""), ("url", ""), ("contact", [])])
 def test_somebody_has_to_answer_for_it(key: str, empty: Any) -> None:
     assert key in refused(certification.check_implementation, mine(**{key: empty}))
+
+
+@pytest.mark.parametrize(
+    "image",
+    ["mine:1.4.0", "registry.example.com:5000/we/mine:v1.4.0-rc.1", f"mine@sha256:{'0' * 64}", "mine:main@sha256:1"],
+)
+def test_images_that_stay_what_they_are(image: str) -> None:
+    certification.check_implementation(mine(run=RunDescription(image=image, images=[image])))
+
+
+@pytest.mark.parametrize("image", ["mine:main", "registry.example.com:5000/we/mine:nightly", "mine:1", "mine:3f2a9bc"])
+@pytest.mark.parametrize("key", ["image", "images"])
+def test_images_that_move(image: str, key: str) -> None:
+    moving = RunDescription(image=image) if key == "image" else RunDescription(images=[image])
+    assert f"the image {image} is no release" in refused(certification.check_implementation, mine(run=moving))
 
 
 # -- the command line -------------------------------------------------------------------------------------------
@@ -176,6 +193,9 @@ def test_everything_passed(certifying: Certifying) -> None:
     assert again["command"].startswith("pytest --vault-issuer=probe.toml --vault-issuer-certify ")
     assert again["packages"]["pytest"] == pytest.__version__
     assert len(again["suite_sha256"]) == 64
+    assert again["options"] == ["--vault-issuer=probe.toml", "--vault-issuer-report=out", "--vault-issuer-certify"]
+    assert len(again["implementation"]["file_sha256"]) == 64
+    jsonschema.validate(report, json_report.schema())
 
 
 def test_all_that_is_claimed_is_judged_by_default(certifying: Certifying) -> None:

@@ -1,0 +1,116 @@
+"""What a report says of how to repeat its run: options wherever they come from, files, images; and no secrets."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from pytest_vault_issuer.implementation import load_implementation
+from pytest_vault_issuer.report import json_report, reproduction
+from pytest_vault_issuer.settings import OPTIONS, TOKEN_VARIABLE, Settings
+from pytest_vault_issuer.stack.model import Stack
+from pytest_vault_issuer.toolchain import Toolchain
+
+from ..sample_report import ALL
+
+MINIATURE = load_implementation("miniature")
+
+
+def described(settings: Settings, *, stack: Any = None, **run: Any) -> dict[str, Any]:
+    return reproduction.describe(["-n", "4"], MINIATURE.with_run(**run), settings, [], Toolchain(), stack)
+
+
+def containers() -> Stack:
+    """Of a stack, what is looked at: the image of its Vault."""
+    stack = object.__new__(Stack)
+    object.__setattr__(stack, "vault_image", "hashicorp/vault:1.21.0")
+    return stack
+
+
+def fits(part: dict[str, Any]) -> None:
+    jsonschema.validate(json.loads(json.dumps(ALL | {"reproduction": part})), json_report.schema())
+
+
+def test_an_option_is_named_wherever_it_comes_from(tmp_path: Path) -> None:
+    settings = Settings.collect(
+        {"vault-issuer-certify": "true", "vault-issuer-profile": ["core", "extended"]}.get,
+        {"vault_issuer_kubeconfig": "kubeconfig", "vault_issuer_stack": "auto"}.get,
+        {"VAULT_ISSUER_TIMEOUT_SCALE": "3", TOKEN_VARIABLE: "canary"},
+        base=tmp_path,
+    )
+    part = described(settings)
+    assert set(part["options"]) == {
+        "--vault-issuer-certify",
+        "--vault-issuer-profile=core",
+        "--vault-issuer-profile=extended",
+        f"--vault-issuer-kubeconfig={tmp_path / 'kubeconfig'}",
+        "--vault-issuer-timeout-scale=3",
+    }
+    fits(part)
+
+
+def test_what_is_as_by_default_is_not_named() -> None:
+    part = described(Settings())
+    assert part["options"] == []
+    fits(part)
+
+
+def test_what_the_environment_adds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-n 2")
+    monkeypatch.setenv("VAULT_ISSUER_STACK", "process")
+    monkeypatch.setenv("UNRELATED", "canary")
+    part = described(Settings())
+    assert part["environment"].items() >= {"PYTEST_ADDOPTS": "-n 2", "VAULT_ISSUER_STACK": "process"}.items()
+    assert "UNRELATED" not in part["environment"]
+
+
+def test_no_token_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its file is, by its path."""
+    monkeypatch.setenv(TOKEN_VARIABLE, "canary-token")
+    file = tmp_path / "token"
+    file.write_text("canary-token")
+    part = described(Settings(vault_token_file=file))
+    assert part["options"] == [f"--vault-issuer-vault-token-file={file}"]
+    assert "canary" not in json.dumps(part)
+    assert TOKEN_VARIABLE not in {option.env for option in OPTIONS}
+
+
+def test_the_file_that_describes_the_implementation(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[implementation]")
+    part = described(Settings(implementation=str(file)))
+    assert (
+        part["implementation"]["file_sha256"]
+        == hashlib.sha256(hashlib.sha256(b"[implementation]").digest()).hexdigest()
+    )
+    assert described(Settings(implementation="miniature"))["implementation"]["file_sha256"] == ""
+
+
+def test_images() -> None:
+    settings = Settings(node_image="node:v1.36.3")
+    part = described(settings, stack=containers(), image="mine:1.4.0", images=["other:2.0"])
+    assert part["images"] == {"vault": "hashicorp/vault:1.21.0", "node": "node:v1.36.3"}
+    assert (part["implementation"]["image"], part["implementation"]["images"]) == ("mine:1.4.0", ["other:2.0"])
+    fits(part)
+    assert described(replace(settings, node_image=""), stack=containers())["images"].keys() == {"vault"}
+    assert described(settings)["images"] == {}
+
+
+@pytest.mark.parametrize("place", [(), ("implementation",), ("images",), ("parts", 0)], ids=str)
+def test_the_schema_knows_all_there_is(place: tuple[str | int, ...]) -> None:
+    part = described(Settings())
+    part["parts"] = [copy.deepcopy(part)]
+    fits(part)
+    inner: Any = part
+    for step in place:
+        inner = inner[step]
+    inner["more"] = "x"
+    with pytest.raises(jsonschema.ValidationError):
+        fits(part)
