@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from .errors import ConfigurationError
 
@@ -10,9 +11,23 @@ from .errors import ConfigurationError
 VAULT_IMAGE = "hashicorp/vault:1.21.0"
 
 
+@dataclass(frozen=True)
+class NeededImage:
+    """An image that the container engine has to have before a run.
+
+    :ivar purpose: for people.
+    :ivar in_nodes: whether it is loaded into the nodes of the cluster.
+    """
+
+    image: str
+    purpose: str
+    in_nodes: bool = False
+
+
 def check_image(option: str, image: str) -> None:
     """Refuse an image whose version moves.
 
+    :param option: the place where it is named.
     :raises ConfigurationError: for one without tag and digest, or with the tag ``latest``.
     """
     if "@" not in image and tag_of(image) in ("", "latest"):

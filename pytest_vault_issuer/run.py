@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,9 @@ from pathlib import Path
 from .aws.sts import Sts, missing_modules, start_sts
 from .cluster.api import Cluster
 from .errors import ConfigurationError, ImplementationError, StackError, ToolchainError, VaultIssuerError
+from .images import NeededImage
 from .implementation import Implementation, RunningImplementation, load_implementation, start_implementation
+from .implementation.manifests import Manifests, read_manifests
 from .implementation.running import PROCESS, ROOTS_VARIABLE, check_command, exit_message, home, issuer_kinds
 from .implementation.workloads import WorkloadLog, ended
 from .log import FileLog, Log
@@ -25,7 +27,7 @@ from .stack.kind_cluster import find_kind, find_kubectl
 from .stack.model import Stack, VaultLauncher
 from .stack.process import NAME as PROCESS_PROVIDER
 from .stack.run_directory import RunDirectory, new_path
-from .stack.selection import STATE, choose, joined, make_provider, needed
+from .stack.selection import STATE, choose, joined, kind_options, make_provider, needed
 from .stack.vault_process import VaultProcesses
 from .system_roots import SystemRoots, new_system_roots
 from .timeouts import Timeouts
@@ -62,6 +64,7 @@ class Run:
         self.directory = RunDirectory(Path(key.path), key.owner)
         self.redactor = Redactor()
         self._progress = progress
+        self._checked = False
         self._stack: Stack | None = None
         self._cluster: Cluster | None = None
 
@@ -95,11 +98,67 @@ class Run:
         command = self.implementation.run.command if self.settings.implementation else []
         return command[0] if command else ""
 
+    @cached_property
+    def manifests(self) -> Manifests:
+        """What the implementation declares for the cluster.
+
+        :raises ConfigurationError: when it cannot be read.
+        """
+        return read_manifests(
+            self.implementation,
+            lambda: find_kubectl(self.settings.kubectl_binary, self.toolchain.path("kubectl")),
+        )
+
+    @property
+    def _in_cluster(self) -> bool:
+        """Whether the implementation, or part of it, runs in the cluster."""
+        if not self.settings.implementation:
+            return False
+        return bool(self.implementation.run.image) or self.manifests.have_workloads
+
+    def images(self) -> list[NeededImage]:
+        """Return the images that the container engine has to have: none but for the provider ``kind``.
+
+        :raises ConfigurationError: when it cannot be said, or cannot be.
+        """
+        if self.provider[0] != kind.NAME:
+            return []
+        stack = [] if self.settings.join is not None else kind.needed_images(kind_options(self.settings))
+        names = [self.implementation.run.image, *self.implementation.run.images] if self._in_cluster else []
+        if self.settings.registry_mirror and self._in_cluster:
+            names += self.manifests.images  # the nodes know of no mirror
+        return [*stack, *(NeededImage(name, "the issuer", in_nodes=True) for name in dict.fromkeys(names) if name)]
+
+    def check(self) -> None:
+        """See that what is not built is there too, once; :meth:`build` and :meth:`stack` do so first.
+
+        :raises ConfigurationError, StackError: in seconds, each with a hint.
+        """
+        if self._checked:
+            return
+        provider, _ = self.provider
+        if provider != PROCESS_PROVIDER and self.settings.implementation:
+            _ = self.manifests  # the provider process may yet build the kubectl that reads kustomizations
+        elif self.settings.implementation and self.implementation.run.image:
+            self._check_nodes(provider)
+        if provider == kind.NAME and ((images := self.images()) or self.settings.join is None):
+            kind.check(self.settings.kind_binary, kind_options(self.settings), images)
+        self._checked = True
+
+    def _check_nodes(self, provider: str) -> None:
+        if provider == PROCESS_PROVIDER and self._in_cluster:
+            raise ConfigurationError(
+                f"{self.implementation.name} runs in the cluster: that of the provider {provider} has no nodes",
+                hint="use --vault-issuer-stack=kind, or --vault-issuer-stack=existing",
+            )
+
     def build(self) -> None:
         """Build what the stack needs and is not there; :meth:`stack` does so too, but not as a step of its own.
 
         :raises ToolchainError: when that is not possible.
+        :raises ConfigurationError, StackError: before anything is built, as :meth:`check` does.
         """
+        self.check()
         missing = needed(self.settings, self.toolchain, self._program)
         if missing:
             self.toolchain.build(missing, progress=self._progress, keep_go_caches=self.settings.keep_go_caches)
@@ -267,6 +326,7 @@ class Run:
 
     def _start_stack(self) -> str:
         if self.settings.join is not None:
+            self.check()
             stack = joined(self.settings.join)
             self._quieten(self.settings.join)
             return stack.to_json()
@@ -306,31 +366,22 @@ class Run:
             self.timeouts,
             roots=Path(self.system_roots().file),
             placeholders=self.sts().placeholders,
-            kubectl=lambda: find_kubectl(self.settings.kubectl_binary, self.toolchain.path("kubectl")),
+            manifests=self.manifests,
             prepare_nodes=self._prepare_nodes,
         )
         return running.to_json()
 
-    def _prepare_nodes(self, images: Iterable[str]) -> None:
+    def _prepare_nodes(self) -> None:
         """Have a cluster ready to run the implementation itself.
 
         :raises ConfigurationError: when it has no nodes.
-        :raises StackError: when an image cannot be had, or pods do not reach the proxies.
+        :raises StackError: when pods do not reach the proxies.
         """
         stack = self.stack()
-        if stack.provider == PROCESS_PROVIDER:
-            raise ConfigurationError(
-                f"{self.implementation.name} runs in the cluster: that of the provider {stack.provider} has no nodes",
-                hint="use --vault-issuer-stack=kind, or --vault-issuer-stack=existing",
-            )
+        self._check_nodes(stack.provider)
         if stack.provider == kind.NAME:
             kind.prepare_nodes(
-                stack,
-                self.directory,
-                find_kind(self.settings.kind_binary),
-                images,
-                self.timeouts,
-                self.settings.registry_mirror,
+                stack, self.directory, find_kind(self.settings.kind_binary), self.images(), self.timeouts
             )
 
 

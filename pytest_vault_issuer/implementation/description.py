@@ -120,9 +120,10 @@ class Implementation:
                 "the feature cluster-issuer is claimed but [issuer] cluster_kind is empty",
                 hint="name the kind, or do not claim the feature",
             )
-        for image in (self.run.image, *self.run.images):
-            if image:
-                check_image("[run] image", image)
+        if self.run.image:
+            check_image("[run] image", self.run.image)
+        for image in self.run.images:
+            check_image("[run] images", image)
         for text in [*self.run.command, *self.run.env.values()]:
             for name in re.findall(r"\{(\w+)\}", text):
                 check_known("placeholder", [name], PLACEHOLDERS)

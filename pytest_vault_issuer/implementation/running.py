@@ -7,7 +7,7 @@ import re
 import secrets
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from ..stack.preparation import LABEL
 from ..stack.run_directory import RunDirectory
 from ..timeouts import Timeouts, poll
 from .description import Implementation, RunDescription
-from .manifests import read
+from .manifests import Manifests
 from .workloads import Workload, deployment, ended, wait_ready, workloads_of
 
 PROCESS = "implementation"
@@ -106,16 +106,16 @@ def start_implementation(
     *,
     roots: Path,
     placeholders: Mapping[str, str],
-    kubectl: Callable[[], Path],
-    prepare_nodes: Callable[[Iterable[str]], None],
+    manifests: Manifests,
+    prepare_nodes: Callable[[], None],
 ) -> RunningImplementation:
     """Install what the implementation declares, start it, and wait for its first answer.
 
     :param command: from :func:`check_command`.
     :param roots: certificates that it is to take for the system's roots, unless it describes them otherwise.
     :param placeholders: what those that concern AWS stand for.
-    :param kubectl: gives its path, for kustomizations.
-    :param prepare_nodes: called before anything is started in the cluster, with the images that it needs.
+    :param manifests: what it declares.
+    :param prepare_nodes: called before anything is started in the cluster.
     :raises ImplementationError: when it ends or does not become ready, with the end of its log.
     """
     labels = {LABEL: stack.run}
@@ -129,16 +129,16 @@ def start_implementation(
     if cluster.find(SERVICE_ACCOUNTS, account, namespace) is None:
         metadata = {"name": account, "namespace": namespace, "labels": labels}
         cluster.create(SERVICE_ACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
-    documents = list(read(map(implementation.resolve, [*described.rbac, *described.manifests]), kubectl))
+    documents = list(manifests.objects)
     if described.image:
         words, env = fill(
             described, _without_kubeconfig(described.command[1:]), _values(implementation, "", placeholders)
         )
         own = {} if ROOTS_VARIABLE in env else {ROOTS_VARIABLE: roots.read_text()}
         documents += deployment(described, words, env, own)
-    cluster.install_crds(read(map(implementation.resolve, described.crds), kubectl))
-    if described.image or any(document.get("apiVersion") == "apps/v1" for document in documents):
-        prepare_nodes(filter(None, [described.image, *described.images]))
+    cluster.install_crds(manifests.crds)
+    if described.image or manifests.have_workloads:
+        prepare_nodes()
     workloads = workloads_of(_apply(cluster, documents, namespace, labels))
     if command:
         _spawn(implementation, command, run, cluster, {ROOTS_VARIABLE: str(roots)}, placeholders)

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..cluster.api import Cluster
-from ..errors import StackError
+from ..errors import ConfigurationError, StackError
+from ..images import NeededImage
 from ..timeouts import Timeouts
 from ..vault.server import VaultAdmin
 from . import cleanup
 from .certificates import StackAuthority
 from .engine import Engine, Owner
-from .kind_cluster import KindClusters
+from .kind_cluster import KindClusters, check_pytest_kind, find_kind, node_images
 from .model import Kubernetes, Stack, crd_manifests
 from .preparation import (
     install_contract,
@@ -29,6 +31,9 @@ from .preparation import (
 from .reachability import check_node, check_pods
 from .run_directory import RunDirectory
 from .vault_container import VaultContainers
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
 
 NAME = "kind"
 #: Vault's modes.
@@ -55,6 +60,52 @@ class KindOptions:
     cluster: str = ""
     mirror: str = ""
     bind: str = ""
+
+
+def needed_images(options: KindOptions) -> list[NeededImage]:
+    """Return the images that a stack is made of.
+
+    :raises ConfigurationError: when kind's configuration cannot be read, or a mirror is named and kind would pull its
+        nodes' image past it.
+    """
+    vault = NeededImage(options.vault_image, "Vault")
+    if options.cluster:
+        return [vault]
+    nodes = [options.node_image] if options.node_image else node_images(options.config)
+    if options.mirror and not all(nodes):
+        raise ConfigurationError(
+            f"kind would pull the image of its nodes from docker.io, not from {options.mirror}",
+            hint="name it in --vault-issuer-node-image: each release of kind lists those that it goes with",
+        )
+    return [vault, *(NeededImage(image, "the nodes of the cluster") for image in nodes if image)]
+
+
+def check(program: Path | None, options: KindOptions, images: Iterable[NeededImage]) -> None:
+    """See that everything is there that a run needs and does not build: kind, an engine, the images, a named cluster.
+
+    :param program: kind's path, where the user names it.
+    :param images: pulled where the engine has them not.
+    :raises ConfigurationError: when a program or package is missing.
+    :raises StackError: when no engine answers, an image cannot be had, or there is no such cluster.
+    """
+    find_kind(program)
+    check_pytest_kind()
+    with contextlib.closing(Engine()) as engine:
+        if options.cluster:
+            _nodes(engine, options.cluster)
+        for image in images:
+            engine.provide(image.image, options.mirror)
+
+
+def _nodes(engine: Engine, cluster: str) -> list[Container]:
+    """Return the nodes of a cluster that was there before. :raises StackError: when there is none."""
+    nodes = engine.nodes(cluster)
+    if not nodes:
+        raise StackError(
+            f"there is no kind cluster named {cluster}",
+            hint="kind get clusters shows those that there are; where none is named, the run makes one",
+        )
+    return nodes
 
 
 class KindProvider:
@@ -90,14 +141,13 @@ class KindProvider:
     def start(self) -> Stack:
         """Start everything and return it ready; what was made goes with the run, also when this fails.
 
+        What it needs is there: see :func:`check`.
+
         :raises StackError: with the log of what failed.
         """
         options, owner = self._options, Owner(self._run.path.name, self._run.path)
         for run, names in cleanup.remove_orphans(self._engine).items():
             self._progress(f"vault-issuer: removed what the killed run {run} had left: {', '.join(names)}")
-        for image in (options.vault_image, "" if options.cluster else options.node_image):
-            if image:
-                self._engine.provide(image, options.mirror)
         self._run.at_end(cleanup.command(owner.run), self._engine.environment)
         self._engine.create_network(owner)
         network = self._network(owner)
@@ -121,15 +171,7 @@ class KindProvider:
     def _network(self, owner: Owner) -> str:
         """Return the network that the cluster is on, or is to be on."""
         name = self._options.cluster
-        if not name:
-            return owner.run
-        nodes = self._engine.nodes(name)
-        if not nodes:
-            raise StackError(
-                f"there is no kind cluster named {name}",
-                hint="kind get clusters shows those that there are; where none is named, the run makes one",
-            )
-        return self._engine.network_of(nodes[0])
+        return self._engine.network_of(_nodes(self._engine, name)[0]) if name else owner.run
 
     def _kubernetes(self, owner: Owner) -> Kubernetes:
         if self._options.cluster:
@@ -185,21 +227,20 @@ def stop(stack: Stack, timeouts: Timeouts) -> None:
 
 
 def prepare_nodes(
-    stack: Stack, run: RunDirectory, program: Path, images: Iterable[str], timeouts: Timeouts, mirror: str
+    stack: Stack, run: RunDirectory, program: Path, images: Iterable[NeededImage], timeouts: Timeouts
 ) -> None:
-    """Load images into the nodes of a stack's cluster, and see that its pods reach this machine.
+    """Load the images that are to be there into the nodes of a stack's cluster, and see that pods reach this machine.
 
     :param program: kind's path.
-    :param images: pulled where the engine has them not.
-    :param mirror: registry in whose place images are pulled; '' for none.
-    :raises StackError: when one cannot be had, or pods do not reach the tests' servers.
+    :param images: which the engine has: see :func:`check`.
+    :raises StackError: when one cannot be loaded, or pods do not reach the tests' servers.
     """
     engine = Engine()
     with contextlib.closing(engine):
         clusters = KindClusters(run, engine, program, timeouts)
         for image in images:
-            engine.provide(image, mirror)
-            clusters.load(stack.kind_cluster, image)
+            if image.in_nodes:
+                clusters.load(stack.kind_cluster, image.image)
         check_pods(engine, stack.kind_cluster, stack.bind, timeouts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -50,6 +51,15 @@ def _program(name: str, option: str, given: Path | None) -> Path:
         where = f"{given} is no program" if given else f"{name} is not in PATH"
         raise ConfigurationError(f"{where}", hint=f"install {name}, or name it in {option}")
     return Path(found).absolute()
+
+
+def check_pytest_kind() -> None:
+    """See that what makes clusters is installed; it is not imported here.
+
+    :raises ConfigurationError: when it is not.
+    """
+    if importlib.util.find_spec("pytest_kind") is None:
+        raise ConfigurationError("kind clusters need pytest-kind, which is not installed", hint=EXTRA)
 
 
 class KindClusters:
@@ -151,8 +161,6 @@ class KindClusters:
             return
         log = self._run.log_tail(process, 25)
         self._run.stop(process)
-        if "ModuleNotFoundError" in log:
-            raise ConfigurationError("kind clusters need pytest-kind, which is not installed", hint=EXTRA)
         ended = f"did not end within {limit:g} s" if status is None else f"failed (exit status {status})"
         raise StackError(f"{what}: kind {ended}; the end of its output:\n{log}", hint=hint_for(log))
 
@@ -180,6 +188,14 @@ class KindClusters:
         return self._engine.environment | dict.fromkeys(networks, network)
 
 
+def node_images(given: Path | None) -> list[str]:
+    """Return the image of each node that a user's configuration describes, '' for kind's own.
+
+    :raises ConfigurationError: when the file cannot be used.
+    """
+    return [str(node.get("image", "")) for node in _read(given)["nodes"]]
+
+
 def configuration(given: Path | None, folder: Path | None) -> dict[str, Any]:
     """Return kind's configuration: the user's, with what tests need of the control plane.
 
@@ -187,6 +203,25 @@ def configuration(given: Path | None, folder: Path | None) -> dict[str, Any]:
     :param folder: with the audit policy; None where files of this machine cannot be mounted.
     :raises ConfigurationError: when the file cannot be used.
     """
+    config = _read(given)
+    # Without apiVersion and as tables, these fit every version of kubeadm's API that kind writes.
+    arguments = {"kube-api-qps": "200", "kube-api-burst": "400"}
+    patch: dict[str, Any] = {"kind": "ClusterConfiguration", "controllerManager": {"extraArgs": arguments}}
+    if folder is not None:
+        for node in config["nodes"]:
+            if node.get("role") == "control-plane":
+                node.setdefault("extraMounts", []).append({"hostPath": str(folder), "containerPath": _MOUNT})
+        patch["apiServer"] = {
+            "extraArgs": {"audit-policy-file": f"{_MOUNT}/{_POLICY}", "audit-log-path": f"{_MOUNT}/{_AUDIT}"},
+            "extraVolumes": [
+                {"name": "vault-issuer", "hostPath": _MOUNT, "mountPath": _MOUNT, "pathType": "Directory"},
+            ],
+        }
+    config.setdefault("kubeadmConfigPatches", []).append(yaml.safe_dump(patch))
+    return config
+
+
+def _read(given: Path | None) -> dict[str, Any]:
     config: dict[str, Any] = {"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4"}
     if given is not None:
         try:
@@ -197,19 +232,5 @@ def configuration(given: Path | None, folder: Path | None) -> dict[str, Any]:
             ) from error
         if not isinstance(config, dict) or config.get("kind") != "Cluster":
             raise ConfigurationError(f"--vault-issuer-kind-config={given} is no kind cluster", hint="kind: Cluster")
-    nodes = config.setdefault("nodes", [{"role": "control-plane"}])
-    # Without apiVersion and as tables, these fit every version of kubeadm's API that kind writes.
-    arguments = {"kube-api-qps": "200", "kube-api-burst": "400"}
-    patch: dict[str, Any] = {"kind": "ClusterConfiguration", "controllerManager": {"extraArgs": arguments}}
-    if folder is not None:
-        for node in nodes:
-            if node.get("role") == "control-plane":
-                node.setdefault("extraMounts", []).append({"hostPath": str(folder), "containerPath": _MOUNT})
-        patch["apiServer"] = {
-            "extraArgs": {"audit-policy-file": f"{_MOUNT}/{_POLICY}", "audit-log-path": f"{_MOUNT}/{_AUDIT}"},
-            "extraVolumes": [
-                {"name": "vault-issuer", "hostPath": _MOUNT, "mountPath": _MOUNT, "pathType": "Directory"},
-            ],
-        }
-    config.setdefault("kubeadmConfigPatches", []).append(yaml.safe_dump(patch))
+    config.setdefault("nodes", [{"role": "control-plane"}])
     return config

@@ -155,16 +155,26 @@ def test_a_cluster_that_was_there_is_used_when_named_and_stays(
         (["--vault-issuer-vault-image=localhost:1/absent:1"], "localhost:1/absent:1 is not here and cannot be pulled"),
         (["--vault-issuer-kind-binary=/no/kind"], "/no/kind is no program"),
         (["--vault-issuer-kind-cluster=absent"], "there is no kind cluster named absent"),
-        (["--vault-issuer-bind=192.0.2.1"], "192.0.2.1"),
+        (["--vault-issuer-image=localhost:1/absent:1"], "localhost:1/absent:1 is not here and cannot be pulled"),
     ],
 )
-def test_what_is_wrong_is_said_in_seconds(suite: Suite, options: list[str], wrong: list[str], said: str) -> None:
+def test_what_is_wrong_is_said_in_seconds_also_where_nothing_is_built(
+    suite: Suite, options: list[str], wrong: list[str], said: str
+) -> None:
     given = options if "cluster" not in wrong[0] else [option for option in options if "node-image" not in option]
+    cache = suite.directory / "cache"
     began = time.monotonic()
-    run = suite.run("--vault-issuer=cert-manager", ONE, *given, *wrong)
+    run = suite.run("--vault-issuer=cert-manager", ONE, *given, *wrong, env={"VAULT_ISSUER_CACHE": str(cache)})
     assert run.status in (3, 4), run.output
     assert said in run.output
     assert time.monotonic() - began < 60
+    assert not cache.exists()
+
+
+def test_an_address_that_is_not_of_this_machine(suite: Suite, options: list[str]) -> None:
+    run = suite.run("--vault-issuer=cert-manager", ONE, *options, "--vault-issuer-bind=192.0.2.1")
+    assert run.status == 3, run.output
+    assert "192.0.2.1" in run.output
 
 
 # -- the end --------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from pytest_vault_issuer.errors import ConfigurationError, StackError
+from pytest_vault_issuer.run import Run, RunKey
 from pytest_vault_issuer.settings import Settings
 from pytest_vault_issuer.stack.engine import Engine, hint_for
 from pytest_vault_issuer.stack.kind_cluster import configuration, find_kind, find_kubectl
@@ -18,6 +20,15 @@ from pytest_vault_issuer.stack.selection import choose
 from pytest_vault_issuer.toolchain import Toolchain
 
 pytestmark = pytest.mark.usefixtures("no_engine")
+FILE = """
+[implementation]
+name = "mine"
+version = "1"
+[run]
+manifests = ["deploy"]
+[features]
+all = true
+"""
 #: Seconds in which an error has to be there.
 SECONDS = 5.0
 
@@ -59,6 +70,49 @@ def test_programs_of_the_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/bin")
     assert find_kind(None) == tmp_path / "kind"
     assert find_kubectl(None, None) == tmp_path / "kubectl"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
+    """Have a run on ``kind`` see to what it needs, on a machine where nothing is built but a kind is in the PATH."""
+    (tmp_path / "kind").write_text("#!/bin/sh\n")
+    (tmp_path / "kind").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("VAULT_ISSUER_CACHE", str(tmp_path / "cache"))
+
+    def build(**settings: Any) -> None:
+        began = time.monotonic()
+        try:
+            Run(Settings(stack="kind", **settings), RunKey.new(), print).build()
+        finally:
+            assert time.monotonic() - began < SECONDS
+            assert not (tmp_path / "cache").exists(), "nothing was built"
+
+    return build
+
+
+def test_nothing_is_built_where_no_engine_answers(asked: Callable[..., None]) -> None:
+    with pytest.raises(StackError, match="no container engine answers"):
+        asked(implementation="cert-manager")
+
+
+def test_nothing_is_built_where_a_kustomization_meets_no_kubectl(asked: Callable[..., None], tmp_path: Path) -> None:
+    (tmp_path / "deploy").mkdir()
+    (tmp_path / "deploy/kustomization.yaml").write_text("resources: []\n")
+    (tmp_path / "mine.toml").write_text(FILE)
+    with pytest.raises(ConfigurationError, match="kubectl is not in PATH"):
+        asked(implementation=str(tmp_path / "mine.toml"))
+
+
+def test_a_mirror_needs_the_nodes_image_to_be_named(asked: Callable[..., None], tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"from docker\.io, not from mirror\.test") as caught:
+        asked(implementation="cert-manager", registry_mirror="mirror.test")
+    assert "--vault-issuer-node-image" in caught.value.hint
+    # kind's configuration may name it, too: then it is the engine that is missing.
+    file = tmp_path / "kind.yaml"
+    file.write_text("{kind: Cluster, apiVersion: kind.x-k8s.io/v1alpha4, nodes: [{image: 'kindest/node:v1.36.3'}]}")
+    with pytest.raises(StackError, match="no container engine answers"):
+        asked(implementation="cert-manager", registry_mirror="mirror.test", kind_config=file)
 
 
 def test_auto_without_an_engine_builds(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pytest_vault_issuer.errors import ConfigurationError
-from pytest_vault_issuer.implementation.manifests import read
+from pytest_vault_issuer.implementation import cert_manager
+from pytest_vault_issuer.implementation.manifests import read, read_manifests
 
 
 def config_map(name: str) -> str:
@@ -42,7 +43,43 @@ def test_a_list_is_its_items(tmp_path: Path) -> None:
     assert names(file) == ["one", "two"]
 
 
-@pytest.mark.parametrize("text", [None, "a: [", "\t"])
+def deployment(image: str, *, initial: str = "sidecar:1") -> str:
+    pod = f"{{initContainers: [{{name: first, image: '{initial}'}}], containers: [{{name: main, image: '{image}'}}]}}"
+    return f"apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: mine}}\nspec: {{template: {{spec: {pod}}}}}\n"
+
+
+def cron_job(image: str) -> str:
+    pod = f"{{containers: [{{name: main, image: '{image}'}}]}}"
+    job = f"{{spec: {{template: {{spec: {pod}}}}}}}"
+    return f"apiVersion: batch/v1\nkind: CronJob\nmetadata: {{name: mine}}\nspec: {{jobTemplate: {job}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (deployment("mine"), "deploy.yaml, Deployment mine, container main: image=mine names no version"),
+        (deployment("mine:1", initial="a/b:latest"), "Deployment mine, container first: image=a/b:latest"),
+        (cron_job("localhost:5000/mine"), "CronJob mine, container main: image=localhost:5000/mine"),
+    ],
+)
+def test_an_image_whose_version_moves(tmp_path: Path, text: str, place: str) -> None:
+    file = tmp_path / "deploy.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        names(file)
+    assert place in caught.value.message
+    assert ":1.2.3, or a digest" in caught.value.hint
+
+
+def test_the_images_of_workloads(tmp_path: Path) -> None:
+    (tmp_path / "deploy.yaml").write_text(deployment("mine:1") + "---\n" + config_map("x"))
+    described = cert_manager.description().with_run(rbac=[], manifests=[str(tmp_path)])
+    found = read_manifests(described, Path)
+    assert found.have_workloads
+    assert found.images == ["sidecar:1", "mine:1"]
+
+
+@pytest.mark.parametrize("text", [None, "a: [", "\t", "- a"])
 def test_a_file_that_cannot_be_read(tmp_path: Path, text: str | None) -> None:
     file = tmp_path / "wrong.yaml"
     if text is not None:

@@ -27,6 +27,8 @@ contract = "1.15"
 all = true
 """
 
+STACK = Stack("process", "", True, Kubernetes("k", "", ""), VaultServer("https://v"), {}, "", vault_binary="/bao")
+
 
 def run(**settings: Any) -> Run:
     return Run(Settings(**settings), RunKey.new(), lambda line: None)
@@ -86,17 +88,17 @@ def test_go_caches_are_kept_for_the_next_version(built: list[str]) -> None:
     ("implementation", "expected"), [("cert-manager@1.18", ["cert-manager 1.18"]), ("miniature", [])]
 )
 def test_a_run_that_joins_another_builds_its_own_issuer_only(
-    built: list[str], implementation: str, expected: list[str]
+    built: list[str], implementation: str, expected: list[str], tmp_path: Path
 ) -> None:
-    run(implementation=implementation, join=Path("elsewhere")).build()
+    (tmp_path / STATE).write_text(STACK.to_json())
+    run(implementation=implementation, join=tmp_path).build()
     assert built == expected
 
 
 def test_a_run_that_joins_another_starts_further_vaults_from_the_same_program() -> None:
-    stack = Stack("process", "", True, Kubernetes("k", "", ""), VaultServer("https://v"), {}, "", vault_binary="/bao")
     other = RunDirectory(new_path(), os.getpid())
     other.open()
-    other.write(STATE, stack.to_json())
+    other.write(STATE, STACK.to_json())
     joining = run(implementation="miniature", join=other.path)
     try:
         launcher = joining.launcher()
