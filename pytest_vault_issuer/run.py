@@ -17,6 +17,7 @@ from .implementation import Implementation, RunningImplementation, load_implemen
 from .implementation.manifests import Manifests, read_manifests
 from .implementation.running import PROCESS, ROOTS_VARIABLE, check_command, exit_message, home, issuer_kinds
 from .implementation.workloads import WorkloadLog, ended
+from .joining import join
 from .log import FileLog, Log
 from .redaction import Redactor
 from .requirements import Catalogue
@@ -27,7 +28,7 @@ from .stack.kind_cluster import find_kind, find_kubectl
 from .stack.model import Stack, VaultLauncher
 from .stack.process import NAME as PROCESS_PROVIDER
 from .stack.run_directory import RunDirectory, new_path
-from .stack.selection import STATE, choose, joined, kind_options, make_provider, needed
+from .stack.selection import STATE, choose, kind_options, make_provider, needed
 from .stack.vault_process import VaultProcesses
 from .system_roots import SystemRoots, new_system_roots
 from .timeouts import Timeouts
@@ -264,7 +265,7 @@ class Run:
         """Return what starts further Vaults, None where the provider cannot."""
         stack = self.stack()
         if stack.vault_image:
-            return kind.launcher(stack, self.timeouts)
+            return kind.launcher(stack, self.directory, self.timeouts)
         if not stack.vault_binary:
             return None
         return VaultProcesses(self.directory, Path(stack.vault.ca_file), Path(stack.vault_binary), self.timeouts)
@@ -327,26 +328,13 @@ class Run:
     def _start_stack(self) -> str:
         if self.settings.join is not None:
             self.check()
-            stack = joined(self.settings.join)
-            self._quieten(self.settings.join)
-            return stack.to_json()
+            return join(self.settings.join, self.directory, self.settings.timeout_scale, self._progress).to_json()
         _, reason = self.provider
         self.build()
         provider = make_provider(
             self.settings, self.toolchain, self.directory, self.timeouts, self._progress, reason=reason
         )
         return provider.start().to_json()
-
-    def _quieten(self, other: Path) -> None:
-        """Have the issuer of a stack that was kept stand still while this run judges another there.
-
-        Both would serve the same issuers. It goes on when this run ends, however it does.
-        """
-        kept = RunDirectory(other, 0)
-        told = kept.describe()
-        if told["owner"] == 0 and told["processes"].get(PROCESS, 0) is None:
-            kept.hold(PROCESS, self.key.owner)
-            self._progress(f"vault-issuer: the issuer that runs in {other} stands still meanwhile")
 
     def command(self) -> list[str]:
         """Return what runs the implementation, its program as an absolute path ([] where it runs already).

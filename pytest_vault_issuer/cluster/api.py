@@ -426,12 +426,16 @@ class Cluster:
             hint="name the CustomResourceDefinitions in [run] crds of the implementation file",
         )
 
-    def apply_manifest(self, body: Object, default_namespace: str | None = None) -> Object:
-        """Apply one object of a manifest, whatever its kind; namespaced ones without namespace get the default."""
+    def located(self, body: Object, default_namespace: str) -> tuple[Resource, Object]:
+        """Return the resource type of a manifest's object, and the object with a namespace where it needs one."""
         resource = self.discover(body["apiVersion"], body["kind"])
         if resource.namespaced and "namespace" not in body["metadata"]:
-            body = {**body, "metadata": {**body["metadata"], "namespace": default_namespace or "default"}}
-        return self.apply(resource, body)
+            body = {**body, "metadata": {**body["metadata"], "namespace": default_namespace}}
+        return resource, body
+
+    def apply_manifest(self, body: Object, default_namespace: str = "default") -> Object:
+        """Apply one object of a manifest, whatever its kind; namespaced ones without namespace get the default."""
+        return self.apply(*self.located(body, default_namespace))
 
     def install_crds(self, manifests: Iterable[Object]) -> None:
         """Apply CustomResourceDefinitions and wait until they are served.

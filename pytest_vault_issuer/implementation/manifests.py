@@ -13,6 +13,7 @@ from ..cluster.api import Object
 from ..errors import ConfigurationError
 from ..images import check_image
 from .description import Implementation
+from .workloads import is_workload
 
 #: What makes a folder a kustomization.
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -40,7 +41,7 @@ class Manifests:
     @property
     def have_workloads(self) -> bool:
         """Whether anything of it runs in the cluster."""
-        return any(item.get("apiVersion") == "apps/v1" for item in self.objects)
+        return any(map(is_workload, self.objects))
 
     @property
     def images(self) -> list[str]:

@@ -24,6 +24,7 @@ from ..stack.run_directory import RunDirectory
 from ..timeouts import Timeouts, poll
 from .description import Implementation, RunDescription
 from .manifests import Manifests
+from .objects import RECORD, in_order, prepare
 from .workloads import Workload, deployment, ended, wait_ready, workloads_of
 
 PROCESS = "implementation"
@@ -139,7 +140,15 @@ def start_implementation(
     cluster.install_crds(manifests.crds)
     if described.image or manifests.have_workloads:
         prepare_nodes()
-    workloads = workloads_of(_apply(cluster, documents, namespace, labels))
+    crds, rest = in_order(documents)
+    cluster.install_crds(crds)
+    record: list[Object] = []
+    stored: list[Object] = []
+    for item in rest:
+        record.append(prepare(cluster, item, namespace, stack.run))
+        run.write(RECORD, json.dumps(record))
+        stored.append(cluster.apply_manifest(record[-1]))
+    workloads = workloads_of(stored)
     if command:
         _spawn(implementation, command, run, cluster, {ROOTS_VARIABLE: str(roots)}, placeholders)
         _wait_started(implementation, run, timeouts)
@@ -153,25 +162,6 @@ def start_implementation(
     return RunningImplementation(
         described.service_account, described.cluster_resource_namespace, answers, bool(command), workloads
     )
-
-
-def _apply(cluster: Cluster, documents: list[Object], namespace: str, labels: dict[str, str]) -> list[Object]:
-    """Apply objects in an order in which they find what they need; return them as stored."""
-    first = [document for document in documents if document["kind"] == "Namespace"]
-    crds = [document for document in documents if document["kind"] == "CustomResourceDefinition"]
-    rest = [document for document in documents if document["kind"] not in ("Namespace", "CustomResourceDefinition")]
-    applied = []
-    for document in first:
-        applied.append(cluster.apply_manifest(_labelled(document, labels), namespace))
-    cluster.install_crds(crds)
-    for document in rest:
-        applied.append(cluster.apply_manifest(_labelled(document, labels), namespace))
-    return applied
-
-
-def _labelled(document: Object, labels: dict[str, str]) -> Object:
-    own = document["metadata"].get("labels") or {}
-    return {**document, "metadata": {**document["metadata"], "labels": {**own, **labels}}}
 
 
 def _without_kubeconfig(arguments: list[str]) -> list[str]:

@@ -62,11 +62,16 @@ class Workload:
         return cluster.list(PODS, self.namespace, labels=self.selector)
 
 
+def is_workload(item: Object) -> bool:
+    """Whether an object is a Deployment, StatefulSet or DaemonSet."""
+    return item.get("apiVersion") == "apps/v1" and item.get("kind") in _KINDS
+
+
 def workloads_of(applied: Iterable[Object]) -> list[Workload]:
     """Return the workloads among objects as the API server has stored them."""
     found = []
     for item in applied:
-        if item.get("apiVersion") == "apps/v1" and item.get("kind") in _KINDS:
+        if is_workload(item):
             metadata = item["metadata"]
             found.append(
                 Workload(item["kind"], metadata["namespace"], metadata["name"], _text(item["spec"]["selector"]))

@@ -186,6 +186,7 @@ class Engine:
         """Remove a run's containers, a kind cluster that it made, and its network; return what was removed.
 
         kind itself deletes a cluster so: its nodes are found by a label. Here they have to be on the run's network too.
+        Containers there that are of runs which had joined it go as well.
 
         :raises StackError: when something cannot be removed.
         """
@@ -213,17 +214,15 @@ class Engine:
         networks: list[Network] = self.client.networks.list(filters={"label": f"{RUN_LABEL}={run}"})
         containers = [
             container
-            for container in [*self._labelled(RUN_LABEL, run), *self._labelled(CLUSTER_LABEL, run)]
+            for container in [*self._labelled(RUN_LABEL), *self._labelled(f"{CLUSTER_LABEL}={run}")]
             if container.labels.get(RUN_LABEL) == run
             or any(network.name in container.attrs["NetworkSettings"]["Networks"] for network in networks)
         ]
         return containers, networks
 
-    def _labelled(self, label: str, value: str) -> list[Container]:
+    def _labelled(self, label: str) -> list[Container]:
         # Those that are not running too: these are on no network's own list.
-        found: list[Container] = self.client.containers.list(
-            all=True, filters={"label": f"{label}={value}"}, ignore_removed=True
-        )
+        found: list[Container] = self.client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
         return found
 
     def failure(self, what: str, error: Exception) -> StackError:

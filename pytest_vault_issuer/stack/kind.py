@@ -30,7 +30,7 @@ from .preparation import (
 )
 from .reachability import check_node, check_pods
 from .run_directory import RunDirectory
-from .vault_container import VaultContainers
+from .vault_container import VaultContainers, domain_of
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
@@ -148,7 +148,7 @@ class KindProvider:
         options, owner = self._options, Owner(self._run.path.name, self._run.path)
         for run, names in cleanup.remove_orphans(self._engine).items():
             self._progress(f"vault-issuer: removed what the killed run {run} had left: {', '.join(names)}")
-        self._run.at_end(cleanup.command(owner.run), self._engine.environment)
+        remove_at_end(self._run)
         self._engine.create_network(owner)
         network = self._network(owner)
         bind = options.bind or self._engine.gateway(network)
@@ -244,9 +244,19 @@ def prepare_nodes(
         check_pods(engine, stack.kind_cluster, stack.bind, timeouts)
 
 
-def launcher(stack: Stack, timeouts: Timeouts) -> VaultContainers:
-    """Return what starts further Vaults beside a stack's own."""
-    # The certificates are those of the run that the stack belongs to, which another may have joined.
-    directory = Path(stack.kubernetes.kubeconfig).parent
-    owner = Owner(stack.run, directory)
-    return VaultContainers(Engine(), owner, stack.network, stack.vault_image, directory / "pki/ca.pem", timeouts)
+def remove_at_end(run: RunDirectory) -> None:
+    """Have everything of a run on the engine be removed at its end, however that comes."""
+    with contextlib.closing(Engine()) as engine:
+        run.at_end(cleanup.command(run.path.name), engine.environment)
+
+
+def launcher(stack: Stack, run: RunDirectory, timeouts: Timeouts) -> VaultContainers:
+    """Return what starts further Vaults beside a stack's own.
+
+    :param run: whose they are; the stack may be another's, which it has joined.
+    """
+    host = Path(stack.kubernetes.kubeconfig).parent
+    certificates, owner = host / "pki/ca.pem", Owner(run.path.name, run.path)
+    return VaultContainers(
+        Engine(), owner, stack.network, stack.vault_image, certificates, timeouts, domain=domain_of(host)
+    )

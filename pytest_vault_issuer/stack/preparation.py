@@ -8,13 +8,13 @@ import hvac.exceptions
 
 from ..cluster.api import (
     CLUSTER_ROLE_BINDINGS,
-    CLUSTER_ROLES,
     CRDS,
     NAMESPACES,
     SERVICE_ACCOUNTS,
     Cluster,
     Object,
 )
+from ..cluster.removal import remove_labelled
 from ..errors import StackError
 from ..timeouts import Timeouts
 from ..vault.server import VaultAdmin
@@ -87,21 +87,10 @@ def refuse_another_run(cluster: Cluster) -> None:
 def remove_everything(cluster: Cluster, run: str, timeouts: Timeouts) -> None:
     """Remove everything that a run created in a cluster, the CRDs excepted, and wait until it is gone.
 
-    :raises StackError: when a namespace cannot be deleted in time.
+    :raises StackError: when something cannot be deleted in time.
     """
     remove_reviewer(cluster)
-    ours = f"{LABEL}={run}"
-    for resource in (CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES):
-        for item in cluster.list(resource, labels=ours):
-            cluster.delete(resource, item["metadata"]["name"])
-    leftovers = [n["metadata"]["name"] for n in cluster.list(NAMESPACES, labels=ours)]
-    for name in leftovers:
-        cluster.delete(NAMESPACES, name)
-    for name in leftovers:
-        if not cluster.wait_gone(NAMESPACES, name, None, timeout=timeouts.deletion):
-            raise StackError(
-                f"the namespace {name} is still being deleted", hint=f"kubectl get namespace {name} -o yaml"
-            )
+    remove_labelled(cluster, f"{LABEL}={run}", timeouts)
 
 
 def open_vault(

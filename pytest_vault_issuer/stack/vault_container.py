@@ -37,10 +37,19 @@ class VaultContainers:
     :param network: on which containers reach them and they reach the API server.
     :param image: of HashiCorp's Vault or of OpenBao, or built like one of these.
     :param ca_file: the stack's authority; beside it is what :meth:`prepare` issued.
+    :param domain: that its certificate is for; '' for the owner's.
     """
 
     def __init__(
-        self, engine: Engine, owner: Owner, network: str, image: str, ca_file: Path, timeouts: Timeouts
+        self,
+        engine: Engine,
+        owner: Owner,
+        network: str,
+        image: str,
+        ca_file: Path,
+        timeouts: Timeouts,
+        *,
+        domain: str = "",
     ) -> None:
         self._engine = engine
         self._owner = owner
@@ -48,11 +57,12 @@ class VaultContainers:
         self._image = image
         self._ca_file = ca_file
         self._timeouts = timeouts
+        self._domain = domain or domain_of(owner.directory)
 
     @staticmethod
     def prepare(authority: StackAuthority, owner: Owner) -> None:
         """Issue the certificate that all Vaults of the run serve with."""
-        authority.server("vault", "127.0.0.1", "localhost", f"*.{_domain(owner)}")
+        authority.server("vault", "127.0.0.1", "localhost", f"*.{domain_of(owner.directory)}")
 
     def start_vault(self, *, storage: str = "inmem", advertised: str = "") -> VaultServer:
         """Start a Vault that is not initialised and wait until it answers.
@@ -60,7 +70,7 @@ class VaultContainers:
         :param advertised: URL to which other nodes redirect clients of this one; '' for its own.
         :raises StackError: with the end of its log.
         """
-        name = f"vault-{secrets.token_hex(4)}.{_domain(self._owner)}"
+        name = f"vault-{secrets.token_hex(4)}.{self._domain}"
         internal = f"https://{name}:{PORT}"
         settings = {"path": _STORAGE, "node_id": name} | RAFT if storage == "raft" else {}
         config = {
@@ -92,7 +102,7 @@ class VaultContainers:
 
         :raises StackError: with the end of its log.
         """
-        name = f"vault-{secrets.token_hex(4)}.{_domain(self._owner)}"
+        name = f"vault-{secrets.token_hex(4)}.{self._domain}"
         token = secrets.token_hex(16)
         server = VaultServer(url="http:", token=token, name=name)
         container = self._container(name).with_env("VAULT_DEV_ROOT_TOKEN_ID", token)
@@ -185,5 +195,6 @@ def without_reaper() -> Iterator[None]:
         testcontainers_config.ryuk_disabled = before
 
 
-def _domain(owner: Owner) -> str:
-    return f"{owner.run}.internal"
+def domain_of(directory: Path) -> str:
+    """Return the domain of the Vaults of a run, by its directory."""
+    return f"{directory.name}.internal"

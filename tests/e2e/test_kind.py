@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,15 +15,18 @@ from typing import Any
 
 import pytest
 
+from pytest_vault_issuer.cluster import Cluster
+from pytest_vault_issuer.cluster.api import CLUSTER_ROLE_BINDINGS, NAMESPACES, Resource
+from pytest_vault_issuer.implementation.workloads import NAME as OWN
+from pytest_vault_issuer.implementation.workloads import PODS
 from pytest_vault_issuer.report.comparison import compare
-from pytest_vault_issuer.stack.engine import Engine
+from pytest_vault_issuer.stack.engine import RUN_LABEL, Engine
 from pytest_vault_issuer.stack.selection import STATE
 from pytest_vault_issuer.timeouts import poll
 from tests.containers import CERT_MANAGER, NODE, VAULT, engine_with, everything, kind_program, on_kind
-from tests.e2e.conftest import Suite, keeper_of, processes_of, typed
+from tests.e2e.conftest import Suite, keeper_of, processes_of, run_directories, typed
 
-#: Whom the rights are given to, in a ClusterRoleBinding.
-ACCOUNT = "name: issuer\n    namespace: mine"
+DEPLOYMENTS = Resource("apps", "v1", "deployments")
 #: A requirement that every way of running an issuer has to show: a login, a signature.
 ONE = "--vault-issuer-select=VI-SIGN-001"
 
@@ -64,7 +68,8 @@ def test_kind_and_process_agree_on_every_requirement(tmp_path: Path, options: li
     assert "not-run" not in {entry["outcome"] for entry in reports["kind"]["requirements"]}
 
 
-def test_an_issuer_from_a_kustomization(suite: Suite, options: list[str]) -> None:
+@pytest.fixture
+def kustomization(suite: Suite) -> str:
     """What an author has: a folder that `kubectl apply -k` takes, and an image that no registry has."""
     folder = suite.directory / "deploy"
     folder.mkdir()
@@ -110,7 +115,11 @@ images = ["{CERT_MANAGER}"]
 supported = ["core"]
 """,
     )
-    run = suite.run(f"--vault-issuer={file}", ONE, "--vault-issuer-select=VI-LEAK-002", *options)
+    return f"--vault-issuer={file}"
+
+
+def test_an_issuer_from_a_kustomization(suite: Suite, options: list[str], kustomization: str) -> None:
+    run = suite.run(kustomization, ONE, "--vault-issuer-select=VI-LEAK-002", *options)
     assert run.status == 0, run.output
     assert run.outcomes()["VI-LEAK-002"] == "passed", "the pod's log is read"
 
@@ -143,6 +152,58 @@ def test_a_cluster_that_was_there_is_used_when_named_and_stays(
     run = suite.run("--vault-issuer=cert-manager", ONE, *named, f"--vault-issuer-kind-cluster={foreign}")
     assert run.status == 0, run.output
     assert everything(engine) == before
+
+
+# -- a stack that stays ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept(suite: Suite, options: list[str]) -> Iterator[tuple[Path, Cluster]]:
+    """The directory of a stack that stays, with an issuer in its cluster, and the cluster."""
+    run = suite.run(
+        "--vault-issuer=cert-manager",
+        ONE,
+        *options,
+        f"--vault-issuer-image={CERT_MANAGER}",
+        "--vault-issuer-keep-stack",
+    )
+    assert run.status == 0, run.output
+    (directory,) = run_directories(run.output)
+    cluster = Cluster(Path(directory, "kind.kubeconfig"))
+    yield Path(directory), cluster
+    cluster.close()
+    down = [str(Path(sys.executable).with_name("vault-issuer")), "stack", "down", directory]
+    subprocess.run(down, check=True)
+
+
+@pytest.mark.parametrize("ending", ["by itself", "killed"])
+def test_an_issuer_in_a_cluster_that_stays_stands_still_while_another_is_judged(
+    suite: Suite, options: list[str], kustomization: str, kept: tuple[Path, Cluster], ending: str
+) -> None:
+    directory, cluster = kept
+    joining = [option for option in options if "kind-binary" in option]
+    process = suite.start(kustomization, ONE, *joining, f"--vault-issuer-join={directory}")
+    still, _ = cluster.wait(DEPLOYMENTS, OWN, "cert-manager", lambda item: item["spec"]["replicas"] == 0, timeout=120)
+    assert still, process.communicate()[0]
+    there, _ = cluster.wait(DEPLOYMENTS, "issuer", "mine", has_pods, timeout=120)
+    assert there, process.communicate()[0]
+    assert cluster.list(PODS, "cert-manager") == []
+    if ending == "killed":
+        process.kill()
+    output, _ = process.communicate()
+    if ending == "by itself":
+        assert process.returncode == 0, output
+    assert f"the issuer that runs in {directory} stands still meanwhile" in output
+    goes_on, _ = cluster.wait(DEPLOYMENTS, OWN, "cert-manager", has_pods, timeout=120)
+    assert goes_on
+    assert cluster.wait_gone(NAMESPACES, "mine", None, timeout=60)
+    binding = cluster.get(CLUSTER_ROLE_BINDINGS, "vault-issuer-test-cert-manager")
+    assert binding["subjects"][0]["name"] == "cert-manager", "the one that was judged had the same, for itself"
+    assert binding["metadata"]["labels"][RUN_LABEL] == directory.name
+
+
+def has_pods(deployment: dict[str, Any]) -> bool:
+    return bool(deployment["spec"]["replicas"]) and deployment.get("status", {}).get("readyReplicas", 0) > 0
 
 
 # -- errors, each in seconds ----------------------------------------------------------------------------------

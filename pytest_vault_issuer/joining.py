@@ -1,0 +1,118 @@
+"""A run that joins another's stack is a guest there: the host's issuer stands still, and nothing of the guest stays.
+
+Run as ``python -m pytest_vault_issuer.joining HOST GUEST SCALE`` by the guest's keeper, at the guest's end however it
+comes: from then on, the host's issuer goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from .cluster.api import Cluster, Object
+from .cluster.removal import remove_labelled
+from .errors import VaultIssuerError
+from .implementation.objects import RECORD, set_going, stand_still
+from .implementation.running import PROCESS
+from .stack import kind
+from .stack.model import Stack
+from .stack.preparation import LABEL
+from .stack.process import NAME as PROCESS_PROVIDER
+from .stack.run_directory import RunDirectory
+from .stack.selection import STATE, joined
+from .timeouts import Timeouts
+
+#: Of the host's directory: a file for each guest, with the path of the guest's directory.
+_GUESTS = "guests"
+
+
+def join(path: Path, guest: RunDirectory, scale: float, progress: Callable[[str], None]) -> Stack:
+    """Return another run's stack as a guest uses it; the issuer of one that was kept stands still until the guest ends.
+
+    Both would serve the same issuers.
+
+    :param path: the other run's directory.
+    :param scale: of timeouts.
+    :raises ConfigurationError: when no run has a stack there.
+    :raises StackError, ImplementationError: when that issuer does not stand still.
+    """
+    stack, host, timeouts = joined(path), RunDirectory(path, 0), Timeouts().scaled(scale)
+    told = host.describe()
+    kept = told["owner"] == 0
+    ours = replace(stack, run=guest.path.name)
+    if not kept and stack.provider == PROCESS_PROVIDER:
+        return ours  # it has no pods, and is thrown away soon, with all that is in it
+    guest.at_end([sys.executable, "-m", __name__, str(path), guest.path.name, str(scale)])
+    if stack.provider == kind.NAME:
+        kind.remove_at_end(guest)
+    with host.lock(_GUESTS):
+        cluster = _cluster(stack, timeouts)
+        for name in _gone(path):
+            _remove(cluster, path, name, timeouts)
+        host.write(f"{_GUESTS}/{guest.path.name}", str(guest.path))
+        if kept:
+            still = stand_still(cluster, _applied(path), timeouts)
+            if told["processes"].get(PROCESS, 0) is None:
+                host.hold(PROCESS, guest.owner)
+                still = True
+            if still:
+                progress(f"vault-issuer: the issuer that runs in {path} stands still meanwhile")
+        cluster.close()
+    return replace(ours, disposable=False)
+
+
+def leave(path: Path, name: str, scale: float) -> None:
+    """Remove what a guest has made in the cluster, and have a host that is kept be as it was, once the last is gone.
+
+    :raises VaultIssuerError: when that is not possible.
+    """
+    if not (path / STATE).exists():
+        return  # gone before its guest, with all that was in it
+    stack, host, timeouts = joined(path), RunDirectory(path, 0), Timeouts().scaled(scale)
+    with host.lock(_GUESTS):
+        cluster = _cluster(stack, timeouts)
+        _remove(cluster, path, name, timeouts)
+        if host.describe()["owner"] == 0 and set(_guests(path)) == set(_gone(path)):
+            set_going(cluster, _applied(path))
+        cluster.close()
+
+
+def _cluster(stack: Stack, timeouts: Timeouts) -> Cluster:
+    return Cluster(Path(stack.kubernetes.kubeconfig), context=stack.kubernetes.context, timeouts=timeouts)
+
+
+def _applied(path: Path) -> list[Object]:
+    """Return what a run has applied for its issuer; nothing where it has none."""
+    record = path / RECORD
+    return list(json.loads(record.read_text())) if record.exists() else []
+
+
+def _guests(path: Path) -> list[str]:
+    return [entry.name for entry in (path / _GUESTS).glob("vault-issuer-*")]
+
+
+def _gone(path: Path) -> list[str]:
+    """Return the guests that were killed together with their keeper, so that they left without a word."""
+    return [name for name in _guests(path) if not RunDirectory(Path((path / _GUESTS / name).read_text()), 0).answers]
+
+
+def _remove(cluster: Cluster, path: Path, name: str, timeouts: Timeouts) -> None:
+    remove_labelled(cluster, f"{LABEL}={name}", timeouts)
+    (path / _GUESTS / name).unlink(missing_ok=True)
+
+
+def main(path: str, name: str, scale: str) -> int:
+    """Leave; return the exit status."""
+    try:
+        leave(Path(path), name, float(scale))
+    except VaultIssuerError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,128 @@
+"""What a run that joins another's stack leaves there, and what becomes of the issuer that was there."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import pytest
+
+from pytest_vault_issuer.cluster import Cluster
+from pytest_vault_issuer.cluster.api import CLUSTER_ROLES, CONFIG_MAPS, NAMESPACES, Object, Resource
+from pytest_vault_issuer.cluster.removal import remove_labelled
+from pytest_vault_issuer.errors import ImplementationError
+from pytest_vault_issuer.implementation.objects import prepare, set_going, stand_still
+from pytest_vault_issuer.stack.preparation import LABEL
+from pytest_vault_issuer.timeouts import Timeouts
+
+DEPLOYMENTS, DAEMON_SETS = Resource("apps", "v1", "deployments"), Resource("apps", "v1", "daemonsets")
+CLUSTER_ISSUERS = Resource("cert-manager.io", "v1", "clusterissuers", namespaced=False)
+
+
+@pytest.fixture
+def cluster(vault_issuer_cluster: Cluster) -> Cluster:
+    return vault_issuer_cluster
+
+
+@pytest.fixture
+def name() -> str:
+    return f"joining-{secrets.token_hex(4)}"
+
+
+def body(kind: str, name: str, namespace: str = "", *, api_version: str = "v1", **parts: Any) -> Object:
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **parts}
+
+
+def workload(kind: str, name: str, **spec: Any) -> Object:
+    labels = {"app": name}
+    pod = {"containers": [{"name": "main", "image": "mine:1"}], "nodeSelector": {"disk": "fast"}}
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    spec = {"selector": {"matchLabels": labels}, "template": template, **spec}
+    return body(kind, name, "default", api_version="apps/v1", spec=spec)
+
+
+def label_of(item: Object) -> str:
+    return str((item["metadata"].get("labels") or {}).get(LABEL, ""))
+
+
+# -- what goes ------------------------------------------------------------------------------------------------
+
+
+def test_everything_of_a_run_goes_whatever_it_is_and_wherever(cluster: Cluster, name: str) -> None:
+    made = [
+        (NAMESPACES, body("Namespace", name), None),
+        (CONFIG_MAPS, body("ConfigMap", name, name), name),
+        (CONFIG_MAPS, body("ConfigMap", name, "default"), "default"),
+        (CLUSTER_ROLES, body("ClusterRole", name, api_version="rbac.authorization.k8s.io/v1"), None),
+        (DEPLOYMENTS, workload("Deployment", name), "default"),
+        (
+            CLUSTER_ISSUERS,
+            body("ClusterIssuer", name, api_version="cert-manager.io/v1", spec={"selfSigned": {}}),
+            None,
+        ),
+    ]
+    for resource, item, _ in made:
+        item["metadata"]["labels"] = {LABEL: name}
+        cluster.create(resource, item)
+    others = body("ConfigMap", f"{name}-others", "default")
+    others["metadata"]["labels"] = {LABEL: "another"}
+    cluster.create(CONFIG_MAPS, others)
+
+    remove_labelled(cluster, f"{LABEL}={name}", Timeouts())
+
+    assert [item for resource, item, namespace in made if cluster.find(resource, name, namespace)] == []
+    assert cluster.find(CONFIG_MAPS, f"{name}-others", "default"), "another run's"
+
+
+# -- whose something is ---------------------------------------------------------------------------------------
+
+
+def test_what_is_there_already_is_not_the_runs_to_remove(cluster: Cluster, name: str) -> None:
+    new = cluster.apply_manifest(prepare(cluster, body("ConfigMap", name), "default", "host"))
+    again = cluster.apply_manifest(prepare(cluster, body("ConfigMap", name, data={"a": "b"}), "default", "guest"))
+    assert (label_of(new), label_of(again)) == ("host", "host")
+    assert again["data"] == {"a": "b"}
+
+    cluster.create(CONFIG_MAPS, body("ConfigMap", f"{name}-foreign", "default"))
+    foreign = cluster.apply_manifest(prepare(cluster, body("ConfigMap", f"{name}-foreign"), "default", "guest"))
+    assert label_of(foreign) == ""
+
+
+def test_a_workload_of_a_run_under_way_is_not_taken(cluster: Cluster, name: str) -> None:
+    item = prepare(cluster, workload("Deployment", name), "default", "host")
+    cluster.apply_manifest(item)
+    with pytest.raises(ImplementationError, match=f"the Deployment default/{name} is that of run host"):
+        prepare(cluster, workload("Deployment", name), "default", "guest")
+    stand_still(cluster, [item], Timeouts())
+    assert label_of(prepare(cluster, workload("Deployment", name), "default", "guest")) == "host"
+
+
+# -- standing still -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("replicas", [None, 3])
+def test_a_deployment_stands_still_and_goes_on(cluster: Cluster, name: str, replicas: int | None) -> None:
+    asked = {"replicas": replicas} if replicas else {}
+    item = prepare(cluster, workload("Deployment", name, **asked), "default", "host")
+    before = cluster.apply_manifest(item)
+    assert stand_still(cluster, [body("ConfigMap", name), item], Timeouts())
+    assert cluster.get(DEPLOYMENTS, name, "default")["spec"]["replicas"] == 0
+    # A guest may have run its own by the same name meanwhile.
+    cluster.apply_manifest(workload("Deployment", name, replicas=2, minReadySeconds=7))
+    set_going(cluster, [item])
+    assert cluster.get(DEPLOYMENTS, name, "default")["spec"] == before["spec"]
+
+
+def test_a_daemon_set_stands_still_and_goes_on(cluster: Cluster, name: str) -> None:
+    item = prepare(cluster, workload("DaemonSet", name), "default", "host")
+    before = cluster.apply_manifest(item)
+    assert stand_still(cluster, [item], Timeouts())
+    selector = cluster.get(DAEMON_SETS, name, "default")["spec"]["template"]["spec"]["nodeSelector"]
+    assert selector == {"vault-issuer.test/stands-still": "true"}, "no node has it"
+    set_going(cluster, [item])
+    assert cluster.get(DAEMON_SETS, name, "default")["spec"] == before["spec"]
+
+
+def test_nothing_stands_still_where_nothing_runs(cluster: Cluster, name: str) -> None:
+    assert not stand_still(cluster, [body("ConfigMap", name)], Timeouts())
