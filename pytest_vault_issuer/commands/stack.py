@@ -18,6 +18,7 @@ from ..run import Run, RunKey
 from ..settings import Settings, versions_of
 from ..stack import cleanup
 from ..stack.runs import IN_BETWEEN, KEPT, ORPHAN, UNDER_WAY, FoundRun, find_runs
+from . import stack_images
 from .output import add_command, add_format, markdown_table, print_json, table
 from .progress import Progress
 
@@ -105,6 +106,7 @@ vault-issuer stack status --format json
     )
     add_format(status)
     status.set_defaults(run=_status)
+    stack_images.add_parser(actions)
     down = add_command(
         actions,
         "down",

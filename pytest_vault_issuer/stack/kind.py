@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 NAME = "kind"
+#: What the nodes' image is for.
+NODES = "the nodes of the cluster"
 #: Vault's modes.
 SERVER, DEV = "server", "dev"
 
@@ -77,7 +79,7 @@ def needed_images(options: KindOptions) -> list[NeededImage]:
             f"kind would pull the image of its nodes from docker.io, not from {options.mirror}",
             hint="name it in --vault-issuer-node-image: each release of kind lists those that it goes with",
         )
-    return [vault, *(NeededImage(image, "the nodes of the cluster") for image in nodes if image)]
+    return [vault, *(NeededImage(image, NODES) for image in nodes if image)]
 
 
 def check(program: Path | None, options: KindOptions, images: Iterable[NeededImage]) -> None:
