@@ -18,6 +18,7 @@ from pytest_vault_issuer.bench import Result
 from pytest_vault_issuer.commands import bench as bench_command
 from pytest_vault_issuer.features import AREAS, BY_PROFILE
 from pytest_vault_issuer.requirements import LEVELS, SUITE, Catalogue, Requirement
+from pytest_vault_issuer.scaffold import GITHUB, Answers, render
 from pytest_vault_issuer.settings import OPTIONS, Option, Settings
 from pytest_vault_issuer.timeouts import Timeouts
 from pytest_vault_issuer.toolchain import COMPONENTS
@@ -239,6 +240,13 @@ def bench_results(name: str) -> list[Result]:
     return [Result.from_dict(result) for result in json.loads(text)["results"]]
 
 
+def workflow() -> str:
+    """Return the workflow that ``vault-issuer init`` writes for GitHub Actions."""
+    answers = Answers("my-issuer", "bin/manager --kubeconfig={kubeconfig}", build="make build", ci=GITHUB)
+    (text,) = (text for path, text in render(answers, Path()).items() if path.startswith(".github/"))
+    return f"```yaml\n{text}```"
+
+
 MAKERS: dict[str, Callable[..., str]] = {
     "requirement-overview": requirement_overview,
     "requirement-toctree": requirement_toctree,
@@ -248,4 +256,5 @@ MAKERS: dict[str, Callable[..., str]] = {
     "timeouts": timeouts,
     "components": components,
     "bench": bench,
+    "workflow": workflow,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 from ..errors import ConfigurationError
 from .outcomes import Outcome, profile_entries
@@ -17,7 +18,8 @@ def merge(reports: Sequence[Report]) -> Report:
 
     A test that several of them have is taken with its worst outcome.
 
-    :raises ConfigurationError: when they are about different implementations, or of different suites.
+    :raises ConfigurationError: when they are about different implementations, of different suites, or of stacks of
+        different versions.
     """
     first, *others = reports
     for other in others:
@@ -32,7 +34,16 @@ def merge(reports: Sequence[Report]) -> Report:
                     f"the reports are about different {what}: {of(first)} and {of(other)}",
                     hint="merge the reports of one implementation, judged by one suite",
                 )
+    # A part whose stack could not be started has none.
+    stacks = [report["stack"] for report in reports if report["stack"]]
+    for stack in stacks[1:]:
+        if stack["components"] != stacks[0]["components"]:
+            raise ConfigurationError(
+                f"the reports are about different stacks: {_versions(stacks[0])} and {_versions(stack)}",
+                hint="judge all parts on the same versions of Vault and Kubernetes; compare those of different ones",
+            )
     merged = copy.deepcopy(first)
+    merged["stack"] = copy.deepcopy(stacks[0]) if stacks else None
     for other in others:
         for entry, more in zip(merged["requirements"], other["requirements"], strict=True):
             tests = {test["nodeid"]: test for test in entry["tests"]}
@@ -52,3 +63,7 @@ def merge(reports: Sequence[Report]) -> Report:
         entry["outcome"] = result.outcome.value
     merged["profiles"] = profile_entries(judged, merged["profiles"], strict=merged["options"]["certify"])
     return merged
+
+
+def _versions(stack: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in sorted(stack["components"].items()))

@@ -316,6 +316,26 @@ def test_what_does_not_belong_together(place: str, key: str, what: str) -> None:
         merge([shard(0), other])
 
 
+def test_parts_on_different_versions_do_not_belong_together() -> None:
+    one, other = shard(0), shard(1)
+    one["stack"] = stack_of("1.21.0")
+    other["stack"] = stack_of("1.19.5")
+    with pytest.raises(ConfigurationError, match=r"different stacks: vault 1\.21\.0 and vault 1\.19\.5"):
+        merge([one, other])
+
+
+def test_a_part_without_a_stack_is_merged_with_those_that_have_one() -> None:
+    without, one = shard(), shard(0)
+    without["stack"] = None
+    one["stack"] = stack_of("1.21.0")
+    for order in (1, -1):
+        assert merge([without, one][::order])["stack"] == stack_of("1.21.0")
+
+
+def stack_of(vault: str) -> dict[str, Any]:
+    return {"provider": "process", "reason": "", "components": {"vault": vault}}
+
+
 # -- the command ------------------------------------------------------------------------------------------------
 
 

@@ -88,6 +88,12 @@ def workflow(tmp_path: Path, ci: str, path: str, build: str = "make 'the issuer'
     return yaml.safe_load((tmp_path / path).read_text())
 
 
+GO_BUILD = "go build -o bin/vault-issuer ."
+SETUP_GO = """\
+      - uses: actions/setup-go@v5
+        with:
+          go-version-file: go.mod
+"""
 JUDGE = "pytest --pyargs vault_issuer_conformance --vault-issuer=mine.toml -n 4 --vault-issuer-report=report"
 
 
@@ -100,6 +106,20 @@ def test_github_workflow(tmp_path: Path) -> None:
     restored, kept = (step["with"] for step in job["steps"] if "cache/" in step.get("uses", ""))
     assert restored == kept
     assert set(read[True]) == {"push", "pull_request"}, "`on` is a boolean to YAML 1.1"
+
+
+def test_the_example_s_workflow_is_one_of_these(tmp_path: Path) -> None:
+    """That of the issuer in Go: with Go for its build, and its file under another name."""
+    example = Path(__file__).parents[3] / "examples/external-issuer/.github/workflows/vault-issuer.yml"
+    assert run(tmp_path, "--name=vault-issuer", f"--command={COMMAND}", "--ci=github", f"--build={GO_BUILD}") == 0
+    written = (tmp_path / ".github/workflows/vault-issuer.yml").read_text()
+    for found, instead in (
+        ("      - name: Install\n", f"{SETUP_GO}      - name: Install\n"),
+        ("--vault-issuer=vault-issuer.toml", "--vault-issuer=conformance.toml"),
+    ):
+        assert written.count(found) == 1
+        written = written.replace(found, instead)
+    assert example.read_text() == written
 
 
 def test_gitlab_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
