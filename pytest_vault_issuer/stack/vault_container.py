@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 PORT, CLUSTER_PORT = 8200, 8201
 #: Where in a container what it is configured with lies; readable for whatever user its entry point turns into.
 _FILES = "/vault-issuer"
-#: Which every Vault image has, writable for its user.
-_STORAGE = "/vault/file"
+#: Mounted in memory, writable for whatever user the image has: HashiCorp's has /vault/file for that, OpenBao's has not.
+_STORAGE = "/vault-issuer-storage"
+#: By these an image in dev mode is told its token and address: Vault by the first prefix, OpenBao by the second.
+_PREFIXES = ("VAULT", "BAO")
 #: Published on loopback alone: testcontainers' own `with_exposed_ports` publishes on every address of the machine.
 _LOOPBACK: dict[str, Any] = {str(PORT): ("127.0.0.1",)}
 
@@ -91,6 +93,8 @@ class VaultContainers:
             "log_level": "info",
         }
         container = self._container(name)
+        if storage == "raft":
+            container.with_tmpfs_mount(_STORAGE)  # whose mode is 1777
         container.with_command(["server", f"-config={_FILES}/config.json"])
         container.with_copy_into_container(json.dumps(config).encode(), f"{_FILES}/config.json")
         for file in ("vault.pem", "vault-key.pem"):
@@ -105,7 +109,10 @@ class VaultContainers:
         name = f"vault-{secrets.token_hex(4)}.{self._domain}"
         token = secrets.token_hex(16)
         server = VaultServer(url="http:", token=token, name=name)
-        container = self._container(name).with_env("VAULT_DEV_ROOT_TOKEN_ID", token)
+        container = self._container(name)
+        for prefix in _PREFIXES:
+            container.with_env(f"{prefix}_DEV_ROOT_TOKEN_ID", token)
+            container.with_env(f"{prefix}_DEV_LISTEN_ADDRESS", f"0.0.0.0:{PORT}")
         return self._start(container, server, f"http://{name}:{PORT}")
 
     def stop_vault(self, server: VaultServer) -> None:
