@@ -18,13 +18,12 @@ from .marks import REQUIREMENT
 from .report import evidence, json_report, outcomes, reproduction, terminal
 from .report.files import remove_all, write_all
 from .report.journal import Journal
-from .report.outcomes import Outcome, RequirementResult, TestResult, Verdict
+from .report.outcomes import TO_EXPLAIN, Outcome, RequirementResult, TestResult, Verdict
 from .requirements import SUITE, Catalogue, Requirement
 from .run import SILENT_LIMIT, Run
 from .sandbox import Sandbox
 from .toolchain import BINARIES
 
-_WITH_EVIDENCE = (Outcome.FAILED, Outcome.ERROR, Outcome.KNOWN_FAILURE)
 _CLUSTER_FEATURE = "cluster-issuer"
 #: What a worker of pytest-xdist refused, in what it hands back.
 _REFUSED = "vault_issuer_refused"
@@ -239,7 +238,7 @@ class Conformance:
         if call.excinfo is not None:
             outcome = self._judge(item, call, report, ids)
             sandbox = getattr(item, "funcargs", {}).get("vault_issuer_sandbox")
-            if outcome in _WITH_EVIDENCE and call.when == "call" and isinstance(sandbox, Sandbox):
+            if outcome in TO_EXPLAIN and isinstance(sandbox, Sandbox):
                 collected = evidence.collect(sandbox)
                 report.sections.extend(evidence.sections(collected))
         _redact(report, self.run.redactor.redact)  # also one that passed: -rP and JUnit files show its output

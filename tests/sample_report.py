@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import json
 from typing import Any
 
 from pytest_vault_issuer.implementation import load_implementation
-from pytest_vault_issuer.proxy import Exchange, Headers, Route
+from pytest_vault_issuer.proxy import Authority, Exchange, Headers, Route
 from pytest_vault_issuer.redaction import Redactor
 from pytest_vault_issuer.report import json_report
 from pytest_vault_issuer.report.outcomes import Outcome, RequirementResult, TestResult
@@ -38,14 +40,51 @@ REPRODUCTION: dict[str, Any] = {
 }
 
 
+#: What of the evidence a reader is to find, whatever the form.
+SEEN = (
+    "#0 POST /v1/auth/kubernetes/login 200",
+    "#1 GET /v1/sys/health 429 [standby]",
+    "#0 POST /v1/pki/sign/r 403",
+    "query: standbyok=true",
+    "asked for the server vault.example.com",
+    "presented the client certificate of CN=client-of-b",
+    '"system:serviceaccount:a:b"',
+    '"vault://a/b"',
+    "proxy 2",
+    HOSTILE,
+    "Issuer a/b",
+    "VaultError",
+    "ErrVault",
+    "lines that name its objects",
+    "line one",
+)
+
+
+def jwt(claims: dict[str, Any]) -> str:
+    parts = (json.dumps(part).encode() for part in ({"alg": "none"}, claims))
+    return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (*parts, b"canary-signature"))
+
+
 def evidence() -> dict[str, Any]:
     exchange = Exchange(
         0, Route.SIGN, "POST", "/v1/pki/sign/r", "", Headers([("X-Vault-Token", "canary-token")]), b'{"csr": "x"}',
         started=100.0, ended=100.25, status=403, response_body=HOSTILE.encode(),
     )  # fmt: skip
+    login = Exchange(
+        0, Route.LOGIN, "POST", "/v1/auth/kubernetes/login", "", Headers(),
+        json.dumps({"role": "r", "jwt": jwt({"sub": "system:serviceaccount:a:b", "aud": ["vault://a/b"]})}).encode(),
+        started=99.5, ended=99.6, status=200, upstream=True, server_name="vault.example.com",
+        client_certificate=Authority().issue_client("client-of-b").der,
+    )  # fmt: skip
+    health = Exchange(
+        1, Route.HEALTH, "GET", "/v1/sys/health", "standbyok=true", Headers(), b"",
+        started=99.7, ended=99.8, status=429, fault="standby",
+    )  # fmt: skip
     return {
-        "proxies": 1,
-        "exchanges": [{"proxy": 1, **exchange.record(Redactor())}],
+        "proxies": 2,
+        "exchanges": [
+            {"proxy": proxy, **seen.record(Redactor())} for proxy, seen in ((2, login), (2, health), (1, exchange))
+        ],
         "refused": [{"proxy": 1, "time": 99.0, "reason": HOSTILE}],
         "objects": [
             {
@@ -57,6 +96,7 @@ def evidence() -> dict[str, Any]:
             }
         ],
         "log": ["line one", HOSTILE, "long" * 100],
+        "log_of": "test",
     }
 
 
@@ -65,7 +105,7 @@ def report(*outcomes: Outcome, **changes: Any) -> dict[str, Any]:
     given = [*outcomes, *[Outcome.PASSED] * (len(REQUIREMENTS) - len(outcomes))]
     results = []
     for requirement, outcome in zip(REQUIREMENTS, given, strict=True):
-        seen = evidence() if outcome is Outcome.FAILED else None
+        seen = evidence() if outcome is Outcome.FAILED else None  # an error may come before there is anything
         message = f"it was not so: {HOSTILE}\nmore" if outcome is not Outcome.PASSED else ""
         test = TestResult(
             f"vault_issuer_conformance/test_x.py::test_{requirement.id[-3:]}[Issuer]", outcome, 0.5, message, seen

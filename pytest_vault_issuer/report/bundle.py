@@ -11,13 +11,14 @@ from typing import Any
 
 from . import again
 from .evidence import sections
+from .outcomes import TO_EXPLAIN
 from .reading import Report, title
 
 FOLDER = "failures"
 
 
 def write(report: Report, directory: Path) -> Path | None:
-    """Write the folders and return the one they are in, None where every test passed.
+    """Write the folders and return the one they are in, None where there is nothing to explain.
 
     What an earlier run left there is removed: it speaks of another run.
     """
@@ -25,7 +26,7 @@ def write(report: Report, directory: Path) -> Path | None:
     shutil.rmtree(place, ignore_errors=True)
     for entry in report["requirements"]:
         for test in entry["tests"]:
-            if test["evidence"] is None:
+            if test["outcome"] not in TO_EXPLAIN:
                 continue
             folder = place / slug(entry["id"], test["nodeid"])
             folder.mkdir(parents=True, exist_ok=True)
@@ -48,12 +49,15 @@ def _readme(report: Report, entry: dict[str, Any], test: dict[str, Any]) -> Iter
     yield f"{entry['statement']} ({entry['level']}; {entry['citation']})"
     yield ""
     yield f"* test: `{test['nodeid']}`, {test['outcome']} after {test['duration_s']:.1f} s"
+    if report["stack"]:
+        versions = ", ".join(f"{name} {version}" for name, version in report["stack"]["components"].items())
+        yield f"* stack: {versions} ({report['stack']['provider']})"
     if entry["upstream"]:
         yield f"* known upstream: {', '.join(entry['upstream'])}"
     yield ""
     yield from _block("run just this again", again.command(report, test), "sh")
     yield from _block("what was expected, and what was seen", test["message"])
-    for heading, text in sections(test["evidence"]):
+    for heading, text in sections(test["evidence"]) if test["evidence"] else ():
         yield from _block(heading, text)
 
 

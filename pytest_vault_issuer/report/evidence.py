@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from ..cluster.api import ApiError
+from ..errors import StackError
 from ..issuer import Certificate
 from ..issuer.handle import Handle, describe_conditions
 from ..sandbox import Sandbox
@@ -23,7 +23,9 @@ def collect(sandbox: Sandbox) -> dict[str, Any]:
     """Return everything that helps to understand why a test failed.
 
     :return: ``exchanges`` (see :meth:`~..proxy.Exchange.record`, with the number of its ``proxy``) and
-        ``refused`` connections in their order, ``objects`` with conditions and events, and ``log``, a list of lines.
+        ``refused`` connections in their order, ``objects`` with conditions and events, ``log``, a list of lines, and
+        ``log_of``: ``test`` where these are the last that name the test's namespaces, issuers or requests, ``all``
+        where none does and they are simply the last.
     """
     redactor = sandbox.world.redactor
     exchanges, refused = [], []
@@ -32,13 +34,18 @@ def collect(sandbox: Sandbox) -> dict[str, Any]:
         refused += [
             {"proxy": number, "time": failure.time, "reason": failure.reason} for failure in proxy.handshake_failures
         ]
-    log = sandbox.implementation_log().splitlines()[-LOG_LINES:]
+    try:
+        log = sandbox.implementation_log().splitlines()
+    except StackError as error:  # evidence that cannot be had is no reason to lose the rest
+        log = [f"the log could not be read: {error.message}"]
+    ours = [line for line in log if any(name in line for name in sandbox.names)]
     return {
         "proxies": len(sandbox.proxies),
         "exchanges": sorted(exchanges, key=lambda exchange: exchange["started"]),
         "refused": sorted(refused, key=lambda failure: failure["time"]),
         "objects": redactor.redact_json([_object(handle) for handle in sandbox.handles]),
-        "log": redactor.redact("\n".join(log)).splitlines(),
+        "log": redactor.redact("\n".join((ours or log)[-LOG_LINES:])).splitlines(),
+        "log_of": "test" if ours else "all",
     }
 
 
@@ -47,9 +54,9 @@ def _object(handle: Handle) -> dict[str, Any]:
     try:
         item = handle.get()
         events = handle.events()
-    except ApiError as error:
+        made = handle.requests() if isinstance(handle, Certificate) else []
+    except StackError as error:
         return shown | {"problem": str(error)}
-    made = handle.requests() if isinstance(handle, Certificate) else []
     return shown | {
         "conditions": item.get("status", {}).get("conditions") or [],
         "events": [{key: event.get(key) for key in ("type", "reason", "message")} for event in events],
@@ -68,7 +75,24 @@ def sections(evidence: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield title, "\n".join(lines) or "none"
     yield "issuers and requests", "\n".join(object_text(item) for item in evidence["objects"]) or "none"
     if evidence["log"]:
-        yield "log of the implementation since the test began", "\n".join(evidence["log"])
+        yield log_title(evidence), "\n".join(evidence["log"])
+
+
+def log_title(evidence: dict[str, Any]) -> str:
+    """Say which part of the log it is: one log is of all tests that run at the same time."""
+    if evidence["log_of"] == "test":
+        return "log of the implementation since the test began: lines that name its objects"
+    return "log of the implementation since the test began: its end, for no line names the test's objects"
+
+
+def connection(exchange: dict[str, Any]) -> Iterator[str]:
+    """Yield what is known of a request beside its head and body: query, server name, client certificate."""
+    if exchange["query"]:
+        yield f"query: {exchange['query']}"
+    if exchange["server_name"]:
+        yield f"asked for the server {exchange['server_name']}"
+    if exchange["client_certificate"]:
+        yield f"presented the client certificate of {exchange['client_certificate']}"
 
 
 def summary(exchange: dict[str, Any]) -> str:
@@ -82,12 +106,9 @@ def exchange_text(exchange: dict[str, Any]) -> str:
     """The whole exchange as text of several lines."""
     source = "answered by Vault" if exchange["by_vault"] else "not answered by Vault"
     lines = [f"{summary(exchange)} ({exchange['route'].upper()}, {exchange['milliseconds']:.0f} ms, {source})"]
-    if exchange["query"]:
-        lines.append(f"  query: {exchange['query']}")
-    if exchange["server_name"]:
-        lines.append(f"  asked for the server {exchange['server_name']}")
-    if exchange["client_certificate"]:
-        lines.append(f"  presented the client certificate of {exchange['client_certificate']}")
+    lines += [f"  {fact}" for fact in connection(exchange)]
+    if exchange["jwt"]:
+        lines += [f"  JWT {line}" for line in json.dumps(exchange["jwt"], indent=2, ensure_ascii=False).splitlines()]
     for arrow, part in ((">", ""), ("<", "answer_")):
         lines += [f"  {arrow} {name}: {value}" for name, value in exchange[f"{part}headers"]]
         lines += [f"  {arrow} {line}" for line in body_text(exchange[f"{part}body"]).splitlines()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from html import escape
@@ -12,8 +13,8 @@ from typing import Any
 
 from ..features import AREAS
 from . import again
-from .evidence import body_text, summary
-from .outcomes import Outcome
+from .evidence import body_text, connection, log_title, summary
+from .outcomes import TO_EXPLAIN, Outcome
 from .reading import Report, title
 
 FILE = "report.html"
@@ -145,8 +146,10 @@ def _requirement(report: Report, entry: dict[str, Any]) -> str:
         f'<span class="id">{entry["id"]}</span> <span class="level">{entry["level"]}</span> '
         f'<span class="statement">{_code(entry["statement"])}</span></summary>',
         "<dl>",
-        f"<dt>Source</dt><dd>{escape(entry['citation'])}</dd>",
+        f"<dt>Source</dt><dd>{_linked(entry['citation'])}</dd>",
     ]
+    if entry["reason"]:
+        lines.append(f"<dt>Not asked for</dt><dd>{escape(entry['reason'])}</dd>")
     if entry["feature"]:
         lines.append(f"<dt>Feature</dt><dd>{escape(entry['feature'])}</dd>")
     if entry["since"]:
@@ -169,21 +172,16 @@ def _test(report: Report, test: dict[str, Any]) -> str:
         f'<span class="badge {outcome.value}">{_WORDS[outcome]}</span> <code>{escape(name)}</code> '
         f"<span class='duration'>{test['duration_s']:.1f} s</span>"
     )
-    if test["evidence"] is None:
-        message = f'<pre class="message">{escape(test["message"])}</pre>' if test["message"] else ""
-        return f'<div class="test">{head}{message}</div>'
-    evidence = test["evidence"]
-    return "\n".join(
-        [
-            f'<div class="test">{head}',
-            f'<pre class="message">{escape(test["message"])}</pre>',
-            f'<p class="again">Run just this again: <code>{escape(again.command(report, test))}</code></p>',
-            *_timeline(evidence),
-            *_objects(evidence),
-            *_log(evidence),
-            "</div>",
-        ]
-    )
+    lines = [f'<div class="test">{head}']
+    if outcome in TO_EXPLAIN:
+        lines.append("<h3>Expected, and seen</h3>")
+    if test["message"]:
+        lines.append(f'<pre class="message">{escape(test["message"])}</pre>')
+    if outcome in TO_EXPLAIN:
+        lines.append(f'<p class="again">Run just this again: <code>{escape(again.command(report, test))}</code></p>')
+    if evidence := test["evidence"]:
+        lines += [*_timeline(evidence), *_objects(evidence), *_log(evidence)]
+    return "\n".join([*lines, "</div>"])
 
 
 def _timeline(evidence: dict[str, Any]) -> Iterator[str]:
@@ -195,10 +193,12 @@ def _timeline(evidence: dict[str, Any]) -> Iterator[str]:
         [e["started"] for e in evidence["exchanges"]] + [failure["time"] for failure in evidence["refused"]],
         default=0.0,
     )
-    moments: list[tuple[float, str]] = [(e["started"], _exchange(e, begin)) for e in evidence["exchanges"]]
+    moments: list[tuple[float, str]] = [
+        (e["started"], _exchange(e, begin, _proxy(evidence, e))) for e in evidence["exchanges"]
+    ]
     moments += [
-        (failure["time"], f'<li class="refused">{_after(failure["time"], begin)} connection refused: '
-         f"{escape(failure['reason'])}</li>")
+        (failure["time"], f'<li class="refused">{_after(failure["time"], begin)} {_proxy(evidence, failure)}'
+         f"connection refused: {escape(failure['reason'])}</li>")
         for failure in evidence["refused"]
     ]  # fmt: skip
     yield '<ol class="timeline">'
@@ -206,13 +206,20 @@ def _timeline(evidence: dict[str, Any]) -> Iterator[str]:
     yield "</ol>"
 
 
-def _exchange(exchange: dict[str, Any], begin: float) -> str:
+def _proxy(evidence: dict[str, Any], seen: dict[str, Any]) -> str:
+    """Say which proxy saw it, where a test has several."""
+    return f'<span class="proxy">proxy {seen["proxy"]}</span> ' if evidence["proxies"] > 1 else ""
+
+
+def _exchange(exchange: dict[str, Any], begin: float, proxy: str) -> str:
     source = "answered by Vault" if exchange["by_vault"] else "not answered by Vault"
     parts = [
         f'<li class="{exchange["route"]}"><details><summary>{_after(exchange["started"], begin)} '
-        f'<span class="route">{exchange["route"]}</span> <code>{escape(summary(exchange))}</code> '
+        f'{proxy}<span class="route">{exchange["route"]}</span> <code>{escape(summary(exchange))}</code> '
         f'<span class="duration">{exchange["milliseconds"]:.0f} ms, {source}</span></summary>'
     ]
+    if facts := "\n".join(connection(exchange)):
+        parts.append(f"<h4>Connection</h4><pre>{escape(facts)}</pre>")
     if exchange["jwt"]:
         parts.append(f"<h4>JWT</h4><pre>{escape(json.dumps(exchange['jwt'], indent=2))}</pre>")
     for heading, prefix in (("Request", ""), ("Answer", "answer_")):
@@ -253,7 +260,8 @@ def _objects(evidence: dict[str, Any]) -> Iterator[str]:
 
 def _log(evidence: dict[str, Any]) -> Iterator[str]:
     if evidence["log"]:
-        yield "<details><summary>Log of the implementation since the test began</summary>"
+        title_ = log_title(evidence)
+        yield f"<details><summary>{escape(title_[0].upper() + title_[1:])}</summary>"
         yield f"<pre>{escape(chr(10).join(evidence['log']))}</pre></details>"
 
 
@@ -271,6 +279,15 @@ def _foot(report: Report) -> Iterator[str]:
     for name, value in rows.items():
         yield f"<dt>{name}</dt><dd>{escape(value) or 'not started'}</dd>"
     yield "</dl></footer>"
+
+
+def _linked(text: str) -> str:
+    """Return text in which addresses of pages are links."""
+    parts = re.split(r"(https?://[^\s<>\"]*[^\s<>\".,;:)])", text)
+    return "".join(
+        f'<a href="{escape(part)}">{escape(part)}</a>' if index % 2 else escape(part)
+        for index, part in enumerate(parts)
+    )
 
 
 def _issue(reference: str) -> str:

@@ -31,6 +31,10 @@ class Verdict(enum.StrEnum):
     NON_CONFORMANT = "non-conformant"
 
 
+#: What is wanted of a test with one of these: evidence, and a way to run it again.
+TO_EXPLAIN = (Outcome.FAILED, Outcome.ERROR, Outcome.KNOWN_FAILURE)
+
+
 @dataclass(frozen=True)
 class TestResult:
     """What became of one test.

@@ -49,6 +49,7 @@ class Sandbox(Authentications, Certificates):
         self._cleanup = contextlib.ExitStack()
         self._pki: Pki | None = None
         self._second_namespace: str | None = None
+        self._namespaces: list[str] = []
         self.issuers: list[Issuer] = []
         self.requests: list[CertificateRequest] = []
         self.proxies: list[Proxy] = []
@@ -95,6 +96,7 @@ class Sandbox(Authentications, Certificates):
         self.cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
         if not self.world.stack.disposable:
             (undo or self._cleanup).callback(self.cluster.delete, NAMESPACES, name)
+        self._namespaces.append(name)
         return name
 
     def new_proxy(
@@ -376,6 +378,11 @@ class Sandbox(Authentications, Certificates):
     def handles(self) -> list[Handle]:
         """All issuers and requests of the test."""
         return [*self.issuers, *self.requests, *self.certificates, *self.kubernetes_requests]
+
+    @property
+    def names(self) -> set[str]:
+        """The names of the test's namespaces, issuers and requests; random ones, which no other test has."""
+        return {*self._namespaces, *(handle.name for handle in self.handles)}
 
     def implementation_log(self) -> str:
         """What the implementation has logged since the test began ('' where its log cannot be read)."""

@@ -10,13 +10,14 @@ import json
 from typing import Any, ClassVar
 
 import pytest
+import written_report
 from sample_report import ALL
 
 from pytest_vault_issuer.conformance import Conformance, _redact, _test_name, features_of, requirement_ids
 from pytest_vault_issuer.errors import ConfigurationError, ImplementationError, StackError, VaultIssuerError
 from pytest_vault_issuer.fixtures import RUN_KEY
 from pytest_vault_issuer.redaction import Redactor
-from pytest_vault_issuer.report import files
+from pytest_vault_issuer.report import evidence, files
 from pytest_vault_issuer.requirements import Catalogue, Requirement
 from pytest_vault_issuer.run import Run
 
@@ -82,8 +83,7 @@ class Inner:
 
     @property
     def report(self) -> dict[str, Any]:
-        loaded: dict[str, Any] = json.loads((self.pytester.path / "out" / "report.json").read_text())
-        return loaded
+        return written_report.load(self.pytester.path / "out")
 
     def entry(self, identifier: str) -> dict[str, Any]:
         return next(entry for entry in self.report["requirements"] if entry["id"] == identifier)
@@ -281,6 +281,25 @@ def test_a_failure_around_a_test_is_an_error(stackless: Inner, phase: str) -> No
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert stackless.outcome(MUST) == "error"
     assert len(stackless.entry(MUST)["tests"]) == 1
+
+
+@pytest.mark.parametrize("phase", ["setup", "teardown"])
+def test_what_was_seen_till_then_is_evidence_of_an_error_too(
+    stackless: Inner, monkeypatch: pytest.MonkeyPatch, phase: str
+) -> None:
+    seen = {"proxies": 0, "exchanges": [], "refused": [], "objects": [], "log": ["seen"], "log_of": "all"}
+    monkeypatch.setattr(evidence, "collect", lambda sandbox: seen)
+    around = "assert 0" if phase == "setup" else "yield; assert 0"
+    fixtures = (
+        "from pytest_vault_issuer.sandbox import Sandbox\n"
+        "@pytest.fixture\ndef vault_issuer_sandbox():\n    return Sandbox.__new__(Sandbox)\n\n"
+        f"@pytest.fixture\ndef around(vault_issuer_sandbox):\n    {around}\n\n"
+    )
+    stackless.run(fixtures + judging(MUST, "pass").replace("test_it()", "test_it(vault_issuer_sandbox, around)"))
+    assert stackless.outcome(MUST) == "error"
+    assert stackless.entry(MUST)["tests"][0]["evidence"] == seen
+    (folder,) = (stackless.pytester.path / "out" / "failures").iterdir()
+    assert "seen" in (folder / "README.md").read_text()
 
 
 def test_what_the_stack_cannot_show_was_not_run(stackless: Inner) -> None:

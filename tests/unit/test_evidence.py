@@ -55,6 +55,7 @@ def shown(*, proxies: Any = (), issuers: Any = (), requests: Any = (), log: str 
         proxies=list(proxies),
         handles=[*issuers, *requests],
         implementation_log=lambda: log,
+        names={"issuer-1", "vi-2"},
     )
     collected = evidence.collect(sandbox)
     assert CANARY not in json.dumps(collected)
@@ -109,10 +110,17 @@ def test_an_object_that_is_gone_does_not_hide_the_others() -> None:
 
 
 def test_the_end_of_the_log() -> None:
-    title = "log of the implementation since the test began"
+    title = "log of the implementation since the test began: its end, for no line names the test's objects"
     lines = shown(log="\n".join(f"line {n}" for n in range(100)))[title].splitlines()
     assert lines == [f"line {n}" for n in range(100 - evidence.LOG_LINES, 100)]
     assert title not in shown(log="")
+
+
+def test_lines_of_the_log_that_are_about_the_test_are_preferred() -> None:
+    title = "log of the implementation since the test began: lines that name its objects"
+    others = "\n".join(f"of another test {n}" for n in range(100))
+    lines = shown(log=f"issuer-1 failed\n{others}\nsecret in vi-2\n{others}")[title].splitlines()
+    assert lines == ["issuer-1 failed", "secret in vi-2"]
 
 
 @pytest.mark.parametrize("place", ["request", "condition", "event", "log"])

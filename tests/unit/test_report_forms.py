@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from sample_report import ALL, HOSTILE, REQUIREMENTS, report
+from sample_report import ALL, REQUIREMENTS, SEEN, report
 
 from pytest_vault_issuer import cli
 from pytest_vault_issuer.errors import ConfigurationError
@@ -24,7 +24,7 @@ from pytest_vault_issuer.report.comparison import compare
 from pytest_vault_issuer.report.evidence import collect
 from pytest_vault_issuer.report.journal import Journal
 from pytest_vault_issuer.report.merging import merge
-from pytest_vault_issuer.report.outcomes import Outcome
+from pytest_vault_issuer.report.outcomes import TO_EXPLAIN, Outcome
 
 # -- schema -----------------------------------------------------------------------------------------------------
 
@@ -141,28 +141,63 @@ def test_html() -> None:
     assert tags.scripts == 1, "what an issuer wrote is no script"
     assert len(tags.ids) == len(set(tags.ids))
     assert {entry["id"] for entry in ALL["requirements"]} <= set(tags.ids)
-    for shown in (
-        "#0 POST /v1/pki/sign/r 403",
-        HOSTILE,
-        "Issuer a/b",
-        "run just this again",
-        "--vault-issuer=./mine.toml",
-    ):
+    for shown in (*SEEN, "Expected, and seen", "Run just this again", "--vault-issuer=./mine.toml"):
         assert shown.lower() in tags.text.lower()
     assert "canary" not in page
     for foreign in ("src=", "@import", "url("):
         assert foreign not in page, "the file needs nothing else"
 
 
+@pytest.mark.parametrize("outcome", TO_EXPLAIN)
+def test_what_is_to_be_explained_can_be_run_again_though_nothing_was_seen(tmp_path: Path, outcome: Outcome) -> None:
+    """An error in a fixture comes before there is anything to see."""
+    built = report(outcome)
+    test = built["requirements"][0]["tests"][0]
+    test["evidence"] = None
+    assert again.command(built, test) in Tags(html.render(built)).text
+    place = bundle.write(built, tmp_path)
+    assert place is not None
+    text = next(place.glob("*/README.md")).read_text()
+    assert again.command(built, test) in text
+    assert test["message"] in text
+
+
+def test_a_requirement_that_is_not_asked_for_says_why() -> None:
+    built = report(Outcome.UNSUPPORTED)
+    built["requirements"][0]["reason"] = "since cert-manager 9 & later"
+    assert "<dt>Not asked for</dt><dd>since cert-manager 9 &amp; later</dd>" in html.render(built)
+
+
+@pytest.mark.parametrize(
+    ("citation", "shown"),
+    [
+        ("Vault page, section A", "Vault page, section A"),
+        (
+            "see https://vault.io/a?b=1&c#d, section <E>",
+            'see <a href="https://vault.io/a?b=1&amp;c#d">https://vault.io/a?b=1&amp;c#d</a>, section &lt;E&gt;',
+        ),
+        ("javascript:alert(1)", "javascript:alert(1)"),
+    ],
+)
+def test_a_citation_that_is_an_address_is_a_link(citation: str, shown: str) -> None:
+    built = report()
+    built["requirements"][0]["citation"] = citation
+    assert f"<dt>Source</dt><dd>{shown}</dd>" in html.render(built)
+
+
 def test_a_folder_for_each_failure(tmp_path: Path) -> None:
     (tmp_path / bundle.FOLDER / "old").mkdir(parents=True)
-    place = bundle.write(ALL, tmp_path)
+    stack = {"provider": "process", "reason": "", "components": {"kubernetes": "v1.2", "vault": "3.4"}}
+    place = bundle.write(ALL | {"stack": stack}, tmp_path)
     assert place is not None
-    (folder,) = place.iterdir()
+    assert len(list(place.iterdir())) == 3, "of what failed, of an error, and of a known failure"
+    folder = next(place.glob(f"{REQUIREMENTS[0].id}-*"))
     assert folder.name == bundle.slug(REQUIREMENTS[0].id, ALL["requirements"][0]["tests"][0]["nodeid"])
     text = (folder / "README.md").read_text()
     test = ALL["requirements"][0]["tests"][0]
     assert f"## run just this again\n\n```sh\n{again.command(ALL, test)}\n```" in text
+    assert [shown for shown in SEEN if shown not in text] == []
+    assert "* stack: kubernetes v1.2, vault 3.4 (process)" in text
     assert "````text" in text, "the fence is longer than what the text holds"
     assert "canary" not in text + (folder / "evidence.json").read_text()
     assert bundle.write(report(), tmp_path) is None
@@ -212,6 +247,7 @@ def test_nothing_that_is_written_of_a_failure_holds_a_secret(tmp_path: Path, lea
         world=SimpleNamespace(redactor=redactor),
         proxies=[SimpleNamespace(exchanges=[exchange], handshake_failures=[])],
         handles=[handle],
+        names=set(),
         implementation_log=lambda: f"failed: {leak}",
     )
     built = report(Outcome.FAILED)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sample_report import ALL, HOSTILE, REQUIREMENTS
+from sample_report import ALL, HOSTILE, REQUIREMENTS, SEEN
 
 from pytest_vault_issuer.report import html
 from pytest_vault_issuer.report.outcomes import Outcome
@@ -130,11 +130,19 @@ def test_what_failed_lies_open_with_its_evidence(reader: Reader) -> None:
 
 
 def test_an_exchange_shows_its_answer_when_it_is_opened(reader: Reader) -> None:
-    exchange = reader.page.locator(f"#{FAILED} .timeline details")
+    exchange = reader.page.locator(f"#{FAILED} .timeline details", has_text="/sign/")
     answer = exchange.locator("pre", has_text=HOSTILE)
     assert not answer.is_visible()
     exchange.locator("summary").click()
     assert answer.is_visible()
+
+
+def test_everything_that_was_seen_can_be_read(reader: Reader) -> None:
+    failed = reader.page.locator(f"#{FAILED}")
+    reader.page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    text = failed.inner_text()
+    assert [shown for shown in SEEN if shown not in text] == []
+    assert failed.get_by_role("heading", name="Expected, and seen").is_visible()
 
 
 def test_a_link_leads_to_its_requirement(visit: Any) -> None:

@@ -1,0 +1,44 @@
+"""What every report that a run has written must be: one of the schema, beside a journal of the whole run."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from pytest_vault_issuer.report import json_report
+from pytest_vault_issuer.report.journal import FILE
+
+#: jsonschema checks a time only with a package of its own.
+FORMATS = jsonschema.FormatChecker(formats=())
+
+
+@FORMATS.checks("date-time", raises=ValueError)
+def is_moment(text: Any) -> bool:
+    return not isinstance(text, str) or datetime.fromisoformat(text).tzinfo is not None
+
+
+def check(report: dict[str, Any]) -> None:
+    """See that a report fulfils the published schema, formats too."""
+    jsonschema.Draft202012Validator(json_report.schema(), format_checker=FORMATS).validate(report)
+
+
+def journal(directory: Path) -> list[dict[str, Any]]:
+    """The lines of a journal."""
+    return [json.loads(line) for line in (directory / FILE).read_text().splitlines()]
+
+
+def load(directory: Path) -> dict[str, Any]:
+    """The report of a run that came to its end, checked, with its journal."""
+    report: dict[str, Any] = json.loads((directory / json_report.FILE).read_text())
+    check(report)
+    if (directory / FILE).exists():
+        first, *tests, last = journal(directory)
+        assert (first["type"], {line["type"] for line in tests} - {"test"}, last["type"]) == ("run", set(), "end")
+        assert last["verdicts"] == {name: profile["verdict"] for name, profile in report["profiles"].items()}
+        told = {test["nodeid"]: test["outcome"] for entry in report["requirements"] for test in entry["tests"]}
+        assert {line["nodeid"]: line["outcome"] for line in tests} == told
+    return report
