@@ -106,6 +106,7 @@ class Engine:
         :param image: with a tag or digest.
         :param mirror: registry, and path, in whose place the image's own stands in a closed network.
         :raises StackError: when it is neither here nor can be pulled.
+        :raises ConfigurationError: when it is named by its digest, and not here: no tag can give it its name.
         """
         try:
             self.client.images.get(image)
@@ -114,10 +115,15 @@ class Engine:
             pass
         except self._errors.DockerException as error:
             raise self.failure(f"the image {image} cannot be looked at", error) from error
+        if mirror and "@" in image:
+            raise ConfigurationError(
+                f"the image {image} is not here, and by its digest it would have the name of {mirror}",
+                hint="name it by a tag",
+            )
         source = mirrored(image, mirror)
         try:
             pulled = self.client.images.pull(source)
-            if source != image and "@" not in image:
+            if source != image:
                 pulled.tag(image)
         except self._errors.DockerException as error:
             raise StackError(

@@ -119,6 +119,52 @@ def test_auto_without_an_engine_builds(tmp_path: Path) -> None:
     assert choose(Settings(), Toolchain(tmp_path))[0] == "process"
 
 
+def errors() -> Any:
+    return pytest.importorskip("docker.errors", reason="not run: the extra kind is not installed")
+
+
+class Images:
+    """In the place of docker's client for images, for no registry is there: what is asked of it."""
+
+    def __init__(self) -> None:
+        self.images = self
+        self.calls: list[str] = []
+
+    def get(self, name: str) -> None:
+        if name != "mine:1":
+            raise errors().ImageNotFound(name)
+
+    def pull(self, name: str) -> Images:
+        self.calls.append(f"pull {name}")
+        return self
+
+    def tag(self, name: str) -> None:
+        self.calls.append(f"tag {name}")
+
+
+@pytest.mark.parametrize(
+    ("image", "mirror", "calls"),
+    [
+        ("mine:1", "mirror.test", []),
+        ("quay.io/a/b:2", "", ["pull quay.io/a/b:2"]),
+        ("quay.io/a/b:2", "mirror.test/hub", ["pull mirror.test/hub/a/b:2", "tag quay.io/a/b:2"]),
+        ("a/b@sha256:0", "", ["pull a/b@sha256:0"]),
+    ],
+)
+def test_an_image_is_pulled_through_the_mirror_and_has_its_own_name(image: str, mirror: str, calls: list[str]) -> None:
+    engine, images = object.__new__(Engine), Images()
+    vars(engine).update(client=images, _errors=errors())
+    engine.provide(image, mirror)
+    assert images.calls == calls
+
+
+def test_an_image_by_its_digest_is_not_to_be_had_through_a_mirror() -> None:
+    engine = object.__new__(Engine)
+    vars(engine).update(client=Images(), _errors=errors())
+    with pytest.raises(ConfigurationError, match="by its digest"):
+        engine.provide("a/b@sha256:0", "mirror.test")
+
+
 @pytest.mark.parametrize(
     ("complaint", "said"),
     [
