@@ -58,6 +58,7 @@ class Conformance:
         asked = [r for r in self.catalogue.requirements if r.profile in self.profiles]
         self.results = {r.id: RequirementResult(r, later=self._later(r)) for r in asked}
         self.failure = ""
+        self.hint = ""
         if self.certify:
             certification.check_implementation(self.implementation)
             certification.check_selection(self.implementation, self.profiles, run.settings.select)
@@ -170,6 +171,7 @@ class Conformance:
                 _say(self.config, f"vault-issuer: {self.implementation.name} does not answer: {self.failure}")
         except ImplementationError as error:
             self.failure = self.run.redactor.redact(error.message)
+            self.hint = error.hint
             return True  # no test can say anything: the report does
         except ConfigurationError as error:
             raise pytest.UsageError(str(error)) from error
@@ -382,6 +384,8 @@ class Conformance:
             write(line)
         if self.failure:
             write(f"{self.implementation.name}: {self.failure}", red=True)
+        if self.hint:
+            write(f"  hint: {self.hint}")
         for profile, members in outcomes.by_profile(results, self.profiles).items():
             line, verdict = terminal.verdict_line(profile, members, strict=self.certify)
             color = {Verdict.CONFORMANT: "green", Verdict.PARTIAL: "yellow", Verdict.NON_CONFORMANT: "red"}[verdict]

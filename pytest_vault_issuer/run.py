@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -299,11 +300,12 @@ class Run:
         stack = self.stack()
         token = self.directory.write("vault-token", stack.vault.token)
         yield f"vault-issuer: the stack stays, in {self.directory.path}"
-        yield f"  export KUBECONFIG={stack.kubernetes.kubeconfig} VAULT_ADDR={stack.vault.url}"
-        trusted = f"VAULT_CACERT={stack.vault.ca_file} " if stack.vault.ca_file else ""
-        yield f'  export {trusted}VAULT_TOKEN="$(cat {token})"'
-        yield f"  pytest … --vault-issuer-join={self.directory.path}    # judge on it"
-        yield f"  vault-issuer stack down {self.directory.path}    # remove all of it"
+        yield f"  export KUBECONFIG={shlex.quote(stack.kubernetes.kubeconfig)} VAULT_ADDR={stack.vault.url}"
+        trusted = f"VAULT_CACERT={shlex.quote(stack.vault.ca_file)} " if stack.vault.ca_file else ""
+        yield f'  export {trusted}VAULT_TOKEN="$(cat {shlex.quote(str(token))})"'
+        directory = shlex.quote(str(self.directory.path))
+        yield f"  pytest … --vault-issuer-join={directory}    # judge on it"
+        yield f"  vault-issuer stack down {directory}    # remove all of it"
 
     # -- once for all processes ------------------------------------------------------
 

@@ -33,6 +33,8 @@ _HOPELESS = {
 }
 #: Seconds between two looks at what keeps a workload; its readiness itself is watched.
 _SLICE = 2.0
+#: What the kubelet answers in the place of a log that is gone, or was never begun.
+_NO_LOG = "unable to retrieve container logs for "
 #: How many lines of its log an error shows.
 _TAIL = 25
 
@@ -173,40 +175,51 @@ def _is_ready(item: Object) -> bool:
 def _troubles(workload: Workload, cluster: Cluster) -> Iterator[str]:
     """Yield what the pods of a workload wait for; its reason is the last word."""
     for pod in workload.pods(cluster):
-        status = pod.get("status", {})
-        for entry in status.get("conditions") or []:
-            if entry["type"] == "PodScheduled" and entry["status"] != "True":
-                yield f"{pod['metadata']['name']} is not scheduled ({entry.get('message', '')}): {entry.get('reason')}"
-        for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
-            waiting = container.get("state", {}).get("waiting")
-            if waiting:
-                message = f" ({waiting['message']})" if waiting.get("message") else ""
-                yield f"{pod['metadata']['name']}, container {container['name']}{message}: {waiting['reason']}"
+        yield from _troubles_of(pod)
+
+
+def _troubles_of(pod: Object) -> Iterator[str]:
+    name, status = pod["metadata"]["name"], pod.get("status", {})
+    for entry in status.get("conditions") or []:
+        if entry["type"] == "PodScheduled" and entry["status"] != "True":
+            yield f"{name} is not scheduled ({entry.get('message', '')}): {entry.get('reason')}"
+    for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
+        waiting = container.get("state", {}).get("waiting")
+        if waiting:
+            message = f" ({waiting['message']})" if waiting.get("message") else ""
+            yield f"{name}, container {container['name']}{message}: {waiting['reason']}"
 
 
 def _not_ready(workload: Workload, name: str, cluster: Cluster, why: str) -> ImplementationError:
-    log = "\n".join(WorkloadLog(cluster, [workload]).since("").splitlines()[-_TAIL:])
     return ImplementationError(
-        f"{name} did not become ready: {workload}: {why}; the end of its log:\n{log}",
+        f"{name} did not become ready: {workload}: {why}; {_end_of_log(workload, cluster)}",
         hint="images that no registry has are to be in [run] images; a slow machine needs --vault-issuer-timeout-scale",
     )
+
+
+def _end_of_log(workload: Workload, cluster: Cluster) -> str:
+    lines = WorkloadLog(cluster, [workload]).since("").splitlines()[-_TAIL:]
+    return "\n".join(["the end of its log:", *lines]) if lines else "it has no log"
 
 
 def ended(workloads: Iterable[Workload], cluster: Cluster) -> str:
     """Say which container has ended since it was first started, and how; '' for none."""
     for workload in workloads:
         for pod in workload.pods(cluster):
-            for container in pod.get("status", {}).get("containerStatuses") or []:
-                states = (container.get("state", {}), container.get("lastState", {}))
-                terminated = next((state["terminated"] for state in states if state.get("terminated")), None)
-                if terminated is not None:
-                    log = "\n".join(WorkloadLog(cluster, [workload]).since("").splitlines()[-_TAIL:])
-                    return (
-                        f"the container {container['name']} of {workload} ended by itself "
-                        f"(exit status {terminated['exitCode']}, {terminated.get('reason', '')}); "
-                        f"the end of its log:\n{log}"
-                    )
+            for container, how in _ended_in(pod):
+                return (
+                    f"the container {container} of {workload} ended by itself ({how}); {_end_of_log(workload, cluster)}"
+                )
     return ""
+
+
+def _ended_in(pod: Object) -> Iterator[tuple[str, str]]:
+    """Yield the containers of a pod that have ended, whether or not they run again, and how they did."""
+    for container in pod.get("status", {}).get("containerStatuses") or []:
+        states = (container.get("state", {}), container.get("lastState", {}))
+        terminated = next((state["terminated"] for state in states if state.get("terminated")), None)
+        if terminated is not None:
+            yield container["name"], f"exit status {terminated['exitCode']}, {terminated.get('reason', '')}"
 
 
 class WorkloadLog:
@@ -234,9 +247,11 @@ class WorkloadLog:
                         state = container.get("state", {})
                         if not previous and "waiting" in state:
                             continue  # there is no log yet
-                        yield self._cluster.call(
+                        text = self._cluster.call(
                             "GET",
                             path,
                             query={**query, "container": container["name"], "previous": str(previous).lower()},
                             accept="*/*",
                         ).text
+                        if not text.startswith(_NO_LOG):
+                            yield text

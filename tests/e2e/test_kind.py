@@ -17,6 +17,7 @@ import pytest
 
 from pytest_vault_issuer.cluster import Cluster
 from pytest_vault_issuer.cluster.api import CLUSTER_ROLE_BINDINGS, NAMESPACES, Resource
+from pytest_vault_issuer.commands.output import markdown_table
 from pytest_vault_issuer.implementation.workloads import NAME as OWN
 from pytest_vault_issuer.implementation.workloads import PODS
 from pytest_vault_issuer.report.comparison import compare
@@ -61,8 +62,10 @@ def test_kind_and_process_agree_on_every_requirement(tmp_path: Path, options: li
     ):
         (tmp_path / name).mkdir()
         run = Suite(tmp_path / name).run("--vault-issuer=cert-manager", "--vault-issuer-profile=core", "-n2", *chosen)
+        assert run.status == 0, run.output
         assert run.verdict == "conformant", run.output
         reports[name] = run.report
+    agreement(reports)
     differing = compare(reports["process"], reports["kind"])
     assert [f"{change.id}: {change.before}, on kind {change.after}" for change in differing] == []
     assert "not-run" not in {entry["outcome"] for entry in reports["kind"]["requirements"]}
@@ -122,6 +125,17 @@ def test_an_issuer_from_a_kustomization(suite: Suite, options: list[str], kustom
     run = suite.run(kustomization, ONE, "--vault-issuer-select=VI-LEAK-002", *options)
     assert run.status == 0, run.output
     assert run.outcomes()["VI-LEAK-002"] == "passed", "the pod's log is read"
+
+
+def agreement(reports: dict[str, Any]) -> None:
+    """Write a table of what became of each requirement where AGREEMENT_REPORT says."""
+    if path := os.environ.get("AGREEMENT_REPORT"):
+        outcomes = [{entry["id"]: entry["outcome"] for entry in report["requirements"]} for report in reports.values()]
+        rows = [[identifier, *(seen.get(identifier, "-") for seen in outcomes)] for identifier in outcomes[0]]
+        for level, counts in reports["process"]["profiles"]["core"]["counts"].items():
+            passed = [report["profiles"]["core"]["counts"][level]["passed"] for report in reports.values()]
+            rows.append([f"{level}, passed of {sum(counts.values())}", *map(str, passed)])
+        Path(path).write_text("\n".join(markdown_table(["requirement", *reports], rows)) + "\n")
 
 
 def test_vault_in_dev_mode(suite: Suite, options: list[str]) -> None:

@@ -230,7 +230,9 @@ def test_an_implementation_that_does_not_start_is_reported(inner: Inner, monkeyp
     refuse_to_start(monkeypatch, ImplementationError("it stopped (exit status 1)", hint="run it by hand"))
     result = inner.run(judging(MUST, "pass"))
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["probe: it stopped (exit status 1)", "profile core: non-conformant *"])
+    result.stdout.fnmatch_lines(
+        ["probe: it stopped (exit status 1)", "  hint: run it by hand", "profile core: non-conformant *"]
+    )
     assert inner.outcome(MUST) == "not-run"
     assert inner.report["implementation"]["failure"] == "it stopped (exit status 1)"
 

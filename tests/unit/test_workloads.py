@@ -8,7 +8,15 @@ import pytest
 
 from pytest_vault_issuer.implementation import cert_manager
 from pytest_vault_issuer.implementation.running import RunningImplementation, _without_kubeconfig
-from pytest_vault_issuer.implementation.workloads import Workload, _is_ready, deployment, workloads_of
+from pytest_vault_issuer.implementation.workloads import (
+    _HOPELESS,
+    Workload,
+    _ended_in,
+    _is_ready,
+    _troubles_of,
+    deployment,
+    workloads_of,
+)
 
 
 def test_a_pod_has_its_service_account_and_no_kubeconfig() -> None:
@@ -81,3 +89,69 @@ def test_workers_learn_what_runs_where() -> None:
     workloads = [Workload("Deployment", "mine", "issuer", "app=issuer")]
     running = RunningImplementation("mine/issuer", "mine", answers=True, process=False, workloads=workloads)
     assert RunningImplementation.from_json(running.to_json()) == running
+
+
+# -- what keeps a pod, as the API server tells it -------------------------------------------------------------
+
+
+def pod(*containers: dict[str, Any], **status: Any) -> dict[str, Any]:
+    named = [{"name": "controller", "restartCount": 0, **container} for container in containers]
+    return {"metadata": {"name": "issuer-x"}, "status": {"containerStatuses": named, **status}}
+
+
+NOWHERE = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "absent:1"'}}}
+ENDED = {"exitCode": 3, "reason": "Error", "finishedAt": "2026-11-24T12:00:00Z"}
+CRASHING = {
+    "restartCount": 2,
+    "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 20s restarting failed container"}},
+    "lastState": {"terminated": ENDED},
+}
+RUNNING = {"state": {"running": {"startedAt": "2026-11-24T12:00:00Z"}}, "lastState": {}}
+
+
+@pytest.mark.parametrize("waiting", [NOWHERE, CRASHING], ids=["no image", "it ends"])
+def test_what_a_pod_waits_for_in_vain(waiting: dict[str, Any]) -> None:
+    (trouble,) = _troubles_of(pod(waiting))
+    reason = waiting["state"]["waiting"]["reason"]
+    assert trouble == f"issuer-x, container controller ({waiting['state']['waiting']['message']}): {reason}"
+    assert trouble.split()[-1] in _HOPELESS
+
+
+def test_init_containers_keep_a_pod_too() -> None:
+    (trouble,) = _troubles_of(pod(initContainerStatuses=[{"name": "first", **NOWHERE}]))
+    assert trouble.startswith("issuer-x, container first (")
+
+
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        pod({"state": {"waiting": {"reason": "ContainerCreating"}}}),
+        pod(
+            conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}]
+        ),
+    ],
+    ids=["being made", "not scheduled"],
+)
+def test_what_a_pod_waits_for_and_may_get(waiting: dict[str, Any]) -> None:
+    (trouble,) = _troubles_of(waiting)
+    assert trouble.split()[-1] not in _HOPELESS
+
+
+def test_a_pod_without_a_status_or_that_runs_waits_for_nothing() -> None:
+    assert list(_troubles_of({"metadata": {"name": "issuer-x"}})) == []
+    assert list(_troubles_of(pod(RUNNING, conditions=[{"type": "PodScheduled", "status": "True"}]))) == []
+
+
+@pytest.mark.parametrize(
+    ("container", "ended"),
+    [
+        ({"state": {"terminated": ENDED}}, [("controller", "exit status 3, Error")]),
+        (CRASHING, [("controller", "exit status 3, Error")]),
+        ({**RUNNING, "lastState": {"terminated": ENDED}}, [("controller", "exit status 3, Error")]),
+        (RUNNING, []),
+        (NOWHERE, []),
+    ],
+    ids=["has ended", "waits to be started again", "was started again", "runs", "never ran"],
+)
+def test_what_has_ended_in_a_pod(container: dict[str, Any], ended: list[tuple[str, str]]) -> None:
+    assert list(_ended_in(pod(container))) == ended
