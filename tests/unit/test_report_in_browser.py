@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,12 @@ from sample_report import ALL, HOSTILE, REQUIREMENTS, SEEN
 from pytest_vault_issuer.report import html
 from pytest_vault_issuer.report.outcomes import Outcome
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="no browser: playwright is not installed")
+#: Set where what is missing is a failure.
+REQUIRED = "TEST_BROWSER_REQUIRED"
+if os.environ.get(REQUIRED):
+    from playwright import sync_api
+else:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="no browser: playwright is not installed")
 
 #: Its names in Debian, in other distributions, and of Google's build.
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -50,7 +56,10 @@ PALE = """least => {
 def browser() -> Iterator[Any]:
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
-        pytest.skip(f"no browser: none of {', '.join(PROGRAMS)} is in PATH")
+        why = f"no browser: none of {', '.join(PROGRAMS)} is in PATH"
+        if os.environ.get(REQUIRED):
+            pytest.fail(why)
+        pytest.skip(why)
     with sync_api.sync_playwright() as playwright:
         # Its own sandbox is not to be had as root.
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"], timeout=120_000)
