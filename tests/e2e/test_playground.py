@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -114,6 +115,27 @@ def test_up_try_judge_and_down(shell: Shell, suite: Suite, toolchain: Toolchain)
     shell.run("stack", "down")
     assert processes_of(directory) == []
     assert list(shell.temporary.iterdir()) == []
+
+
+def test_what_is_printed_can_be_typed(shell: Shell) -> None:
+    """As it stands there, in order; judging on a playground is above."""
+    printed = shell.run("stack", "up", "--timeout-scale=3").partition("In your shell")[2]
+    commands = [line for line in re.findall(r"^  (\S.*)$", printed, re.MULTILINE) if not line.startswith("pytest ")]
+    programs = [command.split()[0] for command in commands if "=" not in command.split()[0]]
+    assert programs == ["export"] * programs.count("export") + [*["kubectl"] * 3, "curl", "vault-issuer"]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{shell.environment['PATH']}"
+    done = subprocess.run(
+        ["bash", "-e", "-c", "\n".join(commands)],
+        env=shell.environment | {"PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "vault-approle" in done.stdout, "the issuers are listed"
+    assert '"approle/"' in done.stdout, "so are Vault's auth methods"
+    assert shell.states() == []
 
 
 def test_a_bare_stack_and_one_more(shell: Shell) -> None:
