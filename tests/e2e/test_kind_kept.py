@@ -19,7 +19,6 @@ import pytest
 import yaml
 
 import pytest_vault_issuer.implementation
-from pytest_vault_issuer.cluster.api import FIELD_MANAGER, Cluster, Resource
 from pytest_vault_issuer.stack.engine import Engine
 from pytest_vault_issuer.stack.model import Stack
 from pytest_vault_issuer.stack.selection import STATE
@@ -264,11 +263,6 @@ def test_cert_manager_from_one_manifest_with_its_definitions(kept: Kept, suite: 
     )
     assert run.status == 0, run.output
     assert {run.outcomes()[f"VI-{name}"] for name in ("SIGN-001", "SCOPE-001", "REQUEST-001", "LEAK-002")} == {"passed"}
-    config = Cluster(Path(kept.stack.kubernetes.kubeconfig))
-    stored = config.get(Resource("apps", "v1", "deployments"), "cert-manager", "official")
-    assert [
-        entry["operation"] for entry in stored["metadata"]["managedFields"] if entry["manager"] == FIELD_MANAGER
-    ] == ["Apply"]
 
 
 # -- its end --------------------------------------------------------------------------------------------------
