@@ -1,7 +1,8 @@
 """Measures what a user waits for: the stack's start, the implementation's, the whole core run, and its parts.
 
 Run with ``tox run -e benchmark`` (or ``python benchmarks/bench_suite.py``); ``--cold`` also measures the toolchain from
-an empty cache. Prints medians, minima and maxima in seconds; nothing is asserted.
+an empty cache, ``--kind`` also how long the same takes to start on kind, in the same rounds. Prints medians, minima and
+maxima in seconds; nothing is asserted.
 """
 
 from __future__ import annotations
@@ -21,15 +22,32 @@ from pytest_vault_issuer.settings import Settings
 from pytest_vault_issuer.toolchain import Toolchain, to_stderr
 
 
-def measure_start() -> dict[str, float]:
+def starts(kind: bool, image: str | None) -> list[Settings]:
+    """Return what is to be started, of which the rest is taken from the environment's options.
+
+    :param kind: on kind too; :param image: of cert-manager, to run it there as well.
+    """
+    wanted: list[dict[str, str]] = [{"stack": "process"}]
+    if kind:
+        wanted.append({"stack": "kind"})
+    if kind and image:
+        wanted.append({"stack": "kind", "image": image})
+    return [
+        Settings.collect(lambda name, w=w: w.get(name.removeprefix("vault-issuer-")), lambda _: "")
+        for w in ({"vault-issuer": "cert-manager"} | more for more in wanted)
+    ]
+
+
+def measure_start(settings: Settings) -> dict[str, float]:
     """Start and end a stack with cert-manager on it, and time the parts."""
-    run = Run(Settings(implementation="cert-manager"), RunKey.new(), to_stderr)
+    run = Run(settings, RunKey.new(), to_stderr)
+    where = f"{settings.stack}, cert-manager {'in the cluster' if settings.image else 'as a process'}"
     times = {}
     try:
         for name, step in (("stack ready", run.stack), ("cert-manager answers", run.running), ("end", run.close)):
             began = time.perf_counter()
             step()
-            times[name] = time.perf_counter() - began
+            times[f"{where}: {name}"] = time.perf_counter() - began
     finally:
         run.close()
     return times
@@ -75,11 +93,19 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--cold", action="store_true", help="also build the toolchain from an empty cache (once)")
+    parser.add_argument("--kind", action="store_true", help="also start on kind; its options are taken as always, "
+                        "from the environment (VAULT_ISSUER_NODE_IMAGE …)")  # fmt: skip
+    parser.add_argument("--image", help="with --kind: of cert-manager, to start it in the cluster too")
+    parser.add_argument("--start-only", action="store_true", help="measure what starts and ends, not the suite")
     options = parser.parse_args()
     Toolchain().build()
     rounds: dict[str, list[float]] = defaultdict(list)
     for _ in range(options.rounds):
-        for times in (measure_start(), measure_warm_check(), measure_suite(options.workers)):
+        measured = [measure_start(settings) for settings in starts(options.kind, options.image)]
+        measured.append(measure_warm_check())
+        if not options.start_only:
+            measured.append(measure_suite(options.workers))
+        for times in measured:
             for name, seconds in times.items():
                 rounds[name].append(seconds)
     if options.cold:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError, StackError
 from ..images import mirrored
+from . import disk
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -130,7 +131,10 @@ class Engine:
                 f"the image {image} is not here and cannot be pulled"
                 + (f" as {source}" if source != image else "")
                 + f": {_first_line(error)}",
-                hint="docker load or pull it, name another one, or name a mirror in --vault-issuer-registry-mirror",
+                hint=hint_for(
+                    str(error),
+                    "docker load or pull it, name another one, or name a mirror in --vault-issuer-registry-mirror",
+                ),
             ) from error
 
     # -- networks ----------------------------------------------------------------------
@@ -248,13 +252,13 @@ def connect_errors() -> tuple[type[Exception], ...]:
     return (docker.errors.DockerException, requests.RequestException)
 
 
-def hint_for(text: str) -> str:
+def hint_for(text: str, otherwise: str = "look at the engine's own log") -> str:
     """Return what can be done about an engine's complaint."""
-    if "no space left" in text.lower():
+    if disk.SAID in text.lower():
         return f"the disk is full: free some space (docker system df; df -h {tempfile.gettempdir()})"
     if "address pools" in text:
         return "too many container networks: docker network prune removes those that nothing uses"
-    return "look at the engine's own log"
+    return otherwise
 
 
 def _check_listening(address: str, patience: float) -> None:

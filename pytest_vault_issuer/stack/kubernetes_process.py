@@ -11,7 +11,6 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ..errors import StackError
 from ..timeouts import Timeouts, poll
 from ..toolchain import Binaries
 from .certificates import StackAuthority
@@ -155,11 +154,8 @@ class KubernetesProcesses:
                     self._run.stop(self._name(name))
                 self.spawn()
                 continue
-            raise StackError(
-                f"{failed} did not become ready within {self._timeouts.component_start:g} s; "
-                f"the end of its log:\n{self._run.log_tail(failed)}",
-                hint="raise --vault-issuer-timeout-scale on a slow machine",
-            )
+            hint = "raise --vault-issuer-timeout-scale on a slow machine"
+            raise self._run.not_ready(failed, failed, self._timeouts.component_start, hint)
         self._spawn_controller_manager()
         return Kubernetes(
             kubeconfig=str(kubeconfig),

@@ -16,7 +16,7 @@ from typing import Any
 from filelock import FileLock
 
 from ..errors import StackError
-from . import keeper
+from . import disk, keeper
 
 PREFIX = "vault-issuer-"
 
@@ -54,7 +54,8 @@ class RunDirectory:
 
         :raises StackError: when the keeper does not start.
         """
-        self.path.mkdir(mode=0o700, exist_ok=True)
+        with disk.explained(self.path):
+            self.path.mkdir(mode=0o700, exist_ok=True)
         with self.lock("keeper"):
             if (self.path / keeper.SOCKET).exists():
                 return
@@ -69,7 +70,7 @@ class RunDirectory:
                 shutil.rmtree(self.path, ignore_errors=True)
                 raise StackError(
                     f"the process keeper did not start (exit status {status})",
-                    hint=f"try `{' '.join(command[:3])}` by hand and read its error",
+                    hint=disk.hint("", self.path.parent, f"try `{' '.join(command[:3])}` by hand and read its error"),
                 )
 
     def spawn(self, name: str, argv: list[str], env: dict[str, str] | None = None, cwd: Path | None = None) -> int:
@@ -156,13 +157,26 @@ class RunDirectory:
     def write(self, name: str, content: str | bytes) -> Path:
         """Write a file only the user can read, atomically, and return its path."""
         path = self.path / name
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-        draft.rename(path)
+        with disk.explained(self.path):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            draft = path.with_name(f".{path.name}.{os.getpid()}")
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+            draft.rename(path)
         return path
+
+    def not_ready(self, name: str, what: str, limit: float, hint: str) -> StackError:
+        """Return the error for a process that did not come up: how it went, and the end of its log.
+
+        :param what: it is, for people; :param limit: seconds it was waited for; :param hint: what to do about it.
+        """
+        status = self.returncode(name)
+        how = f"did not become ready within {limit:g} s" if status is None else f"ended at once (exit status {status})"
+        said = self.log(name).read_text(errors="replace") if self.log(name).exists() else ""
+        return StackError(
+            f"{what} {how}; the end of its log:\n{self.log_tail(name)}", hint=disk.hint(said, self.path, hint)
+        )
 
     def _ask(self, operation: str, **request: Any) -> dict[str, Any]:
         try:

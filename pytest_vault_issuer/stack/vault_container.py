@@ -14,7 +14,7 @@ import requests
 from ..errors import StackError
 from ..timeouts import Timeouts, poll
 from .certificates import StackAuthority
-from .engine import Engine, Owner, connect_errors
+from .engine import Engine, Owner, connect_errors, hint_for
 from .model import VaultServer
 from .vault_process import RAFT
 
@@ -161,7 +161,7 @@ class VaultContainers:
         raise StackError(
             f"Vault ({self._image}) did not answer within {self._timeouts.component_start:g} s, or ended; "
             f"the end of its log:\n{log}",
-            hint="try the image by hand, or name another one in --vault-issuer-vault-image",
+            hint=hint_for(log, "try the image by hand, or name another one in --vault-issuer-vault-image"),
         )
 
     def _answering(self, container: Container, server: VaultServer) -> str | None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import requests
 
-from ..errors import StackError
 from ..timeouts import Timeouts, poll
 from .certificates import StackAuthority
 from .model import VaultServer
@@ -53,11 +52,8 @@ class VaultProcesses:
                 return server
             if not taken(self._run.log_tail(name)):
                 break
-        raise StackError(
-            f"Vault did not answer within {self._timeouts.component_start:g} s; the end of its log:\n"
-            + self._run.log_tail(name),
-            hint=f"try `{self.binary} server` by hand, or name another binary",
-        )
+        hint = f"try `{self.binary} server` by hand, or name another binary"
+        raise self._run.not_ready(name, "Vault", self._timeouts.component_start, hint)
 
     def stop_vault(self, server: VaultServer) -> None:
         """Stop a Vault of this run; its storage goes with the run directory."""

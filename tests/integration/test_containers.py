@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -21,14 +23,16 @@ from pytest_vault_issuer.errors import StackError
 from pytest_vault_issuer.machine.surroundings import examine_surroundings
 from pytest_vault_issuer.stack import cleanup
 from pytest_vault_issuer.stack.certificates import StackAuthority
-from pytest_vault_issuer.stack.engine import RUN_LABEL, Engine, Owner
+from pytest_vault_issuer.stack.engine import CLUSTER_LABEL, RUN_LABEL, Engine, Owner
+from pytest_vault_issuer.stack.kind_cluster import KindClusters
+from pytest_vault_issuer.stack.reachability import check_node
 from pytest_vault_issuer.stack.run_directory import RunDirectory, new_path
 from pytest_vault_issuer.stack.runs import ORPHAN, find_run, remove
 from pytest_vault_issuer.stack.vault_container import VaultContainers
 from pytest_vault_issuer.timeouts import Timeouts, poll
 from pytest_vault_issuer.toolchain import Toolchain
 from pytest_vault_issuer.vault import VaultAdmin
-from tests.containers import VAULT, engine_with
+from tests.containers import NODE, VAULT, engine_with, kind_program, not_run
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -132,6 +136,139 @@ def test_an_image_that_is_nowhere(engine: Engine) -> None:
 def test_the_gateway_is_an_address_of_this_machine(engine: Engine, owner: Owner) -> None:
     with socket.create_server((engine.gateway(owner.run), 0)):
         pass
+
+
+# -- what keeps a cluster from being used ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def node(engine: Engine, owner: Owner) -> Iterator[str]:
+    """A container that stands for the node of somebody's kind cluster: the cluster's name."""
+    cluster = f"somebodys-{secrets.token_hex(3)}"
+    container = engine.client.containers.run(
+        NODE,
+        ["infinity"],
+        entrypoint="sleep",
+        labels={CLUSTER_LABEL: cluster},
+        network=owner.run,
+        detach=True,
+    )
+    yield cluster
+    container.remove(force=True, v=True)
+
+
+@pytest.fixture
+def images(engine: Engine) -> None:
+    """See that there is an image of a node."""
+    if not engine.client.images.list(NODE):
+        not_run(f"the container engine has no {NODE}: python tools/images")
+
+
+@pytest.mark.usefixtures("images")
+def test_a_name_that_is_taken(engine: Engine, owner: Owner, run: RunDirectory, node: str) -> None:
+    clusters = KindClusters(run, engine, kind_program(), Timeouts())
+    with pytest.raises(StackError, match=f"there is a kind cluster named {node}, and it is not of this run"):
+        clusters.create(node, owner.run, image=NODE, config=None)
+    assert len(engine.nodes(node)) == 1, "it is left alone"
+
+
+@pytest.mark.usefixtures("images")
+def test_a_firewall_between_the_cluster_and_the_proxy(engine: Engine, owner: Owner, node: str) -> None:
+    gateway, timeouts = engine.gateway(owner.run), Timeouts()
+    check_node(engine, node, gateway, timeouts)
+    with firewall(engine, owner):
+        began = time.monotonic()
+        with pytest.raises(StackError, match=f"does not reach this machine at {gateway}: no answer") as caught:
+            check_node(engine, node, gateway, timeouts)
+        assert time.monotonic() - began < 30
+    assert "firewall" in caught.value.hint
+    check_node(engine, node, gateway, timeouts)
+
+
+@contextlib.contextmanager
+def firewall(engine: Engine, owner: Owner) -> Iterator[None]:
+    """Drop whatever comes to this machine from a network."""
+    if os.geteuid() != 0 or shutil.which("iptables") is None:
+        not_run("only root can change the firewall, with iptables")
+    network = engine.client.networks.get(owner.run)
+    rule = ["INPUT", "--in-interface", f"br-{network.id[:12]}", "--jump", "DROP"]
+    subprocess.run(["iptables", "--wait", "--insert", *rule], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["iptables", "--wait", "--delete", *rule], check=True)
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    """A disk that an image of Vault fits on, and not much more."""
+    if os.geteuid() != 0 or shutil.which("dockerd") is None:
+        not_run("only root can mount a small disk, and start an engine on it")
+    with tempfile.TemporaryDirectory() as place:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1g", "tmpfs", place], check=True)
+        try:
+            yield Path(place)
+        finally:
+            subprocess.run(["umount", "--recursive", place], check=True)
+
+
+@pytest.fixture
+def small_engine(engine: Engine, small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """A second engine, on a small disk, that has an image of Vault."""
+    address = f"unix://{small_disk}/docker.sock"
+    options = {
+        "host": address,
+        "data-root": small_disk / "data",
+        "exec-root": small_disk / "exec",
+        "pidfile": small_disk / "dockerd.pid",
+        "bridge": "none",
+        "iptables": "false",
+        "ip6tables": "false",
+        "containerd-namespace": "small",
+        "containerd-plugins-namespace": "small-plugins",
+    }
+    with (small_disk / "log").open("w") as log:
+        daemon = subprocess.Popen(
+            ["dockerd", *(f"--{name}={value}" for name, value in options.items())], stdout=log, stderr=log
+        )
+    try:
+        monkeypatch.setenv("DOCKER_HOST", address)
+        small = poll(lambda: _answering(daemon), timeout=60)
+        assert small is not None, (small_disk / "log").read_text()
+        for chunk in [b"".join(engine.client.images.get(VAULT).save(named=VAULT))]:
+            small.client.images.load(chunk)
+        yield small
+        small.close()
+    finally:
+        daemon.terminate()
+        daemon.wait(60)
+
+
+def _answering(daemon: subprocess.Popen[bytes]) -> Engine | None:
+    assert daemon.poll() is None
+    try:
+        return Engine()
+    except StackError:
+        return None
+
+
+def test_an_engine_whose_disk_is_full(small_engine: Engine, small_disk: Path, run: RunDirectory) -> None:
+    owner = Owner(run.path.name, run.path)
+    authority = StackAuthority(run)
+    VaultContainers.prepare(authority, owner)
+    small_engine.create_network(owner)
+    with (small_disk / "filling").open("wb") as filling, contextlib.suppress(OSError):
+        while True:
+            filling.write(bytes(1 << 16))
+    vaults = VaultContainers(small_engine, owner, owner.run, VAULT, authority.file, Timeouts())
+    began = time.monotonic()
+    with pytest.raises(StackError, match="no space left on device") as caught:
+        vaults.start_vault()
+    assert time.monotonic() - began < 30
+    assert "the disk is full: free some space" in caught.value.hint
+    (small_disk / "filling").unlink()
+    assert left_of(small_engine, owner.run) == [owner.run]
+    small_engine.remove(owner.run)
 
 
 # -- what is left ---------------------------------------------------------------------------------------------

@@ -1,0 +1,9 @@
+# What a run of the suite may do in an existing Vault: vault policy write vault-issuer vault-policy.hcl
+# Auth methods are mounted at random paths, also nested ones, beside whatever is there.
+path "sys/mounts/pki-*" { capabilities = ["create", "update", "delete"] }
+path "pki-*" { capabilities = ["create", "read", "update", "delete", "list"] }
+path "sys/auth/*" { capabilities = ["create", "update", "delete", "sudo"] }
+path "auth/*" { capabilities = ["create", "read", "update", "delete", "list"] }
+path "auth/token/create-orphan" { capabilities = ["create", "update", "sudo"] }
+path "sys/policy/vault-issuer-*" { capabilities = ["create", "update", "delete"] }
+path "sys/policies/acl/vault-issuer-*" { capabilities = ["create", "update", "delete"] }

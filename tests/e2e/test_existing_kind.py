@@ -1,0 +1,348 @@
+"""The provider ``existing`` on somebody's cluster, where it may do no more than docs/ says it has to."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+from pytest_vault_issuer.cluster import Cluster
+from pytest_vault_issuer.cluster.api import CERTIFICATE_REQUESTS, CERTIFICATES, Object, Resource, condition
+from pytest_vault_issuer.cluster.audit import AuditLog, Record
+from pytest_vault_issuer.implementation import load_implementation
+from pytest_vault_issuer.issuer.decision import decide
+from pytest_vault_issuer.stack.engine import Engine
+from pytest_vault_issuer.stack.kind_cluster import configuration
+from pytest_vault_issuer.stack.model import VaultServer
+from pytest_vault_issuer.timeouts import Timeouts, poll
+from pytest_vault_issuer.toolchain import Toolchain
+from pytest_vault_issuer.vault import VaultAdmin
+from tests.containers import CERT_MANAGER, NODE, VAULT, engine_with, kind_program
+from tests.e2e.conftest import Suite
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "docs/examples/existing"
+RUNNER = "system:serviceaccount:vault-issuer-runner:runner"
+#: Whose rights are checked by a webhook of cert-manager alone, not by the API server.
+WEBHOOK_ONLY = ("approve", "cert-manager.io", "signers")
+#: kind's network, on which whatever is to be reached from the cluster has to be.
+NETWORK = "kind"
+DEPLOYMENT = f"""
+apiVersion: v1
+kind: Namespace
+metadata: {{name: cert-manager}}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: cert-manager, namespace: cert-manager}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: cert-manager, namespace: cert-manager}}
+spec:
+  selector: {{matchLabels: {{app: cert-manager}}}}
+  template:
+    metadata: {{labels: {{app: cert-manager}}}}
+    spec:
+      serviceAccountName: cert-manager
+      containers:
+      - name: controller
+        image: {CERT_MANAGER}
+        args: [--cluster-resource-namespace=cert-manager, --approver=false, --concurrent-workers=20]
+"""
+#: What runs in production: an issuer, and a certificate of it.
+PRODUCTION = """
+apiVersion: v1
+kind: Namespace
+metadata: {{name: production}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {{name: vault, namespace: production}}
+stringData: {{token: {token}}}
+---
+apiVersion: cert-manager.io/v1
+kind: Issuer
+metadata: {{name: vault, namespace: production}}
+spec:
+  vault: {{server: "{server}", path: {path}, auth: {{tokenSecretRef: {{name: vault, key: token}}}}}}
+---
+apiVersion: cert-manager.io/v1
+kind: Certificate
+metadata: {{name: shop, namespace: production}}
+spec: {{secretName: shop, dnsNames: [shop.example.com], issuerRef: {{name: vault}}}}
+"""
+POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [{"level": "Metadata", "users": [RUNNER]}, {"level": "None"}],
+}
+
+
+@dataclass
+class Theirs:
+    """Somebody's cluster, in which cert-manager runs, and their Vault.
+
+    :ivar directory: with ``rights.yaml`` and kubeconfigs; :ivar environment: of their shell.
+    """
+
+    directory: Path
+    environment: dict[str, str]
+    audit: Path
+    gateway: str
+    cluster: Cluster = field(init=False)
+    vault: VaultAdmin = field(init=False)
+
+    def shell(self, script: str) -> str:
+        """Run what they type, and return what it prints."""
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=self.directory,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def apply(self, text: str) -> None:
+        """Apply manifests as their administrator."""
+        subprocess.run(
+            ["kubectl", "apply", "--server-side", "-f", "-"],
+            env=self.environment,
+            input=text,
+            text=True,
+            check=True,
+            capture_output=True,
+        )
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    yield from engine_with(VAULT, NODE, CERT_MANAGER)
+
+
+@pytest.fixture(scope="module")
+def theirs(engine: Engine, toolchain: Toolchain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theirs]:
+    directory = tmp_path_factory.mktemp("theirs")
+    kubectl = toolchain.path("kubectl")
+    assert kubectl is not None
+    environment = {**os.environ, **engine.environment, "KUBECONFIG": str(directory / "admin.kubeconfig")}
+    environment["PATH"] = os.pathsep.join([str(kubectl.parent), os.environ["PATH"]])
+    audit = directory / "apiserver"
+    audit.mkdir()
+    (audit / "audit-policy.yaml").write_text(yaml.safe_dump(POLICY))
+    (audit / "audit.jsonl").touch()
+    (directory / "kind.yaml").write_text(yaml.safe_dump(configuration(None, audit)))
+    name = f"somebodys-{secrets.token_hex(3)}"
+    kind = [str(kind_program()), "--name", name]
+    create = ["create", "cluster", "--config", str(directory / "kind.yaml"), "--image", NODE, "--wait", "120s"]
+    try:
+        subprocess.run([kind[0], *create, *kind[1:]], check=True, env=environment)
+        load = ["load", "docker-image", CERT_MANAGER]
+        subprocess.run([kind[0], *load, *kind[1:]], check=True, env=environment)
+        found = Theirs(directory, environment, audit / "audit.jsonl", engine.gateway(NETWORK))
+        found.cluster = Cluster(directory / "admin.kubeconfig")
+        with their_vault(engine) as server:
+            found.vault = VaultAdmin(server)
+            furnish(found, toolchain)
+            yield found
+    finally:
+        subprocess.run([kind[0], "delete", "cluster", *kind[1:]], check=True, env=environment)
+
+
+class their_vault:  # noqa: N801 (a context manager)
+    """A Vault in dev mode, beside the cluster."""
+
+    def __init__(self, engine: Engine) -> None:
+        token = secrets.token_hex(16)
+        self.container = engine.client.containers.run(
+            VAULT,
+            ["server", "-dev"],
+            environment={"VAULT_DEV_ROOT_TOKEN_ID": token, "SKIP_SETCAP": "true"},
+            network=NETWORK,
+            detach=True,
+        )
+        self.container.reload()
+        address = self.container.attrs["NetworkSettings"]["Networks"][NETWORK]["IPAddress"]
+        self.server = VaultServer(url=f"http://{address}:8200", token=token, name=str(self.container.name))
+
+    def __enter__(self) -> VaultServer:
+        def answers() -> bool | None:
+            try:
+                return VaultAdmin(self.server).health == 200 or None
+            except requests.RequestException:
+                return None
+
+        assert poll(answers, timeout=Timeouts().component_start), self.container.logs()
+        return self.server
+
+    def __exit__(self, *_: object) -> None:
+        self.container.remove(force=True, v=True)
+
+
+def furnish(theirs: Theirs, toolchain: Toolchain) -> None:
+    """Have cert-manager run, and a certificate in production."""
+    crds = toolchain.crds()
+    assert crds is not None
+    for path in sorted(crds.glob("*.yaml")):
+        theirs.apply(path.read_text())
+    theirs.apply(DEPLOYMENT)
+    theirs.apply((ROOT / "pytest_vault_issuer/implementation/cert-manager-rbac.yaml").read_text())
+    theirs.shell("kubectl wait --for=condition=Established crd --all --timeout=60s")
+    theirs.shell("kubectl rollout status deployment/cert-manager --namespace=cert-manager --timeout=120s")
+    client = theirs.vault.client
+    client.sys.enable_secrets_engine("pki", path="company")
+    client.secrets.pki.generate_root("internal", "company", mount_point="company")
+    client.secrets.pki.create_or_update_role("shops", {"allow_any_name": True}, mount_point="company")
+    client.sys.create_or_update_policy("shops", 'path "company/sign/shops" { capabilities = ["update"] }')
+    token = client.auth.token.create(policies=["shops"], ttl="24h")["auth"]["client_token"]
+    server = theirs.vault.server.url
+    theirs.apply(PRODUCTION.format(token=token, server=server, path="company/sign/shops"))
+
+    def requested() -> Object | None:
+        return next(iter(theirs.cluster.list(CERTIFICATE_REQUESTS, "production")), None)
+
+    request = poll(requested, timeout=60)
+    assert request is not None
+    decide(theirs.cluster, CERTIFICATE_REQUESTS, request, "Approved", "status")
+    ready, seen = theirs.cluster.wait(
+        CERTIFICATES, "shop", "production", lambda item: condition(item, "Ready").get("status") == "True", timeout=60
+    )
+    assert ready, seen
+
+
+# -- what is there ------------------------------------------------------------------------------------------------
+
+
+def resources(cluster: Cluster) -> Iterator[tuple[Resource, str]]:
+    """Yield every type of objects that the API server has, and its kind."""
+    groups = ["v1", *(g["preferredVersion"]["groupVersion"] for g in cluster.call("GET", "/apis").json()["groups"])]
+    for group_version in groups:
+        group, _, version = group_version.rpartition("/")
+        listing = cluster.call("GET", f"/apis/{group_version}" if group else "/api/v1").json()
+        for item in listing["resources"]:
+            if "list" in item["verbs"]:
+                yield Resource(group, version, item["name"], item["namespaced"]), item["kind"]
+
+
+def objects(cluster: Cluster) -> dict[tuple[str, str, str], str]:
+    """Return whatever is in a cluster: the resource version by kind, namespace and name."""
+    return {
+        (kind, item["metadata"].get("namespace", ""), item["metadata"]["name"]): item["metadata"]["resourceVersion"]
+        for resource, kind in resources(cluster)
+        # Events come and go by themselves, as do the measurements of nodes.
+        if kind not in ("Event", "NodeMetrics", "PodMetrics")
+        for item in cluster.list(resource)
+    }
+
+
+def mounts(vault: VaultAdmin) -> dict[str, Any]:
+    """Return whatever is mounted in a Vault, with its configuration, and its policies."""
+    client = vault.client
+    return {
+        "secrets engines": client.sys.list_mounted_secrets_engines()["data"],
+        "auth methods": client.sys.list_auth_methods()["data"],
+        "policies": client.sys.list_policies()["data"]["policies"],
+        "roles": client.secrets.pki.list_roles(mount_point="company")["data"],
+    }
+
+
+# -- what may be done ---------------------------------------------------------------------------------------------
+
+
+Right = tuple[str, str, str]
+
+
+def documented(*names: str) -> set[Right]:
+    """Return the rights of ClusterRoles in docs/: verb, API group, resource."""
+    return {
+        (verb, group, resource)
+        for document in yaml.safe_load_all((EXAMPLES / "rights.yaml").read_text())
+        if document["kind"] == "ClusterRole" and document["metadata"]["name"] in names
+        for rule in document["rules"]
+        for verb in rule["verbs"]
+        for group in rule.get("apiGroups", [""])
+        for resource in rule.get("resources", rule.get("nonResourceURLs"))
+    }
+
+
+def used(records: list[Record]) -> dict[Right, set[int]]:
+    """Return which rights calls needed, and how they were answered."""
+    found: dict[Right, set[int]] = defaultdict(set)
+    for record in records:
+        target = record.get("objectRef", {})
+        if "resource" in target:
+            resource = "/".join(filter(None, [target["resource"], target.get("subresource")]))
+            found[record["verb"], target.get("apiGroup", ""), resource].add(record["responseStatus"]["code"])
+    return found
+
+
+@pytest.fixture(scope="module")
+def credentials(theirs: Theirs) -> dict[str, str]:
+    """Make those of the documentation, by its commands; return the options and the environment that name them."""
+    for file in EXAMPLES.iterdir():
+        (theirs.directory / file.name).write_text(file.read_text())
+    page = (ROOT / "docs/providers.md").read_text()
+    script = re.search(r"```sh\n(kubectl apply -f rights\.yaml\n.*?)```", page, re.DOTALL)
+    assert script is not None
+    theirs.shell(script[1])
+    theirs.vault.client.sys.create_or_update_policy("vault-issuer", (EXAMPLES / "vault-policy.hcl").read_text())
+    answer = theirs.vault.client.auth.token.create(policies=["vault-issuer"], ttl="2h", no_parent=True)
+    return {"VAULT_ISSUER_VAULT_TOKEN": answer["auth"]["client_token"]}
+
+
+@pytest.fixture
+def file(suite: Suite) -> Path:
+    """The description of an issuer that runs already."""
+    known = load_implementation("cert-manager").known_failures
+    return suite.write(
+        "theirs.toml",
+        '[implementation]\nname = "theirs"\nversion = "1.21.2"\n'
+        '[run]\nservice_account = "cert-manager/cert-manager"\ncluster_resource_namespace = "cert-manager"\n'
+        '[features]\nsupported = ["core"]\n[known_failures]\n'
+        + "".join(f"{json.dumps(key)} = {json.dumps(value)}\n" for key, value in known.items()),
+    )
+
+
+def test_the_documented_rights_suffice_and_nothing_of_theirs_is_touched(
+    theirs: Theirs, credentials: dict[str, str], suite: Suite, file: Path
+) -> None:
+    audit = AuditLog(theirs.audit, timeout=60)
+    before, mounted = objects(theirs.cluster), mounts(theirs.vault)
+    run = suite.run(
+        f"--vault-issuer={file}",
+        f"--vault-issuer-kubeconfig={theirs.directory / 'runner.kubeconfig'}",
+        f"--vault-issuer-vault-addr={theirs.vault.server.url}",
+        f"--vault-issuer-bind={theirs.gateway}",
+        "-n2",
+        env=credentials,
+    )
+    assert run.status == 0, run.output
+    assert run.verdict == "partial"
+    outcomes = set(run.outcomes().values())
+    assert outcomes == {"passed", "known-failure", "not-run"}
+    after = objects(theirs.cluster)
+    assert {key for key in after if key not in before} == set(), "all of the run's is gone"
+    assert {key for key in before if key not in after} == set(), "nothing else is"
+    touched = {key for key in before if before[key] != after[key] and "production" in (key[1], key[2])}
+    assert touched == set()
+    assert mounts(theirs.vault) == mounted
+    rights = used(list(audit.records()))
+    assert {right: codes for right, codes in rights.items() if 403 in codes} == {}
+    assert set(rights) | {("bind", "rbac.authorization.k8s.io", "clusterroles"), WEBHOOK_ONLY} == documented(
+        "vault-issuer-core"
+    )
+    assert credentials["VAULT_ISSUER_VAULT_TOKEN"] not in run.output
