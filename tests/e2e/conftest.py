@@ -76,8 +76,12 @@ class Suite:
 
     def run(self, *arguments: str, env: dict[str, str] | None = None) -> SuiteRun:
         """Run to the end."""
-        process = self.start(*arguments, env=env)
-        output, _ = process.communicate(timeout=LIMIT)
+        with self.start(*arguments, env=env) as process:
+            try:
+                output, _ = process.communicate(timeout=LIMIT)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
         return SuiteRun(process.returncode, output, self.directory)
 
     def write(self, name: str, text: str) -> Path:

@@ -81,7 +81,7 @@ spec:
 apiVersion: cert-manager.io/v1
 kind: Certificate
 metadata: {{name: shop, namespace: production}}
-spec: {{secretName: shop, dnsNames: [shop.example.com], issuerRef: {{name: vault}}}}
+spec: {{secretName: shop, dnsNames: [shop.example.com], duration: 24h, issuerRef: {{name: vault}}}}
 """
 POLICY = {
     "apiVersion": "audit.k8s.io/v1",
@@ -206,7 +206,9 @@ def furnish(theirs: Theirs, toolchain: Toolchain) -> None:
     client = theirs.vault.client
     client.sys.enable_secrets_engine("pki", path="company")
     client.secrets.pki.generate_root("internal", "company", mount_point="company")
-    client.secrets.pki.create_or_update_role("shops", {"allow_any_name": True}, mount_point="company")
+    client.secrets.pki.create_or_update_role(
+        "shops", {"allow_any_name": True, "require_cn": False}, mount_point="company"
+    )
     client.sys.create_or_update_policy("shops", 'path "company/sign/shops" { capabilities = ["update"] }')
     token = client.auth.token.create(policies=["shops"], ttl="24h")["auth"]["client_token"]
     server = theirs.vault.server.url
@@ -221,7 +223,7 @@ def furnish(theirs: Theirs, toolchain: Toolchain) -> None:
     ready, seen = theirs.cluster.wait(
         CERTIFICATES, "shop", "production", lambda item: condition(item, "Ready").get("status") == "True", timeout=60
     )
-    assert ready, seen
+    assert ready, theirs.shell("kubectl get issuers,certificates,certificaterequests -o yaml --namespace=production")
 
 
 # -- what is there ------------------------------------------------------------------------------------------------
@@ -241,7 +243,9 @@ def resources(cluster: Cluster) -> Iterator[tuple[Resource, str]]:
 def objects(cluster: Cluster) -> dict[tuple[str, str, str], str]:
     """Return whatever is in a cluster: the resource version by kind, namespace and name."""
     return {
-        (kind, item["metadata"].get("namespace", ""), item["metadata"]["name"]): item["metadata"]["resourceVersion"]
+        (kind, item["metadata"].get("namespace", ""), item["metadata"]["name"]): item["metadata"].get(
+            "resourceVersion", ""
+        )
         for resource, kind in resources(cluster)
         # Events come and go by themselves, as do the measurements of nodes.
         if kind not in ("Event", "NodeMetrics", "PodMetrics")
