@@ -11,12 +11,13 @@ from ..timeouts import Timeouts
 from ..vault.server import VaultAdmin, check_existing
 from .model import Kubernetes, Stack, VaultServer, crd_manifests
 from .preparation import (
+    check_reviews,
     install_contract,
     install_reviewer,
     mount_defaults,
     refuse_another_run,
     remove_everything,
-    remove_reviewer,
+    unmount,
 )
 
 NAME = "existing"
@@ -72,7 +73,7 @@ class ExistingProvider:
                 # CRDs stay: removing them would remove everybody's certificates.
                 install_contract(cluster, crd_manifests(self._crds), replace=False)
             refuse_another_run(cluster)
-            undo.callback(remove_reviewer, cluster)
+            undo.callback(remove_everything, cluster, self._run, self._timeouts)
             reviewer_token = install_reviewer(cluster, self._run)
             kubernetes = Kubernetes(
                 kubeconfig=str(self._kubeconfig),
@@ -81,6 +82,8 @@ class ExistingProvider:
                 ca_pem=_ca_of(cluster),
             )
             mounts = mount_defaults(admin, kubernetes, reviewer_token)
+            undo.callback(unmount, admin, mounts)
+            check_reviews(admin, kubernetes, reviewer_token)
             undo.pop_all()
         return Stack(
             provider=NAME,
@@ -99,8 +102,7 @@ class ExistingProvider:
 def stop(stack: Stack, timeouts: Timeouts) -> None:
     """Remove everything that :meth:`ExistingProvider.start` added, the CRDs excepted."""
     admin = VaultAdmin(stack.vault, timeouts)
-    for mount in stack.created_mounts:
-        admin.client.sys.disable_auth_method(mount)
+    unmount(admin, stack.created_mounts)
     cluster = Cluster(Path(stack.kubernetes.kubeconfig), context=stack.kubernetes.context, timeouts=timeouts)
     remove_everything(cluster, stack.run, timeouts)
 

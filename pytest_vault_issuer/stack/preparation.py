@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterable
 
 import hvac.exceptions
 
@@ -16,9 +17,9 @@ from ..cluster.api import (
 )
 from ..cluster.removal import remove_labelled
 from ..errors import StackError
-from ..timeouts import Timeouts
+from ..timeouts import Timeouts, poll
 from ..vault.server import VaultAdmin
-from ..vault.workspace import configure_kubernetes, enable_auth
+from ..vault.workspace import VaultWorkspace, configure_kubernetes, enable_auth
 from .model import Kubernetes, VaultServer
 
 #: On everything this project creates in a cluster; its value names the run.
@@ -116,15 +117,49 @@ def mount_defaults(admin: VaultAdmin, kubernetes: Kubernetes, reviewer_token: st
 
     A mount that exists is somebody's: it is neither configured nor removed.
     """
-    created = []
-    for method in DEFAULT_MOUNTS:
-        try:
-            enable_auth(admin.client, method, method)
-        except hvac.exceptions.InvalidRequest as error:
-            if "already in use" not in str(error):
-                raise
-            continue
-        created.append(method)
-    if "kubernetes" in created:
-        configure_kubernetes(admin.client, "kubernetes", kubernetes, reviewer_token)
+    created: list[str] = []
+    with contextlib.ExitStack() as undo:
+        undo.callback(unmount, admin, created)
+        for method in DEFAULT_MOUNTS:
+            try:
+                enable_auth(admin.client, method, method)
+            except hvac.exceptions.InvalidRequest as error:
+                if "already in use" not in str(error):
+                    raise
+                continue
+            created.append(method)
+        if "kubernetes" in created:
+            configure_kubernetes(admin.client, "kubernetes", kubernetes, reviewer_token)
+        undo.pop_all()
     return created
+
+
+def unmount(admin: VaultAdmin, mounts: Iterable[str]) -> None:
+    """Disable auth methods that :func:`mount_defaults` has enabled."""
+    for mount in mounts:
+        admin.client.sys.disable_auth_method(mount)
+
+
+def check_reviews(admin: VaultAdmin, kubernetes: Kubernetes, reviewer_token: str) -> None:
+    """See that Vault can ask the cluster whose a token is: have the reviewer itself log in.
+
+    :raises StackError: when it cannot; without this, issuers would be blamed for it.
+    """
+    workspace = VaultWorkspace(admin, kubernetes, reviewer_token)
+    refusals: list[hvac.exceptions.VaultError] = []
+    with contextlib.closing(workspace):
+        role = workspace.kubernetes_role(service_account=REVIEWER, namespace=SYSTEM_NAMESPACE)
+
+        def probe() -> bool | None:
+            try:
+                return bool(workspace.log_in(role, {"role": role.name, "jwt": reviewer_token}))
+            except hvac.exceptions.VaultError as error:
+                refusals.append(error)
+                return None
+
+        # The API server may take a moment to know that the reviewer may review.
+        if not poll(probe, timeout=admin.timeouts.api, interval=0.5):
+            raise StackError(
+                f"Vault cannot ask the Kubernetes API at {kubernetes.url_for_vault} whose a token is: {refusals[-1]}",
+                hint="name in --vault-issuer-kubernetes-host an address at which Vault reaches the API server",
+            )

@@ -96,12 +96,14 @@ class Theirs:
     """Somebody's cluster, in which cert-manager runs, and their Vault.
 
     :ivar directory: with ``rights.yaml`` and kubeconfigs; :ivar environment: of their shell.
+    :ivar gateway: this machine's address on the cluster's network; :ivar internal: the API server's URL there.
     """
 
     directory: Path
     environment: dict[str, str]
     audit: Path
     gateway: str
+    internal: str
     cluster: Cluster = field(init=False)
     vault: VaultAdmin = field(init=False)
 
@@ -153,7 +155,8 @@ def theirs(engine: Engine, toolchain: Toolchain, tmp_path_factory: pytest.TempPa
         subprocess.run([kind[0], *create, *kind[1:]], check=True, env=environment)
         load = ["load", "docker-image", CERT_MANAGER]
         subprocess.run([kind[0], *load, *kind[1:]], check=True, env=environment)
-        found = Theirs(directory, environment, audit / "audit.jsonl", engine.gateway(NETWORK))
+        internal = f"https://{name}-control-plane:6443"
+        found = Theirs(directory, environment, audit / "audit.jsonl", engine.gateway(NETWORK), internal)
         found.cluster = Cluster(directory / "admin.kubeconfig")
         with their_vault(engine) as server:
             found.vault = VaultAdmin(server)
@@ -220,7 +223,7 @@ def furnish(theirs: Theirs, toolchain: Toolchain) -> None:
     request = poll(requested, timeout=60)
     assert request is not None
     decide(theirs.cluster, CERTIFICATE_REQUESTS, request, "Approved", "status")
-    ready, seen = theirs.cluster.wait(
+    ready, _ = theirs.cluster.wait(
         CERTIFICATES, "shop", "production", lambda item: condition(item, "Ready").get("status") == "True", timeout=60
     )
     assert ready, theirs.shell("kubectl get issuers,certificates,certificaterequests -o yaml --namespace=production")
@@ -321,19 +324,34 @@ def file(suite: Suite) -> Path:
     )
 
 
-def test_the_documented_rights_suffice_and_nothing_of_theirs_is_touched(
-    theirs: Theirs, credentials: dict[str, str], suite: Suite, file: Path
-) -> None:
-    audit = AuditLog(theirs.audit, timeout=60)
-    before, mounted = objects(theirs.cluster), mounts(theirs.vault)
-    run = suite.run(
+@pytest.fixture
+def options(theirs: Theirs, file: Path) -> list[str]:
+    return [
         f"--vault-issuer={file}",
         f"--vault-issuer-kubeconfig={theirs.directory / 'runner.kubeconfig'}",
         f"--vault-issuer-vault-addr={theirs.vault.server.url}",
         f"--vault-issuer-bind={theirs.gateway}",
-        "-n2",
-        env=credentials,
-    )
+    ]
+
+
+def test_a_vault_that_does_not_reach_the_cluster(
+    theirs: Theirs, credentials: dict[str, str], suite: Suite, options: list[str]
+) -> None:
+    """The kubeconfig names the API server as this machine reaches it."""
+    mounted = mounts(theirs.vault)
+    run = suite.run(*options, "--vault-issuer-select=VI-KSTATIC-001", env=credentials)
+    assert run.status == 3, run.output
+    assert "Vault cannot ask the Kubernetes API at https://127.0.0.1:" in run.output
+    assert "--vault-issuer-kubernetes-host" in run.output
+    assert mounts(theirs.vault) == mounted
+
+
+def test_the_documented_rights_suffice_and_nothing_of_theirs_is_touched(
+    theirs: Theirs, credentials: dict[str, str], suite: Suite, options: list[str]
+) -> None:
+    audit = AuditLog(theirs.audit, timeout=60)
+    before, mounted = objects(theirs.cluster), mounts(theirs.vault)
+    run = suite.run(*options, f"--vault-issuer-kubernetes-host={theirs.internal}", "-n2", env=credentials)
     assert run.status == 0, run.output
     assert run.verdict == "partial"
     outcomes = set(run.outcomes().values())

@@ -5,5 +5,6 @@ path "pki-*" { capabilities = ["create", "read", "update", "delete", "list"] }
 path "sys/auth/*" { capabilities = ["create", "update", "delete", "sudo"] }
 path "auth/*" { capabilities = ["create", "read", "update", "delete", "list"] }
 path "auth/token/create-orphan" { capabilities = ["create", "update", "sudo"] }
+path "sys/leases/revoke-prefix/auth/*" { capabilities = ["create", "update", "sudo"] }
 path "sys/policy/vault-issuer-*" { capabilities = ["create", "update", "delete"] }
 path "sys/policies/acl/vault-issuer-*" { capabilities = ["create", "update", "delete"] }
