@@ -229,12 +229,14 @@ def test_changed_ca_bundle_is_used(sandbox: Sandbox, kind: str) -> None:
 def test_former_ca_bundle_is_used_no_more(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
     sandbox.issued(issuer)
-    mark, failures = sandbox.proxy.mark(), len(sandbox.proxy.handshake_failures)
     # The authorities have the same name: only their keys differ.
     issuer.change(lambda vault: vault.update(caBundle=bundle(Authority().pem)))
     # A right certificate as before, and no connection of before.
     sandbox.proxy.replace_certificate(sandbox.authority.issue(sandbox.world.stack.bind))
+    # Until it has seen the change, an issuer may look with the bundle of before.
     issuer.wait_not_ready()
+    mark, failures = sandbox.proxy.mark(), len(sandbox.proxy.handshake_failures)
+    issuer.change(lambda vault: vault.update(caBundle=bundle(Authority().pem)))
     sandbox.proxy.wait_for_handshake_failure(sandbox.timeouts.wire, failures)
     seen = [exchange.summary for exchange in sandbox.proxy.seen(since=mark)]
     assert not seen, f"a server whose CA is no more in caBundle was to get no request: {seen}"
