@@ -290,7 +290,8 @@ def documented(*names: str) -> set[Right]:
 def used(records: list[Record]) -> dict[Right, set[int]]:
     """Return which rights calls needed, and how they were answered.
 
-    At its end a run looks for what is labelled as its own wherever it may: that it may not look somewhere does not count.
+    At its end a run looks for what is labelled as its own wherever it may: that it may not look somewhere does not
+    count.
     """
     found: dict[Right, set[int]] = defaultdict(set)
     for record in records:
