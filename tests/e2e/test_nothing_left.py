@@ -11,6 +11,7 @@ import pytest
 
 from pytest_vault_issuer.timeouts import poll
 from tests.e2e.conftest import processes_of, typed
+from tests.written_report import journal
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc")
 
@@ -37,6 +38,10 @@ def test_a_run_that_is_ended_by_a_signal(suite: Any, temporary: Path, number: in
     process.communicate(timeout=60)
     gone = poll(lambda: None if processes_of(directory) or list(temporary.iterdir()) else True, timeout=60)
     assert gone, f"left: {processes_of(directory)} {list(temporary.iterdir())}"
+    told = [line["type"] for line in journal(suite.directory / "report")]
+    assert told[0] == "run"
+    assert "end" not in told
+    assert not (suite.directory / "report/report.json").exists()
 
 
 def test_two_runs_side_by_side(suite: Any, tmp_path: Path, temporary: Path) -> None:
