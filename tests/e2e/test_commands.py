@@ -28,6 +28,20 @@ LIMIT = 600
 #: touching the command: by the environment twin of --vault-issuer-select, which gives way where a command selects.
 NARROWED = {"VAULT_ISSUER_SELECT": "VI-TOKEN-001"}
 
+
+def commands_of(page: Path) -> list[list[str]]:
+    """Return the commands of each shell block of a page, a line for each."""
+    found = re.findall(r"^( *)```sh\n(.*?)^\1```", page.read_text(), re.MULTILINE | re.DOTALL)
+    blocks = [re.sub(r" *\\\n\s*", " ", block) for _, block in found]
+    return [[line for line in block.splitlines() if line.strip()] for block in blocks]
+
+
+def commands_of_block(page: str, start: str) -> list[str]:
+    """Return the commands of a page's shell block that starts so, a line for each."""
+    (found,) = [block for block in commands_of(ROOT / page) if block[0] == start]
+    return found
+
+
 _TOX = "a tox environment of the clone, and this test may be a part of such a run"
 _INSTALL = "python3 -m venv .venv && .venv/bin/pip install '.[xdist,go]'"
 #: Command -> why it is not run here, and the file that runs it.
@@ -56,7 +70,10 @@ ELSEWHERE = {
     "pytest --pyargs vault_issuer_conformance --vault-issuer=./my-issuer.toml --vault-issuer-kubeconfig=cluster.yaml"
     " --vault-issuer-vault-addr=https://vault.example.com --vault-issuer-vault-ca-cert=vault-ca.pem"
     " --vault-issuer-bind=192.0.2.7": ("a cluster and a Vault that are there", "tests/e2e/test_existing.py"),
-}
+} | dict.fromkeys(
+    commands_of_block("docs/providers.md", "kubectl apply -f rights.yaml"),
+    ("a cluster with nodes that is somebody's", "tests/e2e/test_existing_kind.py"),
+)
 #: Text in commands -> what is run in its place, and why. `{vault}` and `{kubernetes}`: what the toolchain has built.
 INSTEAD = {
     "--vault-issuer-vault-binary=/usr/bin/vault": (
@@ -82,13 +99,6 @@ FAIL = {
         "the page looks at a failure, and nothing else is selected"
     )
 }
-
-
-def commands_of(page: Path) -> list[list[str]]:
-    """Return the commands of each shell block of a page, a line for each."""
-    found = re.findall(r"^( *)```sh\n(.*?)^\1```", page.read_text(), re.MULTILINE | re.DOTALL)
-    blocks = [re.sub(r" *\\\n\s*", " ", block) for _, block in found]
-    return [[line for line in block.splitlines() if line.strip()] for block in blocks]
 
 
 @dataclass
