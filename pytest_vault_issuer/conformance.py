@@ -12,7 +12,6 @@ import pytest
 
 from . import certification
 from .errors import ConfigurationError, ImplementationError, NotRunnable, VaultIssuerError
-from .features import BY_PROFILE, CORE, PROFILES
 from .implementation.running import check_command
 from .marks import REQUIREMENT
 from .report import evidence, json_report, outcomes, reproduction, terminal
@@ -45,7 +44,7 @@ class Conformance:
         self._provider = run.provider
         self.catalogue = Catalogue.load()
         self.certify = run.settings.certify
-        self.profiles = run.settings.profiles or self._default_profiles()
+        self.profiles = run.profiles
         selected = self.catalogue.select(self.profiles, run.settings.select)
         self.selected = {requirement.id for requirement in selected}
         for identifier in self.implementation.known_failures:
@@ -69,11 +68,6 @@ class Conformance:
         self._phases: dict[str, dict[str, Any]] = {}
         self._refused = False  # then there is no verdict
         self._others = False  # whether tests ran that judge no requirement
-
-    def _default_profiles(self) -> tuple[str, ...]:
-        """The core; what is certified is all that is claimed."""
-        claimed = {name for name, members in BY_PROFILE.items() if self.implementation.features.intersection(members)}
-        return tuple(name for name in PROFILES if name == CORE or (self.certify and name in claimed))
 
     def _later(self, requirement: Requirement) -> str:
         """Why a requirement is not asked of this implementation; '' where it is."""

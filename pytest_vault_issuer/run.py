@@ -13,6 +13,7 @@ from pathlib import Path
 from .aws.sts import Sts, missing_modules, start_sts
 from .cluster.api import Cluster
 from .errors import ConfigurationError, ImplementationError, StackError, ToolchainError, VaultIssuerError
+from .features import BY_PROFILE, CORE, PROFILES
 from .images import NeededImage
 from .implementation import Implementation, RunningImplementation, load_implementation, start_implementation
 from .implementation.manifests import Manifests, read_manifests
@@ -78,6 +79,13 @@ class Run:
         """
         described = load_implementation(self.settings.implementation)
         return described.with_run(image=self.settings.image) if self.settings.image else described
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """What is judged: the profiles that are named, else the core; and what is certified is all that is claimed."""
+        claimed = {name for name, members in BY_PROFILE.items() if self.implementation.features.intersection(members)}
+        by_default = (name for name in PROFILES if name == CORE or (self.settings.certify and name in claimed))
+        return self.settings.profiles or tuple(by_default)
 
     @cached_property
     def toolchain(self) -> Toolchain:
@@ -231,7 +239,7 @@ class Run:
     def _sts_absence(self) -> str:
         """Say why there can be no local STS; '' where there can."""
         described = self.implementation
-        asked = Catalogue.load().select(self.settings.profiles, self.settings.select)
+        asked = Catalogue.load().select(self.profiles, self.settings.select)
         if "aws" not in described.features or not any(requirement.feature == "aws" for requirement in asked):
             return "a local STS is started only where the profile extended asks for the feature aws"
         if not described.run.uses("sts_endpoint"):

@@ -37,11 +37,11 @@ def test_two_shards_are_merged_into_what_one_run_says(tmp_path: Path) -> None:
     merged, whole = SuiteRun(0, "", tmp_path / "merged"), runs["whole"]
     assert merged.outcomes() == whole.outcomes()
     assert merged.report["profiles"] == whole.report["profiles"]
-    assert tests_of(merged) == tests_of(whole)
-    assert tests_of(runs["part-1"]) < tests_of(whole)
+    assert nodeids(merged) == nodeids(whole)
+    assert nodeids(runs["part-1"]) < nodeids(whole)
 
 
-def tests_of(run: SuiteRun) -> set[Any]:
+def nodeids(run: SuiteRun) -> set[Any]:
     return {test["nodeid"] for entry in run.report["requirements"] for test in entry["tests"]}
 
 

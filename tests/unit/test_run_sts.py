@@ -47,12 +47,14 @@ def sts(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_where_everything_is_there(sts: Any) -> None:
     assert sts() == STARTED
     assert sts(select=("VI-AWS-001",)) == STARTED
+    assert sts(profiles=(), certify=True) == STARTED, "what is certified is all that is claimed"
 
 
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
         ({"profiles": ("core",)}, "profile extended"),
+        ({"profiles": ()}, "profile extended"),
         ({"select": ("JWT", "VI-TLS-001")}, "profile extended"),
         ({"implementation": replace(RIGHT, features=frozenset({"token"}))}, "feature aws"),
         ({"implementation": RIGHT.with_run(env={})}, "no {sts_endpoint}"),
