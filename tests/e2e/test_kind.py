@@ -21,7 +21,7 @@ from pytest_vault_issuer.commands.output import markdown_table
 from pytest_vault_issuer.implementation.workloads import NAME as OWN
 from pytest_vault_issuer.implementation.workloads import PODS
 from pytest_vault_issuer.report.comparison import compare
-from pytest_vault_issuer.stack.engine import RUN_LABEL, Engine
+from pytest_vault_issuer.stack.engine import CLUSTER_LABEL, RUN_LABEL, Engine
 from pytest_vault_issuer.stack.selection import STATE
 from pytest_vault_issuer.timeouts import poll
 from tests.containers import CERT_MANAGER, NODE, VAULT, engine_with, everything, kind_program, on_kind
@@ -256,13 +256,17 @@ def test_an_address_that_is_not_of_this_machine(suite: Suite, options: list[str]
 
 
 def test_a_run_that_is_killed_leaves_no_cluster(suite: Suite, options: list[str], engine: Engine) -> None:
+    def nodes() -> set[str]:
+        listed = engine.client.containers.list(all=True, filters={"label": CLUSTER_LABEL}, ignore_removed=True)
+        return {str(container.name) for container in listed}
+
+    before = nodes()
     process = suite.start("--vault-issuer=cert-manager", ONE, *options)
-    seen = poll(lambda: engine.client.containers.list(filters={"label": "io.x-k8s.kind.cluster"}) or None, timeout=120)
+    seen = poll(lambda: nodes() - before or None, timeout=120)
     assert seen, process.communicate()[0]
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    ours: dict[str, Any] = {"filters": {"label": "io.x-k8s.kind.cluster"}, "all": True}
-    assert poll(lambda: None if engine.client.containers.list(**ours) else True, timeout=120, interval=0.5)
+    assert poll(lambda: None if nodes() - before else True, timeout=120, interval=0.5)
     assert poll(lambda: None if engine.owners() else True, timeout=60, interval=0.5)
 
 
