@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +19,8 @@ from pytest_vault_issuer.stack.kind_cluster import find_kind
 VAULT, NODE = "vault-issuer/vault:1.21.0", "vault-issuer/node:v1.36.3"
 CERT_MANAGER = "vault-issuer/cert-manager-controller:1.21.2"
 BUSYBOX = "vault-issuer/busybox:bookworm"
+#: On which kind puts clusters that are not told otherwise.
+KIND_NETWORK = "kind"
 #: Set where what is missing is a failure.
 REQUIRED = "TEST_CONTAINERS_REQUIRED"
 
@@ -26,11 +31,36 @@ def engine_with(*images: str) -> Iterator[Engine]:
         engine = Engine()
     except VaultIssuerError as error:
         not_run(error.message)
+    require(engine, *images)
+    yield engine
+    engine.close()
+
+
+def require(engine: Engine, *images: str) -> None:
+    """See that an engine has images."""
     missing = [image for image in images if not engine.client.images.list(image)]
     if missing:
         not_run(f"the container engine has no {', '.join(missing)}: python tools/images")
-    yield engine
-    engine.close()
+
+
+@contextlib.contextmanager
+def somebodys_cluster(engine: Engine, kubeconfig: Path, *options: str) -> Iterator[str]:
+    """Have a kind cluster as its owner makes and removes it, with the network that kind makes; yield its name.
+
+    :param options: of ``kind create cluster``.
+    """
+    name, kind = f"somebodys-{secrets.token_hex(3)}", str(kind_program())
+    environment = {**os.environ, **engine.environment, "KUBECONFIG": str(kubeconfig)}
+    had_network = bool(engine.client.networks.list(names=[KIND_NETWORK]))
+    try:
+        create = ["create", "cluster", f"--name={name}", f"--image={NODE}", *options]
+        subprocess.run([kind, *create], check=True, env=environment)
+        yield name
+    finally:
+        subprocess.run([kind, "delete", "cluster", f"--name={name}"], check=True, env=environment)
+        if not had_network:
+            for network in engine.client.networks.list(names=[KIND_NETWORK]):
+                network.remove()
 
 
 def on_kind() -> list[str]:

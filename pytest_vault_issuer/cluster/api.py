@@ -411,20 +411,41 @@ class Cluster:
 
         :raises StackError: when the API server does not serve it.
         """
-        group, _, version = api_version.rpartition("/")
-        try:
-            listing = self.call("GET", f"/apis/{api_version}" if group else f"/api/{version}").json()
-        except ApiError as error:
-            if error.code != 404:
-                raise
-            listing = {"resources": []}
-        for entry in listing["resources"]:
-            if entry["kind"] == kind and "/" not in entry["name"]:
-                return Resource(group, version, entry["name"], bool(entry["namespaced"]))
+        for resource, entry in self._served_in(api_version):
+            if entry["kind"] == kind:
+                return resource
         raise StackError(
             f"the API server does not serve {kind} in {api_version}",
             hint="name the CustomResourceDefinitions in [run] crds of the implementation file",
         )
+
+    def served(self, *verbs: str) -> Iterator[Resource]:
+        """Yield the types with which all of the verbs can be done, each in the version that its group prefers.
+
+        What an extension does not serve at the moment is left out.
+        """
+        groups = self.call("GET", "/apis").json()["groups"]
+        versions = ["v1", *(group["preferredVersion"]["groupVersion"] for group in groups)]
+        for api_version in versions:
+            for resource, entry in self._served_in(api_version, absent=(403, 404, 405, 503)):
+                if set(verbs) <= set(entry["verbs"]):
+                    yield resource
+
+    def _served_in(self, api_version: str, absent: Iterable[int] = (404,)) -> Iterator[tuple[Resource, Object]]:
+        """Yield the types of a group's version, and what the API server says of each.
+
+        :param absent: statuses that mean that there is none.
+        """
+        group, _, version = api_version.rpartition("/")
+        try:
+            listing = self.call("GET", f"/apis/{api_version}" if group else f"/api/{version}").json()
+        except ApiError as error:
+            if error.code not in absent:
+                raise
+            return
+        for entry in listing["resources"]:
+            if "/" not in entry["name"]:
+                yield Resource(group, version, entry["name"], bool(entry["namespaced"])), entry
 
     def located(self, body: Object, default_namespace: str) -> tuple[Resource, Object]:
         """Return the resource type of a manifest's object, and the object with a namespace where it needs one."""

@@ -20,7 +20,8 @@ def remove_labelled(cluster: Cluster, selector: str, timeouts: Timeouts) -> None
     namespaces = {item["metadata"]["name"] for item in cluster.list(NAMESPACES, labels=selector)}
     found = [
         (resource, item["metadata"]["name"], item["metadata"].get("namespace"))
-        for resource in _resources(cluster)
+        for resource in cluster.served("list", "delete")
+        if resource != CRDS
         for item in _labelled(cluster, resource, selector)
         # These go with their namespace or their owner.
         if item["metadata"].get("namespace") not in namespaces and not item["metadata"].get("ownerReferences")
@@ -34,25 +35,6 @@ def remove_labelled(cluster: Cluster, selector: str, timeouts: Timeouts) -> None
                 f"{resource.plural} {name} is still being deleted",
                 hint=f"kubectl get {resource.plural} {name}{where} -o yaml",
             )
-
-
-def _resources(cluster: Cluster) -> list[Resource]:
-    """Return the types whose objects can be listed and deleted, each in the version that its group prefers."""
-    groups = [("", "v1")]
-    for entry in cluster.call("GET", "/apis").json()["groups"]:
-        groups.append((entry["name"], entry["preferredVersion"]["version"]))
-    found = []
-    for group, version in groups:
-        try:
-            listing = cluster.call("GET", f"/apis/{group}/{version}" if group else f"/api/{version}").json()
-        except ApiError as error:
-            if error.code not in _NOTHING_THERE:
-                raise
-            continue
-        for entry in listing["resources"]:
-            if "/" not in entry["name"] and {"list", "delete"} <= set(entry["verbs"]):
-                found.append(Resource(group, version, entry["name"], bool(entry["namespaced"])))
-    return [resource for resource in found if resource != CRDS]
 
 
 def _labelled(cluster: Cluster, resource: Resource, selector: str) -> list[Object]:

@@ -144,30 +144,3 @@ def implementation(suite: Suite) -> Any:
 def run_directories(output: str) -> set[str]:
     """Return the run directories that an output names."""
     return set(re.findall(r"/\S*/vault-issuer-[0-9a-f]{12}", output))
-
-
-def processes_of(directory: Path) -> list[str]:
-    """Return the command lines of processes that have a directory in their arguments."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                arguments = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            except OSError:
-                continue
-            if any(str(directory) in argument for argument in arguments):
-                found.append(" ".join(arguments))
-    return found
-
-
-def keeper_of(directory: Path) -> int:
-    """Return the process id of a run's keeper."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            except OSError:
-                continue
-            if str(directory) in words and any(word.endswith("keeper.py") for word in words):
-                return int(entry.name)
-    raise LookupError(f"{directory} has no keeper")

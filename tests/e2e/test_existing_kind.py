@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -9,7 +10,7 @@ import secrets
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -29,7 +30,7 @@ from pytest_vault_issuer.stack.model import VaultServer
 from pytest_vault_issuer.timeouts import Timeouts, poll
 from pytest_vault_issuer.toolchain import Toolchain
 from pytest_vault_issuer.vault import VaultAdmin
-from tests.containers import CERT_MANAGER, NODE, VAULT, engine_with, kind_program
+from tests.containers import CERT_MANAGER, KIND_NETWORK, NODE, VAULT, engine_with, kind_program, somebodys_cluster
 from tests.e2e.conftest import Suite
 
 ROOT = Path(__file__).parents[2]
@@ -43,8 +44,6 @@ IMPLIED = {
     ("bind", RBAC, "clusterroles"),
     ("create", RBAC, "clusterrolebindings"),
 }
-#: kind's network, on which whatever is to be reached from the cluster has to be.
-NETWORK = "kind"
 DEPLOYMENT = f"""
 apiVersion: v1
 kind: Namespace
@@ -111,8 +110,8 @@ class Theirs:
     audit: Path
     gateway: str
     internal: str
-    cluster: Cluster = field(init=False)
-    vault: VaultAdmin = field(init=False)
+    cluster: Cluster
+    vault: VaultAdmin
 
     def shell(self, script: str) -> str:
         """Run what they type, and return what it prints."""
@@ -155,52 +154,52 @@ def theirs(engine: Engine, toolchain: Toolchain, tmp_path_factory: pytest.TempPa
     (audit / "audit-policy.yaml").write_text(yaml.safe_dump(POLICY))
     (audit / "audit.jsonl").touch()
     (directory / "kind.yaml").write_text(yaml.safe_dump(configuration(None, audit)))
-    name = f"somebodys-{secrets.token_hex(3)}"
-    kind = [str(kind_program()), "--name", name]
-    create = ["create", "cluster", "--config", str(directory / "kind.yaml"), "--image", NODE, "--wait", "120s"]
-    try:
-        subprocess.run([kind[0], *create, *kind[1:]], check=True, env=environment)
-        load = ["load", "docker-image", CERT_MANAGER]
-        subprocess.run([kind[0], *load, *kind[1:]], check=True, env=environment)
-        internal = f"https://{name}-control-plane:6443"
-        found = Theirs(directory, environment, audit / "audit.jsonl", engine.gateway(NETWORK), internal)
-        found.cluster = Cluster(directory / "admin.kubeconfig")
-        with their_vault(engine) as server:
-            found.vault = VaultAdmin(server)
-            furnish(found, toolchain)
-            yield found
-    finally:
-        subprocess.run([kind[0], "delete", "cluster", *kind[1:]], check=True, env=environment)
-
-
-class their_vault:  # noqa: N801 (a context manager)
-    """A Vault in dev mode, beside the cluster."""
-
-    def __init__(self, engine: Engine) -> None:
-        token = secrets.token_hex(16)
-        self.container = engine.client.containers.run(
-            VAULT,
-            ["server", "-dev"],
-            environment={"VAULT_DEV_ROOT_TOKEN_ID": token, "SKIP_SETCAP": "true"},
-            network=NETWORK,
-            detach=True,
+    kubeconfig, config = directory / "admin.kubeconfig", directory / "kind.yaml"
+    with (
+        somebodys_cluster(engine, kubeconfig, f"--config={config}", "--wait=120s") as name,
+        their_vault(engine) as vault,
+    ):
+        load = ["load", "docker-image", CERT_MANAGER, f"--name={name}"]
+        subprocess.run([str(kind_program()), *load], check=True, env=environment)
+        found = Theirs(
+            directory,
+            environment,
+            audit / "audit.jsonl",
+            engine.gateway(KIND_NETWORK),
+            f"https://{name}-control-plane:6443",
+            Cluster(kubeconfig),
+            vault,
         )
-        self.container.reload()
-        address = self.container.attrs["NetworkSettings"]["Networks"][NETWORK]["IPAddress"]
-        self.server = VaultServer(url=f"http://{address}:8200", token=token, name=str(self.container.name))
+        furnish(found, toolchain)
+        yield found
 
-    def __enter__(self) -> VaultServer:
+
+@contextlib.contextmanager
+def their_vault(engine: Engine) -> Iterator[VaultAdmin]:
+    """A Vault in dev mode, beside the cluster."""
+    token = secrets.token_hex(16)
+    container = engine.client.containers.run(
+        VAULT,
+        ["server", "-dev"],
+        environment={"VAULT_DEV_ROOT_TOKEN_ID": token, "SKIP_SETCAP": "true"},
+        network=KIND_NETWORK,
+        detach=True,
+    )
+    try:
+        container.reload()
+        address = container.attrs["NetworkSettings"]["Networks"][KIND_NETWORK]["IPAddress"]
+        admin = VaultAdmin(VaultServer(url=f"http://{address}:8200", token=token, name=str(container.name)))
+
         def answers() -> bool | None:
             try:
-                return VaultAdmin(self.server).health == 200 or None
+                return admin.health == 200 or None
             except requests.RequestException:
                 return None
 
-        assert poll(answers, timeout=Timeouts().component_start), self.container.logs()
-        return self.server
-
-    def __exit__(self, *_: object) -> None:
-        self.container.remove(force=True, v=True)
+        assert poll(answers, timeout=Timeouts().component_start), container.logs()
+        yield admin
+    finally:
+        container.remove(force=True, v=True)
 
 
 def furnish(theirs: Theirs, toolchain: Toolchain) -> None:
@@ -239,26 +238,15 @@ def furnish(theirs: Theirs, toolchain: Toolchain) -> None:
 # -- what is there ------------------------------------------------------------------------------------------------
 
 
-def resources(cluster: Cluster) -> Iterator[tuple[Resource, str]]:
-    """Yield every type of objects that the API server has, and its kind."""
-    groups = ["v1", *(g["preferredVersion"]["groupVersion"] for g in cluster.call("GET", "/apis").json()["groups"])]
-    for group_version in groups:
-        group, _, version = group_version.rpartition("/")
-        listing = cluster.call("GET", f"/apis/{group_version}" if group else "/api/v1").json()
-        for item in listing["resources"]:
-            if "list" in item["verbs"]:
-                yield Resource(group, version, item["name"], item["namespaced"]), item["kind"]
-
-
-def objects(cluster: Cluster) -> dict[tuple[str, str, str], str]:
-    """Return whatever is in a cluster: the resource version by kind, namespace and name."""
+def objects(cluster: Cluster) -> dict[tuple[Resource, str, str], str]:
+    """Return whatever is in a cluster: the resource version by type, namespace and name."""
     return {
-        (kind, item["metadata"].get("namespace", ""), item["metadata"]["name"]): item["metadata"].get(
+        (resource, item["metadata"].get("namespace", ""), item["metadata"]["name"]): item["metadata"].get(
             "resourceVersion", ""
         )
-        for resource, kind in resources(cluster)
-        # Events come and go by themselves, as do the measurements of nodes.
-        if kind not in ("Event", "NodeMetrics", "PodMetrics")
+        for resource in cluster.served("list")
+        # Events come and go by themselves.
+        if resource.plural != "events"
         for item in cluster.list(resource)
     }
 

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import small_disk
 from tests.e2e.conftest import Suite
 
 
 @pytest.fixture
 def disk(request: pytest.FixtureRequest) -> Iterator[Path]:
     """A disk of a size, such as ``64k``."""
-    if sys.platform != "linux" or os.geteuid() != 0:
+    if not small_disk.can_be_mounted():
         pytest.skip("not run: only root on Linux can mount a small disk")
-    # Not below tmp_path: the path of a socket must be short.
-    with tempfile.TemporaryDirectory() as place:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={request.param}", "tmpfs", place], check=True)
-        try:
-            yield Path(place)
-        finally:
-            subprocess.run(["umount", place], check=True)
+    with small_disk.mounted(request.param) as place:
+        yield place
 
 
 @pytest.mark.parametrize(

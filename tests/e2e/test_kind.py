@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import signal
 import subprocess
 import sys
@@ -24,8 +23,9 @@ from pytest_vault_issuer.report.comparison import compare
 from pytest_vault_issuer.stack.engine import CLUSTER_LABEL, RUN_LABEL, Engine
 from pytest_vault_issuer.stack.selection import STATE
 from pytest_vault_issuer.timeouts import poll
-from tests.containers import CERT_MANAGER, NODE, VAULT, engine_with, everything, kind_program, on_kind
-from tests.e2e.conftest import Suite, keeper_of, processes_of, run_directories, typed
+from tests.containers import CERT_MANAGER, NODE, VAULT, engine_with, everything, on_kind, somebodys_cluster
+from tests.e2e.conftest import Suite, run_directories, typed
+from tests.processes import keeper_of, processes_of
 
 DEPLOYMENTS = Resource("apps", "v1", "deployments")
 #: A requirement that every way of running an issuer has to show: a login, a signature.
@@ -149,13 +149,8 @@ def test_vault_in_dev_mode(suite: Suite, options: list[str]) -> None:
 @pytest.fixture(scope="module")
 def foreign(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A cluster that somebody has made, and who removes it."""
-    name = f"somebodys-{secrets.token_hex(3)}"
-    kubeconfig = tmp_path_factory.mktemp("theirs") / "kubeconfig"
-    kind = [str(kind_program()), "--name", name, "--kubeconfig", str(kubeconfig)]
-    environment = {**os.environ, **engine.environment}
-    subprocess.run([kind[0], "create", "cluster", *kind[1:], "--image", NODE], check=True, env=environment)
-    yield name
-    subprocess.run([kind[0], "delete", "cluster", *kind[1:]], check=True, env=environment)
+    with somebodys_cluster(engine, tmp_path_factory.mktemp("theirs") / "kubeconfig") as name:
+        yield name
 
 
 def test_a_cluster_that_was_there_is_used_when_named_and_stays(

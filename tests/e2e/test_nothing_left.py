@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from pytest_vault_issuer.timeouts import poll
-from tests.e2e.conftest import processes_of, typed
+from tests.e2e.conftest import typed
+from tests.processes import processes_of
 from tests.written_report import journal
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc")

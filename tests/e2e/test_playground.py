@@ -19,7 +19,8 @@ import pytest
 
 from pytest_vault_issuer.timeouts import poll
 from pytest_vault_issuer.toolchain import Toolchain
-from tests.e2e.conftest import LIMIT, Suite, keeper_of, processes_of
+from tests.e2e.conftest import LIMIT, Suite
+from tests.processes import keeper_of, processes_of
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc")
 ISSUERS = "issuers.cert-manager.io,clusterissuers.cert-manager.io"

@@ -32,7 +32,9 @@ from pytest_vault_issuer.stack.vault_container import VaultContainers
 from pytest_vault_issuer.timeouts import Timeouts, poll
 from pytest_vault_issuer.toolchain import Toolchain
 from pytest_vault_issuer.vault import VaultAdmin
-from tests.containers import NODE, VAULT, engine_with, kind_program, not_run
+from tests import small_disk
+from tests.containers import NODE, VAULT, engine_with, kind_program, not_run, require
+from tests.processes import keeper_of
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -144,6 +146,7 @@ def test_the_gateway_is_an_address_of_this_machine(engine: Engine, owner: Owner)
 @pytest.fixture
 def node(engine: Engine, owner: Owner) -> Iterator[str]:
     """A container that stands for the node of somebody's kind cluster: the cluster's name."""
+    require(engine, NODE)
     cluster = f"somebodys-{secrets.token_hex(3)}"
     container = engine.client.containers.run(
         NODE,
@@ -157,14 +160,6 @@ def node(engine: Engine, owner: Owner) -> Iterator[str]:
     container.remove(force=True, v=True)
 
 
-@pytest.fixture
-def images(engine: Engine) -> None:
-    """See that there is an image of a node."""
-    if not engine.client.images.list(NODE):
-        not_run(f"the container engine has no {NODE}: python tools/images")
-
-
-@pytest.mark.usefixtures("images")
 def test_a_name_that_is_taken(engine: Engine, owner: Owner, run: RunDirectory, node: str) -> None:
     clusters = KindClusters(run, engine, kind_program(), Timeouts())
     with pytest.raises(StackError, match=f"there is a kind cluster named {node}, and it is not of this run"):
@@ -172,7 +167,6 @@ def test_a_name_that_is_taken(engine: Engine, owner: Owner, run: RunDirectory, n
     assert len(engine.nodes(node)) == 1, "it is left alone"
 
 
-@pytest.mark.usefixtures("images")
 def test_a_firewall_between_the_cluster_and_the_proxy(engine: Engine, owner: Owner, node: str) -> None:
     gateway, timeouts = engine.gateway(owner.run), Timeouts()
     check_node(engine, node, gateway, timeouts)
@@ -200,43 +194,38 @@ def firewall(engine: Engine, owner: Owner) -> Iterator[None]:
 
 
 @pytest.fixture
-def small_disk() -> Iterator[Path]:
+def disk() -> Iterator[Path]:
     """A disk that an image of Vault fits on, and not much more."""
-    if os.geteuid() != 0 or shutil.which("dockerd") is None:
+    if not small_disk.can_be_mounted() or shutil.which("dockerd") is None:
         not_run("only root can mount a small disk, and start an engine on it")
-    with tempfile.TemporaryDirectory() as place:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1g", "tmpfs", place], check=True)
-        try:
-            yield Path(place)
-        finally:
-            subprocess.run(["umount", "--recursive", place], check=True)
+    with small_disk.mounted("1g") as place:
+        yield place
 
 
 @pytest.fixture
-def small_engine(engine: Engine, small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+def small_engine(engine: Engine, disk: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """A second engine, on a small disk, that has an image of Vault."""
-    address = f"unix://{small_disk}/docker.sock"
+    address = f"unix://{disk}/docker.sock"
     options = {
         "host": address,
-        "data-root": small_disk / "data",
-        "exec-root": small_disk / "exec",
-        "pidfile": small_disk / "dockerd.pid",
+        "data-root": disk / "data",
+        "exec-root": disk / "exec",
+        "pidfile": disk / "dockerd.pid",
         "bridge": "none",
         "iptables": "false",
         "ip6tables": "false",
         "containerd-namespace": "small",
         "containerd-plugins-namespace": "small-plugins",
     }
-    with (small_disk / "log").open("w") as log:
+    with (disk / "log").open("w") as log:
         daemon = subprocess.Popen(
             ["dockerd", *(f"--{name}={value}" for name, value in options.items())], stdout=log, stderr=log
         )
     try:
         monkeypatch.setenv("DOCKER_HOST", address)
         small = poll(lambda: _answering(daemon), timeout=60)
-        assert small is not None, (small_disk / "log").read_text()
-        for chunk in [b"".join(engine.client.images.get(VAULT).save(named=VAULT))]:
-            small.client.images.load(chunk)
+        assert small is not None, (disk / "log").read_text()
+        small.client.images.load(b"".join(engine.client.images.get(VAULT).save(named=VAULT)))
         yield small
         small.close()
     finally:
@@ -252,12 +241,12 @@ def _answering(daemon: subprocess.Popen[bytes]) -> Engine | None:
         return None
 
 
-def test_an_engine_whose_disk_is_full(small_engine: Engine, small_disk: Path, run: RunDirectory) -> None:
+def test_an_engine_whose_disk_is_full(small_engine: Engine, disk: Path, run: RunDirectory) -> None:
     owner = Owner(run.path.name, run.path)
     authority = StackAuthority(run)
     VaultContainers.prepare(authority, owner)
     small_engine.create_network(owner)
-    with (small_disk / "filling").open("wb") as filling, contextlib.suppress(OSError):
+    with (disk / "filling").open("wb") as filling, contextlib.suppress(OSError):
         while True:
             filling.write(bytes(1 << 16))
     vaults = VaultContainers(small_engine, owner, owner.run, VAULT, authority.file, Timeouts())
@@ -266,7 +255,7 @@ def test_an_engine_whose_disk_is_full(small_engine: Engine, small_disk: Path, ru
         vaults.start_vault()
     assert time.monotonic() - began < 30
     assert "the disk is full: free some space" in caught.value.hint
-    (small_disk / "filling").unlink()
+    (disk / "filling").unlink()
     assert left_of(small_engine, owner.run) == [owner.run]
     small_engine.remove(owner.run)
 
@@ -325,19 +314,6 @@ def killed(engine: Engine) -> Iterator[tuple[subprocess.Popen[str], RunDirectory
     assert poll(lambda: None if path.exists() else True, timeout=60), path
 
 
-def keeper_of(run: RunDirectory) -> int:
-    """Process id of a run's keeper."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if str(run.path).encode() in words and any(word.endswith(b"keeper.py") for word in words):
-                return int(entry.name)
-    raise AssertionError("there is no keeper")
-
-
 def test_a_run_that_is_killed_leaves_nothing(
     killed: tuple[subprocess.Popen[str], RunDirectory], engine: Engine
 ) -> None:
@@ -355,7 +331,7 @@ def test_what_a_run_killed_with_its_keeper_left_is_found_and_nothing_else(
     foreign = engine.client.networks.create("vault-issuer-test-foreign")
     try:
         assert [orphan.run for orphan in cleanup.orphans(engine)] == [], "it is under way"
-        os.kill(keeper_of(run), signal.SIGKILL)
+        os.kill(keeper_of(run.path), signal.SIGKILL)
         process.kill()
         process.wait()
         removed = cleanup.remove_orphans(engine)
@@ -378,7 +354,7 @@ def test_what_is_left_is_shown_and_taken_down_though_its_directory_is_gone(
 ) -> None:
     process, run = killed
     left = engine.names_of(run.path.name)
-    os.kill(keeper_of(run), signal.SIGKILL)
+    os.kill(keeper_of(run.path), signal.SIGKILL)
     process.kill()
     process.wait()
     shutil.rmtree(run.path)

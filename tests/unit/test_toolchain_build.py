@@ -15,6 +15,7 @@ import pytest
 from pytest_vault_issuer.errors import ConfigurationError, ToolchainError
 from pytest_vault_issuer.timeouts import poll
 from pytest_vault_issuer.toolchain import Component, Toolchain
+from tests.processes import processes_of
 
 pytestmark = pytest.mark.skipif(shutil.which("go") is None, reason="no Go on the PATH")
 
@@ -88,18 +89,6 @@ def await_line(process: subprocess.Popen[str], word: str) -> None:
 
 def drafts(cache: Path) -> list[str]:
     return [path.name for path in cache.glob(".building-*")]
-
-
-def processes_of(cache: Path) -> list[str]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:  # it has just ended
-            continue
-        if str(cache) in command and str(os.getpid()) != path.parent.name:
-            found.append(command)
-    return found
 
 
 def test_what_was_built_runs_and_nothing_else_is_left(cache: Path, component: Component) -> None:

@@ -1,0 +1,31 @@
+"""Which processes there are, as Linux shows them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def command_lines() -> Iterator[tuple[int, list[str]]]:
+    """Yield the id and the arguments of every process but this one."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and entry.name != str(os.getpid()):
+            try:
+                words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            except OSError:  # it has just ended
+                continue
+            yield int(entry.name), words
+
+
+def processes_of(directory: Path) -> list[str]:
+    """Return the command lines of processes that have a directory in their arguments."""
+    return [" ".join(words) for _, words in command_lines() if any(str(directory) in word for word in words)]
+
+
+def keeper_of(directory: Path) -> int:
+    """Return the process id of a run's keeper."""
+    for number, words in command_lines():
+        if str(directory) in words and any(word.endswith("keeper.py") for word in words):
+            return number
+    raise LookupError(f"{directory} has no keeper")

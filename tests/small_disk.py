@@ -1,0 +1,27 @@
+"""A disk that is soon full."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def can_be_mounted() -> bool:
+    """Whether this user may mount one."""
+    return sys.platform == "linux" and os.geteuid() == 0
+
+
+@contextlib.contextmanager
+def mounted(size: str) -> Iterator[Path]:
+    """Yield the place of a disk of a size, such as ``64k``; in memory, and with a short path, as sockets need."""
+    with tempfile.TemporaryDirectory() as place:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], check=True)
+        try:
+            yield Path(place)
+        finally:
+            subprocess.run(["umount", "--recursive", place], check=True)
