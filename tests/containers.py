@@ -17,6 +17,7 @@ from pytest_vault_issuer.stack.kind_cluster import find_kind
 
 #: As `tools/images` names what it makes.
 VAULT, NODE = "vault-issuer/vault:1.21.0", "vault-issuer/node:v1.36.3"
+OPENBAO = "vault-issuer/openbao:2.7.2"
 CERT_MANAGER = "vault-issuer/cert-manager-controller:1.21.2"
 BUSYBOX = "vault-issuer/busybox:bookworm"
 #: On which kind puts clusters that are not told otherwise.

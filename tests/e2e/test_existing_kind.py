@@ -354,7 +354,7 @@ def test_the_documented_rights_suffice_and_nothing_of_theirs_is_touched(
     run = suite.run(*options, f"--vault-issuer-kubernetes-host={theirs.internal}", "-n2", env=credentials)
     assert run.status == 0, run.output
     assert run.verdict == "partial"
-    assert [id for id, outcome in run.outcomes().items() if outcome == "failed"] == [], run.output
+    assert [name for name, outcome in run.outcomes().items() if outcome == "failed"] == [], run.output
     assert set(run.outcomes().values()) == {"passed", "known-failure", "not-run"}
     after = objects(theirs.cluster)
     assert {key for key in after if key not in before} == set(), "all of the run's is gone"

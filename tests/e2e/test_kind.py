@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from pytest_vault_issuer.timeouts import poll
 from tests.containers import CERT_MANAGER, NODE, VAULT, engine_with, everything, on_kind, somebodys_cluster
 from tests.e2e.conftest import Suite, run_directories, typed
 from tests.processes import keeper_of, processes_of
+from tests.registry import empty_registry, forget, push
 
 DEPLOYMENTS = Resource("apps", "v1", "deployments")
 #: A requirement that every way of running an issuer has to show: a login, a signature.
@@ -138,9 +140,32 @@ def agreement(reports: dict[str, Any]) -> None:
         Path(path).write_text("\n".join(markdown_table(["requirement", *reports], rows)) + "\n")
 
 
-def test_vault_in_dev_mode(suite: Suite, options: list[str]) -> None:
-    run = suite.run("--vault-issuer=cert-manager", ONE, *options, "--vault-issuer-vault-mode=dev")
+@pytest.fixture
+def upstream(engine: Engine, tmp_path: Path) -> Iterator[tuple[str, str, str]]:
+    """A mirror, as closed networks have one, and the names of Vault's image and cert-manager's that only it knows."""
+    release = f"test-{secrets.token_hex(3)}"
+    names = [f"registry.test/{part}:{release}" for part in ("hashicorp/vault", "jetstack/cert-manager-controller")]
+    with empty_registry(tmp_path) as address:
+        for image, name in zip((VAULT, CERT_MANAGER), names, strict=True):
+            push(engine, image, address, name.replace("registry.test", "hub"))
+        yield f"{address}/hub", *names
+    for name in names:
+        forget(engine, name)
+
+
+def test_dev_mode_in_a_closed_network(suite: Suite, options: list[str], upstream: tuple[str, str, str]) -> None:
+    mirror, vault, cert_manager = upstream
+    run = suite.run(
+        "--vault-issuer=cert-manager",
+        ONE,
+        *(option for option in options if "vault-image" not in option),
+        "--vault-issuer-vault-mode=dev",
+        f"--vault-issuer-registry-mirror={mirror}",
+        f"--vault-issuer-vault-image={vault}",
+        f"--vault-issuer-image={cert_manager}",
+    )
     assert run.status == 0, run.output
+    assert run.outcomes()["VI-SIGN-001"] == "passed"
 
 
 # -- whose a cluster is ---------------------------------------------------------------------------------------

