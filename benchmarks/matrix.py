@@ -1,7 +1,7 @@
 """Runs the suite against releases of cert-manager on versions of Vault and Kubernetes, and tables what differs.
 
-Run with ``tox run -e matrix``; for a part, ``tox run -e matrix -- cert-manager@1.18 vault@1.14``: one cell each, and
-what is not named is the newest; ``cert-manager@1.18+vault@1.14`` is one cell of both. Without cells: every release on
+Run with ``tox run -e matrix``; for a part, ``tox run -e matrix -- cert-manager@1.18 vault@1.19``: one cell each, and
+what is not named is the newest; ``cert-manager@1.18+vault@1.19`` is one cell of both. Without cells: every release on
 the newest stack, and the newest release on every other Vault and Kubernetes; ``--all`` is every combination. Each cell
 is a run of its own; with ``--reports=DIR`` its report stays in a folder of DIR, and a cell whose report there passes is
 not run again, so that a matrix goes on where it was cut off. The tables, in Markdown, go to the standard output and
@@ -102,7 +102,7 @@ class Run:
 
 
 def parse(text: str) -> Cell:
-    """Return the cell of a text such as ``cert-manager@1.18+vault@1.14``.
+    """Return the cell of a text such as ``cert-manager@1.18+vault@1.19``.
 
     :raises ConfigurationError: for a component or version that there is not, or that is named twice.
     """
@@ -208,7 +208,7 @@ def _row(cells: Iterable[str]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the cells and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cells", nargs="*", metavar="CELL", help="such as cert-manager@1.18+vault@1.14")
+    parser.add_argument("cells", nargs="*", metavar="CELL", help="such as cert-manager@1.18+vault@1.19")
     parser.add_argument("--all", action="store_true", help="every combination")
     parser.add_argument("--profile", action="append", choices=PROFILES, help="default: all")
     parser.add_argument("--workers", type=int, default=4)

@@ -13,6 +13,7 @@ from threading import Event
 from typing import TypeVar
 
 T = TypeVar("T")
+_OF_IMPLEMENTATION = ("issuer", "request", "event", "certificate", "wire", "retry")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Timeouts:
     issuer: float = 20.0
     #: A CertificateRequest reaches the expected state.
     request: float = 20.0
+    #: An event is recorded. An issuer may limit its calls, events among them: 20 a second in cert-manager 1.20.
+    event: float = 60.0
     #: A Certificate is issued, or says that it failed: a key, a request, a signature and a Secret.
     certificate: float = 30.0
     #: A request of the implementation arrives at the proxy.
@@ -60,7 +63,7 @@ class Timeouts:
         """
         return replace(
             self,
-            **{name: min(getattr(self, name), limit) for name in ("issuer", "request", "certificate", "wire", "retry")},
+            **{name: min(getattr(self, name), limit) for name in _OF_IMPLEMENTATION},
         )
 
 

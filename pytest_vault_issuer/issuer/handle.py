@@ -158,10 +158,10 @@ class Handle:
 
         :param where: which one.
         :param what: for the failure's message: "that it was issued".
-        :param timeout: seconds, default that of an issuer's condition.
+        :param timeout: seconds, default that of an event.
         :raises Unmet: when there is none; the message lists those there are.
         """
-        bound = timeout or self.timeouts.issuer
+        bound = timeout or self.timeouts.event
         # Events have names of their own, so that a watch would have to be one on all events of the cluster.
         found = poll(lambda: next(filter(where, self.events()), None), timeout=bound, interval=0.05)
         if found is None:

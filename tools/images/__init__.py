@@ -1,1 +1,1 @@
-"""Makes container images, and what runs them, from Debian packages and Go modules: no registry of images is asked."""
+"""Makes container images, and what runs them, of Debian packages, Go modules and a wheel: no registry is asked."""
