@@ -13,6 +13,12 @@ from pytest_vault_issuer.toolchain import Toolchain
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+#: How a reason to skip begins -> what was not looked at then.
+UNSEEN = {
+    "no browser": "report.html was NOT looked at",
+    "no shell": "completion was NOT tried in every shell",
+}
+
 
 @pytest.fixture(scope="session")
 def toolchain(pytestconfig: pytest.Config) -> Toolchain:
@@ -26,7 +32,8 @@ def toolchain(pytestconfig: pytest.Config) -> Toolchain:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say loudly what was not looked at: a skip is easily overlooked."""
-    skipped = [report.longrepr[2] for report in terminalreporter.getreports("skipped")]
-    unseen = [reason.removeprefix("Skipped: ") for reason in skipped if "no browser" in reason]
-    if unseen:
-        terminalreporter.write_line(f"report.html was NOT looked at: {len(unseen)} skipped ({unseen[0]})", red=True)
+    reasons = [report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.getreports("skipped")]
+    for missing, what in UNSEEN.items():
+        if unseen := [reason for reason in reasons if reason.startswith(missing)]:
+            said = ", ".join(sorted(set(unseen)))
+            terminalreporter.write_line(f"{what}: {len(unseen)} skipped ({said})", red=True)

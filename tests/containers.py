@@ -8,12 +8,12 @@ import secrets
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
+from typing import NoReturn
 
 from pytest_vault_issuer.errors import VaultIssuerError
 from pytest_vault_issuer.stack.engine import RUN_LABEL, Engine
 from pytest_vault_issuer.stack.kind_cluster import find_kind
+from tests import missing
 
 #: As `tools/images` names what it makes.
 VAULT, NODE = "vault-issuer/vault:1.21.0", "vault-issuer/node:v1.36.3"
@@ -39,9 +39,9 @@ def engine_with(*images: str) -> Iterator[Engine]:
 
 def require(engine: Engine, *images: str) -> None:
     """See that an engine has images."""
-    missing = [image for image in images if not engine.client.images.list(image)]
-    if missing:
-        not_run(f"the container engine has no {', '.join(missing)}: python tools/images")
+    lacking = [image for image in images if not engine.client.images.list(image)]
+    if lacking:
+        not_run(f"the container engine has no {', '.join(lacking)}: python tools/images")
 
 
 @contextlib.contextmanager
@@ -89,8 +89,6 @@ def kind_program() -> Path:
         not_run(error.message)
 
 
-def not_run(why: str) -> None:
+def not_run(why: str) -> NoReturn:
     """End the test: as not run, or as failed where it is to be run."""
-    if os.environ.get(REQUIRED):
-        pytest.fail(f"not run: {why}")
-    pytest.skip(f"not run: {why}")
+    missing.not_run(f"not run: {why}", REQUIRED)

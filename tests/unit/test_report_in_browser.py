@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from missing import not_run
 from sample_report import ALL, HOSTILE, REQUIREMENTS, SEEN
 
 from pytest_vault_issuer.report import html
@@ -56,10 +57,7 @@ PALE = """least => {
 def browser() -> Iterator[Any]:
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
-        why = f"no browser: none of {', '.join(PROGRAMS)} is in PATH"
-        if os.environ.get(REQUIRED):
-            pytest.fail(why)
-        pytest.skip(why)
+        not_run(f"no browser: none of {', '.join(PROGRAMS)} is in PATH", REQUIRED)
     with sync_api.sync_playwright() as playwright:
         # Its own sandbox is not to be had as root.
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"], timeout=120_000)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -46,22 +45,6 @@ def test_words(line: str, words: list[str], tmp_path: Path) -> None:
 def test_code_for_a_shell(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completion", shell]) == 0
     assert "vault-issuer" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(("shell", "check"), [("bash", "complete -p vault-issuer"), ("zsh", "-"), ("fish", "-")])
-def test_a_shell_takes_it(shell: str, check: str, capsys: pytest.CaptureFixture[str]) -> None:
-    if shutil.which(shell) is None:
-        pytest.skip(f"no {shell} here")
-    main(["completion", shell])
-    code = capsys.readouterr().out
-    script = {
-        "bash": f"{code}\n{check}",
-        "zsh": f"autoload -U compinit && compinit -D\n{code}\nprint $_comps[vault-issuer]",
-        "fish": f"{code}\ncomplete | grep vault-issuer",
-    }[shell]
-    done = subprocess.run([shell, "-c", script], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert "argcomplete" in done.stdout
 
 
 def test_without_the_extra_it_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

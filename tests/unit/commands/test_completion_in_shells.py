@@ -1,0 +1,99 @@
+"""Completion in bash, zsh and fish themselves: each on a terminal, with the line that the help gives for it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import pytest
+from missing import not_run
+
+from pytest_vault_issuer.cli import main
+from pytest_vault_issuer.commands.completion import SHELLS
+
+#: Set where a shell that is missing is a failure.
+REQUIRED = "TEST_SHELLS_REQUIRED"
+#: Seconds for a shell to start, and to do what was typed.
+LIMIT = 60
+PROMPT = "ready> "
+#: What else is in each shell's file, before the line of the help and after it.
+AROUND = {
+    "bash": ("", f"PS1='{PROMPT}'"),
+    "zsh": ("autoload -U compinit && compinit -D", f"PS1='{PROMPT}'"),
+    "fish": ("", f"function fish_prompt; echo -n '{PROMPT}'; end"),
+}
+
+
+def typed(shell: str, home: Path, text: str) -> str:
+    """Start a shell on a terminal, type once it is ready, and return what was on the terminal when the shell has left.
+
+    :param home: has the shell's files.
+    """
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "ZDOTDIR", "VAULT_ISSUER_"))}
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [shell, "-i"],
+        cwd=home,
+        env=kept | {"HOME": str(home), "PATH": path, "TERM": "xterm", "TMPDIR": str(home)},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    ) as process:
+        os.close(theirs)
+        shown, waiting, deadline = b"", True, time.monotonic() + LIMIT
+        try:
+            while select.select([ours], [], [], max(deadline - time.monotonic(), 0))[0]:
+                try:
+                    shown += os.read(ours, 4096)
+                except OSError:  # nobody has the terminal open any more
+                    break
+                if waiting and PROMPT.encode() in shown:
+                    waiting = False
+                    os.write(ours, text.encode())
+            else:
+                pytest.fail(f"{shell} has not left after {LIMIT} s:\n{shown.decode(errors='replace')}")
+        finally:
+            process.kill()
+            os.close(ours)
+    return shown.decode(errors="replace")
+
+
+def lines_of_the_help(capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[str, str]]:
+    """Return by shell the file below the home directory and the line for it."""
+    with pytest.raises(SystemExit):
+        main(["completion", "--help"])
+    found = re.findall(r"^ *(.*completion (\w+).*\S) +# in ~/([^\s,]+)", capsys.readouterr().out, re.MULTILINE)
+    return {shell: (file, line) for line, shell, file in found}
+
+
+def test_the_help_has_a_line_for_each_shell(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sorted(lines_of_the_help(capsys)) == sorted(SHELLS) == sorted(AROUND)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_tab_completes_what_is_typed(shell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was typed in part is run, so that nothing has to be read from a terminal."""
+    if shutil.which(shell) is None:
+        not_run(f"no shell: {shell} is not in PATH", REQUIRED)
+    file, line = lines_of_the_help(capsys)[shell]
+    before, after = AROUND[shell]
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_text(f"{before}\n{line}\n{after}\n")
+    shown = typed(shell, tmp_path, "vault-issuer requi\t--level SHO\t--format=json > answer\nexit\n")
+    answer = tmp_path / "answer"
+    assert answer.is_file(), shown
+    assert answer.read_text(), shown
+    assert {entry["level"] for entry in json.loads(answer.read_text())} == {"SHOULD"}
