@@ -91,7 +91,7 @@ class ExistingProvider:
             disposable=False,
             kubernetes=kubernetes,
             vault=self._vault,
-            components={"kubernetes": version, "vault": admin.version},
+            components={"kubernetes": version, admin.product: admin.version},
             reviewer_token=reviewer_token,
             bind=self._bind,
             created_mounts=mounts,

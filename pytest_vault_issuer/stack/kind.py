@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -153,15 +152,13 @@ class KindProvider:
         remove_at_end(self._run)
         self._engine.create_network(owner)
         network = self._network(owner)
-        bind = options.bind or self._engine.gateway(network)
         authority = StackAuthority(self._run)
         VaultContainers.prepare(authority, owner)
         vaults = VaultContainers(self._engine, owner, network, options.vault_image, authority.file, self._timeouts)
-        # Vault is ready long before the cluster is.
-        with ThreadPoolExecutor(1) as background:
-            starting = background.submit(self._start_vault, vaults)
-            kubernetes = self._kubernetes(owner)
-            admin = starting.result()
+        admin = self._start_vault(vaults)
+        # Podman gives a network its address with the first container that is on it.
+        bind = options.bind or self._engine.gateway(network)
+        kubernetes = self._kubernetes(owner)
         check_node(self._engine, self._cluster_name(owner), bind, self._timeouts)
         stack = self._prepare(owner, kubernetes, admin, network=network, bind=bind)
         self._engine.close()
@@ -202,7 +199,7 @@ class KindProvider:
             reviewer_token = install_reviewer(cluster, owner.run)
             mounts = mount_defaults(admin, kubernetes, reviewer_token)
             undo.pop_all()
-        components = {"kubernetes": cluster.version, "vault": admin.version}
+        components = {"kubernetes": cluster.version, admin.product: admin.version}
         cluster.close()
         return Stack(
             provider=NAME,

@@ -55,7 +55,7 @@ class ProcessProvider:
             reviewer_token = install_reviewer(cluster, self._run.path.name)
             admin = starting.result()
         mounts = mount_defaults(admin, kubernetes, reviewer_token)
-        components = {"kubernetes": cluster.version, "vault": admin.version}
+        components = {"kubernetes": cluster.version, admin.product: admin.version}
         cluster.close()
         return Stack(
             provider=NAME,

@@ -16,7 +16,7 @@ from ..timeouts import Timeouts, poll
 from .certificates import StackAuthority
 from .engine import Engine, Owner, connect_errors, hint_for
 from .model import VaultServer
-from .vault_process import RAFT
+from .vault_process import RAFT, STANDBY
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
@@ -90,6 +90,7 @@ class VaultContainers:
             "api_addr": advertised or internal,
             "cluster_addr": f"https://{name}:{CLUSTER_PORT}",
             "disable_mlock": True,
+            **STANDBY,
             "log_level": "info",
         }
         container = self._container(name)

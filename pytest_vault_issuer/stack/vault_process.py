@@ -20,6 +20,10 @@ ATTEMPTS = 5
 #: who may be elected is looked at every ten.
 RAFT = {"performance_multiplier": "1", "autopilot_reconcile_interval": "500ms", "autopilot_update_interval": "250ms"}
 
+#: A standby hands on what it is asked. One of OpenBao would answer logins by itself, and deny those of Kubernetes by
+#: mounts younger than it is. Vault does not know the key, and says so in its log.
+STANDBY = {"disable_standby_reads": True}
+
 
 class VaultProcesses:
     """Starts Vaults in a run directory; meets :class:`~.model.VaultLauncher`.
@@ -82,6 +86,7 @@ class VaultProcesses:
             "api_addr": advertised or url,
             "cluster_addr": f"https://127.0.0.1:{cluster_port}",
             "disable_mlock": True,
+            **STANDBY,
             "log_level": "info",
         }
         path = self._run.write(f"{name}.json", json.dumps(config))

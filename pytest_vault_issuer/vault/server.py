@@ -37,11 +37,17 @@ class VaultAdmin:
     @property
     def leader(self) -> str:
         """The address of the active node as this one knows it, '' while it knows of none."""
-        return str(self.client.sys.read_leader_status()["leader_address"])
+        # OpenBao leaves it out then.
+        return str(self.client.sys.read_leader_status().get("leader_address", ""))
+
+    @property
+    def product(self) -> str:
+        """What it is: ``vault``, or ``openbao``, which tells of when its code is and not when it was built."""
+        return "openbao" if "commit_date" in self.client.sys.read_seal_status() else "vault"
 
     @property
     def version(self) -> str:
-        """Vault's own version."""
+        """Its own version."""
         return str(self.client.sys.read_health_status(method="GET")["version"])
 
     def initialise(self) -> VaultServer:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from images import openbao
 
 from pytest_vault_issuer.features import PROFILES
 from pytest_vault_issuer.implementation import load_implementation
@@ -44,8 +45,11 @@ def test_cert_manager_is_conformant(suite: Any) -> None:
     assert '<property name="requirement" value="VI-HEALTH-003" />' in (suite.directory / "junit.xml").read_text()
 
 
-def test_an_implementation_file_gets_the_same_verdict(suite: Any) -> None:
-    """The file is the README's, its command filled in as the README says."""
+def test_an_implementation_file_gets_the_same_verdict_on_openbao(suite: Any) -> None:
+    """Neither a file in the place of the name nor OpenBao in Vault's makes a difference.
+
+    The file is the README's, its command filled in as the README says.
+    """
     binary = Toolchain().path("cert-manager-controller")
     blocks = README.read_text().split("```")
     text = next(block for block in blocks if block.startswith("toml\n[implementation]"))[len("toml\n") :]
@@ -53,9 +57,10 @@ def test_an_implementation_file_gets_the_same_verdict(suite: Any) -> None:
     assert "/path/to/cert-manager-controller" in text
     suite.write("rbac.yaml", rbac)
     path = suite.write("my-issuer.toml", text.replace("/path/to/cert-manager-controller", str(binary)))
-    run = suite.run(f"--vault-issuer={path}", "-n4")
+    run = suite.run(f"--vault-issuer={path}", f"--vault-issuer-vault-binary={openbao.binary()}", "-n4")
     assert run.status == 0, run.output
     assert run.verdict == "conformant"
+    assert run.report["stack"]["components"]["openbao"] == openbao.VERSION
 
 
 def test_an_implementation_that_does_nothing_passes_nothing(suite: Any, implementation: Any) -> None:

@@ -175,7 +175,8 @@ def test_a_mirror_that_has_it_not(engine: Engine, registry: str) -> None:
     assert time.monotonic() - began < 30
 
 
-def test_the_gateway_is_an_address_of_this_machine(engine: Engine, owner: Owner) -> None:
+def test_the_gateway_is_an_address_of_this_machine(engine: Engine, owner: Owner, vaults: VaultContainers) -> None:
+    vaults.start_vault()
     with socket.create_server((engine.gateway(owner.run), 0)):
         pass
 
