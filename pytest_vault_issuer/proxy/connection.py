@@ -61,6 +61,7 @@ class ClientConnection:
         self._certificate: bytes | None = None
         self._lock = threading.Lock()
         self._heard = False
+        self._number = 0
         self._busy = False
         self._ending = False
 
@@ -130,19 +131,30 @@ class ClientConnection:
                 if not self._heard:
                     self._handshake_failed(error)
                 return
+            except ConnectionAbortedError:
+                return
             if head is None or not self._exchange(head) or self._ending:
                 return
 
     def _begin(self) -> None:
+        """Takes a request that begins to arrive on.
+
+        Whoever retires the connection knows: what was taken on has a number by now, and nothing will be from now on.
+
+        :raises ConnectionAbortedError: the connection was retired before, with the request on its way.
+        """
         with self._lock:
+            if self._ending:
+                raise ConnectionAbortedError("retired")
             self._heard = self._busy = True
+            self._number = self._shared.recorder.arrive()
 
     def _exchange(self, head: Head) -> bool:
         """Treats one request; whether the connection may be used for another."""
         recorder = self._shared.recorder
         started = time.time()
         request = Exchange(
-            number=recorder.arrive(), route=Route.of(head.method, head.path), method=head.method, path=head.path,
+            number=self._number, route=Route.of(head.method, head.path), method=head.method, path=head.path,
             query=head.query, headers=head.headers, body=b"", started=started, ended=started,
             client_certificate=self._certificate, server_name=self._server_name,
         )  # fmt: skip

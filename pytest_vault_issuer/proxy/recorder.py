@@ -93,7 +93,7 @@ class Recorder:
         self._injections: list[Injection] = []
 
     def arrive(self) -> int:
-        """The number of a request that has just arrived."""
+        """The number of a request that begins to arrive; where it turns out to be none, nothing has the number."""
         with self._changed:
             self._next += 1
             return self._next - 1
@@ -186,6 +186,6 @@ class Recorder:
         lines = [f"  {exchange.summary}" for exchange in self.seen(None, since)] or ["  nothing"]
         unfinished = sum(number not in self._exchanges for number in range(since, self._next))
         if unfinished:
-            lines.append(f"  and {unfinished} request(s) not answered yet")
+            lines.append(f"  and {unfinished} request(s) not answered")
         lines += [f"  TLS handshake failed: {failure.reason}" for failure in self._failures]
         return "the proxy saw:\n" + "\n".join(lines)

@@ -19,7 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from pytest_vault_issuer.errors import ConfigurationError, Unmet
 from pytest_vault_issuer.proxy import Authority, ClientCertificate, Hold, Proxy, Route
+from pytest_vault_issuer.proxy.connection import ClientConnection, Shared
 from pytest_vault_issuer.proxy.tls import client_context, load_certificate, server_context
+from pytest_vault_issuer.proxy.upstream import Upstream
 
 if TYPE_CHECKING:
     from tests.unit.proxy.conftest import Client, Upstream
@@ -274,6 +276,20 @@ def test_busy_connection_is_closed_after_its_answer(proxy: Proxy, connect: Conne
     assert answer.startswith(b"HTTP/1.1 200 OK")
     assert b"\r\nConnection: close\r\n" in answer
     assert proxy.exchanges[0].status == 200
+
+
+def test_request_on_its_way_to_a_retired_connection_comes_too_late() -> None:
+    shared = Shared(Upstream("http://127.0.0.1:1", None))
+    here, there = socket.socketpair()
+    with here:
+        connection = ClientConnection(there, shared)
+        here.sendall(REQUEST)
+        connection.retire()
+        mark = shared.recorder.arrive()
+        connection.run()
+        assert here.recv(1) == b""
+    assert mark == 0
+    assert shared.recorder.arrive() == mark + 1, "nothing has arrived in between"
 
 
 def test_plain_proxy_has_no_certificate_to_replace(new_proxy: NewProxy, authority: Authority) -> None:
