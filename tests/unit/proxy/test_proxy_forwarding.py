@@ -361,7 +361,7 @@ def test_wait_for_counts_what_is_not_answered_yet(client: Client, proxy: Proxy) 
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(client.sign)
         assert hold.arrived.wait(10)
-        with pytest.raises(Unmet, match=r"1 request\(s\) not answered yet"):
+        with pytest.raises(Unmet, match=r"1 request\(s\) not answered"):
             proxy.wait_for(None, timeout=0)
         hold.release()
         answer.result(10)
