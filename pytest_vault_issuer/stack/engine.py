@@ -31,8 +31,10 @@ HOST_LABEL = "vault-issuer.test/host"
 #: What kind puts on a cluster's nodes.
 CLUSTER_LABEL = "io.x-k8s.kind.cluster"
 EXTRA = "pip install 'pytest-vault-issuer[kind]'"
-#: What the engine's programs (docker, kind) have to be told of it, beside PATH and HOME.
-_VARIABLE = re.compile(r"DOCKER_\w+|KIND_EXPERIMENTAL_PROVIDER|XDG_RUNTIME_DIR|(HTTPS?|NO)_PROXY", re.IGNORECASE)
+#: What the engine's programs (docker, podman, kind) have to be told of it, beside PATH and HOME.
+_VARIABLE = re.compile(
+    r"(DOCKER|CONTAINERS)_\w+|KIND_EXPERIMENTAL_PROVIDER|XDG_RUNTIME_DIR|(HTTPS?|NO)_PROXY", re.IGNORECASE
+)
 #: Seconds for one call; making and removing a container takes long where the disk is busy.
 _CALL = 120
 
@@ -136,6 +138,17 @@ class Engine:
                     "docker load or pull it, name another one, or name a mirror in --vault-issuer-registry-mirror",
                 ),
             ) from error
+
+    def save(self, image: str, archive: Path) -> None:
+        """Write an image that is here into a file, as ``docker save`` does.
+
+        :raises StackError: when that fails, as where the disk is full.
+        """
+        try:
+            with archive.open("wb") as file:
+                file.writelines(self.client.api.get_image(image))
+        except (OSError, self._errors.DockerException) as error:
+            raise self.failure(f"the image {image} cannot be written into {archive}", error) from error
 
     # -- networks ----------------------------------------------------------------------
 

@@ -98,11 +98,10 @@ class KindClusters:
             )
         folder = self._prepare_folder() if self._engine.is_local else None
         written = self._run.write("kind.yaml", yaml.safe_dump(configuration(config, folder)))
-        self._pytest_kind(
-            name,
+        program = [sys.executable, "-m", f"{__package__}.kind_program", str(self._program), str(self.kubeconfig)]
+        self._run_kind(
             "create",
-            image,
-            str(written),
+            [*program, name, image, str(written)],
             what=f"the kind cluster {name}",
             limit=self._timeouts.cluster_start,
             network=network,
@@ -140,11 +139,21 @@ class KindClusters:
     def load(self, name: str, image: str) -> None:
         """Have an image, which the engine has, in the nodes of a cluster too.
 
+        As an archive: to take it from the engine by itself, as pytest-kind does, kind needs docker's client.
+
         :raises StackError: with the end of kind's output.
         """
-        self._pytest_kind(
-            name, "load", image, what=f"loading {image} into the cluster {name}", limit=self._timeouts.image
-        )
+        archive = self._run.path / "image.tar"
+        try:
+            self._engine.save(image, archive)
+            self._run_kind(
+                "load",
+                [str(self._program), "load", "image-archive", str(archive), f"--name={name}"],
+                what=f"loading {image} into the cluster {name}",
+                limit=self._timeouts.image,
+            )
+        finally:
+            archive.unlink(missing_ok=True)
 
     def _prepare_folder(self) -> Path:
         """Make the folder that the API server finds its audit policy in and leaves its audit log."""
@@ -152,10 +161,9 @@ class KindClusters:
         # Made by us, it stays ours, whoever writes into it.
         return self._run.write(f"apiserver/{_AUDIT}", "").parent
 
-    def _pytest_kind(self, name: str, action: str, *arguments: str, what: str, limit: float, network: str = "") -> None:
+    def _run_kind(self, action: str, argv: list[str], *, what: str, limit: float, network: str = "") -> None:
         process = f"kind-{action}-{len(list(self._run.path.glob('logs/kind-*')))}"
-        argv = [sys.executable, "-m", f"{__package__}.kind_program", str(self._program), str(self.kubeconfig), name]
-        self._run.spawn(process, [*argv, action, *arguments], self._environment(network))
+        self._run.spawn(process, argv, self._environment(network))
         status = poll(lambda: self._run.returncode(process), timeout=limit, interval=0.1)
         if status == 0:
             return
