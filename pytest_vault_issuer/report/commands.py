@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ..commands.output import add_command, add_format
+from ..errors import ConfigurationError
 from . import files, html, json_report, markdown, summary, terminal
 from .comparison import Change, compare
 from .merging import merge
@@ -75,20 +77,35 @@ vault-issuer report merge shard-1 shard-2 --output=all    # of runs on several m
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status: 0, or 1 where something became worse.
 
-    :raises ConfigurationError: when a report cannot be read, or reports do not belong together.
+    :raises ConfigurationError: when a report cannot be read or written, or reports do not belong together.
     """
     if options.action == "show":
         return _show(load(options.report), options.format)
     if options.action == "html":
         beside = options.report if options.report.is_dir() else options.report.parent
         path = options.output or beside / html.FILE
-        path.write_text(html.render(load(options.report)), encoding="utf-8")
+        page = html.render(load(options.report))
+        with _written(path):
+            path.write_text(page, encoding="utf-8")
         print(path)
         return 0
     if options.action == "merge":
-        print(files.write_all(merge([load(path) for path in options.reports]), options.output))
+        merged = merge([load(path) for path in options.reports])
+        with _written(options.output):
+            print(files.write_all(merged, options.output))
         return 0
     return _compare(load(options.before), load(options.after), options.format)
+
+
+@contextlib.contextmanager
+def _written(path: Path) -> Iterator[None]:
+    """Say of what cannot be written that the place is to be another."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"{error.filename or path} cannot be written: {error.strerror}", hint="name another place with --output"
+        ) from error
 
 
 def _show(report: Report, form: str) -> int:

@@ -34,6 +34,11 @@ def merge(reports: Sequence[Report]) -> Report:
                     f"the reports are about different {what}: {of(first)} and {of(other)}",
                     hint="merge the reports of one implementation, judged by one suite",
                 )
+        if unshared := _identifiers(first) ^ _identifiers(other):
+            raise ConfigurationError(
+                f"the reports are about different requirements: not all have {', '.join(sorted(unshared))}",
+                hint="merge the reports as their runs have written them",
+            )
     # A part whose stack could not be started has none.
     stacks = [report["stack"] for report in reports if report["stack"]]
     for stack in stacks[1:]:
@@ -44,8 +49,10 @@ def merge(reports: Sequence[Report]) -> Report:
             )
     merged = copy.deepcopy(first)
     merged["stack"] = copy.deepcopy(stacks[0]) if stacks else None
+    entries = {entry["id"]: entry for entry in merged["requirements"]}
     for other in others:
-        for entry, more in zip(merged["requirements"], other["requirements"], strict=True):
+        for more in other["requirements"]:
+            entry = entries[more["id"]]
             tests = {test["nodeid"]: test for test in entry["tests"]}
             for test in more["tests"]:
                 known = tests.get(test["nodeid"], test)
@@ -63,6 +70,10 @@ def merge(reports: Sequence[Report]) -> Report:
         entry["outcome"] = result.outcome.value
     merged["profiles"] = profile_entries(judged, merged["profiles"], strict=merged["options"]["certify"])
     return merged
+
+
+def _identifiers(report: Report) -> set[str]:
+    return {entry["id"] for entry in report["requirements"]}
 
 
 def _versions(stack: dict[str, Any]) -> str:

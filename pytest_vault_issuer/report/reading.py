@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from .. import __version__
 from ..errors import ConfigurationError
 from ..requirements import Requirement
 from . import journal
-from .json_report import FILE, SCHEMA_VERSION
+from .json_report import FILE, SCHEMA_VERSION, schema
 from .outcomes import Outcome, RequirementResult, TestResult
+from .schema import problems
 
 Report = dict[str, Any]
 
@@ -20,29 +22,59 @@ def load(path: Path) -> Report:
     """Return a report.
 
     :param path: of ``report.json``, or of the directory it is in.
-    :raises ConfigurationError: when there is none, or of another form.
+    :raises ConfigurationError: when there is none, it cannot be read, or it does not fulfil the schema of reports.
     """
     file = path / FILE if path.is_dir() else path
     journaled = file.with_name(journal.FILE)
-    if not file.exists() and journaled.exists():
+    if file.name == FILE and not file.exists() and journaled.exists():
         raise _cut(journaled)
     try:
-        report = json.loads(file.read_text(encoding="utf-8"))
+        report = json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_number)
     except OSError as error:
         raise ConfigurationError(
             f"the report {file} cannot be read: {error.strerror}",
-            hint="name the report.json, or the directory, that --vault-issuer-report wrote",
+            hint=f"name the {FILE}, or the directory, that --vault-issuer-report wrote",
         ) from error
-    except ValueError as error:
-        raise ConfigurationError(f"{file} is no report: {error}", hint=f"name a {FILE}") from error
-    version = report.get("schema_version") if isinstance(report, dict) else None
-    if version != SCHEMA_VERSION:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(
-            f"{file} is no report of form {SCHEMA_VERSION}, but {version}",
-            hint="write it again with this version of pytest-vault-issuer",
-        )
+            f"{file} is not JSON: {error}",
+            hint=f"name the {FILE} itself: the other forms are made from it; if it was cut, run the suite again",
+        ) from error
+    _check(file, report)
     loaded: Report = report
     return loaded
+
+
+def _no_number(text: str) -> None:
+    """Refuse NaN and the infinities: Python reads and writes them, JSON has none."""
+    raise ValueError(f"{text} is no number")
+
+
+def _check(file: Path, report: Any) -> None:
+    """See that what is read later is there: a file may be of any program, and of any version of this one.
+
+    :raises ConfigurationError: when it does not fulfil the schema of reports.
+    """
+    if not isinstance(report, dict) or "schema_version" not in report:
+        raise ConfigurationError(
+            f"{file} is JSON, but no report: it has no schema_version",
+            hint=f"name the {FILE}, or the directory, that --vault-issuer-report wrote",
+        )
+    generator = report.get("generator")
+    by = generator.get("version") if isinstance(generator, dict) else None
+    hint = (
+        f"it was written by pytest-vault-issuer {by or 'of no known version'}, and this is {__version__}: "
+        "run the suite again with this one, or read the report with that one"
+    )
+    # By type too: JSON's true is no version, though Python has it equal 1.
+    version = report["schema_version"]
+    if type(version) is not int or version != SCHEMA_VERSION:
+        raise ConfigurationError(
+            f"{file} is a report of form {json.dumps(version)}, and only form {SCHEMA_VERSION} can be read", hint=hint
+        )
+    problem = next(problems(report, schema()), None)
+    if problem:
+        raise ConfigurationError(f"{file} does not fit the schema of reports: {problem}", hint=hint)
 
 
 def _cut(path: Path) -> ConfigurationError:

@@ -66,19 +66,6 @@ def test_a_report_is_read_from_its_file_or_directory(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [(None, "cannot be read"), ("{", "is no report"), ("{}", "form 1, but None"), ("[]", "form 1")],
-)
-def test_what_cannot_be_read(tmp_path: Path, content: str | None, message: str) -> None:
-    path = tmp_path / "report.json"
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(ConfigurationError, match=message) as caught:
-        reading.load(path)
-    assert caught.value.hint
-
-
 # -- forms ------------------------------------------------------------------------------------------------------
 
 
@@ -258,32 +245,6 @@ def test_nothing_that_is_written_of_a_failure_holds_a_secret(tmp_path: Path, lea
     assert [(path.name, mark) for path, text in written.items() for mark in MARKS if mark in text] == []
 
 
-RUN = {"implementation": {"name": "mine", "version": "1"}}
-
-
-@pytest.mark.parametrize(
-    ("tests", "got"), [(0, "0 tests had ended ("), (2, "2 tests had ended, the last of them a::test_1 (")]
-)
-def test_a_run_that_was_cut_off_says_how_far_it_got(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], tests: int, got: str
-) -> None:
-    with Journal(tmp_path) as journal:
-        journal.write("run", **RUN)
-        for number in range(tests):
-            journal.write("test", nodeid=f"a::test_{number}")
-    with journal.path.open("a") as file:
-        file.write('{"type": "te')
-    assert cli.main(["report", "show", str(tmp_path)]) == 2
-    assert f"the run of mine 1 was cut off, or is under way: {got}" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("content", ["[]\n", "no\n", '{"type": "run"}\n'])
-def test_what_is_no_journal(tmp_path: Path, content: str) -> None:
-    (tmp_path / "report.jsonl").write_text(content)
-    with pytest.raises(ConfigurationError, match="is no journal of a run"):
-        reading.load(tmp_path)
-
-
 def test_lines_are_there_as_things_happen(tmp_path: Path) -> None:
     with Journal(tmp_path / "out") as journal:
         journal.write("run", profiles=["core"])
@@ -339,6 +300,22 @@ def test_the_worst_outcome_of_a_test_counts() -> None:
         merged = merge([shard(*range(6)), shard(0, outcome=Outcome.FAILED)][::order])
         assert merged["requirements"][0]["outcome"] == "failed"
         assert merged["profiles"]["core"]["verdict"] == "non-conformant"
+
+
+def test_parts_with_other_requirements_do_not_belong_together() -> None:
+    one, other = shard(0), shard(1)
+    lost = other["requirements"].pop()
+    for order in (1, -1):
+        with pytest.raises(ConfigurationError, match=f"different requirements: not all have {lost['id']}"):
+            merge([one, other][::order])
+
+
+def test_the_order_of_requirements_is_that_of_the_first_part() -> None:
+    one, other = shard(0, 1, 2), shard(3, 4, 5)
+    other["requirements"].reverse()
+    merged = merge([one, other])
+    assert [entry["id"] for entry in merged["requirements"]] == [r.id for r in REQUIREMENTS]
+    assert {entry["outcome"] for entry in merged["requirements"]} == {"passed"}
 
 
 @pytest.mark.parametrize(
@@ -426,8 +403,3 @@ def test_merge(tmp_path: Path) -> None:
     parts = [str(files.write_all(part, tmp_path / str(n))) for n, part in enumerate([shard(0, 1, 2), shard(3, 4, 5)])]
     assert cli.main(["report", "merge", *parts, f"--output={tmp_path / 'whole'}"]) == 0
     assert reading.load(tmp_path / "whole")["profiles"]["core"]["verdict"] == "conformant"
-
-
-def test_a_report_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["report", "show", "absent"]) == 2
-    assert "hint: " in capsys.readouterr().err

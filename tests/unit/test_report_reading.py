@@ -1,0 +1,237 @@
+"""What is no report, or one of another version: each is one error that says what to do, whatever is asked of it."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from sample_report import ALL, REQUIREMENTS, report
+from written_report import FORMATS
+
+from pytest_vault_issuer import __version__, cli
+from pytest_vault_issuer.errors import ConfigurationError
+from pytest_vault_issuer.report import files, html, json_report, reading
+from pytest_vault_issuer.report.journal import Journal
+from pytest_vault_issuer.report.outcomes import Outcome
+from pytest_vault_issuer.report.schema import NO_RULES, RULES, problems
+
+#: What is typed, and `{}` the report that cannot be read; `{good}` is one that can.
+COMMANDS = {
+    "show": "show {}",
+    "html": "html {}",
+    "compare": "compare {good} {}",
+    "compare the other way": "compare {} {good}",
+    "merge": "merge {good} {} --output {out}",
+}
+
+
+def spoiled(change: Callable[[dict[str, Any]], Any]) -> str:
+    """The text of a report with a change."""
+    changed = copy.deepcopy(ALL)
+    change(changed)
+    return json_report.dumps(changed)
+
+
+OTHER_FORM = "is a report of form {}, and only form 1 can be read"
+UNFIT = "does not fit the schema of reports: "
+NO_REPORT = "is JSON, but no report: it has no schema_version"
+#: What the file holds, and what is said of it.
+CONTENTS: dict[str, tuple[str | bytes, str]] = {
+    "nothing": ("", "is not JSON: Expecting value"),
+    "the page": (html.render(ALL), "is not JSON: Expecting value"),
+    "cut in the middle": (json_report.dumps(ALL)[:5000], "is not JSON: "),
+    "bytes": (b"\x89PNG\xff", "is not JSON: 'utf-8' codec can't decode"),
+    "lists in lists": ("[" * 200_000, "is not JSON: "),
+    "no number": (spoiled(lambda r: r["options"].update(timeout_scale=float("nan"))), "is not JSON: NaN is no number"),
+    "a list": ("[]", NO_REPORT),
+    "a word": ('"report"', NO_REPORT),
+    "another JSON": ('{"results": []}', NO_REPORT),
+    "a later form": (spoiled(lambda r: r.update(schema_version=2)), OTHER_FORM.format(2)),
+    "no form": (spoiled(lambda r: r.update(schema_version=None)), OTHER_FORM.format("null")),
+    "true, which Python has equal 1": (spoiled(lambda r: r.update(schema_version=True)), OTHER_FORM.format("true")),
+    "from before there were options": (
+        spoiled(lambda r: r["reproduction"].pop("options")), f"{UNFIT}reproduction.options is missing"
+    ),
+    "nothing but a form": ('{"schema_version": 1}', f"{UNFIT}generator is missing"),
+    "who wrote it is unknown": (spoiled(lambda r: r.update(generator=[])), f"{UNFIT}generator is to be of type object"),
+    "a key more": (spoiled(lambda r: r.update(extra=1)), f"{UNFIT}extra is not expected"),
+    "another outcome": (
+        spoiled(lambda r: r["requirements"][1].update(outcome="fine")),
+        f"{UNFIT}requirements[1].outcome is to be one of ",
+    ),
+    "no counts": (
+        spoiled(lambda r: r["profiles"]["core"]["counts"]["MUST"].pop("passed")),
+        f"{UNFIT}profiles.core.counts.MUST.passed is missing",
+    ),
+    "a time that is none": (
+        spoiled(lambda r: r["requirements"][0]["tests"][0]["evidence"]["exchanges"][0].update(started=1e300)),
+        f"{UNFIT}requirements[0].tests[0].evidence.exchanges[0].started is to be at most 32503680000, not 1e+300",
+    ),
+    "markup where a name of an area is to be": (
+        spoiled(lambda r: r["requirements"][0].update(area='"><script>')), f"{UNFIT}requirements[0].area is to match "
+    ),
+}  # fmt: skip
+
+
+def refused(typed: str, path: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """Run a command that cannot be done and return what it says: one line, and one that says what to do."""
+    good = files.write_all(report(), path.parent / "good")
+    out = path.parent / "out"
+    words = [word.format(path, good=good, out=out) for word in typed.split()]
+    assert cli.main(["report", *words]) == 2
+    printed, said = capsys.readouterr()
+    assert printed == ""
+    assert not out.exists()
+    assert not (path.parent / html.FILE).exists()
+    error, hint = said.splitlines()
+    assert error.startswith("vault-issuer: ")
+    assert hint.startswith("  hint: ")
+    return str(said)
+
+
+@pytest.mark.parametrize("typed", COMMANDS.values(), ids=COMMANDS)
+@pytest.mark.parametrize(("content", "message"), CONTENTS.values(), ids=CONTENTS)
+def test_what_is_no_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], typed: str, content: str | bytes, message: str
+) -> None:
+    path = tmp_path / "report.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert f"vault-issuer: {path} {message}" in refused(typed, path, capsys)
+
+
+@pytest.mark.parametrize("typed", COMMANDS.values(), ids=COMMANDS)
+@pytest.mark.parametrize("name", ["", "report.json", "other.json"])
+def test_where_there_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str], typed: str, name: str) -> None:
+    """A directory without one, or a file that is not there."""
+    place = tmp_path / "empty"
+    place.mkdir()
+    said = refused(typed, place / name, capsys)
+    assert f"the report {place / (name or 'report.json')} cannot be read: No such file or directory" in said
+    assert "--vault-issuer-report" in said
+
+
+def test_a_directory_where_the_file_is_to_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a" / "report.json").mkdir(parents=True)
+    assert "cannot be read: Is a directory" in refused("show {}", tmp_path / "a", capsys)
+
+
+def test_who_wrote_it_is_said_where_it_matters(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(spoiled(lambda r: (r["generator"].update(version="0.0.7"), r.pop("stack"))))
+    with pytest.raises(ConfigurationError, match="stack is missing") as caught:
+        reading.load(path)
+    assert (
+        f"was written by pytest-vault-issuer 0.0.7, and this is {__version__}: run the suite again" in caught.value.hint
+    )
+
+
+def test_a_file_beside_a_journal_is_not_taken_for_the_report(tmp_path: Path) -> None:
+    Journal(tmp_path).close()
+    with pytest.raises(ConfigurationError, match=r"typed-wrong\.json cannot be read"):
+        reading.load(tmp_path / "typed-wrong.json")
+
+
+@pytest.mark.parametrize("typed", ["html {good} --output {}/a/b.html", "merge {good} {good} --output {}/a/b"])
+def test_where_nothing_can_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str], typed: str) -> None:
+    (tmp_path / "a").write_text("a file where a directory is to be")
+    said = refused(typed, tmp_path, capsys)
+    assert "cannot be written: Not a directory" in said
+    assert "--output" in said
+
+
+# -- runs that were cut -----------------------------------------------------------------------------------------
+
+
+RUN = {"implementation": {"name": "mine", "version": "1"}}
+
+
+@pytest.mark.parametrize(
+    ("tests", "got"), [(0, "0 tests had ended ("), (2, "2 tests had ended, the last of them a::test_1 (")]
+)
+def test_a_run_that_was_cut_off_says_how_far_it_got(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], tests: int, got: str
+) -> None:
+    with Journal(tmp_path) as journal:
+        journal.write("run", **RUN)
+        for number in range(tests):
+            journal.write("test", nodeid=f"a::test_{number}")
+    with journal.path.open("a") as file:
+        file.write('{"type": "te')
+    assert cli.main(["report", "show", str(tmp_path)]) == 2
+    assert f"the run of mine 1 was cut off, or is under way: {got}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["[]\n", "no\n", '{"type": "run"}\n'])
+def test_what_is_no_journal(tmp_path: Path, content: str) -> None:
+    (tmp_path / "report.jsonl").write_text(content)
+    with pytest.raises(ConfigurationError, match="is no journal of a run"):
+        reading.load(tmp_path)
+
+
+# -- the schema -------------------------------------------------------------------------------------------------
+
+
+def keywords(schema: Any) -> Iterator[str]:
+    """Every keyword of a schema."""
+    if not isinstance(schema, dict):
+        return
+    for keyword, argument in schema.items():
+        yield keyword
+        if keyword in ("properties", "$defs"):
+            for inner in argument.values():
+                yield from keywords(inner)
+        else:
+            yield from keywords(argument)
+
+
+def test_every_keyword_of_the_schema_is_known_and_used() -> None:
+    assert set(keywords(json_report.schema())) - NO_RULES == RULES.keys()
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place in a JSON value."""
+    yield path
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from places(inner, (*path, key))
+
+
+LOST = object()
+#: What is put into a place: of every type, at every limit.
+PUT = (LOST, None, True, 0, 1, 1.0, -1, 0.5, "", "x", "2026-11-24", [], ["a", "a"], [[1]], {}, {"x": {}}, 10**12)
+
+
+def test_it_is_read_as_jsonschema_reads_it() -> None:
+    """Every place of a report is spoiled in every way, and both say the same."""
+    built = report(Outcome.FAILED)
+    built["requirements"] = built["requirements"][:1]
+    built["implementation"]["known_failures"] = {REQUIREMENTS[0].id: "so it is"}
+    built["stack"] = {"provider": "process", "reason": "", "components": {"vault": "1"}}
+    built["reproduction"]["parts"] = [copy.deepcopy(built["reproduction"])]
+    right = json.loads(json_report.dumps(built))
+    schema = json_report.schema()
+    theirs = jsonschema.Draft202012Validator(schema, format_checker=FORMATS)
+    assert list(problems(right, schema)) == []
+    found = {True: 0, False: 0}
+    for path in places(right):
+        for put in PUT:
+            changed = {"whole": copy.deepcopy(right)}
+            *before, last = ("whole", *path)
+            holder: Any = changed
+            for key in before:
+                holder = holder[key]
+            if put is LOST:
+                del holder[last]
+            else:
+                holder[last] = put
+            if "whole" not in changed:
+                continue
+            fits = theirs.is_valid(changed["whole"])
+            said = list(problems(changed["whole"], schema))
+            assert (said == []) == fits, (path, put, said)
+            found[fits] += 1
+    assert min(found.values()) > 100, found
