@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pytest_vault_issuer.errors import NotRunnable
 from pytest_vault_issuer.run import Run
 from pytest_vault_issuer.sandbox import FEATURES as AUTHENTICATIONS
 from pytest_vault_issuer.sandbox import Sandbox
+
+from .comparing import explanation
 
 KINDS = ("Issuer", "ClusterIssuer")
 
@@ -18,6 +22,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("kind", KINDS)
     if "feature" in metafunc.fixturenames and not _given(metafunc, "feature"):
         metafunc.parametrize("feature", AUTHENTICATIONS)
+
+
+def pytest_assertrepr_compare(op: str, left: Any, right: Any) -> list[str] | None:
+    """Say which of two values was seen and which expected: of an issuer's author nobody asks to read the test."""
+    return explanation(left, right) if op == "==" else None
 
 
 def _given(metafunc: pytest.Metafunc, name: str) -> bool:

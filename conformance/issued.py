@@ -60,7 +60,7 @@ def without_roots(certificates: list[x509.Certificate]) -> list[x509.Certificate
 
 def subjects(certificates: list[x509.Certificate]) -> list[str]:
     """What to show of a chain in a message."""
-    return [certificate.subject.rfc4514_string() for certificate in certificates]
+    return [certificate.subject.rfc4514_string() or "no subject" for certificate in certificates]
 
 
 def assert_chain(seen: list[x509.Certificate], expected: list[x509.Certificate], where: str) -> None:
@@ -71,7 +71,15 @@ def assert_chain(seen: list[x509.Certificate], expected: list[x509.Certificate],
 def assert_lifetime(certificate: x509.Certificate, expected: timedelta) -> None:
     """Check how long a certificate is valid."""
     lifetime = certificate.not_valid_after_utc - certificate.not_valid_before_utc
-    assert abs(lifetime - expected) < CLOCKS, f"the certificate was to live {expected}, not {lifetime}"
+    assert abs(lifetime - expected) < CLOCKS, (
+        f"the certificate was to be valid for {_duration(expected)}, it is valid for {_duration(lifetime)}"
+    )
+
+
+def _duration(time: timedelta) -> str:
+    """How long, as Kubernetes writes it."""
+    hours, rest = divmod(round(time.total_seconds()), 3600)
+    return f"{hours}h{rest // 60}m{rest % 60}s"
 
 
 def drop_issuers() -> Tamper:

@@ -68,7 +68,9 @@ def test_login_presents_the_certificate(sandbox: Sandbox, kind: str, mount: str)
     )
     request = sandbox.issued(sandbox.ready_issuer(kind, auth))
     assert_logs_in(sandbox, auth, client, role_of(auth))
-    assert login_behind(sandbox, request).client_certificate == client.der
+    assert login_behind(sandbox, request).client_certificate == client.der, (
+        "the login behind the signature was to present the certificate of the Secret"
+    )
 
 
 @requirement("VI-CLIENTCERT-002")
@@ -162,14 +164,18 @@ def test_changed_certificate_is_presented(sandbox: Sandbox, kind: str) -> None:
     client = new_client(clients)
     auth = sandbox.client_certificate(kind, clients=clients, client=client)
     issuer = sandbox.ready_issuer(kind, auth)
-    assert login_behind(sandbox, sandbox.issued(issuer)).client_certificate == client.der
+    assert login_behind(sandbox, sandbox.issued(issuer)).client_certificate == client.der, (
+        "a login was to present the certificate of the Secret"
+    )
     changed = another_client(sandbox, clients)
     sandbox.set_secret(auth.secret_name, auth.namespace, data_of(changed))
     # Changes are noticed in their order: the barrier is an issuer whose Secret is made after this one.
     barrier = sandbox.secret(data_of(another_client(sandbox, clients)), namespace=auth.namespace)
     sandbox.ready_issuer(kind, with_secret(auth, barrier), proxy=sandbox.new_proxy())
     mark = sandbox.proxy.mark()
-    assert login_behind(sandbox, sandbox.issued(issuer)).client_certificate == changed.der
+    assert login_behind(sandbox, sandbox.issued(issuer)).client_certificate == changed.der, (
+        "a login was to present the changed certificate"
+    )
     old = [exchange.summary for exchange in sandbox.proxy.seen(since=mark) if exchange.client_certificate == client.der]
     assert not old, f"the certificate that was replaced was not to be presented again: {old}"
 

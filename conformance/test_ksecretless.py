@@ -216,7 +216,7 @@ def test_tokens_are_not_stored(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind, auth)
     sandbox.issued(issuer)
     sandbox.issued(issuer)
-    assert jwts(sandbox.proxy, auth)
+    assert jwts(sandbox.proxy, auth), "a token was to be presented"
     # The signature alone tells a token, however the rest was taken apart.
     signatures = [login.json["jwt"].rpartition(".")[2].encode() for login in logins(sandbox.proxy, auth)]
     for resource in (SECRETS, CONFIG_MAPS):

@@ -53,6 +53,7 @@ SEEN = (
     "proxy 2",
     HOSTILE,
     "Issuer a/b",
+    "path: pki/sign/r",
     "VaultError",
     "ErrVault",
     "lines that name its objects",
@@ -90,6 +91,7 @@ def evidence() -> dict[str, Any]:
             {
                 "object": "Issuer a/b",
                 "problem": "",
+                "spec": {"vault": {"path": "pki/sign/r", "server": HOSTILE}},
                 "conditions": [{"type": "Ready", "status": "False", "reason": "VaultError", "message": HOSTILE}],
                 "events": [{"type": "Warning", "reason": "ErrVault", "message": HOSTILE}],
                 "requests": [],

@@ -10,11 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from . import again
-from .evidence import sections
-from .outcomes import TO_EXPLAIN
-from .reading import Report, title
+from .evidence import LEGEND, sections
+from .outcomes import HEADINGS, TO_EXPLAIN, Outcome
+from .reading import Report, generator, title, versions
 
 FOLDER = "failures"
+_TITLES = {
+    Outcome.ERROR: "could not be judged of",
+    Outcome.FAILED: "is not done by",
+    Outcome.KNOWN_FAILURE: "is, as is known, not done by",
+}
 
 
 def write(report: Report, directory: Path) -> Path | None:
@@ -44,27 +49,37 @@ def slug(identifier: str, nodeid: str) -> str:
 
 
 def _readme(report: Report, entry: dict[str, Any], test: dict[str, Any]) -> Iterator[str]:
-    yield f"# {entry['id']}: {title(report)}"
+    outcome = Outcome(test["outcome"])
+    yield f"# {entry['id']} {_TITLES[outcome]} {title(report)}"
     yield ""
-    yield f"{entry['statement']} ({entry['level']}; {entry['citation']})"
+    yield f"> {entry['statement']} ({entry['level']})"
     yield ""
-    yield f"* test: `{test['nodeid']}`, {test['outcome']} after {test['duration_s']:.1f} s"
-    if report["stack"]:
-        versions = ", ".join(f"{name} {version}" for name, version in report["stack"]["components"].items())
-        yield f"* stack: {versions} ({report['stack']['provider']})"
+    yield f"* where that is written: {entry['citation']}"
+    known = report["implementation"]["known_failures"].get(entry["id"])
+    if known:
+        yield f"* known failure: {known}"
     if entry["upstream"]:
         yield f"* known upstream: {', '.join(entry['upstream'])}"
+    yield f"* test: `{test['nodeid']}`, {test['outcome']} after {test['duration_s']:.1f} s"
+    yield f"* suite: {generator(report)}, {report['reproduction']['time']}"
+    if report["stack"]:
+        yield f"* stack: {versions(report['stack']['components'])} ({report['stack']['provider']})"
     yield ""
-    yield from _block("run just this again", again.command(report, test), "sh")
-    yield from _block("what was expected, and what was seen", test["message"])
-    for heading, text in sections(test["evidence"]) if test["evidence"] else ():
-        yield from _block(heading, text)
+    yield from _block(HEADINGS[outcome], test["message"])
+    yield from _block(
+        "Run just this again", again.command(report, test), "sh", note="In the directory where the run was started:"
+    )
+    for number, (heading, text) in enumerate(sections(test["evidence"]) if test["evidence"] else ()):
+        yield from _block(heading[0].upper() + heading[1:], text, note="" if number else LEGEND)
 
 
-def _block(heading: str, text: str, language: str = "text") -> Iterator[str]:
+def _block(heading: str, text: str, language: str = "text", *, note: str = "") -> Iterator[str]:
     # A fence longer than any in the text: a log may hold Markdown.
     fence = "`" * max(3, max((len(run) for run in re.findall("`+", text)), default=0) + 1)
-    yield from (f"## {heading}", "", f"{fence}{language}", text, fence, "")
+    yield from (f"## {heading}", "")
+    if note:
+        yield from (note, "")
+    yield from (f"{fence}{language}", text, fence, "")
 
 
 def _without_tests(entry: dict[str, Any]) -> dict[str, Any]:

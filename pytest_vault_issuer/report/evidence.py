@@ -9,6 +9,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import yaml
+
 from ..errors import StackError
 from ..issuer import Certificate
 from ..issuer.handle import Handle, describe_conditions
@@ -17,15 +19,24 @@ from ..sandbox import Sandbox
 #: How much of the implementation's log is shown, from its end.
 LOG_LINES = 40
 EXCHANGES = 30
+#: Characters of a text in an object's specification; of a longer one, such as a CSR, the beginning is kept.
+LONGEST, _KEPT = 200, 40
+#: What the API server writes into a request's specification: who made it, which here is always the suite.
+_OF_THE_API = frozenset({"username", "groups", "uid", "extra"})
+#: How to read the requests of a test.
+LEGEND = (
+    "As the proxy between the issuer and Vault recorded them. In brackets: what the test had the proxy do to a "
+    "request, or what went wrong with it. Secrets are replaced by fingerprints: equal ones are of equal secrets."
+)
 
 
 def collect(sandbox: Sandbox) -> dict[str, Any]:
     """Return everything that helps to understand why a test failed.
 
     :return: ``exchanges`` (see :meth:`~..proxy.Exchange.record`, with the number of its ``proxy``) and
-        ``refused`` connections in their order, ``objects`` with conditions and events, ``log``, a list of lines, and
-        ``log_of``: ``test`` where these are the last that name the test's namespaces, issuers or requests, ``all``
-        where none does and they are simply the last.
+        ``refused`` connections in their order, ``objects`` with specification, conditions and events, ``log``, a list
+        of lines, and ``log_of``: ``test`` where these are the last that name the test's namespaces, issuers or
+        requests, ``all`` where none does and they are simply the last.
     """
     redactor = sandbox.world.redactor
     exchanges, refused = [], []
@@ -43,14 +54,15 @@ def collect(sandbox: Sandbox) -> dict[str, Any]:
         "proxies": len(sandbox.proxies),
         "exchanges": sorted(exchanges, key=lambda exchange: exchange["started"]),
         "refused": sorted(refused, key=lambda failure: failure["time"]),
-        "objects": redactor.redact_json([_object(handle) for handle in sandbox.handles]),
+        "objects": [_shortened(item) for item in redactor.redact_json([_object(h) for h in sandbox.handles])],
         "log": redactor.redact("\n".join((ours or log)[-LOG_LINES:])).splitlines(),
         "log_of": "test" if ours else "all",
     }
 
 
 def _object(handle: Handle) -> dict[str, Any]:
-    shown: dict[str, Any] = {"object": str(handle), "problem": "", "conditions": [], "events": [], "requests": []}
+    shown: dict[str, Any] = {"object": str(handle), "problem": "", "spec": {}}
+    shown |= {"conditions": [], "events": [], "requests": []}
     try:
         item = handle.get()
         events = handle.events()
@@ -58,12 +70,29 @@ def _object(handle: Handle) -> dict[str, Any]:
     except StackError as error:
         return shown | {"problem": str(error)}
     return shown | {
+        "spec": item.get("spec") or {},
         "conditions": item.get("status", {}).get("conditions") or [],
         "events": [{key: event.get(key) for key in ("type", "reason", "message")} for event in events],
         "requests": [
             {"name": r["metadata"]["name"], "conditions": r.get("status", {}).get("conditions") or []} for r in made
         ],
     }
+
+
+def _shortened(item: dict[str, Any]) -> dict[str, Any]:
+    """Cut the long texts of an object's specification, which is redacted: half a secret would not be recognised."""
+    told = {key: _cut(value) for key, value in item["spec"].items() if key not in _OF_THE_API}
+    return item | {"spec": told}
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _cut(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_cut(inner) for inner in value]
+    if isinstance(value, str) and len(value) > LONGEST:
+        return f"{value[:_KEPT]}… ({len(value)} characters)"
+    return value
 
 
 def sections(evidence: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -125,9 +154,17 @@ def object_text(item: dict[str, Any]) -> str:
     if item["problem"]:
         return f"{item['object']}: {item['problem']}"
     lines = [f"{item['object']}: {_conditions(item)}"]
+    if item.get("spec"):
+        lines += [f"  spec {line}" for line in spec_text(item).splitlines()]
     lines += [f"  CertificateRequest {r['name']}: {_conditions(r)}" for r in item["requests"]]
     lines += [f"  {e['type']} {e['reason']}: {e['message']}" for e in item["events"]]
     return "\n".join(lines)
+
+
+def spec_text(item: dict[str, Any]) -> str:
+    """An object's specification as YAML."""
+    text: str = yaml.safe_dump(item["spec"], sort_keys=False, allow_unicode=True, width=1000)
+    return text.rstrip("\n")
 
 
 def _conditions(item: dict[str, Any]) -> str:

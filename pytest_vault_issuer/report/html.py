@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -13,9 +14,9 @@ from typing import Any
 
 from ..features import AREAS
 from . import again
-from .evidence import body_text, connection, log_title, summary
-from .outcomes import TO_EXPLAIN, Outcome
-from .reading import Report, title
+from .evidence import LEGEND, body_text, connection, log_title, spec_text
+from .outcomes import HEADINGS, TO_EXPLAIN, Outcome
+from .reading import Report, generator, messages, title, versions, with_outcome
 
 FILE = "report.html"
 _WORDS = {
@@ -26,8 +27,10 @@ _WORDS = {
     Outcome.NOT_RUN: "not run",
     Outcome.UNSUPPORTED: "unsupported",
 }
-#: What is not read as passed or left out at first sight is opened.
-_OPEN = (Outcome.FAILED, Outcome.ERROR)
+#: What is listed at the beginning, and opened.
+_FIRST = (Outcome.ERROR, Outcome.FAILED)
+#: How many at the beginning, and characters of what their tests say there.
+_LISTED, _SAID = 20, 200
 
 
 def write(report: Report, directory: Path) -> Path:
@@ -47,14 +50,19 @@ def render(report: Report) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
             f"<title>{escape(title(report))}: conformance</title>",
-            f"<style>{style}</style></head><body>",
+            f"<style>{style}</style>",
+            "<noscript><style>.filters { display: none; }</style></noscript></head><body>",
             '<a class="skip" href="#requirements">Skip to the requirements</a>',
             *_head(report),
             "<main>",
+            '<div class="overview">',
+            *_first(report),
             *_matrix(report),
+            "</div>",
             *_filters(report),
-            '<section id="requirements" aria-label="Requirements">',
-            *(_requirement(report, entry) for entry in report["requirements"]),
+            '<section id="requirements" aria-label="Requirements" tabindex="-1">',
+            *_areas(report),
+            '<p id="nothing" hidden>No requirement fits what is searched for and chosen.</p>',
             "</section>",
             "</main>",
             *_foot(report),
@@ -71,21 +79,62 @@ def _asset(name: str) -> str:
 
 def _head(report: Report) -> Iterator[str]:
     about = report["implementation"]
+    stack = report["stack"]
     yield f"<header><h1>{escape(title(report))}</h1>"
-    yield '<p class="verdicts">'
+    on = f"{versions(stack['components'])} ({stack['provider']})" if stack else "a stack that did not start"
+    yield (
+        f'<p class="about">Conformance of an issuer backed by Vault, judged by {escape(generator(report))} on '
+        f"{escape(on)}, {_day(report['reproduction']['time'])}</p>"
+    )
+    yield '<ul class="verdicts">'
     for name, profile in report["profiles"].items():
         yield (
-            f'<span class="verdict {profile["verdict"]}">profile {escape(name)}: '
+            f'<li><span class="verdict {profile["verdict"]}">profile {escape(name)}: '
             f"<strong>{escape(profile['verdict'])}</strong></span> "
+            f'<span class="counts">{"; ".join(_count(*item) for item in profile["counts"].items())}</span></li>'
         )
-    yield "</p>"
+    yield "</ul>"
     if about["failure"]:
+        yield "<h2>Why the run ended early</h2>"
         yield f'<pre class="failure">{escape(about["failure"])}</pre>'
-    yield "<ul class='counts'>"
-    for name, profile in report["profiles"].items():
-        for level, counted in profile["counts"].items():
-            yield f"<li>{escape(name)}: {counted['passed']} of {sum(counted.values())} {escape(level)} passed</li>"
-    yield "</ul></header>"
+    yield "</header>"
+
+
+def _count(level: str, counted: dict[str, int]) -> str:
+    """How many requirements of a level passed, and what became of the others."""
+    others = "".join(
+        f", {counted[outcome.value]} {_WORDS[outcome]}"
+        for outcome in Outcome
+        if outcome is not Outcome.PASSED and counted[outcome.value]
+    )
+    return f"{counted['passed']} of {sum(counted.values())} {escape(level)} passed{others}"
+
+
+def _day(time: str) -> str:
+    moment = datetime.fromisoformat(time).astimezone(UTC)
+    return f'<time datetime="{escape(time)}">{moment.day} {moment:%B %Y, %H:%M} UTC</time>'
+
+
+def _first(report: Report) -> Iterator[str]:
+    """What to look at: errors and failures, each with a link and the first line of what its tests say."""
+    yield '<nav class="first" aria-labelledby="first"><h2 id="first">What to look at</h2>'
+    listed = with_outcome(report, [outcome.value for outcome in _FIRST])
+    if not listed:
+        ran = any(entry["tests"] for entry in report["requirements"])
+        yield f"<p>{'No requirement failed.' if ran else 'No test was run.'}</p></nav>"
+        return
+    yield "<ol>"
+    for entry in sorted(listed, key=lambda entry: _FIRST.index(Outcome(entry["outcome"])))[:_LISTED]:
+        said = "; ".join(messages(entry))
+        yield (
+            f'<li><a href="#{entry["id"]}">{entry["id"]}</a> <span class="badge {entry["outcome"]}">'
+            f"{_WORDS[Outcome(entry['outcome'])]}</span> {_code(entry['statement'])}"
+            f'<span class="said">{escape(said[:_SAID] + "…" * (len(said) > _SAID))}</span></li>'
+        )
+    yield "</ol>"
+    if len(listed) > _LISTED:
+        yield f"<p>and {len(listed) - _LISTED} more, in the list below</p>"
+    yield "</nav>"
 
 
 def _matrix(report: Report) -> Iterator[str]:
@@ -135,10 +184,20 @@ def _filters(report: Report) -> Iterator[str]:
     yield '<output id="shown" aria-live="polite"></output></form>'
 
 
+def _areas(report: Report) -> Iterator[str]:
+    """The requirements, below a heading for each area."""
+    for area, members in itertools.groupby(report["requirements"], key=lambda entry: entry["area"]):
+        about = AREAS.get(area, "")
+        yield f'<section class="area" id="{area}" aria-labelledby="{area}-area">'
+        yield f'<h2 id="{area}-area">{area} <span class="about">{escape(about)}</span></h2>'
+        yield from (_requirement(report, entry) for entry in members)
+        yield "</section>"
+
+
 def _requirement(report: Report, entry: dict[str, Any]) -> str:
     outcome = Outcome(entry["outcome"])
     seconds = sum(test["duration_s"] for test in entry["tests"])
-    opened = " open" if outcome in _OPEN else ""
+    opened = " open" if outcome in _FIRST else ""
     lines = [
         f'<details class="requirement" id="{entry["id"]}" data-area="{entry["area"]}" data-level="{entry["level"]}" '
         f'data-outcome="{outcome.value}"{opened}>',
@@ -174,11 +233,17 @@ def _test(report: Report, test: dict[str, Any]) -> str:
     )
     lines = [f'<div class="test">{head}']
     if outcome in TO_EXPLAIN:
-        lines.append("<h3>Expected, and seen</h3>")
+        lines.append(f"<h3>{HEADINGS[outcome]}</h3>")
     if test["message"]:
-        lines.append(f'<pre class="message">{escape(test["message"])}</pre>')
+        words, _, rest = test["message"].partition("\n")
+        lines.append(f'<p class="message">{escape(words)}</p>')
+        if rest.strip():
+            lines.append(f'<pre class="compared">{escape(rest)}</pre>')
     if outcome in TO_EXPLAIN:
-        lines.append(f'<p class="again">Run just this again: <code>{escape(again.command(report, test))}</code></p>')
+        lines.append(
+            '<div class="again"><h3>Run just this again</h3><p>in the directory where the run was started</p>'
+            f"<pre><code>{escape(again.command(report, test))}</code></pre></div>"
+        )
     if evidence := test["evidence"]:
         lines += [*_timeline(evidence), *_objects(evidence), *_log(evidence)]
     return "\n".join([*lines, "</div>"])
@@ -187,8 +252,9 @@ def _test(report: Report, test: dict[str, Any]) -> str:
 def _timeline(evidence: dict[str, Any]) -> Iterator[str]:
     yield "<h3>Requests to Vault</h3>"
     if not evidence["exchanges"] and not evidence["refused"]:
-        yield "<p>none</p>"
+        yield "<p>none: the issuer did not get in touch with Vault</p>"
         return
+    yield f'<p class="note">{LEGEND}</p>'
     begin = min(
         [e["started"] for e in evidence["exchanges"]] + [failure["time"] for failure in evidence["refused"]],
         default=0.0,
@@ -213,9 +279,14 @@ def _proxy(evidence: dict[str, Any], seen: dict[str, Any]) -> str:
 
 def _exchange(exchange: dict[str, Any], begin: float, proxy: str) -> str:
     source = "answered by Vault" if exchange["by_vault"] else "not answered by Vault"
+    status = "no answer" if exchange["status"] is None else exchange["status"]
+    good = exchange["status"] is not None and exchange["status"] < 300
+    fault = f' <span class="fault">[{escape(exchange["fault"])}]</span>' if exchange["fault"] else ""
     parts = [
         f'<li class="{exchange["route"]}"><details><summary>{_after(exchange["started"], begin)} '
-        f'{proxy}<span class="route">{exchange["route"]}</span> <code>{escape(summary(exchange))}</code> '
+        f'{proxy}<span class="route">{exchange["route"]}</span> <code>#{exchange["number"]} '
+        f"{escape(exchange['method'])} {escape(exchange['path'])} "
+        f'<span class="status {"good" if good else "other"}">{status}</span>{fault}</code> '
         f'<span class="duration">{exchange["milliseconds"]:.0f} ms, {source}</span></summary>'
     ]
     if facts := "\n".join(connection(exchange)):
@@ -236,32 +307,41 @@ def _after(time: float, begin: float) -> str:
 
 def _objects(evidence: dict[str, Any]) -> Iterator[str]:
     yield "<h3>Issuers and requests</h3>"
+    if not evidence["objects"]:
+        yield "<p>none</p>"
+        return
+    yield '<p class="note">Of the test, with their specifications; conditions and events are those at its end.</p>'
     for item in evidence["objects"]:
         yield f"<h4>{escape(item['object'])}</h4>"
         if item["problem"]:
             yield f"<p>{escape(item['problem'])}</p>"
             continue
-        rows = [
-            (c.get("type", ""), c.get("status", ""), c.get("reason", ""), c.get("message", ""))
-            for c in item["conditions"]
-        ]
-        rows += [
-            (f"{r['name']}: {c.get('type', '')}", c.get("status", ""), c.get("reason", ""), c.get("message", ""))
-            for r in item["requests"]
-            for c in r["conditions"]
-        ]
-        rows += [("event", e["type"] or "", e["reason"] or "", e["message"] or "") for e in item["events"]]
-        yield "<div class='wide'><table><thead><tr><th scope='col'>condition</th><th scope='col'>status</th>"
-        yield "<th scope='col'>reason</th><th scope='col'>message</th></tr></thead><tbody>"
+        if item.get("spec"):
+            yield '<details class="spec"><summary>specification</summary>'
+            yield f"<pre>{escape(spec_text(item))}</pre></details>"
+        rows = [_row(condition) for condition in item["conditions"]]
+        rows += [_row(c, f"{r['name']}: ") for r in item["requests"] for c in r["conditions"]]
+        rows += [("event", e["type"], e["reason"], e["message"]) for e in item["events"]]
+        if not rows:
+            yield "<p>neither conditions nor events</p>"
+            continue
+        yield f'<table class="object" aria-label="Conditions and events of {escape(item["object"])}">'
+        yield '<thead><tr><th scope="col">condition</th><th scope="col">status</th>'
+        yield '<th scope="col">reason</th><th scope="col">message</th></tr></thead><tbody>'
         for row in rows:
-            yield f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>"
-        yield "</tbody></table></div>"
+            yield f"<tr>{''.join(f'<td>{escape(str(cell or str()))}</td>' for cell in row)}</tr>"
+        yield "</tbody></table>"
+
+
+def _row(condition: dict[str, Any], of: str = "") -> tuple[Any, ...]:
+    kind, *rest = (condition.get(key) for key in ("type", "status", "reason", "message"))
+    return (f"{of}{kind}", *rest)
 
 
 def _log(evidence: dict[str, Any]) -> Iterator[str]:
     if evidence["log"]:
         title_ = log_title(evidence)
-        yield f"<details><summary>{escape(title_[0].upper() + title_[1:])}</summary>"
+        yield f'<details class="log"><summary>{escape(title_[0].upper() + title_[1:])}</summary>'
         yield f"<pre>{escape(chr(10).join(evidence['log']))}</pre></details>"
 
 
@@ -270,10 +350,10 @@ def _foot(report: Report) -> Iterator[str]:
     rows = {
         "Made": again_["time"],
         "Command": again_["command"],
-        "Stack": ", ".join(f"{k} {v}" for k, v in (report["stack"] or {"components": {}})["components"].items()),
+        "Stack": versions(report["stack"]["components"] if report["stack"] else {}),
         "Python": f"{again_['python']} on {again_['platform']}",
-        "Packages": ", ".join(f"{k} {v}" for k, v in again_["packages"].items()),
-        "Suite": f"{' '.join(report['generator'].values())}, sha256 {again_['suite_sha256'][:16]}",
+        "Packages": versions(again_["packages"]),
+        "Suite": f"{generator(report)}, sha256 {again_['suite_sha256'][:16]}",
     }
     yield "<footer><h2>To repeat this run</h2><dl>"
     for name, value in rows.items():

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ..features import AREAS
 from .outcomes import Outcome
-from .reading import Report, messages, title, with_outcome
+from .reading import Report, messages, title, versions, with_outcome
 
 _MARKS = {"conformant": "✅", "partial": "🟡", "non-conformant": "❌"}
 _SHOWN = {
@@ -31,8 +31,7 @@ def _lines(report: Report) -> Iterator[str]:
         ]
         yield f"{_MARKS[profile['verdict']]} profile **{name}**: **{profile['verdict']}**, passed {', '.join(parts)}  "
     if report["stack"]:
-        versions = ", ".join(f"{name} {version}" for name, version in report["stack"]["components"].items())
-        yield f"on {versions} ({report['stack']['provider']})"
+        yield f"on {versions(report['stack']['components'])} ({report['stack']['provider']})"
     if report["implementation"]["failure"]:
         yield ""
         yield f"> {_cell(report['implementation']['failure'].splitlines()[0])}"

@@ -35,6 +35,24 @@ class Verdict(enum.StrEnum):
 TO_EXPLAIN = (Outcome.FAILED, Outcome.ERROR, Outcome.KNOWN_FAILURE)
 
 
+#: What the message of a test with one of these is about.
+HEADINGS = {
+    Outcome.ERROR: "What went wrong in the harness or the stack: nothing is said of the issuer",
+    Outcome.FAILED: "What was expected, and what was seen",
+    Outcome.KNOWN_FAILURE: "What was expected, and what was seen",
+}
+
+
+def headline(message: str) -> str:
+    """Return the line of a test's message that stands for all of it: what was expected, and what was seen.
+
+    The suite's own comparisons say that in a line ``seen: …``; other messages have all in their first line.
+    """
+    first, *rest = message.splitlines() or [""]
+    seen = next((line.strip() for line in rest if line.strip().startswith("seen: ")), "")
+    return f"{first} ({seen})" if seen else first
+
+
 @dataclass(frozen=True)
 class TestResult:
     """What became of one test.

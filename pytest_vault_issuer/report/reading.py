@@ -12,7 +12,7 @@ from ..errors import ConfigurationError
 from ..requirements import Requirement
 from . import journal
 from .json_report import FILE, SCHEMA_VERSION, schema
-from .outcomes import Outcome, RequirementResult, TestResult
+from .outcomes import Outcome, RequirementResult, TestResult, headline
 from .schema import problems
 
 Report = dict[str, Any]
@@ -115,6 +115,16 @@ def title(report: Report) -> str:
     return f"{about['name']} {about['version']}"
 
 
+def generator(report: Report) -> str:
+    """Which version of this project wrote a report."""
+    return f"{report['generator']['name']} {report['generator']['version']}"
+
+
+def versions(named: dict[str, str]) -> str:
+    """Names and versions, such as a stack's components, in a line."""
+    return ", ".join(f"{name} {version}" for name, version in named.items())
+
+
 def with_outcome(report: Report, outcomes: Iterable[str]) -> list[dict[str, Any]]:
     """Return the requirements' entries that have one of these outcomes and were judged by a test."""
     wanted = set(outcomes)
@@ -122,10 +132,8 @@ def with_outcome(report: Report, outcomes: Iterable[str]) -> list[dict[str, Any]
 
 
 def messages(entry: dict[str, Any]) -> list[str]:
-    """Return the first lines of what the tests of a requirement said that share its outcome, each once."""
+    """Return in a line each what the tests of a requirement said that share its outcome, each once."""
     said = [
-        test["message"].splitlines()[0]
-        for test in entry["tests"]
-        if test["message"] and test["outcome"] == entry["outcome"]
+        headline(test["message"]) for test in entry["tests"] if test["message"] and test["outcome"] == entry["outcome"]
     ]
     return list(dict.fromkeys(said))

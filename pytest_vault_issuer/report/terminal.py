@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from ..features import AREAS
-from .outcomes import Outcome, RequirementResult, Verdict, verdict
+from .outcomes import Outcome, RequirementResult, Verdict, headline, verdict
 
 _SHOWN = {
     Outcome.ERROR: "errors in the harness or the stack",
@@ -50,9 +50,7 @@ def details(results: Iterable[RequirementResult]) -> Iterator[str]:
             yield f"{title}:"
         for result in members:
             yield f"  {result.requirement.id} ({result.requirement.level}) {result.requirement.statement}"
-            messages = {
-                test.message.splitlines()[0] for test in result.tests if test.message and test.outcome is outcome
-            }
+            messages = {headline(test.message) for test in result.tests if test.message and test.outcome is outcome}
             for message in sorted(messages):
                 yield f"      {message[:300]}"
     for reason in dict.fromkeys(r.later for r in results if r.later):

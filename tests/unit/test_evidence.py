@@ -103,6 +103,20 @@ def test_objects_with_conditions_and_events() -> None:
     ]
 
 
+def test_the_specification_of_an_object_without_what_is_long_or_the_api_servers() -> None:
+    spec = {
+        "vault": {"path": f"pki/{CANARY}", "caBundle": "A" * 300},
+        "request": "B" * 201,
+        "username": "us",
+        "extra": {},
+    }
+    text = shown(issuers=[Handle("Issuer a/b", {"spec": spec})])["issuers and requests"]
+    path, bundle, request = (line.strip() for line in text.splitlines()[2:])
+    assert path.startswith("spec   path: pki/<secret ")
+    assert bundle == f"spec   caBundle: {'A' * 40}… (300 characters)"
+    assert request == f"spec request: {'B' * 40}… (201 characters)"
+
+
 def test_an_object_that_is_gone_does_not_hide_the_others() -> None:
     text = shown(issuers=[Handle("Issuer a/b"), Handle("Issuer a/c", {})])["issuers and requests"]
     assert "Issuer a/b: GET Issuer a/b: 404 not found" in text

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+import sample_report
 
 from pytest_vault_issuer.errors import ConfigurationError
-from pytest_vault_issuer.report.json_report import SCHEMA_VERSION
+from pytest_vault_issuer.report import json_report
+from pytest_vault_issuer.report.outcomes import Outcome
 from pytest_vault_issuer.toolchain import COMPONENTS, Toolchain, find
 
 FILE = Path(__file__).parents[2] / "benchmarks" / "matrix.py"
@@ -109,17 +110,11 @@ def test_a_cell_passes_when_it_is_conformant_or_says_why_not(matrix: Any, found:
 def test_a_cell_that_has_passed_is_not_run_again(
     matrix: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for text, outcome, verdict in (
-        ("vault", "passed", "conformant"),
-        ("cert-manager@1.18", "failed", "non-conformant"),
-    ):
-        folder = tmp_path / matrix.parse(text).folder
-        folder.mkdir()
-        written = report(entry(outcome), verdict=verdict) | {"schema_version": SCHEMA_VERSION}
-        (folder / "report.json").write_text(json.dumps(written))
+    for text, outcome in (("vault", Outcome.PASSED), ("cert-manager@1.18", Outcome.FAILED)):
+        json_report.write(sample_report.report(outcome), tmp_path / matrix.parse(text).folder)
     built: list[str] = []
     monkeypatch.setattr(Toolchain, "build", lambda self, names, keep_go_caches: built.extend(names))
-    monkeypatch.setattr(matrix, "run", lambda cell, *_: matrix.Run(cell, report(entry("passed")), seconds=60))
+    monkeypatch.setattr(matrix, "run", lambda cell, *_: matrix.Run(cell, sample_report.report(), seconds=60))
     status = matrix.main(["vault", "cert-manager@1.18", f"--reports={tmp_path}", f"--output={tmp_path / 'matrix.md'}"])
     assert status == 0
     assert "cert-manager@v1.18.2" in built

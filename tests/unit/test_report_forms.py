@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import urllib.parse
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,6 +18,7 @@ from sample_report import ALL, REQUIREMENTS, SEEN, report
 
 from pytest_vault_issuer import cli
 from pytest_vault_issuer.errors import ConfigurationError
+from pytest_vault_issuer.features import AREAS
 from pytest_vault_issuer.proxy import Exchange, Headers, Route
 from pytest_vault_issuer.redaction import Redactor
 from pytest_vault_issuer.report import again, bundle, files, html, json_report, markdown, reading, summary
@@ -25,6 +27,7 @@ from pytest_vault_issuer.report.evidence import collect
 from pytest_vault_issuer.report.journal import Journal
 from pytest_vault_issuer.report.merging import merge
 from pytest_vault_issuer.report.outcomes import TO_EXPLAIN, Outcome
+from pytest_vault_issuer.requirements import Catalogue
 
 # -- schema -----------------------------------------------------------------------------------------------------
 
@@ -128,7 +131,7 @@ def test_html() -> None:
     assert tags.scripts == 1, "what an issuer wrote is no script"
     assert len(tags.ids) == len(set(tags.ids))
     assert {entry["id"] for entry in ALL["requirements"]} <= set(tags.ids)
-    for shown in (*SEEN, "Expected, and seen", "Run just this again", "--vault-issuer=./mine.toml"):
+    for shown in (*SEEN, "What was expected, and what was seen", "Run just this again", "--vault-issuer=./mine.toml"):
         assert shown.lower() in tags.text.lower()
     assert "canary" not in page
     for foreign in ("src=", "@import", "url("):
@@ -147,6 +150,54 @@ def test_what_is_to_be_explained_can_be_run_again_though_nothing_was_seen(tmp_pa
     text = next(place.glob("*/README.md")).read_text()
     assert again.command(built, test) in text
     assert test["message"] in text
+
+
+def test_what_to_look_at_where_nothing_failed() -> None:
+    """In a run in which all passed, and in one in which there was nothing to run."""
+    assert "No requirement failed." in html.render(report(Outcome.KNOWN_FAILURE))
+    nothing = report(*[Outcome.NOT_RUN] * len(REQUIREMENTS))
+    for entry in nothing["requirements"]:
+        entry["tests"] = []
+    assert "No test was run." in html.render(nothing)
+
+
+def test_errors_come_first_of_what_to_look_at() -> None:
+    listed = (
+        html.render(report(Outcome.FAILED, Outcome.ERROR)).partition('<nav class="first"')[2].partition("</nav>")[0]
+    )
+    assert re.findall('href="#(.*?)"', listed) == [REQUIREMENTS[1].id, REQUIREMENTS[0].id]
+
+
+def test_an_issuer_that_fails_everything_is_not_listed_twice_as_a_whole() -> None:
+    whole = report(Outcome.FAILED)
+    one = whole["requirements"][0]
+    whole["requirements"] = [one | {"id": f"VI-SPEC-{number:03}"} for number in range(50)]
+    page = html.render(whole)
+    listed = page.partition('<nav class="first"')[2].partition("</nav>")[0]
+    assert listed.count("<li>") == 20
+    assert "and 30 more" in listed
+
+
+def test_a_test_of_which_nothing_was_seen_says_so() -> None:
+    built = report(Outcome.FAILED)
+    seen = built["requirements"][0]["tests"][0]["evidence"]
+    seen.update(exchanges=[], refused=[], objects=[])
+    page = html.render(built)
+    assert "none: the issuer did not get in touch with Vault" in page
+    assert "<h3>Issuers and requests</h3>\n<p>none</p>" in page
+    seen.update(objects=[{"object": "Issuer a/b", "problem": "", "conditions": [], "events": [], "requests": []}])
+    assert "<p>neither conditions nor events</p>" in html.render(built)
+
+
+def test_ids_are_unique_in_a_report_of_the_whole_catalogue() -> None:
+    whole = report()
+    one = whole["requirements"][0]
+    whole["requirements"] = [
+        one | {"id": r.id, "area": r.area, "level": r.level} for r in Catalogue.load().requirements
+    ]
+    ids = Tags(html.render(whole)).ids
+    assert len(ids) == len(set(ids))
+    assert {*AREAS, *Catalogue.load().ids} <= set(ids)
 
 
 def test_a_requirement_that_is_not_asked_for_says_why() -> None:
@@ -182,7 +233,7 @@ def test_a_folder_for_each_failure(tmp_path: Path) -> None:
     assert folder.name == bundle.slug(REQUIREMENTS[0].id, ALL["requirements"][0]["tests"][0]["nodeid"])
     text = (folder / "README.md").read_text()
     test = ALL["requirements"][0]["tests"][0]
-    assert f"## run just this again\n\n```sh\n{again.command(ALL, test)}\n```" in text
+    assert f"In the directory where the run was started:\n\n```sh\n{again.command(ALL, test)}\n```" in text
     assert [shown for shown in SEEN if shown not in text] == []
     assert "* stack: kubernetes v1.2, vault 3.4 (process)" in text
     assert "````text" in text, "the fence is longer than what the text holds"
@@ -227,7 +278,7 @@ def test_nothing_that_is_written_of_a_failure_holds_a_secret(tmp_path: Path, lea
     )  # fmt: skip
     condition = {"type": "Ready", "status": "False", "reason": "Failed", "message": leak}
     handle = SimpleNamespace(
-        get=lambda: {"status": {"conditions": [condition]}},
+        get=lambda: {"spec": {"vault": {"server": leak}}, "status": {"conditions": [condition]}},
         events=lambda: [{"type": "Warning", "reason": "Failed", "message": leak}],
     )
     sandbox: Any = SimpleNamespace(

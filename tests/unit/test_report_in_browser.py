@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from missing import not_run
+from browser import DESK, PHONE, Reader, launched
 from sample_report import ALL, HOSTILE, REQUIREMENTS, SEEN
 
 from pytest_vault_issuer.report import html
 from pytest_vault_issuer.report.outcomes import Outcome
 
-#: Set where what is missing is a failure.
-REQUIRED = "TEST_BROWSER_REQUIRED"
-if os.environ.get(REQUIRED):
-    from playwright import sync_api
-else:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="no browser: playwright is not installed")
-
-#: Its names in Debian, in other distributions, and of Google's build.
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-DESK, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 FAILED, ERROR, PASSED = REQUIREMENTS[0].id, REQUIREMENTS[1].id, REQUIREMENTS[5].id
 #: The least contrast of text to what is behind it, after WCAG 2.2 level AA.
 CONTRAST = 4.5
@@ -55,49 +43,13 @@ PALE = """least => {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    if program is None:
-        not_run(f"no browser: none of {', '.join(PROGRAMS)} is in PATH", REQUIRED)
-    with sync_api.sync_playwright() as playwright:
-        # Its own sandbox is not to be had as root.
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"], timeout=120_000)
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return html.write(ALL, tmp_path_factory.mktemp("report"))
-
-
-class Reader:
-    """A page that shows the report, and what it did that nobody asked for."""
-
-    def __init__(self, page: Any, file: Path, fragment: str = "") -> None:
-        self.page = page
-        self.fetched: list[str] = []
-        self.said: list[str] = []
-        page.on("request", lambda request: self.fetched.append(request.url))
-        page.on("console", lambda message: self.said.append(message.text))
-        page.on("pageerror", lambda error: self.said.append(str(error)))
-        page.on("dialog", lambda dialog: (self.said.append(dialog.message), dialog.dismiss()))
-        page.goto(file.as_uri() + fragment)
-
-    def shown(self) -> list[str]:
-        """The requirements that can be seen, by id."""
-        return [str(identifier) for identifier in self.page.eval_on_selector_all(
-            ".requirement", "all => all.filter(one => one.checkVisibility()).map(one => one.id)"
-        )]  # fmt: skip
-
-    def is_open(self, identifier: str) -> bool:
-        return bool(self.page.eval_on_selector(f"#{identifier}", "one => one.open"))
-
-    def focus(self) -> str:
-        """The text, or the id, of what has the focus."""
-        return str(self.page.evaluate("document.activeElement.id || document.activeElement.innerText"))
-
-    def search(self, text: str) -> None:
-        self.page.get_by_role("searchbox", name="Search").fill(text)
 
 
 @pytest.fixture
@@ -146,15 +98,16 @@ def test_an_exchange_shows_its_answer_when_it_is_opened(reader: Reader) -> None:
 
 def test_everything_that_was_seen_can_be_read(reader: Reader) -> None:
     failed = reader.page.locator(f"#{FAILED}")
-    reader.page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    reader.open_all()
     text = failed.inner_text()
     assert [shown for shown in SEEN if shown not in text] == []
-    assert failed.get_by_role("heading", name="Expected, and seen").is_visible()
+    assert failed.get_by_role("heading", name="What was expected, and what was seen").is_visible()
 
 
 def test_a_link_leads_to_its_requirement(visit: Any) -> None:
     reader = visit(f"#{PASSED}")
     assert reader.is_open(PASSED)
+    assert reader.shown() == [requirement.id for requirement in REQUIREMENTS]
     assert reader.page.locator(f"#{PASSED} summary").first.is_visible()
 
 
@@ -162,6 +115,8 @@ def test_it_can_be_read_without_javascript(visit: Any) -> None:
     reader = visit(java_script_enabled=False)
     for requirement in REQUIREMENTS:
         assert reader.page.locator(f"#{requirement.id} > summary").is_visible()
+    assert not reader.page.get_by_role("search").is_visible(), "what needs a script is not offered"
+    assert reader.page.get_by_role("button").count() == 0
 
 
 # -- searching and filtering --------------------------------------------------------------------------------------
@@ -183,8 +138,12 @@ def test_nothing_found_and_all_again(reader: Reader) -> None:
     reader.search("no such thing")
     assert reader.shown() == []
     assert reader.page.locator("output").inner_text().startswith("0 of")
+    nothing = reader.page.get_by_text("No requirement fits")
+    assert nothing.is_visible()
+    assert not reader.page.locator(".area > h2").is_visible(), "no heading stands above nothing"
     reader.page.get_by_role("button", name="Show all").click()
     assert len(reader.shown()) == len(REQUIREMENTS)
+    assert not nothing.is_visible()
 
 
 def test_outcomes(reader: Reader) -> None:
@@ -201,6 +160,8 @@ def test_a_cell_of_the_matrix_shows_its_requirements(reader: Reader) -> None:
     reader.page.locator(f"td a[data-area={area}][data-level={level}]").click()
     assert reader.shown() == wanted != []
     assert f"{area} {level}" in reader.page.locator("output").inner_text()
+    chosen = reader.page.locator(".matrix [aria-current]")
+    assert [chosen.nth(n).get_attribute("data-level") for n in range(chosen.count())] == [level]
 
 
 # -- without a mouse, and without eyes -------------------------------------------------------------------------------
@@ -237,10 +198,8 @@ def test_everything_has_a_role_and_a_name(reader: Reader) -> None:
         ("table", "Requirements that passed, by area and level"), ("region", "Requirements"),
     ):  # fmt: skip
         assert page.get_by_role(role, name=name).count() == 1, f"there is to be one {role} {name or ''}"
-    nameless = page.eval_on_selector_all(
-        "a, button, input, summary", "all => all.filter(e => !(e.labels?.length || e.innerText.trim())).length"
-    )
-    assert nameless == 0
+    reader.open_all()
+    assert reader.nameless() == []
     assert page.locator("output").get_attribute("aria-live") == "polite", "what a filter shows is read out"
 
 
@@ -250,14 +209,14 @@ def test_everything_has_a_role_and_a_name(reader: Reader) -> None:
 @pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
 def test_nothing_runs_out_of_the_screen(visit: Any, viewport: dict[str, int]) -> None:
     reader = visit(viewport=viewport)
-    reader.page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
-    assert reader.page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    reader.open_all()
+    assert reader.width() <= viewport["width"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_can_be_read_by_day_and_by_night(visit: Any, scheme: str) -> None:
     reader = visit(color_scheme=scheme)
-    reader.page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    reader.open_all()
     assert reader.page.evaluate(PALE, CONTRAST) == []
 
 

@@ -1,0 +1,46 @@
+"""What is said of two values that were to be equal: in this suite the left one was seen, the right one expected."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cryptography import x509
+
+#: Characters of a value that are shown: pytest cuts an explanation of more than 640.
+_LONGEST = 240
+
+
+def explanation(seen: Any, expected: Any) -> list[str] | None:
+    """Return the lines in which pytest is to show ``seen == expected``; None where they would be no help."""
+    told = {"expected": expected, "seen": seen}
+    lines = {what: _told(value) for what, value in told.items()}
+    if any(" object at 0x" in line for line in lines.values()) or lines["seen"] == lines["expected"]:
+        return None
+    return ["seen == expected", *(f"{what}: {line}" for what, line in lines.items())]
+
+
+def _told(value: Any) -> str:
+    """A value in words; what is long is cut in the middle, for two of a kind mostly differ at their ends."""
+    text = _words(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 :]}"
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, set | frozenset):
+        return ", ".join(sorted(map(_words, value))) or "none"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_words, value))}]"
+    if isinstance(value, bytes):
+        return _bytes(value)
+    if isinstance(value, x509.Certificate):
+        return f"certificate {value.subject.rfc4514_string()} serial {f'{value.serial_number:x}'[:8]}…"
+    if isinstance(value, x509.Name):
+        return value.rfc4514_string()
+    return repr(value)
+
+
+def _bytes(value: bytes) -> str:
+    try:
+        return _words(x509.load_der_x509_certificate(value))
+    except ValueError:
+        return f"{len(value)} bytes {value[:8].hex()}…"

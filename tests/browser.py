@@ -1,0 +1,98 @@
+"""A browser that reads ``report.html``, and what is asked of every such page."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from missing import not_run
+
+#: Set where what is missing is a failure.
+REQUIRED = "TEST_BROWSER_REQUIRED"
+#: Its names in Debian, in other distributions, and of Google's build.
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 740}
+#: What is operated, or leads somewhere, and so needs a name.
+_NAMED = ("button", "checkbox", "heading", "link", "navigation", "region", "searchbox", "table")
+
+
+@contextlib.contextmanager
+def launched() -> Iterator[Any]:
+    """Start the system's Chromium, without a network; skip the test where there is none."""
+    if os.environ.get(REQUIRED):
+        from playwright import sync_api
+    else:
+        sync_api = pytest.importorskip("playwright.sync_api", reason="no browser: playwright is not installed")
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if program is None:
+        not_run(f"no browser: none of {', '.join(PROGRAMS)} is in PATH", REQUIRED)
+    with sync_api.sync_playwright() as playwright:
+        # Its own sandbox is not to be had as root.
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"], timeout=120_000)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Reader:
+    """A page that shows the report, and what it did that nobody asked for."""
+
+    def __init__(self, page: Any, file: Path, fragment: str = "") -> None:
+        self.page = page
+        self.fetched: list[str] = []
+        self.said: list[str] = []
+        page.on("request", lambda request: self.fetched.append(request.url))
+        page.on("console", lambda message: self.said.append(message.text))
+        page.on("pageerror", lambda error: self.said.append(str(error)))
+        page.on("dialog", lambda dialog: (self.said.append(dialog.message), dialog.dismiss()))
+        page.goto(file.as_uri() + fragment)
+
+    def shown(self) -> list[str]:
+        """The requirements that can be seen, by id."""
+        return [str(identifier) for identifier in self.page.eval_on_selector_all(
+            ".requirement", "all => all.filter(one => one.checkVisibility()).map(one => one.id)"
+        )]  # fmt: skip
+
+    def is_open(self, identifier: str) -> bool:
+        return bool(self.page.eval_on_selector(f"#{identifier}", "one => one.open"))
+
+    def open_all(self) -> None:
+        self.page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+
+    def focus(self) -> str:
+        """The text, or the id, of what has the focus."""
+        return str(self.page.evaluate("document.activeElement.id || document.activeElement.innerText"))
+
+    def press(self, key: str, until: str, limit: int = 50) -> None:
+        """Press a key until what has the focus fits a selector."""
+        for _ in range(limit):
+            self.page.keyboard.press(key)
+            if self.page.evaluate("selector => document.activeElement.matches(selector)", until):
+                return
+        raise AssertionError(f"{limit} times {key}, and the focus is on {self.focus()!r}, not on {until}")
+
+    def search(self, text: str) -> None:
+        self.page.get_by_role("searchbox", name="Search").fill(text)
+
+    def refuse(self, permission: str) -> None:
+        """Let the browser refuse the page something, as its user may."""
+        session = self.page.context.new_cdp_session(self.page)
+        context = session.send("Target.getTargetInfo")["targetInfo"]["browserContextId"]
+        setting = {"permission": {"name": permission}, "setting": "denied", "browserContextId": context}
+        session.send("Browser.setPermission", setting)
+
+    def width(self) -> int:
+        """What the page takes, in pixels of CSS."""
+        return int(self.page.evaluate("document.documentElement.scrollWidth"))
+
+    def nameless(self) -> list[str]:
+        """What an assistive technology would read out by its role alone."""
+        lines = self.page.locator("body").aria_snapshot().splitlines()
+        return [line for line in lines if re.fullmatch(rf" *- ({'|'.join(_NAMED)})( \[[^\]]*\])*:?", line)]

@@ -1,0 +1,57 @@
+"""An issuer with several mistakes at once: what somebody's own may look like on the first day.
+
+It is the miniature with some of the defects by which the suite is tried, each a mistake of another kind, in a folder
+with the file that describes it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pytest_vault_issuer.implementation import load_implementation
+from tests.trust.defects import DEFECTS
+from tests.trust.mutants import PACKAGE, Mutant
+
+#: The defects, and the requirement that each breaks.
+BROKEN = {
+    "approle-last-segment-of-the-mount": "VI-APPROLE-001",
+    "ksecretless-an-hour": "VI-KSECRETLESS-004",
+    "verified-in-other-words": "VI-HEALTH-003",
+    "sealed-vault-is-initialized": "VI-HEALTH-004",
+    "default-of-thirty-days": "VI-SIGN-011",
+    "chain-from-the-top": "VI-SIGN-012",
+}
+
+
+def write(directory: Path) -> Path:
+    """Write the issuer's program and its file into a directory, and return the file's path."""
+    chosen = [defect for defect in DEFECTS if defect.name in BROKEN]
+    assert {defect.name: defect.breaks for defect in chosen} == BROKEN
+    Mutant("my-issuer", tuple(edit for defect in chosen for edit in defect.edits), "").write(directory)
+    right = load_implementation("miniature")
+    module = right.run.command.index("-m") + 1
+    command = ["{python}", "-m", PACKAGE, *right.run.command[module + 1 :]]
+    tables = {
+        "implementation": {"name": "my-issuer", "version": "0.3.0"},
+        "run": {
+            "command": command,
+            "service_account": right.run.service_account,
+            "rbac": [str(right.resolve(path)) for path in right.run.rbac],
+            "cluster_resource_namespace": right.run.cluster_resource_namespace,
+        },
+        "run.env": dict(right.run.env),
+        "features": {"supported": sorted(right.features)},
+    }
+    lines = []
+    for table, fields in tables.items():
+        lines += [f"[{table}]", *(f"{name} = {json.dumps(value)}" for name, value in fields.items())]
+    path = directory / "my-issuer.toml"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+if __name__ == "__main__":
+    import sys
+
+    print(write(Path(sys.argv[1])))

@@ -1,0 +1,81 @@
+"""What a failed comparison of the suite says: which value was seen, and which was expected."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from cryptography import x509
+from vault_issuer_conformance.comparing import explanation
+
+from pytest_vault_issuer.proxy import Authority
+from pytest_vault_issuer.report.outcomes import headline
+
+pytest_plugins = ("pytester",)
+CLIENT = Authority("clients").issue_client("client-of-b").der
+
+
+def serial(der: bytes) -> str:
+    return f"{x509.load_der_x509_certificate(der).serial_number:x}"
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("/v1/auth/x/login", "'/v1/auth/x/login'"),
+        (600, "600"),
+        ({600, 60}, "60, 600"),
+        (set(), "none"),
+        (["a", 1], "['a', 1]"),
+        (None, "None"),
+        (b"\x30\x82\x01", "3 bytes 308201…"),
+        (CLIENT, f"certificate CN=client-of-b serial {serial(CLIENT)[:8]}…"),
+        (x509.load_der_x509_certificate(CLIENT).subject, "CN=client-of-b"),
+        ("x" * 1000, f"'{'x' * 119}…{'x' * 119}'"),
+    ],
+)
+def test_values_in_words(value: Any, told: str) -> None:
+    assert explanation(value, "another") == ["seen == expected", "expected: 'another'", f"seen: {told}"]
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"), [(object(), 1), ("same", "same"), (["x" * 500 + "a"], ["x" * 500 + "a"])]
+)
+def test_what_would_be_no_help_is_left_to_pytest(seen: Any, expected: Any) -> None:
+    assert explanation(seen, expected) is None
+
+
+def test_it_is_what_pytest_shows_of_the_suite(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("from vault_issuer_conformance.conftest import pytest_assertrepr_compare")
+    pytester.makepyfile(
+        """
+        def test_equal():
+            assert {3600} == {600}, "every JWT was to expire after 600 s"
+
+        def test_other():
+            assert 1 in [2], "one was to be there"
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "no:vault-issuer")
+    result.stdout.re_match_lines_random(
+        [
+            "E +AssertionError: every JWT was to expire after 600 s",
+            "E +assert seen == expected",
+            "E +expected: 600",
+            "E +seen: 3600",
+            "E +assert 1 in \\[2\\]",
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        ("", ""),
+        ("waited 5 s for it; its conditions: none", "waited 5 s for it; its conditions: none"),
+        ("it was to be so\nassert seen == expected\n  expected: 1\n  seen: 2", "it was to be so (seen: 2)"),
+        ("it was to be so\nassert 1 in [2]", "it was to be so"),
+    ],
+)
+def test_the_line_that_stands_for_a_message(message: str, line: str) -> None:
+    assert headline(message) == line
