@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pytest_vault_issuer.cluster.api import Object, condition
 from pytest_vault_issuer.errors import Unmet
 from pytest_vault_issuer.issuer import Authentication, CertificateRequest, Issuer
-from pytest_vault_issuer.issuer.handle import RefusedError, is_current
+from pytest_vault_issuer.issuer.handle import Handle, RefusedError, is_current
 from pytest_vault_issuer.proxy import EmptyAnswer, Exchange, Fault, Hold, Proxy, Respond, Route
 from pytest_vault_issuer.sandbox import FEATURES, Sandbox
 from pytest_vault_issuer.vault import Pki
@@ -97,6 +99,16 @@ def assert_silent(proxy: Proxy, *, since: int = 0) -> None:
     assert not sent, f"no HTTP request may be sent to this listener, but it got: {sent}"
 
 
+def settle(request: CertificateRequest) -> None:
+    """Give an implementation the time to say anything about a request; that it does is another requirement."""
+    with contextlib.suppress(Unmet):
+        request.wait(
+            lambda item: bool(condition(item, "Ready")),
+            "to get a Ready condition",
+            timeout=request.timeouts.request / 4,
+        )
+
+
 def issued_in_the_end(sandbox: Sandbox, issuer: Issuer, *, attempts: int = 5) -> CertificateRequest:
     """Request certificates until one is issued.
 
@@ -137,6 +149,30 @@ def with_fields(auth: Authentication | dict[str, Any], **fields: Any) -> dict[st
     """Return the specification of an authentication with fields of its method changed, such as ``role``."""
     spec = auth.spec if isinstance(auth, Authentication) else auth
     return {method: parameters | fields for method, parameters in spec.items()}
+
+
+def set_transition_time(handle: Handle) -> str:
+    """Have a Ready condition say that its last change was long ago; return the time ('' where there is none).
+
+    Times have whole seconds: one that is written anew a moment later can be told from an old one only.
+    """
+    long_ago = (datetime.now(UTC) - timedelta(hours=1 + secrets.randbelow(1000))).strftime("%Y-%m-%dT%H:%M:%SZ")
+    conditions = handle.conditions()
+    ready = [entry for entry in conditions if entry.get("type") == "Ready"]
+    for entry in ready:
+        entry["lastTransitionTime"] = long_ago
+    body = {"status": {"conditions": conditions}}
+    handle.cluster.patch(handle.resource, handle.name, handle.namespace, body, subresource="status")
+    return long_ago if ready else ""
+
+
+def transition_time(handle: Handle) -> str:
+    """Return `lastTransitionTime` of the Ready condition, seen to be no time in the future."""
+    stated = handle.condition().get("lastTransitionTime")
+    assert stated, "lastTransitionTime was to be set"
+    now = datetime.now(UTC) + timedelta(minutes=1)  # clocks of two machines may differ
+    assert datetime.fromisoformat(stated) <= now, f"lastTransitionTime was not to be later than {now}, it is {stated}"
+    return str(stated)
 
 
 def for_each_kind(sandbox: Sandbox, check: Callable[[str], None]) -> None:

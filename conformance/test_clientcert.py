@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 from typing import Any
 
@@ -12,7 +13,7 @@ from pytest_vault_issuer.marks import requirement
 from pytest_vault_issuer.proxy import Authority, ClientCertificate, Exchange, Route
 from pytest_vault_issuer.sandbox import Sandbox
 
-from .helpers import never_ready, with_fields, with_secret
+from .helpers import assert_untrusted, never_ready, with_fields, with_secret
 
 
 def new_client(clients: Authority) -> ClientCertificate:
@@ -254,3 +255,25 @@ def test_certificate_of_the_login_beside_another_of_the_connection(
     issuer.wait_ready()
     sandbox.issued(issuer)
     assert_logs_in(sandbox, auth, client, role_of(auth))
+
+
+@requirement("VI-CLIENTCERT-011")
+@pytest.mark.parametrize("server", ["another CA", "another host"])
+def test_login_is_kept_from_a_server_that_is_not_trusted(sandbox: Sandbox, kind: str, server: str) -> None:
+    host = sandbox.world.stack.bind
+    proxy = sandbox.new_proxy(
+        certificate=Authority().issue(host) if server == "another CA" else sandbox.authority.issue("192.0.2.1")
+    )
+    bundle = base64.b64encode(sandbox.authority.pem.encode()).decode()
+    auth = sandbox.client_certificate(kind)
+    options = {"auth": auth, "proxy": proxy, "caBundle": bundle}
+    assert_untrusted(sandbox, kind, {f"its server's certificate is of {server}": options})
+
+
+@requirement("VI-CLIENTCERT-012")
+@pytest.mark.parametrize(
+    ("kind", "other_feature"), [("Issuer", "token"), ("ClusterIssuer", "approle"), ("Issuer", "kubernetes-static")]
+)
+def test_another_method_beside_it_is_refused(sandbox: Sandbox, kind: str, other_feature: str) -> None:
+    both = sandbox.client_certificate(kind).spec | sandbox.authenticate(other_feature, kind).spec
+    never_ready(sandbox, kind, {f"client-certificate and {other_feature} are configured": {"auth": both}})

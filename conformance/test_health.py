@@ -17,7 +17,17 @@ from pytest_vault_issuer.marks import requirement
 from pytest_vault_issuer.proxy import Exchange, Fault, Hold, Proxy, ResetBefore, Respond, Route
 from pytest_vault_issuer.sandbox import FEATURES, Sandbox
 
-from .helpers import LOGINS, claimed, for_each_kind, never_ready, wait_held, with_fields, with_secret
+from .helpers import (
+    LOGINS,
+    claimed,
+    for_each_kind,
+    never_ready,
+    set_transition_time,
+    transition_time,
+    wait_held,
+    with_fields,
+    with_secret,
+)
 
 HTML = "<!DOCTYPE html><html><body><h1>It is not Vault that answers here</h1></body></html>"
 #: By health status: what Vault's answer says then, and the query parameters that ask for another status instead.
@@ -29,6 +39,8 @@ STATES: dict[int, tuple[dict[str, Any], tuple[str, ...]]] = {
     503: ({"sealed": True, "standby": True}, ("sealedcode",)),
     530: ({"sealed": True, "standby": True, "removed_from_cluster": True}, ("removedcode",)),
 }
+#: How many requests are issued, one after the other, while it is counted how often a Vault is asked that is not well.
+MEANWHILE = 20
 #: Each way of authenticating once, the kinds of issuer in turn.
 EACH_FEATURE = pytest.mark.parametrize(
     ("kind", "feature"),
@@ -315,7 +327,7 @@ def test_issuer_becomes_ready_once_vault_works(sandbox: Sandbox) -> None:
         failing = with_fault(sandbox, Route.HEALTH, Respond(500, json={"errors": ["internal error"]}))
         failures.append((sandbox.issuer(kind, auth, proxy=failing), failing.clear_faults))
 
-        for login in claimed(sandbox, LOGINS)[:1]:
+        for login in claimed(sandbox, LOGINS):
             refusing = with_fault(sandbox, Route.LOGIN, Respond(503, json={"errors": ["Vault is sealed"]}))
             issuer = sandbox.issuer(kind, sandbox.authenticate(login, kind), proxy=refusing)
             failures.append((issuer, refusing.clear_faults))
@@ -479,3 +491,47 @@ def test_generation_that_was_not_judged_is_not_told(sandbox: Sandbox, kind: str)
 
     issuer.wait(judged, "to be not Ready for its changed specification", timeout=sandbox.timeouts.retry)
     assert ("True", True) not in told, "Ready was not to be True of a specification that cannot work"
+
+
+@requirement("VI-HEALTH-022")
+def test_transition_time_is_that_of_the_last_change(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    issuer = sandbox.ready_issuer(kind, auth)
+    long_ago = set_transition_time(issuer)
+    mark = sandbox.proxy.mark()
+    issuer.change(lambda vault: vault.update(path=f"{sandbox.pki.mount}/sign-verbatim/{sandbox.pki.role}"))
+    sandbox.proxy.wait_for(Route.HEALTH, since=mark, timeout=sandbox.timeouts.wire, what="health, after the change")
+    issuer.wait_ready()
+    assert transition_time(issuer) == long_ago, "lastTransitionTime was to stay while the status does"
+    issuer.change(lambda vault: vault.update(auth=lead_nowhere(auth)))
+    issuer.wait_not_ready()
+    assert transition_time(issuer) != long_ago, "lastTransitionTime was to change with the status"
+
+
+@requirement("VI-HEALTH-023")
+def test_condition_has_a_reason(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    broken = sandbox.issuer(kind, auth, proxy=in_state(sandbox, 501))
+    reasons = {
+        "True": condition(sandbox.ready_issuer(kind, auth).get(), "Ready").get("reason"),
+        "False": condition(broken.wait_not_ready(), "Ready").get("reason"),
+    }
+    for status, reason in reasons.items():
+        assert re.fullmatch(r"[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?", reason or ""), (
+            f"the reason of Ready={status} was to be a word for programs, it is {reason!r}"
+        )
+    assert reasons["True"] != reasons["False"], "Ready was to be True for another reason than it is False"
+
+
+@requirement("VI-HEALTH-024")
+def test_vault_that_is_not_well_is_given_a_rest(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    other = sandbox.ready_issuer(kind, auth, proxy=sandbox.new_proxy())
+    # Not initialised: what Vault's client library does not try again by itself.
+    report_health(sandbox.proxy, 501)
+    sandbox.issuer(kind, auth).wait_not_ready()
+    mark = sandbox.proxy.mark()
+    for _ in range(MEANWHILE):
+        sandbox.barrier(other)
+    asked = len(sandbox.proxy.seen(Route.HEALTH, since=mark))
+    assert asked <= 2 * MEANWHILE, f"health was asked for {asked} times while {MEANWHILE} requests were issued"

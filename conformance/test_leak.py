@@ -18,14 +18,16 @@ from pytest_vault_issuer.cluster.api import SECRETS
 from pytest_vault_issuer.errors import NotRunnable, Unmet
 from pytest_vault_issuer.issuer import Authentication, CertificateRequest, Issuer, SigningRequest
 from pytest_vault_issuer.marks import requirement
-from pytest_vault_issuer.proxy import Exchange, Fault, Respond, Route, Tamper
+from pytest_vault_issuer.proxy import Authority, Exchange, Fault, Respond, Route, Tamper
 from pytest_vault_issuer.sandbox import Sandbox
 from pytest_vault_issuer.vault.authority import key_to_pem, new_key
 
-from .helpers import claimed, with_fields, with_secret
+from .helpers import claimed, settle, with_fields, with_secret
 
 #: The longest message that is bounded, in bytes.
 BOUND = 4096
+#: What a client certificate consists of: in the names of fields, and of keys in Secrets.
+PARTS = (("Cert", "crt"), ("Key", "key"))
 
 
 # -- what people can see --------------------------------------------------------------------
@@ -62,6 +64,7 @@ def forms(secret: str) -> set[str]:
     """In which forms a secret may stand in a text."""
     raw = secret.encode()
     found = {secret, json.dumps(secret)[1:-1], urllib.parse.quote(secret, safe="")}
+    found |= {raw.hex(), " ".join(map(str, raw)), ", ".join(map(str, raw)), ", ".join(map(hex, raw))}  # as programs do
     for offset in range(3):
         # Inside of a longer base64 text: those characters that depend on the secret alone.
         first, last = -(-offset * 8 // 6), (offset + len(raw)) * 8 // 6
@@ -110,6 +113,10 @@ def exercise(sandbox: Sandbox, kind: str) -> dict[str, str]:
         for credential in (wrong, f"{first}\n{second}"):
             name = sandbox.secret({auth.secret_key: credential}, namespace=auth.namespace)
             refused.append(sandbox.issuer(kind, with_secret(auth, name)))
+        mistaken = secrets.token_hex(16)
+        canaries[f"a credential under another key of {feature}"] = mistaken
+        name = sandbox.secret({f"{auth.secret_key}-old": mistaken}, namespace=auth.namespace)
+        refused.append(sandbox.issuer(kind, with_secret(auth, name)))
     powerless = sandbox.default_authentication(kind, policy=sandbox.vault.policy(f"nothing/{secrets.token_hex(4)}"))
     good.append(sandbox.issuer(kind, powerless))
     canaries["the credential of an issuer without rights"] = powerless.credential
@@ -124,7 +131,7 @@ def exercise(sandbox: Sandbox, kind: str) -> dict[str, str]:
         issuer.wait(has_condition, "to get a condition", timeout=sandbox.timeouts.issuer)
     waiting = [sandbox.request(issuer) for issuer in refused]
     for request in waiting:
-        request.wait_reason("Pending", "Failed", "Denied")
+        settle(request)
     wait_events(sandbox, requests[-1], *waiting, *(issuer for issuer in refused if not is_ready(issuer)))
 
     for exchange in sandbox.proxy.seen():
@@ -155,6 +162,46 @@ def test_credentials_are_not_logged(sandbox: Sandbox, kind: str) -> None:
     if sandbox.world.implementation_log is None:
         raise NotRunnable("the implementation's log cannot be read", hint="let the suite start it: [run] command")
     canaries = exercise(sandbox, kind)
+    found = leaked(sandbox.implementation_log(), canaries)
+    assert not found, f"the log was not to hold {', '.join(found)}"
+
+
+def unfit_clients(sandbox: Sandbox, kind: str, feature: str) -> dict[str, str]:
+    """Let issuers have client certificates that do not fit their keys; return parts of these, by what they are."""
+    home, canaries, issuers = sandbox.home(kind), dict[str, str](), list[Issuer]()
+    for what in ("the key of another certificate", "a key with something missing"):
+        client, key = Authority("clients").issue_client("issuer.example.test"), key_to_pem(new_key())
+        lines = key.splitlines()
+        canaries |= {f"the first line of {what}": lines[1], f"a further line of {what}": lines[2]}
+        text = key if what.endswith("certificate") else "\n".join([*lines[:3], lines[-1]])
+        name = sandbox.secret({"tls.crt": client.certificate_pem, "tls.key": text}, namespace=home)
+        if feature == "mtls":
+            reference: dict[str, Any] = {
+                f"client{part}SecretRef": {"name": name, "key": f"tls.{end}"} for part, end in PARTS
+            }
+            issuers.append(sandbox.issuer(kind, **reference))
+        else:
+            issuers.append(sandbox.issuer(kind, {"clientCertificate": {"secretName": name}}))
+    for issuer in issuers:
+        issuer.wait(has_condition, "to get a condition", timeout=sandbox.timeouts.issuer)
+    wait_events(sandbox, *issuers)
+    return canaries
+
+
+@requirement("VI-LEAK-001")
+@pytest.mark.parametrize("feature", ["mtls", "client-certificate"])
+def test_keys_of_client_certificates_are_not_shown(sandbox: Sandbox, kind: str, feature: str) -> None:
+    canaries = unfit_clients(sandbox, kind, feature)
+    found = leaked(shown(sandbox), canaries)
+    assert not found, f"status and events of issuers were not to hold {', '.join(found)}"
+
+
+@requirement("VI-LEAK-002")
+@pytest.mark.parametrize("feature", ["mtls", "client-certificate"])
+def test_keys_of_client_certificates_are_not_logged(sandbox: Sandbox, kind: str, feature: str) -> None:
+    if sandbox.world.implementation_log is None:
+        raise NotRunnable("the implementation's log cannot be read", hint="let the suite start it: [run] command")
+    canaries = unfit_clients(sandbox, kind, feature)
     found = leaked(sandbox.implementation_log(), canaries)
     assert not found, f"the log was not to hold {', '.join(found)}"
 

@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pytest_vault_issuer.errors import Unmet
+from pytest_vault_issuer.errors import NotRunnable, Unmet
 from pytest_vault_issuer.issuer import Authentication, CertificateRequest
 from pytest_vault_issuer.marks import requirement
-from pytest_vault_issuer.proxy import Authority, Exchange, Proxy, Route
+from pytest_vault_issuer.proxy import Authority, Exchange, Hold, Proxy, Route
 from pytest_vault_issuer.sandbox import Sandbox
 from pytest_vault_issuer.vault import Pki
 
-from .helpers import claimed, for_each_kind, with_fields, with_secret
+from .helpers import claimed, for_each_kind, wait_held, with_fields, with_secret
 
 #: Ways of authenticating with a credential in a Secret.
 WITH_SECRET = ("token", "approle", "kubernetes-static")
@@ -159,12 +159,63 @@ def test_deleted_credential_is_not_used(sandbox: Sandbox, kind: str, feature: st
     request.wait_issued(timeout=sandbox.timeouts.retry)
 
 
+@requirement("VI-ROTATION-003")
+def test_request_that_finds_no_credential_waits(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    if not auth.secret_name:
+        raise NotRunnable("the implementation supports no way of authenticating with a Secret")
+    issuer = sandbox.ready_issuer(kind, auth)
+    sandbox.issued(issuer)
+    # The issuer stays Ready for a while: it is being looked at, for another reason, while its Secret goes.
+    hold = Hold()
+    sandbox.proxy.inject(Route.HEALTH, hold)
+    issuer.change(lambda vault: vault.update(caBundle=bundle(f"{sandbox.proxy.ca_pem}\n")))
+    wait_held(sandbox, hold, "v1/sys/health to be queried for the changed issuer")
+    sandbox.delete_secret(auth.secret_name, auth.namespace)
+    name = sandbox.secret({auth.secret_key: auth.credential}, namespace=auth.namespace)
+    other = sandbox.ready_issuer(kind, with_secret(auth, name), proxy=sandbox.new_proxy())
+    request = sandbox.request(issuer)
+    sandbox.barrier(other)
+    assert not sandbox.signings(request), "Vault was not to be asked to sign with a credential that is deleted"
+    reason = request.condition().get("reason")
+    assert reason not in ("Issued", "Failed", "Denied"), (
+        f"the request was to wait for the Secret, its reason is {reason}"
+    )
+    hold.release()
+    sandbox.secret({auth.secret_key: auth.credential}, namespace=auth.namespace, name=auth.secret_name)
+    request.wait_issued(timeout=sandbox.timeouts.retry)
+
+
 @requirement("VI-ROTATION-004")
 @pytest.mark.parametrize("feature", WITH_SECRET)
 def test_issuer_without_its_secret_is_not_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
     auth = sandbox.authenticate(feature, kind, key=new_key())
     issuer = sandbox.ready_issuer(kind, auth)
     sandbox.delete_secret(auth.secret_name, auth.namespace)
+    issuer.wait_not_ready()
+
+
+@requirement("VI-ROTATION-004")
+@pytest.mark.parametrize("feature", WITH_SECRET)
+def test_issuer_whose_secret_lost_its_key_is_not_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
+    auth = sandbox.authenticate(feature, kind, key=new_key())
+    issuer = sandbox.ready_issuer(kind, auth)
+    sandbox.set_secret(auth.secret_name, auth.namespace, {auth.secret_key: None, "other-key": auth.credential})
+    issuer.wait_not_ready()
+
+
+@requirement("VI-ROTATION-004")
+@pytest.mark.parametrize("feature", ["ca-bundle-secret"])
+@pytest.mark.parametrize("change", ["deleted", "changed"])
+def test_issuer_without_its_authority_is_not_ready(sandbox: Sandbox, kind: str, feature: str, change: str) -> None:
+    home = sandbox.home(kind)
+    name = sandbox.secret({"ca.crt": sandbox.authority.pem}, namespace=home, secret=False)
+    reference: dict[str, Any] = {"caBundle": None, "caBundleSecretRef": {"name": name, "key": "ca.crt"}}
+    issuer = sandbox.ready_issuer(kind, **reference)
+    if change == "deleted":
+        sandbox.delete_secret(name, home)
+    else:
+        sandbox.set_secret(name, home, {"ca.crt": Authority().pem})
     issuer.wait_not_ready()
 
 

@@ -16,7 +16,7 @@ from pytest_vault_issuer.proxy import Hold, Proxy, Respond, Route
 from pytest_vault_issuer.sandbox import Sandbox, ready_status
 from pytest_vault_issuer.vault import Pki
 
-from .helpers import claimed
+from .helpers import LOGINS, claimed, wait_held
 
 IN_SECRETS = pytest.mark.parametrize("feature", ["token", "approle", "kubernetes-static"])
 ISSUER = pytest.param("Issuer", marks=requirement("VI-SCOPE-001"))
@@ -205,6 +205,28 @@ def check_two_issuers(
     for turn, request in enumerate(requests):
         request.wait_issued()
         assert_signed(sandbox, request, *settings[turn % 2])
+
+
+@requirement("VI-SCOPE-006")
+@pytest.mark.parametrize(
+    ("kind", "feature"), [(("Issuer", "ClusterIssuer")[number % 2], feature) for number, feature in enumerate(LOGINS)]
+)
+def test_request_for_another_issuer_in_between(sandbox: Sandbox, kind: str, feature: str) -> None:
+    pkis, proxies = [sandbox.pki, another_pki(sandbox)], [sandbox.proxy, sandbox.new_proxy()]
+    auths = [sandbox.authenticate(feature, kind, pki=pki) for pki in pkis]
+    settings = list(zip(proxies, pkis, auths, strict=True))
+    issuers = [sandbox.ready_issuer(kind, auth, proxy=proxy, pki=pki) for proxy, pki, auth in settings]
+    for issuer in issuers:
+        sandbox.issued(issuer)  # by now each has also looked at the change of its own status
+    hold = Hold()
+    proxies[0].inject(Route.LOGIN, hold)
+    held = sandbox.request(issuers[0])
+    wait_held(sandbox, hold, "a login for the request")
+    between = sandbox.issued(issuers[1])
+    hold.release()
+    held.wait_issued()
+    for request, setting in zip((held, between), settings, strict=True):
+        assert_signed(sandbox, request, *setting)
 
 
 @requirement("VI-SCOPE-007")

@@ -176,6 +176,7 @@ def test_duration_is_asked_for(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
     hours, minutes = 100 + secrets.randbelow(100), 1 + secrets.randbelow(59)
     durations = {
+        "10m": timedelta(minutes=10),
         "90m": timedelta(minutes=90),
         "36h": timedelta(hours=36),
         f"{hours}h{minutes}m": timedelta(hours=hours, minutes=minutes),

@@ -23,6 +23,7 @@ from .helpers import (
     assert_untrusted,
     issued_in_the_end,
     never_ready,
+    settle,
 )
 
 
@@ -121,7 +122,7 @@ def test_certificate_is_verified_again_to_sign(sandbox: Sandbox, kind: str, feat
     proxy.replace_certificate(impostor(sandbox))
     sent, failures = proxy.mark(), len(proxy.handshake_failures)
     request = sandbox.request(issuer)
-    request.wait_reason("Pending", "Failed", "Issued")
+    settle(request)
     assert not request.certificates(), "a certificate was issued over a connection that was not verified"
     proxy.wait_for_handshake_failure(sandbox.timeouts.wire, since=failures)
     assert_silent(proxy, since=sent)
@@ -215,7 +216,7 @@ def test_signing_is_not_redirected_to_plain_http(sandbox: Sandbox, kind: str, st
     request = sandbox.request(issuer)
     end_redirects()
     sandbox.barrier(issuer)
-    request.wait_reason("Pending", "Failed", "Issued")
+    settle(request)
     assert_silent(plain)
 
 
@@ -341,7 +342,7 @@ def test_former_contents_of_the_secret_are_trusted_no_more(sandbox: Sandbox, kin
     noticed(sandbox, kind)
     mark = proxy.mark()
     request = sandbox.request(issuer)
-    request.wait_reason("Pending", "Failed", "Issued")
+    settle(request)
     assert not request.certificates(), "a certificate was issued by a server whose CA is no more in the Secret"
     proxy.wait_for_handshake_failure(sandbox.timeouts.wire, since=failures)
     assert_silent(proxy, since=mark)
@@ -440,7 +441,7 @@ def test_certificate_that_is_not_for_server_name_is_refused(sandbox: Sandbox, ki
 
 
 @requirement("VI-TLS-020")
-@pytest.mark.parametrize("feature", LOGINS)
+@pytest.mark.parametrize("feature", [*LOGINS, "client-certificate"])
 def test_server_name_is_asked_for(sandbox: Sandbox, kind: str, feature: str) -> None:
     name = new_name()
     proxy = sandbox.new_proxy(certificate=sandbox.authority.issue(name))

@@ -215,4 +215,35 @@ DEFECTS: tuple[Defect, ...] = (
         '    if not secret or issuer.vault.get("clientCertSecretRef"):\n',
         "a connection that presents a certificate is used as it is",
     ),
+    defect(
+        "clientcert-login-unverified",
+        "VI-CLIENTCERT-011",
+        "credentials.py",
+        "    with Vault(issuer, tls_context(cluster, issuer, client)) as presenting:\n",
+        "    context = tls_context(cluster, issuer, client)\n"
+        "    if context is not None:\n"
+        "        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE\n"
+        "    with Vault(issuer, context) as presenting:\n",
+        "the certificate was thought to protect the login, and the health query to find out about the server",
+        Edit("credentials.py", "from typing import Any\n", "import ssl\nfrom typing import Any\n"),
+    ),
+    defect(
+        "clientcert-login-with-any-name",
+        "VI-CLIENTCERT-011",
+        "credentials.py",
+        "    with Vault(issuer, tls_context(cluster, issuer, client)) as presenting:\n",
+        "    context = tls_context(cluster, issuer, client)\n"
+        "    if context is not None:\n"
+        "        context.check_hostname = False\n"
+        "    with Vault(issuer, context) as presenting:\n",
+        "servers are often reached by addresses that their certificates do not name",
+    ),
+    defect(
+        "clientcert-beside-another-method",
+        "VI-CLIENTCERT-012",
+        "configuration.py",
+        "    if len(methods) > 1:\n",
+        '    if len([method for method in methods if method != "clientCertificate"]) > 1:\n',
+        "the check is older than this method",
+    ),
 )

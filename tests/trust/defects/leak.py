@@ -201,4 +201,22 @@ DEFECTS: tuple[Defect, ...] = (
         Edit("signing.py", "class RefusedError", "KEYS: dict[str, bytes] = {}\n\n\nclass RefusedError"),
         Edit("certificate_requests.py", "from .signing import", "from .signing import KEYS,"),
     ),
+    defect(
+        "secret-without-the-key-is-quoted",
+        "VI-LEAK-001",
+        "secret_values.py",
+        """raise CredentialError(f"the Secret {namespace}/{name} has no key {key!r}")""",
+        """raise CredentialError(f"the Secret {namespace}/{name} has no key {key!r}: {secret.get('data')}")""",
+        "to see the key that was meant, all there is is shown",
+        also=("VI-LEAK-002",),
+    ),
+    defect(
+        "key-that-does-not-fit-is-quoted",
+        "VI-LEAK-001",
+        "tls.py",
+        'raise CredentialError("the client certificate and its key do not fit together") from error',
+        'raise CredentialError(f"the certificate and its key do not fit together: {client!r}"[:1000]) from error',
+        "to see what does not fit, both are shown",
+        also=("VI-LEAK-002",),
+    ),
 )

@@ -226,4 +226,40 @@ DEFECTS: tuple[Defect, ...] = (
         Edit("issuers.py", "import set_ready, write_status", "import condition, set_ready, write_status"),
         also=("VI-ROTATION-003", "VI-ROTATION-004", "VI-HEALTH-014"),
     ),
+    defect(
+        "request-without-its-secret-fails",
+        "VI-ROTATION-003",
+        "signing.py",
+        "    except (InvalidConfigurationError, CredentialError, VaultError) as error:\n",
+        "    except CredentialError as error:\n"
+        "        raise RefusedError(str(error)) from error\n"
+        "    except (InvalidConfigurationError, VaultError) as error:\n",
+        "a request of an issuer that is Ready was thought not to meet a missing Secret, unless somebody made a mistake",
+        Edit(
+            "signing.py",
+            '    return bool(ready.get("observedGeneration") == issuer["metadata"]["generation"])\n',
+            "    return True\n",
+        ),
+        also=("VI-REQUEST-013",),
+    ),
+    defect(
+        "changed-secrets-are-read-when-needed",
+        "VI-ROTATION-004",
+        "issuers.py",
+        '            metadata = (new or old or {})["metadata"]\n',
+        "            if old is not None and new is not None:\n"
+        "                return\n"
+        '            metadata = (new or old or {})["metadata"]\n',
+        "a Secret that is there was thought to be good",
+        also=("VI-ROTATION-002",),
+    ),
+    defect(
+        "secrets-of-authorities-are-read-when-needed",
+        "VI-ROTATION-004",
+        "configuration.py",
+        '        vault.get("caBundleSecretRef"),\n',
+        "",
+        "credentials were thought of, and not what the connection needs",
+        also=("VI-TLS-015",),
+    ),
 )

@@ -264,4 +264,15 @@ DEFECTS: tuple[Defect, ...] = (
         Edit("vault.py", "class Vault:\n", "_LOCK = threading.Lock()\n\n\nclass Vault:\n"),
         Edit("vault.py", "import ssl\n", "import ssl\nimport threading\n"),
     ),
+    defect(
+        "issuer-of-the-last-request",
+        "VI-SCOPE-006",
+        "signing.py",
+        "    described = read_issuer(resource, issuer, cluster_resource_namespace)\n",
+        "    described = _LAST[0] = read_issuer(resource, issuer, cluster_resource_namespace)\n",
+        "what a request needs is kept where every worker puts it",
+        Edit("signing.py", "vault.sign(described.path, token", "vault.sign(_LAST[0].path, token"),
+        Edit("signing.py", "class RefusedError", "_LAST: dict[int, Issuer] = {}\n\n\nclass RefusedError"),
+        also=("VI-REQUEST-015", "VI-SCOPE-004", "VI-SCOPE-005"),
+    ),
 )

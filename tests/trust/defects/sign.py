@@ -414,4 +414,17 @@ DEFECTS: tuple[Defect, ...] = (
         "    intermediates = above[:1] + [authority for authority in above[1:] if not is_self_signed(authority)]\n",
         "whoever signed the leaf was thought to be an intermediate",
     ),
+    defect(
+        "duration-of-an-hour-at-least",
+        "VI-SIGN-010",
+        "csr.py",
+        '        "ttl": duration or DEFAULT_DURATION,\n',
+        '        "ttl": "1h" if duration and seconds(duration) < 3600 else duration or DEFAULT_DURATION,\n',
+        "the least that a Certificate may ask for was thought to hold for requests",
+        Edit(
+            "csr.py",
+            "from cryptography.x509.oid import NameOID\n",
+            "from cryptography.x509.oid import NameOID\n\nfrom .durations import seconds\n",
+        ),
+    ),
 )

@@ -499,4 +499,15 @@ DEFECTS: tuple[Defect, ...] = (
         "                raise\n",
         "the length of the bundle decides whether there is one",
     ),
+    defect(
+        "server-name-not-to-log-in-with-a-certificate",
+        "VI-TLS-020",
+        "credentials.py",
+        "    with Vault(issuer, tls_context(cluster, issuer, client)) as presenting:\n",
+        "    fields = issuer.vault | {'serverName': None}\n"
+        "    plain = replace(issuer, vault=fields)\n"
+        "    with Vault(plain, tls_context(cluster, plain, client)) as presenting:\n",
+        "the connection for this login is made in another place, where the field was forgotten",
+        Edit("credentials.py", "from typing import Any\n", "from dataclasses import replace\nfrom typing import Any\n"),
+    ),
 )
