@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pytest_vault_issuer.errors import NotRunnable, Unmet
+from pytest_vault_issuer.errors import Unmet
 from pytest_vault_issuer.issuer import Authentication, CertificateRequest
 from pytest_vault_issuer.marks import requirement
 from pytest_vault_issuer.proxy import Authority, Exchange, Hold, Proxy, Route
@@ -160,10 +160,9 @@ def test_deleted_credential_is_not_used(sandbox: Sandbox, kind: str, feature: st
 
 
 @requirement("VI-ROTATION-003")
-def test_request_that_finds_no_credential_waits(sandbox: Sandbox, kind: str) -> None:
-    auth = sandbox.default_authentication(kind)
-    if not auth.secret_name:
-        raise NotRunnable("the implementation supports no way of authenticating with a Secret")
+@EACH_WITH_SECRET
+def test_request_that_finds_no_credential_waits(sandbox: Sandbox, kind: str, feature: str) -> None:
+    auth = sandbox.authenticate(feature, kind)
     issuer = sandbox.ready_issuer(kind, auth)
     sandbox.issued(issuer)
     # The issuer stays Ready for a while: it is being looked at, for another reason, while its Secret goes.
