@@ -11,6 +11,12 @@ PRESENTING = """    with Vault(issuer, tls_context(cluster, issuer, client)) as 
         return presenting.log_in(f"/{mount}/login", credentials)
 """
 NO_SECRET = "    if not secret:\n        # That of the connection, if it has one.\n"
+#: Where the server is found out about before the login, nothing comes of a login that does not look.
+HEALTH_AFTER_THE_LOGIN = Edit(
+    "issuers.py",
+    "            vault.check_health()\n            obtain_token(self._cluster, issuer, vault)\n",
+    "            obtain_token(self._cluster, issuer, vault)\n            vault.check_health()\n",
+)
 CLIENTS = Edit("credentials.py", "TOKEN_SECONDS = 600\n", "TOKEN_SECONDS = 600\n_clients: dict[object, object] = {}\n")
 
 DEFECTS: tuple[Defect, ...] = (
@@ -226,6 +232,7 @@ DEFECTS: tuple[Defect, ...] = (
         "    with Vault(issuer, context) as presenting:\n",
         "the certificate was thought to protect the login, and the health query to find out about the server",
         Edit("credentials.py", "from typing import Any\n", "import ssl\nfrom typing import Any\n"),
+        HEALTH_AFTER_THE_LOGIN,
     ),
     defect(
         "clientcert-login-with-any-name",
@@ -237,6 +244,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        context.check_hostname = False\n"
         "    with Vault(issuer, context) as presenting:\n",
         "servers are often reached by addresses that their certificates do not name",
+        HEALTH_AFTER_THE_LOGIN,
     ),
     defect(
         "clientcert-beside-another-method",
