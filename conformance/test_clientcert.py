@@ -152,11 +152,11 @@ def test_ready_once_the_secret_is_right(sandbox: Sandbox, kind: str) -> None:
     late, corrected = f"late-{secrets.token_hex(4)}", sandbox.secret(data_of(stranger), namespace=auth.namespace)
     issuers = [sandbox.issuer(kind, with_secret(auth, name)) for name in (late, corrected)]
     for issuer in issuers:
-        issuer.wait_not_ready()
+        issuer.wait_not_ready("its Secret is missing, or holds a certificate of another CA")
     sandbox.secret(data_of(client), namespace=auth.namespace, name=late)
     sandbox.set_secret(corrected, auth.namespace, data_of(client))
     for issuer in issuers:
-        issuer.wait_ready(timeout=sandbox.timeouts.retry)
+        issuer.wait_ready("its Secret holds the right certificate now", timeout=sandbox.timeouts.retry)
 
 
 @requirement("VI-CLIENTCERT-006")

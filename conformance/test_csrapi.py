@@ -206,7 +206,7 @@ def test_request_waits_for_its_issuer_to_be_ready(sandbox: Sandbox, kind: str) -
     present = sandbox.ready_issuer(kind, auth)
     absent = f"absent-{secrets.token_hex(4)}"
     issuer = sandbox.issuer(kind, with_secret(auth, absent))
-    issuer.wait_not_ready()
+    issuer.wait_not_ready("its Secret is missing")
     request = sandbox.kubernetes_request(issuer.signer_name)
     signed(sandbox, present)
     assert_not_signed(sandbox, request, "whose issuer is not Ready")

@@ -141,10 +141,10 @@ def test_issuer_is_shown_as_verified(sandbox: Sandbox, kind: str) -> None:
 def test_issuer_that_was_not_ready_is_shown_as_verified(sandbox: Sandbox, kind: str) -> None:
     report_health(sandbox.proxy, 501)
     issuer = sandbox.issuer(kind)
-    issuer.wait_not_ready()
+    issuer.wait_not_ready("Vault is not initialized")
     sandbox.proxy.clear_faults()
     issuer.touch()
-    issuer.wait_ready(timeout=sandbox.timeouts.retry)
+    issuer.wait_ready("Vault is well now", timeout=sandbox.timeouts.retry)
     assert issuer.table().get("STATUS") == "Vault verified", "the column STATUS was to be `Vault verified`"
 
 
@@ -183,7 +183,7 @@ def test_what_an_earlier_issuer_found_does_not_count(sandbox: Sandbox, kind: str
     auth = sandbox.default_authentication(kind)
     sandbox.ready_issuer(kind, auth)
     report_health(sandbox.proxy, 501)
-    sandbox.issuer(kind, auth).wait_not_ready()
+    sandbox.issuer(kind, auth).wait_not_ready("Vault is not initialized")
 
 
 @requirement("VI-HEALTH-009")
@@ -339,11 +339,11 @@ def test_issuer_becomes_ready_once_vault_works(sandbox: Sandbox) -> None:
         again = sandbox.issuer(kind, auth, proxy=often)
 
         for issuer, mend in failures:
-            issuer.wait_not_ready()
+            issuer.wait_not_ready("its Vault is sealed, not initialized, unreachable or failing")
             mend()
         failures.append((again, often.clear_faults))
         for issuer, _ in failures:
-            issuer.wait_ready(timeout=sandbox.timeouts.retry)
+            issuer.wait_ready("its Vault works again", timeout=sandbox.timeouts.retry)
         for request in [sandbox.request(issuer) for issuer, _ in failures]:
             request.wait_issued()
 
@@ -357,7 +357,7 @@ def test_nothing_is_signed_before_the_issuer_is_ready(sandbox: Sandbox, kind: st
     # Vault would log in and sign: only its health says no. This one is not tried again at once by Vault's client.
     report_health(sandbox.proxy, 501)
     issuer = sandbox.issuer(kind, auth)
-    issuer.wait_not_ready()
+    issuer.wait_not_ready("Vault is not initialized")
     request = sandbox.request(issuer)
     other.wait_ready()
     sandbox.barrier(other)
@@ -466,11 +466,11 @@ def test_condition_tells_the_generation_it_is_about(sandbox: Sandbox, kind: str)
     issuer.change(lambda vault: vault.update(path=f"{sandbox.pki.mount}/sign-verbatim/{sandbox.pki.role}"))
     assert_judged(issuer.wait_ready())
     issuer.change(lambda vault: vault.update(auth=lead_nowhere(auth)))
-    assert_judged(issuer.wait_not_ready())
+    assert_judged(issuer.wait_not_ready("its configuration was changed into one that cannot work"))
     created_wrong = sandbox.issuer(kind, lead_nowhere(auth))
-    assert_judged(created_wrong.wait_not_ready())
+    assert_judged(created_wrong.wait_not_ready("its configuration cannot work"))
     created_wrong.change(lambda vault: vault.update(auth=lead_nowhere(auth)))
-    assert_judged(created_wrong.wait_not_ready())
+    assert_judged(created_wrong.wait_not_ready("its configuration cannot work"))
 
 
 @requirement("VI-HEALTH-014")

@@ -288,9 +288,9 @@ def test_ready_once_the_role_is_there(sandbox: Sandbox) -> None:
     def check(kind: str) -> None:
         auth = sandbox.kubernetes_secretless(kind, grant=False)
         issuer = sandbox.issuer(kind, auth)
-        issuer.wait_not_ready()
+        issuer.wait_not_ready("it has no right to request the token")
         sandbox.grant_token_requests(auth.namespace, auth.service_account)
-        issuer.wait_ready(timeout=sandbox.timeouts.retry)
+        issuer.wait_ready("it has the right to request the token now", timeout=sandbox.timeouts.retry)
         sandbox.issued(issuer)
 
     for_each_kind(sandbox, check)

@@ -66,11 +66,11 @@ def test_token_secret_that_kubernetes_fills_after_the_issuer_was_created(sandbox
     name = random_name("token")
     spec = {"role": role.name, "mountPath": role.mount_path, "secretRef": {"name": name, "key": "token"}}
     issuer = sandbox.issuer(kind, {"kubernetes": spec})
-    issuer.wait_not_ready()
+    issuer.wait_not_ready("its Secret is missing")
 
     # The Secret goes when its ServiceAccount does.
     grants.create_token_secret(sandbox.cluster, namespace, account, name, sandbox.labels, sandbox.timeouts)
-    issuer.wait_ready(timeout=sandbox.timeouts.retry)
+    issuer.wait_ready("its Secret is there now", timeout=sandbox.timeouts.retry)
     sandbox.issued(issuer)
 
 

@@ -299,7 +299,7 @@ def test_answers_of_strangers_are_not_shown(sandbox: Sandbox, kind: str) -> None
         request.wait_reason("Failed", "Issued", timeout=sandbox.timeouts.retry)
         assert injection.hits, f"Vault was to be asked to sign {request}"
     for issuer in broken:
-        issuer.wait_not_ready()
+        issuer.wait_not_ready("its health or login is answered with what is none of Vault's")
     failed = [request for _, request in requests if request.condition().get("reason") == "Failed"]
     wait_events(sandbox, *broken, *failed)
     found = leaked(shown(sandbox), canaries)
@@ -329,7 +329,7 @@ def test_messages_are_bounded(sandbox: Sandbox, kind: str) -> None:
         sandbox.proxy.inject(Route.SIGN, fault, where=is_for(signing))
         requests.append(sandbox.request(signer, signing))
     for issuer in broken:
-        issuer.wait_not_ready()
+        issuer.wait_not_ready("its health or login is answered with a long error")
     for request in requests:
         request.wait_reason("Failed", "Pending")
     sandbox.proxy.clear_faults()

@@ -161,11 +161,11 @@ def test_ready_once_the_secrets_are_there(sandbox: Sandbox, kind: str) -> None:
     late, corrected = f"late-{secrets.token_hex(4)}", sandbox.secret({KEY: client[KEY]}, namespace=home)
     issuers = [sandbox.issuer(kind, proxy=proxy, **refer(name)) for name in (late, corrected)]
     for issuer in issuers:
-        issuer.wait_not_ready()
+        issuer.wait_not_ready("a Secret of its certificate is missing, or has no certificate")
     sandbox.secret(client, namespace=home, name=late)
     sandbox.set_secret(corrected, home, client)
     for issuer in issuers:
-        issuer.wait_ready(timeout=sandbox.timeouts.retry)
+        issuer.wait_ready("its Secrets are right now", timeout=sandbox.timeouts.retry)
 
 
 def refused(auth: Authentication) -> dict[str, Any]:

@@ -153,7 +153,7 @@ def test_denied_request_becomes_denied_whatever_its_issuer_is_like(sandbox: Sand
     # Not initialised: what Vault's client library does not try again by itself.
     sandbox.proxy.inject(None, Respond(501, json={"errors": ["Vault is not initialized"]}))
     issuer = sandbox.issuer(kind)
-    issuer.wait_not_ready()
+    issuer.wait_not_ready("Vault is not initialized")
     denied(sandbox, issuer).wait_reason("Denied")
 
 
@@ -373,7 +373,7 @@ def test_request_waits_for_its_issuer_to_be_ready(sandbox: Sandbox, kind: str) -
     present = sandbox.ready_issuer(kind, auth)
     absent = f"absent-{secrets.token_hex(4)}"
     issuer = sandbox.issuer(kind, with_secret(auth, absent))
-    issuer.wait_not_ready()
+    issuer.wait_not_ready("its Secret is missing")
     request = sandbox.request(issuer)
     sandbox.barrier(present)
     assert_unfinished(sandbox, request, "whose issuer is not Ready")
@@ -543,7 +543,7 @@ def test_warning_tells_why_an_issuer_is_not_ready(sandbox: Sandbox, kind: str) -
     # Not initialised: what Vault's client library does not try again by itself.
     sandbox.proxy.inject(None, Respond(501, json={"errors": ["Vault is not initialized"]}))
     issuer = sandbox.issuer(kind)
-    issuer.wait_not_ready()
+    issuer.wait_not_ready("Vault is not initialized")
     issuer.wait_event(
         lambda event: event.get("type") == "Warning", "of type Warning, on what keeps it from being Ready"
     )

@@ -118,11 +118,11 @@ def test_corrected_secret_makes_the_issuer_ready(sandbox: Sandbox, kind: str, fe
         corrections.append((refused, lambda: sandbox.set_secret(refused, auth.namespace, good)))
     issuers = [sandbox.issuer(kind, with_secret(auth, name)) for name, _ in corrections]
     for issuer in issuers:
-        issuer.wait_not_ready()
+        issuer.wait_not_ready("its Secret is missing, has not the key, or holds a wrong credential")
     for _, correct in corrections:
         correct()
     for issuer in issuers:
-        issuer.wait_ready(timeout=sandbox.timeouts.retry)
+        issuer.wait_ready("its Secret is right now", timeout=sandbox.timeouts.retry)
 
 
 @requirement("VI-ROTATION-002")
@@ -133,9 +133,9 @@ def test_service_account_created_late_makes_the_issuer_ready(sandbox: Sandbox, f
         name = f"late-{secrets.token_hex(4)}"
         sandbox.grant_token_requests(sandbox.home(kind), name)
         issuer = sandbox.issuer(kind, sandbox.authenticate(feature, kind, service_account=name))
-        issuer.wait_not_ready()
+        issuer.wait_not_ready("its service account is missing")
         sandbox.service_account(sandbox.home(kind), name=name, grant=False)
-        issuer.wait_ready(timeout=sandbox.timeouts.retry)
+        issuer.wait_ready("its service account is there now", timeout=sandbox.timeouts.retry)
 
     for_each_kind(sandbox, check)
 
@@ -191,7 +191,7 @@ def test_issuer_without_its_secret_is_not_ready(sandbox: Sandbox, kind: str, fea
     auth = sandbox.authenticate(feature, kind, key=new_key())
     issuer = sandbox.ready_issuer(kind, auth)
     sandbox.delete_secret(auth.secret_name, auth.namespace)
-    issuer.wait_not_ready()
+    issuer.wait_not_ready("its Secret was deleted")
 
 
 @requirement("VI-ROTATION-004")
@@ -286,7 +286,7 @@ def test_former_ca_bundle_is_used_no_more(sandbox: Sandbox, kind: str) -> None:
     # A right certificate as before, and no connection of before.
     sandbox.proxy.replace_certificate(sandbox.authority.issue(sandbox.world.stack.bind))
     # Until it has seen the change, an issuer may look with the bundle of before.
-    issuer.wait_not_ready()
+    issuer.wait_not_ready("its CA bundle is of another CA now")
     mark, failures = sandbox.proxy.mark(), len(sandbox.proxy.handshake_failures)
     issuer.change(lambda vault: vault.update(caBundle=bundle(Authority().pem)))
     sandbox.proxy.wait_for_handshake_failure(sandbox.timeouts.wire, failures)
@@ -369,8 +369,8 @@ def test_issuer_changed_to_what_cannot_work_is_not_ready(sandbox: Sandbox, kind:
     for what, issuer in issuers.items():
         issuer.wait_ready()
         edit(what, changes[what][1])
-    for issuer in issuers.values():
-        issuer.wait_not_ready()
+    for what, issuer in issuers.items():
+        issuer.wait_not_ready(what)
     for what, issuer in issuers.items():
         edit(what, former[what])
-        issuer.wait_ready(timeout=sandbox.timeouts.retry)
+        issuer.wait_ready(f"it was corrected that {what}", timeout=sandbox.timeouts.retry)

@@ -279,5 +279,5 @@ def test_hanging_vault_does_not_matter_to_others(sandbox: Sandbox, kind: str) ->
     assert checking.arrived.wait(short), "a new issuer was to be checked while a request to Vault hangs"
     # Both calls hang until the test ends.
     other = sandbox.issuer(kind, auth)
-    other.wait_ready(timeout=short)
+    other.wait_ready("only requests of another issuer hang", timeout=short)
     sandbox.request(other).wait_issued(timeout=short)

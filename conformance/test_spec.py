@@ -141,13 +141,13 @@ def invalid_issuer(sandbox: Sandbox, kind: str, auth: Authentication) -> Issuer:
 def test_ready_once_the_configuration_is_corrected(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.default_authentication(kind)
     issuer = invalid_issuer(sandbox, kind, auth)
-    issuer.wait_not_ready()
+    issuer.wait_not_ready("its configuration is invalid")
     issuer.change(
         lambda vault: vault.update(
             path=sandbox.pki.sign_path, caBundle=base64.b64encode(sandbox.proxy.ca_pem.encode()).decode()
         )
     )
-    issuer.wait_ready()
+    issuer.wait_ready("its configuration is corrected now")
 
 
 @requirement("VI-SPEC-006")

@@ -223,7 +223,7 @@ def test_signing_is_not_redirected_to_plain_http(sandbox: Sandbox, kind: str, st
 def assert_recovers(sandbox: Sandbox, issuer: Issuer) -> None:
     """The barrier of a redirect: without it the same issuer becomes Ready and signs."""
     issuer.touch()
-    issuer.wait_ready(timeout=sandbox.timeouts.retry)
+    issuer.wait_ready("its Vault redirects no more", timeout=sandbox.timeouts.retry)
     sandbox.barrier(issuer)
 
 
@@ -358,11 +358,11 @@ def test_secret_that_is_corrected_makes_the_issuer_ready(sandbox: Sandbox, kind:
         for fields in (other, other | {"caBundleSecretRef": {"name": late, "key": "ca.crt"}})
     ]
     for issuer in issuers:
-        issuer.wait_not_ready()
+        issuer.wait_not_ready("the Secret of its CA bundle is missing, or of another CA")
     sandbox.set_secret(other["caBundleSecretRef"]["name"], sandbox.home(kind), right)
     sandbox.secret(right, namespace=sandbox.home(kind), name=late, secret=False)
     for issuer in issuers:
-        issuer.wait_ready(timeout=sandbox.timeouts.retry)
+        issuer.wait_ready("the Secret of its CA bundle is right now", timeout=sandbox.timeouts.retry)
 
 
 @requirement("VI-TLS-016")

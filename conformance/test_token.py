@@ -89,7 +89,7 @@ def test_empty_token_signs_nothing(sandbox: Sandbox, kind: str, stored: str) -> 
     sandbox.barrier(right)
     assert not request.certificates(), "a certificate was issued although the stored token is empty"
     sandbox.set_secret(auth.secret_name, auth.namespace, {auth.secret_key: auth.credential})
-    issuer.wait_ready(timeout=sandbox.timeouts.retry)
+    issuer.wait_ready("its token is there now", timeout=sandbox.timeouts.retry)
     issued_in_the_end(sandbox, issuer)
     assert not tokens_of(sandbox.proxy.seen()).intersection(decoys), "a token of another key or Secret was used"
 

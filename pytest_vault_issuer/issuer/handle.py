@@ -215,6 +215,10 @@ class Handle:
         self.cluster.delete(self.resource, self.name, self.namespace)
 
 
+def _because(what: str, why: str) -> str:
+    return f"{what} ({why})" if why else what
+
+
 def describe_conditions(item: Object | None) -> str:
     """Say in words what conditions an object has."""
     if item is None:
@@ -263,23 +267,29 @@ class Issuer(Handle):
         """The audience the documentation gives this issuer: ``vault://[namespace/]name``."""
         return f"vault://{self.namespace + '/' if self.namespace else ''}{self.name}"
 
-    def wait_ready(self, *, timeout: float | None = None) -> Object:
-        """Wait until it is Ready for its present generation; return it."""
+    def wait_ready(self, why: str = "", *, timeout: float | None = None) -> Object:
+        """Wait until it is Ready for its present generation; return it.
+
+        :param why: it was to be, for the failure's message: "its Secret is there now".
+        """
 
         def ready(item: Object) -> bool:
             entry = condition(item, "Ready")
             return entry.get("status") == "True" and is_current(item, entry)
 
-        return self.wait(ready, "to be Ready", timeout=timeout or self.timeouts.issuer)
+        return self.wait(ready, _because("to be Ready", why), timeout=timeout or self.timeouts.issuer)
 
-    def wait_not_ready(self, *, timeout: float | None = None) -> Object:
-        """Wait until its Ready condition is False (or Unknown) for its present generation; return it."""
+    def wait_not_ready(self, why: str = "", *, timeout: float | None = None) -> Object:
+        """Wait until its Ready condition is False (or Unknown) for its present generation; return it.
+
+        :param why: it was not to be, for the failure's message: "its Secret is missing".
+        """
 
         def not_ready(item: Object) -> bool:
             entry = condition(item, "Ready")
             return entry.get("status") in ("False", "Unknown") and is_current(item, entry)
 
-        return self.wait(not_ready, "to be not Ready", timeout=timeout or self.timeouts.issuer)
+        return self.wait(not_ready, _because("to be not Ready", why), timeout=timeout or self.timeouts.issuer)
 
     def change(self, edit: Callable[[dict[str, Any]], None]) -> None:
         """Change its Vault configuration in place.
