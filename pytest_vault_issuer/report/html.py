@@ -81,9 +81,9 @@ def _head(report: Report) -> Iterator[str]:
     about = report["implementation"]
     stack = report["stack"]
     yield f"<header><h1>{escape(title(report))}</h1>"
-    on = f"{versions(stack['components'])} ({stack['provider']})" if stack else "a stack that did not start"
+    on = f" on {versions(stack['components'])} ({stack['provider']})" if stack else ", whose stack did not start"
     yield (
-        f'<p class="about">Conformance of an issuer backed by Vault, judged by {escape(generator(report))} on '
+        f'<p class="about">Conformance of an issuer backed by Vault, judged by {escape(generator(report))}'
         f"{escape(on)}, {_day(report['reproduction']['time'])}</p>"
     )
     yield '<ul class="verdicts">'
@@ -357,7 +357,8 @@ def _foot(report: Report) -> Iterator[str]:
     }
     yield "<footer><h2>To repeat this run</h2><dl>"
     for name, value in rows.items():
-        yield f"<dt>{name}</dt><dd>{escape(value) or 'not started'}</dd>"
+        shown = escape(value) or "not started"
+        yield f"<dt>{name}</dt><dd>{f'<code>{shown}</code>' if name == 'Command' else shown}</dd>"
     yield "</dl></footer>"
 
 

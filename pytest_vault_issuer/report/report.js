@@ -85,7 +85,7 @@
   measure();
 
   // A line of a command ends between its words, not behind a hyphen.
-  document.querySelectorAll(".again code").forEach((command) => {
+  document.querySelectorAll(".again code, footer code").forEach((command) => {
     const parts = command.textContent.split(/( +)/).map((part, index) => {
       if (index % 2) return part;
       const word = document.createElement("span");
