@@ -62,9 +62,9 @@ class Picture:
 
 
 def open_failure(page: Any) -> None:
-    """Show a failure from its top, with the claims of a login's token."""
+    """Show a failure from its top, and what the issuer was configured with."""
     page.goto(f"{page.url}#{FAILURE}")
-    page.locator(f"#{FAILURE} .timeline").first.locator(".login details").first.evaluate("one => one.open = true")
+    page.locator(f"#{FAILURE} .spec").first.evaluate("one => one.open = true")
     page.evaluate("document.activeElement.blur()")
 
 
@@ -78,9 +78,9 @@ def only_failures(page: Any) -> None:
 
 PICTURES = (
     Picture("report.png", 1160, 900),
-    Picture("report-failure.png", 1160, 1050, open_failure),
+    Picture("report-failure.png", 1160, 1180, open_failure),
     Picture("report-dark.png", 1160, 560, only_failures, {"color_scheme": "dark"}),
-    Picture("report-phone.png", 390, 844, open_failure, {"device_scale_factor": 1.5}),
+    Picture("report-phone.png", 390, 844, open_failure),
 )
 
 
