@@ -63,8 +63,10 @@ def _check(file: Path, report: Any) -> None:
     generator = report.get("generator")
     by = generator.get("version") if isinstance(generator, dict) else None
     hint = (
-        f"it was written by pytest-vault-issuer {by or 'of no known version'}, and this is {__version__}: "
-        "run the suite again with this one, or read the report with that one"
+        f"pytest-vault-issuer {by} wrote it, and this is {__version__}: run the suite again with this one, or read the "
+        "report with that one"
+        if by and by != __version__
+        else "run the suite again: it was changed since it was written, or written before this version was complete"
     )
     # By type too: JSON's true is no version, though Python has it equal 1.
     version = report["schema_version"]

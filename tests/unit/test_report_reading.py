@@ -125,9 +125,11 @@ def test_who_wrote_it_is_said_where_it_matters(tmp_path: Path) -> None:
     path.write_text(spoiled(lambda r: (r["generator"].update(version="0.0.7"), r.pop("stack"))))
     with pytest.raises(ConfigurationError, match="stack is missing") as caught:
         reading.load(path)
-    assert (
-        f"was written by pytest-vault-issuer 0.0.7, and this is {__version__}: run the suite again" in caught.value.hint
-    )
+    assert f"pytest-vault-issuer 0.0.7 wrote it, and this is {__version__}: run the suite again" in caught.value.hint
+    path.write_text(spoiled(lambda r: (r["generator"].update(version=__version__), r.pop("stack"))))
+    with pytest.raises(ConfigurationError, match="stack is missing") as caught:
+        reading.load(path)
+    assert caught.value.hint.startswith("run the suite again: it was changed since")
 
 
 def test_a_file_beside_a_journal_is_not_taken_for_the_report(tmp_path: Path) -> None:
