@@ -42,3 +42,8 @@ def load(directory: Path) -> dict[str, Any]:
         told = {test["nodeid"]: test["outcome"] for entry in report["requirements"] for test in entry["tests"]}
         assert {line["nodeid"]: line["outcome"] for line in tests} == told
     return report
+
+
+def passed(directory: Path) -> list[str]:
+    """The requirements that passed in a run, in the catalogue's order."""
+    return [entry["id"] for entry in load(directory)["requirements"] if entry["outcome"] == "passed"]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigurationError
 from ..features import FEATURES, PROFILES, check_known
-from ..scaffold import CI_SYSTEMS, GITHUB, GITLAB, Answers, ci_of, crds_in, rbac_in, render
+from ..scaffold import CI_SYSTEMS, GITHUB, GITLAB, Answers, build_of, ci_of, crds_in, is_go, rbac_in, render
 from .output import add_command, add_format, markdown_table, print_json
 
 _NONE = "none"
@@ -30,8 +32,9 @@ def add_parser(commands: Any) -> None:
         "describe your own issuer, and judge it in CI: writes the files after a few questions",
         "Write the file that describes an issuer (--vault-issuer=NAME.toml), a first draft of its RBAC, and a CI\n"
         "workflow. On a terminal it asks for what is not given as an option; elsewhere --name and --command are\n"
-        "needed, and the rest has the defaults below. CRDs, RBAC and the CI system are looked for in the directory:\n"
-        "manifests in it and in config/, deploy/, manifests/, crds/ and rbac/; .github, .gitlab-ci.yml and remotes.\n"
+        "needed, and the rest has the defaults below. CRDs, RBAC, the CI system and what builds the issuer are looked\n"
+        "for in the directory: manifests in it and in config/, deploy/, manifests/, crds/ and rbac/; .github,\n"
+        ".gitlab-ci.yml and remotes; a Makefile's target build, or go.mod and main.go in ., cmd/PROGRAM or cmd.\n"
         "Files that exist are kept unless --force is given.",
         """
 vault-issuer init                                   # asks
@@ -74,7 +77,7 @@ pytest --pyargs vault_issuer_conformance --vault-issuer=./my-issuer.toml
         choices=(*PROFILES, *FEATURES),
         help=f"what it supports, repeatable (default: core): {', '.join((*PROFILES, *FEATURES))}",
     )
-    parser.add_argument("--build", help="what builds it in CI, such as 'make build'")
+    parser.add_argument("--build", help="what builds it in CI, '' for nothing (default: what is found)")
     parser.add_argument(
         "--ci",
         choices=(*CI_SYSTEMS, _NONE),
@@ -156,7 +159,11 @@ def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None)
     )
     check_known("CI system", [ci], [*CI_SYSTEMS, _NONE])
     ci = "" if ci == _NONE else ci
-    build = answer(options.build, "Command that builds it in CI", "") if ci else ""
+    build = ""
+    if ci:
+        found = build_of(options.directory, command)
+        build = answer(options.build, f"Command that builds it in CI ({_NONE} for nothing)", found)
+        build = "" if build == _NONE else build
     return Answers(
         name=name,
         command=command,
@@ -170,6 +177,7 @@ def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None)
         rbac=rbac,
         features=features,
         build=build,
+        go=is_go(options.directory),
         ci=ci,
     )
 
@@ -189,7 +197,9 @@ def _ask(question: str, default: str) -> str:
 
 def _print(options: argparse.Namespace, answers: Answers, files: list[str]) -> None:
     paths = [str(options.directory / path) for path in files]
-    judge = f"pytest --pyargs vault_issuer_conformance --vault-issuer={options.directory / answers.file}"
+    file = shlex.quote(str(options.directory / answers.file))
+    workers = " -n 4" if find_spec("xdist") else ""
+    judge = f"pytest --pyargs vault_issuer_conformance --vault-issuer={file}{workers} --vault-issuer-report=report"
     if options.format == "json":
         print_json({"written": paths, "next": judge})
     elif options.format == "markdown":
@@ -198,4 +208,6 @@ def _print(options: argparse.Namespace, answers: Answers, files: list[str]) -> N
         print("\n".join(f"written: {path}" for path in paths))
         if answers.ci == GITLAB:
             print(f"in .gitlab-ci.yml:\n  include:\n    - local: {files[-1]}")
+        if answers.ci and not answers.build:
+            print("in CI nothing is built (--build): what the command starts has to be there")
         print(f"next: look through them, then\n  {judge}")

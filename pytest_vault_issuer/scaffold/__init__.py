@@ -2,6 +2,6 @@
 
 from .answers import Answers
 from .files import CI_SYSTEMS, GITHUB, GITLAB, render
-from .surroundings import ci_of, crds_in, rbac_in
+from .surroundings import build_of, ci_of, crds_in, is_go, rbac_in
 
-__all__ = ["CI_SYSTEMS", "GITHUB", "GITLAB", "Answers", "ci_of", "crds_in", "rbac_in", "render"]
+__all__ = ["CI_SYSTEMS", "GITHUB", "GITLAB", "Answers", "build_of", "ci_of", "crds_in", "is_go", "rbac_in", "render"]

@@ -18,6 +18,7 @@ class Answers:
     :ivar rbac: its own manifests of Roles and bindings; () has a first draft written.
     :ivar features: names of features or profiles.
     :ivar build: command that builds it in CI, '' for none.
+    :ivar go: whether it is written in Go.
     :ivar ci: which CI system, '' for none.
     """
 
@@ -33,6 +34,7 @@ class Answers:
     rbac: tuple[str, ...] = ()
     features: tuple[str, ...] = ("core",)
     build: str = ""
+    go: bool = False
     ci: str = ""
 
     @property

@@ -1,7 +1,9 @@
-"""What a repository shows of an issuer: its manifests, and where its CI runs."""
+"""What a repository shows of an issuer: its manifests, what builds it, and where its CI runs."""
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from .files import GITHUB, GITLAB
 
 #: Where manifests usually are, beside the directory itself.
 _FOLDERS = ("config", "deploy", "manifests", "crds", "crd", "rbac")
+#: In the order in which make looks for them.
+_MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
 _RBAC = {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ServiceAccount"}
 
 
@@ -35,6 +39,31 @@ def ci_of(directory: Path) -> str:
     if (directory / ".github").is_dir() or "github.com" in _text(directory / ".git/config"):
         return GITHUB
     return GITLAB if (directory / ".gitlab-ci.yml").is_file() or "gitlab" in _text(directory / ".git/config") else ""
+
+
+def is_go(directory: Path) -> bool:
+    """Whether a repository is a module of Go."""
+    return (directory / "go.mod").is_file()
+
+
+def build_of(directory: Path, command: str) -> str:
+    """Return what builds the program of a command from a repository, '' where nothing shows it.
+
+    A program without a slash is one of the machine's, and an absolute path none of the repository's.
+    """
+    try:
+        program = next(iter(shlex.split(command)), "")
+    except ValueError:  # said where the file is made of it
+        return ""
+    if "/" not in program or program.startswith("/"):
+        return ""
+    if any(re.search(r"^build *:(?!=)", _text(directory / name), re.MULTILINE) for name in _MAKEFILES):
+        return "make build"
+    if is_go(directory):
+        for folder in (".", f"./cmd/{Path(program).name}", "./cmd"):
+            if (directory / folder / "main.go").is_file():
+                return f"go build -o {shlex.quote(program)} {folder}"
+    return ""
 
 
 def _holding(directory: Path, wanted: Callable[[dict[str, Any]], bool]) -> tuple[str, ...]:

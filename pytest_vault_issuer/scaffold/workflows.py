@@ -10,7 +10,8 @@ from .answers import Answers
 
 GITHUB_FILE = ".github/workflows/vault-issuer.yml"
 GITLAB_FILE = "vault-issuer.gitlab-ci.yml"
-_INSTALL = "pip install 'pytest-vault-issuer[xdist,go,aws]'"
+#: Of the release that is named once, so that it finds the components that were kept for it.
+_INSTALL = 'pip install "pytest-vault-issuer[xdist,go,aws]==$SUITE"'
 
 
 def _judge(answers: Answers) -> str:
@@ -22,6 +23,15 @@ def _judge(answers: Answers) -> str:
 
 def github(answers: Answers) -> str:
     """Return a workflow for GitHub Actions: the summary is on the job's page, the report is an artefact."""
+    go = (
+        """\
+      - uses: actions/setup-go@v5
+        with:
+          go-version-file: go.mod
+"""
+        if answers.go
+        else ""
+    )
     build = (
         f"""\
       - name: Build the issuer
@@ -39,6 +49,8 @@ on:
   pull_request:
 permissions:
   contents: read
+env:
+  SUITE: {json.dumps(__version__)}  # the release of pytest-vault-issuer that judges
 jobs:
   conformance:
     runs-on: ubuntu-latest
@@ -48,6 +60,7 @@ jobs:
       - uses: actions/setup-python@v5
         with:
           python-version: "3.12"
+{go}\
       - name: Install
         run: {_INSTALL}
 {build}\
@@ -56,7 +69,7 @@ jobs:
         uses: actions/cache/restore@v4
         with:
           path: ~/.cache/vault-issuer
-          key: vault-issuer-{__version__}-${{{{ runner.os }}}}-${{{{ runner.arch }}}}
+          key: vault-issuer-${{{{ env.SUITE }}}}-${{{{ runner.os }}}}-${{{{ runner.arch }}}}
       - name: Build the components
         run: vault-issuer toolchain build
       - name: Keep the components
@@ -64,7 +77,7 @@ jobs:
         uses: actions/cache/save@v4
         with:
           path: ~/.cache/vault-issuer
-          key: vault-issuer-{__version__}-${{{{ runner.os }}}}-${{{{ runner.arch }}}}
+          key: vault-issuer-${{{{ env.SUITE }}}}-${{{{ runner.os }}}}-${{{{ runner.arch }}}}
       - name: Judge the issuer
         run: {_judge(answers)}
       - name: Summary
@@ -80,7 +93,7 @@ jobs:
 
 
 def gitlab(answers: Answers) -> str:
-    """Return a job for GitLab CI, to be included by ``.gitlab-ci.yml``."""
+    """Return a job for GitLab CI, to be included by ``.gitlab-ci.yml``; Go for a build is among what it installs."""
     build = f"    - {json.dumps(answers.build)}\n" if answers.build else ""
     return f"""\
 # Judges {answers.name} with pytest-vault-issuer. In .gitlab-ci.yml:
@@ -90,9 +103,10 @@ vault-issuer:
   image: python:3.12
   timeout: 1h
   variables:
+    SUITE: {json.dumps(__version__)}  # the release of pytest-vault-issuer that judges
     VAULT_ISSUER_CACHE: $CI_PROJECT_DIR/.cache/vault-issuer
   cache:
-    key: vault-issuer-{__version__}
+    key: vault-issuer-$SUITE
     paths:
       - .cache/vault-issuer
     when: always

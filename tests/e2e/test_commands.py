@@ -1,47 +1,19 @@
-"""Commands of README.md and docs/ can be typed: each is run as it is written, in order, in what its reader would have.
-
-A page's shell blocks are scripts for ``bash -e``, with the installed package in the PATH. The two tables below say
-which commands are not run here, and where else they are; and what is run in the place of a text that stands for
-something of the reader's own. What is in neither has to run as it is, and what is in one has to be on a page.
-"""
+"""Commands of README.md and docs/ can be typed: each is run as it is written, in what its reader would have."""
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from pytest_vault_issuer.toolchain import Toolchain
+from tests.reader import NARROWED, ROOT, Reader, Tables, commands_of, commands_of_block, surroundings
 
-ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-#: Seconds after which a block is broken, whatever it does.
-LIMIT = 600
-#: Whole runs of the suite are in test_verdicts.py. A run here is narrowed in the way a user would do it without
-#: touching the command: by the environment twin of --vault-issuer-select, which gives way where a command selects.
-NARROWED = {"VAULT_ISSUER_SELECT": "VI-TOKEN-001"}
-
-
-def commands_of(page: Path) -> list[list[str]]:
-    """Return the commands of each shell block of a page, a line for each."""
-    found = re.findall(r"^( *)```sh\n(.*?)^\1```", page.read_text(), re.MULTILINE | re.DOTALL)
-    blocks = [re.sub(r" *\\\n\s*", " ", block) for _, block in found]
-    return [[line for line in block.splitlines() if line.strip()] for block in blocks]
-
-
-def commands_of_block(page: str, start: str) -> list[str]:
-    """Return the commands of a page's shell block that starts so, a line for each."""
-    (found,) = [block for block in commands_of(ROOT / page) if block[0] == start]
-    return found
-
-
 _TOX = "a tox environment of the clone, and this test may be a part of such a run"
 _INSTALL = "python3 -m venv .venv && .venv/bin/pip install '.[xdist,go]'"
 #: Command -> why it is not run here, and the file that runs it.
@@ -101,44 +73,7 @@ FAIL = {
 }
 
 
-@dataclass
-class Reader:
-    """What somebody has who reads a page: a clone of the repository, an issuer of their own, two reports.
-
-    :ivar directory: the clone.
-    """
-
-    directory: Path
-    binaries: dict[str, Path]
-    environment: dict[str, str] = field(repr=False)
-
-    def type(self, commands: list[str]) -> None:
-        """Run a block, without what is run elsewhere."""
-        lines = []
-        for command in commands:
-            if command in ELSEWHERE:
-                continue
-            line = command
-            for written, (instead, _) in INSTEAD.items():
-                line = line.replace(written, instead.format(**self.binaries))
-            lines.append(f"if {line}; then exit 99; else test $? = 1; fi" if command in FAIL else line)
-        done = subprocess.run(
-            ["bash", "-e", "-c", "\n".join(lines)],
-            cwd=self.directory,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=LIMIT,
-            check=False,
-        )
-        assert done.returncode == 0, f"{lines}\n{done.stdout}"
-
-    def write(self, name: str, text: str) -> Path:
-        path = self.directory / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        return path
+TABLES = Tables(ELSEWHERE, INSTEAD, FAIL)
 
 
 def block(page: str, language: str, start: str) -> str:
@@ -158,12 +93,11 @@ def reader(tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain) -> It
     assert controller
     assert vault
     assert apiserver
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "VAULT_ISSUER_VAULT"))}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     reader = Reader(
         clone,
+        surroundings(TMPDIR=str(temporary), **NARROWED),
+        TABLES,
         {"vault": vault, "kubernetes": apiserver.parent},
-        kept | NARROWED | {"PATH": path, "TMPDIR": str(temporary)},
     )
     # The README's own issuer, its command filled in as the README says.
     issuer = block("README.md", "toml", "[implementation]").replace("/path/to/cert-manager-controller", str(controller))
@@ -219,16 +153,5 @@ PREPARED = {
 }
 
 
-@pytest.mark.parametrize("table", [ELSEWHERE, FAIL], ids=["elsewhere", "fail"])
-def test_tables_name_commands_that_there_are(table: dict[str, object]) -> None:
-    written = {command for page in PAGES for commands in commands_of(page) for command in commands}
-    assert table.keys() <= written
-
-
-def test_texts_that_are_replaced_are_written_somewhere() -> None:
-    written = "\n".join(command for page in PAGES for commands in commands_of(page) for command in commands)
-    assert [text for text in INSTEAD if text not in written] == []
-
-
-def test_what_is_run_elsewhere_is() -> None:
-    assert [where for _, where in ELSEWHERE.values() if not (ROOT / where).is_file()] == []
+def test_the_tables_name_what_is_on_the_pages() -> None:
+    TABLES.check(PAGES)

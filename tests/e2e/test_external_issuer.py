@@ -1,47 +1,93 @@
-"""The example of an external issuer: built from its own module, judged by its own file, right in what it claims."""
+"""The example of an external issuer: judged as its README and its workflow say, and right in what it claims."""
 
 from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.toolchain.go import Go, find_go
+from pytest_vault_issuer.toolchain.go import find_go
+from tests.reader import NARROWED, ROOT, Reader, Workflow, commands_of, surroundings
+from tests.written_report import load, passed
 
-EXAMPLE = Path(__file__).parents[2] / "examples/external-issuer"
-README = (EXAMPLE / "README.md").read_text()
+EXAMPLE = ROOT / "examples/external-issuer"
+README = EXAMPLE / "README.md"
+WORKFLOW = ".github/workflows/vault-issuer.yml"
 #: What its go.mod asks for.
 NEEDED_GO = (1, 24)
+#: Steps of the workflow that only GitHub can run.
+USED = [
+    "actions/checkout@v4",
+    "actions/setup-python@v5",
+    "actions/setup-go@v5",
+    "actions/cache/restore@v4",
+    "actions/cache/save@v4",
+    "actions/upload-artifact@v4",
+]
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of it outside this project, with its program."""
+def author(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    """Who has the example as a repository of their own, with Go and the package."""
     place = tmp_path_factory.mktemp("external-issuer")
-    directory = Path(shutil.copytree(EXAMPLE, place / "repository"))
-    command = re.search(r"^go (build .*)$", README, re.MULTILINE)
-    assert command is not None
-    Go(find_go(NEEDED_GO), place / "go").run(*command[1].split(), directory=directory)
-    shutil.rmtree(place / "go")  # more than a GB
-    return directory
+    go = place / "go"
+    environment = surroundings(
+        GOPATH=str(go),
+        GOCACHE=str(go / "build"),
+        GOFLAGS="-modcacherw",
+        GOTOOLCHAIN="local",
+        # What pip would install is here; that it is all of what is asked for is what pip then says.
+        PIP_NO_INDEX="1",
+    )
+    environment["PATH"] += f":{find_go(NEEDED_GO).parent}"
+    yield Reader(Path(shutil.copytree(EXAMPLE, place / "repository")), environment)
+    shutil.rmtree(go)  # more than a GB
 
 
-def test_it_does_what_it_claims(suite: Any, directory: Path) -> None:
-    file = directory / "conformance.toml"
-    run = suite.run(f"--vault-issuer={file}", "-n4")
-    assert run.status == 0, run.output
-    assert run.verdict == "conformant"
-    outcomes = run.outcomes()
-    known = tomllib.loads(file.read_text())["known_failures"]
+@pytest.fixture(scope="module")
+def verdict(author: Reader) -> dict[str, object]:
+    """The report of the README's "Get the verdict"."""
+    get, *_ = commands_of(README)
+    author.type(get)
+    return load(author.directory / "report")
+
+
+def test_it_does_what_it_claims(author: Reader, verdict: dict) -> None:
+    assert verdict["profiles"]["core"]["verdict"] == "conformant"
+    outcomes = {entry["id"]: entry["outcome"] for entry in verdict["requirements"]}
+    known = tomllib.loads((author.directory / "conformance.toml").read_text())["known_failures"]
     assert {identifier for identifier, outcome in outcomes.items() if outcome == "known-failure"} == set(known)
     assert set(outcomes.values()) == {"passed", "known-failure"}
-    said = re.search(r"(\d+) of (\d+) MUST and (\d+) of (\d+) SHOULD pass", README)
+    said = re.search(r"(\d+) of (\d+) MUST and (\d+) of (\d+) SHOULD pass", README.read_text())
     assert said is not None
     counted = [
-        c for level in run.report["profiles"]["core"]["counts"].values() for c in (level["passed"], sum(level.values()))
+        c for level in verdict["profiles"]["core"]["counts"].values() for c in (level["passed"], sum(level.values()))
     ]
     assert [int(number) for number in said.groups()] == counted
+
+
+@pytest.mark.usefixtures("verdict")
+def test_the_other_commands_of_its_readme(author: Reader) -> None:
+    _, *others = commands_of(README)
+    assert others
+    for commands in others:
+        author.type(commands)
+    # What is generated is what is there.
+    for name in ("api", "config"):
+        subprocess.run(["diff", "--recursive", EXAMPLE / name, author.directory / name], check=True)
+
+
+def test_its_workflow(author: Reader, tmp_path: Path) -> None:
+    """Each step in turn, in a fresh checkout of the repository."""
+    workflow = Workflow.read(author.directory / WORKFLOW)
+    assert workflow.used == USED
+    checkout = Path(shutil.copytree(EXAMPLE, tmp_path / "checkout"))
+    summary = tmp_path / "summary"
+    Reader(checkout, author.environment | NARROWED).run(workflow, summary)
+    assert passed(checkout / "report") == [NARROWED["VAULT_ISSUER_SELECT"]]
+    assert summary.read_text() == (checkout / "report/report.md").read_text()

@@ -1,42 +1,98 @@
-"""The example of a regression suite: a team's own tests, on the plugin's fixtures alone."""
+"""The example of a regression suite: a team's own tests, on the plugin's fixtures alone, run as its README says."""
 
 from __future__ import annotations
 
-import os
+import json
 import re
 import shutil
 import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-EXAMPLE = Path(__file__).parents[2] / "examples/regression-suite"
+from pytest_vault_issuer.cluster import Cluster
+from pytest_vault_issuer.cluster.api import NAMESPACES
+from pytest_vault_issuer.stack.preparation import SYSTEM_NAMESPACE, remove_reviewer
+from pytest_vault_issuer.toolchain import Toolchain
+from tests.e2e.conftest import typed
+from tests.reader import LIMIT, ROOT, Reader, Tables, commands_of, surroundings
 
-
-def run_in(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
-    return subprocess.run(command, cwd=directory, env=kept, capture_output=True, text=True)
+EXAMPLE = ROOT / "examples/regression-suite"
+README = EXAMPLE / "README.md"
+#: How many tests the team has.
+PASSED = r"\b10 passed"
+TABLES = Tables(
+    instead={
+        "--vault-issuer-vault-version=1.19": (
+            "--vault-issuer-vault-version=1.21",
+            "another is built for minutes; this one is there",
+        ),
+        "--vault-issuer=cert-manager@1.20": ("--vault-issuer=cert-manager@1.21", "the same"),
+        "VAULT_ISSUER_VAULT_TOKEN=...": ('VAULT_ISSUER_VAULT_TOKEN="$(cat {token_file})"', "the token is not printed"),
+        "https://vault.staging.example.com:8200": ("{vault}", "a Vault on this machine stands for theirs"),
+    }
+)
 
 
 @pytest.fixture
-def suite_of_a_team(tmp_path: Path) -> Path:
-    """A copy of it outside this project."""
-    return Path(shutil.copytree(EXAMPLE, tmp_path / "suite"))
+def team(tmp_path: Path, temporary: Path) -> Reader:
+    """Who has a copy of it outside this project."""
+    directory = Path(shutil.copytree(EXAMPLE, tmp_path / "suite"))
+    # What pip would install is here.
+    return Reader(directory, surroundings(PIP_NO_INDEX="1", TMPDIR=str(temporary)), TABLES)
 
 
-def test_it_passes_from_a_directory_of_its_own(suite_of_a_team: Path) -> None:
-    run = run_in(suite_of_a_team)
-    assert run.returncode == pytest.ExitCode.OK, run.stdout + run.stderr
-    assert re.search(r"\b10 passed", run.stdout)
-    assert "profile" not in run.stdout.splitlines()[-1]
+def test_it_passes_from_a_directory_of_its_own_and_before_an_upgrade(team: Reader, toolchain: Toolchain) -> None:
+    here, upgrades, _ = commands_of(README)
+    vault = toolchain.path("vault")
+    assert vault is not None
+    (team.directory / "next").mkdir()
+    (team.directory / "next/vault").symlink_to(vault)
+    shown = team.type(here)
+    assert len(re.findall(PASSED, shown)) == 1, shown
+    assert "profile" not in shown.splitlines()[-1]
+    shown = team.type(upgrades)
+    assert len(re.findall(PASSED, shown)) == len(upgrades) == 3, shown
 
 
-def test_a_policy_that_allows_too_much_is_seen(suite_of_a_team: Path) -> None:
-    policy = suite_of_a_team / "vault/policy.hcl"
+@pytest.fixture
+def staging(team: Reader, temporary: Path) -> Iterator[Reader]:
+    """The same team beside a Vault and a cluster that stay, with a cert-manager that runs there."""
+    up = json.loads(typed("stack", "up", "--timeout-scale=3", "--format=json", temporary=temporary))
+    # It is ours, and so prepared for runs.
+    cluster = Cluster(Path(up["kubeconfig"]))
+    remove_reviewer(cluster)
+    assert cluster.wait_gone(NAMESPACES, SYSTEM_NAMESPACE, None, timeout=60)
+    (team.directory / "staging.kubeconfig").symlink_to(up["kubeconfig"])
+    (team.directory / "staging-ca.pem").symlink_to(up["vault_ca"])
+    team.has |= {"token_file": up["vault_token_file"], "vault": up["vault_addr"]}
+    yield team
+    typed("stack", "down", "--all", temporary=temporary)
+
+
+def test_it_passes_against_staging(staging: Reader) -> None:
+    *_, commands = commands_of(README)
+    shown = staging.type(commands)
+    assert re.search(PASSED, shown), shown
+    assert "stack existing" in shown
+
+
+def test_the_table_names_what_is_on_the_page() -> None:
+    TABLES.check([README])
+
+
+def test_a_policy_that_allows_too_much_is_seen(team: Reader) -> None:
+    policy = team.directory / "vault/policy.hcl"
     policy.write_text(policy.read_text().replace("/sign/web", "/*"))
-    run = run_in(suite_of_a_team, "test_vault.py")
+    run = subprocess.run(
+        ["pytest", "test_vault.py"],
+        cwd=team.directory,
+        env=team.environment,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
     assert run.returncode == pytest.ExitCode.TESTS_FAILED, run.stdout + run.stderr
     failed = set(re.findall(r"^FAILED test_vault.py::(\w+)", run.stdout, re.MULTILINE))
     assert failed == {"test_other_roles_of_our_pki_are_closed", "test_roles_cannot_be_changed"}

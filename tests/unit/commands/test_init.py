@@ -88,12 +88,6 @@ def workflow(tmp_path: Path, ci: str, path: str, build: str = "make 'the issuer'
     return yaml.safe_load((tmp_path / path).read_text())
 
 
-GO_BUILD = "go build -o bin/vault-issuer ."
-SETUP_GO = """\
-      - uses: actions/setup-go@v5
-        with:
-          go-version-file: go.mod
-"""
 JUDGE = "pytest --pyargs vault_issuer_conformance --vault-issuer=mine.toml -n 4 --vault-issuer-report=report"
 
 
@@ -109,17 +103,47 @@ def test_github_workflow(tmp_path: Path) -> None:
 
 
 def test_the_example_s_workflow_is_one_of_these(tmp_path: Path) -> None:
-    """That of the issuer in Go: with Go for its build, and its file under another name."""
-    example = Path(__file__).parents[3] / "examples/external-issuer/.github/workflows/vault-issuer.yml"
-    assert run(tmp_path, "--name=vault-issuer", f"--command={COMMAND}", "--ci=github", f"--build={GO_BUILD}") == 0
-    written = (tmp_path / ".github/workflows/vault-issuer.yml").read_text()
-    for found, instead in (
-        ("      - name: Install\n", f"{SETUP_GO}      - name: Install\n"),
-        ("--vault-issuer=vault-issuer.toml", "--vault-issuer=conformance.toml"),
-    ):
-        assert written.count(found) == 1
-        written = written.replace(found, instead)
-    assert example.read_text() == written
+    """That of the issuer in Go: its file has another name."""
+    example = Path(__file__).parents[3] / "examples/external-issuer"
+    for name in ("go.mod", "main.go"):
+        (tmp_path / name).symlink_to(example / name)
+    assert run(tmp_path, "--name=vault-issuer", "--command=bin/vault-issuer", "--ci=github") == 0
+    workflow = ".github/workflows/vault-issuer.yml"
+    written = (tmp_path / workflow).read_text()
+    assert written.count("--vault-issuer=vault-issuer.toml") == 1
+    assert (example / workflow).read_text() == written.replace("vault-issuer.toml", "conformance.toml")
+
+
+@pytest.mark.parametrize(
+    ("command", "files", "build"),
+    [
+        ("bin/mine --flag", {"Makefile": "build:\n\tgo build"}, "make build"),
+        ("bin/mine", {"Makefile": ".PHONY: build\nbuild: generate\n", "go.mod": "", "main.go": ""}, "make build"),
+        ("bin/mine", {"Makefile": "build := 1\nimage: build\n"}, ""),
+        ("bin/mine --flag", {"go.mod": "", "main.go": ""}, "go build -o bin/mine ."),
+        ("./bin/mine", {"go.mod": "", "cmd/mine/main.go": ""}, "go build -o ./bin/mine ./cmd/mine"),
+        ("bin/manager", {"go.mod": "", "cmd/main.go": ""}, "go build -o bin/manager ./cmd"),
+        ("'bin/my issuer' --flag", {"go.mod": "", "main.go": ""}, "go build -o 'bin/my issuer' ."),
+        ("bin/mine", {"go.mod": ""}, ""),
+        ("bin/mine", {"main.go": ""}, ""),
+        ("mine", {"go.mod": "", "main.go": ""}, ""),
+        ("/usr/bin/mine", {"Makefile": "build:"}, ""),
+    ],
+)
+def test_what_builds_it_is_found(
+    tmp_path: Path, command: str, files: dict[str, str], build: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, text in files.items():
+        write(tmp_path, name, text)
+    assert run(tmp_path, "--name", "mine", "--command", command, "--ci", "github") == 0
+    assert ("in CI nothing is built" in capsys.readouterr().out) == (not build)
+    (job,) = yaml.safe_load((tmp_path / ".github/workflows/vault-issuer.yml").read_text())["jobs"].values()
+    assert [step["run"] for step in job["steps"] if step.get("name") == "Build the issuer"] == [build] * bool(build)
+    assert any(step.get("uses") == "actions/setup-go@v5" for step in job["steps"]) == ("go.mod" in files)
+    answers = init._answers(
+        options_of("--directory", str(tmp_path), f"--command={command}"), lambda _, default: default
+    )
+    assert answers.build == build
 
 
 def test_gitlab_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -179,7 +203,7 @@ def test_questions_for_what_is_not_given(tmp_path: Path) -> None:
     assert asked["Name of the issuer"] == "my-issuer"
     assert not any("Namespaced kind" in question for question in asked), "it was given"
     assert (answers.name, answers.kind, answers.features) == ("my-issuer", "Given", ("token", "approle"))
-    assert "Command that builds it in CI" in asked
+    assert asked["Command that builds it in CI (none for nothing)"] == ""
     assert answers.command.startswith("./my-issuer --kubeconfig={kubeconfig}")
 
 

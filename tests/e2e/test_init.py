@@ -1,0 +1,154 @@
+"""`vault-issuer init` in an author's own repository: what it writes judges their issuer, here and in CI, as written.
+
+The author has the miniature in an API group of its own: a program that has to be built, and CustomResourceDefinitions.
+"""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import pytest_vault_issuer.miniature
+from tests.reader import ROOT, Reader, Workflow, surroundings
+from tests.written_report import passed
+
+API_VERSION = "miniature.example.com/v1"
+COMMAND = (
+    "bin/my-issuer --kubeconfig={kubeconfig} --cluster-resource-namespace={cluster_resource_namespace} "
+    f"--api-version={API_VERSION}"
+)
+BUILD = "sh build.sh"
+OPTIONS = ["--name=my-issuer", f"--command={COMMAND}", f"--api-version={API_VERSION}", f"--build={BUILD}"]
+#: A part of a question -> what is typed; what is suggested is taken for the others.
+TYPED = {"Command that runs": COMMAND, "Group and version": API_VERSION, "builds it": BUILD, "CI workflow": "github"}
+#: The logins need rights that are in the draft, and one that is not: whoever writes the issuer grants it.
+JUDGED = ["VI-APPROLE-001", "VI-KSECRETLESS-001"]
+#: Seconds for the next question.
+LIMIT = 60
+#: Steps of the workflow that only GitHub can run.
+USED = [
+    "actions/checkout@v4",
+    "actions/setup-python@v5",
+    "actions/cache/restore@v4",
+    "actions/cache/save@v4",
+    "actions/upload-artifact@v4",
+]
+
+
+@pytest.fixture
+def author(tmp_path: Path) -> Reader:
+    directory = tmp_path / "my-issuer"
+    shutil.copytree(ROOT / "examples/miniature/crds", directory / "config/crd")
+    miniature = Path(pytest_vault_issuer.miniature.__file__).parent
+    shutil.copytree(miniature, directory / "src/issuer", ignore=shutil.ignore_patterns("__pycache__"))
+    author = Reader(
+        directory,
+        # What pip would install is here; that it is all of what is asked for is what pip then says.
+        surroundings(PIP_NO_INDEX="1", VAULT_ISSUER_SELECT=" ".join(JUDGED)),
+    )
+    author.write("src/__main__.py", "import sys\nfrom issuer.__main__ import main\nsys.exit(main(sys.argv[1:]))\n")
+    author.write(
+        "build.sh", "mkdir -p bin\npython3 -m zipapp src --python='/usr/bin/env python3' --output=bin/my-issuer\n"
+    )
+    return author
+
+
+def init(author: Reader, *options: str) -> str:
+    """Call it with options, where nobody can be asked, and return what it says."""
+    return subprocess.run(
+        ["vault-issuer", "init", *OPTIONS, *options],
+        cwd=author.directory,
+        env=author.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def checkout(author: Reader, place: Path) -> Reader:
+    """What a job finds of the repository."""
+    shutil.copytree(author.directory, place, ignore=shutil.ignore_patterns("bin", "report"))
+    return Reader(place, author.environment)
+
+
+def test_what_is_to_be_typed_next_judges_it(author: Reader) -> None:
+    said = init(author)
+    (following,) = re.findall(r"^next: .*\n +(pytest .*)$", said, re.MULTILINE)
+    author.type([BUILD, following])
+    assert passed(author.directory / "report") == JUDGED
+
+
+def test_the_workflow_judges_it(author: Reader, tmp_path: Path) -> None:
+    init(author, "--ci=github")
+    job = checkout(author, tmp_path / "checkout")
+    workflow = Workflow.read(job.directory / ".github/workflows/vault-issuer.yml")
+    assert workflow.used == USED
+    job.run(workflow, tmp_path / "summary")
+    assert passed(job.directory / "report") == JUDGED
+    assert (tmp_path / "summary").read_text() == (job.directory / "report/report.md").read_text()
+
+
+def test_the_job_for_gitlab_judges_it(author: Reader, tmp_path: Path) -> None:
+    said = init(author, "--ci=gitlab")
+    included = yaml.safe_load(said[said.index("  include:") : said.index("next:")])["include"]
+    job = checkout(author, tmp_path / "checkout")
+    (written,) = (yaml.safe_load((job.directory / entry["local"]).read_text()) for entry in included)
+    described: dict[str, Any] = written["vault-issuer"]
+    # In a cache of the job's own the components would be built anew.
+    del described["variables"]["VAULT_ISSUER_CACHE"]
+    job.type(described["script"], **described["variables"])
+    assert passed(job.directory / "report") == JUDGED
+    assert (job.directory / described["artifacts"]["reports"]["junit"]).is_file()
+
+
+def test_questions_lead_to_the_same_files(author: Reader, tmp_path: Path) -> None:
+    by_options, by_questions = (tmp_path / name / "my-issuer" for name in ("options", "questions"))
+    for place in (by_options, by_questions):
+        shutil.copytree(author.directory, place)
+    init(Reader(by_options, author.environment), "--ci=github")
+    questions = asked(Reader(by_questions, author.environment))
+    assert [part for part in TYPED if not any(part in question for question in questions)] == []
+    assert "Its CustomResourceDefinitions [config/crd]" in questions
+    assert subprocess.run(["diff", "--recursive", by_options, by_questions]).returncode == 0
+    assert (by_questions / "my-issuer.toml").is_file()
+
+
+def asked(author: Reader) -> list[str]:
+    """Call it on a terminal, answer what it asks, and return the questions."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        ["vault-issuer", "init"],
+        cwd=author.directory,
+        env=author.environment,
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        os.close(theirs)
+        assert process.stderr is not None
+        questions, shown = [], ""
+        while select.select([process.stderr], [], [], LIMIT)[0]:
+            if not (more := os.read(process.stderr.fileno(), 4096)):
+                break
+            shown += more.decode()
+            if shown.endswith(": "):
+                questions.append(shown.removesuffix(": "))
+                typed = [text for part, text in TYPED.items() if part in shown]
+                os.write(ours, f"{''.join(typed)}\n".encode())
+                shown = ""
+        else:
+            process.kill()
+            pytest.fail(f"no further question, and no end, in {LIMIT} s: {questions}")
+        os.close(ours)
+    assert process.returncode == 0, f"{questions} {shown}"
+    return questions

@@ -1,0 +1,147 @@
+"""Types the commands of a page or a workflow as its reader does: as they are written, in order, in what there would be.
+
+A page's shell blocks are scripts for ``bash -e``, as a workflow's steps are, with the installed package in the PATH.
+Tables say which commands are not run, and where else they are; and what is run in the place of a text that stands for
+something of the reader's own. What is in none of them has to run as it is, and what is in one has to be on a page.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+#: Seconds after which a block is broken, whatever it does; one compiles an issuer and judges it as a whole.
+LIMIT = 1800
+#: Whole runs of the suite take a minute. A run is narrowed in the way a user would do it without touching the command:
+#: by the environment twin of --vault-issuer-select, which gives way where a command selects.
+NARROWED = {"VAULT_ISSUER_SELECT": "VI-TOKEN-001"}
+
+
+def commands_of(page: Path) -> list[list[str]]:
+    """Return the commands of each shell block of a page, a line for each."""
+    found = re.findall(r"^( *)```sh\n(.*?)^\1```", page.read_text(), re.MULTILINE | re.DOTALL)
+    blocks = [re.sub(r" *\\\n\s*", " ", block) for _, block in found]
+    return [[line.strip() for line in block.splitlines() if line.strip()] for block in blocks]
+
+
+def commands_of_block(page: str, start: str) -> list[str]:
+    """Return the commands of a page's shell block that starts so, a line for each."""
+    (found,) = [block for block in commands_of(ROOT / page) if block[0] == start]
+    return found
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A workflow of GitHub Actions with one job.
+
+    :ivar used: the actions of its steps, which only GitHub can run.
+    :ivar scripts: what its other steps run.
+    """
+
+    environment: dict[str, str]
+    used: list[str]
+    scripts: list[str]
+
+    @classmethod
+    def read(cls, path: Path) -> Workflow:
+        """Read it from its file."""
+        written = yaml.safe_load(path.read_text())
+        (job,) = written["jobs"].values()
+        steps = job["steps"]
+        assert all(("uses" in step) != ("run" in step) for step in steps), steps
+        used, scripts = ([step[key] for step in steps if key in step] for key in ("uses", "run"))
+        return cls(written["env"], used, scripts)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What is not run as it is written.
+
+    :ivar elsewhere: command -> why it is not run here, and the file that runs it.
+    :ivar instead: text in commands -> what is run in its place, and why; names in braces are the reader's.
+    :ivar fail: command that shows what is wrong, and exits with 1 -> why.
+    """
+
+    elsewhere: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    instead: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    fail: Mapping[str, str] = field(default_factory=dict)
+
+    def check(self, pages: Iterable[Path]) -> None:
+        """See that they name what is on the pages, and files that there are."""
+        written = [command for page in pages for commands in commands_of(page) for command in commands]
+        unknown = {*self.elsewhere, *self.fail} - set(written)
+        assert not unknown, f"on no page: {unknown}"
+        unused = [text for text in self.instead if text not in "\n".join(written)]
+        assert not unused, f"on no page: {unused}"
+        missing = [where for _, where in self.elsewhere.values() if not (ROOT / where).is_file()]
+        assert not missing, f"no files: {missing}"
+
+
+def surroundings(**more: str) -> dict[str, str]:
+    """Return the environment of who has installed the package, without what the tests' own has for pytest and Vault."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "VAULT_ISSUER_VAULT"))}
+    return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"} | more
+
+
+@dataclass
+class Reader:
+    """Somebody who types commands.
+
+    :ivar directory: where.
+    :ivar has: what stands in the place of names in braces in :attr:`Tables.instead`.
+    """
+
+    directory: Path
+    environment: dict[str, str] = field(repr=False)
+    tables: Tables = field(default_factory=Tables, repr=False)
+    has: dict[str, object] = field(default_factory=dict)
+
+    def type(self, commands: list[str], **environment: str) -> str:
+        """Run a block, without what is run elsewhere, and return what was printed.
+
+        :param environment: what there is more of, for this block.
+        """
+        lines = []
+        for command in commands:
+            if command in self.tables.elsewhere:
+                continue
+            line = command
+            for written, (instead, _) in self.tables.instead.items():
+                if written in line:
+                    line = line.replace(written, instead.format(**self.has))
+            lines.append(f"if {line}; then exit 99; else test $? = 1; fi" if command in self.tables.fail else line)
+        done = subprocess.run(
+            ["bash", "-e", "-c", "\n".join(lines)],
+            cwd=self.directory,
+            env=self.environment | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+        assert done.returncode == 0, f"{lines}\n{done.stdout}"
+        return done.stdout
+
+    def run(self, workflow: Workflow, summary: Path) -> None:
+        """Run the scripts of a workflow in turn, each in a shell of its own.
+
+        :param summary: file for what is shown on the job's page.
+        """
+        for script in workflow.scripts:
+            self.type([script], GITHUB_STEP_SUMMARY=str(summary), **workflow.environment)
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file of theirs."""
+        path = self.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
