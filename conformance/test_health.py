@@ -504,7 +504,7 @@ def test_transition_time_is_that_of_the_last_change(sandbox: Sandbox, kind: str)
     issuer.wait_ready()
     assert transition_time(issuer) == long_ago, "lastTransitionTime was to stay while the status does"
     issuer.change(lambda vault: vault.update(auth=lead_nowhere(auth)))
-    issuer.wait_not_ready()
+    issuer.wait_not_ready("its configuration was changed into one that cannot work")
     assert transition_time(issuer) != long_ago, "lastTransitionTime was to change with the status"
 
 
@@ -514,7 +514,7 @@ def test_condition_has_a_reason(sandbox: Sandbox, kind: str) -> None:
     broken = sandbox.issuer(kind, auth, proxy=in_state(sandbox, 501))
     reasons = {
         "True": condition(sandbox.ready_issuer(kind, auth).get(), "Ready").get("reason"),
-        "False": condition(broken.wait_not_ready(), "Ready").get("reason"),
+        "False": condition(broken.wait_not_ready("Vault is not initialized"), "Ready").get("reason"),
     }
     for status, reason in reasons.items():
         assert re.fullmatch(r"[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?", reason or ""), (
@@ -529,7 +529,7 @@ def test_vault_that_is_not_well_is_given_a_rest(sandbox: Sandbox, kind: str) -> 
     other = sandbox.ready_issuer(kind, auth, proxy=sandbox.new_proxy())
     # Not initialised: what Vault's client library does not try again by itself.
     report_health(sandbox.proxy, 501)
-    sandbox.issuer(kind, auth).wait_not_ready()
+    sandbox.issuer(kind, auth).wait_not_ready("Vault is not initialized")
     mark = sandbox.proxy.mark()
     for _ in range(MEANWHILE):
         sandbox.barrier(other)

@@ -457,7 +457,7 @@ def test_request_that_waits_is_pending(sandbox: Sandbox, kind: str) -> None:
     proxy = sandbox.new_proxy()
     proxy.inject(None, Respond(501, json={"errors": ["Vault is not initialized"]}))
     broken = sandbox.issuer(kind, proxy=proxy)
-    broken.wait_not_ready()
+    broken.wait_not_ready("Vault is not initialized")
     waiting = [
         sandbox.request(present, issuer_ref=present.ref | {"name": sandbox.issuer_name()}),
         sandbox.request(broken),

@@ -200,7 +200,7 @@ def test_issuer_whose_secret_lost_its_key_is_not_ready(sandbox: Sandbox, kind: s
     auth = sandbox.authenticate(feature, kind, key=new_key())
     issuer = sandbox.ready_issuer(kind, auth)
     sandbox.set_secret(auth.secret_name, auth.namespace, {auth.secret_key: None, "other-key": auth.credential})
-    issuer.wait_not_ready()
+    issuer.wait_not_ready("its Secret lost the named key")
 
 
 @requirement("VI-ROTATION-004")
@@ -215,7 +215,7 @@ def test_issuer_without_its_authority_is_not_ready(sandbox: Sandbox, kind: str, 
         sandbox.delete_secret(name, home)
     else:
         sandbox.set_secret(name, home, {"ca.crt": Authority().pem})
-    issuer.wait_not_ready()
+    issuer.wait_not_ready("the Secret of its CA bundle was deleted, or is of another CA now")
 
 
 # -- the specification --------------------------------------------------------------------------------
