@@ -7,15 +7,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import fastjsonschema
+
 from .. import __version__
 from ..errors import ConfigurationError
 from ..requirements import Requirement
 from . import journal
 from .json_report import FILE, SCHEMA_VERSION, schema
 from .outcomes import Outcome, RequirementResult, TestResult, headline
-from .schema import problems
 
 Report = dict[str, Any]
+#: Characters of a message: one may list all that is allowed.
+_LONGEST = 200
 
 
 def load(path: Path) -> Report:
@@ -74,9 +77,15 @@ def _check(file: Path, report: Any) -> None:
         raise ConfigurationError(
             f"{file} is a report of form {json.dumps(version)}, and only form {SCHEMA_VERSION} can be read", hint=hint
         )
-    problem = next(problems(report, schema()), None)
-    if problem:
-        raise ConfigurationError(f"{file} does not fit the schema of reports: {problem}", hint=hint)
+    try:
+        fastjsonschema.compile(schema())(report, name_prefix="report")
+    except fastjsonschema.JsonSchemaValueException as error:
+        problem = _shortened(error.message)
+        raise ConfigurationError(f"{file} does not fit the schema of reports: {problem}", hint=hint) from error
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _cut(path: Path) -> ConfigurationError:

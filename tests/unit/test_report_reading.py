@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import fastjsonschema
 import jsonschema
 import pytest
 from sample_report import ALL, REQUIREMENTS, report
@@ -18,7 +19,6 @@ from pytest_vault_issuer.errors import ConfigurationError
 from pytest_vault_issuer.report import files, html, json_report, reading
 from pytest_vault_issuer.report.journal import Journal
 from pytest_vault_issuer.report.outcomes import Outcome
-from pytest_vault_issuer.report.schema import NO_RULES, RULES, problems
 
 #: What is typed, and `{}` the report that cannot be read; `{good}` is one that can.
 COMMANDS = {
@@ -55,25 +55,27 @@ CONTENTS: dict[str, tuple[str | bytes, str]] = {
     "no form": (spoiled(lambda r: r.update(schema_version=None)), OTHER_FORM.format("null")),
     "true, which Python has equal 1": (spoiled(lambda r: r.update(schema_version=True)), OTHER_FORM.format("true")),
     "from before there were options": (
-        spoiled(lambda r: r["reproduction"].pop("options")), f"{UNFIT}reproduction.options is missing"
+        spoiled(lambda r: r["reproduction"].pop("options")),
+        f"{UNFIT}report.reproduction must contain ['options'] properties"
     ),
-    "nothing but a form": ('{"schema_version": 1}', f"{UNFIT}generator is missing"),
-    "who wrote it is unknown": (spoiled(lambda r: r.update(generator=[])), f"{UNFIT}generator is to be of type object"),
-    "a key more": (spoiled(lambda r: r.update(extra=1)), f"{UNFIT}extra is not expected"),
+    "nothing but a form": ('{"schema_version": 1}', f"{UNFIT}report must contain ['generator', "),
+    "who wrote it is unknown": (spoiled(lambda r: r.update(generator=[])), f"{UNFIT}report.generator must be object"),
+    "a key more": (spoiled(lambda r: r.update(extra=1)), f"{UNFIT}report must not contain {{'extra'}} properties"),
     "another outcome": (
         spoiled(lambda r: r["requirements"][1].update(outcome="fine")),
-        f"{UNFIT}requirements[1].outcome is to be one of ",
+        f"{UNFIT}report.requirements[1].outcome must be one of ",
     ),
     "no counts": (
         spoiled(lambda r: r["profiles"]["core"]["counts"]["MUST"].pop("passed")),
-        f"{UNFIT}profiles.core.counts.MUST.passed is missing",
+        f"{UNFIT}report.profiles.core.counts.MUST must contain ['passed'] properties",
     ),
     "a time that is none": (
         spoiled(lambda r: r["requirements"][0]["tests"][0]["evidence"]["exchanges"][0].update(started=1e300)),
-        f"{UNFIT}requirements[0].tests[0].evidence.exchanges[0].started is to be at most 32503680000, not 1e+300",
+        f"{UNFIT}report.requirements[0].tests[0].evidence.exchanges[0].started must be smaller than ",
     ),
     "markup where a name of an area is to be": (
-        spoiled(lambda r: r["requirements"][0].update(area='"><script>')), f"{UNFIT}requirements[0].area is to match "
+        spoiled(lambda r: r["requirements"][0].update(area='"><script>')),
+        f"{UNFIT}report.requirements[0].area must match pattern "
     ),
 }  # fmt: skip
 
@@ -123,11 +125,11 @@ def test_a_directory_where_the_file_is_to_be(tmp_path: Path, capsys: pytest.Capt
 def test_who_wrote_it_is_said_where_it_matters(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.write_text(spoiled(lambda r: (r["generator"].update(version="0.0.7"), r.pop("stack"))))
-    with pytest.raises(ConfigurationError, match="stack is missing") as caught:
+    with pytest.raises(ConfigurationError, match=r"must contain \['stack'\] properties") as caught:
         reading.load(path)
     assert f"pytest-vault-issuer 0.0.7 wrote it, and this is {__version__}: run the suite again" in caught.value.hint
     path.write_text(spoiled(lambda r: (r["generator"].update(version=__version__), r.pop("stack"))))
-    with pytest.raises(ConfigurationError, match="stack is missing") as caught:
+    with pytest.raises(ConfigurationError, match=r"must contain \['stack'\] properties") as caught:
         reading.load(path)
     assert caught.value.hint.startswith("run the suite again: it was changed since")
 
@@ -178,23 +180,6 @@ def test_what_is_no_journal(tmp_path: Path, content: str) -> None:
 # -- the schema -------------------------------------------------------------------------------------------------
 
 
-def keywords(schema: Any) -> Iterator[str]:
-    """Every keyword of a schema."""
-    if not isinstance(schema, dict):
-        return
-    for keyword, argument in schema.items():
-        yield keyword
-        if keyword in ("properties", "$defs"):
-            for inner in argument.values():
-                yield from keywords(inner)
-        else:
-            yield from keywords(argument)
-
-
-def test_every_keyword_of_the_schema_is_known_and_used() -> None:
-    assert set(keywords(json_report.schema())) - NO_RULES == RULES.keys()
-
-
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Every place in a JSON value."""
     yield path
@@ -208,7 +193,7 @@ PUT = (LOST, None, True, 0, 1, 1.0, -1, 0.5, "", "x", "2026-11-24", [], ["a", "a
 
 
 def test_it_is_read_as_jsonschema_reads_it() -> None:
-    """Every place of a report is spoiled in every way, and both say the same."""
+    """Every place of a report is spoiled in every way, and both say the same: the schema is of a newer draft."""
     built = report(Outcome.FAILED)
     built["requirements"] = built["requirements"][:1]
     built["implementation"]["known_failures"] = {REQUIREMENTS[0].id: "so it is"}
@@ -217,7 +202,8 @@ def test_it_is_read_as_jsonschema_reads_it() -> None:
     right = json.loads(json_report.dumps(built))
     schema = json_report.schema()
     theirs = jsonschema.Draft202012Validator(schema, format_checker=FORMATS)
-    assert list(problems(right, schema)) == []
+    ours = fastjsonschema.compile(schema)
+    ours(right)
     found = {True: 0, False: 0}
     for path in places(right):
         for put in PUT:
@@ -233,7 +219,11 @@ def test_it_is_read_as_jsonschema_reads_it() -> None:
             if "whole" not in changed:
                 continue
             fits = theirs.is_valid(changed["whole"])
-            said = list(problems(changed["whole"], schema))
-            assert (said == []) == fits, (path, put, said)
+            try:
+                ours(changed["whole"])
+                said = ""
+            except fastjsonschema.JsonSchemaValueException as error:
+                said = error.message
+            assert (said == "") == fits, (path, put, said)
             found[fits] += 1
     assert min(found.values()) > 100, found
