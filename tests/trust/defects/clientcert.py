@@ -244,6 +244,7 @@ DEFECTS: tuple[Defect, ...] = (
         "        context.check_hostname = False\n"
         "    with Vault(issuer, context) as presenting:\n",
         "servers are often reached by addresses that their certificates do not name",
+        Edit("vault.py", "ssl_context=context,\n", "ssl_context=context,\n            assert_hostname=False,\n"),
         HEALTH_AFTER_THE_LOGIN,
     ),
     defect(
