@@ -84,10 +84,11 @@ def either(request: pytest.FixtureRequest, engine: Engine, owner: Owner, authori
     return VaultContainers(engine, owner, owner.run, request.param, authority.file, Timeouts())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with empty_registry(tmp_path_factory.mktemp("registry")) as address:
-        yield address
+    for _ in engine_with(VAULT):  # where there is none, nothing is fetched either
+        with empty_registry(tmp_path_factory.mktemp("registry")) as address:
+            yield address
 
 
 def left_of(engine: Engine, run: str) -> list[str]:
