@@ -188,8 +188,6 @@ def test_request_that_finds_no_credential_waits(sandbox: Sandbox, kind: str, fea
         f"the request was to wait for the Secret, its reason is {reason}"
     )
     hold.release()
-    sandbox.secret({auth.secret_key: auth.credential}, namespace=auth.namespace, name=auth.secret_name)
-    request.wait_issued(timeout=sandbox.timeouts.retry)
 
 
 @requirement("VI-ROTATION-004")
