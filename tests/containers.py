@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pytest_vault_issuer.errors import VaultIssuerError
-from pytest_vault_issuer.stack.engine import RUN_LABEL, Engine
+from pytest_vault_issuer.stack.engine import Engine
 from pytest_vault_issuer.stack.kind_cluster import find_kind
 from tests import missing
 
@@ -75,9 +75,10 @@ def on_kind() -> list[str]:
 
 
 def everything(engine: Engine) -> set[str]:
-    """Name all containers, and the networks that are ours."""
-    networks = engine.client.networks.list(filters={"label": RUN_LABEL})
-    return {c.name for c in engine.client.containers.list(all=True)} | {n.name for n in networks}
+    """Name all containers, networks and images."""
+    client = engine.client
+    named = {thing.name for things in (client.containers.list(all=True), client.networks.list()) for thing in things}
+    return named | {tag for image in client.images.list() for tag in image.tags}
 
 
 def kind_program() -> Path:

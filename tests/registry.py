@@ -61,11 +61,12 @@ def push(engine: Engine, image: str, address: str, name: str) -> None:
 
 
 def forget(engine: Engine, name: str) -> None:
-    """Remove an image that an engine pulled through a registry from here, by all the names that it got by that.
+    """Remove an image that an engine pulled through a registry from here, by both names that it got by that.
 
     Other names that it had before stay.
     """
-    held = engine.client.images.get(name)
-    for tag in held.tags:
-        if tag == name or tag.startswith("127.0.0.1:"):
+    for tag in engine.client.images.get(name).tags:
+        if tag.startswith("127.0.0.1:"):
             engine.client.images.remove(tag)
+    # As it was named: the engine itself leaves docker.io and library out of it.
+    engine.client.images.remove(name)

@@ -33,7 +33,7 @@ from pytest_vault_issuer.timeouts import Timeouts, poll
 from pytest_vault_issuer.toolchain import Toolchain
 from pytest_vault_issuer.vault import VaultAdmin
 from tests import small_disk
-from tests.containers import NODE, OPENBAO, VAULT, engine_with, kind_program, not_run, require
+from tests.containers import NODE, OPENBAO, VAULT, engine_with, everything, kind_program, not_run, require
 from tests.processes import keeper_of
 from tests.registry import empty_registry, forget, push
 
@@ -157,6 +157,7 @@ def test_an_image_that_is_nowhere(engine: Engine) -> None:
 
 @pytest.mark.parametrize("named", ["vault:{}", "docker.io/library/vault:{}", "quay.test/library/vault:{}"])
 def test_an_image_from_a_mirror(engine: Engine, registry: str, named: str) -> None:
+    before = everything(engine)
     image = named.format(f"1.21.0-{secrets.token_hex(3)}")
     push(engine, VAULT, registry, f"hub/library/{image.rpartition('/')[2]}")
     with pytest.raises(StackError, match="is not here and cannot be pulled"):
@@ -166,6 +167,7 @@ def test_an_image_from_a_mirror(engine: Engine, registry: str, named: str) -> No
         assert engine.client.images.get(image) == engine.client.images.get(VAULT)
     finally:
         forget(engine, image)
+    assert everything(engine) == before
 
 
 def test_a_mirror_that_has_it_not(engine: Engine, registry: str) -> None:
