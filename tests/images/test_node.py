@@ -72,10 +72,15 @@ class Cluster:
             self.ctl("--namespace", "kube-system", "rollout", "status", name, f"--timeout={ROLLOUT}s")
 
     def in_pod(self, script: str) -> str:
-        """Run a shell script in a pod of its own and return what it prints."""
+        """Run a shell script, which succeeds, in a pod of its own and return what it prints."""
         name = f"asks-{secrets.token_hex(3)}"
-        shell = ("--restart=Never", "--attach", "--rm", "--quiet", "--command", "--", "sh", "-c", script)
-        return self.ctl("run", name, f"--image={self.busybox}", *shell, timeout=POD)
+        self.ctl("run", name, f"--image={self.busybox}", "--restart=Never", "--command", "--", "sh", "-c", script)
+        # Its log afterwards: who is attached may miss what is printed just before the end.
+        ended = "--for=jsonpath={.status.phase}=Succeeded"
+        self.ctl("wait", f"pod/{name}", ended, f"--timeout={POD}s", timeout=POD + 10)
+        said = self.ctl("logs", name)
+        self.ctl("delete", "pod", name, "--now")
+        return said
 
 
 @pytest.fixture(scope="module")
