@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import itertools
 import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping
@@ -151,6 +153,11 @@ def with_fields(auth: Authentication | dict[str, Any], **fields: Any) -> dict[st
     return {method: parameters | fields for method, parameters in spec.items()}
 
 
+def bundle(*parts: str) -> str:
+    """What `caBundle` has to be for PEM texts."""
+    return base64.b64encode("".join(parts).encode()).decode()
+
+
 def set_transition_time(handle: Handle) -> str:
     """Have a Ready condition say that its last change was long ago; return the time ('' where there is none).
 
@@ -173,6 +180,11 @@ def transition_time(handle: Handle) -> str:
     now = datetime.now(UTC) + timedelta(minutes=1)  # clocks of two machines may differ
     assert datetime.fromisoformat(stated) <= now, f"lastTransitionTime was not to be later than {now}, it is {stated}"
     return str(stated)
+
+
+def in_turn(features: Iterable[str], kinds: tuple[str, str] = ("Issuer", "ClusterIssuer")) -> list[tuple[str, str]]:
+    """Return each feature once with a kind of issuer, the kinds in turn: parameters of a test."""
+    return list(zip(itertools.cycle(kinds), features, strict=False))
 
 
 def for_each_kind(sandbox: Sandbox, check: Callable[[str], None]) -> None:

@@ -5,7 +5,6 @@ Nothing here leads anywhere: neither Vault nor the implementation is asked.
 
 from __future__ import annotations
 
-import base64
 import copy
 import secrets
 from collections.abc import Callable, Mapping
@@ -21,7 +20,7 @@ from pytest_vault_issuer.marks import requirement
 from pytest_vault_issuer.proxy import Authority
 from pytest_vault_issuer.sandbox import FEATURES, Sandbox
 
-from .helpers import claimed
+from .helpers import bundle, claimed
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -150,7 +149,7 @@ def test_empty_field_of_the_method(sandbox: Sandbox, kind: str, feature: str) ->
 @requirement("VI-ADMISSION-006")
 @pytest.mark.parametrize("feature", ["ca-bundle-secret"])
 def test_two_bundles(sandbox: Sandbox, kind: str, feature: str) -> None:
-    both = {"caBundle": base64.b64encode(Authority().pem.encode()).decode(), "caBundleSecretRef": REFERENCE}
+    both = {"caBundle": bundle(Authority().pem), "caBundleSecretRef": REFERENCE}
     assert_refused(sandbox, kind, {f"caBundle and caBundleSecretRef ({feature})": both})
 
 

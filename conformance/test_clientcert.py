@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import secrets
 from typing import Any
 
@@ -13,7 +12,7 @@ from pytest_vault_issuer.marks import requirement
 from pytest_vault_issuer.proxy import Authority, ClientCertificate, Exchange, Route
 from pytest_vault_issuer.sandbox import Sandbox
 
-from .helpers import assert_untrusted, never_ready, with_fields, with_secret
+from .helpers import assert_untrusted, bundle, never_ready, with_fields, with_secret
 
 
 def new_client(clients: Authority) -> ClientCertificate:
@@ -264,9 +263,8 @@ def test_login_is_kept_from_a_server_that_is_not_trusted(sandbox: Sandbox, kind:
     proxy = sandbox.new_proxy(
         certificate=Authority().issue(host) if server == "another CA" else sandbox.authority.issue("192.0.2.1")
     )
-    bundle = base64.b64encode(sandbox.authority.pem.encode()).decode()
     auth = sandbox.client_certificate(kind)
-    options = {"auth": auth, "proxy": proxy, "caBundle": bundle}
+    options = {"auth": auth, "proxy": proxy, "caBundle": bundle(sandbox.authority.pem)}
     assert_untrusted(sandbox, kind, {f"its server's certificate is of {server}": options})
 
 

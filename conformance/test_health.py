@@ -21,6 +21,7 @@ from .helpers import (
     LOGINS,
     claimed,
     for_each_kind,
+    in_turn,
     never_ready,
     set_transition_time,
     transition_time,
@@ -44,7 +45,7 @@ MEANWHILE = 20
 #: Each way of authenticating once, the kinds of issuer in turn.
 EACH_FEATURE = pytest.mark.parametrize(
     ("kind", "feature"),
-    [(("Issuer", "ClusterIssuer")[number % 2], feature) for number, feature in enumerate(FEATURES)],
+    in_turn(FEATURES),
 )
 
 
@@ -290,7 +291,7 @@ def refused_logins(sandbox: Sandbox, kind: str, feature: str) -> dict[str, dict[
 @requirement("VI-HEALTH-011")
 @pytest.mark.parametrize(
     ("kind", "feature"),
-    [(("ClusterIssuer", "Issuer")[number % 2], feature) for number, feature in enumerate((*LOGINS, "approle"))],
+    in_turn((*LOGINS, "approle"), ("ClusterIssuer", "Issuer")),
 )
 def test_issuer_with_a_refused_login_is_not_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
     refused = refused_logins(sandbox, kind, feature)

@@ -22,6 +22,7 @@ from .helpers import (
     LOGINS,
     claimed,
     for_each_kind,
+    in_turn,
     picky_pki,
     set_transition_time,
     settle,
@@ -72,7 +73,7 @@ def assert_unfinished(sandbox: Sandbox, request: CertificateRequest, why: str) -
 @requirement("VI-REQUEST-001")
 @pytest.mark.parametrize(
     ("kind", "feature"),
-    [(("Issuer", "ClusterIssuer")[number % 2], feature) for number, feature in enumerate(FEATURES)],
+    in_turn(FEATURES),
 )
 def test_issued_comes_with_the_certificate(sandbox: Sandbox, kind: str, feature: str) -> None:
     issuer = sandbox.ready_issuer(kind, sandbox.authenticate(feature, kind))
@@ -409,20 +410,19 @@ def test_outage_at_login_is_survived(sandbox: Sandbox) -> None:
             raise NotRunnable("the implementation supports no way of authenticating with a login")
         # Vault's client library tries three times where a second attempt may help: the outage outlasts that.
         # Some outlast the attempt, too, that the change of the request's own status leads to.
-        refusal: tuple[Fault, int] = Respond(403, json={"errors": ["permission denied"]}), 2
-        faults: list[tuple[str, tuple[Fault, int]]] = [
-            (logins[0], (Respond(500, json={"errors": ["internal error"]}), 3)),
-            (logins[0], (Respond(503, json={"errors": ["Vault is sealed"]}), 3)),
-            (logins[0], (ResetBefore(), 6)),
-            *((login, refusal) for login in logins),
+        faults: list[tuple[str, Fault, int]] = [
+            (logins[0], Respond(500, json={"errors": ["internal error"]}), 3),
+            (logins[0], Respond(503, json={"errors": ["Vault is sealed"]}), 3),
+            (logins[0], ResetBefore(), 6),
+            *((login, Respond(403, json={"errors": ["permission denied"]}), 2) for login in logins),
         ]
         auths = {login: sandbox.authenticate(login, kind) for login in logins}
         proxies = [sandbox.new_proxy() for _ in faults]
         issuers = [
-            sandbox.issuer(kind, auths[login], proxy=proxy) for (login, _), proxy in zip(faults, proxies, strict=True)
+            sandbox.issuer(kind, auths[login], proxy=proxy) for (login, *_), proxy in zip(faults, proxies, strict=True)
         ]
         requests = []
-        for issuer, proxy, (_, (fault, times)) in zip(issuers, proxies, faults, strict=True):
+        for issuer, proxy, (_, fault, times) in zip(issuers, proxies, faults, strict=True):
             issuer.wait_ready()
             proxy.inject(Route.LOGIN, fault, times=times)
             requests.append(sandbox.request(issuer))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import secrets
 import uuid
-from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,14 +18,24 @@ from pytest_vault_issuer.proxy import Authority, Exchange, Hold, Proxy, Route
 from pytest_vault_issuer.sandbox import Sandbox
 from pytest_vault_issuer.vault import Pki
 
-from .helpers import claimed, for_each_kind, issued_in_the_end, settle, wait_held, with_fields, with_secret
+from .helpers import (
+    bundle,
+    claimed,
+    for_each_kind,
+    in_turn,
+    issued_in_the_end,
+    settle,
+    wait_held,
+    with_fields,
+    with_secret,
+)
 
 #: Ways of authenticating with a credential in a Secret.
 WITH_SECRET = ("token", "approle", "kubernetes-static")
 #: Each of them once, the kinds of issuer in turn.
 EACH_WITH_SECRET = pytest.mark.parametrize(
     ("kind", "feature"),
-    [(("Issuer", "ClusterIssuer")[number % 2], feature) for number, feature in enumerate(WITH_SECRET)],
+    in_turn(WITH_SECRET),
 )
 
 
@@ -261,10 +270,6 @@ def test_changed_server_and_path_are_used(sandbox: Sandbox, kind: str) -> None:
     assert_signed_at(sandbox, proxy, first, sandbox.issued(issuer))
     old = [exchange.summary for exchange in sandbox.proxy.seen(since=mark)]
     assert not old, f"the server that was replaced was not to be asked again: {old}"
-
-
-def bundle(pem: str) -> str:
-    return b64encode(pem.encode()).decode()
 
 
 @requirement("VI-ROTATION-006")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import secrets
 from dataclasses import replace
@@ -18,7 +17,7 @@ from pytest_vault_issuer.proxy import Hold, Proxy, Respond, Route
 from pytest_vault_issuer.sandbox import Sandbox, ready_status
 from pytest_vault_issuer.vault import Pki
 
-from .helpers import LOGINS, claimed, wait_held
+from .helpers import LOGINS, bundle, claimed, in_turn, wait_held
 
 IN_SECRETS = pytest.mark.parametrize("feature", ["token", "approle", "kubernetes-static"])
 ISSUER = pytest.param("Issuer", marks=requirement("VI-SCOPE-001"))
@@ -210,9 +209,7 @@ def check_two_issuers(
 
 
 @requirement("VI-SCOPE-006")
-@pytest.mark.parametrize(
-    ("kind", "feature"), [(("Issuer", "ClusterIssuer")[number % 2], feature) for number, feature in enumerate(LOGINS)]
-)
+@pytest.mark.parametrize(("kind", "feature"), in_turn(LOGINS))
 def test_request_for_another_issuer_in_between(sandbox: Sandbox, kind: str, feature: str) -> None:
     pkis, proxies = [sandbox.pki, another_pki(sandbox)], [sandbox.proxy, sandbox.new_proxy()]
     auths = [sandbox.authenticate(feature, kind, pki=pki) for pki in pkis]
@@ -246,7 +243,7 @@ def test_broken_issuers_do_not_matter_to_others(sandbox: Sandbox, kind: str) -> 
         {"auth": {"kubernetes": {"role": "absent", "serviceAccountRef": {"name": absent["name"]}}}},
         {"auth": {}},
         {"server": "://"},
-        {"caBundle": base64.b64encode(b"not a certificate").decode()},
+        {"caBundle": bundle("not a certificate")},
         {"server": sealed.url},
     ]
     broken = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import copy
 import secrets
 from typing import Any
@@ -15,7 +14,7 @@ from pytest_vault_issuer.marks import requirement
 from pytest_vault_issuer.proxy import Authority, Proxy, Route
 from pytest_vault_issuer.sandbox import Sandbox
 
-from .helpers import never_ready
+from .helpers import bundle, never_ready
 
 
 def prefixed_proxy(sandbox: Sandbox) -> tuple[Proxy, str]:
@@ -134,7 +133,7 @@ def invalid_issuer(sandbox: Sandbox, kind: str, auth: Authentication) -> Issuer:
     try:
         return sandbox.issuer(kind, auth, path="")
     except RefusedError:
-        return sandbox.issuer(kind, auth, caBundle=base64.b64encode(Authority().pem.encode()).decode())
+        return sandbox.issuer(kind, auth, caBundle=bundle(Authority().pem))
 
 
 @requirement("VI-SPEC-005")
@@ -142,19 +141,15 @@ def test_ready_once_the_configuration_is_corrected(sandbox: Sandbox, kind: str) 
     auth = sandbox.default_authentication(kind)
     issuer = invalid_issuer(sandbox, kind, auth)
     issuer.wait_not_ready("its configuration is invalid")
-    issuer.change(
-        lambda vault: vault.update(
-            path=sandbox.pki.sign_path, caBundle=base64.b64encode(sandbox.proxy.ca_pem.encode()).decode()
-        )
-    )
+    issuer.change(lambda vault: vault.update(path=sandbox.pki.sign_path, caBundle=bundle(sandbox.proxy.ca_pem)))
     issuer.wait_ready("its configuration is corrected now")
 
 
 @requirement("VI-SPEC-006")
-@pytest.mark.parametrize("bundle", ["no bundle", "unrelated bundle"])
-def test_plain_http_server(sandbox: Sandbox, kind: str, bundle: str) -> None:
+@pytest.mark.parametrize("trusted", ["no bundle", "unrelated bundle"])
+def test_plain_http_server(sandbox: Sandbox, kind: str, trusted: str) -> None:
     proxy = sandbox.new_proxy(plain=True)
-    given = base64.b64encode(Authority().pem.encode()).decode() if bundle == "unrelated bundle" else None
+    given = bundle(Authority().pem) if trusted == "unrelated bundle" else None
     issuer = sandbox.issuer(kind, proxy=proxy, caBundle=given)
     issuer.wait_ready()
     sandbox.issued(issuer)

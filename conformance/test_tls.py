@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -21,15 +20,11 @@ from .helpers import (
     assert_not_ready,
     assert_silent,
     assert_untrusted,
+    bundle,
     issued_in_the_end,
     never_ready,
     settle,
 )
-
-
-def bundle(*parts: str) -> str:
-    """What `caBundle` has to be for PEM texts."""
-    return base64.b64encode("".join(parts).encode()).decode()
 
 
 def impostor(sandbox: Sandbox) -> ServerCertificate:

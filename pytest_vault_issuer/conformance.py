@@ -18,6 +18,7 @@ from .report import evidence, json_report, outcomes, reproduction, terminal
 from .report.files import remove_all, write_all
 from .report.journal import Journal
 from .report.outcomes import TO_EXPLAIN, Outcome, RequirementResult, TestResult, Verdict
+from .report.reading import versions
 from .requirements import SUITE, Catalogue, Requirement
 from .run import SILENT_LIMIT, Run
 from .sandbox import Sandbox
@@ -151,8 +152,7 @@ class Conformance:
             began = time.monotonic()
             stack = self.run.stack()
             ready = time.monotonic()
-            versions = ", ".join(f"{name} {version}" for name, version in stack.components.items())
-            _say(self.config, f"vault-issuer: {versions} ready in {ready - began:.1f} s")
+            _say(self.config, f"vault-issuer: {versions(stack.components)} ready in {ready - began:.1f} s")
             running = self.run.running()
             took = time.monotonic() - ready
             if running.answers:

@@ -16,7 +16,7 @@ from ..features import AREAS
 from . import again
 from .evidence import LEGEND, body_text, connection, log_title, spec_text
 from .outcomes import HEADINGS, TO_EXPLAIN, Outcome
-from .reading import Report, generator, messages, title, versions, with_outcome
+from .reading import Report, generator, messages, shortened, title, versions, with_outcome
 
 FILE = "report.html"
 _WORDS = {
@@ -125,11 +125,10 @@ def _first(report: Report) -> Iterator[str]:
         return
     yield "<ol>"
     for entry in sorted(listed, key=lambda entry: _FIRST.index(Outcome(entry["outcome"])))[:_LISTED]:
-        said = "; ".join(messages(entry))
         yield (
             f'<li><a href="#{entry["id"]}">{entry["id"]}</a> <span class="badge {entry["outcome"]}">'
             f"{_WORDS[Outcome(entry['outcome'])]}</span> {_code(entry['statement'])}"
-            f'<span class="said">{escape(said[:_SAID] + "…" * (len(said) > _SAID))}</span></li>'
+            f'<span class="said">{escape(shortened("; ".join(messages(entry)), _SAID))}</span></li>'
         )
     yield "</ol>"
     if len(listed) > _LISTED:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from .outcomes import Outcome, profile_entries
-from .reading import Report, results, title
+from .reading import Report, results, title, versions
 
 _ORDER = [outcome.value for outcome in Outcome]
 
@@ -77,4 +77,4 @@ def _identifiers(report: Report) -> set[str]:
 
 
 def _versions(stack: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in sorted(stack["components"].items()))
+    return versions(dict(sorted(stack["components"].items())))

@@ -80,12 +80,13 @@ def _check(file: Path, report: Any) -> None:
     try:
         fastjsonschema.compile(schema())(report, name_prefix="report")
     except fastjsonschema.JsonSchemaValueException as error:
-        problem = _shortened(error.message)
+        problem = shortened(error.message, _LONGEST)
         raise ConfigurationError(f"{file} does not fit the schema of reports: {problem}", hint=hint) from error
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+def shortened(text: str, longest: int) -> str:
+    """Cut what is longer than so many characters, and show that by an ellipsis."""
+    return text if len(text) <= longest else f"{text[:longest]}…"
 
 
 def _cut(path: Path) -> ConfigurationError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from ..timeouts import Timeouts, poll
 from .certificates import StackAuthority
 from .engine import Engine, Owner, connect_errors, hint_for
 from .model import VaultServer
-from .vault_process import RAFT, STANDBY
+from .vault_configuration import configuration
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
@@ -74,30 +73,21 @@ class VaultContainers:
         """
         name = f"vault-{secrets.token_hex(4)}.{self._domain}"
         internal = f"https://{name}:{PORT}"
-        settings = {"path": _STORAGE, "node_id": name} | RAFT if storage == "raft" else {}
-        config = {
-            "storage": {storage: settings},
-            "listener": [
-                {
-                    "tcp": {
-                        "address": f"0.0.0.0:{PORT}",
-                        "cluster_address": f"0.0.0.0:{CLUSTER_PORT}",
-                        "tls_cert_file": f"{_FILES}/vault.pem",
-                        "tls_key_file": f"{_FILES}/vault-key.pem",
-                    }
-                }
-            ],
-            "api_addr": advertised or internal,
-            "cluster_addr": f"https://{name}:{CLUSTER_PORT}",
-            "disable_mlock": True,
-            **STANDBY,
-            "log_level": "info",
-        }
+        config = configuration(
+            name,
+            storage,
+            _STORAGE,
+            host=name,
+            listen="0.0.0.0",  # noqa: S104 - of its own network
+            ports=(PORT, CLUSTER_PORT),
+            certificates=_FILES,
+            advertised=advertised,
+        )
         container = self._container(name)
         if storage == "raft":
             container.with_tmpfs_mount(_STORAGE)  # whose mode is 1777
         container.with_command(["server", f"-config={_FILES}/config.json"])
-        container.with_copy_into_container(json.dumps(config).encode(), f"{_FILES}/config.json")
+        container.with_copy_into_container(config.encode(), f"{_FILES}/config.json")
         for file in ("vault.pem", "vault-key.pem"):
             container.with_copy_into_container(self._ca_file.with_name(file).read_bytes(), f"{_FILES}/{file}")
         return self._start(container, VaultServer(url="https:", ca_file=str(self._ca_file), name=name), internal)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from pathlib import Path
 
@@ -13,16 +12,10 @@ from .certificates import StackAuthority
 from .model import VaultServer
 from .ports import free_ports, taken
 from .run_directory import RunDirectory
+from .vault_configuration import configuration
 
 #: How often a start is tried when another process took the port in between.
 ATTEMPTS = 5
-#: Elections and promotions early: by default a lost active node is missed after five seconds or more, and who may be
-#: elected is looked at every ten. With 1, an active node would give up where a busy machine keeps it half a second.
-RAFT = {"performance_multiplier": "2", "autopilot_reconcile_interval": "500ms", "autopilot_update_interval": "250ms"}
-
-#: A standby hands on what it is asked. One of OpenBao would answer logins by itself, and deny those of Kubernetes by
-#: mounts younger than it is. Vault does not know the key, and says so in its log.
-STANDBY = {"disable_standby_reads": True}
 
 
 class VaultProcesses:
@@ -64,34 +57,23 @@ class VaultProcesses:
         self._run.stop(server.name)
 
     def _spawn(self, name: str, storage: str, advertised: str) -> VaultServer:
-        port, cluster_port = free_ports(2)
-        url = f"https://127.0.0.1:{port}"
-        settings: dict[str, str] = {}
+        ports = free_ports(2)
+        data = self._run.path / name
         if storage == "raft":
-            data = self._run.path / name
             data.mkdir(mode=0o700)
-            settings = {"path": str(data), "node_id": name} | RAFT
-        config = {
-            "storage": {storage: settings},
-            "listener": [
-                {
-                    "tcp": {
-                        "address": f"127.0.0.1:{port}",
-                        "cluster_address": f"127.0.0.1:{cluster_port}",
-                        "tls_cert_file": str(self._ca_file.with_name("vault.pem")),
-                        "tls_key_file": str(self._ca_file.with_name("vault-key.pem")),
-                    }
-                }
-            ],
-            "api_addr": advertised or url,
-            "cluster_addr": f"https://127.0.0.1:{cluster_port}",
-            "disable_mlock": True,
-            **STANDBY,
-            "log_level": "info",
-        }
-        path = self._run.write(f"{name}.json", json.dumps(config))
+        config = configuration(
+            name,
+            storage,
+            str(data),
+            host="127.0.0.1",
+            listen="127.0.0.1",
+            ports=ports,
+            certificates=str(self._ca_file.parent),
+            advertised=advertised,
+        )
+        path = self._run.write(f"{name}.json", config)
         self._run.spawn(name, [str(self.binary), "server", f"-config={path}"])
-        return VaultServer(url=url, ca_file=str(self._ca_file), name=name)
+        return VaultServer(url=f"https://127.0.0.1:{ports[0]}", ca_file=str(self._ca_file), name=name)
 
     def _answers(self, server: VaultServer) -> bool:
         session = requests.Session()

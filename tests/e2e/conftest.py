@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from pytest_vault_issuer.toolchain import Toolchain
+from tests.reader import surroundings
 from tests.written_report import load
 
 #: Seconds after which a run of the suite is broken, whatever it does.
@@ -54,7 +55,6 @@ class Suite:
 
     def start(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
         """Start a run and return its process."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "VAULT_ISSUER_VAULT"))}
         return subprocess.Popen(
             [
                 sys.executable,
@@ -68,7 +68,7 @@ class Suite:
                 *arguments,
             ],
             cwd=self.directory,
-            env=kept | (env or {}),
+            env=surroundings(**(env or {})),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
