@@ -1,8 +1,10 @@
-"""What tests on real components need first."""
+"""The toolchain for tests on real components, the marker `full`, and the list of what was not run."""
 
 from __future__ import annotations
 
+import os
 import signal
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -13,11 +15,22 @@ from pytest_vault_issuer.toolchain import Toolchain
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-#: How a reason to skip begins -> what was not looked at then.
-UNSEEN = {
-    "no browser": "report.html was NOT looked at",
-    "no shell": "completion was NOT tried in every shell",
-}
+#: Set for the complete run, `tox run -e full`: tests with the marker `full` run too.
+FULL = "TEST_FULL"
+#: Why a test with that marker is skipped otherwise.
+ONLY_IN_FULL = "only in the complete run: tox run -e full"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"full: runs only where {FULL}=1, as in `tox run -e full`; skipped otherwise")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what only the complete run includes."""
+    if os.environ.get(FULL) != "1":
+        for item in items:
+            if item.get_closest_marker("full"):
+                item.add_marker(pytest.mark.skip(reason=ONLY_IN_FULL))
 
 
 @pytest.fixture(scope="session")
@@ -30,10 +43,24 @@ def toolchain(pytestconfig: pytest.Config) -> Toolchain:
     return toolchain
 
 
+def not_run(reporter: Any) -> Counter[str]:
+    """Count the tests that were skipped, or were not reached, by the reason."""
+    reasons = Counter(
+        report.longrepr[2].removeprefix("Skipped: ")
+        if isinstance(report.longrepr, (tuple, list))
+        else str(report.longrepr)
+        for report in reporter.getreports("skipped")
+    )
+    ended = {report.nodeid for reports in reporter.stats.values() for report in reports if hasattr(report, "when")}
+    unreached = getattr(reporter._session, "testscollected", 0) - len(ended)
+    if unreached > 0 and not reporter.config.option.collectonly:
+        reasons["the run ended before them"] = unreached
+    return reasons
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say loudly what was not looked at: a skip is easily overlooked."""
-    reasons = [report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.getreports("skipped")]
-    for missing, what in UNSEEN.items():
-        if unseen := [reason for reason in reasons if reason.startswith(missing)]:
-            said = ", ".join(sorted(set(unseen)))
-            terminalreporter.write_line(f"{what}: {len(unseen)} skipped ({said})", red=True)
+    """Print loudly what was not run, and why: a skip is easily overlooked."""
+    if reasons := not_run(terminalreporter):
+        terminalreporter.section("NOT RUN", red=True, bold=True)
+        for reason, count in reasons.most_common():
+            terminalreporter.write_line(f"NOT RUN: {count} test{'s' * (count != 1)}: {reason}", red=True)
