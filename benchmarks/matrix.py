@@ -24,8 +24,10 @@ from typing import Any
 
 from pytest_vault_issuer.errors import ConfigurationError
 from pytest_vault_issuer.features import CORE, PROFILES
+from pytest_vault_issuer.implementation import load_implementation
 from pytest_vault_issuer.report import json_report
 from pytest_vault_issuer.report.reading import load
+from pytest_vault_issuer.requirements import Catalogue
 from pytest_vault_issuer.toolchain import COMPONENTS, Component, Toolchain, find
 
 NAMES = ("cert-manager", "vault", "kubernetes")
@@ -64,13 +66,14 @@ class Run:
     """What became of a cell.
 
     :ivar report: {} where there is none; then `output` says why.
-    :ivar seconds: 0 for one that was run before.
+    :ivar seconds: 0 for one that was run before; :ivar selected: the requirements that were selected, () for all.
     """
 
     cell: Cell
     report: dict[str, Any] = field(default_factory=dict)
     output: str = ""
     seconds: float = 0.0
+    selected: tuple[str, ...] = ()
 
     @property
     def outcomes(self) -> dict[str, str]:
@@ -82,7 +85,10 @@ class Run:
 
     @property
     def problems(self) -> list[str]:
-        """Why the cell does not pass; [] where it does."""
+        """Why the cell does not pass; [] where it does.
+
+        What was left out by a selection counts for nothing.
+        """
         if not self.report:
             return ["the run made no report"]
         found = [
@@ -94,6 +100,7 @@ class Run:
             entry["id"]
             for entry in self.report["requirements"]
             if not entry["reason"]
+            and (not self.selected or entry["id"] in self.selected)
             and entry["outcome"] in ("not-run", "unsupported")
             and (entry["level"], entry["profile"]) == ("MUST", CORE)
             and not all(test["message"] for test in entry["tests"] or [{"message": ""}])
@@ -134,7 +141,25 @@ def before(cell: Cell, reports: Path) -> Run | None:
     return None if found.problems else found
 
 
-def run(cell: Cell, reports: Path, profiles: Iterable[str], workers: int, arguments: Sequence[str]) -> Run:
+def part_of(cell: Cell, profiles: Iterable[str]) -> tuple[str, ...]:
+    """Return what to select for a part of the suite: what this release is known to do otherwise, and each area."""
+    release, newest = (component.version.lstrip("v") for component in (cell.cert_manager, find("cert-manager")))
+    known = load_implementation(f"cert-manager@{release}").known_failures.keys()
+    others = known ^ load_implementation(f"cert-manager@{newest}").known_failures.keys()
+    catalogue = Catalogue.load()
+    later = {requirement.id for requirement in catalogue.requirements if requirement.later_than(release)}
+    chosen = others | later | {requirement.id for requirement in catalogue.one_per_area(tuple(profiles))}
+    return tuple(requirement.id for requirement in catalogue.select(tuple(profiles)) if requirement.id in chosen)
+
+
+def run(
+    cell: Cell,
+    reports: Path,
+    profiles: Iterable[str],
+    workers: int,
+    arguments: Sequence[str],
+    selected: tuple[str, ...] = (),
+) -> Run:
     """Run the suite for a cell, in a process and a folder of its own."""
     release, vault, kubernetes = (component.version for component in cell.components)
     report = reports.absolute() / cell.folder
@@ -145,13 +170,14 @@ def run(cell: Cell, reports: Path, profiles: Iterable[str], workers: int, argume
         command += ["-p", "no:cacheprovider", f"--vault-issuer=cert-manager@{release}"]
         command += [f"--vault-issuer-vault-version={vault}", f"--vault-issuer-kubernetes-version={kubernetes}"]
         command += [f"--vault-issuer-profile={profile}" for profile in profiles]
+        command += [f"--vault-issuer-select={identifier}" for identifier in selected]
         command += [f"--vault-issuer-report={report}", *arguments]
         began = time.perf_counter()
         done = subprocess.run(
             command, check=False, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         seconds = time.perf_counter() - began
-    return Run(cell, load(path) if path.is_file() else {}, done.stdout, seconds)
+    return Run(cell, load(path) if path.is_file() else {}, done.stdout, seconds, selected)
 
 
 def verdicts(runs: Sequence[Run]) -> list[str]:
@@ -211,6 +237,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("cells", nargs="*", metavar="CELL", help="such as cert-manager@1.18+vault@1.19")
     parser.add_argument("--all", action="store_true", help="every combination")
     parser.add_argument("--profile", action="append", choices=PROFILES, help="default: all")
+    parser.add_argument(
+        "--part", action="store_true", help="only what a release does otherwise, and one requirement of each area"
+    )
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--output", type=Path, default=Path("matrix.md"))
     parser.add_argument("--reports", type=Path, help="folder for the cells' reports; default: they are not kept")
@@ -219,6 +248,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--pytest", action="append", default=[], metavar="OPTION", help="passed on to pytest")
     options = parser.parse_args(arguments)
+    if options.part and options.reports:
+        parser.error("--part with --reports: the report of a part would stand for that of a whole cell")
     try:
         cells = [parse(text) for text in options.cells] or default_cells(product=options.all)
     except ConfigurationError as error:
@@ -233,7 +264,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             Toolchain().build(names, keep_go_caches=options.keep_go_caches)
         for cell in missing:
             print(f"{cell.title}: running", file=sys.stderr, flush=True)
-            done[cell] = run(cell, reports, options.profile or PROFILES, options.workers, options.pytest)
+            profiles = options.profile or PROFILES
+            selected = part_of(cell, profiles) if options.part else ()
+            done[cell] = run(cell, reports, profiles, options.workers, options.pytest, selected)
             for problem in done[cell].problems:
                 print(f"{cell.title}: {problem}", file=sys.stderr, flush=True)
             if done[cell].problems:

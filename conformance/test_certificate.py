@@ -103,9 +103,10 @@ def test_request_is_made_and_waits_for_approval(sandbox: Sandbox, kind: str) -> 
     certificate = sandbox.certificate(issuer, approve=False)
     request = certificate.wait_request()
     assert request["spec"]["issuerRef"] == issuer.ref, "the request was to be for the Certificate's issuer"
-    asked = len(sandbox.signings(sandbox.barrier(issuer)))
+    other = sandbox.barrier(issuer)
     assert not [made for made in certificate.requests() if is_decided(made)], "the request was not to be approved"
-    assert len(sandbox.proxy.seen(Route.SIGN)) == asked, (
+    asked = sandbox.proxy.seen(Route.SIGN)
+    assert all(other.signing.is_for_same_key(exchange.json.get("csr")) for exchange in asked), (
         "Vault was not to be asked to sign before the request is approved"
     )
     sandbox.approve_certificates(certificate.namespace)

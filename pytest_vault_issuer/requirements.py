@@ -101,6 +101,16 @@ class Catalogue:
             and (not selection or requirement.area in selection or requirement.id in selection)
         ]
 
+    def one_per_area(self, profiles: tuple[str, ...]) -> list[Requirement]:
+        """Return the first requirement of each area in which the profiles have any.
+
+        :raises ConfigurationError: for a profile that does not exist.
+        """
+        areas: dict[str, Requirement] = {}
+        for requirement in self.select(profiles):
+            areas.setdefault(requirement.area, requirement)
+        return list(areas.values())
+
 
 def _requirement(entry: dict[str, Any]) -> Requirement:
     requirement = Requirement(**{**entry, "upstream": tuple(entry.get("upstream", ()))})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections import Counter
 from typing import Any
@@ -10,27 +9,36 @@ from typing import Any
 import pytest
 
 from pytest_vault_issuer.toolchain import Toolchain
+from tests.scope import FULL, complete
 
 # A shell's background job ignores SIGINT, and so would every process that a test starts in order to interrupt it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-#: Set for the complete run, `tox run -e full`: tests with the marker `full` run too.
-FULL = "TEST_FULL"
+#: How fixtures of the plugin begin.
+OUR_STACK = "vault_issuer_"
 #: Why a test with that marker is skipped otherwise.
 ONLY_IN_FULL = "only in the complete run: tox run -e full"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if not config.pluginmanager.hasplugin("xdist"):
+        config.addinivalue_line("markers", "xdist_group: which tests one worker of pytest-xdist runs")
     config.addinivalue_line("markers", f"full: runs only where {FULL}=1, as in `tox run -e full`; skipped otherwise")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what only the complete run includes."""
-    if os.environ.get(FULL) != "1":
-        for item in items:
-            if item.get_closest_marker("full"):
-                item.add_marker(pytest.mark.skip(reason=ONLY_IN_FULL))
+    """Skip what only the complete run includes, and keep together what workers must not run side by side.
+
+    The tests of a module run one after the other, with ``--dist loadgroup``. So do all modules that look at the stack
+    of this run itself: some compare what is in it before and after.
+    """
+    on_our_stack = {item.path for item in items if any(name.startswith(OUR_STACK) for name in item.fixturenames)}
+    for item in items:
+        group = "stack" if item.path in on_our_stack else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+        if item.get_closest_marker("full") and not complete():
+            item.add_marker(pytest.mark.skip(reason=ONLY_IN_FULL))
 
 
 @pytest.fixture(scope="session")

@@ -55,6 +55,8 @@ def test_record(flow: str, vault_issuer_sandbox: Sandbox, vault_issuer_run: Run)
     issuer = sandbox.ready_issuer("Issuer", auth)
     request = sandbox.issued(issuer)
     words = Words(sandbox, auth, issuer, request)
+    # First: the request may be signed once more, and what follows is of the logins up to here.
+    signing = sandbox.signings(request)[-1]
     logins = sandbox.proxy.seen(Route.LOGIN)
     others: list[Timed] = []
     if flow in REQUESTED:
@@ -69,7 +71,7 @@ def test_record(flow: str, vault_issuer_sandbox: Sandbox, vault_issuer_run: Run)
         "issuer": f"{implementation.name} {implementation.version}",
         "stack": stack.components,
         "ready": steps_to(sandbox.proxy.seen(Route.HEALTH)[0], logins, others, words),
-        "signing": steps_to(sandbox.proxy.seen(Route.SIGN)[-1], logins, others, words),
+        "signing": steps_to(signing, logins, others, words),
     }
     path = Path(os.environ["WIRE"]) / f"{flow}.json"
     path.write_text(json.dumps(recording, indent=2) + "\n")
@@ -216,8 +218,7 @@ def token_reviews(sandbox: Sandbox, logins: list[Exchange]) -> Iterator[Timed]:
     def is_review(record: dict[str, Any]) -> bool:
         return record["user"]["username"] == reviewer and record["objectRef"]["resource"] == "tokenreviews"
 
-    reviews = sandbox.audit.wait(is_review, count=len(logins))
-    assert len(reviews) == len(logins), "Vault was to ask once for each login"
+    reviews = sandbox.audit.wait(is_review, count=len(logins))[: len(logins)]
     for login, record in zip(logins, reviews, strict=True):
         yield (
             login.started + 1e-6,

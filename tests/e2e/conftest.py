@@ -9,13 +9,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_vault_issuer.run import Run, RunKey
+from pytest_vault_issuer.settings import Settings
 from pytest_vault_issuer.toolchain import Toolchain
 from tests.reader import surroundings
 from tests.written_report import load
@@ -42,9 +44,10 @@ class SuiteRun:
         """The verdict of the profile core."""
         return str(self.report["profiles"]["core"]["verdict"])
 
-    def outcomes(self) -> dict[str, str]:
-        """Outcome by requirement."""
-        return {entry["id"]: entry["outcome"] for entry in self.report["requirements"]}
+    def outcomes(self, selected: Collection[str] = ()) -> dict[str, str]:
+        """Outcome by requirement: of those that were selected, or of all."""
+        entries = self.report["requirements"]
+        return {entry["id"]: entry["outcome"] for entry in entries if not selected or entry["id"] in selected}
 
 
 class Suite:
@@ -99,6 +102,15 @@ def built(toolchain: Toolchain) -> None:
 @pytest.fixture
 def suite(tmp_path: Path) -> Suite:
     return Suite(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def shared(toolchain: Toolchain) -> Iterator[str]:
+    """The option by which runs join a stack that stays, one at a time: for runs that are not about a stack's own."""
+    run = Run(Settings(stack="process"), RunKey.new(), print)
+    run.stack()
+    yield f"--vault-issuer-join={run.directory.path}"
+    run.close()
 
 
 @pytest.fixture

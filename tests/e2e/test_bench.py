@@ -21,7 +21,8 @@ def test_two_implementations_side_by_side(tmp_path: Path) -> None:
     for result in data["results"]:
         issuers, requests = result["issuers"], result["requests"]
         assert (issuers["count"], requests["count"]) == (5, 20)
-        assert requests["vault_requests"]["sign"] == 20, "one signature each"
+        # A controller may have a request signed again, for example when a write of its status met a conflict.
+        assert requests["vault_requests"]["sign"] >= 20, "a signature each"
         assert issuers["vault_requests"]["health"] >= 5
         assert 0 < requests["p50_s"] <= requests["max_s"]
         assert requests["per_second"] > 0

@@ -29,8 +29,8 @@ def run(directory: Path, *arguments: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_examples_that_need_an_issuer(tmp_path: Path) -> None:
-    run(tmp_path, str(DOCS / "examples" / "issuer"), "--vault-issuer=cert-manager")
+def test_examples_that_need_an_issuer(tmp_path: Path, shared: str) -> None:
+    run(tmp_path, str(DOCS / "examples" / "issuer"), "--vault-issuer=cert-manager", shared)
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,8 @@ def test_examples_that_need_an_issuer(tmp_path: Path) -> None:
     [("cert-manager", ["-k", "not aws"]), ("miniature", ["-k", "aws", "--vault-issuer-profile=extended"])],
     ids=["cert-manager", "miniature"],
 )
-def test_recordings_are_as_they_were(tmp_path: Path, issuer: str, flows: list[str]) -> None:
-    run(tmp_path, str(DOCS / "wire" / "record.py"), f"--vault-issuer={issuer}", *flows)
+def test_recordings_are_as_they_were(tmp_path: Path, shared: str, issuer: str, flows: list[str]) -> None:
+    run(tmp_path, str(DOCS / "wire" / "record.py"), f"--vault-issuer={issuer}", shared, *flows)
     recorded = sorted(tmp_path.glob("*.json"))
     assert recorded
     for path in recorded:

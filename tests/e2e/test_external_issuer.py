@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pytest_vault_issuer.toolchain.cache import default_cache
 from pytest_vault_issuer.toolchain.go import find_go
 from tests.reader import NARROWED, ROOT, Reader, Workflow, commands_of, surroundings
+from tests.scope import complete, one_per_area
 from tests.written_report import load, passed
 
 EXAMPLE = ROOT / "examples/external-issuer"
@@ -31,11 +33,29 @@ USED = [
 ]
 
 
+def go_caches(go: Path) -> Path:
+    """Return the folder with Go's caches for this example, which stays in the toolchain's cache.
+
+    Compiling what the example is built on takes minutes. Go sees by itself what is up to date; the folder is of one
+    list of modules and one Go, and takes the place of its predecessor.
+    """
+    version = subprocess.run([go, "env", "GOVERSION"], check=True, capture_output=True).stdout
+    lists = (EXAMPLE / name for name in ("go.mod", "go.sum"))
+    key = hashlib.sha256(b"\0".join([version, *(path.read_bytes() for path in lists)])).hexdigest()[:16]
+    folder = default_cache() / f"external-issuer-{key}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for other in folder.parent.glob("external-issuer-*"):
+        if other != folder:
+            shutil.rmtree(other)
+    return folder
+
+
 @pytest.fixture(scope="module")
-def author(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+def author(tmp_path_factory: pytest.TempPathFactory) -> Reader:
     """Who has the example as a repository of their own, with Go and the package."""
     place = tmp_path_factory.mktemp("external-issuer")
-    go = place / "go"
+    program = find_go(NEEDED_GO)
+    go = go_caches(program)
     environment = surroundings(
         GOPATH=str(go),
         GOCACHE=str(go / "build"),
@@ -44,25 +64,34 @@ def author(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         # What pip would install is here; that it is all of what is asked for is what pip then says.
         PIP_NO_INDEX="1",
     )
-    environment["PATH"] += f":{find_go(NEEDED_GO).parent}"
-    yield Reader(Path(shutil.copytree(EXAMPLE, place / "repository")), environment)
-    shutil.rmtree(go)  # more than a GB
+    environment["PATH"] += f":{program.parent}"
+    return Reader(Path(shutil.copytree(EXAMPLE, place / "repository")), environment)
 
 
 @pytest.fixture(scope="module")
 def verdict(author: Reader) -> dict[str, object]:
-    """The report of the README's "Get the verdict"."""
+    """The report of the README's "Get the verdict": one requirement of each area, or all in the complete run."""
     get, *_ = commands_of(README)
-    author.type(get)
+    narrowed = {} if complete() else {"VAULT_ISSUER_SELECT": " ".join(dict.fromkeys([*one_per_area(), *known()]))}
+    author.type(get, **narrowed)
     return load(author.directory / "report")
 
 
-def test_it_does_what_it_claims(author: Reader, verdict: dict) -> None:
-    assert verdict["profiles"]["core"]["verdict"] == "conformant"
-    outcomes = {entry["id"]: entry["outcome"] for entry in verdict["requirements"]}
-    known = tomllib.loads((author.directory / "conformance.toml").read_text())["known_failures"]
-    assert {identifier for identifier, outcome in outcomes.items() if outcome == "known-failure"} == set(known)
+def known() -> set[str]:
+    """The requirements that it says it does not fulfil."""
+    return set(tomllib.loads((EXAMPLE / "conformance.toml").read_text())["known_failures"])
+
+
+def test_it_does_what_it_claims(verdict: dict) -> None:
+    assert verdict["profiles"]["core"]["verdict"] == ("conformant" if complete() else "partial")
+    outcomes = {entry["id"]: entry["outcome"] for entry in verdict["requirements"] if entry["tests"]}
+    assert outcomes.keys() >= {*one_per_area(), *known()}
+    assert {identifier for identifier, outcome in outcomes.items() if outcome == "known-failure"} == known()
     assert set(outcomes.values()) == {"passed", "known-failure"}
+
+
+@pytest.mark.full
+def test_its_readme_counts_what_passes(verdict: dict) -> None:
     said = re.search(r"(\d+) of (\d+) MUST and (\d+) of (\d+) SHOULD pass", README.read_text())
     assert said is not None
     counted = [

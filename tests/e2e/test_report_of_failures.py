@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from pytest_vault_issuer.report import bundle
-from pytest_vault_issuer.toolchain import Toolchain
 from tests.browser import DESK, PHONE, Reader, launched
 from tests.e2e import faulty
 from tests.e2e.conftest import Suite, SuiteRun
+from tests.scope import selecting
 
 #: What is judged: one MUST that is broken before anything is signed, one where a JWT tells, two of the certificate,
 #: a SHOULD, and what is right.
@@ -23,12 +23,12 @@ WHOLE = "VI-KSECRETLESS-004"
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain) -> SuiteRun:
+def judged(tmp_path_factory: pytest.TempPathFactory, shared: str) -> SuiteRun:
     directory = tmp_path_factory.mktemp("faulty")
-    selected = [f"--vault-issuer-select={identifier}" for identifier in (*sorted(FAILED), RIGHT)]
+    selected = selecting([*sorted(FAILED), RIGHT])
     # What never comes need not be waited for as long as on a machine that nobody knows.
     file = faulty.write(directory)
-    return Suite(directory).run(f"--vault-issuer={file}", "-n2", "--vault-issuer-timeout-scale=0.5", *selected)
+    return Suite(directory).run(f"--vault-issuer={file}", "-n2", shared, "--vault-issuer-timeout-scale=0.5", *selected)
 
 
 @pytest.fixture(scope="module")

@@ -28,10 +28,10 @@ def test_that_fails_with_a_token_in_its_hands(vault_issuer_sandbox):
 """
 
 
-def test_a_failure_shows_evidence_without_secrets(suite: Any) -> None:
+def test_a_failure_shows_evidence_without_secrets(suite: Any, shared: str) -> None:
     suite.write("test_leaky.py", TEST)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_leaky.py", "--showlocals"]
-    options = ["--vault-issuer=cert-manager", "--vault-issuer-report=report", "--junit-xml=junit.xml"]
+    options = ["--vault-issuer=cert-manager", shared, "--vault-issuer-report=report", "--junit-xml=junit.xml"]
     kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
     run = subprocess.run([*command, *options], cwd=suite.directory, env=kept, capture_output=True, text=True)
     assert run.returncode == pytest.ExitCode.TESTS_FAILED, run.stdout

@@ -9,19 +9,31 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pytest_vault_issuer.features import AREAS
 from pytest_vault_issuer.requirements import Catalogue
 from tests.e2e.conftest import LIMIT, Suite, SuiteRun
+from tests.scope import selecting
 
 REPORTS = Path(__file__).parents[2] / "docs/reports.md"
 
 
-def test_two_shards_are_merged_into_what_one_run_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (["VI-LEAK-001", "VI-LEAK-002"], ["VI-APPROLE-001", "VI-APPROLE-002"]),
+        pytest.param(["LEAK"], ["APPROLE"], marks=pytest.mark.full),
+    ],
+    ids=["requirements", "areas"],
+)
+def test_two_shards_are_merged_into_what_one_run_says(
+    tmp_path: Path, shared: str, first: list[str], second: list[str]
+) -> None:
     runs: dict[str, SuiteRun] = {}
-    for name, areas in (("whole", ["LEAK", "APPROLE"]), ("part-1", ["LEAK"]), ("part-2", ["APPROLE"])):
+    for name, parts in (("whole", [*first, *second]), ("part-1", first), ("part-2", second)):
         (tmp_path / name).mkdir()
-        selected = [f"--vault-issuer-select={area}" for area in areas]
-        runs[name] = Suite(tmp_path / name).run("--vault-issuer=cert-manager", "-n2", *selected)
+        runs[name] = Suite(tmp_path / name).run("--vault-issuer=cert-manager", "-n2", shared, *selecting(parts))
         assert runs[name].status == 0, runs[name].output
     merge = ["from pytest_vault_issuer.cli import run; run()", "report", "merge", "part-1/report", "part-2/report"]
     done = subprocess.run(

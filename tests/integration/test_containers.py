@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -140,19 +139,15 @@ def test_a_vault_that_is_stopped_is_gone(vaults: VaultContainers, engine: Engine
 
 
 def test_a_vault_that_ends_at_once(vaults: VaultContainers, engine: Engine, owner: Owner) -> None:
-    began = time.monotonic()
     with pytest.raises(StackError, match="or ended") as caught:
         vaults.start_vault(storage="no-such-storage")
     assert "storage" in caught.value.message.partition("the end of its log:")[2], "why"
-    assert time.monotonic() - began < 30
     assert left_of(engine, owner.run) == [owner.run]
 
 
 def test_an_image_that_is_nowhere(engine: Engine) -> None:
-    began = time.monotonic()
     with pytest.raises(StackError, match=r"localhost:1/absent/vault:1\.0\.0 is not here and cannot be pulled"):
         engine.provide("localhost:1/absent/vault:1.0.0")
-    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize("named", ["vault:{}", "docker.io/library/vault:{}", "quay.test/library/vault:{}"])
@@ -171,11 +166,9 @@ def test_an_image_from_a_mirror(engine: Engine, registry: str, named: str) -> No
 
 
 def test_a_mirror_that_has_it_not(engine: Engine, registry: str) -> None:
-    began = time.monotonic()
     with pytest.raises(StackError, match=rf"cannot be pulled as {registry}/hub/absent/vault:1\.0\.0: ") as caught:
         engine.provide("absent/vault:1.0.0", f"{registry}/hub")
     assert "--vault-issuer-registry-mirror" in caught.value.hint
-    assert time.monotonic() - began < 30
 
 
 def test_the_gateway_is_an_address_of_this_machine(engine: Engine, owner: Owner, vaults: VaultContainers) -> None:
@@ -214,11 +207,9 @@ def test_a_name_that_is_taken(engine: Engine, owner: Owner, run: RunDirectory, n
 def test_a_firewall_between_the_cluster_and_the_proxy(engine: Engine, owner: Owner, node: str) -> None:
     gateway, timeouts = engine.gateway(owner.run), Timeouts()
     check_node(engine, node, gateway, timeouts)
-    with firewall(engine, owner):
-        began = time.monotonic()
-        with pytest.raises(StackError, match=f"does not reach this machine at {gateway}: no answer") as caught:
-            check_node(engine, node, gateway, timeouts)
-        assert time.monotonic() - began < 30
+    unreached = pytest.raises(StackError, match=f"does not reach this machine at {gateway}: no answer")
+    with firewall(engine, owner), unreached as caught:
+        check_node(engine, node, gateway, timeouts)
     assert "firewall" in caught.value.hint
     check_node(engine, node, gateway, timeouts)
 
@@ -294,10 +285,8 @@ def test_an_engine_whose_disk_is_full(small_engine: Engine, disk: Path, run: Run
         while True:
             filling.write(bytes(1 << 16))
     vaults = VaultContainers(small_engine, owner, owner.run, VAULT, authority.file, Timeouts())
-    began = time.monotonic()
     with pytest.raises(StackError, match="no space left on device") as caught:
         vaults.start_vault()
-    assert time.monotonic() - began < 30
     assert "the disk is full: free some space" in caught.value.hint
     (disk / "filling").unlink()
     assert left_of(small_engine, owner.run) == [owner.run]

@@ -15,15 +15,13 @@ import pytest
 from pytest_vault_issuer.toolchain import Toolchain
 
 from .defects import DEFECTS
-from .judging import Bench
+from .judging import SHARE, Bench, share
 from .variants import RIGHT_ISSUERS
 
 #: Decides which defects are run in full; the day by default, so that in time it is everyone's turn.
 SEED = "TRUST_SEED"
 #: How many are.
 SAMPLE = "TRUST_SAMPLE"
-#: The share of defects and of right issuers that are judged, drawn with the same seed; all (1) by default.
-SHARE = "TRUST_SHARE"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -33,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def drawn(names: Sequence[str]) -> list[str]:
     """Those of some mutants that are judged, in an order of the seed's."""
     shuffled = random.Random(os.environ[SEED]).sample(names, len(names))
-    return shuffled[: math.ceil(len(names) * float(os.environ.get(SHARE, "1")))]
+    return shuffled[: math.ceil(len(names) * share())]
 
 
 def sample() -> set[str]:
@@ -41,13 +39,13 @@ def sample() -> set[str]:
     return set(drawn([defect.name for defect in DEFECTS])[: int(os.environ.get(SAMPLE, "3"))])
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the defects and the variants that are not drawn."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the defects and the variants that are not drawn."""
     wanted = {*drawn([defect.name for defect in DEFECTS]), *drawn([variant.name for variant in RIGHT_ISSUERS])}
-    left_out = [item for item in items if "bench" in item.fixturenames and item.callspec.id not in wanted]  # type: ignore[attr-defined]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+    not_drawn = pytest.mark.skip(reason=f"not in the share that is judged today, {SHARE}={share()}")
+    for item in items:
+        if "bench" in item.fixturenames and item.callspec.id not in wanted:  # type: ignore[attr-defined]
+            item.add_marker(not_drawn)
 
 
 @pytest.fixture

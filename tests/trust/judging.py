@@ -21,10 +21,17 @@ from .mutants import PACKAGE, Mutant
 
 #: Seconds after which the run of one mutant is broken.
 LIMIT = 1200
+#: The share of defects and of right issuers that are judged, drawn with the day's seed; all (1) by default.
+SHARE = "TRUST_SHARE"
 #: The miniature answers within moments; what a defect keeps from happening need not be waited for as long as usual.
 TIMEOUT_SCALE = 0.5
 #: Runs that share a stack: what tests leave in it, namespaces and mounts, makes it slower by and by.
 RUNS_PER_STACK = 25
+
+
+def share() -> float:
+    """Return the share that is judged."""
+    return float(os.environ.get(SHARE, "1"))
 
 
 def _modules(selection: list[str]) -> list[str]:

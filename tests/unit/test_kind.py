@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,8 +28,6 @@ manifests = ["deploy"]
 [features]
 all = true
 """
-#: Seconds in which an error has to be there.
-SECONDS = 5.0
 
 
 @pytest.fixture
@@ -43,10 +40,8 @@ def no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_an_engine_that_does_not_run(tmp_path: Path) -> None:
-    began = time.monotonic()
     with pytest.raises(StackError, match=r"no container engine answers at unix:///.*No such file") as caught:
         Engine()
-    assert time.monotonic() - began < SECONDS
     assert "DOCKER_HOST" in caught.value.hint
 
 
@@ -81,11 +76,9 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None
     monkeypatch.setenv("VAULT_ISSUER_CACHE", str(tmp_path / "cache"))
 
     def build(**settings: Any) -> None:
-        began = time.monotonic()
         try:
             Run(Settings(stack="kind", **settings), RunKey.new(), print).build()
         finally:
-            assert time.monotonic() - began < SECONDS
             assert not (tmp_path / "cache").exists(), "nothing was built"
 
     return build

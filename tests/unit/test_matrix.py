@@ -12,8 +12,10 @@ import pytest
 import sample_report
 
 from pytest_vault_issuer.errors import ConfigurationError
+from pytest_vault_issuer.features import AREAS, CORE, PROFILES
 from pytest_vault_issuer.report import json_report
 from pytest_vault_issuer.report.outcomes import Outcome
+from pytest_vault_issuer.requirements import Catalogue
 from pytest_vault_issuer.toolchain import COMPONENTS, Toolchain, find
 
 FILE = Path(__file__).parents[2] / "benchmarks" / "matrix.py"
@@ -170,3 +172,31 @@ def test_an_unknown_cell_ends_it_before_anything_is_built(matrix: Any, capsys: p
         matrix.main(["vault@0.1"])
     assert left.value.code == 2
     assert "there is no vault 0.1" in capsys.readouterr().err
+
+
+# -- a part of the suite --------------------------------------------------------------------------------------
+
+
+def test_a_part_is_what_a_release_does_otherwise_and_a_requirement_of_each_area(matrix: Any) -> None:
+    part = matrix.part_of(matrix.parse("cert-manager@1.15"), PROFILES)
+    catalogue = Catalogue.load()
+    assert {catalogue[identifier].area for identifier in part} == set(AREAS)
+    assert {"VI-TLS-018", "VI-CERTIFICATE-016"} <= set(part), "came later; fails in this release"
+    assert "VI-TLS-023" not in part, "fails in every release"
+    assert set(matrix.part_of(matrix.parse("cert-manager@1.15"), (CORE,))) < set(part)
+
+
+def test_what_was_not_selected_is_not_missed(matrix: Any) -> None:
+    left_out = entry("not-run", id="VI-SIGN-002", tests=[])
+    seen = report(entry("passed"), left_out)
+    cell = matrix.parse("vault")
+    assert matrix.Run(cell, seen, selected=("VI-SIGN-001",)).problems == []
+    assert matrix.Run(cell, seen).problems != []
+
+
+def test_the_report_of_a_part_is_not_kept_for_a_whole(
+    matrix: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        matrix.main(["vault", "--part", f"--reports={tmp_path}"])
+    assert "--part with --reports" in capsys.readouterr().err

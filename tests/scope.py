@@ -1,0 +1,40 @@
+"""How much a test judges: one requirement of each area in CI, and everything in the complete run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import pytest
+
+from pytest_vault_issuer.features import CORE
+from pytest_vault_issuer.requirements import Catalogue
+
+#: Set for the complete run, `tox run -e full`: tests with the marker `full` run too.
+FULL = "TEST_FULL"
+
+
+def complete() -> bool:
+    """Whether this is the complete run."""
+    return os.environ.get(FULL) == "1"
+
+
+def selecting(identifiers: Iterable[str]) -> list[str]:
+    """Return the options that select requirements."""
+    return [f"--vault-issuer-select={identifier}" for identifier in identifiers]
+
+
+def one_per_area(*profiles: str) -> list[str]:
+    """Return one requirement of each area of the profiles; without any, of the profile core."""
+    return [requirement.id for requirement in Catalogue.load().one_per_area(profiles or (CORE,))]
+
+
+def scopes(*profiles: str) -> pytest.MarkDecorator:
+    """Have a test run on one requirement of each area, and in the complete run on all of them.
+
+    Its parameter ``selected`` gets the requirements that are selected: () for all.
+    """
+    all_of_them = pytest.param((), id="all", marks=pytest.mark.full)
+    return pytest.mark.parametrize(
+        "selected", [pytest.param(tuple(one_per_area(*profiles)), id="one of each area"), all_of_them]
+    )
