@@ -19,7 +19,7 @@ from pytest_vault_issuer.requirements import LEVELS, Catalogue, Requirement
 ENTRY = """
 [[requirement]]
 id = "VI-SIGN-001"
-statement = "The issuer MUST sign."
+statement = "The controller MUST sign."
 level = "MUST"
 profile = "core"
 feature = ""
@@ -42,7 +42,7 @@ def test_an_entry() -> None:
     text = ENTRY + 'since = "1.15"\nupstream = ["cert-manager#1"]\n'
     assert Catalogue.parse(text).requirements == (
         Requirement(
-            "VI-SIGN-001", "The issuer MUST sign.", "MUST", "core", "", "page", "1.15", upstream=("cert-manager#1",)
+            "VI-SIGN-001", "The controller MUST sign.", "MUST", "core", "", "page", "1.15", upstream=("cert-manager#1",)
         ),
     )
 
