@@ -1,1 +1,1 @@
-"""The conformance suite for Vault-backed certificate issuers; see ``requirements/``."""
+"""The conformance suite for Vault-backed certificate controllers; see ``requirements/``."""

@@ -1,4 +1,4 @@
-"""What is said of two values that were to be equal: in this suite the left one was seen, the right one expected."""
+"""Explain a failed ``==``: in this suite the left value is the observed one, the right value the expected one."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from typing import Any
 
 from cryptography import x509
 
-#: Characters of a value that are shown: pytest cuts an explanation of more than 640.
+#: Characters shown of a value: pytest truncates an explanation of more than 640 characters.
 _LONGEST = 240
 
 
 def explanation(seen: Any, expected: Any) -> list[str] | None:
-    """Return the lines in which pytest is to show ``seen == expected``; None where they would be no help."""
-    told = {"expected": expected, "seen": seen}
-    lines = {what: _told(value) for what, value in told.items()}
+    """Return the lines that pytest shows for ``seen == expected``, or None where they would not help."""
+    values = {"expected": expected, "seen": seen}
+    lines = {what: _shortened(value) for what, value in values.items()}
     if any(" object at 0x" in line for line in lines.values()) or lines["seen"] == lines["expected"]:
         return None
     return ["seen == expected", *(f"{what}: {line}" for what, line in lines.items())]
 
 
-def _told(value: Any) -> str:
-    """A value in words; what is long is cut in the middle, for two of a kind mostly differ at their ends."""
+def _shortened(value: Any) -> str:
+    """Return a value as text, long ones cut in the middle, because two similar values mostly differ at their ends."""
     text = _words(value)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 :]}"
 

@@ -1,4 +1,4 @@
-"""What every test of the suite gets: a sandbox, and one run per kind of issuer."""
+"""Fixtures of all tests: a sandbox, and one run for each kind of issuer object."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KINDS = ("Issuer", "ClusterIssuer")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test for each kind of issuer, and for each way of authenticating, that it asks for by name."""
+    """Parametrize a test by ``kind`` of issuer object and ``feature`` (authentication method), if it names them."""
     if "kind" in metafunc.fixturenames and not _given(metafunc, "kind"):
         metafunc.parametrize("kind", KINDS)
     if "feature" in metafunc.fixturenames and not _given(metafunc, "feature"):
@@ -25,7 +25,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_assertrepr_compare(op: str, left: Any, right: Any) -> list[str] | None:
-    """Say which of two values was seen and which expected: of an issuer's author nobody asks to read the test."""
+    """Name the observed and the expected value, so that a controller's author need not read the test."""
     return explanation(left, right) if op == "==" else None
 
 
@@ -39,15 +39,15 @@ def _given(metafunc: pytest.Metafunc, name: str) -> bool:
 
 @pytest.fixture
 def sandbox(vault_issuer_sandbox: Sandbox) -> Sandbox:
-    """What the test owns."""
+    """Return the sandbox with the resources of this test."""
     return vault_issuer_sandbox
 
 
 @pytest.fixture
-def only_we_approve(vault_issuer_run: Run) -> None:
-    """Leave a test out where the implementation would approve the request that must not be."""
+def suite_approves(vault_issuer_run: Run) -> None:
+    """Skip a test whose requests must stay unapproved if the controller approves requests itself."""
     if vault_issuer_run.implementation.run.approves:
         raise NotRunnable(
-            "the implementation approves requests itself",
-            hint="describe it with its approver turned off: approves = false",
+            "the controller approves requests itself, so the suite cannot leave a request unapproved",
+            hint="turn its approver off and set approves = false in the [run] table of the implementation file",
         )

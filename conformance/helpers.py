@@ -1,4 +1,4 @@
-"""What tests of several areas need beyond the sandbox."""
+"""Helpers that tests of several areas share."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from pytest_vault_issuer.proxy import EmptyAnswer, Exchange, Fault, Hold, Proxy,
 from pytest_vault_issuer.sandbox import FEATURES, Sandbox
 from pytest_vault_issuer.vault import Pki
 
-#: The core's ways of authenticating that log in.
+#: The authentication methods of the core profile that log in.
 LOGINS = tuple(feature for feature in FEATURES if feature != "token")
 
 
 def never_ready(sandbox: Sandbox, kind: str, variants: Mapping[str, Mapping[str, Any]]) -> dict[str, Issuer]:
-    """Create wrong issuers, all at once, and see each refused: by the API server, or by a Ready condition not True.
+    """Create invalid issuer objects at once and check that each is rejected by the API server or not Ready.
 
-    The barrier is a right issuer, created after them, that becomes Ready.
+    The barrier is a valid issuer object that is created after them and becomes Ready.
 
-    :param variants: by what is wrong with them, in words, the arguments of :meth:`Sandbox.issuer`.
-    :return: the issuers that the API server did not refuse, by what is wrong with them.
-    :raises Unmet: when one becomes Ready or gets no condition.
+    :param variants: arguments of :meth:`Sandbox.issuer` by a description of the error.
+    :return: the issuer objects that the API server accepted, by the description of the error.
+    :raises Unmet: if one becomes Ready or gets no condition.
     """
     issuers: dict[str, Issuer] = {}
     for wrong, options in variants.items():
         try:
             issuers[wrong] = sandbox.issuer(kind, **options)
         except RefusedError:
-            continue  # that is one way
+            continue  # a rejection by the API server is enough
     sandbox.ready_issuer(kind)
     for wrong, issuer in issuers.items():
         issuer.wait(is_judged, f"to get a Ready condition ({wrong})", timeout=sandbox.timeouts.issuer)
@@ -47,7 +47,7 @@ def never_ready(sandbox: Sandbox, kind: str, variants: Mapping[str, Mapping[str,
 
 
 def logins_without_a_token(sandbox: Sandbox, auth: Authentication) -> dict[str, dict[str, Any]]:
-    """Arguments of issuers whose login is answered with success but without a client token, for :func:`never_ready`."""
+    """Return variants for :func:`never_ready` whose login succeeds without returning a client token."""
     answers: dict[str, Fault] = {
         "204 without a body": EmptyAnswer(204),
         "an empty object": Respond(200, json={}),
@@ -64,31 +64,33 @@ def logins_without_a_token(sandbox: Sandbox, auth: Authentication) -> dict[str, 
 
 
 def wait_held(sandbox: Sandbox, hold: Hold, what: str) -> None:
-    """Wait until the proxy holds a request back.
+    """Wait until the proxy holds a request.
 
-    :param what: for the failure's message: "a query of health".
-    :raises Unmet: when none arrives.
+    :param what: the request, for the failure message, such as "a health query".
+    :raises Unmet: if no such request arrives.
     """
     if not hold.arrived.wait(sandbox.timeouts.wire):
-        raise Unmet(f"waited {sandbox.timeouts.wire:g} s for {what}")
+        raise Unmet(f"expected {what} within {sandbox.timeouts.wire:g} s, saw none")
 
 
 def is_judged(item: Object) -> bool:
-    """Whether an issuer's Ready condition speaks of its present generation, whatever it says."""
+    """Whether the Ready condition of an issuer object is for its current generation, with any status."""
     entry = condition(item, "Ready")
     return bool(entry.get("status")) and is_current(item, entry)
 
 
 def assert_not_ready(issuers: Mapping[str, Issuer]) -> None:
-    """Check that issuers are not Ready now; the keys say what is wrong with them."""
+    """Check that issuer objects are not Ready now; the keys describe their errors."""
     for wrong, issuer in issuers.items():
-        assert issuer.condition().get("status") != "True", f"{issuer} is Ready although this is wrong: {wrong}"
+        assert issuer.condition().get("status") != "True", (
+            f"expected {issuer} not to be Ready ({wrong}), saw Ready=True"
+        )
 
 
 def assert_untrusted(sandbox: Sandbox, kind: str, variants: dict[str, dict[str, Any]]) -> None:
-    """Check that issuers for listeners of their own are not Ready, and that nothing was sent to any.
+    """Check that issuer objects, each with its own listener, are not Ready and that no listener got a request.
 
-    :param variants: by what is wrong with them, the arguments of :meth:`Sandbox.issuer`.
+    :param variants: arguments of :meth:`Sandbox.issuer` by a description of the error.
     """
     never_ready(sandbox, kind, variants)
     for options in variants.values():
@@ -96,13 +98,13 @@ def assert_untrusted(sandbox: Sandbox, kind: str, variants: dict[str, dict[str, 
 
 
 def assert_silent(proxy: Proxy, *, since: int = 0) -> None:
-    """Check that a listener got no HTTP request."""
+    """Check that a listener received no HTTP request."""
     sent = [exchange.summary for exchange in proxy.seen(since=since)]
-    assert not sent, f"no HTTP request may be sent to this listener, but it got: {sent}"
+    assert not sent, f"expected no HTTP request to an untrusted server, saw {sent}"
 
 
 def settle(request: CertificateRequest) -> None:
-    """Give an implementation the time to say anything about a request; that it does is another requirement."""
+    """Give the controller time to set a Ready condition; whether it does is another requirement."""
     with contextlib.suppress(Unmet):
         request.wait(
             lambda item: bool(condition(item, "Ready")),
@@ -111,57 +113,57 @@ def settle(request: CertificateRequest) -> None:
         )
 
 
-def issued_in_the_end(sandbox: Sandbox, issuer: Issuer, *, attempts: int = 5) -> CertificateRequest:
+def issued_eventually(sandbox: Sandbox, issuer: Issuer, *, attempts: int = 5) -> CertificateRequest:
     """Request certificates until one is issued.
 
-    For what an implementation learns by a watch of its own, which may be a
-    moment behind the request that follows in another: the first may fail.
+    The first may fail: a controller can learn of a change through one watch after it
+    learns of the request through another.
     """
     for _ in range(attempts):
         request = sandbox.request(issuer)
         if request.wait_reason("Issued", "Failed")["status"].get("certificate"):
             return request
-    raise Unmet(f"{issuer} issued none of {attempts} requests made one after the other")
+    raise Unmet(f"expected {issuer} to issue one of {attempts} consecutive CertificateRequests, saw none issued")
 
 
 def picky_pki(sandbox: Sandbox) -> tuple[Pki, str]:
-    """Mount a PKI whose role allows the names below one domain only; return that too."""
+    """Mount a PKI whose role allows only names below one domain; return the PKI and the domain."""
     domain = f"{secrets.token_hex(4)}.test"
     role = {"allow_any_name": False, "allowed_domains": [domain], "allow_subdomains": True}
     return sandbox.vault.pki(role=role), domain
 
 
 def tokens_of(exchanges: Iterable[Exchange]) -> set[str]:
-    """Return the Vault tokens with which requests were made."""
+    """Return the Vault tokens that requests carried."""
     return {exchange.token for exchange in exchanges if exchange.token}
 
 
 def claimed(sandbox: Sandbox, features: Iterable[str] = FEATURES) -> list[str]:
-    """Return those ways of authenticating that the implementation supports."""
+    """Return the authentication methods that the implementation supports."""
     return [feature for feature in features if feature in sandbox.world.features]
 
 
 def with_secret(auth: Authentication, name: str) -> dict[str, Any]:
-    """Return the authentication's specification with another Secret in the place of its own."""
+    """Return the specification of an authentication with another Secret."""
     spec: dict[str, Any] = json.loads(json.dumps(auth.spec).replace(auth.secret_name, name))
     return spec
 
 
 def with_fields(auth: Authentication | dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """Return the specification of an authentication with fields of its method changed, such as ``role``."""
+    """Return the specification of an authentication with changed fields of its method, such as ``role``."""
     spec = auth.spec if isinstance(auth, Authentication) else auth
     return {method: parameters | fields for method, parameters in spec.items()}
 
 
 def bundle(*parts: str) -> str:
-    """What `caBundle` has to be for PEM texts."""
+    """Return the value of `caBundle` for PEM texts."""
     return base64.b64encode("".join(parts).encode()).decode()
 
 
 def set_transition_time(handle: Handle) -> str:
-    """Have a Ready condition say that its last change was long ago; return the time ('' where there is none).
+    """Set `lastTransitionTime` of a Ready condition to a time long ago; return it ('' without a condition).
 
-    Times have whole seconds: one that is written anew a moment later can be told from an old one only.
+    Times have whole seconds, so a time that is written again shows only if the previous one is old.
     """
     long_ago = (datetime.now(UTC) - timedelta(hours=1 + secrets.randbelow(1000))).strftime("%Y-%m-%dT%H:%M:%SZ")
     conditions = handle.conditions()
@@ -174,26 +176,26 @@ def set_transition_time(handle: Handle) -> str:
 
 
 def transition_time(handle: Handle) -> str:
-    """Return `lastTransitionTime` of the Ready condition, seen to be no time in the future."""
+    """Return `lastTransitionTime` of the Ready condition, checked not to be in the future."""
     stated = handle.condition().get("lastTransitionTime")
-    assert stated, "lastTransitionTime was to be set"
+    assert stated, "expected lastTransitionTime in the Ready condition, saw none"
     now = datetime.now(UTC) + timedelta(minutes=1)  # clocks of two machines may differ
-    assert datetime.fromisoformat(stated) <= now, f"lastTransitionTime was not to be later than {now}, it is {stated}"
+    assert datetime.fromisoformat(stated) <= now, f"expected lastTransitionTime not later than {now}, saw {stated}"
     return str(stated)
 
 
 def in_turn(features: Iterable[str], kinds: tuple[str, str] = ("Issuer", "ClusterIssuer")) -> list[tuple[str, str]]:
-    """Return each feature once with a kind of issuer, the kinds in turn: parameters of a test."""
+    """Return test parameters: each feature once, with alternating kinds of issuer objects."""
     return list(zip(itertools.cycle(kinds), features, strict=False))
 
 
 def for_each_kind(sandbox: Sandbox, check: Callable[[str], None]) -> None:
-    """Run a check for every kind of issuer the implementation has, at the same time: it waits for retries.
+    """Run a check for all kinds of issuer objects of the implementation in parallel, because it waits for retries.
 
-    :param check: gets the kind.
+    :param check: called with the kind.
     """
     kinds = list(sandbox.world.kinds)
-    _ = sandbox.pki  # made once, by one
+    _ = sandbox.pki  # created before the threads start, so that they share it
     with ThreadPoolExecutor(len(kinds)) as pool:
         for done in [pool.submit(check, kind) for kind in kinds]:
             done.result()

@@ -1,4 +1,4 @@
-"""What an issued certificate and its chain were to be, and the authorities that make them so."""
+"""Checks of issued certificates and their chains, and the certificate authorities behind them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from pytest_vault_issuer.sandbox import Sandbox
 from pytest_vault_issuer.vault import CertificateAuthority, Pki
 from pytest_vault_issuer.vault.authority import to_pem
 
-#: Vault dates certificates back by this, and clocks of two machines may differ a little.
+#: Tolerance: Vault backdates certificates, and the clocks of two machines may differ.
 CLOCKS = timedelta(minutes=1)
-#: How many authorities are above the leaf, and whether Vault knows those above the one that signs.
-#: Chains do not depend on the kind of issuer: each kind gets some of them.
+#: Number of authorities above the leaf, and whether Vault knows those above the signing one.
+#: Chains do not depend on the kind of issuer object, so each kind covers some of the shapes.
 SHAPES = pytest.mark.parametrize(
     ("kind", "authorities", "root_known"),
     [("Issuer", 1, True), ("ClusterIssuer", 2, True), ("Issuer", 3, True), ("ClusterIssuer", 2, False)],
@@ -26,7 +26,7 @@ SHAPES = pytest.mark.parametrize(
 
 
 def chain_pki(sandbox: Sandbox, authorities: int, *, root_known: bool = True) -> Pki:
-    """Mount a PKI whose leaves have so many authorities above them; root not known: Vault has the signing one only."""
+    """Mount a PKI with this many authorities above a leaf; without `root_known` Vault has only the signing one."""
     authority = CertificateAuthority.root()
     for _ in range(authorities - 1):
         authority = authority.intermediate()
@@ -34,13 +34,13 @@ def chain_pki(sandbox: Sandbox, authorities: int, *, root_known: bool = True) ->
 
 
 def answered(sandbox: Sandbox, request: CertificateRequest | CertificateSigningRequest) -> x509.Certificate:
-    """The certificate Vault answered with for a request: the one its status holds, else the last.
+    """Return Vault's certificate for a request: the one in its status, else the last one.
 
-    An issuer that does not see yet what it has written may have a request signed once more, and then find that it has
-    changed: the status keeps what came before.
+    A controller with a stale cache may have a request signed twice and then fail to update the changed object:
+    the status keeps the first certificate.
     """
     signings = [exchange for exchange in sandbox.signings(request) if exchange.status == 200]
-    assert signings, f"Vault was to sign {request}"
+    assert signings, f"expected a successful sign request to Vault for {request}, saw none"
     leaves = [
         x509.load_pem_x509_certificate(exchange.response_json["data"]["certificate"].encode()) for exchange in signings
     ]
@@ -49,35 +49,35 @@ def answered(sandbox: Sandbox, request: CertificateRequest | CertificateSigningR
 
 
 def is_self_signed(certificate: x509.Certificate) -> bool:
-    """Whether it names itself as its issuer."""
+    """Whether a certificate names itself as its issuer."""
     return certificate.subject == certificate.issuer
 
 
 def without_roots(certificates: list[x509.Certificate]) -> list[x509.Certificate]:
-    """A chain without what need not be sent."""
+    """Return a chain without self-signed certificates."""
     return [certificate for certificate in certificates if not is_self_signed(certificate)]
 
 
 def subjects(certificates: list[x509.Certificate]) -> list[str]:
-    """What to show of a chain in a message."""
+    """Return the subjects of a chain for a message."""
     return [certificate.subject.rfc4514_string() or "no subject" for certificate in certificates]
 
 
 def assert_chain(seen: list[x509.Certificate], expected: list[x509.Certificate], where: str) -> None:
-    """Check certificates and their order; `where` they are is for the message."""
-    assert seen == expected, f"{where} was to hold {subjects(expected)}, it holds {subjects(seen)}"
+    """Check certificates and their order; `where` names their place in the message."""
+    assert seen == expected, f"expected {subjects(expected)} in {where}, saw {subjects(seen)}"
 
 
 def assert_lifetime(certificate: x509.Certificate, expected: timedelta) -> None:
-    """Check how long a certificate is valid."""
+    """Check the validity period of a certificate."""
     lifetime = certificate.not_valid_after_utc - certificate.not_valid_before_utc
     assert abs(lifetime - expected) < CLOCKS, (
-        f"the certificate was to be valid for {_duration(expected)}, it is valid for {_duration(lifetime)}"
+        f"expected a certificate valid for {_duration(expected)}, saw {_duration(lifetime)}"
     )
 
 
 def _duration(time: timedelta) -> str:
-    """How long, as Kubernetes writes it."""
+    """Return a duration in the notation of Kubernetes."""
     hours, rest = divmod(round(time.total_seconds()), 3600)
     return f"{hours}h{rest // 60}m{rest % 60}s"
 
@@ -110,5 +110,5 @@ def expire(pki: Pki) -> Tamper:
 
 
 def for_another_key(pki: Pki) -> Tamper:
-    """Send a certificate that is not for the key of the request."""
+    """Send a certificate that does not match the key of the request."""
     return replace_certificate(to_pem(pki.issuing.leaf(generate_key().public_key(), "another.example.test")))

@@ -1,6 +1,6 @@
-"""Issuers that the API server refuses: by the schema of their CRD, its rules, or a webhook.
+"""Issuer objects that the API server rejects: by CRD schema, CRD validation rules or admission webhook.
 
-Nothing here leads anywhere: neither Vault nor the implementation is asked.
+These tests need neither Vault nor the controller.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .helpers import bundle, claimed
 Change = Callable[[dict[str, Any]], None]
 
 REFERENCE = {"name": "credential", "key": "value"}
-#: Authentication in full, by feature.
+#: A complete authentication by feature.
 AUTHS: dict[str, dict[str, Any]] = {
     "token": {"tokenSecretRef": REFERENCE},
     "approle": {"appRole": {"path": "approle", "roleId": "291b9d21-8ff5", "secretRef": REFERENCE}},
@@ -37,14 +37,14 @@ AUTHS: dict[str, dict[str, Any]] = {
     },
     "client-certificate": {"clientCertificate": {"mountPath": "/v1/auth/cert", "name": "role", "secretName": "client"}},
 }
-#: By feature, the fields its method cannot do without.
+#: The required fields of the authentication method, by feature.
 REQUIRED = {
     "token": ["tokenSecretRef.name"],
     "approle": ["appRole.roleId", "appRole.secretRef", "appRole.secretRef.name"],
     "kubernetes-static": ["kubernetes.role", "kubernetes.secretRef.name"],
     "kubernetes-secretless": ["kubernetes.role", "kubernetes.serviceAccountRef.name"],
 }
-#: By feature, where the path of its method is.
+#: The field with the path of the authentication method, by feature.
 PATHS = {
     "approle": "appRole.path",
     "kubernetes-static": "kubernetes.mountPath",
@@ -54,12 +54,12 @@ PATHS = {
 
 
 def auth_of(sandbox: Sandbox) -> dict[str, Any]:
-    """The authentication of an issuer that is otherwise wrong."""
+    """Return a valid authentication for an issuer object that is invalid elsewhere."""
     return AUTHS[claimed(sandbox)[0]]
 
 
 def with_value(auth: dict[str, Any], field: str, value: str | None) -> dict[str, Any]:
-    """An authentication with a field, given by its path, changed; None leaves it out."""
+    """Return an authentication with one field, given by its path, changed; None removes the field."""
     changed = copy.deepcopy(auth)
     *parents, last = field.split(".")
     inner = changed
@@ -73,12 +73,12 @@ def with_value(auth: dict[str, Any], field: str, value: str | None) -> dict[str,
 
 
 def issuer(sandbox: Sandbox, kind: str, **fields: Any) -> Issuer:
-    """Create an issuer that is right where nothing else is said."""
+    """Create an issuer object that is valid except for the given fields."""
     return sandbox.issuer(kind, **{"path": "pki_int/sign/example-dot-com", "auth": auth_of(sandbox)} | fields)
 
 
 def refusal(sandbox: Sandbox, kind: str, **fields: Any) -> str:
-    """The message with which an issuer is refused, '' when it is not."""
+    """Return the message with which the API server rejects an issuer object, '' if it accepts it."""
     try:
         issuer(sandbox, kind, **fields)
     except RefusedError as error:
@@ -87,12 +87,14 @@ def refusal(sandbox: Sandbox, kind: str, **fields: Any) -> str:
 
 
 def assert_refused(sandbox: Sandbox, kind: str, variants: Mapping[str, Mapping[str, Any]]) -> None:
-    """Check that each of several wrong issuers is refused; the keys say what is wrong with them."""
+    """Check that the API server rejects each issuer object; the keys describe the errors."""
     accepted = [wrong for wrong, fields in variants.items() if not refusal(sandbox, kind, **fields)]
-    assert not accepted, f"these were to be refused by the API server: {'; '.join(accepted)}"
+    assert not accepted, (
+        f"expected the API server to reject {len(variants)} invalid issuer objects, saw accepted: {'; '.join(accepted)}"
+    )
 
 
-# -- wrong ones --------------------------------------------------------------------------------
+# -- invalid objects ---------------------------------------------------------------------------
 
 
 def without_essentials() -> dict[str, dict[str, Any]]:
@@ -101,12 +103,12 @@ def without_essentials() -> dict[str, dict[str, Any]]:
 
 
 @requirement("VI-ADMISSION-001")
-def test_missing_server_or_path(sandbox: Sandbox, kind: str) -> None:
+def test_missing_server_or_path_is_rejected(sandbox: Sandbox, kind: str) -> None:
     assert_refused(sandbox, kind, without_essentials())
 
 
 @requirement("VI-ADMISSION-002")
-def test_missing_authentication(sandbox: Sandbox, kind: str) -> None:
+def test_missing_authentication_is_rejected(sandbox: Sandbox, kind: str) -> None:
     variants: dict[str, dict[str, Any]] = {"auth has no method": {"auth": {}}}
     if claimed(sandbox, ("kubernetes-static", "kubernetes-secretless")):
         neither = {"kubernetes": {"mountPath": "/v1/auth/kubernetes", "role": "my-role"}}
@@ -125,7 +127,7 @@ def test_missing_authentication(sandbox: Sandbox, kind: str) -> None:
         ("ClusterIssuer", "kubernetes-static", "kubernetes-secretless"),
     ],
 )
-def test_two_methods(sandbox: Sandbox, kind: str, feature: str, other_feature: str) -> None:
+def test_two_authentication_methods_are_rejected(sandbox: Sandbox, kind: str, feature: str, other_feature: str) -> None:
     one, other = AUTHS[feature], AUTHS[other_feature]
     both = {method: one.get(method, {}) | other.get(method, {}) for method in {**one, **other}}
     assert_refused(sandbox, kind, {f"{feature} and {other_feature}": {"auth": both}})
@@ -133,14 +135,14 @@ def test_two_methods(sandbox: Sandbox, kind: str, feature: str, other_feature: s
 
 @requirement("VI-ADMISSION-004")
 @pytest.mark.parametrize("feature", REQUIRED)
-def test_missing_field_of_the_method(sandbox: Sandbox, kind: str, feature: str) -> None:
+def test_missing_field_of_the_method_is_rejected(sandbox: Sandbox, kind: str, feature: str) -> None:
     wrong = {f"{field} is missing": {"auth": with_value(AUTHS[feature], field, None)} for field in REQUIRED[feature]}
     assert_refused(sandbox, kind, wrong)
 
 
 @requirement("VI-ADMISSION-005")
 @pytest.mark.parametrize("feature", REQUIRED)
-def test_empty_field_of_the_method(sandbox: Sandbox, kind: str, feature: str) -> None:
+def test_empty_field_of_the_method_is_rejected(sandbox: Sandbox, kind: str, feature: str) -> None:
     texts = [field for field in REQUIRED[feature] if not field.endswith("Ref")]
     wrong = {f"{field} is empty": {"auth": with_value(AUTHS[feature], field, "")} for field in texts}
     assert_refused(sandbox, kind, wrong)
@@ -148,37 +150,37 @@ def test_empty_field_of_the_method(sandbox: Sandbox, kind: str, feature: str) ->
 
 @requirement("VI-ADMISSION-006")
 @pytest.mark.parametrize("feature", ["ca-bundle-secret"])
-def test_two_bundles(sandbox: Sandbox, kind: str, feature: str) -> None:
+def test_inline_and_referenced_ca_bundle_are_rejected(sandbox: Sandbox, kind: str, feature: str) -> None:
     both = {"caBundle": bundle(Authority().pem), "caBundleSecretRef": REFERENCE}
     assert_refused(sandbox, kind, {f"caBundle and caBundleSecretRef ({feature})": both})
 
 
 @requirement("VI-ADMISSION-007")
 @pytest.mark.parametrize("feature", ["mtls"])
-def test_half_a_client_certificate(sandbox: Sandbox, kind: str, feature: str) -> None:
+def test_half_a_client_certificate_is_rejected(sandbox: Sandbox, kind: str, feature: str) -> None:
     halves = ("clientCertSecretRef", "clientKeySecretRef")
     assert_refused(sandbox, kind, {f"{half} alone ({feature})": {half: REFERENCE} for half in halves})
 
 
 @requirement("VI-ADMISSION-008")
-def test_parent_segment_in_the_path(sandbox: Sandbox, kind: str) -> None:
+def test_parent_segment_in_the_path_is_rejected(sandbox: Sandbox, kind: str) -> None:
     paths = ("../sys/seal", "pki/../sys/seal", "pki/sign/..")
     assert_refused(sandbox, kind, {path: {"path": path} for path in paths})
 
 
 @requirement("VI-ADMISSION-008")
 @pytest.mark.parametrize("feature", PATHS)
-def test_parent_segment_in_the_path_of_the_method(sandbox: Sandbox, kind: str, feature: str) -> None:
+def test_parent_segment_in_the_path_of_the_method_is_rejected(sandbox: Sandbox, kind: str, feature: str) -> None:
     wrong = with_value(AUTHS[feature], PATHS[feature], "/v1/auth/../sys")
     assert_refused(sandbox, kind, {f"{PATHS[feature]} of {feature}": {"auth": wrong}})
 
 
-# -- right ones ----------------------------------------------------------------------------------
+# -- valid objects -------------------------------------------------------------------------------
 
 
 def accepted(sandbox: Sandbox, kind: str, **fields: Any) -> None:
     message = refusal(sandbox, kind, **fields)
-    assert not message, f"a right issuer was refused: {message}"
+    assert not message, f"expected the API server to accept a valid issuer object, saw it rejected: {message}"
 
 
 @requirement("VI-ADMISSION-009")
@@ -205,7 +207,7 @@ def test_unusual_values_are_accepted(sandbox: Sandbox, kind: str) -> None:
 
 
 @requirement("VI-ADMISSION-010")
-def test_change_into_a_wrong_one(sandbox: Sandbox, kind: str) -> None:
+def test_invalid_update_is_rejected(sandbox: Sandbox, kind: str) -> None:
     right = issuer(sandbox, kind)
     changes: dict[str, Change] = {
         "server is empty": lambda vault: vault.update(server=""),
@@ -219,17 +221,17 @@ def test_change_into_a_wrong_one(sandbox: Sandbox, kind: str) -> None:
         except RefusedError:
             pass
         else:
-            raise Unmet(f"{right} was to be refused when it was changed: {wrong}")
-        assert right.type.vault_of(right.get()) == before, "a change that was refused was to change nothing"
+            raise Unmet(f"expected the API server to reject an update of {right} ({wrong}), saw it accepted")
+        assert right.type.vault_of(right.get()) == before, f"expected a rejected update not to change {right} ({wrong})"
 
 
 @requirement("VI-ADMISSION-010")
-def test_change_into_another_right_one(sandbox: Sandbox, kind: str) -> None:
+def test_valid_update_is_accepted(sandbox: Sandbox, kind: str) -> None:
     right = issuer(sandbox, kind)
     path = f"pki-{secrets.token_hex(4)}/sign/other"
     for feature in claimed(sandbox):
         right.change(partial(dict.update, auth=AUTHS[feature], path=path))
-    assert right.type.vault_of(right.get())["path"] == path, "the changes were to be accepted"
+    assert right.type.vault_of(right.get())["path"] == path, "expected the updated path"
 
 
 # -- messages ------------------------------------------------------------------------------------------
@@ -239,8 +241,10 @@ def test_change_into_another_right_one(sandbox: Sandbox, kind: str) -> None:
 def test_message_names_the_field(sandbox: Sandbox, kind: str) -> None:
     for wrong, fields in without_essentials().items():
         (field,) = fields
-        assert f".{field}" in refusal(sandbox, kind, **fields), f"the message was to name {field} ({wrong})"
-    assert ".auth" in refusal(sandbox, kind, auth={}), "the message was to name auth"
+        message = refusal(sandbox, kind, **fields)
+        assert f".{field}" in message, f"expected .{field} in the rejection ({wrong}), saw {message!r}"
+    message = refusal(sandbox, kind, auth={})
+    assert ".auth" in message, f"expected .auth in the rejection, saw {message!r}"
 
 
 @requirement("VI-ADMISSION-011")
@@ -248,4 +252,4 @@ def test_message_names_the_field(sandbox: Sandbox, kind: str) -> None:
 def test_message_names_the_field_of_the_method(sandbox: Sandbox, kind: str, feature: str) -> None:
     for field in REQUIRED[feature]:
         message = refusal(sandbox, kind, auth=with_value(AUTHS[feature], field, None))
-        assert field in message, f"the message was to name {field}"
+        assert field in message, f"expected {field} in the rejection, saw {message!r}"

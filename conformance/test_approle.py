@@ -1,4 +1,4 @@
-"""Authenticating via an AppRole."""
+"""AppRole authentication."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def approle_of(auth: Authentication) -> AppRole:
 
 
 def new_secret_id(sandbox: Sandbox, auth: Authentication) -> str:
-    """A further SecretID, with which a login would succeed just as well."""
+    """Return another SecretID that Vault accepts."""
     approle = approle_of(auth)
     return sandbox.vault.new_secret_id(approle.mount, approle.name)
 
@@ -32,21 +32,21 @@ def random_key() -> str:
 
 
 def client_tokens(exchanges: list[Exchange]) -> set[str]:
-    """The tokens that Vault gave in its answers to logins."""
+    """Return the tokens in Vault's answers to logins."""
     answers = [exchange.response_json.get("auth") or {} for exchange in exchanges]
     return {answer["client_token"] for answer in answers if answer.get("client_token")}
 
 
 def assert_logs_in(sandbox: Sandbox, auth: Authentication) -> None:
-    """Check what every login of the sandbox's proxy said, and that signing used what one of them gave."""
+    """Check each login at the sandbox's proxy, and that the sign request carries the token of one of them."""
     approle = approle_of(auth)
     logins = sandbox.proxy.seen(Route.LOGIN)
     for login in logins:
-        assert login.path == auth.login_path, "a login has to go to the AppRole method's mount"
-        assert login.json.get("role_id") == approle.role_id, "a login has to carry the configured roleId"
-        assert login.json.get("secret_id") == auth.credential, "a login has to carry the SecretID under the named key"
+        assert login.path == auth.login_path, "expected every login at the AppRole mount"
+        assert login.json.get("role_id") == approle.role_id, "expected the configured roleId in every login"
+        assert login.json.get("secret_id") == auth.credential, "expected the SecretID under the named key"
     token = sandbox.proxy.seen(Route.SIGN)[-1].token
-    assert token in client_tokens(logins), "the sign request has to carry a token that Vault gave at a login"
+    assert token in client_tokens(logins), "expected the token of a login in the sign request, saw another token"
 
 
 @requirement("VI-APPROLE-001")
@@ -61,7 +61,7 @@ def test_login_sends_role_id_and_secret_id(sandbox: Sandbox, kind: str) -> None:
 
 @requirement("VI-APPROLE-001")
 @pytest.mark.parametrize("kind", ["Issuer"])
-def test_login_at_a_mount_with_slashes(sandbox: Sandbox, kind: str) -> None:
+def test_login_goes_to_a_mount_with_slashes(sandbox: Sandbox, kind: str) -> None:
     mount = sandbox.vault.mount_auth("approle", f"{secrets.token_hex(3)}/{secrets.token_hex(3)}")
     auth = sandbox.approle(kind, mount=mount)
     sandbox.issued(sandbox.ready_issuer(kind, auth))
@@ -69,7 +69,7 @@ def test_login_at_a_mount_with_slashes(sandbox: Sandbox, kind: str) -> None:
 
 
 @requirement("VI-APPROLE-002")
-def test_mount_is_approle_where_none_is_named(sandbox: Sandbox, kind: str) -> None:
+def test_mount_defaults_to_approle(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.approle(kind, mount="approle")
     issuer = sandbox.issuer(kind, {"appRole": auth.spec["appRole"] | {"path": ""}})
     issuer.wait_ready()
@@ -80,7 +80,8 @@ def test_mount_is_approle_where_none_is_named(sandbox: Sandbox, kind: str) -> No
 @requirement("VI-APPROLE-003")
 def test_not_ready_without_the_secret_id(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.approle(kind, key="secretId")
-    sandbox.ready_issuer(kind, auth, proxy=sandbox.new_proxy())  # its SecretID is known, and not to be used for others
+    # The controller now knows this SecretID, which other issuer objects must not use.
+    sandbox.ready_issuer(kind, auth, proxy=sandbox.new_proxy())
     other = new_secret_id(sandbox, auth)
     named = random_key()
     references = {
@@ -97,7 +98,7 @@ def test_not_ready_without_the_secret_id(sandbox: Sandbox, kind: str) -> None:
         },
     )
     sent = {login.json.get("secret_id") for login in sandbox.proxy.seen(Route.LOGIN)}
-    assert not sent & {auth.credential, other}, "a SecretID under another key was used"
+    assert not sent & {auth.credential, other}, "expected no login with a SecretID under another key, saw one"
 
 
 @requirement("VI-APPROLE-004")
@@ -107,7 +108,7 @@ def test_not_ready_without_a_client_token(sandbox: Sandbox, kind: str) -> None:
 
 @requirement("VI-APPROLE-005")
 @pytest.mark.parametrize("kind", ["Issuer"])
-def test_white_space_around_secret_id_and_role_id_is_ignored(sandbox: Sandbox, kind: str) -> None:
+def test_whitespace_around_secret_id_and_role_id_is_ignored(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.approle(kind)
     sandbox.set_secret(auth.secret_name, auth.namespace, {auth.secret_key: f" {auth.credential}\r\n"})
     issuer = sandbox.issuer(kind, {"appRole": auth.spec["appRole"] | {"roleId": f" {approle_of(auth).role_id}\n"}})
@@ -117,7 +118,7 @@ def test_white_space_around_secret_id_and_role_id_is_ignored(sandbox: Sandbox, k
 
 
 @requirement("VI-APPROLE-006")
-def test_signs_after_its_login_token_was_revoked(sandbox: Sandbox, kind: str) -> None:
+def test_request_is_signed_after_the_login_token_was_revoked(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.approle(kind)
     issuer = sandbox.ready_issuer(kind, auth)
     sandbox.issued(issuer)
@@ -125,4 +126,4 @@ def test_signs_after_its_login_token_was_revoked(sandbox: Sandbox, kind: str) ->
     sandbox.vault.client.sys.revoke_prefix(auth.login_path.removeprefix("/v1/"))
     request = sandbox.issued(issuer)
     later = client_tokens(sandbox.proxy.seen(Route.LOGIN, since=mark))
-    assert sandbox.signings(request)[-1].token in later, "the certificate has to be signed with a later login's token"
+    assert sandbox.signings(request)[-1].token in later, "expected a later login's token, saw another"

@@ -1,9 +1,9 @@
-"""Authenticating with AWS IAM: an AWS role that is assumed with a requested service account token.
+"""AWS IAM authentication: an AWS role, assumed with a requested service account token.
 
-STS, which is neither Vault nor Kubernetes, is a local one: the implementation
-gets its credentials there, and Vault has the logins verified there, signature
-and all. Except where the path of a login is the subject, a login is judged by
-what it carries, wherever it was sent: Vault is shown it at the right place.
+STS is a local server: the controller gets its credentials there, and Vault verifies
+the logins there, including their signatures. Except in the tests of the login path,
+a login is judged by its content, wherever it was sent: the test replays it to Vault
+at the right path.
 """
 
 from __future__ import annotations
@@ -35,48 +35,48 @@ def random_name(prefix: str) -> str:
 
 
 def first_login(sandbox: Sandbox, kind: str, auth: Authentication) -> Exchange:
-    """Create an issuer and return its first login, wherever it goes."""
+    """Create an issuer object and return its first login, whatever its path."""
     sandbox.issuer(kind, auth)
     return sandbox.proxy.wait_for(Route.LOGIN, timeout=sandbox.timeouts.wire, what="a login")[0]
 
 
 def content(login: Exchange) -> IamLogin:
-    """Return what a login carries."""
+    """Return the content of a login."""
     found = IamLogin.of(login.json)
-    assert found is not None, "a login was to carry a signed request in the form that Vault's API documents"
+    assert found is not None, "expected a signed request in the documented form in the login, saw another form"
     return found
 
 
 def assumed(sandbox: Sandbox, auth: Authentication) -> list[AssumedRole]:
-    """Return the times when the AWS role of an authentication was assumed, of which there has to be one."""
+    """Return each assumption of an authentication's AWS role; at least one is required."""
     found = sandbox.world.sts.assumed(auth.principal)
     for role in found:
         for secret in (role.web_identity_token, role.secret_access_key, role.session_token):
             sandbox.world.redactor.add(secret)
-    assert found, "iamRoleArn was to be assumed with AssumeRoleWithWebIdentity"
+    assert found, "expected AssumeRoleWithWebIdentity for iamRoleArn, saw none"
     return found
 
 
 def tokens(sandbox: Sandbox, auth: Authentication) -> list[JWT]:
-    """Return the tokens with which the AWS role of an authentication was assumed."""
+    """Return the tokens that assumed the AWS role of an authentication."""
     found = [JWT.of(role.web_identity_token) for role in assumed(sandbox, auth)]
-    assert None not in found, "the web identity token was to be a JWT"
+    assert None not in found, "expected a JWT as the web identity token, saw something else"
     return [token for token in found if token is not None]
 
 
 def assert_admitted(sandbox: Sandbox, auth: Authentication, login: Exchange) -> None:
-    """Check that Vault admits a login at the mount that the issuer names."""
+    """Check that Vault accepts a login at the mount that the issuer object names."""
     assert auth.role is not None
     try:
         sandbox.world.redactor.add(sandbox.vault.log_in(auth.role, login.json))
     except (hvac.exceptions.InvalidRequest, hvac.exceptions.Forbidden) as error:
-        raise Unmet(f"Vault was to admit the login, but refused it: {error}") from error
+        raise Unmet(f"expected Vault to accept the login, saw it rejected: {error}") from error
 
 
 @requirement("VI-AWS-001")
-def test_login_at_the_mount_path(sandbox: Sandbox, kind: str) -> None:
+def test_login_goes_to_the_mount_path(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.aws(kind, mount=f"{random_name('clouds')}/{random_name('aws')}")
-    assert first_login(sandbox, kind, auth).path == auth.login_path, "the login was to go to <mountPath>/login"
+    assert first_login(sandbox, kind, auth).path == auth.login_path, "expected the login at <mountPath>/login"
     issuer = sandbox.issuers[-1]
     issuer.wait_ready()
     sandbox.issued(issuer)
@@ -84,22 +84,22 @@ def test_login_at_the_mount_path(sandbox: Sandbox, kind: str) -> None:
 
 @requirement("VI-AWS-002")
 @pytest.mark.parametrize("kind", ["Issuer"])
-def test_login_at_the_default_mount_path(sandbox: Sandbox, kind: str) -> None:
+def test_mount_path_defaults_to_aws(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.aws(kind)
     del auth.spec["aws"]["mountPath"]
-    assert first_login(sandbox, kind, auth).path == "/v1/auth/aws/login", "the login was to go to the default mount"
+    assert first_login(sandbox, kind, auth).path == "/v1/auth/aws/login", "expected the login at the default mount"
 
 
 @requirement("VI-AWS-003")
-def test_login_that_vault_accepts(sandbox: Sandbox, kind: str) -> None:
+def test_vault_accepts_the_login(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.aws(kind)
     login = first_login(sandbox, kind, auth)
     found = content(login)
     assert auth.role is not None
-    assert found.role == auth.role.name, "the login was to carry the configured role"
-    assert found.request.parameters.get("Action") == IDENTIFY, "the login was to carry a GetCallerIdentity request"
+    assert found.role == auth.role.name, "expected the configured role in the login"
+    assert found.request.parameters.get("Action") == IDENTIFY, "expected a GetCallerIdentity request in the login"
     assert found.signature.access_key_id in {role.access_key_id for role in assumed(sandbox, auth)}, (
-        "the login was to be signed with credentials of iamRoleArn"
+        "expected a login signed with credentials of iamRoleArn, saw other credentials"
     )
     assert_admitted(sandbox, auth, login)
 
@@ -112,65 +112,69 @@ def test_role_is_assumed_with_a_token_of_the_service_account(sandbox: Sandbox, k
     first_login(sandbox, kind, auth)
     for token in tokens(sandbox, auth):
         assert token.subject == user_name(auth.namespace, auth.service_account), (
-            "every token was to be one of the ServiceAccount that the issuer names"
+            "expected a token of the named ServiceAccount"
         )
-        assert STS_AUDIENCE in token.audiences, "every token was to be for STS"
-        assert token.lifetime is not None, "every token was to be a requested one, which expires"
+        assert STS_AUDIENCE in token.audiences, f"expected the audience {STS_AUDIENCE}, saw {token.audiences}"
+        assert token.lifetime is not None, "expected a requested token, which expires, saw one without expiry"
 
 
 @requirement("VI-AWS-005")
 @pytest.mark.parametrize("kind", ["Issuer"])
-def test_further_audiences(sandbox: Sandbox, kind: str) -> None:
+def test_listed_audiences_are_requested(sandbox: Sandbox, kind: str) -> None:
     audience = random_name("audience")
     auth = sandbox.aws(kind)
     auth.spec["aws"]["serviceAccountRef"]["audiences"] = [audience]
     first_login(sandbox, kind, auth)
     for token in tokens(sandbox, auth):
-        assert {audience, STS_AUDIENCE} <= set(token.audiences), "every token was to be for the listed audience and STS"
+        expected = {audience, STS_AUDIENCE}
+        assert expected <= set(token.audiences), f"expected the audiences {expected}, saw {token.audiences}"
 
 
 @requirement("VI-AWS-006")
-def test_server_id(sandbox: Sandbox, kind: str) -> None:
+def test_vault_accepts_the_signed_server_id_header(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.aws(kind, server_id=f"{random_name('vault')}.example.test")
     assert_admitted(sandbox, auth, first_login(sandbox, kind, auth))
 
 
 @requirement("VI-AWS-007")
 @pytest.mark.parametrize("kind", ["Issuer"])
-def test_region(sandbox: Sandbox, kind: str) -> None:
+def test_login_is_signed_for_the_region(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.aws(kind)
     region = auth.spec["aws"]["region"] = random.choice(REGIONS)  # noqa: S311 (no secret)
     login = first_login(sandbox, kind, auth)
-    assert content(login).signature.region == region, "the login was to be signed for the configured region"
+    assert content(login).signature.region == region, "expected a login signed for the configured region"
     assert_admitted(sandbox, auth, login)
 
 
 @requirement("VI-AWS-008")
 @pytest.mark.parametrize("kind", ["Issuer"])
-def test_default_region(sandbox: Sandbox, kind: str) -> None:
+def test_region_defaults_to_that_of_the_environment(sandbox: Sandbox, kind: str) -> None:
     environment = sandbox.world.implementation_env
     region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1"
     auth = sandbox.aws(kind)
     login = first_login(sandbox, kind, auth)
-    assert content(login).signature.region == region, f"the login was to be signed for {region}"
+    assert content(login).signature.region == region, "expected a login signed for the default region"
     assert_admitted(sandbox, auth, login)
 
 
 @requirement("VI-AWS-009")
-def test_not_ready_without_the_right_to_create_tokens(sandbox: Sandbox, kind: str) -> None:
+def test_not_ready_without_permission_to_create_tokens(sandbox: Sandbox, kind: str) -> None:
     proxy = sandbox.new_proxy()
-    never_ready(sandbox, kind, {"it may not create tokens": {"auth": sandbox.aws(kind, grant=False), "proxy": proxy}})
-    assert not proxy.seen(Route.LOGIN), "no login was to be tried"
+    never_ready(
+        sandbox, kind, {"no permission to create tokens": {"auth": sandbox.aws(kind, grant=False), "proxy": proxy}}
+    )
+    logins = [exchange.summary for exchange in proxy.seen(Route.LOGIN)]
+    assert not logins, f"expected no login without a service account token, saw {logins}"
 
 
 @requirement("VI-AWS-010")
-def test_not_ready_with_a_role_that_does_not_admit_it(sandbox: Sandbox, kind: str) -> None:
+def test_not_ready_when_the_vault_role_rejects_it(sandbox: Sandbox, kind: str) -> None:
     never_ready(
         sandbox,
         kind,
         {
             "the role is bound to another principal": {"auth": sandbox.aws(kind, bound_to=new_iam_role())},
-            "there is no such role": {"auth": with_fields(sandbox.aws(kind), role=random_name("role"))},
+            "the role does not exist": {"auth": with_fields(sandbox.aws(kind), role=random_name("role"))},
         },
     )
 
@@ -180,45 +184,45 @@ def test_not_ready_with_a_role_that_does_not_admit_it(sandbox: Sandbox, kind: st
 def test_not_ready_without_an_aws_role(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.aws(kind)
     del auth.spec["aws"]["iamRoleArn"]
-    never_ready(sandbox, kind, {"it names no AWS role to assume": {"auth": auth}})
+    never_ready(sandbox, kind, {"iamRoleArn is not set": {"auth": auth}})
 
 
 @requirement("VI-AWS-013")
 @pytest.mark.parametrize("kind", ["Issuer"])
-def test_issuer_does_not_borrow_the_identity_of_the_implementation(sandbox: Sandbox, kind: str) -> None:
+def test_issuer_does_not_use_the_identity_of_the_controller(sandbox: Sandbox, kind: str) -> None:
     proxy = sandbox.new_proxy()
-    variants = {"it names no ServiceAccount": {"auth": sandbox.aws(kind, ambient=True), "proxy": proxy}}
+    variants = {"serviceAccountRef is not set": {"auth": sandbox.aws(kind, ambient=True), "proxy": proxy}}
     never_ready(sandbox, kind, variants)
     used = {content(login).signature.access_key_id for login in proxy.seen(Route.LOGIN)}
-    assert sandbox.world.sts.access_key_id not in used, "no login was to be signed with the implementation's identity"
+    assert sandbox.world.sts.access_key_id not in used, "expected no login with the controller's own identity, saw one"
 
 
 @requirement("VI-AWS-014")
 @pytest.mark.parametrize("kind", ["ClusterIssuer"])
-def test_cluster_issuer_uses_the_identity_of_the_implementation(sandbox: Sandbox, kind: str) -> None:
+def test_cluster_issuer_uses_the_identity_of_the_controller(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.aws(kind, ambient=True)
     login = first_login(sandbox, kind, auth)
     assert content(login).signature.access_key_id == sandbox.world.sts.access_key_id, (
-        "the login was to be signed with the implementation's identity"
+        "expected a login signed with the controller's own identity"
     )
     assert_admitted(sandbox, auth, login)
 
 
 @requirement("VI-AWS-012")
-def test_secrets_stay_inside(sandbox: Sandbox, kind: str) -> None:
+def test_aws_secrets_are_neither_sent_nor_shown(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.aws(kind)
     issuer = sandbox.issuer(kind, auth)
     issuer.wait(is_judged, "to get a Ready condition", timeout=sandbox.timeouts.issuer)
     seen, published = sent(sandbox), sandbox.published()
     for role in assumed(sandbox, auth):
         for what, secret in (("secret access key", role.secret_access_key), ("token", role.web_identity_token)):
-            assert secret not in seen, f"the {what} was not to be sent to Vault"
-            assert secret not in published, f"the {what} was not to be shown"
-        assert role.session_token not in published, "the session token was not to be shown"
+            assert secret not in seen, f"expected no {what} in requests to Vault, saw one"
+            assert secret not in published, f"expected no {what} in status, events or log, saw one"
+        assert role.session_token not in published, "expected no session token in status, events or log, saw one"
 
 
 def sent(sandbox: Sandbox) -> str:
-    """Return all that was sent to Vault, what is in base64 as it is and decoded."""
+    """Return everything that was sent to Vault; base64 values also decoded."""
     parts = []
     for exchange in sandbox.proxy.exchanges:
         parts += [exchange.query, *(value for _, value in exchange.headers), exchange.body.decode(errors="replace")]
@@ -226,5 +230,5 @@ def sent(sandbox: Sandbox) -> str:
             try:
                 parts.append(base64.b64decode(str(value), validate=True).decode(errors="replace"))
             except ValueError:
-                continue  # no base64: it is in the body as it is
+                continue  # not base64: the body contains it verbatim
     return "\n".join(parts)

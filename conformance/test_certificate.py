@@ -1,4 +1,4 @@
-"""Certificates of cert-manager.io, end to end: from the Certificate to its Secret."""
+"""Certificate resources of cert-manager.io, end to end: from the Certificate to its Secret."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from .issued import (
     without_roots,
 )
 
-#: How often Vault may be asked while nothing is hot: once, and once more by who takes a wrong answer for a slip.
+#: The number of sign requests that do not count as a loop: the first one and one retry after a wrong answer.
 CALM = 2
 
 
@@ -43,21 +43,21 @@ def host() -> str:
 
 
 def signed(sandbox: Sandbox) -> list[x509.Certificate]:
-    """What Vault signed through the test's proxy, in order."""
+    """Return the certificates that Vault signed through the test's proxy, in order."""
     answers = [exchange for exchange in sandbox.proxy.seen(Route.SIGN) if exchange.status == 200]
     return [x509.load_pem_x509_certificate(a.response_json["data"]["certificate"].encode()) for a in answers]
 
 
-def aside(sandbox: Sandbox, kind: str) -> Issuer:
-    """An issuer whose requests to Vault are not mixed with those of the test's own."""
+def separate_issuer(sandbox: Sandbox, kind: str) -> Issuer:
+    """Return an issuer object whose requests to Vault do not pass through the test's own proxy."""
     return sandbox.ready_issuer(kind, proxy=sandbox.new_proxy())
 
 
 def barrier(sandbox: Sandbox, other: Issuer) -> None:
-    """Prove that what came before was handled, and had a moment in which it could have been tried again.
+    """Prove that the controller handled earlier changes and had time to retry them.
 
-    Certificates are issued one after the other. Times in the API have whole seconds, so that who compares them may
-    find a failure to be in the past only in the second after it: the last of them is made two seconds later.
+    Times in the API have whole seconds: a controller that compares them considers a failure past only one second
+    later. Certificates are therefore issued one by one until one was created two seconds after the first.
     """
 
     def created() -> datetime:
@@ -70,15 +70,15 @@ def barrier(sandbox: Sandbox, other: Issuer) -> None:
 
 
 def tampered(sandbox: Sandbox, kind: str, fault: Fault) -> tuple[Certificate, Injection]:
-    """Make a Certificate whose every answer is tampered with, and see that it is not Ready until one was handled."""
-    other = aside(sandbox, kind)
+    """Create a Certificate with only tampered answers, and check that it is not Ready after the first of them."""
+    other = separate_issuer(sandbox, kind)
     issuer = sandbox.ready_issuer(kind)
     injection = sandbox.proxy.inject(Route.SIGN, fault)
     certificate = sandbox.certificate(issuer)
     with certificate.recorded() as states:
         sandbox.proxy.wait_for(Route.SIGN, timeout=sandbox.timeouts.wire)
         barrier(sandbox, other)
-    assert not any(map(is_ready, states)), f"a Certificate was not to be Ready with what Vault sent ({fault.name})"
+    assert not any(map(is_ready, states)), f"expected the Certificate not to be Ready ({fault.name}), saw Ready=True"
     return certificate, injection
 
 
@@ -88,27 +88,29 @@ def is_ready(item: Object) -> bool:
 
 def assert_same(certificate: Certificate, before: KeyPair) -> None:
     now = certificate.key_pair()
-    assert now is not None, "the Secret was to stay"
-    assert now.public_key == before.public_key, "the key was to stay"
-    assert now.certificates == before.certificates, "the certificate was to stay"
+    assert now is not None, "expected the Secret to stay, saw it removed"
+    assert now.public_key == before.public_key, "expected the same key in the Secret, saw another"
+    assert now.certificates == before.certificates, "expected the same certificate in the Secret"
 
 
 # -- the request -------------------------------------------------------------------------
 
 
 @requirement("VI-CERTIFICATE-001")
-@pytest.mark.usefixtures("only_we_approve")
-def test_request_is_made_and_waits_for_approval(sandbox: Sandbox, kind: str) -> None:
+@pytest.mark.usefixtures("suite_approves")
+def test_request_is_created_and_waits_for_approval(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
     certificate = sandbox.certificate(issuer, approve=False)
     request = certificate.wait_request()
-    assert request["spec"]["issuerRef"] == issuer.ref, "the request was to be for the Certificate's issuer"
-    other = sandbox.barrier(issuer)
-    assert not [made for made in certificate.requests() if is_decided(made)], "the request was not to be approved"
-    asked = sandbox.proxy.seen(Route.SIGN)
-    assert all(other.signing.is_for_same_key(exchange.json.get("csr")) for exchange in asked), (
-        "Vault was not to be asked to sign before the request is approved"
+    assert request["spec"]["issuerRef"] == issuer.ref, (
+        "expected the issuerRef of the Certificate in its CertificateRequest"
     )
+    other = sandbox.barrier(issuer)
+    decided = [made["metadata"]["name"] for made in certificate.requests() if is_decided(made)]
+    assert not decided, f"expected no decision about the CertificateRequest, saw one on {decided}"
+    asked = [exchange.json.get("csr") for exchange in sandbox.proxy.seen(Route.SIGN)]
+    early = [csr for csr in asked if not other.signing.is_for_same_key(csr)]
+    assert not early, f"expected no sign request before the approval, saw {len(early)}"
     sandbox.approve_certificates(certificate.namespace)
     certificate.wait_ready()
 
@@ -119,14 +121,14 @@ def test_request_is_made_and_waits_for_approval(sandbox: Sandbox, kind: str) -> 
 @requirement("VI-CERTIFICATE-002")
 def test_secret_holds_the_key_and_its_certificate(sandbox: Sandbox, kind: str) -> None:
     _, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind))
-    assert pair.fits, "the certificate was to be for the key"
-    assert [pair.leaf] == signed(sandbox)[-1:], "the certificate was to be the one Vault signed"
+    assert pair.fits, "expected a certificate that matches tls.key, saw one for another key"
+    assert [pair.leaf] == signed(sandbox)[-1:], "expected the certificate that Vault signed"
 
 
 @requirement("VI-CERTIFICATE-003")
-def test_secret_is_of_the_type_for_tls(sandbox: Sandbox, kind: str) -> None:
+def test_secret_has_the_type_for_tls(sandbox: Sandbox, kind: str) -> None:
     _, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind))
-    assert pair.kind == "kubernetes.io/tls", "the Secret was to be of the type kubernetes.io/tls"
+    assert pair.kind == "kubernetes.io/tls", "expected the Secret type kubernetes.io/tls"
 
 
 @requirement("VI-CERTIFICATE-004")
@@ -145,7 +147,7 @@ def test_root_is_left_out(sandbox: Sandbox, kind: str, authorities: int) -> None
     issuer = sandbox.ready_issuer(kind, pki=chain_pki(sandbox, authorities))
     _, pair = sandbox.issued_certificate(issuer)
     roots = list(filter(is_self_signed, pair.certificates))
-    assert not roots, f"tls.crt was to hold no self-signed root, it holds {subjects(roots)}"
+    assert not roots, f"expected no self-signed root in tls.crt, saw {subjects(roots)}"
 
 
 @requirement("VI-CERTIFICATE-006")
@@ -154,14 +156,14 @@ def test_known_authority_is_stored(sandbox: Sandbox, kind: str, authorities: int
     pki = chain_pki(sandbox, authorities, root_known=root_known)
     certificate, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind, pki=pki))
     answers = [request["status"] for request in certificate.requests()]
-    # Whether the rest of the chain is as it should be is another requirement.
+    # Another requirement covers the rest of the chain.
     answer = next((a for a in answers if decode_certificates(a.get("certificate"))[:1] == [pair.leaf]), None)
-    assert answer is not None, "tls.crt was to begin with the certificate of one of the Certificate's requests"
+    assert answer is not None, "expected tls.crt to start with a CertificateRequest's certificate, saw another"
     assert_chain(pair.ca, decode_certificates(answer.get("ca")), "ca.crt")
 
 
 @requirement("VI-CERTIFICATE-006")
-def test_unknown_authority_is_not_made_up(sandbox: Sandbox, kind: str) -> None:
+def test_unknown_authority_is_left_out(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
     sandbox.proxy.inject(Route.SIGN, drop_issuers())
     _, pair = sandbox.issued_certificate(issuer)
@@ -175,10 +177,12 @@ def test_names_are_requested(sandbox: Sandbox, kind: str) -> None:
     ips, uris = [f"10.{secrets.randbelow(250)}.3.1", "2001:db8::7"], [f"spiffe://{host()}/ns/default"]
     _, pair = sandbox.issued_certificate(issuer, commonName=common_name, dnsNames=dns, ipAddresses=ips, uris=uris)
     names = names_of(pair.leaf)
-    assert common_name_of(pair.leaf) == common_name, "the certificate was to have the Certificate's common name"
-    assert set(dns) <= set(names["dns"]) <= {*dns, common_name}, "it was to have the Certificate's DNS names"
-    assert {*map(ipaddress.ip_address, names["ips"])} == {*map(ipaddress.ip_address, ips)}, "it was to have its IPs"
-    assert names["uris"] == uris, "the certificate was to have the Certificate's URIs"
+    assert common_name_of(pair.leaf) == common_name, "expected the common name of the Certificate"
+    assert set(dns) <= set(names["dns"]) <= {*dns, common_name}, f"expected the DNS names {dns}, saw {names['dns']}"
+    assert {*map(ipaddress.ip_address, names["ips"])} == {*map(ipaddress.ip_address, ips)}, (
+        "expected the Certificate's IPs"
+    )
+    assert names["uris"] == uris, "expected the URIs of the Certificate"
 
 
 @requirement("VI-CERTIFICATE-008")
@@ -194,103 +198,107 @@ def test_duration_is_requested(sandbox: Sandbox, kind: str) -> None:
         assert_lifetime(certificate.wait_key_pair(lambda _: True, "a certificate").leaf, expected)
 
 
-# -- what the status says ----------------------------------------------------------------------
+# -- status -------------------------------------------------------------------------------------
 
 
 @requirement("VI-CERTIFICATE-009")
-def test_certificate_is_ready_once_it_is_stored(sandbox: Sandbox, kind: str) -> None:
+def test_certificate_becomes_ready_once_it_is_stored(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
     hold = Hold()
     sandbox.proxy.inject(Route.SIGN, hold)
-    other, certificate = aside(sandbox, kind), sandbox.certificate(issuer)
+    other, certificate = separate_issuer(sandbox, kind), sandbox.certificate(issuer)
     with certificate.recorded() as states:
-        wait_held(sandbox, hold, "Vault to be asked to sign")
+        wait_held(sandbox, hold, "a sign request to Vault")
         sandbox.issued_certificate(other)
-    assert not any(map(is_ready, states)), "a Certificate was not to be Ready before it is signed"
+    assert not any(map(is_ready, states)), (
+        "expected the Certificate not to be Ready before Vault signed, saw Ready=True"
+    )
     hold.release()
     certificate.wait_ready()
-    assert certificate.key_pair() is not None, "a Certificate that is Ready was to have its Secret"
+    assert certificate.key_pair() is not None, "expected the Secret of a Ready Certificate, saw none"
 
 
 @requirement("VI-CERTIFICATE-010")
-def test_validity_is_told(sandbox: Sandbox, kind: str) -> None:
+def test_status_reports_the_validity_period(sandbox: Sandbox, kind: str) -> None:
     certificate, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind), duration="36h")
     status = certificate.get()["status"]
-    told = [datetime.fromisoformat(status[field]) for field in ("notBefore", "notAfter") if field in status]
-    assert told == [pair.leaf.not_valid_before_utc, pair.leaf.not_valid_after_utc], (
-        "status.notBefore and status.notAfter were to be the stored certificate's"
+    reported = [datetime.fromisoformat(status[field]) for field in ("notBefore", "notAfter") if field in status]
+    assert reported == [pair.leaf.not_valid_before_utc, pair.leaf.not_valid_after_utc], (
+        "expected the validity period of the stored certificate in status.notBefore and status.notAfter"
     )
 
 
-# -- another certificate ---------------------------------------------------------------------------
+# -- renewal and reissue ---------------------------------------------------------------------------
 
 
 @requirement("VI-CERTIFICATE-011")
 def test_certificate_is_renewed_when_it_is_due(sandbox: Sandbox, kind: str) -> None:
-    # Due about three seconds after it was issued: Vault dates the beginning back, and only the end counts.
+    # Due about three seconds after the issuance: Vault backdates notBefore, but only notAfter counts.
     issuer = sandbox.ready_issuer(kind)
     certificate, pair = sandbox.issued_certificate(issuer, duration="1h", renewBefore="59m57s")
     renewed = certificate.wait_new_certificate(pair)
-    assert renewed.fits, "the renewed certificate was to be for the key beside it"
-    assert renewed.leaf.not_valid_after_utc > pair.leaf.not_valid_after_utc, "it was to be valid for longer"
+    assert renewed.fits, "expected a renewed certificate that matches tls.key, saw one for another key"
+    assert renewed.leaf.not_valid_after_utc > pair.leaf.not_valid_after_utc, (
+        "expected a later notAfter after the renewal, saw none"
+    )
 
 
 @requirement("VI-CERTIFICATE-012")
 @pytest.mark.parametrize("policy", ["Always", "Never"])
-def test_key_is_replaced_or_kept_as_its_policy_says(sandbox: Sandbox, kind: str, policy: str) -> None:
+def test_rotation_policy_decides_about_the_key(sandbox: Sandbox, kind: str, policy: str) -> None:
     key = {"algorithm": "ECDSA", "rotationPolicy": policy}
     certificate, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind), privateKey=key)
     certificate.change(dnsNames=[host()])
     again = certificate.wait_new_certificate(pair)
-    assert again.fits, "the new certificate was to be for the key beside it"
+    assert again.fits, "expected a new certificate that matches tls.key, saw one for another key"
     kept = again.public_key == pair.public_key
     wanted = "kept" if policy == "Never" else "replaced"
-    assert kept == (policy == "Never"), f"with the rotationPolicy {policy} the key was to be {wanted}"
+    assert kept == (policy == "Never"), f"expected the key to be {wanted} with rotationPolicy {policy}"
 
 
 @requirement("VI-CERTIFICATE-013")
-def test_changed_names_are_issued(sandbox: Sandbox, kind: str) -> None:
+def test_certificate_is_reissued_after_its_names_change(sandbox: Sandbox, kind: str) -> None:
     certificate, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind))
     names = [host(), host()]
     certificate.change(dnsNames=names)
     again = certificate.wait_new_certificate(pair)
-    assert sorted(names_of(again.leaf)["dns"]) == sorted(names), "the certificate was to have the changed names"
+    assert sorted(names_of(again.leaf)["dns"]) == sorted(names), "expected the changed names"
     certificate.wait_ready()
 
 
 @requirement("VI-CERTIFICATE-013")
-def test_changed_issuer_issues(sandbox: Sandbox, kind: str) -> None:
+def test_certificate_is_reissued_after_its_issuer_ref_changes(sandbox: Sandbox, kind: str) -> None:
     certificate, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind))
     pki = sandbox.vault.pki()
     other = sandbox.ready_issuer(kind, sandbox.default_authentication(kind, pki=pki), pki=pki)
     certificate.change(issuerRef=other.ref)
     again = certificate.wait_new_certificate(pair)
-    assert again.leaf.issuer == pki.issuing.certificate.subject, "the changed issuer was to issue the certificate"
+    assert again.leaf.issuer == pki.issuing.certificate.subject, "expected the CA of the changed issuerRef"
     certificate.wait_ready()
 
 
 @requirement("VI-CERTIFICATE-014")
-def test_deleted_secret_is_issued_again(sandbox: Sandbox, kind: str) -> None:
+def test_certificate_is_reissued_after_its_secret_is_deleted(sandbox: Sandbox, kind: str) -> None:
     certificate, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind))
     sandbox.delete_secret(certificate.secret_name, certificate.namespace)
     again = certificate.wait_new_certificate(pair)
-    assert again.fits, "the new certificate was to be for the key beside it"
+    assert again.fits, "expected a new certificate that matches tls.key, saw one for another key"
 
 
 @requirement("VI-CERTIFICATE-014")
-def test_replaced_key_is_issued_again(sandbox: Sandbox, kind: str) -> None:
+def test_certificate_is_reissued_after_its_key_is_replaced(sandbox: Sandbox, kind: str) -> None:
     certificate, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind))
     sandbox.set_secret(certificate.secret_name, certificate.namespace, {"tls.key": key_to_pem(new_key())})
     again = certificate.wait_new_certificate(pair)
-    assert again.fits, "the new certificate was to be for the key beside it"
+    assert again.fits, "expected a new certificate that matches tls.key, saw one for another key"
 
 
 @requirement("VI-CERTIFICATE-015")
-def test_certificate_is_renewed_when_asked_for(sandbox: Sandbox, kind: str) -> None:
+def test_certificate_is_renewed_on_the_issuing_condition(sandbox: Sandbox, kind: str) -> None:
     certificate, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind))
     certificate.renew()
     again = certificate.wait_new_certificate(pair)
-    assert again.fits, "the renewed certificate was to be for the key beside it"
+    assert again.fits, "expected a renewed certificate that matches tls.key, saw one for another key"
 
 
 @requirement("VI-CERTIFICATE-023")
@@ -300,25 +308,25 @@ def test_each_certificate_has_its_own_key(sandbox: Sandbox, kind: str) -> None:
     keys = set()
     for name, certificate in cases:
         pair = certificate.wait_key_pair(lambda _: True, "a certificate")
-        assert pair.fits, "each certificate was to be for the key beside it"
-        assert names_of(pair.leaf)["dns"] == [name], "each certificate was to have its own Certificate's names"
+        assert pair.fits, "expected each certificate to match its tls.key, saw one for another key"
+        assert names_of(pair.leaf)["dns"] == [name], "expected the names of its own Certificate"
         keys.add(pair.public_key)
-    assert len(keys) == len(cases), "each Certificate was to have a key of its own"
+    assert len(keys) == len(cases), f"expected {len(cases)} different keys"
 
 
-# -- answers that are no certificate for the request ------------------------------------------------
+# -- answers without a usable certificate ---------------------------------------------------------
 
 
 @requirement("VI-CERTIFICATE-016")
 def test_certificate_for_another_key_is_not_stored(sandbox: Sandbox, kind: str) -> None:
     certificate, _ = tampered(sandbox, kind, for_another_key(sandbox.pki))
     pair = certificate.key_pair()
-    assert pair is None or pair.fits, "a certificate for another key was not to reach the Secret"
+    assert pair is None or pair.fits, "expected no certificate for another key in the Secret, saw one"
 
 
 @requirement("VI-CERTIFICATE-016")
-def test_certificate_for_another_key_replaces_no_good_one(sandbox: Sandbox, kind: str) -> None:
-    other = aside(sandbox, kind)
+def test_certificate_for_another_key_does_not_replace_a_valid_one(sandbox: Sandbox, kind: str) -> None:
+    other = separate_issuer(sandbox, kind)
     certificate, before = sandbox.issued_certificate(sandbox.ready_issuer(kind))
     sandbox.proxy.inject(Route.SIGN, for_another_key(sandbox.pki))
     mark = sandbox.proxy.mark()
@@ -329,7 +337,7 @@ def test_certificate_for_another_key_replaces_no_good_one(sandbox: Sandbox, kind
 
 
 @requirement("VI-CERTIFICATE-017")
-def test_certificate_is_not_ready_with_an_expired_one(sandbox: Sandbox, kind: str) -> None:
+def test_certificate_with_an_expired_answer_is_not_ready(sandbox: Sandbox, kind: str) -> None:
     tampered(sandbox, kind, expire(sandbox.pki))
 
 
@@ -337,14 +345,14 @@ def test_certificate_is_not_ready_with_an_expired_one(sandbox: Sandbox, kind: st
 def test_expired_certificates_are_not_requested_in_a_loop(sandbox: Sandbox, kind: str) -> None:
     _, injection = tampered(sandbox, kind, expire(sandbox.pki))
     asked = injection.hits
-    assert asked <= CALM, f"Vault was not to be asked again and again, it was asked {asked} times"
+    assert asked <= CALM, f"expected at most {CALM} sign requests, saw {asked}"
 
 
-# -- issuances that fail ----------------------------------------------------------------------------
+# -- failed issuances -------------------------------------------------------------------------------
 
 
 def refused(sandbox: Sandbox, kind: str) -> tuple[Certificate, str]:
-    """A Certificate that Vault refuses to sign, its failure stated; and the domain that would be allowed."""
+    """Return a Certificate that Vault refused to sign, with its failure reported, and the allowed domain."""
     pki, domain = picky_pki(sandbox)
     certificate = sandbox.certificate(sandbox.ready_issuer(kind, pki=pki), dnsNames=[f"{host()}.refused.test"])
     certificate.wait_failure()
@@ -352,23 +360,27 @@ def refused(sandbox: Sandbox, kind: str) -> tuple[Certificate, str]:
 
 
 @requirement("VI-CERTIFICATE-019")
-def test_failed_issuance_is_not_tried_again_at_once(sandbox: Sandbox, kind: str) -> None:
-    other = aside(sandbox, kind)
+def test_failed_issuance_is_not_retried_immediately(sandbox: Sandbox, kind: str) -> None:
+    other = separate_issuer(sandbox, kind)
     certificate, _ = refused(sandbox, kind)
     barrier(sandbox, other)
     asked = len(sandbox.proxy.seen(Route.SIGN))
-    assert asked == 1, f"Vault was to be asked once, it was asked {asked} times"
-    assert certificate.condition().get("status") != "True", "a Certificate that failed was not to be Ready"
+    assert asked == 1, f"expected one sign request, saw {asked}"
+    assert certificate.condition().get("status") != "True", (
+        "expected a failed Certificate not to be Ready, saw Ready=True"
+    )
 
 
 @requirement("VI-CERTIFICATE-020")
-def test_time_of_the_failure_is_told_until_a_success(sandbox: Sandbox, kind: str) -> None:
+def test_failure_time_is_reported_until_a_success(sandbox: Sandbox, kind: str) -> None:
     certificate, domain = refused(sandbox, kind)
     item = certificate.get()
-    told, created = item["status"].get("lastFailureTime"), item["metadata"]["creationTimestamp"]
-    assert told, "status.lastFailureTime was to be set"
+    reported, created = item["status"].get("lastFailureTime"), item["metadata"]["creationTimestamp"]
+    assert reported, "expected status.lastFailureTime, saw none"
     now = datetime.now(UTC) + timedelta(minutes=1)
-    assert datetime.fromisoformat(created) <= datetime.fromisoformat(told) <= now, "it was to be the failure's time"
+    assert datetime.fromisoformat(created) <= datetime.fromisoformat(reported) <= now, (
+        f"expected status.lastFailureTime between {created} and {now}, saw {reported}"
+    )
     certificate.change(dnsNames=[f"a.{domain}"])
 
     def succeeded(item: Object) -> bool:
@@ -378,11 +390,11 @@ def test_time_of_the_failure_is_told_until_a_success(sandbox: Sandbox, kind: str
 
 
 @requirement("VI-CERTIFICATE-021")
-def test_failure_is_explained(sandbox: Sandbox, kind: str) -> None:
+def test_conditions_explain_the_failure(sandbox: Sandbox, kind: str) -> None:
     certificate, _ = refused(sandbox, kind)
     (name,) = certificate.get()["spec"]["dnsNames"]
     assert any(name in entry.get("message", "") for entry in certificate.conditions()), (
-        "a condition was to say what Vault said, which names the name it does not allow"
+        f"expected Vault's error, which contains {name}, in a condition; {certificate.explain()}"
     )
 
 
@@ -393,8 +405,8 @@ def test_corrected_certificate_is_issued(sandbox: Sandbox, kind: str) -> None:
     certificate.change(dnsNames=[name])
     certificate.wait_ready()
     pair = certificate.key_pair()
-    assert pair is not None, "a Certificate that is Ready was to have its Secret"
-    assert names_of(pair.leaf)["dns"] == [name], "the certificate was to have the corrected name"
+    assert pair is not None, "expected the Secret of a Ready Certificate, saw none"
+    assert names_of(pair.leaf)["dns"] == [name], "expected the corrected name"
 
 
 @requirement("VI-CERTIFICATE-024")

@@ -1,4 +1,4 @@
-"""Authenticating with a client certificate at Vault's TLS certificates auth method."""
+"""Client certificate authentication with Vault's TLS certificate auth method."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ def new_client(clients: Authority) -> ClientCertificate:
 
 
 def data_of(client: ClientCertificate) -> dict[str, str]:
-    """What a Secret of type kubernetes.io/tls holds."""
+    """Return the data of a Secret of type kubernetes.io/tls."""
     return {"tls.crt": client.certificate_pem, "tls.key": client.key_pem}
 
 
 def another_client(sandbox: Sandbox, clients: Authority) -> ClientCertificate:
-    """A further certificate that the role admits, and that is known to the proxies."""
+    """Return another certificate that the role accepts, with its key known to the proxies."""
     client = new_client(clients)
     sandbox.pass_on(client)
     return client
 
 
 def login_behind(sandbox: Sandbox, request: CertificateRequest) -> Exchange:
-    """The login whose token a request was signed with."""
+    """Return the login whose token signed a request."""
     signings = sandbox.signings(request)
-    assert signings, f"Vault was to be asked to sign {request}"
+    assert signings, f"expected a sign request to Vault for {request}, saw none"
     for proxy in sandbox.proxies:
         for login in proxy.seen(Route.LOGIN):
             if (login.response_json.get("auth") or {}).get("client_token") == signings[-1].token:
                 return login
-    raise AssertionError(f"{request} was to be signed with a token that Vault gave at a login")
+    raise AssertionError(f"expected {request} signed with the token of a login, saw another token")
 
 
 def assert_logs_in(sandbox: Sandbox, auth: Authentication, client: ClientCertificate, name: str) -> None:
-    """Check what each login said and presented."""
+    """Check the content and the client certificate of each login."""
     logins = sandbox.proxy.seen(Route.LOGIN)
-    assert logins, "the issuer was to log in"
+    assert logins, "expected a login, saw none"
     for login in logins:
-        assert login.path == auth.login_path, "a login has to go to <mountPath>/login"
-        assert (login.json.get("name") or "") == name, "a login has to name the configured role, if any"
-        assert login.client_certificate == client.der, "a login has to present the certificate of the Secret"
+        assert login.path == auth.login_path, "expected every login at <mountPath>/login"
+        assert (login.json.get("name") or "") == name, "expected the configured role, if any, in every login"
+        assert login.client_certificate == client.der, "expected the certificate of the Secret at every login"
 
 
 def role_of(auth: Authentication) -> str:
@@ -69,13 +69,13 @@ def test_login_presents_the_certificate(sandbox: Sandbox, kind: str, mount: str)
     request = sandbox.issued(sandbox.ready_issuer(kind, auth))
     assert_logs_in(sandbox, auth, client, role_of(auth))
     assert login_behind(sandbox, request).client_certificate == client.der, (
-        "the login behind the signature was to present the certificate of the Secret"
+        "expected the certificate of the Secret at the login behind the signature"
     )
 
 
 @requirement("VI-CLIENTCERT-002")
 @pytest.mark.parametrize("named", ["no mount path", "an empty mount path"])
-def test_mount_is_cert_where_none_is_named(sandbox: Sandbox, kind: str, named: str) -> None:
+def test_mount_defaults_to_cert(sandbox: Sandbox, kind: str, named: str) -> None:
     clients = Authority("clients")
     client = new_client(clients)
     auth = sandbox.client_certificate(kind, clients=clients, client=client, mount="cert")
@@ -88,7 +88,7 @@ def test_mount_is_cert_where_none_is_named(sandbox: Sandbox, kind: str, named: s
 
 
 @requirement("VI-CLIENTCERT-003")
-def test_any_role_where_none_is_named(sandbox: Sandbox, kind: str) -> None:
+def test_login_without_a_name_leaves_the_role_to_vault(sandbox: Sandbox, kind: str) -> None:
     clients = Authority("clients")
     client = new_client(clients)
     auth = sandbox.client_certificate(kind, clients=clients, client=client)
@@ -100,9 +100,9 @@ def test_any_role_where_none_is_named(sandbox: Sandbox, kind: str) -> None:
 
 
 @requirement("VI-CLIENTCERT-004")
-def test_not_ready_when_vault_does_not_admit_the_certificate(sandbox: Sandbox, kind: str) -> None:
-    auth, stranger = sandbox.client_certificate(kind), new_client(Authority("clients"))
-    sandbox.pass_on(stranger)
+def test_not_ready_when_vault_rejects_the_certificate(sandbox: Sandbox, kind: str) -> None:
+    auth, untrusted = sandbox.client_certificate(kind), new_client(Authority("clients"))
+    sandbox.pass_on(untrusted)
     assert auth.role is not None
     policy, others = sandbox.sign_policy(), Authority("clients")
     role_of_others = sandbox.vault.certificate_role(policy, certificate=others.pem, mount=auth.role.mount)
@@ -110,12 +110,12 @@ def test_not_ready_when_vault_does_not_admit_the_certificate(sandbox: Sandbox, k
         sandbox,
         kind,
         {
-            "its certificate is of a CA that the role does not trust": {
-                "auth": with_secret(auth, sandbox.secret(data_of(stranger), namespace=auth.namespace))
+            "the role does not trust the CA of the certificate": {
+                "auth": with_secret(auth, sandbox.secret(data_of(untrusted), namespace=auth.namespace))
             },
-            "the role is for certificates of another CA": {"auth": with_fields(auth, name=role_of_others.name)},
+            "the named role trusts another CA only": {"auth": with_fields(auth, name=role_of_others.name)},
             "the role does not exist": {"auth": with_fields(auth, name=f"absent-{secrets.token_hex(4)}")},
-            "there is no such auth method": {
+            "the auth method does not exist": {
                 "auth": with_fields(auth, mountPath=f"/v1/auth/absent-{secrets.token_hex(4)}")
             },
         },
@@ -127,14 +127,13 @@ def test_not_ready_without_the_secret(sandbox: Sandbox, kind: str) -> None:
     clients = Authority("clients")
     client, other = new_client(clients), new_client(clients)
     auth, data = sandbox.client_certificate(kind, clients=clients, client=client), data_of(client)
-    sandbox.ready_issuer(
-        kind, auth, proxy=sandbox.new_proxy()
-    )  # its certificate is known, and not to be used for others
+    # The controller now knows this certificate, which other issuer objects must not use.
+    sandbox.ready_issuer(kind, auth, proxy=sandbox.new_proxy())
     contents: dict[str, dict[str, str]] = {
         "the Secret has no certificate": {"tls.key": client.key_pem, "ca.crt": client.certificate_pem},
         "the Secret has no key": {"tls.crt": client.certificate_pem, "key": client.key_pem},
-        "the certificate is none": data | {"tls.crt": secrets.token_hex(16)},
-        "the key is another certificate's": data | {"tls.key": other.key_pem},
+        "the certificate is not valid PEM": data | {"tls.crt": secrets.token_hex(16)},
+        "the key does not match the certificate": data | {"tls.key": other.key_pem},
     }
     variants = {what: with_secret(auth, sandbox.secret(c, namespace=auth.namespace)) for what, c in contents.items()}
     variants["the Secret does not exist"] = with_secret(auth, f"absent-{secrets.token_hex(4)}")
@@ -143,19 +142,19 @@ def test_not_ready_without_the_secret(sandbox: Sandbox, kind: str) -> None:
 
 @requirement("VI-CLIENTCERT-005")
 @pytest.mark.slow
-def test_ready_once_the_secret_is_right(sandbox: Sandbox, kind: str) -> None:
+def test_ready_once_the_secret_is_correct(sandbox: Sandbox, kind: str) -> None:
     clients = Authority("clients")
-    client, stranger = new_client(clients), new_client(Authority("clients"))
-    sandbox.pass_on(stranger)
+    client, untrusted = new_client(clients), new_client(Authority("clients"))
+    sandbox.pass_on(untrusted)
     auth = sandbox.client_certificate(kind, clients=clients, client=client)
-    late, corrected = f"late-{secrets.token_hex(4)}", sandbox.secret(data_of(stranger), namespace=auth.namespace)
+    late, corrected = f"late-{secrets.token_hex(4)}", sandbox.secret(data_of(untrusted), namespace=auth.namespace)
     issuers = [sandbox.issuer(kind, with_secret(auth, name)) for name in (late, corrected)]
     for issuer in issuers:
-        issuer.wait_not_ready("its Secret is missing, or holds a certificate of another CA")
+        issuer.wait_not_ready("its Secret is missing or contains a certificate of another CA")
     sandbox.secret(data_of(client), namespace=auth.namespace, name=late)
     sandbox.set_secret(corrected, auth.namespace, data_of(client))
     for issuer in issuers:
-        issuer.wait_ready("its Secret holds the right certificate now", timeout=sandbox.timeouts.retry)
+        issuer.wait_ready("its Secret now contains the right certificate", timeout=sandbox.timeouts.retry)
 
 
 @requirement("VI-CLIENTCERT-006")
@@ -165,23 +164,23 @@ def test_changed_certificate_is_presented(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.client_certificate(kind, clients=clients, client=client)
     issuer = sandbox.ready_issuer(kind, auth)
     assert login_behind(sandbox, sandbox.issued(issuer)).client_certificate == client.der, (
-        "a login was to present the certificate of the Secret"
+        "expected the certificate of the Secret at the login"
     )
     changed = another_client(sandbox, clients)
     sandbox.set_secret(auth.secret_name, auth.namespace, data_of(changed))
-    # Changes are noticed in their order: the barrier is an issuer whose Secret is made after this one.
+    # A controller sees changes in order: the barrier is an issuer object whose Secret is created after this change.
     barrier = sandbox.secret(data_of(another_client(sandbox, clients)), namespace=auth.namespace)
     sandbox.ready_issuer(kind, with_secret(auth, barrier), proxy=sandbox.new_proxy())
     mark = sandbox.proxy.mark()
     assert login_behind(sandbox, sandbox.issued(issuer)).client_certificate == changed.der, (
-        "a login was to present the changed certificate"
+        "expected the changed certificate at the login"
     )
     old = [exchange.summary for exchange in sandbox.proxy.seen(since=mark) if exchange.client_certificate == client.der]
-    assert not old, f"the certificate that was replaced was not to be presented again: {old}"
+    assert not old, f"expected no request with the replaced certificate, saw {old}"
 
 
 @requirement("VI-CLIENTCERT-007")
-def test_secret_of_the_right_namespace(sandbox: Sandbox, kind: str) -> None:
+def test_secret_is_read_from_the_right_namespace(sandbox: Sandbox, kind: str) -> None:
     clients = Authority("clients")
     client = new_client(clients)
     auth = sandbox.client_certificate(kind, clients=clients, client=client)
@@ -194,7 +193,7 @@ def test_secret_of_the_right_namespace(sandbox: Sandbox, kind: str) -> None:
 
 
 @requirement("VI-CLIENTCERT-007")
-def test_no_secret_of_another_namespace(sandbox: Sandbox, kind: str) -> None:
+def test_secret_in_another_namespace_is_not_read(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.client_certificate(kind, namespace=sandbox.other_namespace)
     never_ready(sandbox, kind, {"its Secret is in another namespace": {"auth": auth}})
 
@@ -203,7 +202,7 @@ def test_no_secret_of_another_namespace(sandbox: Sandbox, kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "other_kind"), [("Issuer", "Issuer"), ("Issuer", "ClusterIssuer"), ("ClusterIssuer", "Issuer")]
 )
-def test_each_issuer_has_its_own_certificate(sandbox: Sandbox, kind: str, other_kind: str) -> None:
+def test_each_issuer_logs_in_with_its_own_certificate(sandbox: Sandbox, kind: str, other_kind: str) -> None:
     clients = Authority("clients")
     pairs = []
     for which in (kind, other_kind):
@@ -212,12 +211,12 @@ def test_each_issuer_has_its_own_certificate(sandbox: Sandbox, kind: str, other_
         pairs.append((sandbox.ready_issuer(which, auth), client))
     for issuer, client in pairs * 2:
         assert login_behind(sandbox, sandbox.issued(issuer)).client_certificate == client.der, (
-            f"{issuer} has to log in with its own certificate"
+            f"expected {issuer} to log in with its own certificate"
         )
 
 
 def on_the_connection(sandbox: Sandbox, kind: str, client: ClientCertificate) -> dict[str, Any]:
-    """The fields that have a client certificate presented on every connection."""
+    """Return the fields that configure a client certificate for every connection."""
     name = sandbox.secret(data_of(client), namespace=sandbox.home(kind))
     return {
         "clientCertSecretRef": {"name": name, "key": "tls.crt"},
@@ -227,7 +226,7 @@ def on_the_connection(sandbox: Sandbox, kind: str, client: ClientCertificate) ->
 
 @requirement("VI-CLIENTCERT-009")
 @pytest.mark.parametrize("other_feature", ["mtls"])
-def test_certificate_of_the_connection_where_no_secret_is_named(
+def test_login_without_a_secret_uses_the_certificate_of_the_connection(
     sandbox: Sandbox, kind: str, other_feature: str
 ) -> None:
     clients = Authority("clients")
@@ -242,9 +241,7 @@ def test_certificate_of_the_connection_where_no_secret_is_named(
 
 @requirement("VI-CLIENTCERT-010")
 @pytest.mark.parametrize("other_feature", ["mtls"])
-def test_certificate_of_the_login_beside_another_of_the_connection(
-    sandbox: Sandbox, kind: str, other_feature: str
-) -> None:
+def test_login_certificate_wins_over_that_of_the_connection(sandbox: Sandbox, kind: str, other_feature: str) -> None:
     clients = Authority("clients")
     client, transport = new_client(clients), another_client(sandbox, Authority("clients"))
     auth = sandbox.client_certificate(kind, clients=clients, client=client)
@@ -258,7 +255,7 @@ def test_certificate_of_the_login_beside_another_of_the_connection(
 
 @requirement("VI-CLIENTCERT-011")
 @pytest.mark.parametrize("server", ["another CA", "another host"])
-def test_login_is_kept_from_a_server_that_is_not_trusted(sandbox: Sandbox, kind: str, server: str) -> None:
+def test_untrusted_server_gets_no_login(sandbox: Sandbox, kind: str, server: str) -> None:
     host = sandbox.world.stack.bind
     proxy = sandbox.new_proxy(
         certificate=Authority().issue(host) if server == "another CA" else sandbox.authority.issue("192.0.2.1")
@@ -272,6 +269,6 @@ def test_login_is_kept_from_a_server_that_is_not_trusted(sandbox: Sandbox, kind:
 @pytest.mark.parametrize(
     ("kind", "other_feature"), [("Issuer", "token"), ("ClusterIssuer", "approle"), ("Issuer", "kubernetes-static")]
 )
-def test_another_method_beside_it_is_refused(sandbox: Sandbox, kind: str, other_feature: str) -> None:
+def test_second_authentication_method_is_rejected(sandbox: Sandbox, kind: str, other_feature: str) -> None:
     both = sandbox.client_certificate(kind).spec | sandbox.authenticate(other_feature, kind).spec
     never_ready(sandbox, kind, {f"client-certificate and {other_feature} are configured": {"auth": both}})

@@ -1,4 +1,4 @@
-"""CertificateSigningRequests of Kubernetes: the same issuers, asked in another way."""
+"""CertificateSigningRequests of Kubernetes: the same issuer objects through another API."""
 
 from __future__ import annotations
 
@@ -33,15 +33,17 @@ DURATION = "experimental.cert-manager.io/request-duration"
 
 
 def signed(sandbox: Sandbox, issuer: Issuer) -> CertificateSigningRequest:
-    """A request for an issuer, approved and signed; also the barrier for what was done to requests before it."""
+    """Return an approved and signed request; it is also the barrier for earlier changes of requests."""
     request = sandbox.kubernetes_request(issuer.signer_name)
     request.wait_signed()
     return request
 
 
 def assert_not_signed(sandbox: Sandbox, request: CertificateSigningRequest, why: str) -> None:
-    assert not sandbox.signings(request), f"Vault was not to be asked to sign a request {why}"
-    assert not request.certificates(), f"a request {why} was to have no certificate"
+    asked = len(sandbox.signings(request))
+    assert not asked, f"expected no sign request for a CertificateSigningRequest {why}, saw {asked}"
+    held = subjects(request.certificates())
+    assert not held, f"expected no certificate in a CertificateSigningRequest {why}, saw {held}"
 
 
 def decisions(request: CertificateSigningRequest) -> list[str]:
@@ -55,13 +57,13 @@ def decisions(request: CertificateSigningRequest) -> list[str]:
 def test_approved_request_is_signed(sandbox: Sandbox, kind: str) -> None:
     request = signed(sandbox, sandbox.ready_issuer(kind))
     (leaf, *_) = request.certificates()
-    assert request.signing.matches(leaf), "the certificate was to be for the request's key"
-    assert leaf == answered(sandbox, request), "the certificate was to be the one Vault signed"
+    assert request.signing.matches(leaf), "expected a certificate for the requested key, saw one for another key"
+    assert leaf == answered(sandbox, request), "expected the certificate that Vault signed"
 
 
 @requirement("VI-CSRAPI-002")
-@pytest.mark.usefixtures("only_we_approve")
-def test_approval_is_waited_for(sandbox: Sandbox, kind: str) -> None:
+@pytest.mark.usefixtures("suite_approves")
+def test_request_waits_for_approval(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
     request = sandbox.kubernetes_request(issuer.signer_name, approve=False)
     request.touch()
@@ -72,22 +74,22 @@ def test_approval_is_waited_for(sandbox: Sandbox, kind: str) -> None:
 
 
 @requirement("VI-CSRAPI-003")
-@pytest.mark.usefixtures("only_we_approve")
+@pytest.mark.usefixtures("suite_approves")
 def test_denied_request_is_not_signed(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
     request = sandbox.kubernetes_request(issuer.signer_name, approve=False)
     request.deny()
     signed(sandbox, issuer)
-    assert_not_signed(sandbox, request, "that was denied")
+    assert_not_signed(sandbox, request, "that is denied")
 
 
 @requirement("VI-CSRAPI-004")
-@pytest.mark.usefixtures("only_we_approve")
-def test_approval_is_left_to_others(sandbox: Sandbox, kind: str) -> None:
+@pytest.mark.usefixtures("suite_approves")
+def test_controller_does_not_approve_or_deny(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
     request = sandbox.kubernetes_request(issuer.signer_name, approve=False)
     signed(sandbox, issuer)
-    assert not decisions(request), f"the issuer was not to decide about a request, it set {decisions(request)}"
+    assert not decisions(request), f"expected no Approved or Denied condition, saw {decisions(request)}"
 
 
 # -- the certificate -------------------------------------------------------------------------
@@ -108,7 +110,7 @@ def test_intermediates_follow_the_certificate(sandbox: Sandbox, kind: str, autho
 def test_root_is_left_out(sandbox: Sandbox, kind: str, authorities: int) -> None:
     request = signed(sandbox, sandbox.ready_issuer(kind, pki=chain_pki(sandbox, authorities)))
     roots = list(filter(is_self_signed, request.certificates()))
-    assert not roots, f"status.certificate was to hold no self-signed root, it holds {subjects(roots)}"
+    assert not roots, f"expected no self-signed root in status.certificate, saw {subjects(roots)}"
 
 
 @requirement("VI-CSRAPI-007")
@@ -123,7 +125,7 @@ def test_duration_is_requested(sandbox: Sandbox, kind: str) -> None:
 
 
 @requirement("VI-CSRAPI-008")
-def test_duration_of_the_annotation_is_requested(sandbox: Sandbox, kind: str) -> None:
+def test_duration_in_the_annotation_is_requested(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
     minutes = 60 + secrets.randbelow(10_000)
     request = sandbox.kubernetes_request(issuer.signer_name, annotations={DURATION: f"{minutes}m"})
@@ -132,12 +134,12 @@ def test_duration_of_the_annotation_is_requested(sandbox: Sandbox, kind: str) ->
 
 
 def tampered(sandbox: Sandbox, kind: str, fault: Callable[[Pki], Fault]) -> CertificateSigningRequest:
-    """A request whose answer is tampered with, signed or failed, or signed properly when it was tried again."""
+    """Return a final request with one tampered answer: failed, or signed with this answer or after a retry."""
     issuer = sandbox.ready_issuer(kind)
     injection = sandbox.proxy.inject(Route.SIGN, fault(sandbox.pki), times=1)
     request = sandbox.kubernetes_request(issuer.signer_name)
     request.wait_final()
-    assert injection.hits == 1, "Vault was to be asked to sign"
+    assert injection.hits == 1, "expected one sign request with a tampered answer"
     return request
 
 
@@ -145,21 +147,21 @@ def tampered(sandbox: Sandbox, kind: str, fault: Callable[[Pki], Fault]) -> Cert
 def test_certificate_for_another_key_is_not_passed_on(sandbox: Sandbox, kind: str) -> None:
     request = tampered(sandbox, kind, for_another_key)
     for leaf in request.certificates()[:1]:
-        assert request.signing.matches(leaf), "a certificate for another key was not to be passed on"
+        assert request.signing.matches(leaf), "expected no certificate for another key, saw one"
 
 
 @requirement("VI-CSRAPI-015")
 def test_expired_certificate_is_not_passed_on(sandbox: Sandbox, kind: str) -> None:
     for leaf in tampered(sandbox, kind, expire).certificates()[:1]:
         expiry = leaf.not_valid_after_utc
-        assert expiry > datetime.now(UTC), "a certificate that has expired was not to be passed on"
+        assert expiry > datetime.now(UTC), f"expected no expired certificate, saw one that expired at {expiry}"
 
 
-# -- failure and finality ------------------------------------------------------------------
+# -- final states --------------------------------------------------------------------------
 
 
 @requirement("VI-CSRAPI-009")
-def test_refused_request_fails_for_good(sandbox: Sandbox, kind: str) -> None:
+def test_refused_request_fails_permanently(sandbox: Sandbox, kind: str) -> None:
     pki, _ = picky_pki(sandbox)
     issuer = sandbox.ready_issuer(kind, pki=pki)
     name = f"{secrets.token_hex(4)}.refused.test"
@@ -168,11 +170,12 @@ def test_refused_request_fails_for_good(sandbox: Sandbox, kind: str) -> None:
     sandbox.vault.set_pki_role(pki)
     signed(sandbox, issuer)  # what an implementation writes may be in its own cache later than a test sees it
     asked = len(sandbox.signings(request))
-    assert asked, "Vault was to be asked to sign"
+    assert asked, "expected a sign request to Vault, saw none"
     request.touch()
     signed(sandbox, issuer)
-    assert len(sandbox.signings(request)) == asked, "a failed request was not to be sent to Vault again"
-    assert not request.certificates(), "a failed request was to have no certificate"
+    assert len(sandbox.signings(request)) == asked, "expected no further sign request after the failure"
+    held = subjects(request.certificates())
+    assert not held, f"expected no certificate in a failed CertificateSigningRequest, saw {held}"
 
 
 @requirement("VI-CSRAPI-014")
@@ -183,10 +186,11 @@ def test_signed_request_is_not_signed_again(sandbox: Sandbox, kind: str) -> None
     asked = len(sandbox.signings(request))
     request.touch()
     signed(sandbox, issuer)
-    assert len(sandbox.signings(request)) == asked, "a signed request was not to be sent to Vault again"
+    again = len(sandbox.signings(request)) - asked
+    assert again == 0, f"expected no further sign request after the certificate was issued, saw {again}"
 
 
-# -- issuers that are not there, not Ready, or cannot log in -----------------------------------
+# -- issuer objects that are missing, not Ready or cannot log in -------------------------------
 
 
 @requirement("VI-CSRAPI-010")
@@ -195,7 +199,7 @@ def test_request_waits_for_its_issuer_to_be_created(sandbox: Sandbox, kind: str)
     name = sandbox.issuer_name()
     request = sandbox.kubernetes_request(present.signer_name.replace(present.name, name))
     signed(sandbox, present)
-    assert_not_signed(sandbox, request, "whose issuer is absent")
+    assert_not_signed(sandbox, request, "whose issuer object is missing")
     sandbox.issuer(kind, name=name)
     request.wait_signed(timeout=sandbox.timeouts.retry)
 
@@ -204,14 +208,14 @@ def test_request_waits_for_its_issuer_to_be_created(sandbox: Sandbox, kind: str)
 def test_request_waits_for_its_issuer_to_be_ready(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.default_authentication(kind)
     if not auth.secret_name:
-        raise NotRunnable("the implementation supports no way of authenticating with a Secret")
+        raise NotRunnable("the implementation claims no authentication method that uses a Secret")
     present = sandbox.ready_issuer(kind, auth)
     absent = f"absent-{secrets.token_hex(4)}"
     issuer = sandbox.issuer(kind, with_secret(auth, absent))
     issuer.wait_not_ready("its Secret is missing")
     request = sandbox.kubernetes_request(issuer.signer_name)
     signed(sandbox, present)
-    assert_not_signed(sandbox, request, "whose issuer is not Ready")
+    assert_not_signed(sandbox, request, "whose issuer object is not Ready")
     sandbox.secret({auth.secret_key: auth.credential}, namespace=auth.namespace, name=absent)
     request.wait_signed(timeout=sandbox.timeouts.retry)
 
@@ -222,23 +226,23 @@ def test_outage_at_login_is_survived(sandbox: Sandbox) -> None:
     def check(kind: str) -> None:
         logins = [feature for feature in claimed(sandbox, FEATURES) if feature != "token"]
         if not logins:
-            raise NotRunnable("the implementation supports no way of authenticating with a login")
+            raise NotRunnable("the implementation claims no authentication method that logs in")
         proxy = sandbox.new_proxy()
         issuer = sandbox.ready_issuer(kind, sandbox.authenticate(logins[0], kind), proxy=proxy)
-        signed(sandbox, issuer)  # by now the issuer has also looked at the change of its own status
-        # Vault's client library tries three times: the outage outlasts that.
+        signed(sandbox, issuer)  # the controller has now also processed its own status update
+        # Vault's client library tries three times: the outage lasts longer.
         injection = proxy.inject(Route.LOGIN, Respond(503, json={"errors": ["Vault is sealed"]}), times=3)
         sandbox.kubernetes_request(issuer.signer_name).wait_signed(timeout=sandbox.timeouts.retry)
-        assert injection.hits, "the login was to be refused first"
+        assert injection.hits, "expected a rejected login first, saw no login"
 
     for_each_kind(sandbox, check)
 
 
-# -- whose request it is, and whose it is not ----------------------------------------------------
+# -- signers and requesters ----------------------------------------------------------------------
 
 
 @requirement("VI-CSRAPI-012")
-def test_request_of_another_signer_is_left_alone(sandbox: Sandbox, kind: str) -> None:
+def test_request_of_another_signer_is_ignored(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
     plural, _, _ = issuer.signer_name.partition(".")
     path = issuer.signer_name.partition("/")[2]
@@ -252,15 +256,15 @@ def test_request_of_another_signer_is_left_alone(sandbox: Sandbox, kind: str) ->
     for name, request in requests.items():
         assert_not_signed(sandbox, request, f"of the signer {name}")
         added = [entry["type"] for entry in request.conditions() if entry["type"] != "Approved"]
-        assert not added, f"a request of the signer {name} was to get no condition, it has {added}"
+        assert not added, f"expected no condition on a request of the signer {name}, saw {added}"
 
 
 @requirement("VI-CSRAPI-013")
 @pytest.mark.parametrize("kind", ["Issuer"])
-def test_requester_has_to_be_allowed_to_refer_to_the_issuer(sandbox: Sandbox, kind: str) -> None:
+def test_requester_needs_permission_to_reference_the_issuer(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
-    stranger = sandbox.kubernetes_request(issuer.signer_name, requester=sandbox.requester())
+    unauthorized = sandbox.kubernetes_request(issuer.signer_name, requester=sandbox.requester())
     allowed = sandbox.requester(may_reference=issuer)
     sandbox.kubernetes_request(issuer.signer_name, requester=allowed).wait_signed()
     signed(sandbox, issuer)
-    assert_not_signed(sandbox, stranger, "of somebody who may not refer to its issuer")
+    assert_not_signed(sandbox, unauthorized, "of a requester without permission to reference the issuer object")

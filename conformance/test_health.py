@@ -1,4 +1,4 @@
-"""When an issuer is Ready: what the state of its Vault and the login have to do with it."""
+"""When an issuer object is Ready, depending on the state of its Vault and on the login."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .helpers import (
 )
 
 HTML = "<!DOCTYPE html><html><body><h1>It is not Vault that answers here</h1></body></html>"
-#: By health status: what Vault's answer says then, and the query parameters that ask for another status instead.
+#: By health status: fields of Vault's answer, and the query parameters that request another status instead.
 STATES: dict[int, tuple[dict[str, Any], tuple[str, ...]]] = {
     472: ({"replication_dr_mode": "secondary"}, ("drsecondarycode",)),
     473: ({"standby": True, "performance_standby": True}, ("perfstandbyok", "performancestandbycode")),
@@ -40,9 +40,9 @@ STATES: dict[int, tuple[dict[str, Any], tuple[str, ...]]] = {
     503: ({"sealed": True, "standby": True}, ("sealedcode",)),
     530: ({"sealed": True, "standby": True, "removed_from_cluster": True}, ("removedcode",)),
 }
-#: How many requests are issued, one after the other, while it is counted how often a Vault is asked that is not well.
+#: The number of consecutive requests issued while the health queries to an unhealthy Vault are counted.
 MEANWHILE = 20
-#: Each way of authenticating once, the kinds of issuer in turn.
+#: Each authentication method once, with alternating kinds of issuer objects.
 EACH_FEATURE = pytest.mark.parametrize(
     ("kind", "feature"),
     in_turn(FEATURES),
@@ -50,7 +50,7 @@ EACH_FEATURE = pytest.mark.parametrize(
 
 
 def report_health(proxy: Proxy, status: int) -> None:
-    """Let Vault seem to be in another state, to whoever asks for its health."""
+    """Make Vault's health endpoint report another state."""
     changes, parameters = STATES[status]
     body = {
         "initialized": True,
@@ -71,21 +71,21 @@ def report_health(proxy: Proxy, status: int) -> None:
 
 
 def in_state(sandbox: Sandbox, status: int) -> Proxy:
-    """A proxy to a Vault that seems to be in a state."""
+    """Return a proxy to a Vault that reports a state."""
     proxy = sandbox.new_proxy()
     report_health(proxy, status)
     return proxy
 
 
 def with_fault(sandbox: Sandbox, route: Route | None, fault: Fault) -> Proxy:
-    """A proxy with one fault, for good; on all routes where none is named."""
+    """Return a proxy with one permanent fault, on all routes if `route` is None."""
     proxy = sandbox.new_proxy()
     proxy.inject(route, fault)
     return proxy
 
 
 def unreachable(sandbox: Sandbox) -> str:
-    """An address where nothing listens."""
+    """Return an address where no server listens."""
     return sandbox.proxy.url.rpartition(":")[0] + f":{sandbox.closed_port()}"
 
 
@@ -100,42 +100,42 @@ def is_false(item: Object) -> bool:
 @EACH_FEATURE
 def test_health_is_queried_before_an_issuer_is_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
     auth = sandbox.authenticate(feature, kind)
-    # What is known of one Vault says nothing of another.
+    # The health of one Vault says nothing about another.
     sandbox.ready_issuer(kind, auth, proxy=sandbox.new_proxy())
     hold = Hold()
     sandbox.proxy.inject(Route.HEALTH, hold)
     issuer = sandbox.issuer(kind, auth)
-    wait_held(sandbox, hold, "v1/sys/health of the issuer's own Vault to be queried")
+    wait_held(sandbox, hold, "a query of v1/sys/health at the issuer object's own Vault")
     status = issuer.condition().get("status")
     hold.release()
-    assert status != "True", "the issuer was not to be Ready before Vault told its health"
+    assert status != "True", "Issuer became Ready before its health check completed"
     issuer.wait_ready()
     query = sandbox.proxy.seen(Route.HEALTH)[0]
-    assert query.method in ("GET", "HEAD"), "health was to be read"
-    assert query.path == "/v1/sys/health", "health was to be read where it is"
+    assert query.method in ("GET", "HEAD"), f"expected a GET or HEAD health query, saw {query.method}"
+    assert query.path == "/v1/sys/health", "expected a query of /v1/sys/health"
 
 
 @requirement("VI-HEALTH-002")
 @EACH_FEATURE
 def test_issuer_is_shown_as_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
     issuer = sandbox.ready_issuer(kind, sandbox.authenticate(feature, kind))
-    assert issuer.table().get("READY") == "True", "the column READY was to be True"
+    assert issuer.table().get("READY") == "True", "expected True in the column READY"
 
 
 @requirement("VI-HEALTH-002")
-def test_issuer_created_anew_under_its_name_is_ready(sandbox: Sandbox, kind: str) -> None:
+def test_issuer_created_again_under_its_name_is_ready(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.default_authentication(kind)
     issuer = sandbox.ready_issuer(kind, auth)
     issuer.delete()
     gone = sandbox.cluster.wait_gone(issuer.resource, issuer.name, issuer.namespace, timeout=sandbox.timeouts.deletion)
-    assert gone, f"{issuer} was to be gone after its deletion"
+    assert gone, f"expected {issuer} to be gone after its deletion, saw it present"
     sandbox.ready_issuer(kind, auth, name=issuer.name)
 
 
 @requirement("VI-HEALTH-003")
 def test_issuer_is_shown_as_verified(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
-    assert issuer.table().get("STATUS") == "Vault verified", "the column STATUS was to be `Vault verified`"
+    assert issuer.table().get("STATUS") == "Vault verified", "expected `Vault verified` in the column STATUS"
 
 
 @requirement("VI-HEALTH-003")
@@ -145,8 +145,8 @@ def test_issuer_that_was_not_ready_is_shown_as_verified(sandbox: Sandbox, kind: 
     issuer.wait_not_ready("Vault is not initialized")
     sandbox.proxy.clear_faults()
     issuer.touch()
-    issuer.wait_ready("Vault is well now", timeout=sandbox.timeouts.retry)
-    assert issuer.table().get("STATUS") == "Vault verified", "the column STATUS was to be `Vault verified`"
+    issuer.wait_ready("Vault is healthy now", timeout=sandbox.timeouts.retry)
+    assert issuer.table().get("STATUS") == "Vault verified", "expected `Vault verified` in the column STATUS"
 
 
 # -- states of Vault -------------------------------------------------------------------------
@@ -154,7 +154,7 @@ def test_issuer_that_was_not_ready_is_shown_as_verified(sandbox: Sandbox, kind: 
 
 @requirement("VI-HEALTH-004")
 @pytest.mark.slow
-def test_issuer_of_a_sealed_vault_is_not_ready(sandbox: Sandbox) -> None:
+def test_sealed_vault_keeps_issuer_not_ready(sandbox: Sandbox) -> None:
     def check(kind: str) -> None:
         vault = sandbox.new_vault()
         vault.seal()
@@ -167,20 +167,20 @@ def test_issuer_of_a_sealed_vault_is_not_ready(sandbox: Sandbox) -> None:
                 for feature in claimed(sandbox)
             },
         )
-        assert proxy.seen(), "the sealed Vault was to be asked"
+        assert proxy.seen(), "expected a request to the sealed Vault, saw none"
 
     for_each_kind(sandbox, check)
 
 
 @requirement("VI-HEALTH-005")
-def test_issuer_of_a_vault_that_is_not_initialized_is_not_ready(sandbox: Sandbox, kind: str) -> None:
+def test_uninitialized_vault_keeps_issuer_not_ready(sandbox: Sandbox, kind: str) -> None:
     proxy = sandbox.new_proxy(upstream=sandbox.new_vault(initialise=False))
     never_ready(sandbox, kind, {"Vault is not initialized": {"proxy": proxy}})
-    assert proxy.seen(), "the Vault that is not initialized was to be asked"
+    assert proxy.seen(), "expected a request to the uninitialized Vault, saw none"
 
 
 @requirement("VI-HEALTH-005")
-def test_what_an_earlier_issuer_found_does_not_count(sandbox: Sandbox, kind: str) -> None:
+def test_health_seen_for_an_earlier_issuer_is_not_reused(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.default_authentication(kind)
     sandbox.ready_issuer(kind, auth)
     report_health(sandbox.proxy, 501)
@@ -189,14 +189,14 @@ def test_what_an_earlier_issuer_found_does_not_count(sandbox: Sandbox, kind: str
 
 @requirement("VI-HEALTH-009")
 @pytest.mark.parametrize("status", [472, 473])
-def test_secondary_and_performance_standby_are_good(sandbox: Sandbox, kind: str, status: int) -> None:
+def test_issuer_of_a_secondary_or_performance_standby_is_ready(sandbox: Sandbox, kind: str, status: int) -> None:
     report_health(sandbox.proxy, status)
     sandbox.ready_issuer(kind)
 
 
 @requirement("VI-HEALTH-010")
 @pytest.mark.slow
-def test_removed_node_and_lost_standby_are_bad(sandbox: Sandbox) -> None:
+def test_removed_node_or_disconnected_standby_keeps_issuer_not_ready(sandbox: Sandbox) -> None:
     def check(kind: str) -> None:
         auth = sandbox.default_authentication(kind)
         never_ready(
@@ -210,9 +210,9 @@ def test_removed_node_and_lost_standby_are_bad(sandbox: Sandbox) -> None:
 
 @requirement("VI-HEALTH-008")
 @pytest.mark.slow
-def test_issuer_of_a_vault_that_does_not_tell_its_health_is_not_ready(sandbox: Sandbox) -> None:
+def test_vault_without_a_health_state_keeps_issuer_not_ready(sandbox: Sandbox) -> None:
     def check(kind: str) -> None:
-        # A login that works is no proof of health, and where there is none, only health can tell.
+        # A successful login does not prove health; without a login, only the health query can show the fault.
         auths = [sandbox.authenticate(feature, kind) for feature in claimed(sandbox, ("token", "approle"))]
         auths = auths or [sandbox.default_authentication(kind)]
         faults: dict[str, Fault] = {
@@ -224,7 +224,7 @@ def test_issuer_of_a_vault_that_does_not_tell_its_health_is_not_ready(sandbox: S
             "a reset of the connection": ResetBefore(),
         }
         variants: dict[str, dict[str, Any]] = {
-            "nothing listens there": {"server": unreachable(sandbox)},
+            "no server listens": {"server": unreachable(sandbox)},
             "the host does not exist": {"server": f"https://{secrets.token_hex(6)}.invalid:8200"},
         }
         for answer, fault in faults.items():
@@ -237,18 +237,18 @@ def test_issuer_of_a_vault_that_does_not_tell_its_health_is_not_ready(sandbox: S
 
 
 @requirement("VI-HEALTH-021")
-def test_issuer_is_not_ready_where_there_is_no_vault(sandbox: Sandbox, kind: str) -> None:
+def test_server_other_than_vault_keeps_issuer_not_ready(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.default_authentication(kind)
     answers: dict[str, Fault] = {
         "a page of HTML": Respond(200, body=HTML, content_type="text/html"),
-        "JSON of something else": Respond(200, json={"status": "ok"}),
+        "JSON of another application": Respond(200, json={"status": "ok"}),
         "an empty object": Respond(200, json={}),
     }
     never_ready(
         sandbox,
         kind,
         {
-            f"everything is answered with {what}": {"auth": auth, "proxy": with_fault(sandbox, None, answer)}
+            f"all requests are answered with {what}": {"auth": auth, "proxy": with_fault(sandbox, None, answer)}
             for what, answer in answers.items()
         },
     )
@@ -258,7 +258,7 @@ def test_issuer_is_not_ready_where_there_is_no_vault(sandbox: Sandbox, kind: str
 
 
 def refused_logins(sandbox: Sandbox, kind: str, feature: str) -> dict[str, dict[str, Any]]:
-    """Specifications of one method that Vault refuses, by what is wrong with them; the method itself works."""
+    """Return specifications of one working method that Vault rejects, by a description of the error."""
     auth = sandbox.authenticate(feature, kind)
     policy = sandbox.sign_policy()
     if auth.approle is not None:
@@ -293,7 +293,7 @@ def refused_logins(sandbox: Sandbox, kind: str, feature: str) -> dict[str, dict[
     ("kind", "feature"),
     in_turn((*LOGINS, "approle"), ("ClusterIssuer", "Issuer")),
 )
-def test_issuer_with_a_refused_login_is_not_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
+def test_rejected_login_keeps_issuer_not_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
     refused = refused_logins(sandbox, kind, feature)
     never_ready(sandbox, kind, {wrong: {"auth": spec} for wrong, spec in refused.items()})
 
@@ -308,7 +308,7 @@ def test_issuer_becomes_ready_once_vault_works(sandbox: Sandbox) -> None:
         auth = sandbox.default_authentication(kind)
         failures: list[tuple[Issuer, Callable[[], object]]] = []
 
-        # It stands for its initialised self: whoever asks cannot tell that from an initialisation.
+        # Switching the proxy to an initialized Vault looks to the controller like an initialization.
         fresh = sandbox.new_proxy(upstream=sandbox.new_vault(initialise=False))
         ours = sandbox.world.admin.server
         failures.append((sandbox.issuer(kind, auth, proxy=fresh), lambda: fresh.set_upstream(ours.url, ours.ca_pem)))
@@ -333,15 +333,15 @@ def test_issuer_becomes_ready_once_vault_works(sandbox: Sandbox) -> None:
             issuer = sandbox.issuer(kind, sandbox.authenticate(login, kind), proxy=refusing)
             failures.append((issuer, refusing.clear_faults))
 
-        # One attempt may follow on the change of the status, before it is mended or after: here that fails too,
-        # and the next, for whom two were enough to give up.
+        # The controller's own status update may trigger one attempt, before or after the recovery. This Vault fails
+        # three times, so that a controller that gives up after two attempts does not pass.
         often = sandbox.new_proxy()
         often.inject(Route.HEALTH, Respond(501, json={"initialized": False, "sealed": True, "standby": True}), times=3)
         again = sandbox.issuer(kind, auth, proxy=often)
 
-        for issuer, mend in failures:
-            issuer.wait_not_ready("its Vault is sealed, not initialized, unreachable or failing")
-            mend()
+        for issuer, recover in failures:
+            issuer.wait_not_ready("its Vault is sealed, uninitialized, unreachable or failing")
+            recover()
         failures.append((again, often.clear_faults))
         for issuer, _ in failures:
             issuer.wait_ready("its Vault works again", timeout=sandbox.timeouts.retry)
@@ -352,57 +352,61 @@ def test_issuer_becomes_ready_once_vault_works(sandbox: Sandbox) -> None:
 
 
 @requirement("VI-HEALTH-013")
-def test_nothing_is_signed_before_the_issuer_is_ready(sandbox: Sandbox, kind: str) -> None:
+def test_request_is_not_signed_before_the_issuer_is_ready(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.default_authentication(kind)
     other = sandbox.issuer(kind, auth, proxy=sandbox.new_proxy())
-    # Vault would log in and sign: only its health says no. This one is not tried again at once by Vault's client.
+    # Vault would accept login and sign request: only its health is bad. Vault's client does not retry a 501.
     report_health(sandbox.proxy, 501)
     issuer = sandbox.issuer(kind, auth)
     issuer.wait_not_ready("Vault is not initialized")
     request = sandbox.request(issuer)
     other.wait_ready()
     sandbox.barrier(other)
-    assert not sandbox.signings(request), "Vault was not to be asked to sign before the issuer is Ready"
-    assert not request.get().get("status", {}).get("certificate"), "the request was not to be issued"
+    asked = len(sandbox.signings(request))
+    assert not asked, f"expected no sign request before the issuer object is Ready, saw {asked}"
+    assert not request.get().get("status", {}).get("certificate"), (
+        "expected no certificate in the CertificateRequest, saw one"
+    )
     sandbox.proxy.clear_faults()
     issuer.touch()
     request.wait_issued(timeout=sandbox.timeouts.retry)
     good = [exchange.number for exchange in sandbox.proxy.seen(Route.HEALTH) if exchange.upstream]
-    assert good, "health was to be queried again"
+    assert good, "expected another health query after the recovery, saw none"
     assert all(signing.number > good[0] for signing in sandbox.signings(request)), (
-        "Vault was to be asked to sign after its health was good"
+        "expected sign requests only after a successful health query, saw an earlier one"
     )
 
 
 @requirement("VI-HEALTH-013")
-def test_nothing_is_signed_before_the_issuer_is_judged(sandbox: Sandbox, kind: str) -> None:
+def test_request_is_not_signed_before_the_first_health_answer(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.default_authentication(kind)
     other = sandbox.ready_issuer(kind, auth, proxy=sandbox.new_proxy())
     hold = Hold()
     sandbox.proxy.inject(Route.HEALTH, hold)
     issuer = sandbox.issuer(kind, auth)
-    wait_held(sandbox, hold, "v1/sys/health to be queried")
+    wait_held(sandbox, hold, "a query of v1/sys/health")
     request = sandbox.request(issuer)
     sandbox.barrier(other)
-    assert not sandbox.signings(request), "Vault was not to be asked to sign before it told its health"
+    asked = len(sandbox.signings(request))
+    assert not asked, f"expected no sign request before Vault's health answer, saw {asked}"
     hold.release()
     request.wait_issued(timeout=sandbox.timeouts.retry)
 
 
-# -- what the issuer's status says ---------------------------------------------------------------------
+# -- status --------------------------------------------------------------------------------------------
 
 
 def shown_as_false(issuer: Issuer, problem: str) -> str:
-    """The column STATUS of an issuer that is shown as not Ready."""
+    """Return the column STATUS of an issuer object after READY becomes False."""
     issuer.wait(is_false, f"to be not Ready ({problem})", timeout=issuer.timeouts.issuer)
     row = issuer.table()
-    assert row.get("READY") == "False", f"the column READY was to be False ({problem})"
+    assert row.get("READY") == "False", f"expected False in the column READY ({problem})"
     return row.get("STATUS", "")
 
 
 @requirement("VI-HEALTH-012")
 @pytest.mark.slow
-def test_status_says_what_is_wrong(sandbox: Sandbox) -> None:
+def test_status_states_the_problem(sandbox: Sandbox) -> None:
     def check(kind: str) -> None:
         auth = sandbox.default_authentication(kind)
         sealed = sandbox.issuer(kind, auth, proxy=in_state(sandbox, 503))
@@ -410,22 +414,26 @@ def test_status_says_what_is_wrong(sandbox: Sandbox) -> None:
         failing = with_fault(sandbox, Route.HEALTH, Respond(500, json={"errors": ["internal error"]}))
         others = {
             "health is answered by 500": sandbox.issuer(kind, auth, proxy=failing),
-            "nothing listens there": sandbox.issuer(kind, auth, server=unreachable(sandbox)),
+            "no server listens": sandbox.issuer(kind, auth, server=unreachable(sandbox)),
         }
         for login in claimed(sandbox, LOGINS)[:1]:
             for wrong, spec in list(refused_logins(sandbox, kind, login).items())[:1]:
                 others[wrong] = sandbox.issuer(kind, spec)
 
         text = shown_as_false(fresh, "Vault is not initialized")
-        assert re.search(r"(not |un)initiali[sz]ed", text, re.IGNORECASE), f"STATUS was to say so, it says {text!r}"
+        assert re.search(r"(not |un)initiali[sz]ed", text, re.IGNORECASE), (
+            f"expected STATUS to state that Vault is not initialized, saw {text!r}"
+        )
         text = shown_as_false(sealed, "Vault is sealed")
-        # "initialized and unsealed", of what was tried, says nothing of what was found.
-        assert re.search(r"\bsealed", text, re.IGNORECASE), f"STATUS was to say that Vault is sealed, it says {text!r}"
+        # "initialized and unsealed" describes the expected state, not the observed one.
+        assert re.search(r"\bsealed", text, re.IGNORECASE), (
+            f"expected STATUS to state that Vault is sealed, saw {text!r}"
+        )
         for problem, issuer in others.items():
             text = shown_as_false(issuer, problem)
-            assert text.strip(), f"STATUS was to say what is wrong ({problem})"
+            assert text.strip(), f"expected STATUS to state the problem ({problem}), saw an empty STATUS"
             assert not re.search(r"\b(is|was) sealed", text, re.IGNORECASE), (
-                f"STATUS was not to say that Vault is sealed, it says {text!r} ({problem})"
+                f"expected STATUS not to state that Vault is sealed, saw {text!r} ({problem})"
             )
 
     for_each_kind(sandbox, check)
@@ -433,7 +441,7 @@ def test_status_says_what_is_wrong(sandbox: Sandbox) -> None:
 
 @requirement("VI-HEALTH-012")
 @pytest.mark.slow
-def test_status_follows_what_is_wrong(sandbox: Sandbox) -> None:
+def test_status_follows_a_changed_problem(sandbox: Sandbox) -> None:
     def check(kind: str) -> None:
         vault = sandbox.new_vault(initialise=False)
         issuer = sandbox.issuer(kind, proxy=sandbox.new_proxy(upstream=vault))
@@ -441,7 +449,7 @@ def test_status_follows_what_is_wrong(sandbox: Sandbox) -> None:
         vault.initialise()
         issuer.wait(
             lambda _: bool(re.search(r"\bsealed", issuer.table().get("STATUS", ""), re.IGNORECASE)),
-            "to say that Vault is sealed now",
+            "to state in STATUS that Vault is sealed now",
             timeout=sandbox.timeouts.retry,
         )
 
@@ -450,67 +458,71 @@ def test_status_follows_what_is_wrong(sandbox: Sandbox) -> None:
 
 def assert_judged(item: Object) -> None:
     seen, generation = condition(item, "Ready").get("observedGeneration"), item["metadata"]["generation"]
-    assert seen == generation, f"observedGeneration was to be {generation}, it is {seen}"
+    assert seen == generation, f"expected observedGeneration {generation}, saw {seen}"
 
 
-def lead_nowhere(auth: Authentication) -> dict[str, Any]:
-    """A specification whose Secret or service account does not exist."""
+def with_absent_reference(auth: Authentication) -> dict[str, Any]:
+    """Return a specification whose Secret or service account does not exist."""
     name = f"absent-{secrets.token_hex(4)}"
     return with_secret(auth, name) if auth.secret_name else with_fields(auth, serviceAccountRef={"name": name})
 
 
 @requirement("VI-HEALTH-014")
-def test_condition_tells_the_generation_it_is_about(sandbox: Sandbox, kind: str) -> None:
+def test_condition_names_the_evaluated_generation(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.default_authentication(kind)
     issuer = sandbox.ready_issuer(kind, auth)
     assert_judged(issuer.get())
     issuer.change(lambda vault: vault.update(path=f"{sandbox.pki.mount}/sign-verbatim/{sandbox.pki.role}"))
     assert_judged(issuer.wait_ready())
-    issuer.change(lambda vault: vault.update(auth=lead_nowhere(auth)))
-    assert_judged(issuer.wait_not_ready("its configuration was changed into one that cannot work"))
-    created_wrong = sandbox.issuer(kind, lead_nowhere(auth))
+    issuer.change(lambda vault: vault.update(auth=with_absent_reference(auth)))
+    assert_judged(issuer.wait_not_ready("its configuration was changed to one that cannot work"))
+    created_wrong = sandbox.issuer(kind, with_absent_reference(auth))
     assert_judged(created_wrong.wait_not_ready("its configuration cannot work"))
-    created_wrong.change(lambda vault: vault.update(auth=lead_nowhere(auth)))
+    created_wrong.change(lambda vault: vault.update(auth=with_absent_reference(auth)))
     assert_judged(created_wrong.wait_not_ready("its configuration cannot work"))
 
 
 @requirement("VI-HEALTH-014")
-def test_generation_that_was_not_judged_is_not_told(sandbox: Sandbox, kind: str) -> None:
+def test_condition_does_not_name_an_unevaluated_generation(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.default_authentication(kind)
     hold = Hold()
     sandbox.proxy.inject(Route.HEALTH, hold)
     issuer = sandbox.issuer(kind, auth)
-    wait_held(sandbox, hold, "v1/sys/health to be queried")
-    issuer.change(lambda vault: vault.update(auth=lead_nowhere(auth)))
-    told = []
+    wait_held(sandbox, hold, "a query of v1/sys/health")
+    issuer.change(lambda vault: vault.update(auth=with_absent_reference(auth)))
+    states = []
 
     def judged(item: Object) -> bool:
-        hold.release()  # only now that every change of the issuer is watched
+        hold.release()  # only now that the test watches every change
         entry = condition(item, "Ready")
-        told.append((entry.get("status"), entry.get("observedGeneration") == item["metadata"]["generation"]))
-        return told[-1] == ("False", True)
+        states.append((entry.get("status"), entry.get("observedGeneration") == item["metadata"]["generation"]))
+        return states[-1] == ("False", True)
 
-    issuer.wait(judged, "to be not Ready for its changed specification", timeout=sandbox.timeouts.retry)
-    assert ("True", True) not in told, "Ready was not to be True of a specification that cannot work"
+    issuer.wait(judged, "to be not Ready with its changed specification", timeout=sandbox.timeouts.retry)
+    assert ("True", True) not in states, "expected Ready never True for the changed specification, saw Ready=True"
 
 
 @requirement("VI-HEALTH-022")
-def test_transition_time_is_that_of_the_last_change(sandbox: Sandbox, kind: str) -> None:
+def test_transition_time_changes_only_with_the_status(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.default_authentication(kind)
     issuer = sandbox.ready_issuer(kind, auth)
     long_ago = set_transition_time(issuer)
     mark = sandbox.proxy.mark()
     issuer.change(lambda vault: vault.update(path=f"{sandbox.pki.mount}/sign-verbatim/{sandbox.pki.role}"))
-    sandbox.proxy.wait_for(Route.HEALTH, since=mark, timeout=sandbox.timeouts.wire, what="health, after the change")
+    sandbox.proxy.wait_for(
+        Route.HEALTH, since=mark, timeout=sandbox.timeouts.wire, what="a health query after the change"
+    )
     issuer.wait_ready()
-    assert transition_time(issuer) == long_ago, "lastTransitionTime was to stay while the status does"
-    issuer.change(lambda vault: vault.update(auth=lead_nowhere(auth)))
-    issuer.wait_not_ready("its configuration was changed into one that cannot work")
-    assert transition_time(issuer) != long_ago, "lastTransitionTime was to change with the status"
+    assert transition_time(issuer) == long_ago, "expected an unchanged lastTransitionTime"
+    issuer.change(lambda vault: vault.update(auth=with_absent_reference(auth)))
+    issuer.wait_not_ready("its configuration was changed to one that cannot work")
+    assert transition_time(issuer) != long_ago, (
+        "expected a new lastTransitionTime after a status change, saw the old one"
+    )
 
 
 @requirement("VI-HEALTH-023")
-def test_condition_has_a_reason(sandbox: Sandbox, kind: str) -> None:
+def test_condition_has_a_machine_readable_reason(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.default_authentication(kind)
     broken = sandbox.issuer(kind, auth, proxy=in_state(sandbox, 501))
     reasons = {
@@ -519,20 +531,24 @@ def test_condition_has_a_reason(sandbox: Sandbox, kind: str) -> None:
     }
     for status, reason in reasons.items():
         assert re.fullmatch(r"[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?", reason or ""), (
-            f"the reason of Ready={status} was to be a word for programs, it is {reason!r}"
+            f"expected a machine-readable reason of Ready={status}, saw {reason!r}"
         )
-    assert reasons["True"] != reasons["False"], "Ready was to be True for another reason than it is False"
+    assert reasons["True"] != reasons["False"], (
+        f"expected different reasons of Ready=True and Ready=False, saw {reasons['True']!r} for both"
+    )
 
 
 @requirement("VI-HEALTH-024")
-def test_vault_that_is_not_well_is_given_a_rest(sandbox: Sandbox, kind: str) -> None:
+def test_unhealthy_vault_is_not_queried_in_a_loop(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.default_authentication(kind)
     other = sandbox.ready_issuer(kind, auth, proxy=sandbox.new_proxy())
-    # Not initialised: what Vault's client library does not try again by itself.
+    # Not initialized: Vault's client library does not retry a 501.
     report_health(sandbox.proxy, 501)
     sandbox.issuer(kind, auth).wait_not_ready("Vault is not initialized")
     mark = sandbox.proxy.mark()
     for _ in range(MEANWHILE):
         sandbox.barrier(other)
     asked = len(sandbox.proxy.seen(Route.HEALTH, since=mark))
-    assert asked <= 2 * MEANWHILE, f"health was asked for {asked} times while {MEANWHILE} requests were issued"
+    assert asked <= 2 * MEANWHILE, (
+        f"expected at most {2 * MEANWHILE} health queries while {MEANWHILE} requests are issued, saw {asked}"
+    )

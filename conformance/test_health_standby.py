@@ -1,4 +1,4 @@
-"""A Vault with standbys: served through them, and when another node becomes the active one."""
+"""A Vault cluster: requests through standbys, and after another node becomes active."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .helpers import LOGINS, claimed
 def ready_issuers(
     sandbox: Sandbox, cluster: VaultCluster, proxies: list[Proxy], features: list[str] | None = None
 ) -> list[Issuer]:
-    """Issuers of every kind that point to each of these proxies, for each way of authenticating; all Ready."""
+    """Return Ready issuer objects: one for each kind, proxy and authentication method."""
     vault = sandbox.workspace_in(cluster.active.admin)
     pki = vault.pki()
     issuers = []
@@ -29,12 +29,12 @@ def ready_issuers(
 
 
 def simplest(sandbox: Sandbox) -> list[str]:
-    """A way of authenticating without a login and one with, as far as they are supported."""
+    """Return an authentication method without a login and one with a login, as far as they are supported."""
     return [*claimed(sandbox, ["token"]), *claimed(sandbox, LOGINS)[:1]]
 
 
 def held_while_signing(sandbox: Sandbox, issuers: list[Issuer], proxy: Proxy) -> tuple[list[CertificateRequest], Hold]:
-    """A request for each of these issuers, all on their way to be signed and held by the proxy they point to."""
+    """Return a request for each issuer object, all with their sign request held at the proxy, and the hold."""
     hold = Hold()
     injection = proxy.inject(Route.SIGN, hold, times=len(issuers))
     requests = [sandbox.request(issuer) for issuer in issuers]
@@ -47,7 +47,7 @@ def held_while_signing(sandbox: Sandbox, issuers: list[Issuer], proxy: Proxy) ->
 
 @requirement("VI-HEALTH-006")
 @pytest.mark.slow
-def test_issuer_of_a_standby_is_ready(sandbox: Sandbox) -> None:
+def test_standby_makes_issuer_ready(sandbox: Sandbox) -> None:
     cluster = sandbox.new_vault_cluster(2)
     (standby,) = cluster.standbys
     ready_issuers(sandbox, cluster, [standby.proxy])
@@ -55,7 +55,7 @@ def test_issuer_of_a_standby_is_ready(sandbox: Sandbox) -> None:
 
 @requirement("VI-HEALTH-015")
 @pytest.mark.slow
-def test_standby_serves_an_issuer(sandbox: Sandbox) -> None:
+def test_request_is_issued_through_a_forwarding_standby(sandbox: Sandbox) -> None:
     cluster = sandbox.new_vault_cluster(2)
     (standby,) = cluster.standbys
     for issuer in ready_issuers(sandbox, cluster, [standby.proxy], claimed(sandbox)):
@@ -64,7 +64,7 @@ def test_standby_serves_an_issuer(sandbox: Sandbox) -> None:
 
 @requirement("VI-HEALTH-016")
 @pytest.mark.slow
-def test_standby_redirects_an_issuer(sandbox: Sandbox) -> None:
+def test_request_is_issued_through_a_redirecting_standby(sandbox: Sandbox) -> None:
     cluster = sandbox.new_vault_cluster(2)
     (standby,) = cluster.standbys
     standby.proxy.inject(None, AddHeader("X-Vault-No-Request-Forwarding", "true"))
@@ -77,7 +77,7 @@ def test_standby_redirects_an_issuer(sandbox: Sandbox) -> None:
 
 @requirement("VI-HEALTH-017")
 @pytest.mark.slow
-def test_issuers_of_all_nodes_go_on_after_a_step_down(sandbox: Sandbox) -> None:
+def test_issuers_of_all_nodes_work_after_a_step_down(sandbox: Sandbox) -> None:
     cluster = sandbox.new_vault_cluster(2, failover=True)
     issuers = ready_issuers(sandbox, cluster, [node.proxy for node in cluster.nodes], simplest(sandbox))
     cluster.wait_settled(former=cluster.step_down())
@@ -88,7 +88,7 @@ def test_issuers_of_all_nodes_go_on_after_a_step_down(sandbox: Sandbox) -> None:
 
 @requirement("VI-HEALTH-018")
 @pytest.mark.slow
-def test_request_outlives_a_step_down(sandbox: Sandbox) -> None:
+def test_request_in_flight_is_issued_after_a_step_down(sandbox: Sandbox) -> None:
     cluster = sandbox.new_vault_cluster(2, failover=True)
     active = cluster.active
     issuers = ready_issuers(sandbox, cluster, [active.proxy])
@@ -101,9 +101,9 @@ def test_request_outlives_a_step_down(sandbox: Sandbox) -> None:
 
 @requirement("VI-HEALTH-019")
 @pytest.mark.slow
-def test_request_outlives_the_loss_of_the_active_node(sandbox: Sandbox) -> None:
+def test_request_in_flight_is_issued_after_the_active_node_fails(sandbox: Sandbox) -> None:
     cluster = sandbox.new_vault_cluster(3, failover=True)
-    # An address that leads to a node that is there, as a Service of Kubernetes does.
+    # Like a Kubernetes Service, this address leads to a node that works.
     entrance = sandbox.new_proxy(upstream=cluster.active.admin)
     issuers = ready_issuers(sandbox, cluster, [entrance])
     requests, hold = held_while_signing(sandbox, issuers, entrance)
@@ -117,12 +117,12 @@ def test_request_outlives_the_loss_of_the_active_node(sandbox: Sandbox) -> None:
 
 @requirement("VI-HEALTH-020")
 @pytest.mark.slow
-def test_request_made_without_an_active_node_comes_to_an_end(sandbox: Sandbox) -> None:
+def test_request_created_without_an_active_node_becomes_final(sandbox: Sandbox) -> None:
     cluster = sandbox.new_vault_cluster(2)
     active = cluster.active
     issuers = ready_issuers(sandbox, cluster, [node.proxy for node in cluster.nodes], simplest(sandbox))
     others = [sandbox.ready_issuer(kind) for kind in sandbox.world.kinds]
-    active.admin.seal()  # one node of two elects nobody
+    active.admin.seal()  # one of two nodes has no quorum to elect an active node
     requests = [sandbox.request(issuer) for issuer in issuers]
     for other in others:
         sandbox.barrier(other)

@@ -1,4 +1,4 @@
-"""Authenticating with a Kubernetes Service Account: secretless, with requested tokens."""
+"""Kubernetes authentication with a service account: secretless, with requested tokens."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pytest_vault_issuer.sandbox import Sandbox, ready_status
 
 from .helpers import for_each_kind, logins_without_a_token, never_ready
 
-#: A file that holds a token is small.
+#: In bytes. A file with a token is small.
 LARGEST_FILE = 1_000_000
 
 
@@ -39,25 +39,25 @@ def role_name(auth: Authentication) -> str:
 
 
 def logins(proxy: Proxy, auth: Authentication) -> list[Exchange]:
-    """Return the logins with the Vault role of an authentication, wherever they went."""
+    """Return the logins with the Vault role of an authentication, at any path."""
     return [login for login in proxy.seen(Route.LOGIN) if login.json.get("role") == role_name(auth)]
 
 
 def jwts(proxy: Proxy, auth: Authentication) -> list[JWT]:
-    """Return the tokens presented for the Vault role of an authentication, of which there has to be one."""
+    """Return the tokens presented for the Vault role of an authentication; at least one is required."""
     found = [login.jwt for login in logins(proxy, auth)]
-    assert found, "the issuer was to log in with its role"
-    assert None not in found, "every login was to carry a JWT"
+    assert found, "expected a login with the configured role, saw none"
+    assert None not in found, "expected a JWT in every login, saw a login without one"
     return [jwt for jwt in found if jwt is not None]
 
 
 def vault_token(login: Exchange) -> str:
-    """Return the Vault token that a login was answered with, '' where it was refused."""
+    """Return the Vault token from the answer to a login, '' if Vault rejected it."""
     return str((login.response_json.get("auth") or {}).get("client_token", ""))
 
 
 def any_namespace(sandbox: Sandbox, service_account: str, *, audience: str = "") -> Authentication:
-    """Prepare a Vault role that admits ServiceAccounts of this name from wherever they are."""
+    """Prepare a Vault role that accepts ServiceAccounts of this name from every namespace."""
     role = sandbox.vault.kubernetes_role(
         sandbox.sign_policy(), service_account=service_account, namespace="*", audience=audience
     )
@@ -71,17 +71,17 @@ def any_namespace(sandbox: Sandbox, service_account: str, *, audience: str = "")
 
 
 def requested(sandbox: Sandbox, namespace: str, service_account: str) -> list[Object]:
-    """Return the TokenRequests that the implementation was granted for a ServiceAccount.
+    """Return the successful TokenRequests of the controller for a ServiceAccount.
 
-    :raises NotRunnable: where the audit log cannot be read.
+    :raises NotRunnable: if the audit log cannot be read.
     """
-    # Our own request is logged after all that the implementation made.
+    # The suite's own request is logged after those of the controller.
     sandbox.cluster.create_token(service_account, namespace)
     user = implementation_user(sandbox)
     records = sandbox.audit.wait(
         lambda record: is_token_request(record, namespace, service_account) and record["user"]["username"] != user
     )
-    assert records, "the audit log was to show the harness's own TokenRequest"
+    assert records, "expected the suite's own TokenRequest in the audit log, saw none"
     return [
         record
         for record in sandbox.audit.records()
@@ -99,7 +99,7 @@ def is_token_request(record: Object, namespace: str, service_account: str) -> bo
 
 
 @requirement("VI-KSECRETLESS-001")
-def test_login_with_a_requested_token(sandbox: Sandbox, kind: str) -> None:
+def test_login_carries_a_requested_token(sandbox: Sandbox, kind: str) -> None:
     sandbox.service_account(sandbox.home(kind))
     auth = sandbox.kubernetes_secretless(kind)
     grants.create_token_secret(
@@ -107,81 +107,84 @@ def test_login_with_a_requested_token(sandbox: Sandbox, kind: str) -> None:
     )
     sandbox.issued(sandbox.ready_issuer(kind, auth))
     for login, jwt in zip(logins(sandbox.proxy, auth), jwts(sandbox.proxy, auth), strict=True):
-        assert login.path == auth.login_path, "every login was to go to <mountPath>/login"
+        assert login.path == auth.login_path, "expected every login at <mountPath>/login"
         assert jwt.subject == grants.user_name(auth.namespace, auth.service_account), (
-            "every JWT was to be one of the ServiceAccount that the issuer names"
+            "expected a JWT of the named ServiceAccount"
         )
-        assert jwt.lifetime is not None, "every JWT was to be requested: the static ones do not expire"
-    assert logins(sandbox.proxy, auth) == sandbox.proxy.seen(Route.LOGIN), "every login was to carry the role"
+        assert jwt.lifetime is not None, "expected a requested JWT, which expires, saw one without expiry"
+    assert logins(sandbox.proxy, auth) == sandbox.proxy.seen(Route.LOGIN), "expected the configured role in every login"
 
 
 @requirement("VI-KSECRETLESS-001")
-def test_login_at_the_default_mount_path(sandbox: Sandbox, kind: str) -> None:
+def test_mount_path_defaults_to_kubernetes(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.kubernetes_secretless(kind, mount="kubernetes")
     del auth.spec["kubernetes"]["mountPath"]
     sandbox.issued(sandbox.ready_issuer(kind, auth))
     assert {login.path for login in logins(sandbox.proxy, auth)} == {"/v1/auth/kubernetes/login"}, (
-        "every login was to go to the default mount"
+        "expected every login at the default mount"
     )
 
 
 @requirement("VI-KSECRETLESS-001")
-def test_token_is_requested_by_the_implementation_itself(sandbox: Sandbox, kind: str) -> None:
+def test_token_is_requested_by_the_controller_itself(sandbox: Sandbox, kind: str) -> None:
     decoy = sandbox.service_account(sandbox.home(kind))
     auth = sandbox.kubernetes_secretless(kind)
     sandbox.ready_issuer(kind, auth)
     assert requested(sandbox, auth.namespace, auth.service_account), (
-        "the audit log was to show a TokenRequest by the implementation's own user"
+        "expected a TokenRequest by the controller's own user in the audit log, saw none"
     )
-    assert not requested(sandbox, auth.namespace, decoy), "no token of another ServiceAccount was to be requested"
+    others = len(requested(sandbox, auth.namespace, decoy))
+    assert not others, f"expected no TokenRequest for another ServiceAccount, saw {others}"
 
 
 @requirement("VI-KSECRETLESS-002")
 @pytest.mark.parametrize("kind", ["Issuer"])
-def test_audience_of_an_issuer(sandbox: Sandbox, kind: str) -> None:
+def test_audience_of_an_issuer_has_its_namespace_and_name(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.kubernetes_secretless(kind)
     issuer = sandbox.ready_issuer(kind, auth, name=f"{sandbox.issuer_name()}.{secrets.token_hex(2)}")
     sandbox.issued(issuer)
     for jwt in jwts(sandbox.proxy, auth):
         assert f"vault://{sandbox.namespace}/{issuer.name}" in jwt.audiences, (
-            "every JWT was to be for vault://<namespace>/<issuer-name>"
+            f"expected the audience vault://<namespace>/<issuer-name>, saw {jwt.audiences}"
         )
 
 
 @requirement("VI-KSECRETLESS-003")
 @pytest.mark.parametrize("kind", ["ClusterIssuer"])
-def test_audience_of_a_cluster_issuer(sandbox: Sandbox, kind: str) -> None:
+def test_audience_of_a_cluster_issuer_has_its_name_only(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.kubernetes_secretless(kind)
     issuer = sandbox.ready_issuer(kind, auth, name=f"{sandbox.issuer_name()}.{secrets.token_hex(2)}")
     sandbox.issued(issuer)
     for jwt in jwts(sandbox.proxy, auth):
-        assert f"vault://{issuer.name}" in jwt.audiences, "every JWT was to be for vault://<cluster-issuer-name>"
+        assert f"vault://{issuer.name}" in jwt.audiences, (
+            f"expected the audience vault://<cluster-issuer-name>, saw {jwt.audiences}"
+        )
         for namespace in (sandbox.namespace, auth.namespace):
             assert not [a for a in jwt.audiences if a.startswith(f"vault://{namespace}/")], (
-                "no namespace was to be in the audience of a cluster-scoped issuer"
+                f"expected no namespace in the audience of a ClusterIssuer, saw {jwt.audiences}"
             )
 
 
 @requirement("VI-KSECRETLESS-004")
-def test_tokens_live_for_ten_minutes(sandbox: Sandbox, kind: str) -> None:
+def test_tokens_expire_after_ten_minutes(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.kubernetes_secretless(kind)
     sandbox.issued(sandbox.ready_issuer(kind, auth))
-    assert {jwt.lifetime for jwt in jwts(sandbox.proxy, auth)} == {600}, "every JWT was to expire after 600 s"
+    assert {jwt.lifetime for jwt in jwts(sandbox.proxy, auth)} == {600}, "expected JWTs that expire after 600 s"
 
 
 @requirement("VI-KSECRETLESS-004")
 @pytest.mark.parametrize("kind", ["Issuer"])
-def test_ten_minutes_are_requested(sandbox: Sandbox, kind: str) -> None:
+def test_lifetime_of_ten_minutes_is_requested(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.kubernetes_secretless(kind)
     sandbox.ready_issuer(kind, auth)
     records = requested(sandbox, auth.namespace, auth.service_account)
     assert {record["requestObject"]["spec"].get("expirationSeconds") for record in records} == {600}, (
-        "every TokenRequest was to ask for 600 s"
+        "expected every TokenRequest with expirationSeconds 600"
     )
 
 
 @requirement("VI-KSECRETLESS-005")
-def test_new_token_every_time(sandbox: Sandbox, kind: str) -> None:
+def test_every_interaction_uses_a_new_token(sandbox: Sandbox, kind: str) -> None:
     policy = sandbox.sign_policy()
     auth = sandbox.kubernetes_secretless(kind, policy=policy)
     assert auth.role is not None
@@ -194,19 +197,19 @@ def test_new_token_every_time(sandbox: Sandbox, kind: str) -> None:
         Route.LOGIN,
         where=lambda login: login.json.get("role") == role_name(checked),
         timeout=sandbox.timeouts.wire,
-        what="a check of the changed issuer",
+        what="a login of the changed issuer object",
     )
     issuer.wait_ready()
     before = {login.json["jwt"] for login in sandbox.proxy.seen(Route.LOGIN)}
     for _ in range(3):
         signing = sandbox.signings(sandbox.issued(issuer))[-1]
         made_with = [login for login in sandbox.proxy.seen(Route.LOGIN) if vault_token(login) == signing.token]
-        assert made_with, "a request was to be signed with the Vault token of a login"
+        assert made_with, "expected a request signed with the Vault token of a login, saw another token"
         used = made_with[-1].json["jwt"]
-        assert used not in before, "a request was to be signed with a service account token not used before"
+        assert used not in before, "expected a new service account token, saw one used before"
         before.add(used)
     presented = [login.json["jwt"] for login in sandbox.proxy.seen(Route.LOGIN)]
-    assert len(presented) == len(set(presented)), "no service account token was to be used for two logins"
+    assert len(presented) == len(set(presented)), "expected a different service account token at each login"
 
 
 @requirement("VI-KSECRETLESS-006")
@@ -216,26 +219,26 @@ def test_tokens_are_not_stored(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind, auth)
     sandbox.issued(issuer)
     sandbox.issued(issuer)
-    assert jwts(sandbox.proxy, auth), "a token was to be presented"
-    # The signature alone tells a token, however the rest was taken apart.
+    assert jwts(sandbox.proxy, auth), "expected a login with a token, saw none"
+    # The signature identifies a token, even if it is stored in parts.
     signatures = [login.json["jwt"].rpartition(".")[2].encode() for login in logins(sandbox.proxy, auth)]
     for resource in (SECRETS, CONFIG_MAPS):
         for item in sandbox.cluster.list(resource):
             contents = stored(item)
             where = f"{resource.plural} {item['metadata'].get('namespace')}/{item['metadata']['name']}"
             assert not any(s in content for s in signatures for content in contents), (
-                f"no requested token was to be stored in a Secret or ConfigMap; there is one in {where}"
+                f"expected no requested token in a Secret or ConfigMap, saw one in {where}"
             )
     for path in changed_files(sandbox, since=began):
         try:
             content = path.read_bytes()
         except OSError:
-            continue  # it is gone, or not ours to read
-        assert not any(s in content for s in signatures), f"no requested token was to be stored in a file: {path}"
+            continue  # deleted, or not readable
+        assert not any(s in content for s in signatures), f"expected no requested token in a file, saw one in {path}"
 
 
 def stored(item: Object) -> Iterator[bytes]:
-    """Yield everything an object holds, its data decoded as well."""
+    """Yield the content of an object, including its decoded data."""
     yield str(item).encode()
     for value in (item.get("data") or {}).values():
         try:
@@ -250,10 +253,11 @@ def stored(item: Object) -> Iterator[bytes]:
 
 
 def changed_files(sandbox: Sandbox, *, since: float) -> Iterator[Path]:
-    """Yield the files written lately where an implementation on this machine could keep something.
+    """Yield recently written files in the places where a controller on this machine could store tokens.
 
-    That is everything in the home and temporary directory it was given, and
-    what lies directly in its working directory and in the system's own.
+    These are its home directory, which is also its temporary directory, with all
+    subdirectories, and the top level of its working directory and of the system's
+    temporary directory.
     """
     home, directory = sandbox.world.implementation_home, sandbox.world.implementation_directory
     if home is None or directory is None:
@@ -272,25 +276,26 @@ def test_not_ready_without_permission(sandbox: Sandbox, kind: str) -> None:
     forbidden = sandbox.kubernetes_secretless(kind, grant=False)
     assert forbidden.role is not None
     sandbox.expect_rejected(kind, forbidden)
-    # Now there is a Role, but for another ServiceAccount.
+    # Now a Role exists, but for another ServiceAccount.
     allowed = sandbox.kubernetes_secretless(kind, mount=forbidden.role.mount)
     sandbox.expect_rejected(kind, forbidden)
     rejected = list(sandbox.issuers)
     sandbox.barrier(sandbox.ready_issuer(kind, allowed))
-    assert not logins(sandbox.proxy, forbidden), "no login was to be tried without a token of the ServiceAccount"
+    tried = [login.summary for login in logins(sandbox.proxy, forbidden)]
+    assert not tried, f"expected no login without a token of the ServiceAccount, saw {tried}"
     for issuer in rejected:
-        assert ready_status(issuer.get()) != "True", f"{issuer} was to stay not Ready"
+        assert ready_status(issuer.get()) != "True", f"expected {issuer} to stay not Ready, saw Ready=True"
 
 
 @requirement("VI-KSECRETLESS-008")
 @pytest.mark.slow
-def test_ready_once_the_role_is_there(sandbox: Sandbox) -> None:
+def test_ready_once_the_role_exists(sandbox: Sandbox) -> None:
     def check(kind: str) -> None:
         auth = sandbox.kubernetes_secretless(kind, grant=False)
         issuer = sandbox.issuer(kind, auth)
-        issuer.wait_not_ready("it has no right to request the token")
+        issuer.wait_not_ready("the controller lacks permission to request the token")
         sandbox.grant_token_requests(auth.namespace, auth.service_account)
-        issuer.wait_ready("it has the right to request the token now", timeout=sandbox.timeouts.retry)
+        issuer.wait_ready("the controller now has permission to request the token", timeout=sandbox.timeouts.retry)
         sandbox.issued(issuer)
 
     for_each_kind(sandbox, check)
@@ -298,47 +303,51 @@ def test_ready_once_the_role_is_there(sandbox: Sandbox) -> None:
 
 @requirement("VI-KSECRETLESS-009")
 @pytest.mark.parametrize("kind", ["Issuer"])
-def test_no_service_account_of_another_namespace(sandbox: Sandbox, kind: str) -> None:
+def test_service_account_in_another_namespace_is_not_used(sandbox: Sandbox, kind: str) -> None:
     elsewhere = (sandbox.world.cluster_resource_namespace, sandbox.other_namespace)
     account = sandbox.service_account(elsewhere[0])
     sandbox.service_account(elsewhere[1], name=account)
     auth = any_namespace(sandbox, account)
     sandbox.expect_rejected(kind, auth)
     sandbox.ready_issuer(kind, sandbox.kubernetes_secretless(kind))
-    assert not logins(sandbox.proxy, auth), "no login was to be tried: the Issuer's namespace has no such account"
+    tried = [login.summary for login in logins(sandbox.proxy, auth)]
+    assert not tried, f"expected no login without the ServiceAccount in the Issuer's namespace, saw {tried}"
     if sandbox.audit_start is not None:
         for namespace in elsewhere:
-            assert not requested(sandbox, namespace, account), "no token of another namespace's account was to be made"
+            others = len(requested(sandbox, namespace, account))
+            assert not others, f"expected no TokenRequest for the ServiceAccount in {namespace}, saw {others}"
 
 
 @requirement("VI-KSECRETLESS-010")
 @pytest.mark.parametrize("kind", ["ClusterIssuer"])
-def test_service_account_of_the_cluster_resource_namespace(sandbox: Sandbox, kind: str) -> None:
+def test_service_account_in_the_cluster_resource_namespace_is_used(sandbox: Sandbox, kind: str) -> None:
     account = sandbox.service_account(sandbox.home(kind))
     sandbox.service_account(sandbox.namespace, name=account)
     auth = any_namespace(sandbox, account)
     sandbox.issued(sandbox.ready_issuer(kind, auth), namespace=sandbox.namespace)
     assert {jwt.subject for jwt in jwts(sandbox.proxy, auth)} == {grants.user_name(sandbox.home(kind), account)}, (
-        "every JWT was to be of the ServiceAccount in the cluster resource namespace"
+        "expected JWTs of the ServiceAccount in the cluster resource namespace"
     )
 
 
 @requirement("VI-KSECRETLESS-010")
 @pytest.mark.parametrize("kind", ["ClusterIssuer"])
-def test_no_service_account_outside_the_cluster_resource_namespace(sandbox: Sandbox, kind: str) -> None:
+def test_service_account_outside_the_cluster_resource_namespace_is_not_used(sandbox: Sandbox, kind: str) -> None:
     account = sandbox.service_account(sandbox.namespace)
     auth = any_namespace(sandbox, account)
     sandbox.expect_rejected(kind, auth)
     for issuer in sandbox.issuers:
         sandbox.request(issuer, namespace=sandbox.namespace)
     sandbox.barrier(sandbox.ready_issuer(kind, sandbox.kubernetes_secretless(kind)))
-    assert not logins(sandbox.proxy, auth), "no login was to be tried: the right namespace has no such account"
+    tried = [login.summary for login in logins(sandbox.proxy, auth)]
+    assert not tried, f"expected no login without the ServiceAccount in the cluster resource namespace, saw {tried}"
     if sandbox.audit_start is not None:
-        assert not requested(sandbox, sandbox.namespace, account), "no token of the other account was to be made"
+        others = len(requested(sandbox, sandbox.namespace, account))
+        assert not others, f"expected no TokenRequest for the ServiceAccount in {sandbox.namespace}, saw {others}"
 
 
 @requirement("VI-KSECRETLESS-011")
-def test_vault_role_restricted_to_the_issuers_audience(sandbox: Sandbox, kind: str) -> None:
+def test_vault_role_accepts_only_the_issuers_own_audience(sandbox: Sandbox, kind: str) -> None:
     other_kind = "ClusterIssuer" if kind == "Issuer" else "Issuer"
     kinds = [kind, *({other_kind} & set(sandbox.world.kinds))]
     account = random_name("account")
@@ -350,18 +359,18 @@ def test_vault_role_restricted_to_the_issuers_audience(sandbox: Sandbox, kind: s
     admitted = sandbox.ready_issuer(kind, auth, name=name)
     sandbox.issued(admitted)
 
-    # The same Vault, so that all that differs is whose token it gets.
+    # The same Vault: only the token differs.
     proxy = sandbox.new_proxy()
     sandbox.expect_rejected(kind, auth, name=f"{name}-2", proxy=proxy)
     for each in kinds[1:]:
         sandbox.expect_rejected(each, auth, name=name, proxy=proxy)
     sandbox.barrier(admitted)
     for jwt in jwts(proxy, auth):
-        assert audience not in jwt.audiences, "no other issuer's JWT was to be for this issuer's audience"
+        assert audience not in jwt.audiences, f"expected no {audience} in another Issuer's JWT, saw {jwt.audiences}"
 
 
 @requirement("VI-KSECRETLESS-012")
-def test_one_vault_role_for_several_issuers(sandbox: Sandbox, kind: str) -> None:
+def test_several_issuers_share_one_vault_role(sandbox: Sandbox, kind: str) -> None:
     account = sandbox.service_account(sandbox.namespace)
     if sandbox.home(kind) != sandbox.namespace:
         sandbox.service_account(sandbox.home(kind), name=account)
@@ -374,44 +383,43 @@ def test_one_vault_role_for_several_issuers(sandbox: Sandbox, kind: str) -> None
 
 
 @requirement("VI-KSECRETLESS-013")
-def test_vault_tokens_may_be_short_lived(sandbox: Sandbox, kind: str) -> None:
+def test_request_is_signed_after_the_vault_token_ended(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.kubernetes_secretless(kind, ttl="1m")
     issuer = sandbox.ready_issuer(kind, auth)
     sandbox.issued(issuer)
-    # Vault forgets its tokens now rather than in a minute.
+    # Revoke Vault's tokens now instead of waiting a minute for their end.
     ended = {
         login.response_json["auth"]["client_token"] for login in logins(sandbox.proxy, auth) if login.status == 200
     }
     for token in ended:
         sandbox.vault.revoke(token)
     for signing in sandbox.signings(sandbox.issued(issuer)):
-        assert signing.token not in ended, "the request was to be signed with the token of a later login"
+        assert signing.token not in ended, "expected the token of a later login, saw a revoked one"
 
 
 @requirement("VI-KSECRETLESS-014")
-def test_further_audiences(sandbox: Sandbox, kind: str) -> None:
+def test_listed_audiences_are_requested(sandbox: Sandbox, kind: str) -> None:
     extra = [f"https://{random_name('audience')}.example.test", random_name("audience")]
     auth = sandbox.kubernetes_secretless(kind, audience=extra[1])
     auth.spec["kubernetes"]["serviceAccountRef"]["audiences"] = extra
     issuer = sandbox.ready_issuer(kind, auth)
     sandbox.issued(issuer)
     for jwt in jwts(sandbox.proxy, auth):
-        assert {*extra, issuer.audience} <= set(jwt.audiences), (
-            "every JWT was to be for the listed audiences and the documented one"
-        )
+        expected = {*extra, issuer.audience}
+        assert expected <= set(jwt.audiences), f"expected the audiences {expected}, saw {jwt.audiences}"
 
 
 @requirement("VI-KSECRETLESS-015")
 @pytest.mark.parametrize("end", ["", "/"], ids=["path", "slash"])
 def test_server_is_an_audience(sandbox: Sandbox, kind: str, end: str) -> None:
-    # Vault does not know the prefix: the login's answer does not matter here.
+    # Vault does not know the prefix; the answer to the login does not matter here.
     sandbox.proxy.inject(Route.HEALTH, Respond(200, json={"initialized": True, "sealed": False, "standby": False}))
     auth = sandbox.kubernetes_secretless(kind)
     server = f"{sandbox.proxy.url}/{random_name('vault')}{end}"
     sandbox.issuer(kind, auth, server=server)
     sandbox.proxy.wait_for(Route.LOGIN, timeout=sandbox.timeouts.wire, what="a login")
     for jwt in jwts(sandbox.proxy, auth):
-        assert server in jwt.audiences, "every JWT was to be for the value of server, exactly as it is written"
+        assert server in jwt.audiences, f"expected the audience {server}, saw {jwt.audiences}"
 
 
 @requirement("VI-KSECRETLESS-016")

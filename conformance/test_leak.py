@@ -1,4 +1,4 @@
-"""What must not get out: credentials, private keys, and the answers of strangers."""
+"""Data that must not leak: credentials, private keys, and answers that do not come from Vault."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from pytest_vault_issuer.vault.authority import key_to_pem, new_key
 
 from .helpers import claimed, settle, with_fields, with_secret
 
-#: The longest message that is bounded, in bytes.
+#: In bytes. A message of this size or more counts as unbounded.
 BOUND = 4096
-#: What a client certificate consists of: in the names of fields, and of keys in Secrets.
+#: The parts of a client certificate, as in field names and in Secret keys.
 PARTS = (("Cert", "crt"), ("Key", "key"))
 
 
-# -- what people can see --------------------------------------------------------------------
+# -- status, events and log -----------------------------------------------------------------
 
 
 def messages(sandbox: Sandbox) -> list[str]:
-    """The messages of conditions and events of the test's issuers and requests."""
+    """Return the messages of conditions and events of the test's issuer objects and requests."""
     found = []
     for handle in sandbox.handles:
         found += [str(entry.get("message", "")) for entry in handle.conditions()]
@@ -43,7 +43,7 @@ def messages(sandbox: Sandbox) -> list[str]:
 
 
 def shown(sandbox: Sandbox) -> str:
-    """All that the test's issuers and requests, and the events about them, say."""
+    """Return status, metadata and events of the test's issuer objects and requests as text."""
     parts = []
     for handle in sandbox.handles:
         item = handle.get()
@@ -52,7 +52,7 @@ def shown(sandbox: Sandbox) -> str:
 
 
 def wait_events(sandbox: Sandbox, *failed: Issuer | CertificateRequest) -> None:
-    """Give events about what failed the time to be recorded; there need not be any."""
+    """Give the controller time to record events about failures; it need not record any."""
     for handle in failed:
         with contextlib.suppress(Unmet):
             handle.wait_event(bool, "of any kind", timeout=sandbox.timeouts.issuer / 10)
@@ -61,12 +61,13 @@ def wait_events(sandbox: Sandbox, *failed: Issuer | CertificateRequest) -> None:
 
 
 def forms(secret: str) -> set[str]:
-    """In which forms a secret may stand in a text."""
+    """Return the forms in which a text may contain a secret."""
     raw = secret.encode()
     found = {secret, json.dumps(secret)[1:-1], urllib.parse.quote(secret, safe="")}
-    found |= {raw.hex(), " ".join(map(str, raw)), ", ".join(map(str, raw)), ", ".join(map(hex, raw))}  # as programs do
+    # As programs print bytes.
+    found |= {raw.hex(), " ".join(map(str, raw)), ", ".join(map(str, raw)), ", ".join(map(hex, raw))}
     for offset in range(3):
-        # Inside of a longer base64 text: those characters that depend on the secret alone.
+        # Inside a longer base64 text: the characters that depend only on the secret.
         first, last = -(-offset * 8 // 6), (offset + len(raw)) * 8 // 6
         encoded = base64.b64encode(bytes(offset) + raw).decode()[first:last]
         found |= {encoded, encoded.replace("+", "-").replace("/", "_")}
@@ -74,7 +75,7 @@ def forms(secret: str) -> set[str]:
 
 
 def leaked(text: str, canaries: Mapping[str, str]) -> list[str]:
-    """Which secrets stand in a text, by what they are."""
+    """Return the descriptions of the secrets that a text contains."""
     return sorted({what for what, secret in canaries.items() if any(form in text for form in forms(secret))})
 
 
@@ -82,7 +83,7 @@ def leaked(text: str, canaries: Mapping[str, str]) -> list[str]:
 
 
 def refused_credential(sandbox: Sandbox, auth: Authentication) -> str:
-    """A credential that looks right and is not."""
+    """Return a well-formed credential that Vault rejects."""
     if auth.approle is not None:
         return str(uuid.uuid4())
     if auth.role is not None:
@@ -93,9 +94,9 @@ def refused_credential(sandbox: Sandbox, auth: Authentication) -> str:
 
 
 def exercise(sandbox: Sandbox, kind: str) -> dict[str, str]:
-    """Let issuers work, be refused and be misconfigured; return all the credentials in play, by what they are.
+    """Create working, rejected and misconfigured issuer objects; return all credentials by their description.
 
-    Each kind of issuer has its half of the claimed methods.
+    Each kind of issuer object covers half of the claimed authentication methods.
     """
     canaries: dict[str, str] = {}
     good, refused = [], []
@@ -119,7 +120,7 @@ def exercise(sandbox: Sandbox, kind: str) -> dict[str, str]:
         refused.append(sandbox.issuer(kind, with_secret(auth, name)))
     powerless = sandbox.default_authentication(kind, policy=sandbox.vault.policy(f"nothing/{secrets.token_hex(4)}"))
     good.append(sandbox.issuer(kind, powerless))
-    canaries["the credential of an issuer without rights"] = powerless.credential
+    canaries["the credential of an issuer object without permissions"] = powerless.credential
 
     for issuer in good:
         issuer.wait_ready()
@@ -154,20 +155,20 @@ def is_ready(issuer: Issuer) -> bool:
 def test_credentials_are_not_shown(sandbox: Sandbox, kind: str) -> None:
     canaries = exercise(sandbox, kind)
     found = leaked(shown(sandbox), canaries)
-    assert not found, f"status and events of issuers and requests were not to hold {', '.join(found)}"
+    assert not found, f"expected no credential in status and events, saw {', '.join(found)}"
 
 
 @requirement("VI-LEAK-002")
 def test_credentials_are_not_logged(sandbox: Sandbox, kind: str) -> None:
     if sandbox.world.implementation_log is None:
-        raise NotRunnable("the implementation's log cannot be read", hint="let the suite start it: [run] command")
+        raise NotRunnable("the controller's log cannot be read", hint="let the suite start it: set [run] command")
     canaries = exercise(sandbox, kind)
     found = leaked(sandbox.implementation_log(), canaries)
-    assert not found, f"the log was not to hold {', '.join(found)}"
+    assert not found, f"expected no credential in the log, saw {', '.join(found)}"
 
 
 def unfit_clients(sandbox: Sandbox, kind: str, feature: str) -> dict[str, str]:
-    """Let issuers have client certificates that do not fit their keys; return parts of these, by what they are."""
+    """Create issuer objects with invalid client certificate keys; return parts of these by their description."""
     home, canaries, issuers = sandbox.home(kind), dict[str, str](), list[Issuer]()
     for what in ("the key of another certificate", "a key with something missing"):
         client, key = Authority("clients").issue_client("issuer.example.test"), key_to_pem(new_key())
@@ -193,22 +194,22 @@ def unfit_clients(sandbox: Sandbox, kind: str, feature: str) -> dict[str, str]:
 def test_keys_of_client_certificates_are_not_shown(sandbox: Sandbox, kind: str, feature: str) -> None:
     canaries = unfit_clients(sandbox, kind, feature)
     found = leaked(shown(sandbox), canaries)
-    assert not found, f"status and events of issuers were not to hold {', '.join(found)}"
+    assert not found, f"expected no part of a key in status and events, saw {', '.join(found)}"
 
 
 @requirement("VI-LEAK-002")
 @pytest.mark.parametrize("feature", ["mtls", "client-certificate"])
 def test_keys_of_client_certificates_are_not_logged(sandbox: Sandbox, kind: str, feature: str) -> None:
     if sandbox.world.implementation_log is None:
-        raise NotRunnable("the implementation's log cannot be read", hint="let the suite start it: [run] command")
+        raise NotRunnable("the controller's log cannot be read", hint="let the suite start it: set [run] command")
     canaries = unfit_clients(sandbox, kind, feature)
     found = leaked(sandbox.implementation_log(), canaries)
-    assert not found, f"the log was not to hold {', '.join(found)}"
+    assert not found, f"expected no part of a key in the log, saw {', '.join(found)}"
 
 
-# -- answers that are not Vault's ------------------------------------------------------------------
+# -- answers that do not come from Vault -----------------------------------------------------------
 
-#: The field of the specification that a login sends as which field of its body.
+#: By feature: a field of the specification, and the field of the login body that carries its value.
 LOGIN_FIELDS = {
     "approle": ("roleId", "role_id"),
     "kubernetes-static": ("role", "role"),
@@ -237,12 +238,12 @@ FOREIGN: tuple[Foreign, ...] = (
     (500, html),
     (502, text),
 )
-#: Where an answer's body matters.
+#: Where the body of the answer matters.
 FOREIGN_SUCCESS: tuple[Foreign, ...] = ((200, html), (200, text))
 
 
 def foreign(number: Foreign, canary: str, elsewhere: str) -> Respond:
-    """An answer that is not Vault's, around a canary."""
+    """Return an answer that does not come from Vault and contains a canary."""
     status, form = number
     headers = [("Location", elsewhere)] if status == 302 else []
     return Respond(status, headers=headers, **form(canary))
@@ -258,12 +259,12 @@ def is_for(signing: SigningRequest) -> Callable[[Exchange], bool]:
 
 @requirement("VI-LEAK-003")
 @pytest.mark.slow
-def test_answers_of_strangers_are_not_shown(sandbox: Sandbox, kind: str) -> None:
+def test_answers_of_other_servers_are_not_shown(sandbox: Sandbox, kind: str) -> None:
     canaries: dict[str, str] = {}
-    # Where redirects lead to.
+    # The target of redirects.
     elsewhere = f"{sandbox.proxy.url}/elsewhere"
-    canaries["the answer that a redirect leads to"] = secrets.token_hex(16)
-    strange = Respond(403, **html(canaries["the answer that a redirect leads to"]))
+    canaries["the answer of a redirect target"] = secrets.token_hex(16)
+    strange = Respond(403, **html(canaries["the answer of a redirect target"]))
     sandbox.proxy.inject(Route.OTHER, strange, where=lambda exchange: exchange.path == "/elsewhere")
 
     def canary(route: str, answer: Foreign) -> str:
@@ -289,7 +290,7 @@ def test_answers_of_strangers_are_not_shown(sandbox: Sandbox, kind: str) -> None
     for answer in FOREIGN + FOREIGN_SUCCESS:
         name = f"{secrets.token_hex(4)}.example.test"
         signing = SigningRequest.build(name, dns=[name])
-        # Vault's client library tries three times where a second attempt may help; some try again for ever.
+        # Vault's client library tries three times where a retry may help; some controllers retry forever.
         times = 3 if answer[0] >= 500 else 1
         fault = foreign(answer, canary("sign", answer), elsewhere)
         injection = sandbox.proxy.inject(Route.SIGN, fault, where=is_for(signing), times=times)
@@ -297,17 +298,17 @@ def test_answers_of_strangers_are_not_shown(sandbox: Sandbox, kind: str) -> None
 
     for injection, request in requests:
         request.wait_reason("Failed", "Issued", timeout=sandbox.timeouts.retry)
-        assert injection.hits, f"Vault was to be asked to sign {request}"
+        assert injection.hits, f"expected a sign request to Vault for {request}, saw none"
     for issuer in broken:
-        issuer.wait_not_ready("its health or login is answered with what is none of Vault's")
+        issuer.wait_not_ready("its health query or login gets an answer that does not come from Vault")
     failed = [request for _, request in requests if request.condition().get("reason") == "Failed"]
     wait_events(sandbox, *broken, *failed)
     found = leaked(shown(sandbox), canaries)
-    assert not found, f"status and events were not to repeat answers that are not Vault's: {', '.join(found)}"
+    assert not found, f"expected no answer of another server in status and events, saw {', '.join(found)}"
 
 
 @requirement("VI-LEAK-004")
-def test_messages_are_bounded(sandbox: Sandbox, kind: str) -> None:
+def test_messages_have_a_limited_length(sandbox: Sandbox, kind: str) -> None:
     long: Fault = Respond(403, json={"errors": [secrets.token_hex(128 * 1024)]})
     many: Fault = Respond(400, json={"errors": [secrets.token_hex(512) for _ in range(256)]})
     auth = sandbox.default_authentication(kind)
@@ -329,20 +330,20 @@ def test_messages_are_bounded(sandbox: Sandbox, kind: str) -> None:
         sandbox.proxy.inject(Route.SIGN, fault, where=is_for(signing))
         requests.append(sandbox.request(signer, signing))
     for issuer in broken:
-        issuer.wait_not_ready("its health or login is answered with a long error")
+        issuer.wait_not_ready("its health query or login gets a long error")
     for request in requests:
         request.wait_reason("Failed", "Pending")
     sandbox.proxy.clear_faults()
     sandbox.barrier(signer)
     wait_events(sandbox, *requests, *broken)
     longest = max(len(message.encode()) for message in messages(sandbox))
-    assert longest < BOUND, f"messages were to be shorter than {BOUND} bytes, one has {longest}"
+    assert longest < BOUND, f"expected messages shorter than {BOUND} bytes, saw one of {longest}"
 
 
 # -- private keys -------------------------------------------------------------------------------------
 
 
-def assert_key_is_nowhere(sandbox: Sandbox, kind: str, request: CertificateRequest, key_pem: str) -> None:
+def assert_key_is_not_shown(sandbox: Sandbox, kind: str, request: CertificateRequest, key_pem: str) -> None:
     request.wait_reason("Issued", "Failed", timeout=sandbox.timeouts.retry)
     wait_events(sandbox, request)
     lines = [line for line in key_pem.splitlines() if line and not line.startswith("-----")]
@@ -358,12 +359,12 @@ def assert_key_is_nowhere(sandbox: Sandbox, kind: str, request: CertificateReque
         "a Secret": json.dumps(held),
     }
     found = [place for place, content in places.items() if leaked(content, canaries)]
-    assert not found, f"the private key of Vault's answer was not to be in {', '.join(found)}"
+    assert not found, f"expected the private key of Vault's answer nowhere, saw it in {', '.join(found)}"
     status = request.get().get("status", {})
     for field in ("certificate", "ca"):
         content = base64.b64decode(status.get(field) or "").decode(errors="replace")
         blocks = set(re.findall(r"-----BEGIN ([^-]*)-----", content))
-        assert blocks <= {"CERTIFICATE"}, f"status.{field} was to hold certificates only, it holds {blocks}"
+        assert blocks <= {"CERTIFICATE"}, f"expected only certificates in status.{field}, saw {blocks}"
 
 
 @requirement("VI-LEAK-005")
@@ -378,8 +379,8 @@ def test_private_key_in_a_sign_answer_is_not_shown(sandbox: Sandbox, kind: str) 
 
     injection = sandbox.proxy.inject(Route.SIGN, Tamper(add_key, "add private key"))
     request = sandbox.request(sandbox.ready_issuer(kind))
-    assert_key_is_nowhere(sandbox, kind, request, key_pem)
-    assert injection.hits, "Vault was to be asked to sign"
+    assert_key_is_not_shown(sandbox, kind, request, key_pem)
+    assert injection.hits, "expected a sign request to Vault, saw none"
 
 
 @requirement("VI-LEAK-005")
@@ -394,4 +395,4 @@ def test_private_key_of_an_issue_endpoint_is_not_shown(sandbox: Sandbox, kind: s
         timeout=sandbox.timeouts.wire,
         what="an answer of the issue endpoint",
     )
-    assert_key_is_nowhere(sandbox, kind, request, answers[0].response_json["data"]["private_key"])
+    assert_key_is_not_shown(sandbox, kind, request, answers[0].response_json["data"]["private_key"])

@@ -1,7 +1,7 @@
-"""Namespaces of Vault Enterprise: logging in and signing where the issuer says, and nowhere else.
+"""Namespaces of Vault Enterprise: login and signing in the configured namespace and nowhere else.
 
-The proxy shows the stack's Vault in namespaces, see pytest_vault_issuer.proxy.namespaces: whoever asks in another, or
-in none, finds nothing mounted.
+The proxy serves the stack's Vault in namespaces, see pytest_vault_issuer.proxy.namespaces: a request in another
+namespace, or without one, finds nothing mounted.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ def new_namespace() -> str:
 
 
 def address(exchange: Exchange) -> str:
-    """What a request is for, as Vault understands it: the namespace of the header before the path's."""
+    """Return the target of a request as Vault resolves it: the namespace of the header, then the path."""
     return "/".join(filter(None, [exchange.namespace.strip("/"), exchange.path.removeprefix("/v1/")]))
 
 
 def assert_sent_to(exchanges: Iterable[Exchange], *expected: str) -> None:
-    """Check that there are requests, and all are for one of these addresses."""
+    """Check that there are requests, and that each targets one of these addresses."""
     seen = {address(exchange) for exchange in exchanges}
-    assert seen, f"a request was to be sent to {' or '.join(expected)}"
-    assert seen <= set(expected), f"requests were to be sent to {' or '.join(expected)}, not to {seen - set(expected)}"
+    assert seen, f"expected a request to {' or '.join(expected)}, saw none"
+    assert seen <= set(expected), f"expected requests only to {' or '.join(expected)}, saw {seen - set(expected)}"
 
 
 def login_of(auth: Authentication, namespace: str) -> str:
@@ -40,7 +40,7 @@ def login_of(auth: Authentication, namespace: str) -> str:
 
 
 def assert_logs_in_within(sandbox: Sandbox, kind: str, feature: str) -> None:
-    """Check that an issuer with a namespace logs in there, and gets a certificate."""
+    """Check that an issuer object with a namespace logs in there and issues a certificate."""
     namespace = new_namespace()
     proxy, auth = sandbox.new_proxy(namespaces=[namespace]), sandbox.authenticate(feature, kind)
     issuer = sandbox.issuer(kind, auth, proxy=proxy, vault_namespace=namespace)
@@ -52,18 +52,18 @@ def assert_logs_in_within(sandbox: Sandbox, kind: str, feature: str) -> None:
 
 @requirement("VI-NAMESPACE-001")
 @pytest.mark.parametrize("feature", LOGINS)
-def test_login_within_the_namespace(sandbox: Sandbox, kind: str, feature: str) -> None:
+def test_login_goes_to_the_namespace(sandbox: Sandbox, kind: str, feature: str) -> None:
     assert_logs_in_within(sandbox, kind, feature)
 
 
 @requirement("VI-NAMESPACE-003")
 @pytest.mark.parametrize("feature", ["client-certificate"])
-def test_login_with_a_certificate_within_the_namespace(sandbox: Sandbox, kind: str, feature: str) -> None:
+def test_login_with_a_certificate_goes_to_the_namespace(sandbox: Sandbox, kind: str, feature: str) -> None:
     assert_logs_in_within(sandbox, kind, feature)
 
 
 @requirement("VI-NAMESPACE-002")
-def test_signing_within_the_namespace(sandbox: Sandbox, kind: str, feature: str) -> None:
+def test_sign_request_goes_to_the_namespace(sandbox: Sandbox, kind: str, feature: str) -> None:
     namespace = new_namespace()
     proxy = sandbox.new_proxy(namespaces=[namespace])
     issuer = sandbox.issuer(kind, sandbox.authenticate(feature, kind), proxy=proxy, vault_namespace=namespace)
@@ -73,7 +73,7 @@ def test_signing_within_the_namespace(sandbox: Sandbox, kind: str, feature: str)
 
 
 @requirement("VI-NAMESPACE-004")
-def test_health_without_the_namespace(sandbox: Sandbox, kind: str) -> None:
+def test_health_query_has_no_namespace(sandbox: Sandbox, kind: str) -> None:
     namespace = new_namespace()
     proxy = sandbox.new_proxy(namespaces=[namespace])
     sandbox.ready_issuer(kind, proxy=proxy, vault_namespace=namespace)
@@ -82,7 +82,9 @@ def test_health_without_the_namespace(sandbox: Sandbox, kind: str) -> None:
 
 @requirement("VI-NAMESPACE-005")
 @pytest.mark.parametrize("namespace", ["absent", "empty"])
-def test_no_namespace_where_none_is_configured(sandbox: Sandbox, kind: str, feature: str, namespace: str) -> None:
+def test_requests_have_no_namespace_if_none_is_configured(
+    sandbox: Sandbox, kind: str, feature: str, namespace: str
+) -> None:
     auth = sandbox.authenticate(feature, kind)
     issuer = sandbox.issuer(kind, auth, vault_namespace=None if namespace == "absent" else "")
     issuer.wait_ready()
@@ -92,7 +94,7 @@ def test_no_namespace_where_none_is_configured(sandbox: Sandbox, kind: str, feat
 
 @requirement("VI-NAMESPACE-006")
 @pytest.mark.parametrize("form", ["{0}/{1}", "{0}/{1}/{2}", "{0}/", "/{0}", "/{0}/{1}/"])
-def test_every_form_of_a_namespace(sandbox: Sandbox, kind: str, form: str) -> None:
+def test_every_form_of_a_namespace_is_accepted(sandbox: Sandbox, kind: str, form: str) -> None:
     namespace = form.format(*(new_namespace() for _ in range(3)))
     proxy = sandbox.new_proxy(namespaces=[namespace])
     issuer = sandbox.issuer(kind, proxy=proxy, vault_namespace=namespace)
@@ -102,16 +104,16 @@ def test_every_form_of_a_namespace(sandbox: Sandbox, kind: str, form: str) -> No
 
 @requirement("VI-NAMESPACE-007")
 @pytest.mark.parametrize("feature", LOGINS)
-def test_no_login_elsewhere(sandbox: Sandbox, kind: str, feature: str) -> None:
+def test_rejected_login_is_not_tried_in_another_namespace(sandbox: Sandbox, kind: str, feature: str) -> None:
     auth, namespace = sandbox.authenticate(feature, kind), new_namespace()
-    # In any of these the login would be admitted.
+    # In each of these namespaces Vault would accept the login.
     others = [f"{namespace}/pki", new_namespace()]
     proxies = {what: sandbox.new_proxy(namespaces=others) for what in (namespace, f"{others[1]}/{namespace}")}
     never_ready(
         sandbox,
         kind,
         {
-            f"there is nothing in its namespace {configured}": {
+            f"nothing is mounted in its namespace {configured}": {
                 "auth": auth,
                 "proxy": proxy,
                 "vault_namespace": configured,
@@ -132,7 +134,7 @@ def assert_signs_within(sandbox: Sandbox, issuer: Issuer, namespace: str) -> Non
 @pytest.mark.parametrize(
     ("kind", "other_kind"), [("Issuer", "Issuer"), ("Issuer", "ClusterIssuer"), ("ClusterIssuer", "Issuer")]
 )
-def test_each_issuer_has_its_own_namespace(sandbox: Sandbox, kind: str, other_kind: str) -> None:
+def test_each_issuer_uses_its_own_namespace(sandbox: Sandbox, kind: str, other_kind: str) -> None:
     first = new_namespace()
     namespaces = {f"{first}/pki": kind, first: other_kind, new_namespace(): kind}
     proxy = sandbox.new_proxy(namespaces=namespaces)
@@ -145,11 +147,11 @@ def test_each_issuer_has_its_own_namespace(sandbox: Sandbox, kind: str, other_ki
             assert_signs_within(sandbox, issuer, namespace)
 
 
-def moved(sandbox: Sandbox, issuer: Issuer, proxy: Proxy, namespace: str) -> None:
-    """Change an issuer's namespace and see it Ready with it."""
+def move(sandbox: Sandbox, issuer: Issuer, proxy: Proxy, namespace: str) -> None:
+    """Change the namespace of an issuer object and wait until it is Ready with it."""
     mark = proxy.mark()
     issuer.change(lambda vault: vault.update(namespace=namespace))
-    proxy.wait_for(Route.HEALTH, since=mark, timeout=sandbox.timeouts.wire, what="health, after the change")
+    proxy.wait_for(Route.HEALTH, since=mark, timeout=sandbox.timeouts.wire, what="a health query after the change")
     issuer.wait_ready()
 
 
@@ -159,7 +161,7 @@ def test_changed_namespace_is_used(sandbox: Sandbox, kind: str) -> None:
     proxy = sandbox.new_proxy(namespaces=[first, second])
     issuer = sandbox.ready_issuer(kind, proxy=proxy, vault_namespace=first)
     assert_signs_within(sandbox, issuer, first)
-    moved(sandbox, issuer, proxy, second)
-    # Issuers are noticed in the order of their changes: one made after this change is Ready.
+    move(sandbox, issuer, proxy, second)
+    # A controller sees changes in order: an issuer object that is created after this change is Ready.
     sandbox.ready_issuer(kind)
     assert_signs_within(sandbox, issuer, second)

@@ -1,4 +1,4 @@
-"""What becomes of issuers when their Secrets, service accounts or specifications change."""
+"""Issuer objects after changes of their Secrets, service accounts and specifications."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from .helpers import (
     claimed,
     for_each_kind,
     in_turn,
-    issued_in_the_end,
+    issued_eventually,
     settle,
     wait_held,
     with_fields,
     with_secret,
 )
 
-#: Ways of authenticating with a credential in a Secret.
+#: Authentication methods with a credential in a Secret.
 WITH_SECRET = ("token", "approle", "kubernetes-static")
-#: Each of them once, the kinds of issuer in turn.
+#: Each of them once, with alternating kinds of issuer objects.
 EACH_WITH_SECRET = pytest.mark.parametrize(
     ("kind", "feature"),
     in_turn(WITH_SECRET),
@@ -44,12 +44,12 @@ def new_key() -> str:
 
 
 def carries(exchange: Exchange, credential: str) -> bool:
-    """Whether a request holds a credential."""
+    """Whether a request contains a credential."""
     return credential in exchange.body.decode(errors="replace") or any(credential in v for _, v in exchange.headers)
 
 
 def another_credential(sandbox: Sandbox, auth: Authentication) -> str:
-    """A second credential that is as good as the one in the Secret."""
+    """Return a second credential that Vault accepts like the one in the Secret."""
     if auth.approle is not None:
         return sandbox.vault.new_secret_id(auth.approle.mount, auth.approle.name)
     if auth.role is not None:
@@ -58,16 +58,16 @@ def another_credential(sandbox: Sandbox, auth: Authentication) -> str:
 
 
 def refused_credential(sandbox: Sandbox, auth: Authentication) -> str:
-    """A credential that Vault gives no token for."""
+    """Return a credential that Vault rejects at the login."""
     if auth.approle is not None:
         return str(uuid.uuid4())
     return sandbox.cluster.create_token(sandbox.service_account(auth.namespace, grant=False), auth.namespace)
 
 
 def behind(sandbox: Sandbox, request: CertificateRequest) -> tuple[str, str]:
-    """With which credential a request was signed, and the path of the login ('' for none) that it was sent to."""
+    """Return the credential behind a signature and the path of its login ('' without a login)."""
     signings = sandbox.signings(request)
-    assert signings, f"Vault was to be asked to sign {request}"
+    assert signings, f"expected a sign request to Vault for {request}, saw none"
     token = signings[-1].token
     for proxy in sandbox.proxies:
         for login in proxy.seen(Route.LOGIN):
@@ -76,11 +76,11 @@ def behind(sandbox: Sandbox, request: CertificateRequest) -> tuple[str, str]:
     return token, ""
 
 
-def noticed(sandbox: Sandbox, kind: str, auth: Authentication, credential: str = "") -> None:
-    """Prove that earlier changes of Secrets and issuers have been noticed.
+def wait_noticed(sandbox: Sandbox, kind: str, auth: Authentication, credential: str = "") -> None:
+    """Wait until the controller has seen earlier changes of Secrets and issuer objects.
 
-    A Secret and an issuer are made after them, and the issuer is seen Ready:
-    the implementation is told of changes in their order.
+    It receives changes in order: a Secret and an issuer object are created after the earlier changes,
+    and the issuer object becomes Ready.
     """
     if not auth.secret_name:
         sandbox.ready_issuer(kind, auth, proxy=sandbox.new_proxy())
@@ -98,21 +98,21 @@ def test_changed_credential_is_used(sandbox: Sandbox, kind: str, feature: str) -
     auth = sandbox.authenticate(feature, kind, key=new_key())
     issuer = sandbox.ready_issuer(kind, auth)
     used, _ = behind(sandbox, sandbox.issued(issuer))
-    assert used == auth.credential, "the Secret's credential was to be used"
+    assert used == auth.credential, "expected the credential of the Secret"
     credential = another_credential(sandbox, auth)
     change = {auth.secret_key: credential, "previous": auth.credential}
     sandbox.set_secret(auth.secret_name, auth.namespace, change)
-    noticed(sandbox, kind, auth, credential)
+    wait_noticed(sandbox, kind, auth, credential)
     mark = sandbox.proxy.mark()
     used, _ = behind(sandbox, sandbox.issued(issuer))
-    assert used == credential, "the changed Secret's credential was to be used"
+    assert used == credential, "expected the credential of the changed Secret"
     old = [exchange.summary for exchange in sandbox.proxy.seen(since=mark) if carries(exchange, auth.credential)]
-    assert not old, f"the credential that was replaced was not to be sent again: {old}"
+    assert not old, f"expected no request with the replaced credential, saw {old}"
 
 
 @requirement("VI-ROTATION-002")
 @pytest.mark.parametrize("feature", WITH_SECRET)
-def test_corrected_secret_makes_the_issuer_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
+def test_corrected_secret_makes_issuer_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
     auth = sandbox.authenticate(feature, kind, key=new_key())
     good = {auth.secret_key: auth.credential}
     absent, keyless, refused = (f"late-{secrets.token_hex(4)}" for _ in range(3))
@@ -121,30 +121,30 @@ def test_corrected_secret_makes_the_issuer_ready(sandbox: Sandbox, kind: str, fe
         (absent, lambda: sandbox.secret(good, namespace=auth.namespace, name=absent)),
         (keyless, lambda: sandbox.set_secret(keyless, auth.namespace, good)),
     ]
-    if feature != "token":  # it is not told before it signs that a token is refused
+    if feature != "token":  # Vault reports a wrong token only at the sign request
         wrong = {auth.secret_key: refused_credential(sandbox, auth)}
         sandbox.secret(wrong, namespace=auth.namespace, name=refused)
         corrections.append((refused, lambda: sandbox.set_secret(refused, auth.namespace, good)))
     issuers = [sandbox.issuer(kind, with_secret(auth, name)) for name, _ in corrections]
     for issuer in issuers:
-        issuer.wait_not_ready("its Secret is missing, has not the key, or holds a wrong credential")
+        issuer.wait_not_ready("its Secret is missing, lacks the key or contains a wrong credential")
     for _, correct in corrections:
         correct()
     for issuer in issuers:
-        issuer.wait_ready("its Secret is right now", timeout=sandbox.timeouts.retry)
+        issuer.wait_ready("its Secret is correct now", timeout=sandbox.timeouts.retry)
 
 
 @requirement("VI-ROTATION-002")
 @pytest.mark.slow
 @pytest.mark.parametrize("feature", ["kubernetes-secretless"])
-def test_service_account_created_late_makes_the_issuer_ready(sandbox: Sandbox, feature: str) -> None:
+def test_service_account_created_late_makes_issuer_ready(sandbox: Sandbox, feature: str) -> None:
     def check(kind: str) -> None:
         name = f"late-{secrets.token_hex(4)}"
         sandbox.grant_token_requests(sandbox.home(kind), name)
         issuer = sandbox.issuer(kind, sandbox.authenticate(feature, kind, service_account=name))
         issuer.wait_not_ready("its service account is missing")
         sandbox.service_account(sandbox.home(kind), name=name, grant=False)
-        issuer.wait_ready("its service account is there now", timeout=sandbox.timeouts.retry)
+        issuer.wait_ready("its service account exists now", timeout=sandbox.timeouts.retry)
 
     for_each_kind(sandbox, check)
 
@@ -158,50 +158,52 @@ def test_deleted_credential_is_not_used(sandbox: Sandbox, kind: str, feature: st
     sandbox.delete_secret(auth.secret_name, auth.namespace)
     name = sandbox.secret({auth.secret_key: auth.credential}, namespace=auth.namespace)
     other = sandbox.ready_issuer(kind, with_secret(auth, name), proxy=sandbox.new_proxy())
-    with contextlib.suppress(Unmet):  # that it is shown is another requirement
+    with contextlib.suppress(Unmet):  # another requirement covers the condition
         issuer.wait_not_ready(timeout=sandbox.timeouts.issuer / 4)
     request = sandbox.request(issuer)
     sandbox.barrier(other)
-    assert not sandbox.signings(request), "Vault was not to be asked to sign with a credential that is deleted"
-    assert request.condition().get("status") != "True", "the request was not to be issued"
+    asked = len(sandbox.signings(request))
+    assert not asked, f"expected no sign request with a deleted credential, saw {asked}"
+    assert request.condition().get("status") != "True", "expected Ready not to be True, saw True"
     sandbox.secret({auth.secret_key: auth.credential}, namespace=auth.namespace, name=auth.secret_name)
     request.wait_issued(timeout=sandbox.timeouts.retry)
 
 
 @requirement("VI-ROTATION-003")
 @EACH_WITH_SECRET
-def test_request_that_finds_no_credential_waits(sandbox: Sandbox, kind: str, feature: str) -> None:
+def test_request_waits_for_a_deleted_credential(sandbox: Sandbox, kind: str, feature: str) -> None:
     auth = sandbox.authenticate(feature, kind)
     name = sandbox.secret({auth.secret_key: auth.credential}, namespace=auth.namespace)
     other = sandbox.ready_issuer(kind, with_secret(auth, name), proxy=sandbox.new_proxy())
     issuer = sandbox.ready_issuer(kind, auth)
     sandbox.issued(issuer)
-    # The issuer stays Ready for a while: it is being looked at, for another reason, while its Secret goes.
+    # The issuer object stays Ready for a while: the controller checks another change while the Secret is deleted.
     hold = Hold()
     sandbox.proxy.inject(Route.HEALTH, hold)
     issuer.change(lambda vault: vault.update(caBundle=bundle(f"{sandbox.proxy.ca_pem}\n")))
-    wait_held(sandbox, hold, "v1/sys/health to be queried for the changed issuer")
+    wait_held(sandbox, hold, "a query of v1/sys/health for the changed issuer object")
     sandbox.delete_secret(auth.secret_name, auth.namespace)
-    # Changes of Secrets are noticed in their order.
+    # A controller sees changes of Secrets in order.
     later = another_credential(sandbox, auth)
     sandbox.set_secret(name, auth.namespace, {auth.secret_key: later})
-    with contextlib.suppress(Unmet):  # that others go on meanwhile is another requirement
+    with contextlib.suppress(Unmet):  # another requirement covers the other issuer object
         for _ in range(5):
-            if behind(sandbox, issued_in_the_end(sandbox, other))[0] == later:
+            if behind(sandbox, issued_eventually(sandbox, other))[0] == later:
                 break
     request = sandbox.request(issuer)
     settle(request)
-    assert not sandbox.signings(request), "Vault was not to be asked to sign with a credential that is deleted"
+    asked = len(sandbox.signings(request))
+    assert not asked, f"expected no sign request with a deleted credential, saw {asked}"
     reason = request.condition().get("reason")
     assert reason not in ("Issued", "Failed", "Denied"), (
-        f"the request was to wait for the Secret, its reason is {reason}"
+        f"expected the CertificateRequest to wait for the Secret, saw the reason {reason}"
     )
     hold.release()
 
 
 @requirement("VI-ROTATION-004")
 @pytest.mark.parametrize("feature", WITH_SECRET)
-def test_issuer_without_its_secret_is_not_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
+def test_deleted_secret_makes_issuer_not_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
     auth = sandbox.authenticate(feature, kind, key=new_key())
     issuer = sandbox.ready_issuer(kind, auth)
     sandbox.delete_secret(auth.secret_name, auth.namespace)
@@ -210,7 +212,7 @@ def test_issuer_without_its_secret_is_not_ready(sandbox: Sandbox, kind: str, fea
 
 @requirement("VI-ROTATION-004")
 @pytest.mark.parametrize("feature", WITH_SECRET)
-def test_issuer_whose_secret_lost_its_key_is_not_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
+def test_missing_secret_key_makes_issuer_not_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
     auth = sandbox.authenticate(feature, kind, key=new_key())
     issuer = sandbox.ready_issuer(kind, auth)
     sandbox.set_secret(auth.secret_name, auth.namespace, {auth.secret_key: None, "other-key": auth.credential})
@@ -220,7 +222,9 @@ def test_issuer_whose_secret_lost_its_key_is_not_ready(sandbox: Sandbox, kind: s
 @requirement("VI-ROTATION-004")
 @pytest.mark.parametrize("feature", ["ca-bundle-secret"])
 @pytest.mark.parametrize("change", ["deleted", "changed"])
-def test_issuer_without_its_authority_is_not_ready(sandbox: Sandbox, kind: str, feature: str, change: str) -> None:
+def test_unusable_ca_bundle_secret_makes_issuer_not_ready(
+    sandbox: Sandbox, kind: str, feature: str, change: str
+) -> None:
     home = sandbox.home(kind)
     name = sandbox.secret({"ca.crt": sandbox.authority.pem}, namespace=home, secret=False)
     reference: dict[str, Any] = {"caBundle": None, "caBundleSecretRef": {"name": name, "key": "ca.crt"}}
@@ -229,7 +233,7 @@ def test_issuer_without_its_authority_is_not_ready(sandbox: Sandbox, kind: str, 
         sandbox.delete_secret(name, home)
     else:
         sandbox.set_secret(name, home, {"ca.crt": Authority().pem})
-    issuer.wait_not_ready("the Secret of its CA bundle was deleted, or is of another CA now")
+    issuer.wait_not_ready("the Secret of its CA bundle was deleted or now contains another CA")
 
 
 # -- the specification --------------------------------------------------------------------------------
@@ -244,10 +248,10 @@ def assert_signed_at(sandbox: Sandbox, proxy: Proxy, pki: Pki, request: Certific
     }
     expected = f"{urlsplit(proxy.url).path}/v1/{pki.sign_path}"
     assert places == {("the configured server", expected)}, (
-        f"the request was to be signed at {expected} of the configured server only"
+        f"expected a sign request only at {expected} of the configured server"
     )
     issuer = request.certificate().issuer
-    assert issuer == pki.issuing.certificate.subject, "the certificate was to come from the CA at the configured path"
+    assert issuer == pki.issuing.certificate.subject, "expected a certificate of the CA at the configured path"
 
 
 @requirement("VI-ROTATION-005")
@@ -259,17 +263,17 @@ def test_changed_server_and_path_are_used(sandbox: Sandbox, kind: str) -> None:
 
     issuer.change(lambda vault: vault.update(path=second.sign_path))
     issuer.wait_ready()
-    noticed(sandbox, kind, auth)
+    wait_noticed(sandbox, kind, auth)
     assert_signed_at(sandbox, sandbox.proxy, second, sandbox.issued(issuer))
 
     proxy = sandbox.new_proxy(prefix=f"/{secrets.token_hex(3)}")
     issuer.change(lambda vault: vault.update(server=proxy.url, path=first.sign_path))
-    proxy.wait_for(Route.HEALTH, timeout=sandbox.timeouts.wire, what="the health query at the changed server")
+    proxy.wait_for(Route.HEALTH, timeout=sandbox.timeouts.wire, what="a health query at the changed server")
     issuer.wait_ready()
     mark = sandbox.proxy.mark()
     assert_signed_at(sandbox, proxy, first, sandbox.issued(issuer))
     old = [exchange.summary for exchange in sandbox.proxy.seen(since=mark)]
-    assert not old, f"the server that was replaced was not to be asked again: {old}"
+    assert not old, f"expected no request to the replaced server, saw {old}"
 
 
 @requirement("VI-ROTATION-006")
@@ -288,23 +292,23 @@ def test_changed_ca_bundle_is_used(sandbox: Sandbox, kind: str) -> None:
 
 
 @requirement("VI-ROTATION-006")
-def test_former_ca_bundle_is_used_no_more(sandbox: Sandbox, kind: str) -> None:
+def test_replaced_ca_bundle_is_no_longer_trusted(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
     sandbox.issued(issuer)
-    # The authorities have the same name: only their keys differ.
+    # The certificate authorities have the same name and different keys.
     issuer.change(lambda vault: vault.update(caBundle=bundle(Authority().pem)))
-    # A right certificate as before, and no connection of before.
+    # The certificate is as valid as before, and all earlier connections are closed.
     sandbox.proxy.replace_certificate(sandbox.authority.issue(sandbox.world.stack.bind))
-    # Until it has seen the change, an issuer may look with the bundle of before.
-    issuer.wait_not_ready("its CA bundle is of another CA now")
+    # Until it sees the change, a controller may check with the old bundle.
+    issuer.wait_not_ready("its CA bundle now contains another CA")
     mark, failures = sandbox.proxy.mark(), len(sandbox.proxy.handshake_failures)
     issuer.change(lambda vault: vault.update(caBundle=bundle(Authority().pem)))
     sandbox.proxy.wait_for_handshake_failure(sandbox.timeouts.wire, failures)
     seen = [exchange.summary for exchange in sandbox.proxy.seen(since=mark)]
-    assert not seen, f"a server whose CA is no more in caBundle was to get no request: {seen}"
+    assert not seen, f"expected no request to a server whose CA is no longer in caBundle, saw {seen}"
 
 
-#: From each way of authenticating to the next.
+#: From each authentication method to the next.
 CHANGES = pytest.mark.parametrize(
     ("kind", "feature", "other_feature"),
     [
@@ -333,28 +337,28 @@ def test_changed_method_is_used(sandbox: Sandbox, kind: str, feature: str, other
             what=f"a login by {other_feature}",
         )
     issuer.wait_ready()
-    noticed(sandbox, kind, new)
+    wait_noticed(sandbox, kind, new)
     mark = sandbox.proxy.mark()
     credential, login = behind(sandbox, sandbox.issued(issuer))
-    assert login == new.login_path, f"the request was to be signed by {other_feature}"
-    assert credential == new.credential or not new.credential, "the credential of the new method was to be used"
+    assert login == new.login_path, f"expected the login path of {other_feature}"
+    assert credential == new.credential or not new.credential, "expected the credential of the new method, saw another"
     used = [
         exchange.summary
         for exchange in sandbox.proxy.seen(since=mark)
         if (old.credential and carries(exchange, old.credential)) or exchange.path == old.login_path
     ]
-    assert not used, f"no credential of {feature} was to be sent after its change: {used}"
+    assert not used, f"expected no {feature} credential after the change of the method, saw {used}"
 
 
 @requirement("VI-ROTATION-008")
-def test_issuer_changed_to_what_cannot_work_is_not_ready(sandbox: Sandbox, kind: str) -> None:
-    # Unlike a server that does not answer, one that is not trusted is not tried again at once by Vault's client.
-    stranger = sandbox.new_proxy(certificate=Authority().issue(sandbox.world.stack.bind))
+def test_unusable_specification_makes_issuer_not_ready(sandbox: Sandbox, kind: str) -> None:
+    # Vault's client retries a server that does not answer at once, but not an untrusted one.
+    untrusted = sandbox.new_proxy(certificate=Authority().issue(sandbox.world.stack.bind))
     absent = f"absent-{secrets.token_hex(4)}"
     auths = {feature: sandbox.authenticate(feature, kind) for feature in claimed(sandbox)}
     default = next(iter(auths.values()))
     changes: dict[str, tuple[Authentication, dict[str, Any]]] = {
-        "the server is not trusted": (default, {"server": stranger.url}),
+        "the server is not trusted": (default, {"server": untrusted.url}),
     }
     for feature, auth in auths.items():
         if auth.secret_name:
@@ -383,4 +387,4 @@ def test_issuer_changed_to_what_cannot_work_is_not_ready(sandbox: Sandbox, kind:
         issuer.wait_not_ready(what)
     for what, issuer in issuers.items():
         edit(what, former[what])
-        issuer.wait_ready(f"it was corrected that {what}", timeout=sandbox.timeouts.retry)
+        issuer.wait_ready(f"its configuration is correct again after: {what}", timeout=sandbox.timeouts.retry)

@@ -1,4 +1,4 @@
-"""Which issuer a request is for, where its credentials are, and that issuers do not get into each other's way."""
+"""The issuer object of a request, the place of its credentials, and the isolation of issuer objects."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ CLUSTER_ISSUER = pytest.param("ClusterIssuer", marks=requirement("VI-SCOPE-002")
 
 
 def another_pki(sandbox: Sandbox) -> Pki:
-    """Return a further role of the test's PKI: another path to sign at, without the cost of a mount."""
+    """Return another role of the test's PKI: another sign path without the cost of a mount."""
     pki = replace(sandbox.pki, role=f"role-{secrets.token_hex(4)}")
     sandbox.vault.set_pki_role(pki)
     return pki
 
 
 def spread_decoys(sandbox: Sandbox, auth: Authentication, policy: str) -> list[str]:
-    """Put Secrets of the same name with other, equally good credentials into namespaces that are not the issuer's."""
+    """Create Secrets of the same name with other valid credentials in namespaces that are not the issuer object's."""
     places = {sandbox.world.cluster_resource_namespace, sandbox.namespace, sandbox.other_namespace} - {auth.namespace}
     decoys = []
     for namespace in sorted(places):
@@ -47,7 +47,7 @@ def spread_decoys(sandbox: Sandbox, auth: Authentication, policy: str) -> list[s
 
 
 def presented(sandbox: Sandbox, credential: str) -> bool:
-    """Whether a credential was in any request to Vault."""
+    """Whether any request to Vault contains a credential."""
     return any(
         credential.encode() in exchange.body or any(credential in value for _, value in exchange.headers)
         for proxy in sandbox.proxies
@@ -56,7 +56,7 @@ def presented(sandbox: Sandbox, credential: str) -> bool:
 
 
 def tokens_of(proxy: Proxy, auth: Authentication) -> set[str]:
-    """Return the Vault tokens that are due to an authentication."""
+    """Return the Vault tokens that belong to an authentication."""
     if auth.feature == "token":
         return {auth.credential}
     own = auth.role.name if auth.role else auth.approle.role_id if auth.approle else ""
@@ -68,32 +68,34 @@ def tokens_of(proxy: Proxy, auth: Authentication) -> set[str]:
 
 
 def assert_signed(sandbox: Sandbox, request: CertificateRequest, proxy: Proxy, pki: Pki, auth: Authentication) -> None:
-    """Check that a request was signed at an issuer's server and path with its own credentials."""
+    """Check that a request was signed at the server and path of an issuer object with its own credentials."""
     signings = sandbox.signings(request)
-    assert signings, f"{request} was to be signed by Vault"
+    assert signings, f"expected a sign request to Vault for {request}, saw none"
     here = [exchange for exchange in proxy.seen(Route.SIGN) if exchange in signings]
-    assert here == signings, f"{request} was to be signed at its own issuer's server"
+    assert here == signings, f"expected {request} signed only at its own server, saw another server"
     for signing in signings:
-        assert signing.path == f"/v1/{pki.sign_path}", f"{request} was to be signed at its own issuer's path"
-        assert signing.token in tokens_of(proxy, auth), f"{request} was to be signed with its issuer's credentials"
+        assert signing.path == f"/v1/{pki.sign_path}", f"expected {request} signed at its own path"
+        assert signing.token in tokens_of(proxy, auth), (
+            f"expected {request} signed with its own credentials, saw others"
+        )
 
 
 @IN_SECRETS
 @pytest.mark.parametrize("kind", [ISSUER, CLUSTER_ISSUER])
-def test_secret_of_the_right_namespace(sandbox: Sandbox, kind: str, feature: str) -> None:
+def test_secret_is_read_from_the_right_namespace(sandbox: Sandbox, kind: str, feature: str) -> None:
     policy = sandbox.sign_policy()
     auth = sandbox.authenticate(feature, kind, policy=policy)
     decoys = spread_decoys(sandbox, auth, policy)
     sandbox.issued(sandbox.ready_issuer(kind, auth), namespace=sandbox.namespace)
-    assert presented(sandbox, auth.credential), "the credential of the right namespace was to be presented"
+    assert presented(sandbox, auth.credential), "expected the credential of the right namespace, saw none"
     assert not any(presented(sandbox, decoy) for decoy in decoys), (
-        "no credential of a same-named Secret in another namespace was to be presented"
+        "expected no credential from a Secret of the same name in another namespace, saw one"
     )
 
 
 @IN_SECRETS
 @pytest.mark.parametrize("kind", [ISSUER, CLUSTER_ISSUER])
-def test_no_secret_of_another_namespace(sandbox: Sandbox, kind: str, feature: str) -> None:
+def test_secret_in_another_namespace_is_not_read(sandbox: Sandbox, kind: str, feature: str) -> None:
     policy = sandbox.sign_policy()
     auth = sandbox.authenticate(feature, kind, policy=policy)
     decoys = spread_decoys(sandbox, auth, policy)
@@ -103,13 +105,13 @@ def test_no_secret_of_another_namespace(sandbox: Sandbox, kind: str, feature: st
         sandbox.request(issuer, namespace=sandbox.namespace)
     sandbox.barrier(sandbox.ready_issuer(kind))
     assert not any(presented(sandbox, decoy) for decoy in decoys), (
-        "no credential of a same-named Secret in another namespace was to be presented"
+        "expected no credential from a Secret of the same name in another namespace, saw one"
     )
 
 
 @requirement("VI-SCOPE-003")
 @pytest.mark.parametrize("kind", ["ClusterIssuer"])
-def test_requests_of_any_namespace(sandbox: Sandbox, kind: str) -> None:
+def test_cluster_issuer_signs_requests_from_any_namespace(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.issuer(kind)
     places = [sandbox.namespace, sandbox.other_namespace]
     requests = [sandbox.request(issuer, namespace=namespace) for namespace in places]
@@ -117,16 +119,19 @@ def test_requests_of_any_namespace(sandbox: Sandbox, kind: str) -> None:
     requests.append(sandbox.request(issuer, namespace=sandbox.new_namespace()))
     for request in requests:
         request.wait_issued()
-        assert request.signing.matches(request.certificate()), f"{request} was to get a certificate for its own key"
+        assert request.signing.matches(request.certificate()), (
+            f"expected a certificate for the key of {request}, saw one for another key"
+        )
 
 
 @requirement("VI-SCOPE-004")
 @pytest.mark.parametrize("kind", ["Issuer"])
-def test_no_issuer_of_another_namespace(sandbox: Sandbox, kind: str) -> None:
+def test_issuer_in_another_namespace_does_not_sign(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
     request = sandbox.request(issuer, namespace=sandbox.other_namespace)
     sandbox.barrier(issuer)
-    assert not sandbox.signings(request), "a request was not to be signed through another namespace's Issuer"
+    asked = len(sandbox.signings(request))
+    assert not asked, f"expected no sign request through an Issuer in another namespace, saw {asked}"
 
     pki = another_pki(sandbox)
     auth = sandbox.default_authentication(kind, pki=pki, namespace=sandbox.other_namespace)
@@ -136,7 +141,7 @@ def test_no_issuer_of_another_namespace(sandbox: Sandbox, kind: str) -> None:
 
 
 @requirement("VI-SCOPE-005")
-def test_issuer_and_cluster_issuer_of_one_name(sandbox: Sandbox) -> None:
+def test_issuer_kind_decides_between_issuers_of_the_same_name(sandbox: Sandbox) -> None:
     name = sandbox.issuer_name()
     pkis = {"Issuer": sandbox.pki, "ClusterIssuer": another_pki(sandbox)}
     auths = {kind: sandbox.default_authentication(kind, pki=pki) for kind, pki in pkis.items()}
@@ -156,11 +161,11 @@ def test_issuer_and_cluster_issuer_of_one_name(sandbox: Sandbox) -> None:
 
 
 @requirement("VI-SCOPE-005")
-def test_no_issuer_of_the_other_kind_instead(sandbox: Sandbox) -> None:
+def test_issuer_of_the_other_kind_does_not_sign(sandbox: Sandbox) -> None:
     issuers = [sandbox.ready_issuer("Issuer"), sandbox.ready_issuer("ClusterIssuer")]
     wrong: list[tuple[Issuer, CertificateRequest]] = []
     for issuer, other in zip(issuers, reversed(issuers), strict=True):
-        # It names the kind of the one and the name of the other.
+        # The reference has the kind of one object and the name of the other.
         reference = issuer.ref | {"name": other.name}
         wrong.append((other, sandbox.request(other, namespace=sandbox.namespace, issuer_ref=reference)))
     if issuers[0].resource.group == "cert-manager.io":
@@ -169,12 +174,13 @@ def test_no_issuer_of_the_other_kind_instead(sandbox: Sandbox) -> None:
     for issuer in issuers:
         sandbox.barrier(issuer, namespace=sandbox.namespace)
     for other, request in wrong:
-        assert not sandbox.signings(request), f"{request} was not to be signed through {other} of the other kind"
+        asked = len(sandbox.signings(request))
+        assert not asked, f"expected no sign request for {request} through {other} of the other kind, saw {asked}"
 
 
 @requirement("VI-SCOPE-006")
 @pytest.mark.parametrize("kind", ["Issuer"])
-def test_credentials_of_the_issuer_that_is_named(sandbox: Sandbox, kind: str, feature: str) -> None:
+def test_request_uses_the_credentials_of_the_named_issuer(sandbox: Sandbox, kind: str, feature: str) -> None:
     pkis = [sandbox.pki, another_pki(sandbox)]
     auths = [sandbox.authenticate(feature, kind, pki=pkis[0])]
     mount = auths[0].approle or auths[0].role
@@ -184,7 +190,7 @@ def test_credentials_of_the_issuer_that_is_named(sandbox: Sandbox, kind: str, fe
 
 
 @requirement("VI-SCOPE-006")
-def test_server_and_method_of_the_issuer_that_is_named(sandbox: Sandbox, kind: str) -> None:
+def test_request_uses_the_server_and_method_of_the_named_issuer(sandbox: Sandbox, kind: str) -> None:
     features = claimed(sandbox)
     pkis = [sandbox.pki, another_pki(sandbox)]
     auths = [
@@ -197,7 +203,7 @@ def test_server_and_method_of_the_issuer_that_is_named(sandbox: Sandbox, kind: s
 def check_two_issuers(
     sandbox: Sandbox, kind: str, proxies: list[Proxy], pkis: list[Pki], auths: list[Authentication]
 ) -> None:
-    """Check that interleaved requests for two issuers each go the way of their own."""
+    """Check that interleaved requests for two issuer objects each use the settings of their own."""
     settings = list(zip(proxies, pkis, auths, strict=True))
     issuers = [sandbox.issuer(kind, auth, proxy=proxy, pki=pki) for proxy, pki, auth in settings]
     for issuer in issuers:
@@ -210,19 +216,19 @@ def check_two_issuers(
 
 @requirement("VI-SCOPE-006")
 @pytest.mark.parametrize(("kind", "feature"), in_turn(LOGINS))
-def test_request_for_another_issuer_in_between(sandbox: Sandbox, kind: str, feature: str) -> None:
+def test_interleaved_request_uses_its_own_issuer(sandbox: Sandbox, kind: str, feature: str) -> None:
     pkis, proxies = [sandbox.pki, another_pki(sandbox)], [sandbox.proxy, sandbox.new_proxy()]
     auths = [sandbox.authenticate(feature, kind, pki=pki) for pki in pkis]
     settings = list(zip(proxies, pkis, auths, strict=True))
     issuers = [sandbox.ready_issuer(kind, auth, proxy=proxy, pki=pki) for proxy, pki, auth in settings]
     for issuer in issuers:
-        sandbox.issued(issuer)  # by now each has also looked at the change of its own status
+        sandbox.issued(issuer)  # the controller has now also processed its own status updates
     hold = Hold()
     proxies[0].inject(Route.LOGIN, hold)
     held = sandbox.request(issuers[0])
     wait_held(sandbox, hold, "a login for the request")
     between = sandbox.request(issuers[1])
-    with contextlib.suppress(Unmet):  # that nothing waits for a Vault that hangs is another requirement
+    with contextlib.suppress(Unmet):  # another requirement covers a hanging Vault
         between.wait_issued(timeout=sandbox.timeouts.request / 4)
     hold.release()
     held.wait_issued()
@@ -232,7 +238,7 @@ def test_request_for_another_issuer_in_between(sandbox: Sandbox, kind: str, feat
 
 
 @requirement("VI-SCOPE-007")
-def test_broken_issuers_do_not_matter_to_others(sandbox: Sandbox, kind: str) -> None:
+def test_broken_issuers_do_not_affect_others(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.default_authentication(kind)
     absent = {"name": f"absent-{secrets.token_hex(4)}", "key": "token"}
     sealed = sandbox.new_proxy()
@@ -251,23 +257,23 @@ def test_broken_issuers_do_not_matter_to_others(sandbox: Sandbox, kind: str) -> 
         try:
             broken.append(sandbox.issuer(kind, **({"auth": auth} | vault)))
         except RefusedError:
-            continue  # it breaks nothing
+            continue  # a rejected object cannot affect others
     for issuer in broken:
         sandbox.request(issuer, namespace=sandbox.namespace)
-    sealed.wait_for(None, timeout=sandbox.timeouts.wire, what="any call to the sealed Vault")
+    sealed.wait_for(None, timeout=sandbox.timeouts.wire, what="a request to the sealed Vault")
 
     right = [sandbox.ready_issuer(each) for each in dict.fromkeys(["Issuer", kind])]
     for issuer in right:
         sandbox.issued(issuer, namespace=sandbox.namespace)
     for issuer in right:
-        assert ready_status(issuer.get()) == "True", f"{issuer} was to stay Ready"
+        assert ready_status(issuer.get()) == "True", f"expected {issuer} to stay Ready, saw it not Ready"
     for issuer in broken:
-        assert ready_status(issuer.get()) != "True", f"{issuer} was not to become Ready"
+        assert ready_status(issuer.get()) != "True", f"expected {issuer} not to become Ready, saw Ready=True"
 
 
 @requirement("VI-SCOPE-008")
-def test_hanging_vault_does_not_matter_to_others(sandbox: Sandbox, kind: str) -> None:
-    # What hangs here may hang for the tests that run beside this one: short enough for them to go on afterwards.
+def test_hanging_vault_does_not_affect_others(sandbox: Sandbox, kind: str) -> None:
+    # The hanging requests may also block tests that run in parallel: keep it short, so that these can go on.
     short = sandbox.timeouts.issuer / 4
     auth = sandbox.default_authentication(kind)
     signing, checking = Hold(), Hold()
@@ -275,11 +281,13 @@ def test_hanging_vault_does_not_matter_to_others(sandbox: Sandbox, kind: str) ->
     issuer = sandbox.ready_issuer(kind, auth, proxy=proxy)
     proxy.inject(None, signing, times=1)
     sandbox.request(issuer)
-    assert signing.arrived.wait(short), "the request was to be taken to Vault"
+    assert signing.arrived.wait(short), f"expected a request to Vault within {short:g} s, saw none"
     proxy.inject(None, checking)
     sandbox.issuer(kind, auth, proxy=proxy)
-    assert checking.arrived.wait(short), "a new issuer was to be checked while a request to Vault hangs"
+    assert checking.arrived.wait(short), (
+        f"expected a check of the new issuer object within {short:g} s while a request to Vault hangs, saw none"
+    )
     # Both calls hang until the test ends.
     other = sandbox.issuer(kind, auth)
-    other.wait_ready("only requests of another issuer hang", timeout=short)
+    other.wait_ready("only requests of another issuer object hang", timeout=short)
     sandbox.request(other).wait_issued(timeout=short)

@@ -1,4 +1,4 @@
-"""What Vault is asked to sign, and what becomes of its answer."""
+"""Sign requests to Vault, and the use of Vault's answers."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ def for_key_of(signing: SigningRequest) -> Callable[[Exchange], bool]:
     return lambda exchange: signing.is_for_same_key(exchange.json.get("csr"))
 
 
-# -- what Vault is asked -------------------------------------------------------------
+# -- sign requests -------------------------------------------------------------------
 
 
 @requirement("VI-SIGN-001")
 def test_only_the_configured_path_is_called(sandbox: Sandbox, kind: str) -> None:
     pki = sandbox.vault.pki(mount=f"pki-{secrets.token_hex(4)}/team/{secrets.token_hex(2)}")
-    # Everything on the mount is allowed, so that another endpoint would work.
+    # The policy allows the whole mount, so that another endpoint would work too.
     auth = sandbox.default_authentication(kind, policy=sandbox.vault.policy(f"{pki.mount}/*"))
     issuer = sandbox.ready_issuer(kind, auth, pki=pki)
     sandbox.issued(issuer)
@@ -78,8 +78,8 @@ def test_only_the_configured_path_is_called(sandbox: Sandbox, kind: str) -> None
         for exchange in sandbox.proxy.seen()
         if exchange.route not in (Route.HEALTH, Route.LOGIN) and not exchange.path.startswith(("/v1/auth/", "/v1/sys/"))
     ]
-    assert len(calls) >= 2, "Vault was to be asked to sign both requests"
-    assert set(calls) == {("POST", f"/v1/{pki.sign_path}")}, f"only POST or PUT /v1/{pki.sign_path} was to be called"
+    assert len(calls) >= 2, f"expected a sign request for each of two CertificateRequests, saw {calls}"
+    assert set(calls) == {("POST", f"/v1/{pki.sign_path}")}, f"expected only POST or PUT /v1/{pki.sign_path}"
 
 
 @requirement("VI-SIGN-002")
@@ -105,18 +105,18 @@ def test_csr_is_sent_unchanged(sandbox: Sandbox, kind: str) -> None:
     signing = SigningRequest(csr.public_bytes(serialization.Encoding.PEM).decode(), key)
     request = sandbox.issued(sandbox.ready_issuer(kind), signing)
     sent = [exchange.json["csr"] for exchange in sandbox.signings(request)]
-    assert sent, "the CSR was to be sent to Vault"
-    assert der(sent[-1]) == der(signing.pem), "`csr` was to be the request's CSR, byte by byte"
+    assert sent, "expected a sign request to Vault, saw none"
+    assert der(sent[-1]) == der(signing.pem), "expected the unchanged CSR in `csr`"
 
 
 def der(pem: str) -> bytes:
-    """The bytes a PEM block stands for; its white space and line lengths are free."""
+    """Return the bytes of a PEM block, regardless of its whitespace and line lengths."""
     body = re.search(r"-----BEGIN [A-Z ]+-----(.*?)-----END", pem, re.DOTALL)
     return base64.b64decode("".join(body[1].split())) if body else b""
 
 
 @requirement("VI-SIGN-005")
-def test_common_name_is_sent_and_may_be_missing(sandbox: Sandbox, kind: str) -> None:
+def test_common_name_is_sent_and_optional(sandbox: Sandbox, kind: str) -> None:
     pki = sandbox.vault.pki(role={"use_csr_common_name": False})
     issuer = sandbox.ready_issuer(kind, pki=pki)
     name = host()
@@ -124,8 +124,9 @@ def test_common_name_is_sent_and_may_be_missing(sandbox: Sandbox, kind: str) -> 
     nameless = sandbox.request(issuer, SigningRequest.build(dns=[host()]))
     named.wait_issued()
     nameless.wait_issued()
-    assert common_name_of(named.certificate()) == name, "the certificate was to have the CSR's common name"
-    assert not common_name_of(nameless.certificate()), "the certificate was to have no common name, as the CSR"
+    assert common_name_of(named.certificate()) == name, "expected the common name of the CSR"
+    unexpected = common_name_of(nameless.certificate())
+    assert not unexpected, f"expected no common name, as in the CSR, saw {unexpected!r}"
 
 
 @requirement("VI-SIGN-006")
@@ -134,7 +135,7 @@ def test_dns_names_are_sent(sandbox: Sandbox, kind: str) -> None:
     names = [host(), f"*.{host()}", host(), secrets.token_hex(3), f"a.b.c.{host()}"]
     request = sandbox.issued(issuer, SigningRequest.build(names[0], dns=names))
     seen = names_of(request.certificate())["dns"]
-    assert sorted(seen) == sorted(names), "the certificate was to have the CSR's DNS names"
+    assert sorted(seen) == sorted(names), "expected the DNS names of the CSR"
 
 
 @requirement("VI-SIGN-007")
@@ -144,7 +145,7 @@ def test_ip_addresses_are_sent(sandbox: Sandbox, kind: str) -> None:
     six = ["::1", f"2001:db8:{secrets.randbelow(0xFFFF):x}::7"]
     request = sandbox.issued(issuer, SigningRequest.build(dns=[host()], ips=[*four, *six]))
     seen = {ipaddress.ip_address(ip) for ip in names_of(request.certificate())["ips"]}
-    assert seen == {ipaddress.ip_address(ip) for ip in (*four, *six)}, "the certificate was to have the CSR's addresses"
+    assert seen == {ipaddress.ip_address(ip) for ip in (*four, *six)}, "expected the CSR's IPs"
 
 
 @requirement("VI-SIGN-008")
@@ -153,7 +154,7 @@ def test_uris_are_sent(sandbox: Sandbox, kind: str) -> None:
     uris = [f"spiffe://{host()}/ns/default/sa/{secrets.token_hex(3)}", f"https://{host()}/a?b=c", f"urn:x:{host()}"]
     request = sandbox.issued(issuer, SigningRequest.build(dns=[host()], uris=uris))
     seen = names_of(request.certificate())["uris"]
-    assert sorted(seen) == sorted(uris), "the certificate was to have the CSR's URIs"
+    assert sorted(seen) == sorted(uris), "expected the URIs of the CSR"
 
 
 @requirement("VI-SIGN-009")
@@ -168,11 +169,11 @@ def test_common_name_is_not_added_to_alternative_names(sandbox: Sandbox, kind: s
     for request, names in requests:
         request.wait_issued()
         seen = names_of(request.certificate())["dns"]
-        assert seen == names, "the certificate was to have the DNS names of the CSR alone, without its common name"
+        assert seen == names, "expected only the DNS names of the CSR, without its common name"
 
 
 @requirement("VI-SIGN-010")
-def test_duration_is_asked_for(sandbox: Sandbox, kind: str) -> None:
+def test_duration_is_requested(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
     hours, minutes = 100 + secrets.randbelow(100), 1 + secrets.randbelow(59)
     durations = {
@@ -189,7 +190,7 @@ def test_duration_is_asked_for(sandbox: Sandbox, kind: str) -> None:
 
 
 @requirement("VI-SIGN-011")
-def test_ninety_days_are_asked_for_by_default(sandbox: Sandbox, kind: str) -> None:
+def test_duration_defaults_to_ninety_days(sandbox: Sandbox, kind: str) -> None:
     request = sandbox.issued(sandbox.ready_issuer(kind), duration=None)
     assert_lifetime(request.certificate(), timedelta(days=90))
 
@@ -200,8 +201,8 @@ def test_ninety_days_are_asked_for_by_default(sandbox: Sandbox, kind: str) -> No
 def assert_certificate_first(sandbox: Sandbox, request: CertificateRequest) -> None:
     request.wait_issued()
     leaf = request.certificate()
-    assert request.signing.matches(leaf), "the first certificate was to be for the CSR's key"
-    assert leaf == answered(sandbox, request), "the first certificate was to be the one Vault signed"
+    assert request.signing.matches(leaf), "expected the first certificate to match the CSR, saw one for another key"
+    assert leaf == answered(sandbox, request), "expected the certificate that Vault signed first"
 
 
 @requirement("VI-SIGN-003")
@@ -213,7 +214,7 @@ def test_certificate_for_rsa_and_ecdsa_keys_comes_first(sandbox: Sandbox, kind: 
 
 
 @requirement("VI-SIGN-003")
-@pytest.mark.parametrize("kind", ["Issuer"])  # a key of this size takes a second to make
+@pytest.mark.parametrize("kind", ["Issuer"])  # generating a key of this size takes a second
 def test_certificate_for_a_large_rsa_key_comes_first(sandbox: Sandbox, kind: str) -> None:
     request = sandbox.request(sandbox.ready_issuer(kind), new_signing("rsa-4096"))
     assert_certificate_first(sandbox, request)
@@ -236,14 +237,14 @@ def test_chain_is_in_order(sandbox: Sandbox, kind: str, authorities: int, root_k
     above = pki.issuing.chain if root_known else [pki.issuing]
     intermediates = without_roots([authority.certificate for authority in above])
     expected = [answered(sandbox, request), *intermediates]
-    # Whether a root follows is another requirement.
+    # Another requirement covers a root at the end.
     assert_chain(without_roots(request.certificates()), expected, "status.certificate")
-    assert not any(map(is_self_signed, request.certificates()[: len(expected)])), "a root was to come last, if at all"
+    assert not any(map(is_self_signed, request.certificates()[: len(expected)])), "expected a root only at the end"
 
 
 @requirement("VI-SIGN-013")
 @SHAPES
-def test_ca_is_the_topmost_certificate(sandbox: Sandbox, kind: str, authorities: int, root_known: bool) -> None:
+def test_status_ca_is_the_topmost_certificate(sandbox: Sandbox, kind: str, authorities: int, root_known: bool) -> None:
     pki = chain_pki(sandbox, authorities, root_known=root_known)
     request = sandbox.issued(sandbox.ready_issuer(kind, pki=pki))
     topmost = pki.issuing.anchor if root_known else pki.issuing
@@ -255,11 +256,11 @@ def test_ca_is_the_topmost_certificate(sandbox: Sandbox, kind: str, authorities:
 def test_root_is_left_out(sandbox: Sandbox, kind: str, authorities: int) -> None:
     request = sandbox.issued(sandbox.ready_issuer(kind, pki=chain_pki(sandbox, authorities)))
     roots = list(filter(is_self_signed, request.certificates()))
-    assert not roots, f"status.certificate was to hold no self-signed root, it holds {subjects(roots)}"
+    assert not roots, f"expected no self-signed root in status.certificate, saw {subjects(roots)}"
 
 
 def leaf_into_chain() -> Tamper:
-    """Send the leaf in ``ca_chain`` too, in the midst of it."""
+    """Also send the leaf in the middle of ``ca_chain``."""
 
     def change(answer: dict[str, Any]) -> dict[str, Any]:
         data = answer.get("data") or {}
@@ -271,12 +272,12 @@ def leaf_into_chain() -> Tamper:
 
 
 @requirement("VI-SIGN-014")
-def test_order_and_repetition_do_not_matter(sandbox: Sandbox, kind: str) -> None:
+def test_chain_does_not_depend_on_order_and_repetition(sandbox: Sandbox, kind: str) -> None:
     pki = chain_pki(sandbox, 4)
     issuer = sandbox.ready_issuer(kind, pki=pki)
     plain = sandbox.issued(issuer)
     intermediates = without_roots([authority.certificate for authority in pki.issuing.chain])
-    assert without_roots(plain.certificates())[1:] == intermediates, "the chain was to be complete and in order"
+    assert without_roots(plain.certificates())[1:] == intermediates, "expected the complete chain in order"
     cases = []
     orders = [(3, 2, 1, 0), (2, 0, 3, 1), (0, 2, 1, 3), (3, 0, 1, 2)]
     for fault in [*map(reorder_chain, orders), duplicate_chain(), leaf_into_chain()]:
@@ -303,7 +304,7 @@ def test_missing_chain_falls_back_to_issuing_ca(sandbox: Sandbox, kind: str, aut
 
 
 @requirement("VI-SIGN-015")
-def test_missing_issuers_leave_the_certificate_alone(sandbox: Sandbox, kind: str) -> None:
+def test_missing_chain_and_issuing_ca_fall_back_to_the_leaf(sandbox: Sandbox, kind: str) -> None:
     sandbox.proxy.inject(Route.SIGN, drop_issuers())
     request = sandbox.issued(sandbox.ready_issuer(kind))
     assert_chain(request.certificates(), [answered(sandbox, request)], "status.certificate")
@@ -321,20 +322,20 @@ def test_certificates_outside_the_chain_are_left_out(sandbox: Sandbox, kind: str
     foreign = CertificateAuthority.root(subject)
     injection = sandbox.proxy.inject(Route.SIGN, add_to_chain(foreign.pem), times=1)
     request = sandbox.request(issuer)
-    # An implementation may refuse the answer, for good or until the next one, or pick what belongs to the leaf.
+    # A controller may reject the answer, permanently or until a retry, or pick the certificates of the leaf's chain.
     request.wait_reason("Issued", "Failed", timeout=sandbox.timeouts.retry)
-    assert injection.hits == 1, "Vault was to be asked to sign"
-    assert foreign.certificate not in request.certificates(), "status.certificate was not to hold the foreign CA"
-    assert foreign.certificate not in request.ca(), "status.ca was not to hold the foreign CA"
+    assert injection.hits == 1, "expected one sign request with a tampered answer"
+    assert foreign.certificate not in request.certificates(), "expected no foreign CA in status.certificate, saw it"
+    assert foreign.certificate not in request.ca(), "expected no foreign CA in status.ca, saw it"
 
 
-# -- answers that are no certificate for the request -----------------------------------------
+# -- answers without a usable certificate --------------------------------------------------
 
 
 def assert_never_issued_wrongly(sandbox: Sandbox, faults: list[tuple[Fault, int]], kind: str) -> None:
-    """See requests refused, each because of its own fault, or signed properly once the fault is over.
+    """Check that each request fails because of its fault, or is signed correctly after the fault ends.
 
-    A right implementation fails such a request or tries it again; then it gets Vault's own answer.
+    A correct controller fails such a request or retries it, and then gets Vault's own answer.
     """
     issuer = sandbox.ready_issuer(kind)
     cases = []
@@ -344,14 +345,20 @@ def assert_never_issued_wrongly(sandbox: Sandbox, faults: list[tuple[Fault, int]
         cases.append((fault, injection, sandbox.request(issuer, signing)))
     for fault, injection, request in cases:
         item = request.wait_reason("Issued", "Failed", timeout=sandbox.timeouts.retry)
-        assert injection.hits, f"Vault was to be asked to sign ({fault.name})"
+        assert injection.hits, f"expected a sign request to Vault ({fault.name}), saw none"
         certificates = request.certificates()
         if request.condition().get("status") == "True":
-            assert injection.exhausted, f"the request was not to be issued: Vault answered {fault.name}"
-            assert certificates, f"the request was not to be Ready without a certificate ({fault.name})"
-            assert request.signing.matches(certificates[0]), f"the certificate was to be Vault's ({fault.name})"
+            assert injection.exhausted, (
+                f"expected no issued CertificateRequest after the answer {fault.name}, saw Ready=True"
+            )
+            assert certificates, f"expected a certificate with Ready=True ({fault.name}), saw none"
+            assert request.signing.matches(certificates[0]), (
+                f"expected Vault's certificate for the requested key ({fault.name}), saw another"
+            )
         else:
-            assert not item["status"].get("certificate"), f"a failed request was to have no certificate ({fault.name})"
+            assert not item["status"].get("certificate"), (
+                f"expected no certificate in a failed CertificateRequest ({fault.name}), saw one"
+            )
 
 
 @requirement("VI-SIGN-017")
@@ -380,17 +387,17 @@ def test_server_error_is_not_issued(sandbox: Sandbox, kind: str) -> None:
         Respond(503, json={"errors": ["Vault is sealed"]}),
         Respond(502, body=html, content_type="text/html"),
     ]
-    # Vault's client library tries three times; those who use it shall see the error too.
+    # Vault's client library tries three times: with three errors, its users see one too.
     assert_never_issued_wrongly(sandbox, [(fault, 3) for fault in faults], kind)
 
 
 def tampered(sandbox: Sandbox, kind: str, fault: Fault) -> CertificateRequest:
-    """Have one answer tampered with, and return its request once that is Issued or Failed."""
+    """Tamper with one answer, and return its request after it is Issued or Failed."""
     issuer = sandbox.ready_issuer(kind)
     injection = sandbox.proxy.inject(Route.SIGN, fault, times=1)
     request = sandbox.request(issuer)
     request.wait_reason("Issued", "Failed", timeout=sandbox.timeouts.retry)
-    assert injection.hits == 1, "Vault was to be asked to sign"
+    assert injection.hits == 1, "expected one sign request with a tampered answer"
     return request
 
 
@@ -398,18 +405,18 @@ def tampered(sandbox: Sandbox, kind: str, fault: Fault) -> CertificateRequest:
 def test_certificate_for_another_key_is_not_issued(sandbox: Sandbox, kind: str) -> None:
     request = tampered(sandbox, kind, for_another_key(sandbox.pki))
     for leaf in request.certificates()[:1]:
-        assert request.signing.matches(leaf), "a certificate for another key was not to be reported as issued"
+        assert request.signing.matches(leaf), "expected no issued certificate for another key, saw one"
 
 
 @requirement("VI-SIGN-018")
-def test_authority_is_not_issued_in_place_of_a_missing_certificate(sandbox: Sandbox, kind: str) -> None:
+def test_ca_certificate_is_not_issued_as_the_missing_leaf(sandbox: Sandbox, kind: str) -> None:
     request = tampered(sandbox, kind, set_data("certificate", ""))
     for leaf in request.certificates()[:1]:
-        assert request.signing.matches(leaf), "the CA's certificate was not to be reported as the issued one"
+        assert request.signing.matches(leaf), "expected no issued CA certificate, saw one"
 
 
 @requirement("VI-SIGN-019")
 def test_expired_certificate_is_not_issued(sandbox: Sandbox, kind: str) -> None:
     for leaf in tampered(sandbox, kind, expire(sandbox.pki)).certificates()[:1]:
         expiry = leaf.not_valid_after_utc
-        assert expiry > datetime.now(UTC), "a certificate that has expired was not to be reported as issued"
+        assert expiry > datetime.now(UTC), f"expected no expired certificate, saw one that expired at {expiry}"

@@ -1,4 +1,4 @@
-"""The configuration all Vault issuers share: server, path, and one way of authenticating."""
+"""The common configuration of all issuer objects: server, path and one authentication method."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def prefixed_proxy(sandbox: Sandbox) -> tuple[Proxy, str]:
 
 def assert_only_below(proxy: Proxy, prefix: str, *routes: Route) -> None:
     stray = [exchange.summary for exchange in proxy.seen() if not exchange.path.startswith(f"{prefix}/v1/")]
-    assert not stray, f"every request has to keep the path prefix of server; these did not: {stray}"
+    assert not stray, f"expected the path prefix {prefix}/v1/ in every request, saw {stray}"
     for route in routes:
-        assert proxy.seen(route), f"no {route.value} request arrived at the host and port of server"
+        assert proxy.seen(route), f"expected a {route.value} request at the host and port of server, saw none"
 
 
 @requirement("VI-SPEC-001")
@@ -39,7 +39,7 @@ def test_every_request_keeps_the_path_prefix(sandbox: Sandbox, kind: str, featur
 
 
 @requirement("VI-SPEC-001")
-def test_path_prefix_with_a_slash_at_its_end(sandbox: Sandbox, kind: str) -> None:
+def test_path_prefix_with_a_trailing_slash_is_kept(sandbox: Sandbox, kind: str) -> None:
     proxy, prefix = prefixed_proxy(sandbox)
     issuer = sandbox.issuer(kind, proxy=proxy, server=f"{proxy.url}/")
     issuer.wait_ready()
@@ -54,7 +54,7 @@ def test_not_ready_without_server_or_path(sandbox: Sandbox, kind: str) -> None:
 
 
 def emptied(sandbox: Sandbox, auth: Authentication) -> dict[str, dict[str, Any]]:
-    """By the field that is left empty, specs that are otherwise right."""
+    """Return otherwise valid specifications by the field that is empty."""
     specs: dict[str, dict[str, Any]] = {}
 
     def leave_empty(*path: str) -> None:
@@ -80,7 +80,7 @@ def emptied(sandbox: Sandbox, auth: Authentication) -> dict[str, dict[str, Any]]
     if auth.feature == "kubernetes-static":
         leave_empty("kubernetes", "secretRef", "name")
     if auth.feature == "kubernetes-secretless":
-        # An implementation that falls back on its own service account would be let in.
+        # Vault accepts the controller's own service account, so that a fallback to it shows.
         namespace, _, account = sandbox.world.service_account.partition("/")
         role = sandbox.vault.kubernetes_role(
             sandbox.sign_policy(),
@@ -117,10 +117,10 @@ def test_not_ready_without_authentication(sandbox: Sandbox, kind: str) -> None:
         ("ClusterIssuer", "kubernetes-static", "kubernetes-secretless"),
     ],
 )
-def test_two_ways_of_authenticating_are_refused(sandbox: Sandbox, kind: str, feature: str, other_feature: str) -> None:
+def test_two_authentication_methods_are_rejected(sandbox: Sandbox, kind: str, feature: str, other_feature: str) -> None:
     auth = sandbox.authenticate(feature, kind)
     if feature == "kubernetes-static":
-        # Both are for the service account that the Vault role is bound to, so that each works by itself.
+        # Both use the service account of the Vault role, so that each alone works.
         sandbox.grant_token_requests(auth.namespace, auth.service_account)
         both = {"kubernetes": auth.spec["kubernetes"] | {"serviceAccountRef": {"name": auth.service_account}}}
     else:
@@ -129,7 +129,7 @@ def test_two_ways_of_authenticating_are_refused(sandbox: Sandbox, kind: str, fea
 
 
 def invalid_issuer(sandbox: Sandbox, kind: str, auth: Authentication) -> Issuer:
-    """An issuer with an empty path, or with a CA bundle that does not fit where the API server refuses that."""
+    """Return an issuer object with an empty path or, if the API server rejects it, with a wrong CA bundle."""
     try:
         return sandbox.issuer(kind, auth, path="")
     except RefusedError:
@@ -142,12 +142,12 @@ def test_ready_once_the_configuration_is_corrected(sandbox: Sandbox, kind: str) 
     issuer = invalid_issuer(sandbox, kind, auth)
     issuer.wait_not_ready("its configuration is invalid")
     issuer.change(lambda vault: vault.update(path=sandbox.pki.sign_path, caBundle=bundle(sandbox.proxy.ca_pem)))
-    issuer.wait_ready("its configuration is corrected now")
+    issuer.wait_ready("its configuration is correct now")
 
 
 @requirement("VI-SPEC-006")
 @pytest.mark.parametrize("trusted", ["no bundle", "unrelated bundle"])
-def test_plain_http_server(sandbox: Sandbox, kind: str, trusted: str) -> None:
+def test_plain_http_server_is_supported(sandbox: Sandbox, kind: str, trusted: str) -> None:
     proxy = sandbox.new_proxy(plain=True)
     given = bundle(Authority().pem) if trusted == "unrelated bundle" else None
     issuer = sandbox.issuer(kind, proxy=proxy, caBundle=given)

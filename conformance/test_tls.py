@@ -1,4 +1,4 @@
-"""The connection to Vault: which servers an issuer trusts, and that it tells nothing to others."""
+"""The connection to Vault: which servers a controller trusts, and that it sends nothing to others."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from .helpers import (
     assert_silent,
     assert_untrusted,
     bundle,
-    issued_in_the_end,
+    issued_eventually,
     never_ready,
     settle,
 )
 
 
 def impostor(sandbox: Sandbox) -> ServerCertificate:
-    """A certificate with the right name, by a CA of the trusted one's name but another key."""
+    """Return a certificate with the right name, signed by a CA with the trusted CA's name but another key."""
     return Authority().issue(sandbox.world.stack.bind)
 
 
 def of_another_ca(sandbox: Sandbox) -> dict[str, Any]:
-    """Where an issuer finds that server, and the CA it was told to trust."""
+    """Return fields of an issuer object with that server and the CA that it trusts instead."""
     return {
         "proxy": sandbox.new_proxy(certificate=impostor(sandbox)),
         "caBundle": bundle(sandbox.authority.pem),
     }
 
 
-def known_to_the_system(sandbox: Sandbox) -> Proxy:
-    """A listener whose CA is a root of the implementation's system, where that is known.
+def with_system_ca_if_known(sandbox: Sandbox) -> Proxy:
+    """Return a listener whose CA is in the controller's system trust store, if this store is known.
 
-    It is what an implementation trusts that falls back on the system's roots.
+    A controller that falls back to the system trust store trusts this listener.
     """
     return sandbox.new_proxy(certificate=sandbox.world.system_server)
 
@@ -58,43 +58,46 @@ def test_certificate_of_the_ca_in_the_bundle_is_trusted(sandbox: Sandbox, kind: 
 
 
 @requirement("VI-TLS-002")
-def test_certificate_of_another_ca_is_refused(sandbox: Sandbox, kind: str) -> None:
-    assert_untrusted(sandbox, kind, {"its server's certificate is of another CA": of_another_ca(sandbox)})
+def test_certificate_of_another_ca_is_rejected(sandbox: Sandbox, kind: str) -> None:
+    assert_untrusted(sandbox, kind, {"another CA signed the server certificate": of_another_ca(sandbox)})
 
 
 @requirement("VI-TLS-002")
 @pytest.mark.parametrize("kind", ["Issuer"])
 @pytest.mark.parametrize("feature", LOGINS)
-def test_credentials_are_kept_from_a_server_of_another_ca(sandbox: Sandbox, kind: str, feature: str) -> None:
+def test_server_of_another_ca_gets_no_credentials(sandbox: Sandbox, kind: str, feature: str) -> None:
     auth = sandbox.authenticate(feature, kind)
     assert_untrusted(
-        sandbox, kind, {"its server's certificate is of another CA": {"auth": auth} | of_another_ca(sandbox)}
+        sandbox, kind, {"another CA signed the server certificate": {"auth": auth} | of_another_ca(sandbox)}
     )
 
 
 @requirement("VI-TLS-003")
-def test_expired_certificate_is_refused(sandbox: Sandbox, kind: str) -> None:
+def test_expired_certificate_is_rejected(sandbox: Sandbox, kind: str) -> None:
     certificate = sandbox.authority.issue(sandbox.world.stack.bind, expired=True)
     proxy = sandbox.new_proxy(certificate=certificate)
-    assert_untrusted(sandbox, kind, {"its server's certificate has expired": {"proxy": proxy}})
+    assert_untrusted(sandbox, kind, {"the server certificate has expired": {"proxy": proxy}})
 
 
 @requirement("VI-TLS-004")
-def test_certificate_for_another_host_is_refused(sandbox: Sandbox, kind: str) -> None:
+def test_certificate_for_another_host_is_rejected(sandbox: Sandbox, kind: str) -> None:
     host = sandbox.world.stack.bind
     certificate = sandbox.authority.issue(f"{secrets.token_hex(4)}.example.test", "192.0.2.1", common_name=host)
     proxy = sandbox.new_proxy(certificate=certificate)
-    assert_untrusted(sandbox, kind, {"its server's certificate is for another host": {"proxy": proxy}})
+    assert_untrusted(sandbox, kind, {"the server certificate is for another host": {"proxy": proxy}})
 
 
 @requirement("VI-TLS-005")
-def test_without_a_bundle_a_private_ca_is_not_trusted(sandbox: Sandbox, kind: str) -> None:
+def test_private_ca_is_not_trusted_without_a_bundle(sandbox: Sandbox, kind: str) -> None:
     assert_untrusted(
         sandbox,
         kind,
         {
-            f"{what}, and its server's CA is no root of the system": {"proxy": sandbox.new_proxy(), "caBundle": value}
-            for what, value in (("there is no caBundle", None), ("caBundle is empty", ""))
+            f"{what}, and the system trust store does not contain the server's CA": {
+                "proxy": sandbox.new_proxy(),
+                "caBundle": value,
+            }
+            for what, value in (("caBundle is not set", None), ("caBundle is empty", ""))
         },
     )
 
@@ -118,18 +121,18 @@ def test_certificate_is_verified_again_to_sign(sandbox: Sandbox, kind: str, feat
     sent, failures = proxy.mark(), len(proxy.handshake_failures)
     request = sandbox.request(issuer)
     settle(request)
-    assert not request.certificates(), "a certificate was issued over a connection that was not verified"
+    assert not request.certificates(), "expected no certificate over an unverified connection, saw one"
     proxy.wait_for_handshake_failure(sandbox.timeouts.wire, since=failures)
     assert_silent(proxy, since=sent)
     proxy.replace_certificate(certificate)
-    issuer.touch()  # only to be quicker where the issuer itself was found not Ready in between
+    issuer.touch()  # faster, if the controller set the issuer object not Ready in between
     sandbox.barrier(issuer)
 
 
 @requirement("VI-TLS-007")
 @pytest.mark.parametrize(("kind", "position"), [("Issuer", 0), ("Issuer", 1), ("Issuer", 2), ("ClusterIssuer", 1)])
-def test_bundle_of_several_certificates(sandbox: Sandbox, kind: str, position: int) -> None:
-    # The first of the others has the name of the right one.
+def test_bundle_of_several_certificates_is_accepted(sandbox: Sandbox, kind: str, position: int) -> None:
+    # The first of the other CAs has the name of the right one.
     listed = [Authority().pem, Authority(f"CA {secrets.token_hex(4)}").pem]
     listed.insert(position, sandbox.authority.pem)
     text = [f"# {secrets.token_hex(4)}\n\nsubject=CN = one of our CAs\n{pem}\n\n" for pem in listed]
@@ -137,7 +140,7 @@ def test_bundle_of_several_certificates(sandbox: Sandbox, kind: str, position: i
 
 
 @requirement("VI-TLS-008")
-def test_bundle_without_a_certificate_is_refused(sandbox: Sandbox, kind: str) -> None:
+def test_bundle_without_a_certificate_is_rejected(sandbox: Sandbox, kind: str) -> None:
     contents = {
         "text": secrets.token_hex(16),
         "a private key": key_to_pem(new_key()),
@@ -147,8 +150,8 @@ def test_bundle_without_a_certificate_is_refused(sandbox: Sandbox, kind: str) ->
         sandbox,
         kind,
         {
-            f"caBundle holds no certificate but {what}": {
-                "proxy": known_to_the_system(sandbox),
+            f"caBundle contains {what} instead of a certificate": {
+                "proxy": with_system_ca_if_known(sandbox),
                 "caBundle": bundle(content),
             }
             for what, content in contents.items()
@@ -157,19 +160,19 @@ def test_bundle_without_a_certificate_is_refused(sandbox: Sandbox, kind: str) ->
 
 
 @requirement("VI-TLS-009")
-@pytest.mark.slow  # cert-manager's client takes this for an outage, and tries three times
+@pytest.mark.slow  # cert-manager's client treats this as an outage and tries three times
 @pytest.mark.parametrize("kind", ["Issuer"])
-def test_no_plain_http_where_tls_is_not_answered(sandbox: Sandbox, kind: str) -> None:
+def test_server_without_tls_gets_no_plain_http(sandbox: Sandbox, kind: str) -> None:
     proxy = sandbox.new_proxy(plain=True)
     server = proxy.url.replace("http://", "https://")
     options = {"proxy": proxy, "server": server, "caBundle": bundle(sandbox.authority.pem)}
-    assert_untrusted(sandbox, kind, {"its https server speaks no TLS": options})
+    assert_untrusted(sandbox, kind, {"its https server does not support TLS": options})
 
 
 def redirected(sandbox: Sandbox, route: Route, status: int, path: str) -> tuple[Proxy, Callable[[], None]]:
-    """Redirect requests of the proxy to a listener for plain HTTP in front of the same Vault.
+    """Redirect requests of the proxy to a plain HTTP listener in front of the same Vault.
 
-    :return: that listener, and what waits for the first redirect and then ends them.
+    :return: the listener, and a function that waits for the first redirect and then ends the redirects.
     """
     plain = sandbox.new_proxy(plain=True)
     injection = sandbox.proxy.inject(route, Redirect(plain.url + path, status))
@@ -183,7 +186,7 @@ def redirected(sandbox: Sandbox, route: Route, status: int, path: str) -> tuple[
 
 @requirement("VI-TLS-009")
 @pytest.mark.parametrize(("kind", "status"), [("Issuer", 307), ("ClusterIssuer", 302)])
-def test_health_is_not_redirected_to_plain_http(sandbox: Sandbox, kind: str, status: int) -> None:
+def test_health_query_does_not_follow_a_redirect_to_plain_http(sandbox: Sandbox, kind: str, status: int) -> None:
     plain, end_redirects = redirected(sandbox, Route.HEALTH, status, "/v1/sys/health")
     issuer = sandbox.issuer(kind)
     end_redirects()
@@ -194,7 +197,7 @@ def test_health_is_not_redirected_to_plain_http(sandbox: Sandbox, kind: str, sta
 @requirement("VI-TLS-009")
 @pytest.mark.parametrize("kind", ["Issuer"])
 @pytest.mark.parametrize("feature", LOGINS)
-def test_login_is_not_redirected_to_plain_http(sandbox: Sandbox, kind: str, feature: str) -> None:
+def test_login_does_not_follow_a_redirect_to_plain_http(sandbox: Sandbox, kind: str, feature: str) -> None:
     auth = sandbox.authenticate(feature, kind)
     plain, end_redirects = redirected(sandbox, Route.LOGIN, 307, auth.login_path)
     issuer = sandbox.issuer(kind, auth)
@@ -205,7 +208,7 @@ def test_login_is_not_redirected_to_plain_http(sandbox: Sandbox, kind: str, feat
 
 @requirement("VI-TLS-009")
 @pytest.mark.parametrize(("kind", "status"), [("Issuer", 307), ("ClusterIssuer", 302)])
-def test_signing_is_not_redirected_to_plain_http(sandbox: Sandbox, kind: str, status: int) -> None:
+def test_sign_request_does_not_follow_a_redirect_to_plain_http(sandbox: Sandbox, kind: str, status: int) -> None:
     plain, end_redirects = redirected(sandbox, Route.SIGN, status, f"/v1/{sandbox.pki.sign_path}")
     issuer = sandbox.ready_issuer(kind)
     request = sandbox.request(issuer)
@@ -216,9 +219,9 @@ def test_signing_is_not_redirected_to_plain_http(sandbox: Sandbox, kind: str, st
 
 
 def assert_recovers(sandbox: Sandbox, issuer: Issuer) -> None:
-    """The barrier of a redirect: without it the same issuer becomes Ready and signs."""
+    """Check that the same issuer object becomes Ready and signs after the redirects: the barrier of these tests."""
     issuer.touch()
-    issuer.wait_ready("its Vault redirects no more", timeout=sandbox.timeouts.retry)
+    issuer.wait_ready("its Vault no longer redirects", timeout=sandbox.timeouts.retry)
     sandbox.barrier(issuer)
 
 
@@ -235,9 +238,10 @@ def test_bundle_of_another_issuer_is_not_trusted(sandbox: Sandbox, kind: str, ot
         place = sandbox.other_namespace
         namesake |= {"namespace": place, "auth": sandbox.default_authentication(kind, namespace=place)}
     wrong: dict[str, dict[str, Any]] = {
-        "the CA of its server is in another issuer's caBundle only": {"proxy": own},
-        "the CA of its server, which another issuer uses too, is in that one's caBundle only": {"proxy": shared},
-        "the CA of its server is in the caBundle of another issuer of its name only": {"proxy": shared} | namesake,
+        "only another issuer object's caBundle contains its server's CA": {"proxy": own},
+        "only the caBundle of another issuer object of the same server contains the CA": {"proxy": shared},
+        "only the caBundle of another issuer object of the same name contains its server's CA": {"proxy": shared}
+        | namesake,
     }
     own_bundle = {"caBundle": bundle(sandbox.authority.pem)}
     issuers = never_ready(sandbox, kind, {what: options | own_bundle for what, options in wrong.items()})
@@ -253,7 +257,7 @@ def test_bundle_of_another_issuer_is_not_trusted(sandbox: Sandbox, kind: str, ot
 
 
 def in_secret(sandbox: Sandbox, kind: str, pem: str, *, key: str = "ca.crt", namespace: str = "") -> dict[str, Any]:
-    """Put a bundle into a Secret where an issuer of `kind` looks for it; return the fields that refer to it."""
+    """Put a bundle into a Secret where an issuer object of `kind` reads it; return the fields that name it."""
     name = sandbox.secret({key: pem}, namespace=namespace or sandbox.home(kind), secret=False)
     return {"caBundle": None, "caBundleSecretRef": {"name": name, "key": key}}
 
@@ -273,7 +277,7 @@ def test_certificate_of_the_ca_in_the_secret_is_trusted(sandbox: Sandbox, kind: 
 
 @requirement("VI-TLS-012")
 @pytest.mark.parametrize("named", ["no key", "an empty key"])
-def test_key_is_ca_crt_where_none_is_named(sandbox: Sandbox, kind: str, named: str) -> None:
+def test_secret_key_defaults_to_ca_crt(sandbox: Sandbox, kind: str, named: str) -> None:
     fields = in_secret(sandbox, kind, sandbox.authority.pem)
     name = fields["caBundleSecretRef"]["name"]
     sandbox.set_secret(name, sandbox.home(kind), {"tls.crt": Authority().pem, "token": Authority().pem})
@@ -282,69 +286,70 @@ def test_key_is_ca_crt_where_none_is_named(sandbox: Sandbox, kind: str, named: s
 
 
 @requirement("VI-TLS-013")
-def test_certificate_of_another_ca_than_in_the_secret_is_refused(sandbox: Sandbox, kind: str) -> None:
+def test_certificate_of_a_ca_outside_the_secret_is_rejected(sandbox: Sandbox, kind: str) -> None:
     fields = in_secret(sandbox, kind, sandbox.authority.pem)
     proxy = sandbox.new_proxy(certificate=impostor(sandbox))
-    assert_untrusted(sandbox, kind, {"its server's certificate is of another CA": fields | {"proxy": proxy}})
+    assert_untrusted(sandbox, kind, {"another CA signed the server certificate": fields | {"proxy": proxy}})
 
 
 @requirement("VI-TLS-014")
-def test_secret_without_a_bundle_is_refused(sandbox: Sandbox, kind: str) -> None:
+def test_secret_without_a_bundle_is_rejected(sandbox: Sandbox, kind: str) -> None:
     right = in_secret(sandbox, kind, sandbox.authority.pem)
     name = right["caBundleSecretRef"]["name"]
     wrong = {
         "the Secret does not exist": right | {"caBundleSecretRef": {"name": f"absent-{secrets.token_hex(4)}"}},
-        "the Secret has no such key": right | {"caBundleSecretRef": {"name": name, "key": "other.crt"}},
+        "the Secret lacks the named key": right | {"caBundleSecretRef": {"name": name, "key": "other.crt"}},
         "the value is empty": in_secret(sandbox, kind, ""),
         "the value is text": in_secret(sandbox, kind, secrets.token_hex(16)),
     }
     variants = {what: fields | {"proxy": sandbox.new_proxy()} for what, fields in wrong.items()}
     variants |= {
-        f"{what}, and its server's CA is a root of the system": fields | {"proxy": known_to_the_system(sandbox)}
+        f"{what}, and the system trust store contains the server's CA": fields
+        | {"proxy": with_system_ca_if_known(sandbox)}
         for what, fields in wrong.items()
-        if what != "the value is empty"  # a requirement of its own
+        if what != "the value is empty"  # another requirement covers this case
     }
     assert_untrusted(sandbox, kind, variants)
 
 
-def noticed(sandbox: Sandbox, kind: str) -> None:
-    """Prove that earlier changes of Secrets have been noticed: one made after them is in use."""
+def wait_noticed(sandbox: Sandbox, kind: str) -> None:
+    """Wait until the controller has seen earlier changes of Secrets: it uses a Secret that is created after them."""
     sandbox.ready_issuer(kind, proxy=sandbox.new_proxy(), **in_secret(sandbox, kind, sandbox.authority.pem))
 
 
 @requirement("VI-TLS-015")
-def test_changed_secret_is_trusted(sandbox: Sandbox, kind: str) -> None:
+def test_ca_in_a_changed_secret_is_trusted(sandbox: Sandbox, kind: str) -> None:
     authority, proxy = Authority(), sandbox.new_proxy()
     fields = in_secret(sandbox, kind, sandbox.authority.pem)
     issuer = sandbox.ready_issuer(kind, proxy=proxy, **fields)
     sandbox.issued(issuer)
     proxy.replace_certificate(authority.issue(sandbox.world.stack.bind))
     sandbox.set_secret(fields["caBundleSecretRef"]["name"], sandbox.home(kind), {"ca.crt": authority.pem})
-    noticed(sandbox, kind)
-    issued_in_the_end(sandbox, issuer)
+    wait_noticed(sandbox, kind)
+    issued_eventually(sandbox, issuer)
 
 
 @requirement("VI-TLS-015")
-def test_former_contents_of_the_secret_are_trusted_no_more(sandbox: Sandbox, kind: str) -> None:
+def test_ca_removed_from_the_secret_is_no_longer_trusted(sandbox: Sandbox, kind: str) -> None:
     proxy = sandbox.new_proxy()
     fields = in_secret(sandbox, kind, sandbox.authority.pem)
     issuer = sandbox.ready_issuer(kind, proxy=proxy, **fields)
     sandbox.issued(issuer)
     failures = len(proxy.handshake_failures)
     sandbox.set_secret(fields["caBundleSecretRef"]["name"], sandbox.home(kind), {"ca.crt": Authority().pem})
-    # A right certificate as before, and no connection of before.
+    # The certificate is as valid as before, and all earlier connections are closed.
     proxy.replace_certificate(sandbox.authority.issue(sandbox.world.stack.bind))
-    noticed(sandbox, kind)
+    wait_noticed(sandbox, kind)
     mark = proxy.mark()
     request = sandbox.request(issuer)
     settle(request)
-    assert not request.certificates(), "a certificate was issued by a server whose CA is no more in the Secret"
+    assert not request.certificates(), "expected no certificate from a server whose CA left the Secret, saw one"
     proxy.wait_for_handshake_failure(sandbox.timeouts.wire, since=failures)
     assert_silent(proxy, since=mark)
 
 
 @requirement("VI-TLS-015")
-def test_secret_that_is_corrected_makes_the_issuer_ready(sandbox: Sandbox, kind: str) -> None:
+def test_corrected_secret_makes_issuer_ready(sandbox: Sandbox, kind: str) -> None:
     right = {"ca.crt": sandbox.authority.pem}
     late = f"late-{secrets.token_hex(4)}"
     other = in_secret(sandbox, kind, Authority().pem)
@@ -353,11 +358,11 @@ def test_secret_that_is_corrected_makes_the_issuer_ready(sandbox: Sandbox, kind:
         for fields in (other, other | {"caBundleSecretRef": {"name": late, "key": "ca.crt"}})
     ]
     for issuer in issuers:
-        issuer.wait_not_ready("the Secret of its CA bundle is missing, or of another CA")
+        issuer.wait_not_ready("the Secret of its CA bundle is missing or contains another CA")
     sandbox.set_secret(other["caBundleSecretRef"]["name"], sandbox.home(kind), right)
     sandbox.secret(right, namespace=sandbox.home(kind), name=late, secret=False)
     for issuer in issuers:
-        issuer.wait_ready("the Secret of its CA bundle is right now", timeout=sandbox.timeouts.retry)
+        issuer.wait_ready("the Secret of its CA bundle is correct now", timeout=sandbox.timeouts.retry)
 
 
 @requirement("VI-TLS-016")
@@ -372,25 +377,25 @@ def test_secret_of_another_issuer_is_not_trusted(sandbox: Sandbox, kind: str, ot
     elsewhere = in_secret(sandbox, kind, authority.pem, namespace=sandbox.other_namespace)
     own_secret = in_secret(sandbox, kind, sandbox.authority.pem)
     wrong = {
-        "the CA is in the Secret of another issuer only": {"proxy": own} | own_secret,
-        "the CA is in the Secret of another issuer of the same server only": {"proxy": shared} | own_secret,
-        "the CA is in a Secret of that name in another namespace only": {"proxy": own} | elsewhere,
+        "only the Secret of another issuer object contains the CA": {"proxy": own} | own_secret,
+        "only the Secret of another issuer object of the same server contains the CA": {"proxy": shared} | own_secret,
+        "only a Secret of this name in another namespace contains the CA": {"proxy": own} | elsewhere,
     }
     if kind != other_kind:
-        wrong["the CA is in another issuer's Secret of that name in its namespace only"] = {"proxy": own} | others
+        wrong["only another issuer object's Secret in its namespace contains the CA"] = {"proxy": own} | others
     issuers = never_ready(sandbox, kind, wrong)
     for issuer in issuers.values():
         issuer.touch()
-    noticed(sandbox, kind)
+    wait_noticed(sandbox, kind)
     assert_not_ready(issuers)
     assert_silent(own)
 
 
 @requirement("VI-TLS-017")
-def test_inline_bundle_is_not_widened_by_a_secret(sandbox: Sandbox, kind: str) -> None:
+def test_secret_does_not_extend_the_inline_bundle(sandbox: Sandbox, kind: str) -> None:
     proxy = sandbox.new_proxy()
     both = in_secret(sandbox, kind, sandbox.authority.pem) | {"caBundle": bundle(Authority().pem), "proxy": proxy}
-    assert_untrusted(sandbox, kind, {"its server's CA is in the Secret but not in caBundle": both})
+    assert_untrusted(sandbox, kind, {"the server's CA is in the Secret but not in caBundle": both})
 
 
 # -- serverName ---------------------------------------------------------------------------------
@@ -416,13 +421,13 @@ def test_certificate_is_verified_for_server_name(sandbox: Sandbox, kind: str, ce
 
 
 @requirement("VI-TLS-019")
-def test_certificate_that_is_not_for_server_name_is_refused(sandbox: Sandbox, kind: str) -> None:
+def test_certificate_not_valid_for_server_name_is_rejected(sandbox: Sandbox, kind: str) -> None:
     host, name = sandbox.world.stack.bind, new_name()
     certificates = {
-        "its server's certificate is for the host in server only": sandbox.authority.issue(host),
-        "its server's certificate is for another name": sandbox.authority.issue(new_name(), host, common_name=name),
-        "its server's certificate is for a longer name": sandbox.authority.issue(f"a.{name}", f"{name}.test"),
-        "its server's certificate is of another CA": Authority().issue(name, host),
+        "the server certificate is for the host in server only": sandbox.authority.issue(host),
+        "the server certificate is for another name": sandbox.authority.issue(new_name(), host, common_name=name),
+        "the server certificate is for a longer name": sandbox.authority.issue(f"a.{name}", f"{name}.test"),
+        "another CA signed the server certificate": Authority().issue(name, host),
     }
     variants: dict[str, dict[str, Any]] = {
         what: {
@@ -437,54 +442,56 @@ def test_certificate_that_is_not_for_server_name_is_refused(sandbox: Sandbox, ki
 
 @requirement("VI-TLS-020")
 @pytest.mark.parametrize("feature", [*LOGINS, "client-certificate"])
-def test_server_name_is_asked_for(sandbox: Sandbox, kind: str, feature: str) -> None:
+def test_server_name_is_sent_in_every_handshake(sandbox: Sandbox, kind: str, feature: str) -> None:
     name = new_name()
     proxy = sandbox.new_proxy(certificate=sandbox.authority.issue(name))
     issuer = sandbox.ready_issuer(kind, sandbox.authenticate(feature, kind), proxy=proxy, serverName=name)
     sandbox.issued(issuer)
     for route in (Route.LOGIN, Route.HEALTH, Route.SIGN):
         names = {exchange.server_name for exchange in proxy.seen(route)}
-        assert names == {name}, f"each connection with a {route.value} request has to ask for {name}, not {names}"
+        assert names == {name}, (
+            f"expected the SNI name {name} on every connection with a {route.value} request, saw {names}"
+        )
 
 
-# -- the system's roots -------------------------------------------------------------------------
+# -- the system trust store ---------------------------------------------------------------------
 
 
-def of_a_system_root(sandbox: Sandbox) -> Proxy:
-    """A listener whose certificate is of a CA that the implementation finds among its system's roots."""
+def with_system_ca(sandbox: Sandbox) -> Proxy:
+    """Return a listener whose certificate is from a CA in the controller's system trust store."""
     certificate = sandbox.world.system_server
     if certificate is None:
         raise NotRunnable(
-            "what the implementation takes for the system's roots is not known",
-            hint="have its command started by this run, without SSL_CERT_FILE in [run] env",
+            "the system trust store of the controller is unknown",
+            hint="let the suite start its command, and remove SSL_CERT_FILE from [run] env",
         )
     return sandbox.new_proxy(certificate=certificate)
 
 
 @requirement("VI-TLS-021")
-def test_bundle_replaces_the_roots_of_the_system(sandbox: Sandbox, kind: str) -> None:
-    fields = {"proxy": of_a_system_root(sandbox), "caBundle": bundle(sandbox.authority.pem)}
-    assert_untrusted(sandbox, kind, {"its server's CA is a root of the system but not in caBundle": fields})
+def test_bundle_replaces_the_system_trust_store(sandbox: Sandbox, kind: str) -> None:
+    fields = {"proxy": with_system_ca(sandbox), "caBundle": bundle(sandbox.authority.pem)}
+    assert_untrusted(sandbox, kind, {"the server's CA is in the system trust store but not in caBundle": fields})
 
 
 @requirement("VI-TLS-021")
 @pytest.mark.parametrize("feature", ["ca-bundle-secret"])
-def test_bundle_in_a_secret_replaces_the_roots_of_the_system(sandbox: Sandbox, kind: str, feature: str) -> None:
-    fields = {"proxy": of_a_system_root(sandbox)} | in_secret(sandbox, kind, sandbox.authority.pem)
-    assert_untrusted(sandbox, kind, {"its server's CA is a root of the system but not in the Secret": fields})
+def test_bundle_in_a_secret_replaces_the_system_trust_store(sandbox: Sandbox, kind: str, feature: str) -> None:
+    fields = {"proxy": with_system_ca(sandbox)} | in_secret(sandbox, kind, sandbox.authority.pem)
+    assert_untrusted(sandbox, kind, {"the server's CA is in the system trust store but not in the Secret": fields})
 
 
 @requirement("VI-TLS-022")
-def test_without_a_bundle_the_roots_of_the_system_are_trusted(sandbox: Sandbox, kind: str) -> None:
-    issuer = sandbox.issuer(kind, proxy=of_a_system_root(sandbox), caBundle=None)
+def test_system_trust_store_is_used_without_a_bundle(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.issuer(kind, proxy=with_system_ca(sandbox), caBundle=None)
     issuer.wait_ready()
     sandbox.issued(issuer)
 
 
 @requirement("VI-TLS-023")
 @pytest.mark.parametrize("feature", ["ca-bundle-secret"])
-def test_empty_bundle_in_a_secret_does_not_mean_the_roots_of_the_system(
+def test_empty_bundle_in_a_secret_does_not_select_the_system_trust_store(
     sandbox: Sandbox, kind: str, feature: str
 ) -> None:
-    fields = {"proxy": of_a_system_root(sandbox)} | in_secret(sandbox, kind, "")
+    fields = {"proxy": with_system_ca(sandbox)} | in_secret(sandbox, kind, "")
     assert_untrusted(sandbox, kind, {"the value in the Secret is empty": fields})

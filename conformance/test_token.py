@@ -1,4 +1,4 @@
-"""Authenticating with a token."""
+"""Token authentication."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pytest_vault_issuer.marks import requirement
 from pytest_vault_issuer.proxy import Exchange, Route
 from pytest_vault_issuer.sandbox import Sandbox
 
-from .helpers import issued_in_the_end, never_ready, tokens_of
+from .helpers import issued_eventually, never_ready, tokens_of
 
 
 def add_decoys(sandbox: Sandbox, auth: Authentication, *keys: str) -> list[str]:
-    """Put tokens that Vault would let sign just as well under other keys of the same Secret."""
+    """Put other tokens with permission to sign under other keys of the same Secret."""
     tokens = {key: sandbox.vault.token(sandbox.sign_policy()) for key in keys}
     sandbox.set_secret(auth.secret_name, auth.namespace, tokens)
     return list(tokens.values())
@@ -35,14 +35,14 @@ def test_token_under_the_named_key_signs(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.token(kind, key=random_key())
     add_decoys(sandbox, auth, "token", "secretId", random_key())
     sandbox.issued(sandbox.ready_issuer(kind, auth))
-    assert signing_token(sandbox) == auth.credential, "the sign request has to carry the token under the named key"
+    assert signing_token(sandbox) == auth.credential, "expected the token under the named key in the sign request"
 
 
 @requirement("VI-TOKEN-002")
-def test_no_login(sandbox: Sandbox, kind: str) -> None:
+def test_token_needs_no_login(sandbox: Sandbox, kind: str) -> None:
     sandbox.issued(sandbox.ready_issuer(kind, sandbox.token(kind)))
     logins = [exchange.summary for exchange in sandbox.proxy.seen(Route.LOGIN)]
-    assert not logins, f"a token needs no login, but there were: {logins}"
+    assert not logins, f"expected no login with token authentication, saw {logins}"
 
 
 @requirement("VI-TOKEN-003")
@@ -62,22 +62,24 @@ def test_not_ready_without_the_token(sandbox: Sandbox, kind: str) -> None:
         kind,
         {wrong: {"auth": {"tokenSecretRef": {"name": name, "key": named}}} for wrong, name in references.items()},
     )
-    assert not tokens_of(sandbox.proxy.seen()).intersection(decoys), "a token under another key was used"
+    assert not tokens_of(sandbox.proxy.seen()).intersection(decoys), (
+        "expected no request with a token under another key, saw one"
+    )
 
 
 @requirement("VI-TOKEN-004")
-def test_key_is_token_where_none_is_named(sandbox: Sandbox, kind: str) -> None:
+def test_secret_key_defaults_to_token(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.token(kind)
     add_decoys(sandbox, auth, "secretId", random_key())
     issuer = sandbox.issuer(kind, {"tokenSecretRef": {"name": auth.secret_name}})
     issuer.wait_ready()
     sandbox.issued(issuer)
-    assert signing_token(sandbox) == auth.credential, "the sign request has to carry the token under the key 'token'"
+    assert signing_token(sandbox) == auth.credential, "expected the token under the key 'token'"
 
 
 @requirement("VI-TOKEN-005")
 @pytest.mark.parametrize("stored", ["", " \n"], ids=["empty", "white-space"])
-def test_empty_token_signs_nothing(sandbox: Sandbox, kind: str, stored: str) -> None:
+def test_request_with_an_empty_token_is_not_issued(sandbox: Sandbox, kind: str, stored: str) -> None:
     auth = sandbox.token(kind, key=random_key())
     sandbox.set_secret(auth.secret_name, auth.namespace, {auth.secret_key: stored})
     others = sandbox.token(kind)
@@ -87,11 +89,13 @@ def test_empty_token_signs_nothing(sandbox: Sandbox, kind: str, stored: str) -> 
     request = sandbox.request(issuer)
     right = sandbox.ready_issuer(kind)
     sandbox.barrier(right)
-    assert not request.certificates(), "a certificate was issued although the stored token is empty"
+    assert not request.certificates(), "expected no certificate with an empty token, saw one"
     sandbox.set_secret(auth.secret_name, auth.namespace, {auth.secret_key: auth.credential})
-    issuer.wait_ready("its token is there now", timeout=sandbox.timeouts.retry)
-    issued_in_the_end(sandbox, issuer)
-    assert not tokens_of(sandbox.proxy.seen()).intersection(decoys), "a token of another key or Secret was used"
+    issuer.wait_ready("its token is stored now", timeout=sandbox.timeouts.retry)
+    issued_eventually(sandbox, issuer)
+    assert not tokens_of(sandbox.proxy.seen()).intersection(decoys), (
+        "expected no request with a token of another key or Secret, saw one"
+    )
 
 
 @requirement("VI-TOKEN-006")
@@ -99,7 +103,7 @@ def test_empty_token_signs_nothing(sandbox: Sandbox, kind: str, stored: str) -> 
 @pytest.mark.parametrize(
     ("before", "after"), [("", "\n"), ("", "\r\n"), (" \t", " ")], ids=["newline", "carriage-return", "blanks"]
 )
-def test_white_space_around_the_token_is_ignored(sandbox: Sandbox, kind: str, before: str, after: str) -> None:
+def test_whitespace_around_the_token_is_ignored(sandbox: Sandbox, kind: str, before: str, after: str) -> None:
     auth = sandbox.token(kind)
     sandbox.set_secret(auth.secret_name, auth.namespace, {auth.secret_key: before + auth.credential + after})
     sandbox.issued(sandbox.ready_issuer(kind, auth))
@@ -114,15 +118,17 @@ def test_new_token_is_used_after_the_old_one_was_revoked(sandbox: Sandbox, kind:
     sandbox.request(issuer).wait_reason("Pending", "Failed")
     new = sandbox.vault.token(sandbox.sign_policy())
     sandbox.set_secret(auth.secret_name, auth.namespace, {auth.secret_key: new})
-    request = issued_in_the_end(sandbox, issuer)
-    assert sandbox.signings(request)[-1].token == new, "the certificate has to be signed with the new token"
+    request = issued_eventually(sandbox, issuer)
+    assert sandbox.signings(request)[-1].token == new, "expected the new token in the sign request"
     mark = sandbox.proxy.mark()
     sandbox.barrier(issuer)
-    assert auth.credential not in tokens_of(sandbox.proxy.seen(since=mark)), "the old token was used again"
+    assert auth.credential not in tokens_of(sandbox.proxy.seen(since=mark)), (
+        "expected no request with the old token, saw one"
+    )
 
 
 @requirement("VI-TOKEN-008")
-def test_token_is_left_as_it_is(sandbox: Sandbox, kind: str) -> None:
+def test_token_is_not_renewed_revoked_or_replaced(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.token(kind, ttl="20m", period="20m")
     issued = sandbox.vault.client.auth.token.lookup(auth.credential)["data"]
     stored = sandbox.cluster.get(SECRETS, auth.secret_name, auth.namespace)
@@ -130,11 +136,11 @@ def test_token_is_left_as_it_is(sandbox: Sandbox, kind: str) -> None:
     for _ in range(2):
         sandbox.issued(issuer)
     managing = [exchange.summary for exchange in sandbox.proxy.seen() if manages_tokens(exchange)]
-    assert not managing, f"the token is another process's to manage, but there were: {managing}"
+    assert not managing, f"expected no request that manages tokens, saw {managing}"
     now = sandbox.vault.client.auth.token.lookup(auth.credential)["data"]
-    assert now["expire_time"] == issued["expire_time"], "the token's expiry was changed"
+    assert now["expire_time"] == issued["expire_time"], "expected an unchanged expiry of the token"
     version = sandbox.cluster.get(SECRETS, auth.secret_name, auth.namespace)["metadata"]["resourceVersion"]
-    assert version == stored["metadata"]["resourceVersion"], "the token's Secret was changed"
+    assert version == stored["metadata"]["resourceVersion"], "expected an unchanged Secret"
 
 
 def manages_tokens(exchange: Exchange) -> bool:
