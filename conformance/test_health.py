@@ -303,15 +303,16 @@ def test_rejected_login_keeps_issuer_not_ready(sandbox: Sandbox, kind: str, feat
 
 @requirement("VI-HEALTH-007")
 @pytest.mark.slow
-def test_issuer_becomes_ready_once_vault_works(sandbox: Sandbox) -> None:
+def test_issuer_becomes_ready_after_its_vault_recovers(sandbox: Sandbox) -> None:
     def check(kind: str) -> None:
         auth = sandbox.default_authentication(kind)
-        failures: list[tuple[Issuer, Callable[[], object]]] = []
+        failures: list[tuple[str, Issuer, Callable[[], object]]] = []
 
         # Switching the proxy to an initialized Vault looks to the controller like an initialization.
         fresh = sandbox.new_proxy(upstream=sandbox.new_vault(initialise=False))
         ours = sandbox.world.admin.server
-        failures.append((sandbox.issuer(kind, auth, proxy=fresh), lambda: fresh.set_upstream(ours.url, ours.ca_pem)))
+        issuer = sandbox.issuer(kind, auth, proxy=fresh)
+        failures.append(("not initialized", issuer, lambda: fresh.set_upstream(ours.url, ours.ca_pem)))
 
         sealed = sandbox.new_vault()
         vault = sandbox.workspace_in(sealed)
@@ -319,19 +320,21 @@ def test_issuer_becomes_ready_once_vault_works(sandbox: Sandbox) -> None:
         sealed_auth = sandbox.default_authentication(kind, pki=pki, vault=vault)
         sealed.seal()
         proxy = sandbox.new_proxy(upstream=sealed)
-        failures.append((sandbox.issuer(kind, sealed_auth, pki=pki, proxy=proxy), sealed.unseal))
+        failures.append(("sealed", sandbox.issuer(kind, sealed_auth, pki=pki, proxy=proxy), sealed.unseal))
 
         port = sandbox.closed_port()
         server = sandbox.proxy.url.rpartition(":")[0] + f":{port}"
-        failures.append((sandbox.issuer(kind, auth, server=server), lambda: sandbox.new_proxy(port=port)))
+        issuer = sandbox.issuer(kind, auth, server=server)
+        failures.append(("unreachable", issuer, lambda: sandbox.new_proxy(port=port)))
 
         failing = with_fault(sandbox, Route.HEALTH, Respond(500, json={"errors": ["internal error"]}))
-        failures.append((sandbox.issuer(kind, auth, proxy=failing), failing.clear_faults))
+        issuer = sandbox.issuer(kind, auth, proxy=failing)
+        failures.append(("answering its health query with 500", issuer, failing.clear_faults))
 
         for login in claimed(sandbox, LOGINS):
             refusing = with_fault(sandbox, Route.LOGIN, Respond(503, json={"errors": ["Vault is sealed"]}))
             issuer = sandbox.issuer(kind, sandbox.authenticate(login, kind), proxy=refusing)
-            failures.append((issuer, refusing.clear_faults))
+            failures.append((f"rejecting the {login} login with 503", issuer, refusing.clear_faults))
 
         # The controller's own status update may trigger one attempt, before or after the recovery. This Vault fails
         # three times, so that a controller that gives up after two attempts does not pass.
@@ -339,13 +342,13 @@ def test_issuer_becomes_ready_once_vault_works(sandbox: Sandbox) -> None:
         often.inject(Route.HEALTH, Respond(501, json={"initialized": False, "sealed": True, "standby": True}), times=3)
         again = sandbox.issuer(kind, auth, proxy=often)
 
-        for issuer, recover in failures:
-            issuer.wait_not_ready("its Vault is sealed, uninitialized, unreachable or failing")
+        for problem, issuer, recover in failures:
+            issuer.wait_not_ready(f"its Vault is {problem}")
             recover()
-        failures.append((again, often.clear_faults))
-        for issuer, _ in failures:
-            issuer.wait_ready("its Vault works again", timeout=sandbox.timeouts.retry)
-        for request in [sandbox.request(issuer) for issuer, _ in failures]:
+        failures.append(("not initialized for three health queries", again, often.clear_faults))
+        for problem, issuer, _ in failures:
+            issuer.wait_ready(f"its Vault is no longer {problem}", timeout=sandbox.timeouts.retry)
+        for request in [sandbox.request(issuer) for _, issuer, _ in failures]:
             request.wait_issued()
 
     for_each_kind(sandbox, check)
