@@ -168,7 +168,7 @@ def test_refused_request_fails_permanently(sandbox: Sandbox, kind: str) -> None:
     request = sandbox.kubernetes_request(issuer.signer_name, SigningRequest.build(name, dns=[name]))
     request.wait_failed()
     sandbox.vault.set_pki_role(pki)
-    signed(sandbox, issuer)  # what an implementation writes may be in its own cache later than a test sees it
+    signed(sandbox, issuer)  # the controller's cache may receive its own update later than the test does
     asked = len(sandbox.signings(request))
     assert asked, "expected a sign request to Vault, saw none"
     request.touch()
