@@ -154,7 +154,7 @@ def test_certificate_for_another_key_is_not_passed_on(sandbox: Sandbox, kind: st
 def test_expired_certificate_is_not_passed_on(sandbox: Sandbox, kind: str) -> None:
     for leaf in tampered(sandbox, kind, expire).certificates()[:1]:
         expiry = leaf.not_valid_after_utc
-        assert expiry > datetime.now(UTC), f"expected no expired certificate, saw one that expired at {expiry}"
+        assert expiry > datetime.now(UTC), "expected no expired certificate, saw one"
 
 
 # -- final states --------------------------------------------------------------------------

@@ -419,4 +419,4 @@ def test_ca_certificate_is_not_issued_as_the_missing_leaf(sandbox: Sandbox, kind
 def test_expired_certificate_is_not_issued(sandbox: Sandbox, kind: str) -> None:
     for leaf in tampered(sandbox, kind, expire(sandbox.pki)).certificates()[:1]:
         expiry = leaf.not_valid_after_utc
-        assert expiry > datetime.now(UTC), f"expected no expired certificate, saw one that expired at {expiry}"
+        assert expiry > datetime.now(UTC), "expected no expired certificate, saw one"
