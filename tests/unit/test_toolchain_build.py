@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pytest_vault_issuer.errors import ConfigurationError, ToolchainError
 from pytest_vault_issuer.timeouts import poll
-from pytest_vault_issuer.toolchain import Component, Toolchain
+from pytest_vault_issuer.toolchain import Component, Toolchain, digests
+from pytest_vault_issuer.toolchain import cache as toolchain_cache
+from pytest_vault_issuer.toolchain.provenance import unpinned
 from tests.processes import processes_of
 
 pytestmark = pytest.mark.skipif(shutil.which("go") is None, reason="no Go on the PATH")
@@ -280,6 +286,157 @@ def test_a_module_that_cannot_be_fetched_is_refused_in_words(
     assert "GOPROXY" in caught.value.hint
     assert (cache / "go-caches" / "build").is_dir(), "Go's caches are kept after a failure"
     assert Toolchain(cache, [component]).path("tiny") is None
+
+
+def test_settings_of_go_neither_change_a_build_nor_run_a_program(
+    cache: Path, component: Component, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without modules, go would build what is in GOPATH; GOCACHEPROG is a program that hands out what was compiled."""
+    program = tmp_path / "program"
+    program.write_text(f'#!/bin/sh\ntouch "{tmp_path}/ran"\n')
+    program.chmod(0o755)
+    for name, value in {"GO111MODULE": "off", "GOCACHEPROG": str(program), "GOFLAGS": f"-toolexec={program}"}.items():
+        monkeypatch.setenv(name, value)
+    toolchain = Toolchain(cache, [component])
+    toolchain.build(progress=lambda line: None)
+    binary = toolchain.path("tiny")
+    assert binary is not None
+    assert unpinned(binary, component) == ""
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_program_that_go_sum_does_not_pin_is_known_by_its_own_list(
+    cache: Path, component: Component, tmp_path: Path
+) -> None:
+    """As an older version of this package built them under GO111MODULE=off, or with another go.sum."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "main.go").write_text(HELLO)
+    go = shutil.which("go")
+    assert go is not None
+    own = {"GO111MODULE": "off", "GOCACHE": str(cache / "go-caches" / "build"), "CGO_ENABLED": "0"}
+    command = [go, "build", *component.flags, "-o", "tiny", "."]
+    subprocess.run(command, cwd=other, env={**os.environ, **own}, check=True)
+    assert unpinned(other / "tiny", component) == "it was not built from a Go module"
+
+
+# -- what is in the cache is used as it was built, or not at all -----------------------------------------------
+
+
+@pytest.fixture
+def built(cache: Path, component: Component) -> Toolchain:
+    toolchain = Toolchain(cache, [component])
+    toolchain.build(progress=lambda line: None, keep_go_caches=True)
+    return toolchain
+
+
+def binary_of(toolchain: Toolchain) -> Path:
+    binary = toolchain.path("tiny")
+    assert binary is not None
+    return binary
+
+
+def truncate(binary: Path) -> None:
+    os.truncate(binary, 0)
+
+
+def change(binary: Path) -> None:
+    """Put other bytes of the same number into it, and make it look as old as it was."""
+    before = binary.stat()
+    with binary.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        last = file.read(1)
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([last[0] ^ 1]))
+    os.utime(binary, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+DAMAGES = [truncate, change, Path.unlink]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_program_is_not_used_and_built_again(built: Toolchain, damage: Callable[[Path], None]) -> None:
+    binary = binary_of(built)
+    damage(binary)
+    assert built.path("tiny") is None
+    assert built.missing(["tiny"]) == ["tiny"]
+    lines: list[str] = []
+    built.build(progress=lines.append, keep_go_caches=True)
+    assert str(binary) in lines[0]
+    assert lines[0].startswith("building again: ")
+    assert subprocess.run([binary_of(built)], capture_output=True, text=True, check=True).stderr == "hello\n"
+
+
+def test_a_program_that_was_looked_at_is_not_hashed_again(built: Toolchain, monkeypatch: pytest.MonkeyPatch) -> None:
+    binary_of(built)
+    monkeypatch.setattr(digests, "_known", {})
+    monkeypatch.setattr(hashlib, "file_digest", lambda *_: pytest.fail("hashed again"))
+    binary_of(built)
+
+
+def of_an_older_version(toolchain: Toolchain) -> Path:
+    """Take the digests away."""
+    place = binary_of(toolchain).parent.parent
+    manifest = json.loads((place / "manifest.json").read_text())
+    del manifest["files"]
+    (place / "manifest.json").write_text(json.dumps(manifest))
+    (place / "verified.json").unlink()
+    return place
+
+
+def test_what_an_older_version_built_from_pinned_modules_gets_digests(built: Toolchain) -> None:
+    place = of_an_older_version(built)
+    binary = binary_of(built)
+    assert json.loads((place / "manifest.json").read_text())["files"].keys() == {"bin/tiny"}
+    change(binary)
+    assert built.path("tiny") is None
+
+
+@pytest.mark.parametrize("damage", [truncate, lambda binary: binary.write_text("#!/bin/sh\n")])
+def test_what_an_older_version_left_damaged_gets_none(built: Toolchain, damage: Callable[[Path], None]) -> None:
+    place = of_an_older_version(built)
+    damage(place / "bin" / "tiny")
+    assert built.path("tiny") is None
+    assert "files" not in json.loads((place / "manifest.json").read_text())
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"files": 1}', '{"files": {}}', "\x00"])
+def test_a_damaged_manifest_is_built_again(built: Toolchain, text: str) -> None:
+    (binary_of(built).parent.parent / "manifest.json").write_text(text)
+    assert built.path("tiny") is None
+    built.build(progress=lambda line: None, keep_go_caches=True)
+    binary_of(built)
+
+
+def test_a_build_that_does_not_end_is_not_waited_for_for_ever(
+    tmp_path: Path, component: Component, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other build holds the lock in this process: it never ends."""
+    cache = tmp_path / "cache"
+    toolchain = Toolchain(cache, [component])
+    monkeypatch.setattr(toolchain_cache, "_REPORT_EVERY", 0.01)
+    lines: list[str] = []
+    with toolchain._lock(lines.append, 0), pytest.raises(ToolchainError) as caught:
+        Toolchain(cache, [component]).build(progress=lines.append, wait_limit=0.1)
+    assert f"process {os.getpid()} on {socket.gethostname()} builds in {cache}" in caught.value.message
+    assert "VAULT_ISSUER_CACHE" in caught.value.hint
+    assert len(lines) > 1, "it says that it waits, again and again"
+    assert set(lines) == {f"another build is under way: waiting for process {os.getpid()} on {socket.gethostname()}"}
+
+
+@pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="needs a directory that nobody can write, root included")
+def test_a_cache_that_cannot_be_written_is_named(component: Component) -> None:
+    with pytest.raises(ToolchainError, match="the cache /sys/kernel cannot be written: ") as caught:
+        Toolchain(Path("/sys/kernel"), [component]).build(progress=lambda line: None)
+    assert "VAULT_ISSUER_CACHE" in caught.value.hint
+
+
+def test_a_cache_that_cannot_be_read_is_named(component: Component, tmp_path: Path) -> None:
+    toolchain = Toolchain(tmp_path, [component])
+    (toolchain.status()[0].place / "manifest.json").mkdir(parents=True)
+    with pytest.raises(ToolchainError, match=f"the cache {tmp_path} cannot be read: Is a directory") as caught:
+        toolchain.missing(["tiny"])
+    assert "VAULT_ISSUER_CACHE" in caught.value.hint
 
 
 def test_a_full_disk_is_seen_before_the_build(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import sysconfig
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_vault_issuer.errors import ToolchainError
-from pytest_vault_issuer.toolchain.go import explain, find_go
+from pytest_vault_issuer.toolchain.go import Go, explain, fetching, find_go
 
 needs_go = pytest.mark.skipif(shutil.which("go") is None, reason="no Go on the PATH")
 
@@ -106,3 +107,126 @@ def test_another_complaint_is_shown_as_it_is() -> None:
     error = explain("go build", "./main.go:2:14: undefined: undefined")
     assert "undefined: undefined" in error.message
     assert error.hint
+
+
+# -- nothing of the user's environment decides what is built --------------------------------------------------
+
+#: Each would change what is built, or run a program of somebody else's.
+HOSTILE = {
+    "GO111MODULE": "off",
+    "GOFLAGS": "-mod=mod -tags=hostile -modfile=/hostile/go.mod",
+    "GOCACHEPROG": "/hostile/program",
+    "GOWORK": "/hostile/go.work",
+    "GOTOOLCHAIN": "go1.99.0",
+    "GOEXPERIMENT": "arenas",
+    "GOROOT": "/hostile/root",
+    "GOPATH": "/hostile/path",
+    "GOBIN": "/hostile/bin",
+    "GOCACHE": "/hostile/cache",
+    "GOMODCACHE": "/hostile/modules",
+    "GOTMPDIR": "/hostile/tmp",
+    "TMPDIR": "/hostile/tmp",
+    "GOOS": "plan9",
+    "GOARCH": "wasm",
+    "GOAMD64": "v4",
+    "GOARM64": "v9.0",
+    "GOFIPS140": "latest",
+    "GODEBUG": "goindex=0",
+    "GOGC": "1",
+    "GOINSECURE": "*",
+    "GOPRIVATE": "",
+    "GONOSUMDB": "*",
+    "GONOSUMCHECK": "1",
+    "GOSUMDB": "off",
+    "GOVCS": "*:all",
+    "GO_EXTLINK_ENABLED": "1",
+    "CGO_ENABLED": "1",
+    "CGO_CFLAGS": "-DHOSTILE",
+    "CGO_LDFLAGS": "-lhostile",
+    "CGO_CFLAGS_ALLOW": ".*",
+    "CC": "/hostile/cc",
+    "CXX": "/hostile/cxx",
+    "FC": "/hostile/fc",
+    "AR": "/hostile/ar",
+    "PKG_CONFIG": "/hostile/pkg-config",
+    "GCCGO": "/hostile/gccgo",
+    "LD_PRELOAD": "/hostile/library.so",
+    "LD_LIBRARY_PATH": "/hostile",
+    "GIT_CONFIG_GLOBAL": "/hostile/gitconfig",
+    "GIT_SSH_COMMAND": "/hostile/ssh",
+}
+#: Those that cannot be set in go's own file of settings.
+NOT_IN_FILE = ("GOENV", "GODEBUG", "GOGC", "GONOSUMCHECK", "TMPDIR", "LD_", "GIT_", "GOFIPS140", "GOROOT")
+
+
+@pytest.fixture
+def no_settings_of_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [*HOSTILE, "GOENV", "GOPROXY", "GONOPROXY", "GOAUTH"]:
+        monkeypatch.delenv(name, raising=False)
+
+
+def effective(caches: Path) -> dict[str, str]:
+    """What go of ours takes for its environment; the names of its temporary files differ each time."""
+    path = shutil.which("go")
+    assert path is not None
+    found: dict[str, str] = json.loads(Go(Path(path), caches).run("env", "-json", directory=caches.parent))
+    return {name: value for name, value in found.items() if name != "GOGCCFLAGS"}
+
+
+@needs_go
+@pytest.mark.usefixtures("no_settings_of_go")
+def test_no_variable_changes_what_go_builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = effective(tmp_path / "caches")
+    for name, value in HOSTILE.items():
+        with monkeypatch.context() as context:
+            context.setenv(name, value)
+            assert effective(tmp_path / "caches") == before, name
+    assert before["GOFLAGS"] == "-mod=readonly -modcacherw"
+    assert (before["GO111MODULE"], before["GOTOOLCHAIN"], before["CGO_ENABLED"]) == ("on", "local", "0")
+
+
+@needs_go
+@pytest.mark.usefixtures("no_settings_of_go")
+def test_no_file_of_settings_changes_what_go_builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = effective(tmp_path / "caches")
+    settings = [f"{name}={value}" for name, value in HOSTILE.items() if not name.startswith(NOT_IN_FILE)]
+    (tmp_path / "env").write_text("\n".join(settings))
+    monkeypatch.setenv("GOENV", str(tmp_path / "env"))
+    assert effective(tmp_path / "caches") == before
+
+
+@needs_go
+@pytest.mark.usefixtures("no_settings_of_go")
+@pytest.mark.parametrize("where", ["variables", "file"])
+def test_how_modules_are_fetched_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    mine = {"GOPROXY": "https://proxy.test", "GONOPROXY": "corp.test/*", "GOAUTH": "off"}
+    if where == "file":
+        (tmp_path / "env").write_text("".join(f"{name}={value}\n" for name, value in mine.items()))
+        mine = {"GOENV": str(tmp_path / "env")}
+    for name, value in mine.items():
+        monkeypatch.setenv(name, value)
+    found = effective(tmp_path / "caches")
+    assert (found["GOPROXY"], found["GONOPROXY"], found["GOAUTH"]) == ("https://proxy.test", "corp.test/*", "off")
+
+
+@needs_go
+@pytest.mark.usefixtures("no_settings_of_go")
+def test_go_needs_no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    assert effective(tmp_path / "caches")["GOMODCACHE"] == str(tmp_path / "caches" / "mod")
+
+
+@needs_go
+def test_the_version_is_that_of_the_go_that_builds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOTOOLCHAIN", "go1.99.0")
+    assert find_go((1, 1), {"PATH": str(Path(shutil.which("go") or "").parent)}).is_absolute()
+
+
+def test_a_go_that_says_nothing_of_its_proxies(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    go.write_text("#!/bin/sh\necho no idea >&2\nexit 1\n")
+    go.chmod(0o755)
+    with pytest.raises(ToolchainError, match="no idea") as caught:
+        fetching(go)
+    assert "go env" in caught.value.hint

@@ -18,6 +18,7 @@ from pytest_vault_issuer.cli import main
 from pytest_vault_issuer.machine import ABSENT, BROKEN, OK, Finding, examine
 from pytest_vault_issuer.machine.building import without_user
 from pytest_vault_issuer.toolchain import BINARIES, COMPONENTS, Toolchain
+from pytest_vault_issuer.toolchain.digests import seal
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a machine as Linux shows it")
 
@@ -43,9 +44,9 @@ def built(tmp_path: Path) -> Toolchain:
     toolchain = Toolchain(tmp_path / "cache")
     for entry in toolchain.status():
         (entry.place / "bin").mkdir(parents=True)
-        (entry.place / "manifest.json").write_text("{}")
         for name in entry.binaries:
             (entry.place / "bin" / name).touch(mode=0o755)
+        seal(entry.place, {})
     return toolchain
 
 
@@ -140,7 +141,8 @@ def module_proxy() -> Iterator[http.server.ThreadingHTTPServer]:
 
 def go_that_says(directory: Path, proxy: str) -> str:
     """A program that answers the two questions that are asked of Go."""
-    script = f'if [ "$2" = GOVERSION ]; then echo go1.99; else echo "{proxy},direct"; fi'
+    answer = json.dumps({"GOPROXY": f"{proxy},direct"})
+    script = f"if [ \"$2\" = GOVERSION ]; then echo go1.99; else echo '{answer}'; fi"
     return str(program(directory, "go", script))
 
 

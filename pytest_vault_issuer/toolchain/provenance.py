@@ -1,0 +1,69 @@
+"""What Go writes into a program: which modules it is made of. It shows a build that go.sum did not pin."""
+
+from __future__ import annotations
+
+import mmap
+from pathlib import Path
+
+from .components import Component
+
+#: Begins what ``go version -m`` prints: https://pkg.go.dev/debug/buildinfo, src/debug/buildinfo/buildinfo.go.
+_MAGIC = b"\xff Go buildinf:"
+#: Bytes from the magic to the first string, and the flag of the format of Go 1.18 and newer in the byte after next.
+_HEADER, _INLINE = 32, 2
+#: Bytes around the list of modules.
+_SENTINEL = 16
+#: No list of modules is longer (bytes).
+_LONGEST = 1 << 20
+
+
+def unpinned(binary: Path, component: Component) -> str:
+    """Say what in a program does not come from the pinned modules of its component; '' for nothing.
+
+    :raises OSError: when it cannot be read.
+    """
+    listing = _modules(binary)
+    lines = [line.split("\t") for line in listing.splitlines()]
+    if not any(words[0] == "mod" for words in lines):
+        return "it was not built from a Go module"
+    pinned = set((component.directory / "go.sum").read_text().splitlines()) if _needs_sums(lines) else set()
+    for words, after in zip(lines, [*lines[1:], [""]], strict=True):
+        if words[0] not in ("dep", "=>") or after[0] == "=>":  # what is replaced has no sum of its own
+            continue
+        if " ".join(words[1:]) not in pinned:
+            return f"{' '.join(words[1:3])} is not what go.sum says"
+    return ""
+
+
+def _needs_sums(lines: list[list[str]]) -> bool:
+    return any(words[0] == "dep" for words in lines)
+
+
+def _modules(binary: Path) -> str:
+    """Return a program's list of modules, '' where it has none."""
+    with binary.open("rb") as file:
+        if binary.stat().st_size == 0:
+            return ""
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            start = content.find(_MAGIC)
+            if start < 0 or start + _HEADER > len(content) or not content[start + len(_MAGIC) + 1] & _INLINE:
+                return ""
+            position = start + _HEADER
+            for _ in ("the version of Go", "the modules"):
+                length, position = _varint(content, position)
+                if length > _LONGEST:
+                    return ""
+                text, position = content[position : position + length], position + length
+    return text[_SENTINEL:-_SENTINEL].decode(errors="replace")
+
+
+def _varint(content: mmap.mmap, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while position < len(content) and shift < 64:
+        byte = content[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            break
+        shift += 7
+    return value, position
