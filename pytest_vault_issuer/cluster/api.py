@@ -19,34 +19,25 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+from urllib.parse import quote
 
 import requests
 import urllib3
-import yaml
 
-from ..errors import ConfigurationError, StackError
+from ..errors import StackError
 from ..timeouts import Timeouts
+from .kubeconfig import read_connection, unusable
 
 Object = dict[str, Any]
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 FIELD_MANAGER = "vault-issuer"
-
-
 #: The API server says 429 with Retry-After while it is overloaded, or while the storage of a new CRD is made; what was
 #: asked did not happen, so it is asked again, as Kubernetes' own clients do:
 #: https://kubernetes.io/docs/concepts/cluster-administration/flow-control/
-_TOO_EARLY = urllib3.Retry(
-    total=None,
-    connect=0,
-    read=0,
-    redirect=0,
-    other=0,
-    status=10,
-    status_forcelist=[429],
-    allowed_methods=None,
-    raise_on_status=False,
-)
+TOO_EARLY = 429
+#: How often a call is made, at most.
+_TRIES = 10
 
 
 class ApiError(StackError):
@@ -58,7 +49,10 @@ class ApiError(StackError):
     def __init__(self, call: str, code: int, status: Object) -> None:
         self.code = code
         self.reason = str(status.get("reason", ""))
-        super().__init__(f"{call}: {code} {status.get('message', self.reason)}")
+        super().__init__(
+            f"{call}: {code} {status.get('message', self.reason)}",
+            hint="" if code != TOO_EARLY else "the API server is overloaded: start again later",
+        )
 
 
 @dataclass(frozen=True)
@@ -80,7 +74,7 @@ class Resource:
         parts = ["apis", self.group, self.version] if self.group else ["api", self.version]
         if self.namespaced and namespace:
             parts += ["namespaces", namespace]
-        return "/" + "/".join([*parts, self.plural, *(p for p in (name, subresource) if p)])
+        return "/" + "/".join(quote(p, safe=":") for p in [*parts, self.plural, *(p for p in (name, subresource) if p)])
 
 
 NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)
@@ -141,6 +135,21 @@ class Interrupt:
                 socket.socket.shutdown(sock, socket.SHUT_RD)
 
 
+class _Adapter(requests.adapters.HTTPAdapter):
+    """Connects to a server whose certificate is for another name than its address (``tls-server-name``)."""
+
+    def __init__(self, server_name: str) -> None:
+        names = ("server_hostname", "assert_hostname")
+        self._names: dict[str, Any] = dict.fromkeys(names, server_name) if server_name else {}
+        super().__init__(pool_maxsize=32)
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
+        super().init_poolmanager(connections, maxsize, block, **{**options, **self._names})
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        return super().proxy_manager_for(proxy, **{**options, **self._names})
+
+
 class Cluster:
     """One Kubernetes API, with the rights of one kubeconfig.
 
@@ -155,6 +164,8 @@ class Cluster:
 
         self.kubeconfig = kubeconfig
         self.timeouts = timeouts or Timeouts()
+        #: How the API server is reached.
+        self.connection = read_connection(kubeconfig, context)
         self._configuration = client.Configuration()
         try:
             config.load_kube_config(  # type: ignore[no-untyped-call, unused-ignore]
@@ -163,15 +174,15 @@ class Cluster:
                 client_configuration=self._configuration,
                 persist_config=False,
             )
-        except (config.ConfigException, OSError, yaml.YAMLError) as error:
-            raise ConfigurationError(
-                f"the kubeconfig {kubeconfig} cannot be used: {error}", hint="name a readable kubeconfig file"
-            ) from error
+        except Exception as error:  # its plugins and providers, which the client runs, may raise anything
+            raise unusable(kubeconfig, str(error) or type(error).__name__) from error
         self.server: str = self._configuration.host
         self._headers: dict[str, str] = {}
         self._session = requests.Session()
         self._session.trust_env = False
-        adapter = requests.adapters.HTTPAdapter(pool_maxsize=32, max_retries=_TOO_EARLY)
+        if self.connection.proxy_url:
+            self._session.proxies = dict.fromkeys(("http", "https"), self.connection.proxy_url)
+        adapter = _Adapter(self.connection.server_name)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
         self._session.verify = (self._configuration.ssl_ca_cert or True) if self._configuration.verify_ssl else False
@@ -210,41 +221,71 @@ class Cluster:
     ) -> requests.Response:
         """Send one request and return its answer.
 
+        An answer that it came too early is waited out, as far as `timeout` (seconds, default that of the table) goes.
+
         :raises ApiError: for a status of 400 and more.
         :raises StackError: when the API server cannot be reached.
         """
+        limit = timeout or self.timeouts.api
+        deadline = time.monotonic() + limit
         headers = {"Accept": accept, "Content-Type": content_type, **self._headers}
         # Under this name in every version of the client; where its key in `api_key` is concerned, they differ.
         bearer = self._configuration.auth_settings().get("BearerToken")
         if bearer and bearer["value"]:
             headers["Authorization"] = bearer["value"]
-        try:
-            response = self._session.request(
-                method,
-                self.server + path,
-                data=json.dumps(body) if body is not None else None,
-                params=query,
-                headers=headers,
-                stream=stream,
-                timeout=timeout or self.timeouts.api,
-            )
-        except requests.RequestException as error:
-            raise StackError(
-                f"the Kubernetes API at {self.server} does not answer: {error}",
-                hint="check that the cluster runs and that the kubeconfig is right",
-            ) from error
+        for tries in range(_TRIES):
+            try:
+                response = self._session.request(
+                    method,
+                    self.server + path,
+                    data=json.dumps(body) if body is not None else None,
+                    params=query,
+                    headers=headers,
+                    stream=stream,
+                    timeout=limit,
+                )
+            except requests.RequestException as error:
+                raise StackError(
+                    f"the Kubernetes API at {self.server} does not answer: {error}",
+                    hint="check that the cluster runs and that the kubeconfig is right",
+                ) from error
+            pause = _retry_after(response)
+            if pause is None or tries == _TRIES - 1 or time.monotonic() + pause >= deadline:
+                break
+            response.close()
+            threading.Event().wait(pause)
         if response.status_code >= 400:
             with response:
                 try:
                     status = response.json()
                 except ValueError:
+                    status = None
+                if not isinstance(status, dict):  # such as the page of a server in between
                     status = {"message": response.text[:500]}
             raise ApiError(f"{method} {path}", response.status_code, status)
         return response
 
+    def _json(self, method: str, path: str, **options: Any) -> Object:
+        """Send one request, as :meth:`call` does, and return the object that is its answer.
+
+        :raises StackError: when the answer is none.
+        """
+        response = self.call(method, path, **options)
+        try:
+            answer = response.json()
+        except ValueError:
+            answer = None
+        return answer if isinstance(answer, dict) else self._foreign(method, path, response.text)
+
+    def _foreign(self, method: str, path: str, answer: str) -> NoReturn:
+        raise StackError(
+            f"{self.server} does not answer {method} {path} as Kubernetes does: {answer[:100]!r}",
+            hint="check the server in the kubeconfig",
+        )
+
     def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
         """Return one object. :raises ApiError: 404 where there is none."""
-        result: Object = self.call("GET", resource.path(namespace, name)).json()
+        result: Object = self._json("GET", resource.path(namespace, name))
         return result
 
     def find(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
@@ -261,32 +302,32 @@ class Cluster:
     ) -> list[Object]:
         """Return the objects of a namespace, or of all, by label and field selector."""
         query = {"labelSelector": labels, "fieldSelector": fields}
-        items: list[Object] = self.call("GET", resource.path(namespace), query=query).json()["items"]
+        items: list[Object] = self._json("GET", resource.path(namespace), query=query)["items"]
         return items
 
     def create(self, resource: Resource, body: Object) -> Object:
         """Create an object and return it as stored."""
         path = resource.path(body["metadata"].get("namespace"))
-        result: Object = self.call("POST", path, body=body).json()
+        result: Object = self._json("POST", path, body=body)
         return result
 
     def apply(self, resource: Resource, body: Object) -> Object:
         """Create or change an object by server-side apply, as field manager ``vault-issuer``."""
         metadata = body["metadata"]
-        result: Object = self.call(
+        result: Object = self._json(
             "PATCH",
             resource.path(metadata.get("namespace"), metadata["name"]),
             body=body,
             query={"fieldManager": FIELD_MANAGER, "force": "true"},
             content_type="application/apply-patch+yaml",
-        ).json()
+        )
         return result
 
     def replace(self, resource: Resource, body: Object) -> Object:
         """Replace an object. :raises ApiError: 409 when it has changed meanwhile."""
         metadata = body["metadata"]
         path = resource.path(metadata.get("namespace"), metadata["name"])
-        result: Object = self.call("PUT", path, body=body).json()
+        result: Object = self._json("PUT", path, body=body)
         return result
 
     def patch(
@@ -295,7 +336,7 @@ class Cluster:
         """Change an object by a JSON merge patch (a dict) or a JSON patch (a list)."""
         kind = "application/json-patch+json" if isinstance(body, list) else "application/merge-patch+json"
         path = resource.path(namespace, name, subresource)
-        result: Object = self.call("PATCH", path, body=body, content_type=kind).json()
+        result: Object = self._json("PATCH", path, body=body, content_type=kind)
         return result
 
     def delete(self, resource: Resource, name: str, namespace: str | None = None) -> None:
@@ -308,7 +349,7 @@ class Cluster:
 
     def table(self, resource: Resource, name: str, namespace: str | None = None) -> dict[str, str]:
         """Return one object's row as ``kubectl get -o wide`` prints it: upper-case column to cell."""
-        answer = self.call("GET", resource.path(namespace, name), accept=TABLE).json()
+        answer = self._json("GET", resource.path(namespace, name), accept=TABLE)
         columns = [column["name"].upper() for column in answer["columnDefinitions"]]
         return dict(zip(columns, (str(cell) for cell in answer["rows"][0]["cells"]), strict=True))
 
@@ -319,7 +360,7 @@ class Cluster:
         spec = {"audiences": list(audiences), "expirationSeconds": seconds}
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
         path = SERVICE_ACCOUNTS.path(namespace, service_account, "token")
-        token: str = self.call("POST", path, body=body).json()["status"]["token"]
+        token: str = self._json("POST", path, body=body)["status"]["token"]
         return token
 
     # -- waiting -------------------------------------------------------------
@@ -404,7 +445,10 @@ class Cluster:
     @cached_property
     def version(self) -> str:
         """The API server's version, such as ``v1.36.3``."""
-        return str(self.call("GET", "/version").json()["gitVersion"])
+        answer = self._json("GET", "/version")
+        if not isinstance(answer.get("gitVersion"), str):
+            self._foreign("GET", "/version", json.dumps(answer))
+        return str(answer["gitVersion"])
 
     def discover(self, api_version: str, kind: str) -> Resource:
         """Return the resource type of a kind.
@@ -424,7 +468,7 @@ class Cluster:
 
         What an extension does not serve at the moment is left out.
         """
-        groups = self.call("GET", "/apis").json()["groups"]
+        groups = self._json("GET", "/apis")["groups"]
         versions = ["v1", *(group["preferredVersion"]["groupVersion"] for group in groups)]
         for api_version in versions:
             for resource, entry in self._served_in(api_version, absent=(403, 404, 405, 503)):
@@ -438,7 +482,7 @@ class Cluster:
         """
         group, _, version = api_version.rpartition("/")
         try:
-            listing = self.call("GET", f"/apis/{api_version}" if group else f"/api/{version}").json()
+            listing = self._json("GET", f"/apis/{api_version}" if group else f"/api/{version}")
         except ApiError as error:
             if error.code not in absent:
                 raise
@@ -468,6 +512,16 @@ class Cluster:
             done, _ = self.wait(CRDS, name, None, is_established, timeout=self.timeouts.component_start)
             if not done:
                 raise StackError(f"the CustomResourceDefinition {name} was not established in time")
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    """Return how many seconds later a call is to be made again, None where it is not."""
+    if response.status_code != TOO_EARLY:
+        return None
+    try:
+        return max(0.0, float(response.headers["Retry-After"]))
+    except (KeyError, ValueError):  # a date is not what the API server sends
+        return None
 
 
 def is_established(crd: Object) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import reprlib
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -17,6 +19,12 @@ from ..features import FEATURES, PROFILES, check_known, expand, meant
 from ..images import check_image
 
 _REQUIREMENT = re.compile(r"VI-[A-Z]+-[0-9]{3}")
+#: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
+NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_API_VERSION = re.compile(r"([a-z0-9][a-z0-9.-]*/)?v[a-z0-9]+")
+_KIND = re.compile(r"[A-Za-z][A-Za-z0-9]*")
+_VAULT_AT = re.compile(r"[^.\s]+(\.[^.\s]+)*")
 #: What may stand between braces in ``command`` and ``env``.
 PLACEHOLDERS = ("kubeconfig", "cluster_resource_namespace", "directory", "python", *AWS_PLACEHOLDERS)
 
@@ -110,11 +118,19 @@ class Implementation:
             raise ConfigurationError(
                 f"[implementation] contract {self.contract!r} is no release of cert-manager", hint='for example "1.18"'
             ) from error
-        if not re.fullmatch(r"[a-z0-9.-]+/[a-z0-9.-]+", self.run.service_account):
+        namespace, _, account = self.run.service_account.partition("/")
+        if not NAMESPACE.fullmatch(namespace) or not _SUBDOMAIN.fullmatch(account):
             raise ConfigurationError(
                 f"[run] service_account {self.run.service_account!r} is not namespace/name",
                 hint='for example "my-issuer/controller"',
             )
+        if not NAMESPACE.fullmatch(self.run.cluster_resource_namespace):
+            raise ConfigurationError(
+                f"[run] cluster_resource_namespace {self.run.cluster_resource_namespace!r} is not a namespace's name",
+                hint='for example "my-issuer"',
+            )
+        self._check_issuer()
+        self._check_env()
         if "cluster-issuer" in self.features and not self.issuer.cluster_kind:
             raise ConfigurationError(
                 "the feature cluster-issuer is claimed but [issuer] cluster_kind is empty",
@@ -134,9 +150,30 @@ class Implementation:
                 f"[run] ready_log is no regular expression: {error}", hint="escape special characters"
             ) from error
 
+    def _check_issuer(self) -> None:
+        described = self.issuer
+        for key, value, form, example in (
+            ("api_version", described.api_version, _API_VERSION, "example.com/v1"),
+            ("kind", described.kind, _KIND, "VaultIssuer"),
+            ("cluster_kind", described.cluster_kind or "None", _KIND, "VaultClusterIssuer"),
+            ("vault_at", described.vault_at, _VAULT_AT, "spec.vault"),
+        ):
+            if not form.fullmatch(value):
+                raise ConfigurationError(
+                    f"[issuer] {key} {'is empty' if not value else f'cannot be {value!r}'}",
+                    hint=f'for example "{example}"',
+                )
+
+    def _check_env(self) -> None:
+        for name in self.run.env:
+            if not name or "=" in name:
+                raise ConfigurationError(
+                    f"[run] env {name!r} is not the name of a variable", hint='for example env = { NAME = "value" }'
+                )
+
     def resolve(self, path: str) -> Path:
         """Return a path of the description as an absolute one."""
-        return (self.directory / path).resolve()
+        return Path(os.path.realpath(self.directory / path))  # never fails, not even where links form a circle
 
     @classmethod
     def from_mapping(cls, data: Mapping[str, Any], directory: Path) -> Implementation:
@@ -157,7 +194,7 @@ class Implementation:
         }
         _check_keys("[implementation]", about, texts)
         for key in ("name", "version"):
-            if key not in about:
+            if about.get(key, "") == "":
                 raise ConfigurationError(f"[implementation] {key} is missing", hint=f'add {key} = "…"')
         claimed = _table(data, "features")
         _check_keys("[features]", claimed, ("all", "supported"))
@@ -217,6 +254,10 @@ def _typed(place: str, value: Any, kind: Any) -> Any:
         names = {str: "a string", bool: "true or false"}
         wanted = names.get(kind) or {list: "a list of strings", dict: "a table of strings"}[origin]
         raise ConfigurationError(
-            f"{place} is to be {wanted}, not {value!r}", hint="see docs/implementers.md, the implementation file"
+            f"{place} is to be {wanted}, not {reprlib.repr(value)}",
+            hint="see docs/implementers.md, the implementation file",
         )
+    texts = value if isinstance(value, list) else value.values() if isinstance(value, dict) else [value]
+    if any(isinstance(text, str) and "\0" in text for text in texts):
+        raise ConfigurationError(f"{place} holds a NUL", hint="no path, name or argument can: remove it")
     return value

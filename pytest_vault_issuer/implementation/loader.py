@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import tomllib
 from pathlib import Path
 
@@ -39,15 +40,17 @@ def load_implementation(name: str) -> Implementation:
 
 def _from_file(path: Path) -> Implementation:
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigurationError(
             f"the implementation file {path} cannot be read: {error.strerror}", hint="check the path"
         ) from error
     except ValueError as error:  # TOML's, or bytes that are no UTF-8
         raise ConfigurationError(f"{path} is not TOML: {error}", hint="mend the file at that place") from error
+    except RecursionError as error:
+        raise ConfigurationError(f"{path} is not usable: it is nested too deeply", hint="mend the file") from error
     try:
-        return Implementation.from_mapping(data, path.resolve().parent)
+        return Implementation.from_mapping(data, Path(os.path.realpath(path)).parent)
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error.message}", hint=error.hint) from error
 

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+import reprlib
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-import yaml
+from typing import Any
 
 from ..cluster.api import Object
+from ..documents import DocumentError, parse_documents, read_documents
 from ..errors import ConfigurationError
 from ..images import check_image
-from .description import Implementation
+from .description import NAMESPACE, Implementation
 from .workloads import is_workload
 
 #: What makes a folder a kustomization.
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 #: Seconds; a kustomization may name files in the internet.
 _LIMIT = 120
+_API_VERSION = re.compile(r"([a-z0-9.-]+/)?[a-z0-9]+")
+_KIND = re.compile(r"[A-Za-z0-9]+")
+#: What a name may be at most: a part of a path, https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
+_NAME = re.compile(r"[^/%\s]+")
 #: Where in an object the pods are described, by its kind.
 _PODS = {
     "Pod": ("spec",),
@@ -66,57 +73,124 @@ def read(paths: Iterable[Path], kubectl: Callable[[], Path]) -> Iterator[Object]
 
     :param paths: files, folders whose YAML files are read in the order of their names, and kustomizations.
     :param kubectl: called for its path where there is a kustomization.
-    :raises ConfigurationError: for a file that cannot be read, a kustomization that cannot be built, or an image whose
-        version moves.
+    :raises ConfigurationError: for a file that cannot be read, a kustomization that cannot be built, what is not an
+        object of Kubernetes, or an image whose version moves.
     """
     for path in paths:
         if any((path / name).is_file() for name in KUSTOMIZATIONS):
-            yield from _objects(_kustomized(path, kubectl()), path)
+            with _of(path):
+                yield from _objects(parse_documents(_kustomized(path, kubectl())))
             continue
         for file in sorted([*path.glob("*.yaml"), *path.glob("*.yml")]) if path.is_dir() else [path]:
-            try:
-                text = file.read_text()
-            except OSError as error:
-                raise _unusable(file, str(error)) from error
-            yield from _objects(text, file)
+            with _of(file):
+                yield from _objects(read_documents(file))
 
 
-def _objects(text: str, source: Path) -> Iterator[Object]:
+@contextlib.contextmanager
+def _of(source: Path) -> Iterator[None]:
+    """Name the manifest in what is wrong with it."""
     try:
-        documents = [document for document in yaml.safe_load_all(text) if document]
-    except yaml.YAMLError as error:
+        yield
+    except DocumentError as error:
         raise _unusable(source, str(error)) from error
+    except ConfigurationError as error:  # of an image
+        raise ConfigurationError(f"{source}, {error.message}", hint=error.hint) from error
+
+
+def _objects(documents: Iterable[Any]) -> Iterator[Object]:
     for document in documents:
-        if not isinstance(document, dict):
-            raise _unusable(source, f"{document!r} is no object")
-        # As kubectl prints several objects.
-        for item in document["items"] if document.get("kind") == "List" else [document]:
+        for item in _items(document):
+            _check(item)
             for container in _containers(item):
-                place = f"{source}, {item['kind']} {item['metadata']['name']}, container {container['name']}: image"
+                place = f"{item['kind']} {item['metadata']['name']}, container {container['name']}: image"
                 check_image(place, container["image"])
             yield item
 
 
+def _items(document: Any) -> Iterator[Any]:
+    """Yield the objects of a document: itself, or those of a List, as kubectl prints several."""
+    kind = document.get("kind") if isinstance(document, dict) else None
+    if kind != "List" and not (isinstance(kind, str) and kind.endswith("List") and "items" in document):
+        yield document
+        return
+    items = document.get("items", [])
+    if not isinstance(items, list):
+        raise DocumentError(f"the items of {kind} are {_type(items)}, not a list")
+    for item in items:
+        yield from _items(item)
+
+
+def _check(item: Any) -> None:
+    """See that an object has what every object has.
+
+    :raises DocumentError: naming what it has not.
+    """
+    if not isinstance(item, dict):
+        raise DocumentError(f"{reprlib.repr(item)} is not an object of Kubernetes")
+    for key, form in (("apiVersion", _API_VERSION), ("kind", _KIND)):
+        if not isinstance(item.get(key), str) or not form.fullmatch(item[key]):
+            raise DocumentError(f"{key} of an object {_is_missing(item.get(key))}")
+    metadata = item.get("metadata")
+    if not isinstance(metadata, dict):
+        raise DocumentError(f"metadata of {_a(item['kind'])} {_is_missing(metadata)}")
+    name = metadata.get("name")
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name in (".", ".."):
+        raise DocumentError(f"metadata.name of {_a(item['kind'])} {_is_missing(name)}")
+    place = f"{item['kind']} {name}"
+    namespace = metadata.get("namespace", "default")
+    if not isinstance(namespace, str) or not NAMESPACE.fullmatch(namespace):
+        raise DocumentError(f"{place}: metadata.namespace {_is_missing(namespace)}")
+    labels = metadata.get("labels") or {}
+    if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
+        raise DocumentError(f"{place}: metadata.labels is not a mapping of texts to texts")
+    for container in _all_containers(item):
+        if not isinstance(container, dict):
+            raise DocumentError(f"{place}: a container is {_type(container)}, not a mapping")
+        if not isinstance(container.get("name"), str) or not container["name"]:
+            raise DocumentError(f"{place}: name of a container {_is_missing(container.get('name'))}")
+        if not isinstance(container.get("image") or "", str):
+            raise DocumentError(f"{place}, container {container['name']}: image {_is_missing(container['image'])}")
+
+
+def _is_missing(value: Any) -> str:
+    return "is missing" if value in (None, "") else f"cannot be {reprlib.repr(value)}"
+
+
+def _a(kind: str) -> str:
+    return f"{'an' if kind[0] in 'AEIOU' else 'a'} {kind}"
+
+
+def _type(value: Any) -> str:
+    names = {dict: "a mapping", list: "a list", str: "a text", bool: "true or false", type(None): "nothing"}
+    return names.get(type(value), "a number")
+
+
 def _containers(item: Object) -> Iterator[Object]:
     """Yield the containers of an object that has pods, as far as they name an image."""
-    path = _PODS.get(item.get("kind", ""))
+    return (container for container in _all_containers(item) if container.get("image"))
+
+
+def _all_containers(item: Object) -> Iterator[Any]:
+    path = _PODS.get(item["kind"])
     if path is None:
         return
-    pods: Object = item
+    pods: Any = item
     for key in path:
         pods = pods.get(key) or {}
-    for container in [*(pods.get("initContainers") or []), *(pods.get("containers") or [])]:
-        if container.get("image"):
-            yield container
+        if not isinstance(pods, dict):
+            raise DocumentError(f"{item['kind']} {item['metadata']['name']}: {key} is {_type(pods)}, not a mapping")
+    for key in ("initContainers", "containers"):
+        containers = pods.get(key) or []
+        if not isinstance(containers, list):
+            raise DocumentError(f"{item['kind']} {item['metadata']['name']}: {key} is {_type(containers)}, not a list")
+        yield from containers
 
 
-def _kustomized(folder: Path, kubectl: Path) -> str:
+def _kustomized(folder: Path, kubectl: Path) -> bytes:
     try:
-        done = subprocess.run(
-            [str(kubectl), "kustomize", str(folder)], capture_output=True, text=True, timeout=_LIMIT, check=True
-        )
+        done = subprocess.run([str(kubectl), "kustomize", str(folder)], capture_output=True, timeout=_LIMIT, check=True)
     except subprocess.CalledProcessError as error:
-        raise _unusable(folder, error.stderr.strip()) from error
+        raise _unusable(folder, error.stderr.decode(errors="replace").strip()) from error
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _unusable(folder, str(error)) from error
     return done.stdout

@@ -200,7 +200,7 @@ def _spawn(
     namespace, _, account = implementation.run.service_account.partition("/")
     token = cluster.create_token(account, namespace, seconds=24 * 3600)
     trust = run.write("pki/implementation-cluster-ca.pem", cluster.ca_pem)
-    endpoint = {"server": cluster.server, "certificate-authority": str(trust)}
+    endpoint = {"server": cluster.server, "certificate-authority": str(trust), **cluster.connection.entry}
     config = run.write("implementation.kubeconfig", yaml.safe_dump(kubeconfig(endpoint, {"token": token})))
     words, described = fill(implementation.run, command, _values(implementation, str(config), placeholders))
     home(run).mkdir(mode=0o700, exist_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import importlib.util
 import os
+import reprlib
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from ..documents import DocumentError, read_document
 from ..errors import ConfigurationError, StackError
 from ..timeouts import Timeouts, poll
 from .engine import EXTRA, Engine, hint_for
@@ -22,6 +24,8 @@ from .run_directory import RunDirectory
 
 #: Where the run's folder for the API server is mounted, in the node and in the API server's pod.
 _MOUNT = "/vault-issuer"
+_API_VERSION = "kind.x-k8s.io/v1alpha4"
+_CONTROL_PLANE, _PATCHES = "control-plane", "kubeadmConfigPatches"
 _POLICY, _AUDIT = "audit-policy.yaml", "audit.jsonl"
 #: Seconds for kind's questions to the engine.
 _ASKING = 60
@@ -201,7 +205,7 @@ def node_images(given: Path | None) -> list[str]:
 
     :raises ConfigurationError: when the file cannot be used.
     """
-    return [str(node.get("image", "")) for node in _read(given)["nodes"]]
+    return [node.get("image") or "" for node in _read(given)["nodes"]]
 
 
 def configuration(given: Path | None, folder: Path | None) -> dict[str, Any]:
@@ -217,28 +221,58 @@ def configuration(given: Path | None, folder: Path | None) -> dict[str, Any]:
     patch: dict[str, Any] = {"kind": "ClusterConfiguration", "controllerManager": {"extraArgs": arguments}}
     if folder is not None:
         for node in config["nodes"]:
-            if node.get("role") == "control-plane":
-                node.setdefault("extraMounts", []).append({"hostPath": str(folder), "containerPath": _MOUNT})
+            if node.get("role", _CONTROL_PLANE) == _CONTROL_PLANE:
+                mount = {"hostPath": str(folder), "containerPath": _MOUNT}
+                node["extraMounts"] = [*(node.get("extraMounts") or []), mount]
         patch["apiServer"] = {
             "extraArgs": {"audit-policy-file": f"{_MOUNT}/{_POLICY}", "audit-log-path": f"{_MOUNT}/{_AUDIT}"},
             "extraVolumes": [
                 {"name": "vault-issuer", "hostPath": _MOUNT, "mountPath": _MOUNT, "pathType": "Directory"},
             ],
         }
-    config.setdefault("kubeadmConfigPatches", []).append(yaml.safe_dump(patch))
+    config[_PATCHES] = [*(config.get(_PATCHES) or []), yaml.safe_dump(patch)]
     return config
 
 
 def _read(given: Path | None) -> dict[str, Any]:
-    config: dict[str, Any] = {"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4"}
+    """Return kind's configuration, checked as far as something is added to it; kind itself checks the rest."""
+    config: Any = {"kind": "Cluster", "apiVersion": _API_VERSION}
     if given is not None:
         try:
-            config = yaml.safe_load(given.read_text())
-        except (OSError, yaml.YAMLError) as error:
+            config = read_document(given)
+            _check(config)
+        except DocumentError as error:
             raise ConfigurationError(
-                f"--vault-issuer-kind-config={given} cannot be read: {error}", hint="mend it"
+                f"--vault-issuer-kind-config={given} cannot be used: {error}",
+                hint="see https://kind.sigs.k8s.io/docs/user/configuration/",
             ) from error
-        if not isinstance(config, dict) or config.get("kind") != "Cluster":
-            raise ConfigurationError(f"--vault-issuer-kind-config={given} is no kind cluster", hint="kind: Cluster")
-    config.setdefault("nodes", [{"role": "control-plane"}])
-    return config
+    return {**config, "nodes": config.get("nodes") or [{"role": _CONTROL_PLANE}]}
+
+
+def _check(config: Any) -> None:
+    if not isinstance(config, dict) or config.get("kind") != "Cluster":
+        raise DocumentError("it is not a cluster of kind: it has no kind: Cluster")
+    if config.get("apiVersion") != _API_VERSION:
+        raise DocumentError(f"apiVersion is {reprlib.repr(config.get('apiVersion'))}, not {_API_VERSION}")
+    if not isinstance(nodes := config.get("nodes") or [], list):
+        raise DocumentError(f"nodes cannot be {reprlib.repr(nodes)}: it is a list")
+    _check_texts(config, _PATCHES, "")
+    for number, node in enumerate(nodes):
+        place = f"nodes, entry {number}"
+        if not isinstance(node, dict):
+            raise DocumentError(f"{place} cannot be {reprlib.repr(node)}: it is a mapping, such as role: worker")
+        for key in ("role", "image"):
+            if not isinstance(node.get(key) or "", str):
+                raise DocumentError(f"{place}: {key} cannot be {reprlib.repr(node[key])}")
+        _check_texts(node, _PATCHES, f"{place}: ")
+        mounts = node.get("extraMounts") or []
+        if not isinstance(mounts, list) or not all(isinstance(mount, dict) for mount in mounts):
+            raise DocumentError(f"{place}: extraMounts cannot be {reprlib.repr(mounts)}: it is a list of mappings")
+    if nodes and not any(node.get("role", _CONTROL_PLANE) == _CONTROL_PLANE for node in nodes):
+        raise DocumentError(f"no node has the role {_CONTROL_PLANE}")
+
+
+def _check_texts(table: dict[str, Any], key: str, place: str) -> None:
+    texts = table.get(key) or []
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise DocumentError(f"{place}{key} cannot be {reprlib.repr(texts)}: it is a list of texts (key: |)")

@@ -2,53 +2,86 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import trustme
 import yaml
 
 from pytest_vault_issuer.cluster.api import NAMESPACES, ApiError, Cluster
+from pytest_vault_issuer.errors import StackError
+
+
+def kubeconfig(tmp_path: Path, server: str, **more: str) -> Path:
+    path = tmp_path / "kubeconfig"
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "clusters": [{"name": "a", "cluster": {"server": server, **more}}],
+                "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+                "users": [{"name": "a", "user": {}}],
+                "current-context": "a",
+            }
+        )
+    )
+    return path
+
+
+class Server(ThreadingHTTPServer):
+    """Answers with these statuses, the last one for ever; the paths that it was asked for are in `calls`."""
+
+    daemon_threads = True
+
+    def __init__(self, *statuses: int, retry_after: str | None = "0", body: bytes = b"{}") -> None:
+        self.calls: list[str] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            server: Server
+
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length", "0")))
+                calls = self.server.calls
+                self.send_response(statuses[min(len(calls), len(statuses) - 1)])
+                calls.append(self.path)
+                if retry_after is not None:
+                    self.send_header("Retry-After", retry_after)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_GET(self) -> None:
+                self.do_POST()
+
+            def log_message(self, *arguments: object) -> None:
+                """Print nothing."""
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a client that does not trust it."""
+
+    @contextmanager
+    def serves(self) -> Iterator[Server]:
+        with self:
+            threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+            yield self
+            self.shutdown()
 
 
 @contextmanager
-def answering(tmp_path: Path, *statuses: int) -> Iterator[tuple[Cluster, list[str]]]:
+def answering(
+    tmp_path: Path, *statuses: int, retry_after: str | None = "0", body: bytes = b"{}"
+) -> Iterator[tuple[Cluster, list[str]]]:
     """Give a client whose calls are answered by these statuses, the last one for ever, and the list of its calls."""
-    calls: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(statuses[min(len(calls), len(statuses) - 1)])
-            calls.append(self.path)
-            self.send_header("Retry-After", "0")
-            self.send_header("Content-Length", "2")
-            self.end_headers()
-            self.wfile.write(b"{}")
-
-        def log_message(self, *arguments: object) -> None:
-            """Print nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        kubeconfig = tmp_path / "kubeconfig"
-        kubeconfig.write_text(
-            yaml.safe_dump(
-                {
-                    "clusters": [{"name": "a", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}],
-                    "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
-                    "users": [{"name": "a", "user": {}}],
-                    "current-context": "a",
-                }
-            )
-        )
-        cluster = Cluster(kubeconfig)
-        yield cluster, calls
+    with Server(*statuses, retry_after=retry_after, body=body).serves() as server:
+        cluster = Cluster(kubeconfig(tmp_path, f"http://127.0.0.1:{server.server_port}"))
+        yield cluster, server.calls
         cluster.close()
-        server.shutdown()
 
 
 def test_a_call_that_came_too_early_is_made_again(tmp_path: Path) -> None:
@@ -68,3 +101,85 @@ def test_other_refusals_are_final(tmp_path: Path) -> None:
         cluster.create(NAMESPACES, {"metadata": {"name": "a"}})
     assert raised.value.code == 503
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    "retry_after", ["3600", "1e9", "inf", "nan, not a number", "Sat, 28 Nov 2099 12:00:00 GMT", None]
+)
+def test_a_call_is_not_put_off_for_longer_than_its_timeout(tmp_path: Path, retry_after: str | None) -> None:
+    """It fails at once: an hour would be waited for ten times."""
+    with answering(tmp_path, 429, 201, retry_after=retry_after) as (cluster, calls), pytest.raises(ApiError) as raised:
+        cluster.create(NAMESPACES, {"metadata": {"name": "a"}})
+    assert raised.value.code == 429
+    assert raised.value.hint
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("body", [b"<html>sign in</html>", b"[]", b'"text"', b"null", b"\xff", b""])
+@pytest.mark.parametrize("status", [200, 403])
+def test_what_is_not_the_api_is_an_error_that_says_so(tmp_path: Path, status: int, body: bytes) -> None:
+    with answering(tmp_path, status, body=body) as (cluster, _), pytest.raises(StackError) as raised:
+        _ = cluster.version
+    assert "/version" in raised.value.message
+
+
+def test_the_api_without_a_version_is_not_the_api(tmp_path: Path) -> None:
+    with answering(tmp_path, 200) as (cluster, _), pytest.raises(StackError, match="as Kubernetes does"):
+        _ = cluster.version
+
+
+def test_a_name_is_one_part_of_a_path() -> None:
+    assert NAMESPACES.path(name="a?b#c/../d") == "/api/v1/namespaces/a%3Fb%23c%2F..%2Fd"
+    assert NAMESPACES.path(name="system:kube-scheduler") == "/api/v1/namespaces/system:kube-scheduler"
+
+
+# -- how a kubeconfig says that the API server is reached -----------------------------------------------------
+
+VERSION = b'{"gitVersion": "v1.2.3"}'
+
+
+def test_calls_go_through_the_proxy_of_the_kubeconfig_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "api.test")
+    with Server(200, body=VERSION).serves() as proxy:
+        config = kubeconfig(tmp_path, "http://api.test", **{"proxy-url": f"http://127.0.0.1:{proxy.server_port}"})
+        cluster = Cluster(config)
+        assert cluster.version == "v1.2.3"
+        cluster.close()
+    assert proxy.calls == ["http://api.test/version"]
+
+
+def test_calls_do_not_go_through_the_proxy_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    with answering(tmp_path, 200, body=VERSION) as (cluster, _):
+        assert cluster.version == "v1.2.3"
+
+
+@pytest.mark.parametrize(("named", "trusted"), [("api.test", True), ("other.test", False)])
+def test_the_certificate_of_the_server_is_for_the_name_in_the_kubeconfig(
+    tmp_path: Path, named: str, trusted: bool
+) -> None:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("api.test").configure_cert(context)
+    asked: list[str | None] = []
+    context.sni_callback = lambda connection, name, of: asked.append(name)
+    (tmp_path / "ca.pem").write_bytes(authority.cert_pem.bytes())
+    server = Server(200, body=VERSION)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    with server.serves():
+        more = {"tls-server-name": named, "certificate-authority": str(tmp_path / "ca.pem")}
+        cluster = Cluster(kubeconfig(tmp_path, f"https://127.0.0.1:{server.server_port}", **more))
+        with nullcontext() if trusted else pytest.raises(StackError, match=r"other\.test"):
+            assert cluster.version == "v1.2.3"
+        cluster.close()
+    assert asked == [named]
+
+
+def test_what_a_kubeconfig_says_of_the_connection_can_be_said_again(tmp_path: Path) -> None:
+    """The controller under test gets a kubeconfig of its own."""
+    entry = {"proxy-url": "http://127.0.0.1:9", "tls-server-name": "api.test"}
+    assert Cluster(kubeconfig(tmp_path, "https://127.0.0.1", **entry)).connection.entry == entry
+    assert Cluster(kubeconfig(tmp_path, "https://127.0.0.1")).connection.entry == {}

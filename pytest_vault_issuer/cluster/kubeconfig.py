@@ -1,0 +1,125 @@
+"""Reads what a kubeconfig says of the connection, and says in one sentence what is wrong with one."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import reprlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..documents import DocumentError, read_document
+from ..errors import ConfigurationError
+
+_PROXIES = ("http", "https", "socks5")
+
+
+@dataclass(frozen=True)
+class Connection:
+    """How a context's API server is reached.
+
+    :ivar proxy_url: ``proxy-url``; '' for none. The proxies of the environment are never used.
+    :ivar server_name: ``tls-server-name``, which the server's certificate is for; '' for that of its address.
+    """
+
+    proxy_url: str = ""
+    server_name: str = ""
+
+    @property
+    def entry(self) -> dict[str, str]:
+        """What says the same in the cluster of another kubeconfig."""
+        entry = {"proxy-url": self.proxy_url, "tls-server-name": self.server_name}
+        return {key: value for key, value in entry.items() if value}
+
+
+def read_connection(path: Path, context: str | None) -> Connection:
+    """Check a kubeconfig, as far as it is used, and return how its API server is reached.
+
+    :param context: its name; default the current one.
+    :raises ConfigurationError: naming what is missing or wrong.
+    """
+    try:
+        return _connection(read_document(path), context)
+    except DocumentError as error:
+        raise unusable(path, str(error)) from error
+
+
+def unusable(path: Path, why: str) -> ConfigurationError:
+    """Return the error for a kubeconfig that cannot be used."""
+    return ConfigurationError(f"the kubeconfig {path} cannot be used: {why}", hint="name a readable kubeconfig file")
+
+
+def _connection(config: Any, context: str | None) -> Connection:
+    if not isinstance(config, dict):
+        raise DocumentError("it is not a kubeconfig")
+    chosen = context or config.get("current-context")
+    if not isinstance(chosen, str) or not chosen:
+        raise DocumentError("it has no current-context, and no context is named")
+    about = _named(config, "context", chosen)
+    cluster = _named(config, "cluster", _reference(about, "cluster", chosen))
+    if about.get("user"):
+        user = _named(config, "user", _reference(about, "user", chosen))
+        for key in ("client-certificate-data", "client-key-data"):
+            _check_base64(user, key)
+        for key in ("client-certificate", "client-key", "token", "tokenFile", "username", "password"):
+            _text(user, key)
+    _check_base64(cluster, "certificate-authority-data")
+    _text(cluster, "certificate-authority")
+    _check_url(_text(cluster, "server"), "server", ("http", "https"))
+    proxy = _text(cluster, "proxy-url")
+    if proxy:
+        _check_url(proxy, "proxy-url", _PROXIES)
+        if proxy.startswith("socks5") and importlib.util.find_spec("socks") is None:
+            raise DocumentError("its proxy-url is a SOCKS proxy, which needs PySocks (pip install PySocks)")
+    return Connection(proxy, _text(cluster, "tls-server-name"))
+
+
+def _named(config: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
+    """Return the entry of a name in the list of clusters, contexts or users."""
+    entries = config.get(f"{kind}s")
+    if not isinstance(entries, list):
+        raise DocumentError(f"it has no list of {kind}s")
+    for entry in entries:
+        if not isinstance(entry, dict):
+            raise DocumentError(f"{kind}s: {reprlib.repr(entry)} is not a mapping with a name")
+        if entry.get("name") == name:
+            found = entry.get(kind)
+            if isinstance(found, dict):
+                return found
+            if kind == "user" and found is None:
+                return {}  # without credentials
+            raise DocumentError(f"its {kind} {name} has no {kind}: it is {reprlib.repr(found)}")
+    raise DocumentError(f"it has no {kind} {name}")
+
+
+def _reference(about: dict[str, Any], key: str, context: str) -> str:
+    value = about.get(key)
+    if not isinstance(value, str) or not value:
+        raise DocumentError(f"its context {context} names no {key}")
+    return value
+
+
+def _text(table: dict[str, Any], key: str) -> str:
+    value = table.get(key)
+    if value is not None and not isinstance(value, str):
+        raise DocumentError(f"{key} is not a text")  # which may be secret
+    return value or ""
+
+
+def _check_base64(table: dict[str, Any], key: str) -> None:
+    try:
+        base64.b64decode(_text(table, key).encode(), validate=False)
+    except ValueError as error:
+        raise DocumentError(f"{key} is not base64") from error
+
+
+def _check_url(text: str, key: str, schemes: tuple[str, ...]) -> None:
+    try:
+        parts = urlsplit(text)
+        fine = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port that is no number, or half an IPv6 address
+        fine = False
+    if not fine or any(character.isspace() for character in text):
+        raise DocumentError(f"{key} is not a URL of {' or '.join(schemes)}")  # it may hold a password

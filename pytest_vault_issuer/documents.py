@@ -1,0 +1,166 @@
+"""Reads YAML that people write: what Kubernetes can be given, and one clear reason for everything else.
+
+PyYAML alone accepts much that fails later, and far from its place: keys that are there twice, dates, sets, numbers that
+JSON does not have, aliases that expand to gigabytes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+#: Values in a document with its aliases expanded; a large CustomResourceDefinition has some ten thousand.
+_MOST = 1_000_000
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+class DocumentError(ValueError):
+    """A file is not what it should be; the message is the reason, without the name of the file."""
+
+
+class _Loader(yaml.SafeLoader):
+    # As Kubernetes' own reader has it, a date is a text.
+    yaml_implicit_resolvers = {  # noqa: RUF012
+        first: [(tag, expression) for tag, expression in resolvers if tag != _TIMESTAMP]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def read_documents(path: Path) -> list[Any]:
+    """Return the YAML documents of a file that are not empty.
+
+    :raises DocumentError: for a file that cannot be read, and for what is not UTF-8, not YAML, or more than JSON has.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DocumentError(error.strerror or str(error)) from error
+    except ValueError as error:  # a NUL in its name
+        raise DocumentError(str(error)) from error
+    return parse_documents(content)
+
+
+def read_document(path: Path) -> Any:
+    """Return the one YAML document of a file, None for an empty file.
+
+    :raises DocumentError: as :func:`read_documents`; and for several.
+    """
+    documents = read_documents(path)
+    if len(documents) > 1:
+        raise DocumentError(f"it has {len(documents)} YAML documents, not one")
+    return documents[0] if documents else None
+
+
+def parse_documents(content: bytes) -> list[Any]:
+    """Return the YAML documents in a text that are not empty.
+
+    :raises DocumentError: for what is not UTF-8, not YAML, or more than JSON has.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DocumentError(f"it is not UTF-8: byte {error.start} is 0x{content[error.start]:02x}") from error
+    try:
+        return [document for document in _load(text) if document is not None]
+    except DocumentError:
+        raise
+    except RecursionError as error:
+        raise DocumentError("it is nested too deeply") from error
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
+        # PyYAML raises the latter for values that fit their tag's name only, such as !!int with no number.
+        raise DocumentError(str(error) or type(error).__name__) from error
+
+
+def _load(text: str) -> Iterator[Any]:
+    loader = _Loader(text)
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            assert node is not None
+            _check_size(node)
+            _check_keys(node)
+            yield _plain(loader.construct_document(node), "the document")
+    finally:
+        loader.dispose()
+
+
+def _check_size(root: yaml.Node) -> None:
+    """Refuse a document that is too large once its aliases are expanded, or that holds itself."""
+    sizes: dict[int, int] = {}
+    open_nodes: set[int] = set()
+
+    def size(node: yaml.Node) -> int:
+        if id(node) in open_nodes:
+            raise DocumentError(f"an alias refers to what holds it{_place(node)}")
+        if id(node) not in sizes:
+            open_nodes.add(id(node))
+            sizes[id(node)] = 1 + sum(map(size, _children(node)))
+            open_nodes.discard(id(node))
+        return sizes[id(node)]
+
+    if size(root) > _MOST:
+        raise DocumentError(f"its aliases expand to more than {_MOST} values")
+
+
+def _children(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
+def _check_keys(node: yaml.Node) -> None:
+    """Refuse a key that is there twice: one of the two values would be lost."""
+    waiting, seen = [node], set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        waiting += _children(node)
+        if isinstance(node, yaml.MappingNode):
+            keys = set()
+            for key, _ in node.value:
+                if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
+                    if key.value in keys:
+                        raise DocumentError(f"the key {key.value!r} is there twice{_place(key)}")
+                    keys.add(key.value)
+
+
+def _place(node: yaml.Node) -> str:
+    return f", line {node.start_mark.line + 1}" if node.start_mark else ""
+
+
+def _plain(value: Any, place: str) -> Any:
+    """Return a value as JSON has it: its keys are texts."""
+    if isinstance(value, dict):
+        return {_key(key, place): _plain(item, f"{place}, {key}") for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item, f"{place}, entry {number}") for number, item in enumerate(value)]
+    if isinstance(value, str):
+        return _text(value, place)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise DocumentError(f"{place}: {value} is not a number that JSON has")
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    raise DocumentError(f"{place}: JSON has no {type(value).__name__}")
+
+
+def _key(key: Any, place: str) -> str:
+    if isinstance(key, str):
+        return _text(key, place)
+    if isinstance(key, bool):
+        return str(key).lower()
+    if isinstance(key, int):
+        return str(key)
+    raise DocumentError(f"{place}: {key!r} cannot be a key")
+
+
+def _text(text: str, place: str) -> str:
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise DocumentError(f"{place}: {text!r} is not text: it holds half of a character")
+    return text
