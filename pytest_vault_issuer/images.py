@@ -9,6 +9,7 @@ from .errors import ConfigurationError
 
 #: The Vault of a run that names no other: the version that the toolchain builds.
 VAULT_IMAGE = "hashicorp/vault:1.21.0"
+_IMAGE = re.compile(r"(\[[0-9a-fA-F:]+\](:[0-9]+)?/)?[\w.-]+([./:_-]+[\w.-]+)*(@\w+:[0-9a-fA-F]+)?")
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,12 @@ def check_image(option: str, image: str) -> None:
     """Refuse an image whose version moves.
 
     :param option: the place where it is named.
-    :raises ConfigurationError: for one without tag and digest, or with the tag ``latest``.
+    :raises ConfigurationError: for one without tag and digest, or with the tag ``latest``; and for what cannot be one.
     """
+    if image and not _IMAGE.fullmatch(image):
+        raise ConfigurationError(
+            f"{option}={image} is not the name of an image", hint=f"for example {VAULT_IMAGE}; no scheme, no spaces"
+        )
     if "@" not in image and tag_of(image) in ("", "latest"):
         raise ConfigurationError(
             f"{option}={image} names no version", hint=f"for example {image.removesuffix(':latest')}:1.2.3, or a digest"

@@ -27,7 +27,7 @@ import urllib3
 
 from ..errors import StackError
 from ..timeouts import Timeouts
-from .kubeconfig import read_connection, unusable
+from .kubeconfig import check_trust, read_connection, unusable
 
 Object = dict[str, Any]
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
@@ -176,6 +176,8 @@ class Cluster:
             )
         except Exception as error:  # its plugins and providers, which the client runs, may raise anything
             raise unusable(kubeconfig, str(error) or type(error).__name__) from error
+        if self._configuration.ssl_ca_cert:
+            check_trust(kubeconfig, self._configuration.ssl_ca_cert)
         self.server: str = self._configuration.host
         self._headers: dict[str, str] = {}
         self._session = requests.Session()
@@ -188,12 +190,21 @@ class Cluster:
         self._session.verify = (self._configuration.ssl_ca_cert or True) if self._configuration.verify_ssl else False
         if self._configuration.cert_file and self._configuration.key_file:
             self._session.cert = (self._configuration.cert_file, self._configuration.key_file)
+        elif self.connection.plugin and not self._bearer:
+            # The client only logs that it failed, and would go on without credentials.
+            raise unusable(kubeconfig, "its exec plugin gives no credentials: run its command by hand")
 
     @property
     def ca_pem(self) -> str:
         """What the kubeconfig trusts ('' for the system's roots)."""
         path = self._configuration.ssl_ca_cert
         return Path(path).read_text() if path else ""
+
+    @property
+    def _bearer(self) -> str:
+        # Under this name in every version of the client; where its key in `api_key` is concerned, they differ.
+        bearer = self._configuration.auth_settings().get("BearerToken")
+        return str((bearer and bearer["value"]) or "")
 
     def acting_as(self, user: str) -> Cluster:
         """Return a client whose calls the API server takes for those of another user (by impersonation)."""
@@ -229,10 +240,8 @@ class Cluster:
         limit = timeout or self.timeouts.api
         deadline = time.monotonic() + limit
         headers = {"Accept": accept, "Content-Type": content_type, **self._headers}
-        # Under this name in every version of the client; where its key in `api_key` is concerned, they differ.
-        bearer = self._configuration.auth_settings().get("BearerToken")
-        if bearer and bearer["value"]:
-            headers["Authorization"] = bearer["value"]
+        if bearer := self._bearer:
+            headers["Authorization"] = bearer
         for tries in range(_TRIES):
             try:
                 response = self._session.request(
@@ -244,7 +253,11 @@ class Cluster:
                     stream=stream,
                     timeout=limit,
                 )
-            except requests.RequestException as error:
+            except (
+                OSError,
+                ValueError,
+                urllib3.exceptions.HTTPError,
+            ) as error:  # files and addresses that are wrong too
                 raise StackError(
                     f"the Kubernetes API at {self.server} does not answer: {error}",
                     hint="check that the cluster runs and that the kubeconfig is right",

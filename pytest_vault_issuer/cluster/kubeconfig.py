@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import importlib.util
 import reprlib
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,13 @@ class Connection:
     """How a context's API server is reached.
 
     :ivar proxy_url: ``proxy-url``; '' for none. The proxies of the environment are never used.
+    :ivar plugin: whether a program (``exec``) gives the credentials.
     :ivar server_name: ``tls-server-name``, which the server's certificate is for; '' for that of its address.
     """
 
     proxy_url: str = ""
     server_name: str = ""
+    plugin: bool = False
 
     @property
     def entry(self) -> dict[str, str]:
@@ -59,12 +62,16 @@ def _connection(config: Any, context: str | None) -> Connection:
         raise DocumentError("it has no current-context, and no context is named")
     about = _named(config, "context", chosen)
     cluster = _named(config, "cluster", _reference(about, "cluster", chosen))
+    user: dict[str, Any] = {}
     if about.get("user"):
         user = _named(config, "user", _reference(about, "user", chosen))
         for key in ("client-certificate-data", "client-key-data"):
             _check_base64(user, key)
         for key in ("client-certificate", "client-key", "token", "tokenFile", "username", "password"):
-            _text(user, key)
+            if not _text(user, key).isprintable():
+                raise DocumentError(f"{key} cannot be sent: it holds a line break or another control character")
+        for key in ("exec", "auth-provider"):
+            _check_plugin(user, key)
     _check_base64(cluster, "certificate-authority-data")
     _text(cluster, "certificate-authority")
     _check_url(_text(cluster, "server"), "server", ("http", "https"))
@@ -73,7 +80,7 @@ def _connection(config: Any, context: str | None) -> Connection:
         _check_url(proxy, "proxy-url", _PROXIES)
         if proxy.startswith("socks5") and importlib.util.find_spec("socks") is None:
             raise DocumentError("its proxy-url is a SOCKS proxy, which needs PySocks (pip install PySocks)")
-    return Connection(proxy, _text(cluster, "tls-server-name"))
+    return Connection(proxy, _text(cluster, "tls-server-name"), bool(user.get("exec")))
 
 
 def _named(config: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
@@ -88,8 +95,6 @@ def _named(config: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
             found = entry.get(kind)
             if isinstance(found, dict):
                 return found
-            if kind == "user" and found is None:
-                return {}  # without credentials
             raise DocumentError(f"its {kind} {name} has no {kind}: it is {reprlib.repr(found)}")
     raise DocumentError(f"it has no {kind} {name}")
 
@@ -108,9 +113,31 @@ def _text(table: dict[str, Any], key: str) -> str:
     return value or ""
 
 
-def _check_base64(table: dict[str, Any], key: str) -> None:
+def _check_plugin(user: dict[str, Any], key: str) -> None:
+    plugin = user.get(key) or {}
+    if not isinstance(plugin, dict):
+        raise DocumentError(f"{key} is not a mapping")
+    if key == "exec" and plugin and not _text(plugin, "command"):
+        raise DocumentError("exec has no command")
+
+
+def check_trust(path: Path, ca_file: str) -> None:
+    """See that what a kubeconfig trusts are certificates.
+
+    :raises ConfigurationError: where they are not, or cannot be read.
+    """
     try:
-        base64.b64decode(_text(table, key).encode(), validate=False)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(ca_file)
+    except ssl.SSLError as error:
+        raise unusable(path, f"its certificate-authority holds no certificate: {error.reason}") from error
+    except OSError as error:
+        raise unusable(path, f"its certificate-authority {ca_file} cannot be read: {error.strerror}") from error
+
+
+def _check_base64(table: dict[str, Any], key: str) -> None:
+    text = "".join(_text(table, key).split())
+    try:
+        base64.b64decode(text.encode(), validate=True)
     except ValueError as error:
         raise DocumentError(f"{key} is not base64") from error
 

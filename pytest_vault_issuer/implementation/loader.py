@@ -40,11 +40,14 @@ def load_implementation(name: str) -> Implementation:
 
 def _from_file(path: Path) -> Implementation:
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:  # the latter: a NUL in its name
+        why = error.strerror if isinstance(error, OSError) else error
         raise ConfigurationError(
-            f"the implementation file {path} cannot be read: {error.strerror}", hint="check the path"
+            f"the implementation file {path} cannot be read: {why}", hint="check the path"
         ) from error
+    try:
+        data = tomllib.loads(content.decode("utf-8-sig"))
     except ValueError as error:  # TOML's, or bytes that are no UTF-8
         raise ConfigurationError(f"{path} is not TOML: {error}", hint="mend the file at that place") from error
     except RecursionError as error:

@@ -77,13 +77,20 @@ def read(paths: Iterable[Path], kubectl: Callable[[], Path]) -> Iterator[Object]
         object of Kubernetes, or an image whose version moves.
     """
     for path in paths:
-        if any((path / name).is_file() for name in KUSTOMIZATIONS):
+        if _is_folder(path) and any((path / name).is_file() for name in KUSTOMIZATIONS):
             with _of(path):
                 yield from _objects(parse_documents(_kustomized(path, kubectl())))
             continue
-        for file in sorted([*path.glob("*.yaml"), *path.glob("*.yml")]) if path.is_dir() else [path]:
+        for file in sorted([*path.glob("*.yaml"), *path.glob("*.yml")]) if _is_folder(path) else [path]:
             with _of(file):
                 yield from _objects(read_documents(file))
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # why, says the reading of it
+        return False
 
 
 @contextlib.contextmanager
