@@ -54,6 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except VaultIssuerError as error:
         print(f"vault-issuer: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        raise  # its reader has seen enough
+    except OSError as error:  # what no command expects of a file: a disk that fails, rights that are missing
+        where = f": {error.filename}" if error.filename else ""
+        print(
+            f"vault-issuer: {options.command}: {error.strerror or error}{where}\n"
+            "  hint: check that the path is there and that this user may use it",
+            file=sys.stderr,
+        )
+        return 2
     except KeyboardInterrupt:
         return 130
     return status

@@ -71,8 +71,8 @@ def parse_documents(content: bytes) -> list[Any]:
         raise
     except RecursionError as error:
         raise DocumentError("it is nested too deeply") from error
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
-        # PyYAML raises the latter for values that fit their tag's name only, such as !!int with no number.
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError) as error:
+        # PyYAML raises the others for values that do not fit their tag, such as !!int without a number.
         raise DocumentError(str(error) or type(error).__name__) from error
 
 

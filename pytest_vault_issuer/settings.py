@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import os
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from .addresses import why_no_host, why_no_url
 from .errors import ConfigurationError
 from .features import PROFILES
 from .images import VAULT_IMAGE, check_image
@@ -156,6 +157,7 @@ OPTIONS = (
     *_KIND_OPTIONS,
 )
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_MIRROR = re.compile(r"[\w.-]+(:[0-9]+)?(/[\w.-]+)*/?")
 TOKEN_VARIABLE = "VAULT_ISSUER_VAULT_TOKEN"  # noqa: S105 (a name)
 
 
@@ -230,10 +232,9 @@ class Settings:
             raise ConfigurationError(
                 f"--vault-issuer-stack={self.stack}: no such provider", hint=f"one of: {', '.join(STACKS)}"
             )
-        if not 0 < self.timeout_scale < math.inf:  # not a number neither
-            raise ConfigurationError(
-                "--vault-issuer-timeout-scale has to be a number more than 0", hint="for example 2"
-            )
+        if not 0.01 <= self.timeout_scale <= 1000:  # not a number neither
+            raise ConfigurationError("--vault-issuer-timeout-scale must be from 0.01 to 1000", hint="for example 2")
+        self._check_addresses()
         if self.stack == "existing" and not self.names_existing:
             raise ConfigurationError(
                 "--vault-issuer-stack=existing needs a cluster and a Vault",
@@ -258,6 +259,29 @@ class Settings:
             )
         self._check_version("vault", self.vault_version, self.vault_binary)
         self._check_version("kubernetes", self.kubernetes_version, self.kubernetes_binaries)
+
+    def _check_addresses(self) -> None:
+        for option, url in (("vault-addr", self.vault_addr), ("kubernetes-host", self.kubernetes_host)):
+            if url and (why := why_no_url(url)):
+                raise ConfigurationError(
+                    f"--vault-issuer-{option} is not the URL of a server: {why}",
+                    hint="for example https://192.0.2.7:8200",
+                )
+        if self.bind and (why := why_no_host(self.bind)):
+            raise ConfigurationError(
+                f"--vault-issuer-bind={self.bind} cannot be listened on: {why}",
+                hint="give an address of this machine, without scheme, port and brackets: for example 192.0.2.7",
+            )
+        if self.registry_mirror and not _MIRROR.fullmatch(self.registry_mirror):
+            raise ConfigurationError(
+                "--vault-issuer-registry-mirror is not the name of a registry",
+                hint="give a host without a scheme, with port and path if need be: for example mirror.test:5000/hub",
+            )
+        if self.kind_cluster and not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", self.kind_cluster):
+            raise ConfigurationError(
+                f"--vault-issuer-kind-cluster={self.kind_cluster} cannot be the name of a cluster of kind",
+                hint="list yours: kind get clusters",
+            )
 
     def _check_version(self, component: str, version: str, binaries: Path | None) -> None:
         if not version:

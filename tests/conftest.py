@@ -6,6 +6,7 @@ import signal
 from collections import Counter
 from typing import Any
 
+import hypothesis
 import pytest
 
 from pytest_vault_issuer.toolchain import Toolchain
@@ -14,6 +15,12 @@ from tests.scope import FULL, complete
 # A shell's background job ignores SIGINT, and so would every process that a test starts in order to interrupt it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The same examples for everybody and every time: what is found is kept as an @example of its test.
+hypothesis.settings.register_profile(
+    "vault-issuer", derandomize=True, deadline=None, database=None, print_blob=True, max_examples=150
+)
+hypothesis.settings.load_profile("vault-issuer")
 
 #: How fixtures of the plugin begin.
 OUR_STACK = "vault_issuer_"

@@ -9,8 +9,8 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from ..addresses import why_no_url
 from ..documents import DocumentError, read_document
 from ..errors import ConfigurationError
 
@@ -143,10 +143,5 @@ def _check_base64(table: dict[str, Any], key: str) -> None:
 
 
 def _check_url(text: str, key: str, schemes: tuple[str, ...]) -> None:
-    try:
-        parts = urlsplit(text)
-        fine = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:  # a port that is no number, or half an IPv6 address
-        fine = False
-    if not fine or any(character.isspace() for character in text):
-        raise DocumentError(f"{key} is not a URL of {' or '.join(schemes)}")  # it may hold a password
+    if why := why_no_url(text, schemes, user=True):
+        raise DocumentError(f"{key} is not a URL of {' or '.join(schemes)}: {why}")

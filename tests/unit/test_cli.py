@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -117,6 +118,46 @@ def test_an_error_that_is_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(Toolchain, "status", broken)
     with pytest.raises(ZeroDivisionError):
         main(["toolchain", "status"])
+
+
+COMMANDS_THAT_LOOK = [["toolchain", "status"], ["toolchain", "build"], ["toolchain", "clean"], ["doctor"]]
+
+
+@pytest.mark.parametrize("arguments", COMMANDS_THAT_LOOK, ids=" ".join)
+def test_a_user_without_a_home_is_asked_for_one(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("VAULT_ISSUER_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: {}[uid])
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("vault-issuer: the user's cache directory is unknown")
+    assert "set HOME, or name a directory in VAULT_ISSUER_CACHE" in error
+
+
+@pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="needs a directory that nobody can write, root included")
+@pytest.mark.parametrize("cache", ["/sys/kernel", "/sys/kernel/vault-issuer", "/dev/null/vault-issuer"])
+def test_a_cache_that_cannot_be_written_is_an_error_with_a_hint(
+    cache: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VAULT_ISSUER_CACHE", cache)
+    assert main(["toolchain", "build"]) == 2
+    error = capsys.readouterr().err
+    assert cache in error
+    assert "VAULT_ISSUER_CACHE" in error
+
+
+def test_a_file_that_fails_is_an_error_with_a_hint(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(self: Toolchain) -> None:
+        Path("/dev/null/x").read_text()
+
+    monkeypatch.setattr(Toolchain, "status", broken)
+    assert main(["toolchain", "status"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("vault-issuer: toolchain: Not a directory: /dev/null/x\n  hint: ")
 
 
 def test_all_requirements_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

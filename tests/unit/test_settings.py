@@ -45,6 +45,11 @@ VALUES = {
     "node_image": "of/node:1",
     "image": "of/mine:1",
     "implementation": "./of a friend/mine.toml",
+    "vault_addr": "https://vault.test:8200",
+    "kubernetes_host": "https://10.0.0.1",
+    "bind": "192.0.2.7",
+    "kind_cluster": "mine",
+    "registry_mirror": "mirror.test:5000/hub",
 }
 
 
@@ -140,7 +145,7 @@ def test_unknown_stack() -> None:
     assert "existing" in error.hint
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf"])
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "1e-9", "1e300"])
 def test_timeout_scale_that_bounds_nothing(value: str) -> None:
     assert "--vault-issuer-timeout-scale" in refused(env={"VAULT_ISSUER_TIMEOUT_SCALE": value}).message
 
@@ -160,6 +165,82 @@ def test_existing_with_both_addresses() -> None:
     line = {"vault-issuer-kubeconfig": "k", "vault-issuer-vault-addr": "https://v"}
     assert collect(line={**line, "vault-issuer-stack": "existing"}).names_existing
     assert not collect().names_existing
+
+
+#: What is given as an address of Vault or of the API server, and why it cannot be one.
+ADDRESSES = {
+    "vault.test": "it does not begin with https:// or http://",
+    "vault.test:8200": "it does not begin with https:// or http://",
+    "//vault.test": "it does not begin with https:// or http://",
+    "https:vault.test": "it does not begin with https:// or http://",
+    "ftp://vault.test": "it does not begin with https:// or http://",
+    "unix:///run/vault.sock": "it does not begin with https:// or http://",
+    "https://": "its host is missing or cannot be one",
+    "https://:8200": "its host is missing or cannot be one",
+    "https://vault..test": "its host is missing or cannot be one",
+    "https://-vault": "its host is missing or cannot be one",
+    "https://999.1.1.1": "its host is missing or cannot be one",
+    "https://vault.test:0": "its port is 0",
+    "https://vault.test:65536": "its host or port cannot be read",
+    "https://vault.test:http": "its host or port cannot be read",
+    "https://[::1": "its host or port cannot be read",
+    "https://::1:8200": "its host",
+    "https://vault.test?x": "it holds ? or #",
+    "https://vault.test#x": "it holds ? or #",
+    "https://me:hush@vault.test": "it holds a user or a password",
+    "https://hush@vault.test": "it holds a user or a password",
+    " https://vault.test": "it holds a space or a control character",
+    "https://vault.test\n": "it holds a space or a control character",
+    "https://va ult.test": "it holds a space or a control character",
+    "https://vault.test\x00": "it holds a space or a control character",
+    "https://vault.test\u202e": "it holds a space or a control character",
+}
+
+
+@pytest.mark.parametrize("option", ["vault-addr", "kubernetes-host"])
+@pytest.mark.parametrize(("address", "why"), ADDRESSES.items())
+def test_an_address_that_cannot_be_one(option: str, address: str, why: str) -> None:
+    error = refused(line={f"vault-issuer-{option}": address})
+    assert error.message.startswith(f"--vault-issuer-{option} is not the URL of a server: {why}")
+    assert "hush" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://vault.test",
+        "http://127.0.0.1:8200",
+        "https://[::1]:8200/",
+        "https://vault.test/behind/a/path",
+        "HTTPS://A",
+    ],
+)
+def test_an_address_that_is_fine(address: str) -> None:
+    assert collect(line={"vault-issuer-vault-addr": address}).vault_addr == address
+
+
+@pytest.mark.parametrize(
+    "bind", ["https://192.0.2.7", "192.0.2.7:80", "[::1]", "a b", "192.0.2", "-", "192.0.2.7/24", "a\n"]
+)
+def test_an_address_that_cannot_be_listened_on(bind: str) -> None:
+    assert refused(env={"VAULT_ISSUER_BIND": bind}).message.startswith(f"--vault-issuer-bind={bind} cannot be listened")
+
+
+@pytest.mark.parametrize("bind", ["0.0.0.0", "::1", "host.docker.internal", "localhost"])
+def test_an_address_to_listen_on(bind: str) -> None:
+    assert collect(env={"VAULT_ISSUER_BIND": bind}).bind == bind
+
+
+@pytest.mark.parametrize("mirror", ["https://mirror.test", "mirror.test:port", "a b", "me:hush@mirror.test", "/hub"])
+def test_a_mirror_that_cannot_be_one(mirror: str) -> None:
+    error = refused(line={"vault-issuer-registry-mirror": mirror})
+    assert "is not the name of a registry" in error.message
+    assert "hush" not in str(error)
+
+
+@pytest.mark.parametrize("name", ["Mine", "a b", "-x", "a/b"])
+def test_a_cluster_that_kind_cannot_have_made(name: str) -> None:
+    assert "cannot be the name of a cluster" in refused(line={"vault-issuer-kind-cluster": name}).message
 
 
 # -- versions -------------------------------------------------------------------------------------------------

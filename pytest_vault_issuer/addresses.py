@@ -1,0 +1,47 @@
+"""Addresses that people give: one clear reason for each that cannot be used, which repeats no password."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?")
+
+
+def why_no_url(text: str, schemes: Iterable[str] = ("https", "http"), *, user: bool = False) -> str:
+    """Say why a text is not the URL of a server; '' where it is.
+
+    :param user: whether it may hold a user and a password.
+    """
+    if any(character.isspace() or not character.isprintable() for character in text):
+        return "it holds a space or a control character"
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:  # half an IPv6 address, or a port that is none
+        return "its host or port cannot be read"
+    schemes = list(schemes)
+    if parts.scheme not in schemes or not text.lower().startswith(f"{parts.scheme}://"):
+        return f"it does not begin with {' or '.join(f'{scheme}://' for scheme in schemes)}"
+    if "@" in parts.netloc and not user:
+        return "it holds a user or a password"
+    if not parts.hostname or why_no_host(parts.hostname):
+        return "its host is missing or cannot be one"
+    if port == 0:
+        return "its port is 0"
+    if parts.query or parts.fragment or text.endswith(("?", "#")):
+        return "it holds ? or #"
+    return ""
+
+
+def why_no_host(text: str) -> str:
+    """Say why a text is neither an IP address nor a host name; '' where it is one."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        # What consists of numbers is an address that is mistyped.
+        if not _HOST.fullmatch(text) or len(text) > 253 or re.fullmatch(r"[0-9.]+", text):
+            return "it is neither an IP address nor a host name"
+    return ""
