@@ -25,7 +25,7 @@ def github(answers: Answers) -> str:
     """Return a workflow for GitHub Actions: the summary is on the job's page, the report is an artefact."""
     go = (
         """\
-      - uses: actions/setup-go@v5
+      - uses: actions/setup-go@d35c59abb061a4a6fb18e82ac0862c26744d6ab5  # v5.5.0
         with:
           go-version-file: go.mod
 """
@@ -56,8 +56,8 @@ jobs:
     runs-on: ubuntu-latest
     timeout-minutes: 60
     steps:
-      - uses: actions/checkout@v4
-      - uses: actions/setup-python@v5
+      - uses: actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683  # v4.2.2
+      - uses: actions/setup-python@a26af69be951a213d495a4c3e4e4022e16d87065  # v5.6.0
         with:
           python-version: "3.12"
 {go}\
@@ -66,7 +66,7 @@ jobs:
 {build}\
       - name: Restore the components
         id: components
-        uses: actions/cache/restore@v4
+        uses: actions/cache/restore@5a3ec84eff668545956fd18022155c47e93e2684  # v4.2.3
         with:
           path: ~/.cache/vault-issuer
           key: vault-issuer-${{{{ env.SUITE }}}}-${{{{ runner.os }}}}-${{{{ runner.arch }}}}
@@ -74,7 +74,7 @@ jobs:
         run: vault-issuer toolchain build
       - name: Keep the components
         if: steps.components.outputs.cache-hit != 'true'
-        uses: actions/cache/save@v4
+        uses: actions/cache/save@5a3ec84eff668545956fd18022155c47e93e2684  # v4.2.3
         with:
           path: ~/.cache/vault-issuer
           key: vault-issuer-${{{{ env.SUITE }}}}-${{{{ runner.os }}}}-${{{{ runner.arch }}}}
@@ -85,7 +85,7 @@ jobs:
         run: cat report/report.md >> "$GITHUB_STEP_SUMMARY"
       - name: Report
         if: always()
-        uses: actions/upload-artifact@v4
+        uses: actions/upload-artifact@ea165f8d65b6e75b540449e92b4886f43607fa02  # v4.6.2
         with:
           name: vault-issuer-report
           path: report

@@ -24,12 +24,12 @@ WORKFLOW = ".github/workflows/vault-issuer.yml"
 NEEDED_GO = (1, 24)
 #: Steps of the workflow that only GitHub can run.
 USED = [
-    "actions/checkout@v4",
-    "actions/setup-python@v5",
-    "actions/setup-go@v5",
-    "actions/cache/restore@v4",
-    "actions/cache/save@v4",
-    "actions/upload-artifact@v4",
+    "actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683",
+    "actions/setup-python@a26af69be951a213d495a4c3e4e4022e16d87065",
+    "actions/setup-go@d35c59abb061a4a6fb18e82ac0862c26744d6ab5",
+    "actions/cache/restore@5a3ec84eff668545956fd18022155c47e93e2684",
+    "actions/cache/save@5a3ec84eff668545956fd18022155c47e93e2684",
+    "actions/upload-artifact@ea165f8d65b6e75b540449e92b4886f43607fa02",
 ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,17 @@ def test_github_workflow(tmp_path: Path) -> None:
     assert set(read[True]) == {"push", "pull_request"}, "`on` is a boolean to YAML 1.1"
 
 
+def test_actions_are_pinned_by_commit(tmp_path: Path) -> None:
+    """A tag can be moved to other code, which would run with the job's credentials."""
+    workflow(tmp_path, "github", ".github/workflows/vault-issuer.yml")
+    written = (tmp_path / ".github/workflows/vault-issuer.yml").read_text()
+    shown = (Path(__file__).parents[3] / "docs/reports.md").read_text()
+    used = re.findall(r"uses: (.*)", written + shown)
+    assert len(used) > 5
+    pinned = re.compile(r"actions/[\w/-]+@[0-9a-f]{40}  # v[0-9]+\.[0-9]+\.[0-9]+")
+    assert [line for line in used if not pinned.fullmatch(line)] == []
+
+
 def test_the_example_s_workflow_is_one_of_these(tmp_path: Path) -> None:
     """That of the issuer in Go: its file has another name."""
     example = Path(__file__).parents[3] / "examples/external-issuer"
@@ -139,7 +151,7 @@ def test_what_builds_it_is_found(
     assert ("in CI nothing is built" in capsys.readouterr().out) == (not build)
     (job,) = yaml.safe_load((tmp_path / ".github/workflows/vault-issuer.yml").read_text())["jobs"].values()
     assert [step["run"] for step in job["steps"] if step.get("name") == "Build the issuer"] == [build] * bool(build)
-    assert any(step.get("uses") == "actions/setup-go@v5" for step in job["steps"]) == ("go.mod" in files)
+    assert any(step.get("uses", "").startswith("actions/setup-go@") for step in job["steps"]) == ("go.mod" in files)
     answers = init._answers(
         options_of("--directory", str(tmp_path), f"--command={command}"), lambda _, default: default
     )
