@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import json
 import os
 import select
@@ -24,18 +25,29 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 SOCKET = "keeper.sock"
 LOGS = "logs"
+#: In the run directory: the commands for the end, for whoever ends the run if the keeper is killed.
+COMMANDS = "at-end.json"
 #: In the environment of everything that a keeper starts: the run directory. By it is found what outlived its keeper.
 MARK = "VAULT_ISSUER_RUN"
 #: Seconds for each command at the end; removing a kind cluster takes a few.
 FAREWELL_LIMIT = 120.0
 #: Seconds a process gets between SIGTERM and SIGKILL when a graceful stop is asked for.
 GRACE = 3.0
+#: Bytes of one request: the arguments and the environment of a process are at most 2 MB on Linux.
+REQUEST_LIMIT = 4 << 20
+#: Seconds in which a client must have sent its whole request, and must take its answer.
+PATIENCE = 10.0
+#: Clients that may be in the middle of their request; the oldest is closed for one more.
+_CLIENTS = 64
+#: Processes that may hold another; each takes a file descriptor.
+_HOLDERS = 64
 _LINUX = sys.platform == "linux"
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -45,8 +57,10 @@ def _prctl(option: int, value: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
-def _die_with_keeper() -> None:
+def _die_with(keeper: int) -> None:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != keeper:  # it died before that
+        os._exit(1)
 
 
 class Other:
@@ -73,7 +87,7 @@ class Other:
             return True
         try:
             os.kill(self.pid, 0)
-        except ProcessLookupError:
+        except (ProcessLookupError, PermissionError):  # another user's has its number by now
             return True
         return False
 
@@ -115,7 +129,7 @@ class Keeper:
                 stdout=descriptor,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_keeper if _LINUX else None,
+                preexec_fn=functools.partial(_die_with, os.getpid()) if _LINUX else None,
             )
         finally:
             os.close(descriptor)
@@ -141,17 +155,18 @@ class Keeper:
     def keep(self) -> dict[str, Any]:
         """Go on without an owner, its terminal and its directory."""
         if self.owner is not None:
-            self.owner.forget()
-            self.owner = None
-            os.chdir("/")
             log = os.open(self.logs / "keeper.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             os.dup2(log, sys.stderr.fileno())
             os.close(log)
+            os.chdir("/")
+            self.owner.forget()
+            self.owner = None
         return {}
 
     def describe(self) -> dict[str, Any]:
         """Say whose this is (0: nobody's), and what runs (None) or has ended (its exit status)."""
         return {
+            "keeper": os.getpid(),
             "owner": self.owner.pid if self.owner else 0,
             "processes": {name: process.poll() for name, process in self.processes.items()},
             "held": sorted(self.holders),
@@ -160,7 +175,11 @@ class Keeper:
     def hold(self, name: str, holder: int) -> dict[str, Any]:
         """Have a process stand still until :meth:`release`, or until the holder is gone."""
         process = self.processes[name]
-        self.holders.setdefault(name, []).append(Other(holder))
+        holders = self.holders.get(name, [])
+        if len(holders) >= _HOLDERS:
+            raise ValueError(f"{name} is held by {_HOLDERS} processes already")
+        if holder not in (other.pid for other in holders):
+            self.holders[name] = [*holders, Other(holder)]
         _signal_running(process, signal.SIGSTOP)
         return {}
 
@@ -189,11 +208,25 @@ class Keeper:
     def at_end(self, argv: list[str], env: dict[str, str]) -> dict[str, Any]:
         """Have a command run at the end, when no process is left: for what is not on this machine's process table."""
         self.farewells.append((argv, env))
+        draft = self.directory / f".{COMMANDS}"
+        draft.write_text(json.dumps(self.farewells))
+        draft.rename(self.directory / COMMANDS)
         return {}
 
     def end(self) -> dict[str, Any]:
-        """End everything and remove the run directory; say which commands for the end have failed, and how."""
+        """End everything and remove the run directory; say which commands for the end have failed, and how.
+
+        The directory holds credentials: it is removed whatever happens before that.
+        """
         self.ended = True
+        try:
+            self._end_processes()
+            failed = run_commands(self.farewells)
+        finally:
+            shutil.rmtree(self.directory, ignore_errors=True)
+        return {"failed": failed}
+
+    def _end_processes(self) -> None:
         for process in self.processes.values():
             _signal_group(process.pid, signal.SIGKILL)
         for process in self.processes.values():
@@ -206,50 +239,220 @@ class Keeper:
             for pid in orphans:
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, 0)
-        failed = [text for argv, env in self.farewells if (text := self._run_farewell(argv, env))]
-        shutil.rmtree(self.directory, ignore_errors=True)
-        return {"failed": failed}
 
-    def _run_farewell(self, argv: list[str], env: dict[str, str]) -> str:
+    def answer(self, line: bytes) -> dict[str, Any]:
+        """Do what one request asks for; an answer with ``error`` says why it could not be done."""
         try:
-            done = subprocess.run(
-                argv,
-                env=env,
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=FAREWELL_LIMIT,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return f"{type(error).__name__}: {error}"
-        return done.stderr.decode(errors="replace").strip() or "it failed" if done.returncode else ""
+            operation, arguments = parse(line)
+            return dict(getattr(self, operation)(**arguments))
+        # Whatever it is: a request must not end the keeper, and with it the run.
+        except Exception as error:
+            return {"error": f"{type(error).__name__}: {error}"}
 
-    def handle(self, connection: socket.socket) -> None:
-        """Answer one request."""
-        connection.settimeout(10)
-        with connection, connection.makefile("rw") as stream:
-            request = json.loads(stream.readline())
-            operations: dict[str, Callable[..., dict[str, Any]]] = {
-                "spawn": self.spawn,
-                "status": self.status,
-                "stop": self.stop,
-                "keep": self.keep,
-                "describe": self.describe,
-                "hold": self.hold,
-                "release": self.release,
-                "at_end": self.at_end,
-            }
-            operation = request.pop("operation")
-            if operation == "end":
-                answer = self.end()
-            else:
-                try:
-                    answer = operations[operation](**request)
-                except (OSError, ValueError, KeyError) as error:
-                    answer = {"error": f"{type(error).__name__}: {error}"}
-            stream.write(json.dumps(answer) + "\n")
-            stream.flush()
+
+def recorded_commands(directory: Path) -> list[tuple[list[str], dict[str, str]]]:
+    """Return the commands for the end that the keeper of a run directory has written down.
+
+    :raises ValueError: when they cannot be read.
+    """
+    try:
+        commands = json.loads((directory / COMMANDS).read_bytes())
+    except FileNotFoundError:
+        return []
+    if not isinstance(commands, list) or not all(
+        isinstance(item, list) and len(item) == 2 and _is_command(item[0]) and _is_environment(item[1])
+        for item in commands
+    ):
+        raise ValueError(f"{directory / COMMANDS} is not a list of commands")
+    return [(argv, env) for argv, env in commands]
+
+
+def run_commands(commands: list[tuple[list[str], dict[str, str]]]) -> list[str]:
+    """Run each command, whatever became of those before it, and return what those that fail say."""
+    return [text for argv, env in commands if (text := _run_command(argv, env))]
+
+
+def _run_command(argv: list[str], env: dict[str, str]) -> str:
+    try:
+        done = subprocess.run(
+            argv,
+            env=env,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=FAREWELL_LIMIT,
+            check=False,
+        )
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        return f"{type(error).__name__}: {error}"
+    return done.stderr.decode(errors="replace").strip() or "it failed" if done.returncode else ""
+
+
+# -- requests ---------------------------------------------------------------------------------
+
+
+def parse(line: bytes) -> tuple[str, dict[str, Any]]:
+    """Return the operation that a request asks for, and its arguments.
+
+    :raises ValueError: when it is none, with what is wrong.
+    """
+    request = json.loads(line, parse_constant=_no_constant)
+    if not isinstance(request, dict):
+        raise ValueError(f"a request must be an object, got {type(request).__name__}")
+    operation = request.pop("operation", None)
+    if not isinstance(operation, str) or operation not in _OPERATIONS:
+        raise ValueError(f"operation must be one of {', '.join(_OPERATIONS)}, got {str(operation)[:40]!r}")
+    wanted = _OPERATIONS[operation]
+    if unknown := sorted(request.keys() - wanted.keys()):
+        raise ValueError(f"{operation} has no {str(unknown[0])[:40]!r}")
+    if missing := sorted(name for name, (_, _, needed) in wanted.items() if needed and name not in request):
+        raise ValueError(f"{operation} needs {missing[0]}")
+    for name, value in request.items():
+        what, fits, _ = wanted[name]
+        if not fits(value):
+            raise ValueError(f"{operation}: {name} must be {what}, got {str(value)[:40]!r}")
+    return operation, request
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _is_text(value: object) -> bool:
+    """Whether the system takes it as an argument or a path."""
+    try:
+        return isinstance(value, str) and b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
+
+
+def _is_name(value: object) -> bool:
+    """Whether a log can be named after it."""
+    return _is_text(value) and value not in ("", ".", "..") and "/" not in str(value)
+
+
+def _is_command(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_text, value))
+
+
+def _is_environment(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        _is_text(name) and name and "=" not in name and _is_text(text) for name, text in value.items()
+    )
+
+
+def _is_directory(value: object) -> bool:
+    return value is None or _is_text(value)
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_process(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 31
+
+
+_NAME = ("the name of a process", _is_name, True)
+_ARGV = ("a list of words", _is_command, True)
+_ENV = ("an object of texts", _is_environment, True)
+_HOLDER = ("a process id", _is_process, True)
+#: For each operation, by the name of an argument: what it must be, whether a value is that, and whether it is needed.
+_OPERATIONS: dict[str, dict[str, tuple[str, Callable[[object], bool], bool]]] = {
+    "spawn": {"name": _NAME, "argv": _ARGV, "env": _ENV, "cwd": ("a directory or null", _is_directory, False)},
+    "status": {"name": _NAME},
+    "stop": {"name": _NAME, "graceful": ("true or false", _is_flag, False)},
+    "keep": {},
+    "describe": {},
+    "hold": {"name": _NAME, "holder": _HOLDER},
+    "release": {"name": _NAME, "holder": _HOLDER},
+    "at_end": {"argv": _ARGV, "env": _ENV},
+    "end": {},
+}
+
+
+class Clients:
+    """Those in the middle of a request: none of them makes the keeper, or another, wait.
+
+    :param answer: returns what a request is answered with.
+    """
+
+    def __init__(self, listener: socket.socket, answer: Callable[[bytes], dict[str, Any]]) -> None:
+        self._listener = listener
+        self._answer = answer
+        # In the order of their coming: what each has sent, and until when it may go on.
+        self._pending: dict[socket.socket, tuple[bytearray, float]] = {}
+
+    @property
+    def sources(self) -> list[socket.socket]:
+        """What becomes readable."""
+        return [self._listener, *self._pending]
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds until the next one has had its time; None where there is none."""
+        return max(0.0, min(limit for _, limit in self._pending.values()) - time.monotonic()) if self._pending else None
+
+    def serve(self, readable: list[Any]) -> None:
+        """Read what there is, answer whole requests, and close those who have had their time."""
+        for client in [client for client in self._pending if client in readable]:
+            self._read(client)
+        now = time.monotonic()
+        for client in [client for client, (_, limit) in self._pending.items() if limit <= now]:
+            self._refuse(client, f"no whole request within {PATIENCE:g} s")
+        if self._listener in readable:
+            self._accept()
+
+    def close(self) -> None:
+        """Close all of them."""
+        for client in list(self._pending):
+            self._close(client)
+
+    def _accept(self) -> None:
+        try:
+            client, _ = self._listener.accept()
+        except OSError:  # it went, or there are no descriptors left: the oldest gives its own
+            if self._pending:
+                self._close(next(iter(self._pending)))
+            return
+        client.setblocking(False)
+        self._pending[client] = (bytearray(), time.monotonic() + PATIENCE)
+        if len(self._pending) > _CLIENTS:
+            self._refuse(next(iter(self._pending)), "too many clients at once")
+
+    def _read(self, client: socket.socket) -> None:
+        received, _ = self._pending[client]
+        try:
+            piece = client.recv(1 << 16)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._close(client)
+            return
+        received += piece
+        line, end, _ = received.partition(b"\n")
+        if end:
+            self._reply(client, self._answer(bytes(line)))
+        elif len(received) > REQUEST_LIMIT:
+            self._refuse(client, f"a request must be shorter than {REQUEST_LIMIT} bytes")
+        elif not piece:
+            self._refuse(client, "a request must end with a newline")
+
+    def _refuse(self, client: socket.socket, why: str) -> None:
+        self._reply(client, {"error": f"ValueError: {why}"})
+
+    def _reply(self, client: socket.socket, answer: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):
+            client.settimeout(PATIENCE)
+            client.sendall(json.dumps(answer).encode() + b"\n")
+        self._close(client)
+
+    def _close(self, client: socket.socket) -> None:
+        del self._pending[client]
+        client.close()
+
+
+# -- processes --------------------------------------------------------------------------------
 
 
 def _signal_group(pid: int, number: int) -> None:
@@ -272,7 +475,7 @@ def _children() -> list[int]:
 
 
 def main(directory: Path, owner: int) -> None:
-    """Serve until the end is asked for, the owner (if any) is gone, or SIGTERM or SIGINT arrives."""
+    """Serve until the end is asked for, the owner (if any) is gone, or a signal asks to end."""
     if os.fork():
         os._exit(0)  # whoever started the keeper need not outlive it, nor wait for it
     os.setsid()  # a Ctrl-C in the owner's terminal must not reach the keeper
@@ -282,30 +485,39 @@ def main(directory: Path, owner: int) -> None:
     keeper = Keeper(directory, owner)
     wake, waker = socket.socketpair()
     waker.setblocking(False)
-    terminated = []
+    terminated: list[int] = []
     signal.set_wakeup_fd(waker.fileno())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: terminated.append(True))
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, lambda number, _: terminated.append(number))
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(directory / SOCKET))
-        listener.listen(64)
+        listener.listen(1024)  # clients are refused when it is full
+        listener.setblocking(False)
         print("ready", flush=True)
         os.dup2(os.open(os.devnull, os.O_RDWR), sys.stdout.fileno())
-        while not keeper.ended and not terminated and not (keeper.owner and keeper.owner.gone()):
-            keeper.release_of_the_gone()
-            watched = keeper.watched()
-            descriptors = [other.descriptor for other in watched if other.descriptor is not None]
-            # Without pidfd there is no event for the end of others: look once a second.
-            timeout = None if len(descriptors) == len(watched) else 1.0
-            sources: list[socket.socket | int] = [listener, wake, *descriptors]
-            readable, _, _ = select.select(sources, [], [], timeout)
-            if listener in readable:
-                connection, _ = listener.accept()
-                with contextlib.suppress(OSError, ValueError, KeyError):
-                    keeper.handle(connection)
-        # Still listening: as long as it removes what is the run's, nobody else is to take that for left behind.
-        if not keeper.ended:
-            keeper.end()
+        clients = Clients(listener, keeper.answer)
+        try:
+            while not keeper.ended and not terminated and not (keeper.owner and keeper.owner.gone()):
+                _serve_once(keeper, clients, wake)
+        finally:
+            clients.close()
+            # Still listening: as long as it removes what is the run's, nobody else is to take that for left behind.
+            # An error of the keeper's own is an end like any other.
+            if not keeper.ended:
+                keeper.end()
+
+
+def _serve_once(keeper: Keeper, clients: Clients, wake: socket.socket) -> None:
+    """Wait for the next event, and handle it."""
+    keeper.release_of_the_gone()
+    watched = keeper.watched()
+    descriptors = [other.descriptor for other in watched if other.descriptor is not None]
+    # Without pidfd there is no event for the end of others: look once a second.
+    limits = [clients.patience, None if len(descriptors) == len(watched) else 1.0]
+    timeout = min((limit for limit in limits if limit is not None), default=None)
+    sources: list[socket.socket | int] = [*clients.sources, wake, *descriptors]
+    readable, _, _ = select.select(sources, [], [], timeout)
+    clients.serve(readable)
 
 
 if __name__ == "__main__":

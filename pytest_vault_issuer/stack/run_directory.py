@@ -16,9 +16,13 @@ from typing import Any
 from filelock import FileLock
 
 from ..errors import StackError
+from ..timeouts import poll
 from . import disk, keeper
+from .marked import end_marked
 
 PREFIX = "vault-issuer-"
+#: Bytes that the path of a Unix socket may have, its end included: 104 on macOS, 108 on Linux.
+SOCKET_PATH_LIMIT = 104
 
 
 def new_path() -> Path:
@@ -27,6 +31,11 @@ def new_path() -> Path:
     It is short, because the path of a Unix socket must fit into about 100 bytes.
     """
     return Path(tempfile.gettempdir()) / f"{PREFIX}{secrets.token_hex(6)}"
+
+
+def socket_path_excess(path: Path) -> int:
+    """Return by how many bytes the path of a run directory is too long for its socket; at most 0 where it fits."""
+    return len(os.fsencode(path / keeper.SOCKET)) + 1 - SOCKET_PATH_LIMIT
 
 
 class RunDirectory:
@@ -52,8 +61,13 @@ class RunDirectory:
     def open(self) -> None:
         """Create the directory and start its keeper, if nobody has yet.
 
-        :raises StackError: when the keeper does not start.
+        :raises StackError: when the keeper does not start, or the path is too long.
         """
+        if (excess := socket_path_excess(self.path)) > 0:
+            raise StackError(
+                f"the path of {self.path} is too long by {excess} bytes for a Unix socket in it",
+                hint="name a directory with a shorter path in TMPDIR",
+            )
         with disk.explained(self.path):
             self.path.mkdir(mode=0o700, exist_ok=True)
         with self.lock("keeper"):
@@ -104,6 +118,14 @@ class RunDirectory:
         """
         return self._ask("describe")
 
+    @property
+    def keeper(self) -> int:
+        """The keeper's process id.
+
+        :raises StackError: when none answers.
+        """
+        return int(self.describe()["keeper"])
+
     def hold(self, name: str, holder: int) -> None:
         """Have one process stand still until :meth:`release`, or until the process `holder` is gone."""
         self._ask("hold", name=name, holder=holder)
@@ -134,14 +156,45 @@ class RunDirectory:
     def close(self) -> None:
         """End every process, run what is to be run at the end, and remove the directory.
 
+        Where the keeper was killed, this process does so in its place.
+
         :raises StackError: when the keeper is gone, or one of these commands fails; the directory, which holds
             credentials, is removed all the same.
         """
         try:
-            if (self.path / keeper.SOCKET).exists() and (failed := self._ask("end")["failed"]):
-                raise StackError("\n".join(failed), hint="remove it by hand, or: vault-issuer stack down")
+            if (self.path / keeper.SOCKET).exists():
+                _raise_failed(self._end())
         finally:
             shutil.rmtree(self.path, ignore_errors=True)
+
+    def _end(self) -> list[str]:
+        """Have the keeper end the run; return what the commands for the end say that failed."""
+        try:
+            return list(self._ask("end")["failed"])
+        except StackError:
+            # One that is ending already hangs up, and goes on: what it does is not done twice.
+            if poll(lambda: None if self.answers else True, timeout=keeper.FAREWELL_LIMIT) and self.exists:
+                self.finish()
+            raise
+
+    def finish(self) -> None:
+        """End a run whose keeper was killed: its processes, what is to be run at the end, and the directory.
+
+        :raises StackError: when a process cannot be ended, so that the directory stays; or when a command fails.
+        """
+        if left := end_marked(self.path):
+            raise StackError(
+                f"processes of {self.path} cannot be ended: {', '.join(map(str, left))}", hint="look at them: ps"
+            )
+        try:
+            failed = keeper.run_commands(keeper.recorded_commands(self.path))
+        except (OSError, ValueError) as error:
+            failed = [f"what was to be run at the end cannot be read: {error}"]
+        finally:
+            shutil.rmtree(self.path, ignore_errors=True)
+        if self.exists:
+            failed.append(f"{self.path} cannot be removed")
+        _raise_failed(failed)
 
     def log(self, name: str) -> Path:
         """Return the path of a process's log."""
@@ -196,6 +249,11 @@ class RunDirectory:
                 f"{operation} {request.get('name')}: {answer['error']}", hint="check the program and its directory"
             )
         return answer
+
+
+def _raise_failed(failed: list[str]) -> None:
+    if failed:
+        raise StackError("\n".join(failed), hint="remove it by hand, or: vault-issuer stack down")
 
 
 def _kept() -> dict[str, str]:

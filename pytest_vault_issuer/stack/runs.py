@@ -5,29 +5,25 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
-import signal
 import stat
-import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import Timeout
 
 from ..errors import StackError
-from ..timeouts import poll
 from . import keeper
+from .marked import marked
 from .run_directory import PREFIX, RunDirectory
 
 #: States of a run.
 KEPT, UNDER_WAY, ORPHAN, IN_BETWEEN = "up", "under way", "orphan", "starting or ending"
+#: Something is on the container engine, but nothing proves whose it is, or that its run has ended.
+UNATTRIBUTED = "not attributed"
 #: Seconds after which a run directory without a keeper is no longer one that is just being made.
 _YOUNG = 10.0
-#: Seconds in which what was killed is gone.
-_LIMIT = 10.0
 
 
 @dataclass(frozen=True)
@@ -35,12 +31,14 @@ class FoundRun:
     """A run directory and what is known of it.
 
     :ivar state: `KEPT` (stays until it is taken down), `UNDER_WAY` (ends with its owner), `ORPHAN` (its keeper is
-        gone), or `IN_BETWEEN`.
+        gone), `IN_BETWEEN`, or `UNATTRIBUTED`.
     :ivar owner: process id of who started it, 0 where nobody waits for it.
     :ivar processes: by name, None or the exit status; empty for an orphan.
     :ivar held: names of the processes that stand still for somebody.
     :ivar leftovers: process ids of an orphan's processes.
     :ivar containers: what an orphan has left on the container engine, by name; :mod:`~.cleanup` knows.
+    :ivar whose: of what is not attributed: what its labels say, for people.
+    :ivar removal: of what is not attributed: the commands that remove it.
     """
 
     path: Path
@@ -50,6 +48,8 @@ class FoundRun:
     held: tuple[str, ...] = ()
     leftovers: tuple[int, ...] = ()
     containers: tuple[str, ...] = ()
+    whose: str = ""
+    removal: str = ""
 
     @property
     def directory(self) -> RunDirectory:
@@ -77,29 +77,14 @@ def find_run(path: Path) -> FoundRun | None:
 
 
 def remove(run: FoundRun) -> None:
-    """End what runs of it, and remove its directory.
+    """End what runs of it, run its commands for the end, and remove its directory.
 
-    :raises StackError: when a process cannot be ended; the directory stays.
+    :raises StackError: when a process cannot be ended, so that the directory stays; or when a command fails.
     """
-    if run.state != ORPHAN:
+    if run.state == ORPHAN:
+        run.directory.finish()
+    else:
         run.directory.close()
-        return
-    # Killed ones may have started others meanwhile: look until there are none.
-    if poll(lambda: None if _kill(marked(run.path)) else True, timeout=_LIMIT) is None:
-        raise StackError(
-            f"processes of {run.path} cannot be ended: {', '.join(map(str, marked(run.path)))}", hint="look at them: ps"
-        )
-    with contextlib.suppress(FileNotFoundError):  # somebody else removes it, too
-        shutil.rmtree(run.path)
-
-
-def marked(path: Path) -> tuple[int, ...]:
-    """Return the ids of this user's processes that the keeper of a run directory has started, or their children.
-
-    They are told by the mark in their environment: nothing else has it, whatever its arguments and directory are.
-    """
-    wanted = f"{keeper.MARK}={path}"
-    return tuple(pid for pid, has in _environments() if pid != os.getpid() and has(wanted))
 
 
 def _changed(path: Path) -> float | None:
@@ -133,31 +118,3 @@ def _look(path: Path, changed: float) -> FoundRun:
         except Timeout:
             return FoundRun(path, IN_BETWEEN)
     return FoundRun(path, ORPHAN, leftovers=marked(path))
-
-
-def _kill(pids: tuple[int, ...]) -> bool:
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    return bool(pids)
-
-
-def _environments() -> Iterator[tuple[int, Callable[[str], bool]]]:
-    """Yield each process of this user that can be looked at, and whether a variable is in its environment."""
-    if Path("/proc/self/environ").exists():
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                with contextlib.suppress(OSError):  # another user's, or gone
-                    if entry.stat().st_uid == os.getuid():
-                        variables = (entry / "environ").read_bytes().decode(errors="replace").split("\0")
-                        yield int(entry.name), variables.__contains__
-        return
-    listing = subprocess.run(
-        ["ps", "eww", "-U", str(os.getuid()), "-o", "pid=,command="],  # noqa: S607 (where it is differs)
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for line in listing.stdout.splitlines():
-        pid, _, words = line.strip().partition(" ")
-        yield int(pid), words.split().__contains__

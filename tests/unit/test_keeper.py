@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import stat
@@ -15,8 +16,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import pytest
+from hypothesis import given, settings, strategies
 
 from pytest_vault_issuer.errors import StackError
 from pytest_vault_issuer.stack import keeper
@@ -176,13 +179,206 @@ def test_process_that_was_never_started(run: RunDirectory) -> None:
         run.stop("nobody")
 
 
-def test_errors_do_not_end_the_keeper(run: RunDirectory) -> None:
-    for request in (b"", b"\n", b"no json\n", b"{}\n", b'{"operation": "dance"}\n'):
+def ask(run: RunDirectory, request: bytes) -> dict[str, Any]:
+    """Send a request, and that it ends there, and return the answer."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(LIMIT)
+        connection.connect(str(run.path / keeper.SOCKET))
+        with contextlib.suppress(BrokenPipeError):  # it refused before it had all of it
+            connection.sendall(request)
+            connection.shutdown(socket.SHUT_WR)
+        with connection.makefile("rb") as stream:
+            answer: dict[str, Any] = json.loads(stream.readline())
+    return answer
+
+
+def still_works(run: RunDirectory) -> bool:
+    """Whether the keeper starts a process, and sees its end."""
+    name = f"after-{secrets.token_hex(4)}"
+    run.spawn(name, ["true"])
+    return ended(run, name) == 0
+
+
+def requested(operation: str, **arguments: Any) -> bytes:
+    return json.dumps({"operation": operation, **arguments}).encode() + b"\n"
+
+
+#: What is sent -> how the error begins.
+WRONG = {
+    "nothing": (b"", "a request must end with a newline"),
+    "an empty line": (b"\n", "Expecting value"),
+    "no JSON": (b"no json\n", "Expecting value"),
+    "no UTF-8": (b"\xff\xfe\xfd\n", "can't decode"),
+    "no newline": (b'{"operation": "describe"}', "a request must end with a newline"),
+    "NaN": (b'{"operation": NaN}\n', "NaN is not JSON"),
+    "no object": (b"[]\n", "a request must be an object, got list"),
+    "no operation": (b"{}\n", "operation must be one of spawn, status"),
+    "an unknown operation": (b'{"operation": "dance"}\n', "operation must be one of spawn, status"),
+    "a private operation": (b'{"operation": "_let_go"}\n', "operation must be one of spawn, status"),
+    "an operation that is a list": (b'{"operation": [[]]}\n', "operation must be one of spawn, status"),
+    "an argument that is missing": (requested("spawn", name="x", argv=["true"]), "spawn needs env"),
+    "an argument that is unknown": (requested("status", name="x", self=1), "status has no 'self'"),
+    "a name that is a number": (requested("stop", name=1), "stop: name must be the name of a process"),
+    "a name that is a path": (requested("spawn", name="../../x", argv=["true"], env={}), "spawn: name must be"),
+    "a command that is a text": (requested("spawn", name="x", argv="true", env={}), "spawn: argv must be"),
+    "an empty command": (requested("at_end", argv=[], env={}), "at_end: argv must be a list of words"),
+    "a word with a zero byte": (requested("spawn", name="x", argv=["a\0b"], env={}), "spawn: argv must be"),
+    "a lone surrogate": (requested("spawn", name="x", argv=["\ud800"], env={}), "spawn: argv must be"),
+    "a variable with =": (requested("spawn", name="x", argv=["true"], env={"a=b": ""}), "spawn: env must be"),
+    "an environment that is a list": (requested("at_end", argv=["true"], env=[]), "at_end: env must be"),
+    "a holder that is a text": (requested("hold", name="x", holder="1"), "hold: holder must be a process id"),
+    "a holder that is a yes": (requested("hold", name="x", holder=True), "hold: holder must be a process id"),
+    "a holder out of range": (requested("hold", name="x", holder=10**30), "hold: holder must be a process id"),
+    "a process that is not there": (requested("hold", name="x", holder=1), "'x'"),
+    "deep nesting": (b"[" * 1_000_000 + b"\n", "recursion"),
+    "a huge line": (b"x" * (keeper.REQUEST_LIMIT + (1 << 20)), "a request must be shorter than"),
+}
+
+
+@pytest.mark.parametrize("request_", WRONG)
+def test_wrong_request_is_answered_and_does_not_end_the_keeper(run: RunDirectory, request_: str) -> None:
+    sent, error = WRONG[request_]
+    try:
+        assert error in ask(run, sent)["error"]
+    except (ConnectionResetError, BrokenPipeError):
+        assert request_ == "a huge line", "the system may throw away the answer with what was not read"
+    assert still_works(run)
+
+
+@pytest.mark.parametrize("sent", [b"", b'{"operation": "sp'], ids=["nothing", "half a request"])
+def test_client_that_goes_does_not_end_the_keeper(run: RunDirectory, sent: bytes) -> None:
+    for _ in range(3):
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(run.path / keeper.SOCKET))
-            connection.sendall(request)
-    run.spawn("after", ["true"])
-    assert ended(run, "after") == 0
+            connection.sendall(sent)
+    # Without reading the answer.
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(run.path / keeper.SOCKET))
+        connection.sendall(requested("describe"))
+    assert still_works(run)
+
+
+def test_clients_that_send_nothing_keep_nobody_waiting(run: RunDirectory) -> None:
+    with contextlib.ExitStack() as stack:
+        idle = []
+        for number in range(100):
+            connection = stack.enter_context(socket.socket(socket.AF_UNIX))
+            connection.settimeout(LIMIT)
+            connection.connect(str(run.path / keeper.SOCKET))
+            connection.sendall(b'{"operation": ' if number % 2 else b"")
+            idle.append(connection)
+        assert still_works(run)
+        with idle[0].makefile("rb") as stream:
+            assert "too many clients at once" in json.loads(stream.readline())["error"]
+    assert still_works(run)
+
+
+@pytest.mark.parametrize("sent", [b"", b'{"operation": "sp'], ids=["nothing", "half a request"])
+def test_client_that_has_had_its_time_is_refused(
+    short_directory: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(keeper, "PATIENCE", 0.0)
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as connection:
+        listener.bind(str(short_directory / "socket"))
+        listener.listen()
+        clients = keeper.Clients(listener, lambda _: {})
+        assert clients.patience is None
+        connection.connect(str(short_directory / "socket"))
+        connection.sendall(sent)
+        clients.serve([listener])
+        assert clients.patience == 0
+        clients.serve(clients.sources[1:])
+        with connection.makefile("rb") as stream:
+            assert "no whole request within" in json.loads(stream.readline())["error"]
+        assert clients.sources == [listener]
+
+
+def test_request_in_pieces(run: RunDirectory) -> None:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(LIMIT)
+        connection.connect(str(run.path / keeper.SOCKET))
+        for byte in requested("describe"):
+            connection.sendall(bytes([byte]))
+        with connection.makefile("rb") as stream:
+            assert json.loads(stream.readline())["owner"] == os.getpid()
+
+
+JSON = strategies.recursive(
+    strategies.none() | strategies.booleans() | strategies.integers() | strategies.floats() | strategies.text(),
+    lambda inner: strategies.lists(inner, max_size=4) | strategies.dictionaries(strategies.text(), inner, max_size=4),
+    max_leaves=8,
+)
+#: Names of arguments, and values among which are right ones; nothing here starts what does not end by itself.
+ARGUMENTS = strategies.fixed_dictionaries(
+    {},
+    optional={
+        "name": strategies.sampled_from(["one", "two"]) | JSON,
+        "argv": strategies.just(["true"]) | strategies.lists(strategies.text(), max_size=3) | JSON,
+        "env": strategies.just({}) | strategies.dictionaries(strategies.text(), strategies.text(), max_size=3) | JSON,
+        "cwd": strategies.just("/") | JSON,
+        "graceful": JSON,
+        "holder": strategies.integers(-1, 1 << 40) | JSON,
+        "other": JSON,
+    },
+)
+OPERATIONS = strategies.sampled_from(["spawn", "status", "stop", "keep_", "describe", "hold", "release", "at_end_"])
+REQUESTS = (
+    strategies.binary(max_size=200)
+    | JSON.map(lambda value: json.dumps(value).encode() + b"\n")
+    | strategies.builds(lambda operation, rest: requested(operation, **rest), OPERATIONS | strategies.text(), ARGUMENTS)
+)
+
+
+@linux
+def test_no_request_ends_the_keeper(run: RunDirectory) -> None:
+    server = keeper_of(run)
+
+    # The examples are the same each time; one that fails is to become a line of WRONG.
+    @settings(max_examples=400, derandomize=True, deadline=None, database=None)
+    @given(REQUESTS.filter(lambda request: b'"end"' not in request))
+    def answered(request: bytes) -> None:
+        assert isinstance(ask(run, request), dict)
+
+    answered()
+    assert keeper_of(run) == server
+    assert still_works(run)
+
+
+#: Has a request raise what no request should: the keeper's code as it is run, with one operation broken.
+BROKEN = """
+import sys
+from pathlib import Path
+from pytest_vault_issuer.stack import keeper
+def serve(*_): raise RuntimeError("broken")
+keeper.Clients.serve = serve
+keeper.main(Path(sys.argv[1]), int(sys.argv[2]))
+"""
+
+
+@linux
+def test_keeper_that_fails_ends_everything_and_removes_the_directory(
+    short_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    script = tmp_path / "broken.py"
+    script.write_text(BROKEN)
+    path = short_directory / "run"
+    path.mkdir(mode=0o700)
+    (path / "credentials").write_text("secret")
+    done = subprocess.run(
+        [sys.executable, str(script), str(path), str(os.getpid())],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        timeout=LIMIT,
+    )
+    assert done.stdout == "ready\n"
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path / keeper.SOCKET))
+        connection.settimeout(LIMIT)
+        with contextlib.suppress(ConnectionResetError):
+            assert connection.recv(1) == b""
+    assert poll(lambda: None if path.exists() else True, timeout=LIMIT), "credentials are in it"
 
 
 def test_a_run_that_was_not_opened(tmp_path: Path) -> None:
@@ -194,8 +390,19 @@ def test_a_run_that_was_not_opened(tmp_path: Path) -> None:
     run.close()  # nothing to do
 
 
-def test_a_keeper_that_does_not_start_leaves_no_directory(short_directory: Path) -> None:
-    run = RunDirectory(short_directory / ("long" * 40), os.getpid())  # too long for a socket
+def test_a_directory_whose_path_is_too_long_for_a_socket_is_refused(short_directory: Path) -> None:
+    run = RunDirectory(short_directory / ("long" * 40), os.getpid())
+    with pytest.raises(StackError, match=r"is too long by \d+ bytes for a Unix socket") as caught:
+        run.open()
+    assert "TMPDIR" in caught.value.hint
+    assert not run.exists
+
+
+def test_a_keeper_that_does_not_start_leaves_no_directory(
+    short_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "__file__", str(tmp_path / "absent.py"))
+    run = RunDirectory(short_directory / "run", os.getpid())
     with pytest.raises(StackError, match="the process keeper did not start") as caught:
         run.open()
     assert "by hand" in caught.value.hint
@@ -271,7 +478,7 @@ def test_close_ends_what_left_its_session(run: RunDirectory, watch: Watch, paren
 
 
 @linux
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
 def test_a_keeper_that_is_terminated_ends_everything(run: RunDirectory, watch: Watch, number: int) -> None:
     watch.add(run.spawn("sleeper", FOREVER))
     os.kill(watch.add(keeper_of(run)), number)
@@ -288,6 +495,38 @@ def test_a_keeper_that_is_killed_takes_its_processes_along(run: RunDirectory, wa
         run.returncode("sleeper")
     with pytest.raises(StackError, match="does not answer"):
         run.close()
+    assert not run.exists
+
+
+@linux
+def test_close_finishes_what_a_killed_keeper_has_left(run: RunDirectory, watch: Watch, tmp_path: Path) -> None:
+    run.at_end(["touch", str(tmp_path / "first")])
+    run.at_end(["sh", "-c", "echo it is stuck >&2; exit 1"])
+    run.at_end(["touch", str(tmp_path / "last")])
+    run.spawn("parent", python(LEAVES))
+    runaway = watch.add(int(line_of(run, "parent")))
+    os.kill(watch.add(keeper_of(run)), signal.SIGKILL)
+    with pytest.raises(StackError, match="it is stuck"):
+        run.close()
+    assert runaway not in watch.left()
+    assert {path.name for path in tmp_path.iterdir()} == {"first", "last"}
+    assert not run.exists
+
+
+@linux
+def test_close_waits_for_a_keeper_that_is_ending(run: RunDirectory, tmp_path: Path) -> None:
+    """What is run at the end is run once, and has ended when the run is closed."""
+    os.mkfifo(tmp_path / "go")
+    run.at_end(["sh", "-c", 'echo begun >> "$0/word"; cat "$0/go" > /dev/null; echo done >> "$0/word"', str(tmp_path)])
+    os.kill(keeper_of(run), signal.SIGTERM)
+    assert poll(lambda: (tmp_path / "word").exists() or None, timeout=LIMIT)
+    with ThreadPoolExecutor(1) as background:
+        closing = background.submit(run.close)
+        with (tmp_path / "go").open("w"):
+            pass
+        with contextlib.suppress(StackError):
+            closing.result(LIMIT)
+    assert (tmp_path / "word").read_text() == "begun\ndone\n"
     assert not run.exists
 
 
@@ -343,7 +582,7 @@ def test_what_is_kept_outlives_its_owner(short_directory: Path, watch: Watch) ->
         answer = subprocess.run(python(code, str(path)), check=True, capture_output=True, text=True, timeout=LIMIT)
         pids = [watch.add(int(pid)) for pid in answer.stdout.split()]
         told = run.describe()
-        assert told == {"owner": 0, "processes": {"one": None, "two": None}, "held": []}
+        assert told == {"keeper": keeper_of(run), "owner": 0, "processes": {"one": None, "two": None}, "held": []}
         run.stop("one")
         assert run.describe()["processes"] == {"one": -signal.SIGKILL, "two": None}
     finally:

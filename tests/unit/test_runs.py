@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_vault_issuer.errors import StackError
 from pytest_vault_issuer.stack import keeper
+from pytest_vault_issuer.stack.marked import marked
 from pytest_vault_issuer.stack.run_directory import RunDirectory
 from pytest_vault_issuer.stack.runs import (
     IN_BETWEEN,
@@ -23,7 +25,6 @@ from pytest_vault_issuer.stack.runs import (
     FoundRun,
     find_run,
     find_runs,
-    marked,
     remove,
 )
 from pytest_vault_issuer.timeouts import poll
@@ -99,6 +100,23 @@ def test_an_orphan_goes_with_what_outlived_its_keeper_and_with_nothing_else(run:
             reader.kill()
             for pid in marked(run.path):
                 os.kill(pid, signal.SIGKILL)
+
+
+def test_an_orphans_commands_for_the_end_are_run(run: RunDirectory, tmp_path: Path) -> None:
+    run.at_end(["touch", str(tmp_path / "word")])
+    kill_keeper(run)
+    remove(orphan(run))
+    assert (tmp_path / "word").exists()
+    assert not run.exists
+
+
+@pytest.mark.parametrize("record", ["", "{}", "[1]", '[["true", {}]]', '[[["true"], {"a": 1}]]'])
+def test_an_orphans_commands_that_cannot_be_read_are_told_of(run: RunDirectory, record: str) -> None:
+    kill_keeper(run)
+    (run.path / keeper.COMMANDS).write_text(record)
+    with pytest.raises(StackError, match="what was to be run at the end cannot be read"):
+        remove(orphan(run))
+    assert not run.exists, "credentials are in it"
 
 
 def test_processes_are_found_without_procfs_too(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
