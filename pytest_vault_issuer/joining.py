@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from . import interpreter
 from .cluster.api import Cluster, Object
 from .cluster.removal import remove_labelled
 from .errors import VaultIssuerError
@@ -45,7 +46,8 @@ def join(path: Path, guest: RunDirectory, scale: float, progress: Callable[[str]
     ours = replace(stack, run=guest.path.name)
     if not kept and stack.provider == PROCESS_PROVIDER:
         return ours  # it has no pods, and is thrown away soon, with all that is in it
-    guest.at_end([sys.executable, "-m", __name__, str(path), guest.path.name, str(scale)])
+    leaving = interpreter.command(__name__, str(path), guest.path.name, str(scale))
+    guest.at_end(leaving, interpreter.environment())
     if stack.provider == kind.NAME:
         kind.remove_at_end(guest)
     with host.lock(_GUESTS):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
+from .. import interpreter
 from ..errors import StackError
 from ..stack.run_directory import RunDirectory
 from ..timeouts import Timeouts, poll
@@ -97,7 +97,8 @@ def start_sts(run: RunDirectory, timeouts: Timeouts) -> Sts:
     """
     state, record = run.path / "sts-process.json", run.path / "sts.jsonl"
     # The module it is in must not be imported here: it needs what is optional.
-    run.spawn(PROCESS, [sys.executable, "-m", f"{__package__}.sts_server", str(state), str(record)])
+    command = interpreter.command(f"{__package__}.sts_server", str(state), str(record))
+    run.spawn(PROCESS, command, interpreter.environment())
 
     def probe() -> bool | None:
         if state.exists():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .. import __version__
+from .. import __version__, interpreter
 from ..features import CORE, expand
 from .description import Implementation, IssuerDescription, RunDescription
 
@@ -27,6 +27,7 @@ def description() -> Implementation:
                 "--certificates",
             ],
             env={
+                **interpreter.environment(),
                 "AWS_ENDPOINT_URL_STS": "{sts_endpoint}",
                 "AWS_ACCESS_KEY_ID": "{aws_access_key_id}",
                 "AWS_SECRET_ACCESS_KEY": "{aws_secret_access_key}",

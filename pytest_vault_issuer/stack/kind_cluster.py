@@ -8,12 +8,12 @@ import os
 import reprlib
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from .. import interpreter
 from ..documents import DocumentError, read_document
 from ..errors import ConfigurationError, StackError
 from ..timeouts import Timeouts, poll
@@ -102,13 +102,13 @@ class KindClusters:
             )
         folder = self._prepare_folder() if self._engine.is_local else None
         written = self._run.write("kind.yaml", yaml.safe_dump(configuration(config, folder)))
-        program = [sys.executable, "-m", f"{__package__}.kind_program", str(self._program), str(self.kubeconfig)]
+        words = [str(self._program), str(self.kubeconfig), name, image, str(written)]
         self._run_kind(
             "create",
-            [*program, name, image, str(written)],
+            interpreter.command(f"{__package__}.kind_program", *words),
             what=f"the kind cluster {name}",
             limit=self._timeouts.cluster_start,
-            network=network,
+            environment=self._environment(network) | interpreter.environment(),
         )
         return self.describe(name, folder / _AUDIT if folder else None)
 
@@ -155,6 +155,7 @@ class KindClusters:
                 [str(self._program), "load", "image-archive", str(archive), f"--name={name}"],
                 what=f"loading {image} into the cluster {name}",
                 limit=self._timeouts.image,
+                environment=self._environment(""),
             )
         finally:
             archive.unlink(missing_ok=True)
@@ -165,9 +166,9 @@ class KindClusters:
         # Made by us, it stays ours, whoever writes into it.
         return self._run.write(f"apiserver/{_AUDIT}", "").parent
 
-    def _run_kind(self, action: str, argv: list[str], *, what: str, limit: float, network: str = "") -> None:
+    def _run_kind(self, action: str, argv: list[str], *, what: str, limit: float, environment: dict[str, str]) -> None:
         process = f"kind-{action}-{len(list(self._run.path.glob('logs/kind-*')))}"
-        self._run.spawn(process, argv, self._environment(network))
+        self._run.spawn(process, argv, environment)
         status = poll(lambda: self._run.returncode(process), timeout=limit, interval=0.1)
         if status == 0:
             return
