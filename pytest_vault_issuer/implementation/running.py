@@ -22,6 +22,7 @@ from ..stack.model import Stack
 from ..stack.preparation import LABEL
 from ..stack.run_directory import RunDirectory
 from ..timeouts import Timeouts, poll
+from . import ready_log
 from .description import Implementation, RunDescription
 from .manifests import Manifests
 from .objects import RECORD, in_order, prepare
@@ -32,6 +33,8 @@ PROCESS = "implementation"
 ROOTS_VARIABLE = "SSL_CERT_FILE"
 #: How many lines of its log an error shows.
 TAIL = 25
+#: Seconds in which `ready_log` must have been looked for in the log; milliseconds are enough for most expressions.
+MATCHING_LIMIT = 10
 
 
 @dataclass(frozen=True)
@@ -236,12 +239,21 @@ def _wait_started(implementation: Implementation, run: RunDirectory, timeouts: T
     if not pattern:
         return
 
-    def probe() -> bool | None:
-        if run.returncode(PROCESS) is not None:
-            return False
-        return True if re.search(pattern, run.log(PROCESS).read_text(errors="replace"), re.MULTILINE) else None
+    with ready_log.waiting(pattern, run.log(PROCESS), MATCHING_LIMIT) as waiting:
 
-    if not poll(probe, timeout=timeouts.implementation_start, interval=0.05):
+        def probe() -> str | None:
+            if run.returncode(PROCESS) is not None:
+                return "ended"
+            seen = ready_log.state(waiting)
+            return None if seen == ready_log.WAITING else seen
+
+        seen = poll(probe, timeout=timeouts.implementation_start, interval=0.05)
+    if seen == ready_log.TOO_LONG:
+        raise ConfigurationError(
+            f"[run] ready_log: {pattern!r} takes longer than {MATCHING_LIMIT} s on the log of {implementation.name}",
+            hint="simplify it: a repetition within a repetition, as in (a+)+, takes exponentially long",
+        )
+    if seen != ready_log.MATCHED:
         ended = exit_message(run)
         raise ImplementationError(
             f"{implementation.name} did not become ready: "

@@ -1,0 +1,73 @@
+"""A controller has started when its log says so; an expression that takes for ever does not hold up the run."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_vault_issuer.implementation import ready_log
+from pytest_vault_issuer.timeouts import poll
+from tests.unit.conftest import LIMIT, Watch
+
+#: Looks for 2**40 ways of not matching.
+SLOW = r"^(a+)+$"
+ENOUGH = "a" * 40 + "!\n"
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "implementation.log"
+    path.write_text("")
+    return path
+
+
+def seen(process: subprocess.Popen[bytes]) -> str:
+    """Wait until it is more than `WAITING`."""
+
+    def probe() -> str | None:
+        state = ready_log.state(process)
+        return None if state == ready_log.WAITING else state
+
+    return poll(probe, timeout=LIMIT) or ready_log.WAITING
+
+
+def test_line_that_comes_later_is_seen(log: Path) -> None:
+    with ready_log.waiting("^started", log, LIMIT) as process:
+        assert ready_log.state(process) == ready_log.WAITING
+        with log.open("ab") as file:
+            file.write(b"not started \xff\nstarted at last\n")
+        assert seen(process) == ready_log.MATCHED
+
+
+@pytest.mark.parametrize("expression", [SLOW, r"(x+x+)+y|" + SLOW, r"^(a|a)*$"])
+def test_expression_that_backtracks_for_ever_is_ended(log: Path, expression: str) -> None:
+    log.write_text(ENOUGH)
+    with ready_log.waiting(expression, log, 1) as process:
+        assert seen(process) == ready_log.TOO_LONG
+    assert process.returncode == -signal.SIGALRM
+
+
+def test_nothing_stays_when_it_is_waited_for_no_longer(log: Path) -> None:
+    log.write_text(ENOUGH)
+    with ready_log.waiting(SLOW, log, LIMIT) as process:
+        pass
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_it_ends_with_whoever_asked(log: Path, watch: Watch) -> None:
+    asks = f"""
+import os, pathlib, signal, sys
+from pytest_vault_issuer.implementation import ready_log
+with ready_log.waiting("never", pathlib.Path({str(log)!r}), 60) as process:
+    print(process.pid, flush=True)
+    sys.stdin.read()
+"""
+    with subprocess.Popen([sys.executable, "-c", asks], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as asking:
+        assert asking.stdout is not None
+        watch.add(int(asking.stdout.readline()))
+        asking.kill()
+    assert watch.left() == []
