@@ -7,7 +7,7 @@ import contextlib
 import os
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from ..playground import Playground, load, make, playgrounds
 from ..run import Run, RunKey
 from ..settings import Settings, versions_of
 from ..stack import cleanup
-from ..stack.runs import IN_BETWEEN, KEPT, ORPHAN, UNDER_WAY, FoundRun, find_runs
+from ..stack.runs import IN_BETWEEN, KEPT, ORPHAN, UNATTRIBUTED, UNDER_WAY, FoundRun, find_runs
 from . import stack_images
 from .output import add_command, add_format, markdown_table, print_json, table
 from .progress import Progress
@@ -301,7 +301,15 @@ def _status(options: argparse.Namespace) -> int:
     print("\n".join(table(headers, rows)) if rows else "nothing is up: vault-issuer stack up")
     if any(run.state == ORPHAN for run, _ in found):
         print("orphans are what killed runs have left: vault-issuer stack down removes them")
+    _print_unattributed(run for run, _ in found)
     return 0
+
+
+def _print_unattributed(found: Iterable[FoundRun]) -> None:
+    """Say how to remove what is not removed, because it may be of a run that is under way elsewhere."""
+    for run in found:
+        if run.state == UNATTRIBUTED:
+            print(f"{run.path.name} is of {run.whose}; if that is not under way, remove it with:\n  {run.removal}")
 
 
 def _state(run: FoundRun) -> str:
@@ -312,6 +320,8 @@ def _state(run: FoundRun) -> str:
 def _what(run: FoundRun, playground: Playground | None) -> str:
     if run.state == ORPHAN:
         return ", ".join([f"{len(run.leftovers)} processes", *run.containers])
+    if run.state == UNATTRIBUTED:
+        return ", ".join(run.containers)
     if run.state == UNDER_WAY:
         return f"of process {run.owner}"
     if playground is None:
@@ -328,6 +338,8 @@ def _run_as_dict(run: FoundRun, playground: Playground | None) -> dict[str, Any]
         "processes": run.processes,
         "leftovers": list(run.leftovers),
         "containers": list(run.containers),
+        "whose": run.whose,
+        "removal": run.removal,
         "playground": _playground_as_dict(playground) if playground else None,
     }
 
@@ -359,6 +371,7 @@ def _down(options: argparse.Namespace) -> int:
         print(f"removed {name + ' ' if name else ''}({run.state}): {', '.join([str(run.path), *run.containers])}")
     if not removed:
         print("nothing is up, and nothing is left of killed runs")
+    _print_unattributed(runs)
     return 0
 
 

@@ -15,14 +15,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..aws.sts import missing_modules
-from ..stack import cleanup, keeper
-from ..stack.run_directory import new_path
-from ..stack.runs import ORPHAN
+from ..stack import cleanup
+from ..stack.run_directory import new_path, socket_path_excess
+from ..stack.runs import ORPHAN, UNATTRIBUTED, FoundRun
 from ..toolchain import Toolchain
 from .finding import ABSENT, BROKEN, OK, Finding
 
-#: Bytes that the path of a Unix socket may have, its end included: 104 on macOS, 108 on Linux.
-_SOCKET_PATH = 104
 #: MB that the components of one run take, measured, and some for the issuer.
 _MEMORY = 1000
 #: MB that one run writes into the directory for temporary files, measured, and some for a long run's logs.
@@ -37,7 +35,7 @@ def examine_surroundings(toolchain: Toolchain, environment: Mapping[str, str] = 
     """Look at the machine."""
     findings = [_python(), _system(), _temporary(), _loopback(), _files()]
     memory = _memory()
-    return [*findings, *([memory] if memory else []), *_extras(), *_programs(toolchain, environment), _orphans()]
+    return [*findings, *([memory] if memory else []), *_extras(), *_programs(toolchain, environment), *_left()]
 
 
 def _python() -> Finding:
@@ -56,9 +54,8 @@ def _system() -> Finding:
 def _temporary() -> Finding:
     place = Path(tempfile.gettempdir())
     fix = "name another directory in TMPDIR"
-    length = len(os.fsencode(new_path() / keeper.SOCKET)) + 1
-    if length > _SOCKET_PATH:
-        detail = f"{place}: its path is too long by {length - _SOCKET_PATH} bytes for a Unix socket in it"
+    if (excess := socket_path_excess(new_path())) > 0:
+        detail = f"{place}: its path is too long by {excess} bytes for a Unix socket in it"
         return Finding("temporary files", BROKEN, detail, "name a directory with a shorter path in TMPDIR")
     if not os.access(place, os.W_OK | os.X_OK):
         return Finding("temporary files", BROKEN, f"{place} cannot be written", fix)
@@ -155,11 +152,25 @@ def _engine(search: str) -> Finding:
     return Finding(subject, ABSENT, "neither docker nor podman in PATH: no stacks in containers", "install one")
 
 
-def _orphans() -> Finding:
-    orphans = [run for run in cleanup.find_all() if run.state == ORPHAN]
+def _left() -> list[Finding]:
+    found = cleanup.find_all()
+    orphans = [run for run in found if run.state == ORPHAN]
+    findings = [_orphans(orphans) if orphans else Finding("left of killed runs", OK, "nothing")]
+    findings += [
+        Finding(
+            UNATTRIBUTED,
+            ABSENT,
+            f"of {run.whose}, which may be under way: on the container engine: {', '.join(run.containers)}",
+            f"if it is not under way: {run.removal}",
+        )
+        for run in found
+        if run.state == UNATTRIBUTED
+    ]
+    return findings
+
+
+def _orphans(orphans: list[FoundRun]) -> Finding:
     directories = [str(run.path) for run in orphans if run.path.exists()]
     containers = [name for run in orphans for name in run.containers]
-    if orphans:
-        left = [", ".join(directories), f"on the container engine: {', '.join(containers)}" if containers else ""]
-        return Finding("left of killed runs", ABSENT, "; ".join(filter(None, left)), "vault-issuer stack down")
-    return Finding("left of killed runs", OK, "nothing")
+    left = [", ".join(directories), f"on the container engine: {', '.join(containers)}" if containers else ""]
+    return Finding("left of killed runs", ABSENT, "; ".join(filter(None, left)), "vault-issuer stack down")

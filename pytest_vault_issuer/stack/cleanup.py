@@ -10,11 +10,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from .. import interpreter
 from ..errors import VaultIssuerError
 from . import runs
 from .engine import Engine, Owner
+from .identity import RUNS
+from .marked import marked
 from .run_directory import RunDirectory
-from .runs import ORPHAN, FoundRun, find_run, find_runs, marked
+from .runs import ORPHAN, UNATTRIBUTED, FoundRun, find_run, find_runs
 
 #: Seconds that an engine gets to answer where it is only asked what is left.
 _ANSWER = 10.0
@@ -22,12 +25,27 @@ _ANSWER = 10.0
 
 def command(run: str) -> list[str]:
     """Return the command that removes everything of a run."""
-    return [sys.executable, "-m", __name__, run]
+    return interpreter.command(__name__, run)
 
 
 def orphans(engine: Engine) -> list[Owner]:
-    """Return the runs of this machine that have something on the engine, and whose keeper is gone."""
-    return [owner for owner in engine.owners() if not RunDirectory(owner.directory, 0).answers]
+    """Return the runs that have something on the engine and are proved to be this user's, and their keepers dead."""
+    return [owner for owner in engine.owners() if owner.keeper.is_orphaned and not _answers(owner)]
+
+
+def unattributed(engine: Engine) -> list[Owner]:
+    """Return the runs that have something on the engine, and of which it is proved neither that they are under way
+    nor that they are orphans of this user: other users, containers and machines may use the engine too.
+    """
+    return [
+        owner
+        for owner in engine.owners()
+        if owner.keeper.standing != RUNS and not owner.keeper.is_orphaned and not _answers(owner)
+    ]
+
+
+def _answers(owner: Owner) -> bool:
+    return RunDirectory(owner.directory, 0).answers
 
 
 def remove_orphans(engine: Engine) -> dict[str, list[str]]:
@@ -38,23 +56,33 @@ def remove_orphans(engine: Engine) -> dict[str, list[str]]:
     """
     removed = {}
     for owner in orphans(engine):
+        names = engine.names_of(owner.run)
         found = find_run(owner.directory)
-        ours = found is not None and found.state == ORPHAN
-        if found is not None and ours:
+        if found is not None and found.state == ORPHAN:
             runs.remove(found)  # first: what still runs of it may make more
-        removed[owner.run] = [*engine.remove(owner.run), *([str(owner.directory)] if ours else [])]
+            names.append(str(owner.directory))
+        removed[owner.run] = list(dict.fromkeys([*engine.remove(owner.run), *names]))
     return removed
 
 
 def find_all() -> list[FoundRun]:
-    """Return this user's runs, and whatever killed ones have left on the container engine, if one answers."""
+    """Return this user's runs, and what there is on the container engine of others than those under way, if one
+    answers: of killed runs, and of runs of which that is not known.
+    """
     left = _left_on_engine()
-    found = [replace(run, containers=left.pop(run.path, ())) for run in find_runs()]
+    orphans = {run.path: run for run in left if run.state == ORPHAN}
+    found = []
+    for run in find_runs():
+        other = orphans.pop(run.path, None)
+        found.append(replace(run, containers=other.containers) if other and run.state == ORPHAN else run)
     # Their directories are gone, or elsewhere than this user's temporary files are now.
-    return found + [
-        replace(find_run(path) or FoundRun(path, ORPHAN, leftovers=marked(path)), containers=names)
-        for path, names in left.items()
-    ]
+    found += [_with_directory(run) for run in orphans.values()]
+    return found + [run for run in left if run.state == UNATTRIBUTED]
+
+
+def _with_directory(run: FoundRun) -> FoundRun:
+    there = find_run(run.path) or replace(run, leftovers=marked(run.path))
+    return replace(there, containers=run.containers)
 
 
 def remove(run: FoundRun) -> None:
@@ -62,21 +90,35 @@ def remove(run: FoundRun) -> None:
 
     :raises StackError: when something cannot be ended or removed.
     """
-    # What a label says is a run's directory has to be one.
-    if find_run(run.path) is not None:
-        runs.remove(run)
-    if run.containers:
-        with contextlib.closing(Engine()) as engine:
-            engine.remove(run.path.name)
+    try:
+        # What a label says is a run's directory has to be one.
+        if find_run(run.path) is not None:
+            runs.remove(run)
+    finally:
+        if run.containers:
+            with contextlib.closing(Engine()) as engine:
+                engine.remove(run.path.name)
 
 
-def _left_on_engine() -> dict[Path, tuple[str, ...]]:
+def _left_on_engine() -> list[FoundRun]:
     try:
         engine = Engine(_ANSWER)
     except VaultIssuerError:
-        return {}
+        return []
     with contextlib.closing(engine):
-        return {owner.directory: tuple(engine.names_of(owner.run)) for owner in orphans(engine)}
+        left = [
+            FoundRun(owner.directory, ORPHAN, containers=tuple(engine.names_of(owner.run))) for owner in orphans(engine)
+        ]
+        return left + [
+            FoundRun(
+                owner.directory,
+                UNATTRIBUTED,
+                containers=tuple(engine.names_of(owner.run)),
+                whose=str(owner.keeper),
+                removal=engine.removal_of(owner.run),
+            )
+            for owner in unattributed(engine)
+        ]
 
 
 def main(run: str) -> int:

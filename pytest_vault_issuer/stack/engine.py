@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import socket
 import tempfile
 from dataclasses import dataclass
@@ -18,16 +19,17 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigurationError, StackError
 from ..images import mirrored
 from . import disk
+from .identity import PREFIX, Identity, shown
+from .run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
     from docker.models.networks import Network
 
-#: On networks and containers of ours; the values: the run's name, its directory, its machine, and whether it is kept.
-RUN_LABEL = "vault-issuer.test/run"
-DIRECTORY_LABEL = "vault-issuer.test/directory"
-HOST_LABEL = "vault-issuer.test/host"
+#: On networks and containers of ours, beside the identity of the run's keeper: the run's name, and its directory.
+RUN_LABEL = f"{PREFIX}run"
+DIRECTORY_LABEL = f"{PREFIX}directory"
 #: What kind puts on a cluster's nodes.
 CLUSTER_LABEL = "io.x-k8s.kind.cluster"
 EXTRA = "pip install 'pytest-vault-issuer[kind]'"
@@ -35,6 +37,8 @@ EXTRA = "pip install 'pytest-vault-issuer[kind]'"
 _VARIABLE = re.compile(
     r"(DOCKER|CONTAINERS)_\w+|KIND_EXPERIMENTAL_PROVIDER|XDG_RUNTIME_DIR|(HTTPS?|NO)_PROXY", re.IGNORECASE
 )
+#: Names of runs.
+_RUN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 #: Seconds for one call; making and removing a container takes long where the disk is busy.
 _CALL = 120
 
@@ -45,15 +49,25 @@ class Owner:
 
     :ivar run: name of the run; the network's name too, and that of the kind cluster that it made.
     :ivar directory: of the run.
+    :ivar keeper: the process that removes it at the run's end.
     """
 
     run: str
     directory: Path
+    keeper: Identity
+
+    @classmethod
+    def of(cls, run: RunDirectory) -> Owner:
+        """Return the owner of what a run makes, which is open.
+
+        :raises StackError: when its keeper does not answer.
+        """
+        return cls(run.path.name, run.path, Identity.of(run.keeper))
 
     @property
     def labels(self) -> dict[str, str]:
         """What is put on networks and containers."""
-        return {RUN_LABEL: self.run, DIRECTORY_LABEL: str(self.directory), HOST_LABEL: socket.gethostname()}
+        return {RUN_LABEL: self.run, DIRECTORY_LABEL: str(self.directory), **self.keeper.labels}
 
 
 class Engine:
@@ -200,10 +214,19 @@ class Engine:
     # -- what runs leave ---------------------------------------------------------------
 
     def owners(self) -> list[Owner]:
-        """Return whose networks there are of runs on this machine, whether these are under way, kept or dead."""
-        labels = [RUN_LABEL, f"{HOST_LABEL}={socket.gethostname()}"]
-        networks: list[Network] = self.client.networks.list(filters={"label": labels})
-        return [Owner(n.attrs["Labels"][RUN_LABEL], Path(n.attrs["Labels"][DIRECTORY_LABEL])) for n in networks]
+        """Return whose things there are, of all users and machines, whether these runs are under way, kept or dead."""
+        networks: list[Network] = self.client.networks.list(filters={"label": RUN_LABEL})
+        labels = [network.attrs["Labels"] for network in networks]
+        # A network on which nothing runs is removed by `docker network prune`, the containers are not.
+        labels += [container.labels for container in self._labelled(RUN_LABEL)]
+        found = {
+            label[RUN_LABEL]: Owner(
+                label[RUN_LABEL], Path(shown(label.get(DIRECTORY_LABEL, ""))), Identity.from_labels(label)
+            )
+            for label in reversed(labels)
+            if _RUN.fullmatch(label[RUN_LABEL])
+        }
+        return list(found.values())
 
     def remove(self, run: str) -> list[str]:
         """Remove a run's containers, a kind cluster that it made, and its network; return what was removed.
@@ -232,6 +255,20 @@ class Engine:
         """Return what :meth:`remove` would remove."""
         containers, networks = self._things_of(run)
         return [*(str(container.name) for container in containers), *map(_called, networks)]
+
+    def removal_of(self, run: str) -> str:
+        """Return the commands that remove what :meth:`remove` would, for people."""
+        containers, networks = self._things_of(run)
+        docker = f"docker --host {shlex.quote(self.address)}"
+        commands = (
+            (f"{docker} rm --force --volumes", containers),
+            (f"{docker} network rm", networks),
+        )
+        return " && ".join(
+            " ".join([command, *(shlex.quote(str(thing.name)) for thing in things)])
+            for command, things in commands
+            if things
+        )
 
     def _things_of(self, run: str) -> tuple[list[Container], list[Network]]:
         networks: list[Network] = self.client.networks.list(filters={"label": f"{RUN_LABEL}={run}"})

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import interpreter
 from ..cluster.api import Cluster
 from ..errors import ConfigurationError, StackError
 from ..images import NeededImage
@@ -146,7 +147,7 @@ class KindProvider:
 
         :raises StackError: with the log of what failed.
         """
-        options, owner = self._options, Owner(self._run.path.name, self._run.path)
+        options, owner = self._options, Owner.of(self._run)
         for run, names in cleanup.remove_orphans(self._engine).items():
             self._progress(f"vault-issuer: removed what the killed run {run} had left: {', '.join(names)}")
         remove_at_end(self._run)
@@ -246,7 +247,7 @@ def prepare_nodes(
 def remove_at_end(run: RunDirectory) -> None:
     """Have everything of a run on the engine be removed at its end, however that comes."""
     with contextlib.closing(Engine()) as engine:
-        run.at_end(cleanup.command(run.path.name), engine.environment)
+        run.at_end(cleanup.command(run.path.name), engine.environment | interpreter.environment())
 
 
 def launcher(stack: Stack, run: RunDirectory, timeouts: Timeouts) -> VaultContainers:
@@ -255,7 +256,7 @@ def launcher(stack: Stack, run: RunDirectory, timeouts: Timeouts) -> VaultContai
     :param run: whose they are; the stack may be another's, which it has joined.
     """
     host = Path(stack.kubernetes.kubeconfig).parent
-    certificates, owner = host / "pki/ca.pem", Owner(run.path.name, run.path)
+    certificates, owner = host / "pki/ca.pem", Owner.of(run)
     return VaultContainers(
         Engine(), owner, stack.network, stack.vault_image, certificates, timeouts, domain=domain_of(host)
     )

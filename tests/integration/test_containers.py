@@ -58,7 +58,7 @@ def run() -> Iterator[RunDirectory]:
 @pytest.fixture
 def owner(run: RunDirectory, engine: Engine) -> Owner:
     """A run with a network, that cleans up at its end."""
-    owner = Owner(run.path.name, run.path)
+    owner = Owner.of(run)
     run.at_end(cleanup.command(owner.run), engine.environment)
     engine.create_network(owner)
     return owner
@@ -277,7 +277,7 @@ def _answering(daemon: subprocess.Popen[bytes]) -> Engine | None:
 
 
 def test_an_engine_whose_disk_is_full(small_engine: Engine, disk: Path, run: RunDirectory) -> None:
-    owner = Owner(run.path.name, run.path)
+    owner = Owner.of(run)
     authority = StackAuthority(run)
     VaultContainers.prepare(authority, owner)
     small_engine.create_network(owner)
@@ -317,7 +317,7 @@ from pytest_vault_issuer.stack.vault_container import VaultContainers
 from pytest_vault_issuer.timeouts import Timeouts
 run = RunDirectory(Path(sys.argv[1]), os.getpid())
 run.open()
-engine, owner = Engine(), Owner(run.path.name, run.path)
+engine, owner = Engine(), Owner.of(run)
 run.at_end(cleanup.command(owner.run), engine.environment)
 engine.create_network(owner)
 authority = StackAuthority(run)
