@@ -56,8 +56,10 @@ class Suite:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
-    def start(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
-        """Start a run and return its process."""
+    def start(
+        self, *arguments: str, env: dict[str, str] | None = None, process_group: int | None = None
+    ) -> subprocess.Popen[str]:
+        """Start a run and return its process; with a `process_group` of 0, in one of its own."""
         return subprocess.Popen(
             [
                 sys.executable,
@@ -75,6 +77,7 @@ class Suite:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            process_group=process_group,
         )
 
     def run(self, *arguments: str, env: dict[str, str] | None = None) -> SuiteRun:

@@ -1,48 +1,231 @@
-"""However a run ends, nothing of it stays; and runs do not meet."""
+"""Whatever stops a session, nothing of it stays, or one command removes it; and sessions do not meet.
+
+The table *way to stop* x *provider*. On kind, where a cluster takes half a minute, CI has the rows in which the work is
+done by another process than usual; the complete run has all. The provider `existing` has its own table.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_vault_issuer.stack.engine import Engine
+from pytest_vault_issuer.stack.run_directory import PREFIX
 from pytest_vault_issuer.timeouts import poll
-from tests.e2e.conftest import typed
-from tests.processes import processes_of
+from tests import small_disk
+from tests.containers import CERT_MANAGER, NODE, VAULT, engine_with, everything, on_kind
+from tests.e2e.conftest import Suite, typed
+from tests.processes import keeper_of, processes_of
 from tests.written_report import journal
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc")
+PROCESS, KIND = "process", "kind"
+#: Seconds until a session that is to end by itself has ended, and until what was stopped is gone.
+END, GONE = 600, 180
 
 
-def run_directory_of(temporary: Path) -> Path | None:
-    return next(temporary.glob("vault-issuer-*"), None)
+@dataclass
+class Session:
+    """A session in the middle of its tests.
+
+    :ivar process: pytest's, which is a process group of its own.
+    :ivar directory: the run directory.
+    """
+
+    process: subprocess.Popen[str]
+    directory: Path
+    output: list[str] = field(default_factory=list)
+
+    def wait(self) -> None:
+        """Wait until pytest has ended."""
+        output, _ = self.process.communicate(timeout=END)
+        self.output.append(output)
+
+    @property
+    def left(self) -> list[str]:
+        """What there is of it on this machine."""
+        parent = self.directory.parent
+        return [*processes_of(self.directory), *(str(path) for path in parent.glob(f"{PREFIX}*"))]
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("workers", ["-n0", "-n2"])
-def test_a_run_that_is_ended_by_a_signal(suite: Any, temporary: Path, number: int, workers: str) -> None:
+def signalled(number: int) -> Callable[[Session], None]:
+    return lambda session: session.process.send_signal(number)
+
+
+def kill_worker(session: Session) -> None:
+    pid = session.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    assert len(children) == 2, "pytest-xdist's workers"
+    os.kill(int(children[0]), signal.SIGKILL)
+
+
+def kill_supervisor(session: Session) -> None:
+    os.kill(keeper_of(session.directory), signal.SIGKILL)
+
+
+def kill_group(session: Session) -> None:
+    os.killpg(session.process.pid, signal.SIGKILL)
+
+
+def kill_all(session: Session) -> None:
+    """As where a container is killed: first the supervisor, or it would see to the rest."""
+    kill_supervisor(session)
+    kill_group(session)
+
+
+def kill_largest(session: Session) -> None:
+    """What the system does that is out of memory."""
+    ids = [
+        int(entry.name)
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit() and any(str(session.directory) in word for word in words_of(entry))
+    ]
+    os.kill(max([*ids, session.process.pid], key=memory_of), signal.SIGKILL)
+
+
+def words_of(entry: Path) -> list[str]:
+    with contextlib.suppress(OSError):
+        return (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+    return []
+
+
+def memory_of(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return 0
+
+
+def fill_disk(session: Session) -> None:
+    with contextlib.suppress(OSError), (session.directory.parent / "filling").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1 << 20))
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to stop a session.
+
+    :ivar stop: does it.
+    :ivar workers: as pytest-xdist is told.
+    :ivar down: whether `vault-issuer stack down` has to finish.
+    :ivar disk: size of the disk that temporary files are on; '' for that of others.
+    """
+
+    stop: Callable[[Session], None]
+    workers: str = "-n0"
+    down: bool = False
+    disk: str = ""
+
+
+WAYS = {
+    "normal end": Way(lambda session: None),
+    "SIGINT": Way(signalled(signal.SIGINT)),
+    "SIGINT, workers": Way(signalled(signal.SIGINT), "-n2"),
+    "SIGTERM": Way(signalled(signal.SIGTERM)),
+    "SIGTERM, workers": Way(signalled(signal.SIGTERM), "-n2"),
+    "SIGHUP": Way(signalled(signal.SIGHUP)),
+    "SIGKILL": Way(signalled(signal.SIGKILL)),
+    "SIGKILL, workers": Way(signalled(signal.SIGKILL), "-n2"),
+    "SIGKILL of a worker": Way(kill_worker, "-n2"),
+    "SIGKILL of the supervisor": Way(kill_supervisor),
+    "SIGKILL of the process group": Way(kill_group, "-n2"),
+    "SIGKILL of everything": Way(kill_all, down=True),
+    "out of memory": Way(kill_largest),
+    "full disk": Way(fill_disk, disk="400m"),
+}
+#: Those on kind that CI runs: pytest, and `stack down`, end it in the supervisor's place.
+KIND_IN_CI = ("SIGKILL of the supervisor", "SIGKILL of everything")
+TABLE = [
+    pytest.param(name, provider, marks=[pytest.mark.full] if provider == KIND and name not in KIND_IN_CI else [])
+    for provider in (PROCESS, KIND)
+    for name in WAYS
+]
+
+
+@pytest.fixture
+def engine(provider: str) -> Iterator[Engine | None]:
+    """The engine, on which each test leaves what it found; None where there is no need of one."""
+    if provider != KIND:
+        yield None
+        return
+    for engine in engine_with(VAULT, NODE, CERT_MANAGER):
+        before = everything(engine)
+        yield engine
+        assert everything(engine) - before == set()
+
+
+@pytest.fixture
+def place(way: str, temporary: Path) -> Iterator[Path]:
+    """Where temporary files of the session are."""
+    if not (size := WAYS[way].disk):
+        yield temporary
+        return
+    if not small_disk.can_be_mounted():
+        pytest.skip("not run: only root on Linux can mount a small disk")
+    with small_disk.mounted(size) as disk:
+        yield disk
+
+
+@pytest.fixture
+def session(suite: Suite, way: str, provider: str, place: Path, engine: Engine | None) -> Iterator[Session]:
+    """A session that has begun with its tests."""
     process = suite.start(
-        "--vault-issuer=cert-manager", "--vault-issuer-select=SIGN", workers, env={"TMPDIR": str(temporary)}
+        "--vault-issuer=cert-manager",
+        "--vault-issuer-select=SIGN",
+        WAYS[way].workers,
+        *(on_kind() if provider == KIND else ["--vault-issuer-stack=process"]),
+        env={"TMPDIR": str(place)},
+        process_group=0,
     )
 
     def in_mid_run() -> Path | None:
-        directory = run_directory_of(temporary)
+        if process.poll() is not None:
+            raise AssertionError(process.communicate()[0])
+        directory = next(place.glob(f"{PREFIX}*"), None)
         return directory if directory and (directory / "implementation.json").exists() else None
 
-    directory = poll(in_mid_run, timeout=120)
-    assert directory is not None, process.communicate()[0]
-    assert any("kube-apiserver" in line for line in processes_of(directory))
-    os.kill(process.pid, number)
-    process.communicate(timeout=60)
-    gone = poll(lambda: None if processes_of(directory) or list(temporary.iterdir()) else True, timeout=60)
-    assert gone, f"left: {processes_of(directory)} {list(temporary.iterdir())}"
-    told = [line["type"] for line in journal(suite.directory / "report")]
-    assert told[0] == "run"
-    assert "end" not in told
-    assert not (suite.directory / "report/report.json").exists()
+    try:
+        directory = poll(in_mid_run, timeout=300)
+        assert directory is not None, "it did not come so far"
+        yield Session(process, directory)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(("way", "provider"), TABLE)
+def test_nothing_is_left(suite: Suite, session: Session, way: str, provider: str, engine: Engine | None) -> None:
+    run = session.directory.name
+    assert any("kube-apiserver" in line for line in processes_of(session.directory)) or engine
+    WAYS[way].stop(session)
+    session.wait()
+
+    def gone() -> bool | None:
+        return None if session.left or (engine and engine.names_of(run)) else True
+
+    if WAYS[way].down:
+        assert (session.directory / "implementation.json").exists()
+        assert str(session.directory) in typed("stack", "down", temporary=session.directory.parent)
+    assert poll(gone, timeout=GONE, interval=0.2), (session.left, engine and engine.names_of(run), session.output)
+    types = [line["type"] for line in journal(suite.directory / "report")]
+    assert types[0] == "run"
+    if way == "normal end":
+        assert session.process.returncode == 0, session.output
+        assert types[-1] == "end"
+    elif "SIGKILL" not in way or "supervisor" in way or "worker" in way:
+        assert session.process.returncode != 0, session.output
+
+
+def run_directory_of(temporary: Path) -> Path | None:
+    return next(temporary.glob(f"{PREFIX}*"), None)
 
 
 def test_two_runs_side_by_side(suite: Any, tmp_path: Path, temporary: Path) -> None:
