@@ -174,17 +174,28 @@ def place(way: str, temporary: Path) -> Iterator[Path]:
         yield disk
 
 
+@contextlib.contextmanager
+def not_ignored(number: int) -> Iterator[None]:
+    """Have what is started not ignore a signal, as it would under nohup."""
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
 @pytest.fixture
 def session(suite: Suite, way: str, provider: str, place: Path, engine: Engine | None) -> Iterator[Session]:
     """A session that has begun with its tests."""
-    process = suite.start(
-        "--vault-issuer=cert-manager",
-        "--vault-issuer-select=SIGN",
-        WAYS[way].workers,
-        *(on_kind() if provider == KIND else ["--vault-issuer-stack=process"]),
-        env={"TMPDIR": str(place)},
-        process_group=0,
-    )
+    with not_ignored(signal.SIGHUP):
+        process = suite.start(
+            "--vault-issuer=cert-manager",
+            "--vault-issuer-select=SIGN",
+            WAYS[way].workers,
+            *(on_kind() if provider == KIND else ["--vault-issuer-stack=process"]),
+            env={"TMPDIR": str(place)},
+            process_group=0,
+        )
 
     def in_mid_run() -> Path | None:
         if process.poll() is not None:
