@@ -1,9 +1,9 @@
 """AWS IAM authentication: an AWS role, assumed with a requested service account token.
 
-STS is a local server: the controller gets its credentials there, and Vault verifies
-the logins there, including their signatures. Except in the tests of the login path,
-a login is judged by its content, wherever it was sent: the test replays it to Vault
-at the right path.
+STS is a local server: the controller gets its credentials there, for a token of this
+cluster with STS as its audience, and Vault verifies the logins there, including their
+signatures. Except in the tests of the login path, a login is judged by its content,
+wherever it was sent: the test replays it to Vault at the right path.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pytest_vault_issuer.issuer import Authentication
 from pytest_vault_issuer.marks import requirement
 from pytest_vault_issuer.proxy import JWT, Exchange, Route
 from pytest_vault_issuer.sandbox import Sandbox, new_iam_role
+from pytest_vault_issuer.timeouts import poll
 
 from .helpers import is_judged, never_ready, with_fields
 
@@ -37,7 +38,12 @@ def random_name(prefix: str) -> str:
 def first_login(sandbox: Sandbox, kind: str, auth: Authentication) -> Exchange:
     """Create an issuer object and return its first login, whatever its path."""
     sandbox.issuer(kind, auth)
-    return sandbox.proxy.wait_for(Route.LOGIN, timeout=sandbox.timeouts.wire, what="a login")[0]
+    try:
+        return sandbox.proxy.wait_for(Route.LOGIN, timeout=sandbox.timeouts.wire, what="a login")[0]
+    except Unmet as error:
+        if refusals := sandbox.world.sts.refusals(auth.principal):
+            raise Unmet(f"{error}\nthe local STS refused AssumeRoleWithWebIdentity: {refusals[-1]}") from error
+        raise
 
 
 def content(login: Exchange) -> IamLogin:
@@ -57,11 +63,14 @@ def assumed(sandbox: Sandbox, auth: Authentication) -> list[AssumedRole]:
     return found
 
 
-def tokens(sandbox: Sandbox, auth: Authentication) -> list[JWT]:
-    """Return the tokens that assumed the AWS role of an authentication."""
-    found = [JWT.of(role.web_identity_token) for role in assumed(sandbox, auth)]
-    assert None not in found, "expected a JWT as the web identity token, saw something else"
-    return [token for token in found if token is not None]
+def tokens(sandbox: Sandbox, kind: str, auth: Authentication) -> list[JWT]:
+    """Create an issuer object and return the tokens offered for its AWS role, also those that STS refused."""
+    sandbox.issuer(kind, auth)
+    found = poll(lambda: sandbox.world.sts.offered(auth.principal) or None, timeout=sandbox.timeouts.wire) or []
+    for token in found:
+        sandbox.world.redactor.add(token)
+    assert found, "expected AssumeRoleWithWebIdentity for iamRoleArn with a token of this cluster, saw none"
+    return [token for token in map(JWT.of, found) if token is not None]
 
 
 def assert_admitted(sandbox: Sandbox, auth: Authentication, login: Exchange) -> None:
@@ -109,8 +118,7 @@ def test_role_is_assumed_with_a_token_of_the_service_account(sandbox: Sandbox, k
     auth = sandbox.aws(kind)
     if sandbox.home(kind) != sandbox.namespace:
         sandbox.service_account(sandbox.namespace, name=auth.service_account)
-    first_login(sandbox, kind, auth)
-    for token in tokens(sandbox, auth):
+    for token in tokens(sandbox, kind, auth):
         assert token.subject == user_name(auth.namespace, auth.service_account), (
             "expected a token of the named ServiceAccount"
         )
@@ -124,8 +132,7 @@ def test_listed_audiences_are_requested(sandbox: Sandbox, kind: str) -> None:
     audience = random_name("audience")
     auth = sandbox.aws(kind)
     auth.spec["aws"]["serviceAccountRef"]["audiences"] = [audience]
-    first_login(sandbox, kind, auth)
-    for token in tokens(sandbox, auth):
+    for token in tokens(sandbox, kind, auth):
         expected = {audience, STS_AUDIENCE}
         assert expected <= set(token.audiences), f"expected the audiences {expected}, saw {token.audiences}"
 

@@ -11,7 +11,9 @@ from functools import cached_property
 from pathlib import Path
 
 from .aws.sts import Sts, missing_modules, start_sts
+from .aws.web_identity import IdentityProvider
 from .cluster.api import Cluster
+from .cluster.signers import service_account_issuer, service_account_keys
 from .errors import ConfigurationError, ImplementationError, StackError, ToolchainError, VaultIssuerError
 from .features import BY_PROFILE, CORE, PROFILES
 from .images import NeededImage
@@ -233,8 +235,11 @@ class Run:
         return Sts.from_json(self._once("sts", self._start_sts))
 
     def _start_sts(self) -> str:
-        absence = self._sts_absence()
-        return (Sts(absence=absence) if absence else start_sts(self.directory, self.timeouts)).to_json()
+        if absence := self._sts_absence():
+            return Sts(absence=absence).to_json()
+        cluster = self.cluster()
+        provider = IdentityProvider(service_account_issuer(cluster), tuple(service_account_keys(cluster)))
+        return start_sts(self.directory, provider, self.timeouts).to_json()
 
     def _sts_absence(self) -> str:
         """Say why there can be no local STS; '' where there can."""

@@ -3,5 +3,6 @@
 from .login import IamLogin
 from .signature import Signature, SignedRequest
 from .sts import AssumedRole, Sts, start_sts
+from .web_identity import IdentityProvider
 
-__all__ = ["AssumedRole", "IamLogin", "Signature", "SignedRequest", "Sts", "start_sts"]
+__all__ = ["AssumedRole", "IamLogin", "IdentityProvider", "Signature", "SignedRequest", "Sts", "start_sts"]

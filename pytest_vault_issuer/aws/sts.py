@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from .. import interpreter
 from ..errors import StackError
 from ..stack.run_directory import RunDirectory
 from ..timeouts import Timeouts, poll
+from .web_identity import IdentityProvider
 
 PROCESS = "sts"
 ASSUME = "AssumeRoleWithWebIdentity"
@@ -69,8 +72,6 @@ class Sts:
 
     def assumed(self, role_arn: str) -> list[AssumedRole]:
         """Return the times when a role was assumed with a token, in order; each is here before it was answered."""
-        path = Path(self.record)
-        calls = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
         return [
             AssumedRole(
                 role_arn=call["parameters"]["RoleArn"],
@@ -80,9 +81,26 @@ class Sts:
                 secret_access_key=call["credentials"]["SecretAccessKey"],
                 session_token=call["credentials"]["SessionToken"],
             )
-            for call in calls
-            if call["action"] == ASSUME and call["status"] == 200 and call["parameters"].get("RoleArn") == role_arn
+            for call in self._assumptions(role_arn)
+            if call["status"] == 200
         ]
+
+    def offered(self, role_arn: str) -> list[str]:
+        """Return the tokens of the session's cluster with which a role was to be assumed, also those refused."""
+        return [call["parameters"]["WebIdentityToken"] for call in self._assumptions(role_arn)]
+
+    def refusals(self, role_arn: str) -> list[str]:
+        """Return why a role was not assumed, once for each refusal of a token of the session's cluster."""
+        return [call["error"] for call in self._assumptions(role_arn) if call["status"] != 200]
+
+    def _assumptions(self, role_arn: str) -> Iterator[dict[str, Any]]:
+        path = Path(self.record)
+        # Without its end, the last line is still being written.
+        whole, _, _ = path.read_text().rpartition("\n") if path.exists() else ("", "", "")
+        for line in whole.splitlines():
+            call = json.loads(line)
+            if call["action"] == ASSUME and call["parameters"].get("RoleArn") == role_arn:
+                yield call
 
 
 def missing_modules() -> list[str]:
@@ -90,14 +108,16 @@ def missing_modules() -> list[str]:
     return [name for name in MODULES if find_spec(name) is None]
 
 
-def start_sts(run: RunDirectory, timeouts: Timeouts) -> Sts:
+def start_sts(run: RunDirectory, provider: IdentityProvider, timeouts: Timeouts) -> Sts:
     """Start an STS that ends with the run, and wait until it listens.
 
+    :param provider: whose tokens it accepts.
     :raises StackError: with the end of its log.
     """
     state, record = run.path / "sts-process.json", run.path / "sts.jsonl"
+    trusted = run.write("sts-provider.json", json.dumps(asdict(provider)))
     # The module it is in must not be imported here: it needs what is optional.
-    command = interpreter.command(f"{__package__}.sts_server", str(state), str(record))
+    command = interpreter.command(f"{__package__}.sts_server", str(state), str(record), str(trusted))
     run.spawn(PROCESS, command, interpreter.environment())
 
     def probe() -> bool | None:

@@ -12,6 +12,8 @@ from .api import Cluster
 
 #: Where the API server serves its JSON Web Key Set.
 JWKS_PATH = "/openid/v1/jwks"
+#: Where the API server says who it is as an OpenID Connect provider.
+DISCOVERY_PATH = "/.well-known/openid-configuration"
 _CURVES: dict[str, type[ec.EllipticCurve]] = {"P-256": ec.SECP256R1, "P-384": ec.SECP384R1, "P-521": ec.SECP521R1}
 
 
@@ -24,6 +26,14 @@ def service_account_keys(cluster: Cluster) -> list[str]:
     :raises ApiError: when the kubeconfig may not read them.
     """
     return [to_pem(key) for key in cluster.call("GET", JWKS_PATH, accept="application/jwk-set+json").json()["keys"]]
+
+
+def service_account_issuer(cluster: Cluster) -> str:
+    """Return the issuer that the cluster's service account tokens name.
+
+    :raises ApiError: when the kubeconfig may not read it.
+    """
+    return str(cluster.call("GET", DISCOVERY_PATH, accept="application/json").json()["issuer"])
 
 
 def to_pem(jwk: dict[str, Any]) -> str:

@@ -29,6 +29,9 @@ def sts(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that gives the STS of a run; nothing is started."""
     runs: list[Run] = []
     monkeypatch.setattr(pytest_vault_issuer.run, "start_sts", lambda *_: STARTED)
+    monkeypatch.setattr(pytest_vault_issuer.run, "service_account_issuer", lambda _: "https://cluster.example.test")
+    monkeypatch.setattr(pytest_vault_issuer.run, "service_account_keys", lambda _: [])
+    monkeypatch.setattr(Run, "cluster", lambda _: None)
     monkeypatch.setattr(pytest_vault_issuer.run, "missing_modules", list)
 
     def of(implementation: Implementation = RIGHT, *, provider: str = "process", **settings: Any) -> Sts:

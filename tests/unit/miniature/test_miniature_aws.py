@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
-import threading
+import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from cluster_tokens import Signer
 
-from pytest_vault_issuer.aws import IamLogin, Sts
+from pytest_vault_issuer.aws import IamLogin, Sts, start_sts
 from pytest_vault_issuer.aws.sts import missing_modules
 from pytest_vault_issuer.miniature.aws import AwsCredentials, assume_role, login_data, own_identity, region_of
 from pytest_vault_issuer.miniature.secret_values import CredentialError
+from pytest_vault_issuer.stack.run_directory import RunDirectory, new_path
+from pytest_vault_issuer.timeouts import Timeouts
 
 CREDENTIALS = AwsCredentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "session token")
+SIGNER = Signer()
 ROLE = "arn:aws:iam::111122223333:role/issuer"
 
 
@@ -40,27 +42,28 @@ def test_region(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def sts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sts]:
-    server = importlib.import_module("pytest_vault_issuer.aws.sts_server")
-    backend = importlib.import_module("moto.moto_server.werkzeug_app")
-    record = tmp_path / "record"
-    application = server.Sts(backend.DomainDispatcherApplication(backend.create_backend_app), record)
-    with importlib.import_module("werkzeug.serving").make_server("127.0.0.1", 0, application, threaded=True) as http:
-        endpoint = f"http://127.0.0.1:{http.server_port}"
-        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", endpoint)
-        thread = threading.Thread(target=http.serve_forever)
-        thread.start()
-        yield Sts(endpoint, str(record))
-        http.shutdown()
-        thread.join()
+def sts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sts]:
+    run = RunDirectory(new_path(), os.getpid())
+    run.open()
+    started = start_sts(run, SIGNER.provider, Timeouts())
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", started.endpoint)
+    yield started
+    run.close()
 
 
 @pytest.mark.skipif(bool(missing_modules()), reason="the extra `aws` is not installed")
 def test_role_is_assumed_with_a_token(sts: Sts) -> None:
-    got = assume_role(ROLE, "a.b.c", "eu-central-1")
+    token = SIGNER.token()
+    got = assume_role(ROLE, token, "eu-central-1")
     (assumed,) = sts.assumed(ROLE)
     assert got == (assumed.access_key_id, assumed.secret_access_key, assumed.session_token)
-    assert assumed.web_identity_token == "a.b.c"
+    assert assumed.web_identity_token == token
+
+
+@pytest.mark.skipif(bool(missing_modules()), reason="the extra `aws` is not installed")
+def test_refusal_of_sts_is_named(sts: Sts) -> None:
+    with pytest.raises(CredentialError, match="InvalidIdentityToken"):
+        assume_role(ROLE, SIGNER.token(aud=["vault"]), "eu-central-1")
 
 
 def test_sts_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
