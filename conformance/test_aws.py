@@ -166,10 +166,10 @@ def test_region_defaults_to_that_of_the_environment(sandbox: Sandbox, kind: str)
 
 @requirement("VI-AWS-009")
 def test_not_ready_without_permission_to_create_tokens(sandbox: Sandbox, kind: str) -> None:
-    proxy = sandbox.new_proxy()
-    never_ready(
-        sandbox, kind, {"no permission to create tokens": {"auth": sandbox.aws(kind, grant=False), "proxy": proxy}}
-    )
+    proxy, auth = sandbox.new_proxy(), sandbox.aws(kind, grant=False)
+    never_ready(sandbox, kind, {"no permission to create tokens": {"auth": auth, "proxy": proxy}})
+    offered = len(sandbox.world.sts.offered(auth.principal))
+    assert not offered, f"expected no token to be offered to STS, saw {offered}"
     logins = [exchange.summary for exchange in proxy.seen(Route.LOGIN)]
     assert not logins, f"expected no login without a service account token, saw {logins}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -10,6 +10,15 @@ from typing import BinaryIO
 from pytest_vault_issuer.proxy.exchange import Answer, Headers
 
 _LONGEST_LINE = 65536
+_MOST_HEADERS = 100
+_LARGEST_HEADER = 1024 * 1024
+"""Bytes of all headers of a request, as Go's servers have it."""
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_TARGET = re.compile(rb"[!-~]+")
+_ABSOLUTE = re.compile("https?://[^/?#]*", re.IGNORECASE)
+_DIGITS = {10: re.compile("[0-9]{1,20}"), 16: re.compile("[0-9A-Fa-f]{1,20}")}
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+"""What no header's value may hold (RFC 9110, 5.5)."""
 _LARGEST_BODY = 64 * 1024 * 1024
 """Twice what Vault accepts: a wrong length must not take all memory."""
 _HOP_BY_HOP = (
@@ -60,6 +69,9 @@ class Head:
 def read_head(stream: BinaryIO, on_first_byte: Callable[[], None]) -> Head | None:
     """The next request's head, or None when the client is done (or went away in the middle of a head).
 
+    It is read as strictly as RFC 9112 allows: what two servers could read in two ways is refused, for the proxy is to
+    record what Vault is asked.
+
     :param on_first_byte: called when a request has begun to arrive.
     :raises BadRequest: it is no HTTP/1.x request.
     """
@@ -74,27 +86,49 @@ def read_head(stream: BinaryIO, on_first_byte: Callable[[], None]) -> Head | Non
         if len(line) > _LONGEST_LINE:
             raise BadRequest(414, "the request line is too long")
         return None
-    words = line.decode("iso-8859-1").split()
-    if len(words) != 3 or words[2] not in ("HTTP/1.0", "HTTP/1.1"):
+    words = _without_end(line).split(b" ")
+    if len(words) != 3 or words[2] not in (b"HTTP/1.0", b"HTTP/1.1") or not _TOKEN.fullmatch(words[0]):
         raise BadRequest(400, "this is no HTTP/1.x request")
-    method, target, version = words
-    if not target.isascii():
-        raise BadRequest(400, "the request's target is not ASCII")
-    try:
-        message = http.client.parse_headers(stream)
-    except http.client.HTTPException as error:
-        raise BadRequest(431, "the request's header is too large") from error
-    if message.defects:
-        raise BadRequest(400, "the request's header is malformed")
-    headers = Headers(message.items())
+    target = _origin_form(words[1])
+    headers = _read_headers(stream)
+    if headers is None:
+        return None
+    if len(headers.get_all("Host")) > 1:
+        raise BadRequest(400, "the request has two hosts")
     connection = {token.strip().lower() for value in headers.get_all("Connection") for token in value.split(",")}
+    is_1_1 = words[2] == b"HTTP/1.1"
     return Head(
-        method=method,
-        target=_origin_form(target),
+        method=words[0].decode(),
+        target=target,
         headers=headers,
-        keep_alive="close" not in connection and (version == "HTTP/1.1" or "keep-alive" in connection),
-        expects_continue=version == "HTTP/1.1" and headers.get("Expect").lower() == "100-continue",
+        keep_alive="close" not in connection and (is_1_1 or "keep-alive" in connection),
+        expects_continue=is_1_1 and headers.get("Expect").lower() == "100-continue",
     )
+
+
+def _read_headers(stream: BinaryIO) -> Headers | None:
+    """The header's lines up to the empty line that ends them, or None when that never comes.
+
+    :raises BadRequest: they are too many or too long, or one of them is no header.
+    """
+    items: list[tuple[str, str]] = []
+    left = _LARGEST_HEADER
+    while True:
+        line = stream.readline(left + 1)
+        left -= len(line)
+        if left < 0:
+            raise BadRequest(431, "the request's header is too large")
+        if not line.endswith(b"\n"):
+            return None
+        if line in (b"\r\n", b"\n"):
+            return Headers(items)
+        if len(items) == _MOST_HEADERS:
+            raise BadRequest(431, "the request has too many headers")
+        name, colon, value = _without_end(line).partition(b":")
+        # A folded line and a space before the colon have no name.
+        if not colon or not _TOKEN.fullmatch(name) or _CONTROL.search(value):
+            raise BadRequest(400, "the request's header is malformed")
+        items.append((name.decode(), value.strip(b" \t").decode("iso-8859-1")))
 
 
 def read_body(stream: BinaryIO, headers: Headers) -> bytes:
@@ -103,15 +137,16 @@ def read_body(stream: BinaryIO, headers: Headers) -> bytes:
     :raises BadRequest: its length is no length, or too large.
     :raises IncompleteBody: the client went away before its end.
     """
-    coding = headers.get("Transfer-Encoding").strip().lower()
-    if coding:
-        if coding != "chunked":
+    if "Transfer-Encoding" in headers:
+        if [coding.lower() for coding in headers.get_all("Transfer-Encoding")] != ["chunked"]:
             raise BadRequest(501, "only the transfer coding chunked is known")
+        if "Content-Length" in headers:
+            raise BadRequest(400, "a body in chunks has no length")
         return _read_chunks(stream)
     lengths = set(headers.get_all("Content-Length")) or {"0"}
     if len(lengths) > 1:
         raise BadRequest(400, "two lengths of the body contradict each other")
-    return _read_exactly(stream, _length(lengths.pop(), 10), b"")
+    return _read_exactly(stream, _length(lengths.pop(), 10), bytearray())
 
 
 def end_to_end(headers: Headers) -> Headers:
@@ -139,59 +174,72 @@ def encode_answer(answer: Answer, *, head_only: bool, keep_alive: bool) -> bytes
     return head if head_only or bodiless else head + answer.body
 
 
-def _origin_form(target: str) -> str:
-    """``/path?query`` also for a target that is a whole URL, which a server must accept (RFC 9112, 3.2.2)."""
-    scheme, separator, rest = target.partition("://")
-    if not separator or scheme.lower() not in ("http", "https"):
-        return target
-    return "/" + rest.partition("/")[2]
+def _without_end(line: bytes) -> bytes:
+    """A line without CRLF or LF."""
+    return line.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def _origin_form(target: bytes) -> str:
+    """``/path?query`` also for a target that is a whole URL, which a server must accept (RFC 9112, 3.2.2).
+
+    :raises BadRequest: it is neither, nor ``*``.
+    """
+    if not _TARGET.fullmatch(target):
+        raise BadRequest(400, "the request's target is not printable ASCII")
+    path = target.decode()
+    if absolute := _ABSOLUTE.match(path):
+        path = path[absolute.end() :]
+        path = path if path.startswith("/") else f"/{path}"
+    if not path.startswith("/") and path != "*":
+        raise BadRequest(400, "the request's target is no path")
+    return path
 
 
 def _length(text: str, base: int) -> int:
-    digits = text.strip()
-    # int() would also take a sign, underscores and the prefix 0x.
-    if not digits.isascii() or not digits.isalnum():
+    digits = text.strip(" \t\r\n")
+    # int() would also take a sign, underscores, the prefix 0x and other scripts' digits.
+    if not _DIGITS[base].fullmatch(digits):
         raise BadRequest(400, "the body's length is no number")
-    try:
-        length = int(digits, base)
-    except ValueError as error:
-        raise BadRequest(400, "the body's length is no number") from error
+    length = int(digits, base)
     if length > _LARGEST_BODY:
         raise BadRequest(413, "the body is too large")
     return length
 
 
-def _read_exactly(stream: BinaryIO, length: int, before: bytes) -> bytes:
+def _read_exactly(stream: BinaryIO, length: int, before: bytearray) -> bytes:
     try:
         data = stream.read(length)
     except OSError as error:
-        raise IncompleteBody(before) from error
+        raise IncompleteBody(bytes(before)) from error
     if len(data) < length:
-        raise IncompleteBody(before + data)
+        raise IncompleteBody(bytes(before + data))
     return data
 
 
 def _read_chunks(stream: BinaryIO) -> bytes:
-    body = b""
+    body = bytearray()
     while True:
         size = _length(_read_line(stream, body).partition(b";")[0].decode("iso-8859-1"), 16)
         if size == 0:
             break
-        body += _read_exactly(stream, size, body)
-        if len(body) > _LARGEST_BODY:
+        if len(body) + size > _LARGEST_BODY:
             raise BadRequest(413, "the body is too large")
-        if _read_line(stream, body).strip():
+        body += _read_exactly(stream, size, body)
+        if _read_line(stream, body) not in (b"\r\n", b"\n"):
             raise BadRequest(400, "a chunk does not end where it should")
-    while _read_line(stream, body).strip():
-        pass  # Trailers are about this connection only.
-    return body
+    for _ in range(_MOST_HEADERS + 1):
+        if _read_line(stream, body) in (b"\r\n", b"\n"):
+            return bytes(body)  # Trailers are about this connection only.
+    raise BadRequest(431, "the request has too many trailers")
 
 
-def _read_line(stream: BinaryIO, before: bytes) -> bytes:
+def _read_line(stream: BinaryIO, before: bytearray) -> bytes:
     try:
-        line = stream.readline(_LONGEST_LINE)
+        line = stream.readline(_LONGEST_LINE + 1)
     except OSError as error:
-        raise IncompleteBody(before) from error
+        raise IncompleteBody(bytes(before)) from error
+    if len(line) > _LONGEST_LINE:
+        raise BadRequest(400, "a line of a body in chunks is too long")
     if not line.endswith(b"\n"):
-        raise IncompleteBody(before)
+        raise IncompleteBody(bytes(before))
     return line
