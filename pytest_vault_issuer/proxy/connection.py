@@ -32,6 +32,8 @@ from pytest_vault_issuer.proxy.upstream import Unreachable, Upstream, UpstreamCo
 _log = logging.getLogger(__name__)
 _LINGER = 1.0
 """Seconds in which a client may fetch a refusal before the connection is gone."""
+_SENDING = 10.0
+"""Seconds in which a client must have read its answer."""
 
 
 @dataclass
@@ -84,12 +86,19 @@ class ClientConnection:
         self._shut(socket.SHUT_RDWR)
         self._upstream.interrupt()
 
-    def retire(self) -> None:
-        """From another thread: ends the connection now when it is idle, else after the answer it is busy with."""
-        with self._lock:
-            self._ending = True
+    def retire(self, timeout: float) -> None:
+        """From another thread: ends the connection now when it is idle, else after the answer it is busy with.
+
+        :param timeout: seconds to wait for an answer that is being sent: a client that does not read holds nobody up.
+        """
+        self._ending = True
+        if not self._lock.acquire(timeout=timeout):
+            return  # Its thread ends the connection after the answer, or when the client has taken too long.
+        try:
             if not self._busy:
                 self._shut(socket.SHUT_RDWR)
+        finally:
+            self._lock.release()
 
     def _handshake(self) -> bool:
         if not isinstance(self._socket, ssl.SSLSocket):
@@ -208,6 +217,10 @@ class ClientConnection:
         except Unreachable as error:
             if lifetime.over.is_set():
                 names.append("proxy closed")
+            elif error.exhausted:
+                self._shared.recorder.in_trouble(f"no connection to Vault: {error}")
+                names.append("proxy out of resources")
+                answer = _refusal(502, f"the proxy could not connect to Vault: {error}")
             else:
                 names.append("upstream unreachable")
                 answer = _refusal(502, f"the proxy got no answer from Vault: {error}")
@@ -231,8 +244,9 @@ class ClientConnection:
                 keep_alive = head.keep_alive and not self._ending
                 self._send(encode_answer(answer, head_only=head.method == "HEAD", keep_alive=keep_alive))
                 self._busy = False
-        except (OSError, ValueError):
-            remark = f"{fault}, client went away" if fault else "client went away"
+        except (OSError, ValueError) as error:
+            left = "client did not read its answer" if isinstance(error, TimeoutError) else "client went away"
+            remark = f"{fault}, {left}" if fault else left
             self._shared.recorder.record(
                 replace(finished, status=None, response_headers=Headers(), response_body=b"", fault=remark)
             )
@@ -240,7 +254,23 @@ class ClientConnection:
         return True
 
     def _send(self, data: bytes) -> None:
-        self._socket.sendall(data)
+        """Sends all of it.
+
+        :raises OSError: the client has gone, or (TimeoutError) does not read.
+        """
+        # Not sendall(), whose timeout begins anew with each record of TLS.
+        deadline = time.monotonic() + _SENDING
+        rest = memoryview(data)
+        try:
+            while rest:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError("the client does not read")
+                self._socket.settimeout(left)
+                rest = rest[self._socket.send(rest) :]
+        finally:
+            with contextlib.suppress(OSError):
+                self._socket.settimeout(None)
 
     def _reset(self) -> None:
         with contextlib.suppress(OSError):

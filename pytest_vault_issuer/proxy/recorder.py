@@ -91,6 +91,7 @@ class Recorder:
         self._exchanges: dict[int, Exchange] = {}
         self._failures: list[HandshakeFailure] = []
         self._injections: list[Injection] = []
+        self._troubles: dict[str, int] = {}
 
     def arrive(self) -> int:
         """The number of a request that begins to arrive; where it turns out to be none, nothing has the number."""
@@ -109,6 +110,18 @@ class Recorder:
         with self._changed:
             self._failures.append(HandshakeFailure(time.time(), reason, server_name))
             self._changed.notify_all()
+
+    def in_trouble(self, what: str) -> None:
+        """Notes that the proxy itself could not do its part: no client is to be blamed for what follows."""
+        with self._changed:
+            self._troubles[what] = self._troubles.get(what, 0) + 1
+            self._changed.notify_all()
+
+    @property
+    def troubles(self) -> dict[str, int]:
+        """What the proxy itself could not do, and how often."""
+        with self._changed:
+            return dict(self._troubles)
 
     def inject(
         self, route: Route | None, fault: Fault, *, times: int | None, where: Where | None, skip: int
@@ -188,4 +201,5 @@ class Recorder:
         if unfinished:
             lines.append(f"  and {unfinished} request(s) not answered")
         lines += [f"  TLS handshake failed: {failure.reason}" for failure in self._failures]
+        lines += [f"  the proxy itself failed: {what} ({times} times)" for what, times in self._troubles.items()]
         return "the proxy saw:\n" + "\n".join(lines)

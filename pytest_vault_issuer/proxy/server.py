@@ -19,11 +19,18 @@ from pytest_vault_issuer.proxy.faults import Fault
 from pytest_vault_issuer.proxy.namespaces import canonical
 from pytest_vault_issuer.proxy.recorder import Injection, Where
 from pytest_vault_issuer.proxy.tls import ClientCertificate, ServerCertificate, server_context
-from pytest_vault_issuer.proxy.upstream import Upstream
+from pytest_vault_issuer.proxy.upstream import EXHAUSTED, Upstream
 
 _BACKLOG = 128
+_BACK_OFF = 0.1
+"""Seconds until the proxy accepts connections again after it could not."""
+_RETIRING = 2.0
+"""Seconds that a change of the certificate waits for answers that are being sent."""
 _CLOSING = 5.0
 """Seconds; a thread may be in the middle of connecting to a Vault that does not answer."""
+
+
+_MORE = "Allow more open files and processes (ulimit -n, ulimit -u), or run fewer tests at a time (-n)."
 
 
 class Proxy:
@@ -88,19 +95,24 @@ class Proxy:
         if self._port or self._closed:
             raise VaultIssuerError("this proxy was started before", hint="Make another one.")
         family = socket.AF_INET6 if ":" in self._bind else socket.AF_INET
-        try:
-            listener = socket.create_server((self._bind, self._wanted_port), family=family, backlog=_BACKLOG)
-        except OSError as error:
-            raise VaultIssuerError(
-                f"the proxy cannot listen on {self._bind}: {error}", hint="Give an address of this machine as bind."
-            ) from error
-        listener.setblocking(False)
-        self._port = listener.getsockname()[1]
-        self._wake, woken = socket.socketpair()
-        self._acceptor = threading.Thread(
-            target=self._accept, args=(listener, woken), name=f"vault-proxy-{self._port}", daemon=True
-        )
-        self._acceptor.start()
+        with contextlib.ExitStack() as undo:
+            try:
+                listener = undo.enter_context(
+                    socket.create_server((self._bind, self._wanted_port), family=family, backlog=_BACKLOG)
+                )
+                wake, woken = map(undo.enter_context, socket.socketpair())
+                selector = undo.enter_context(selectors.DefaultSelector())
+                port = listener.getsockname()[1]
+                acceptor = threading.Thread(
+                    target=self._accept, args=(listener, woken, selector), name=f"vault-proxy-{port}", daemon=True
+                )
+                acceptor.start()
+            except (OSError, RuntimeError) as error:
+                exhausted = not isinstance(error, OSError) or error.errno in EXHAUSTED
+                hint = _MORE if exhausted else "Give an address of this machine as bind."
+                raise VaultIssuerError(f"the proxy cannot listen on {self._bind}: {error}", hint=hint) from error
+            undo.pop_all()
+        self._port, self._wake, self._acceptor = port, wake, acceptor
         return self
 
     def close(self) -> None:
@@ -203,6 +215,11 @@ class Proxy:
         """
         return self._shared.recorder.wait_for_handshake_failure(timeout, since)
 
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """What the proxy itself could not do, such as to accept a connection: clients are not to be blamed for it."""
+        return tuple(self._shared.recorder.troubles)
+
     # --- what is done to requests
 
     def inject(
@@ -240,8 +257,9 @@ class Proxy:
         with self._lock:
             self._certificate, self._context = certificate, context
             connections = list(self._threads)
+        deadline = time.monotonic() + _RETIRING
         for connection in connections:
-            connection.retire()
+            connection.retire(max(0.0, deadline - time.monotonic()))
 
     def pass_on(self, client: ClientCertificate) -> None:
         """Lets clients present a certificate to Vault from now on: this one, or one passed on before.
@@ -275,18 +293,41 @@ class Proxy:
             clients=self._shared.clients.values(),
         )
 
-    def _accept(self, listener: socket.socket, woken: socket.socket) -> None:
+    def _accept(self, listener: socket.socket, woken: socket.socket, selector: selectors.BaseSelector) -> None:
         # Closing a socket does not end another thread's wait for it: close() ends the wait by closing ``woken``'s peer.
-        with listener, woken, selectors.DefaultSelector() as selector:
-            selector.register(listener, selectors.EVENT_READ)
+        with listener, woken, selector:
+            listener.setblocking(False)
             selector.register(woken, selectors.EVENT_READ)
+            selector.register(listener, selectors.EVENT_READ)
             while not any(key.fileobj is woken for key, _ in selector.select()):
-                with contextlib.suppress(OSError):
-                    # A client that is gone again makes accept fail.
-                    sock, _ = listener.accept()
-                    self._serve(sock)
+                if not self._accept_one(listener):
+                    # The client still waits, so that the listener would be ready again at once.
+                    selector.unregister(listener)
+                    selector.select(_BACK_OFF)
+                    selector.register(listener, selectors.EVENT_READ)
+
+    def _accept_one(self, listener: socket.socket) -> bool:
+        """Accepts a connection and serves it in a thread; False where this machine had no more to give."""
+        try:
+            sock, _ = listener.accept()
+        except OSError as error:
+            # A client that is gone again makes accept fail.
+            if error.errno not in EXHAUSTED:
+                return True
+            self._shared.recorder.in_trouble(f"no connection accepted: {error}")
+            return False
+        try:
+            self._serve(sock)
+        except (RuntimeError, MemoryError) as error:
+            self._shared.recorder.in_trouble(f"no thread for a connection: {error}")
+            return False
+        return True
 
     def _serve(self, sock: socket.socket) -> None:
+        """Serves a connection in a thread of its own.
+
+        :raises RuntimeError: there can be no more threads; the connection is closed.
+        """
         with self._lock:
             self._connections += 1
             try:
@@ -299,6 +340,10 @@ class Proxy:
                 return
             connection = ClientConnection(sock, self._shared)
             thread = threading.Thread(target=connection.run, name=f"vault-proxy-{self._port}", daemon=True)
+            try:
+                thread.start()
+            except BaseException:
+                sock.close()
+                raise
             self._threads = {known: running for known, running in self._threads.items() if running.is_alive()}
             self._threads[connection] = thread
-            thread.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import select
 import socket
@@ -17,8 +18,19 @@ _TIMEOUT = 90.0
 """Seconds; Vault's own limit for one request."""
 
 
+EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""Errors that say that this machine has no more to give: neither a client's doing nor Vault's."""
+
+
 class Unreachable(Exception):
-    """Vault gave no answer."""
+    """Vault gave no answer.
+
+    :param exhausted: because this machine had no more to give.
+    """
+
+    def __init__(self, message: str, *, exhausted: bool = False) -> None:
+        super().__init__(message)
+        self.exhausted = exhausted
 
 
 class Upstream:
@@ -91,7 +103,8 @@ class UpstreamConnection:
             answer = Answer(response.status, Headers(response.getheaders()), response.read(), response.reason)
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
-            raise Unreachable(f"{type(error).__name__}: {error}") from error
+            exhausted = isinstance(error, OSError) and error.errno in EXHAUSTED
+            raise Unreachable(f"{type(error).__name__}: {error}", exhausted=exhausted) from error
         return answer
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from ..cluster.api import CERTIFICATE_REQUESTS, NAMESPACES, ApiError, Object
 from ..cluster.audit import AuditLog
-from ..errors import NotRunnable, Unmet
+from ..errors import NotRunnable, StackError, Unmet
 from ..issuer.authentication import Authentication
 from ..issuer.csr import SigningRequest
 from ..issuer.handle import CertificateRequest, Handle, Issuer, IssuerType, RefusedError, blaming_the_implementation
@@ -73,8 +73,16 @@ class Sandbox(Authentications, Certificates):
     # -- life -----------------------------------------------------------------------
 
     def close(self) -> None:
-        """Remove everything the test made."""
+        """Remove everything the test made.
+
+        :raises StackError: a proxy of the test could not do its part, so that the test says nothing of the issuer.
+        """
         self._cleanup.close()
+        if troubles := [trouble for proxy in self.proxies for trouble in proxy.troubles]:
+            raise StackError(
+                "a proxy of the test could not do its part: " + "; ".join(dict.fromkeys(troubles)),
+                hint="allow more open files and processes (ulimit -n, ulimit -u), or use fewer workers (-n)",
+            )
 
     def remove_later(self, remove: Callable[..., object], *arguments: object) -> None:
         """Have something called when the test ends, where the stack outlives it."""

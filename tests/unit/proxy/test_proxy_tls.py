@@ -284,7 +284,7 @@ def test_request_on_its_way_to_a_retired_connection_comes_too_late() -> None:
     with here:
         connection = ClientConnection(there, shared)
         here.sendall(REQUEST)
-        connection.retire()
+        connection.retire(10)
         mark = shared.recorder.arrive()
         connection.run()
         assert here.recv(1) == b""
