@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 import http
 import json
+import math
+import re
 import urllib.parse
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +20,9 @@ _WRITES = frozenset({"POST", "PUT", "PATCH"})
 _SIGN_WITH_ROLE = frozenset({"sign", "issue", "sign-verbatim"})
 _SIGN_WITHOUT_ROLE = frozenset({"sign-verbatim", "sign-intermediate", "sign-self-issued"})
 _LONGEST_SHOWN = 4000
+_DEEPEST_SHOWN = 50
+_UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, those that change the direction of text, and halves of pairs, which UTF-8 cannot express."""
 
 
 class Route(enum.Enum):
@@ -219,11 +224,16 @@ class Exchange:
         return f"#{self.number} {self.method} {self.path} {status}" + (f" [{self.fault}]" if self.fault else "")
 
     def record(self, redactor: Redactor) -> dict[str, Any]:
-        """Everything about the exchange, redacted, as JSON knows it: for evidence that leaves the process.
+        r"""Everything about the exchange, redacted, as JSON knows it: for evidence that leaves the process.
 
-        Bodies are JSON values where they are JSON, else texts; long ones are cut, and then texts.
+        Bodies are JSON values where they are JSON, else texts; long ones are cut, and then texts. Whatever was sent,
+        every JSON parser and every terminal can take it: control characters and halves of surrogate pairs are written
+        as ``\x1b`` and ``\ud800``, numbers that are none as texts.
         """
-        token = self.jwt
+        shown: dict[str, Any] = _writable(self._shown(redactor))
+        return shown
+
+    def _shown(self, redactor: Redactor) -> dict[str, Any]:
         return {
             "number": self.number,
             "route": self.route.value,
@@ -232,7 +242,7 @@ class Exchange:
             "query": _shown_query(self.query, redactor),
             "headers": [list(item) for item in redactor.redact_headers(self.headers)],
             "body": _shown_body(self.body, redactor),
-            "jwt": redactor.redact_json({"header": token.header, "claims": token.claims}) if token else None,
+            "jwt": _shown_jwt(self.jwt, redactor),
             "status": self.status,
             "answer_headers": [list(item) for item in redactor.redact_headers(self.response_headers)],
             "answer_body": _shown_body(self.response_body, redactor),
@@ -267,12 +277,45 @@ def _json_object(body: bytes) -> dict[str, Any]:
 
 def _shown_body(body: bytes, redactor: Redactor) -> Any:
     try:
-        value = redactor.redact_json(json.loads(body))
+        value = _writable(redactor.redact_json(json.loads(body)), 1)
     except (ValueError, RecursionError):
-        value = redactor.redact(body.decode("utf-8", "replace"))
+        value = _writable(redactor.redact(body.decode("utf-8", "replace")))
     text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
     # Cut only after redacting: half a secret would not be recognised.
     return value if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}… ({len(body)} bytes)"
+
+
+def _shown_jwt(token: JWT | None, redactor: Redactor) -> Any:
+    if token is None:
+        return None
+    try:
+        return _writable(redactor.redact_json({"header": token.header, "claims": token.claims}), 1)
+    except RecursionError:
+        return "nested too deeply"
+
+
+def _writable(value: Any, depth: int = 0) -> Any:
+    """A JSON value in which every text can be written and every number is one.
+
+    :raises RecursionError: it is nested so deeply that whoever reads it might fail.
+    """
+    if depth > _DEEPEST_SHOWN:
+        raise RecursionError("nested too deeply")
+    match value:
+        case str():
+            return _UNWRITABLE.sub(_escaped, value)
+        case float() if not math.isfinite(value):
+            return json.dumps(value)
+        case dict():
+            return {_writable(str(key)): _writable(item, depth + 1) for key, item in value.items()}
+        case list() | tuple():
+            return [_writable(item, depth + 1) for item in value]
+    return value
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def _certificate_name(der: bytes | None) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from pytest_vault_issuer.proxy import Authority, Exchange, Headers, Route
 from pytest_vault_issuer.redaction import Redactor
@@ -150,3 +153,75 @@ def test_a_record_cuts_long_bodies_after_redacting() -> None:
     assert f"({len(body)} bytes)" in text
     assert len(text) < 4200
     assert "no answer" in text
+
+
+def strict(value: Any) -> str:
+    """Write a record as a report does that every JSON parser, and UTF-8, can take."""
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+    text.encode()
+    return text
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (b'{"a": "x\\ud800y"}', {"a": "x\\ud800y"}),
+        (b'{"\\udfff": 1}', {"\\udfff": 1}),
+        (b'{"a": [1e999, -1e999, NaN, 1.5]}', {"a": ["Infinity", "-Infinity", "NaN", 1.5]}),
+        (b'{"a": "\\u001b]52;c;aGk=\\u0007"}', {"a": "\\x1b]52;c;aGk=\\x07"}),
+        (b'{"a": "one\\r\\n\\ttwo \\u202e"}', {"a": "one\\x0d\n\ttwo \\u202e"}),
+        (b"\x1b[2Jtext\x00\x9b", "\\x1b[2Jtext\\x00\ufffd"),
+        (b"\xff\xfe\xff", "\ufffd\ufffd\ufffd"),
+        (b"\xed\xa0\x80", "\ufffd\ufffd\ufffd"),
+        (b"9" * 5000, None),
+        (b"[" * 100_000, None),
+        (b"[" * 200 + b"]" * 200, "[" * 200 + "]" * 200),
+        (b'{"a":' * 45 + b"1" + b"}" * 45, None),
+        (b'"' + b"x" * 3_000_000 + b'"', None),
+        (b"\x00" * 3_000_000, None),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_any_body_is_recorded_so_that_it_can_be_written(body: bytes, shown: Any) -> None:
+    record = exchange(body=body, response_body=body).record(Redactor())
+    assert len(strict(record)) < 50_000
+    if shown is not None:
+        assert (record["body"], record["answer_body"]) == (shown, shown)
+
+
+def test_any_other_part_is_recorded_so_that_it_can_be_written() -> None:
+    bad = "\ud800 \x1b[2J"
+    claims = {"sub": bad, "exp": float("inf")}
+    record = exchange(
+        path=f"/v1/{bad}", query="a=%1b%5b2J&b=%ed%a0%80", headers=Headers([("X", bad)]),
+        response_headers=Headers([("Y", bad)]), fault=f"failed: {bad}", server_name=bad,
+        body=json.dumps({"jwt": encode_jwt(claims)}).encode(),
+    ).record(Redactor())  # fmt: skip
+    text = strict(record)
+    assert "\x1b" not in text
+    assert record["headers"] == [["X", "\\ud800 \\x1b[2J"]]
+    assert record["jwt"]["claims"] == {"sub": "\\ud800 \\x1b[2J", "exp": "Infinity"}
+
+
+def test_deeply_nested_token_is_recorded() -> None:
+    deep: Any = 1
+    for _ in range(400):
+        deep = [deep]
+    record = exchange(body=json.dumps({"jwt": encode_jwt({"deep": deep})}).encode()).record(Redactor())
+    assert record["jwt"] == "nested too deeply"
+
+
+@settings(derandomize=True, database=None, deadline=None, max_examples=300)
+@given(
+    st.binary(max_size=200)
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters()), inner, max_size=3),
+    ).map(lambda value: json.dumps(value).encode())
+)
+@example(b'"\\ud800"')
+@example(b"1e999")
+@example(b"NaN")
+def test_whatever_is_sent_is_recorded_so_that_it_can_be_written(body: bytes) -> None:
+    text = strict(exchange(body=body, response_body=body).record(Redactor()))
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)

@@ -130,8 +130,9 @@ def test_thread_that_cannot_start_costs_one_connection_only(
 
 
 @pytest.fixture
-def unread(proxy: Proxy, connect: Connect) -> ssl.SSLSocket:
-    """A client that does not read the answer that is being sent to it."""
+def unread(proxy: Proxy, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLSocket:
+    """A client that does not read the answer that is being sent to it, and is not given up."""
+    monkeypatch.setattr(connection, "_SENDING", 3600.0)
     proxy.inject(Route.SIGN, Respond(200, body="x" * 50_000_000))
     sock = connect(proxy)
     sock.sendall(b"POST /v1/pki/sign/role HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
