@@ -7,6 +7,7 @@ JSON does not have, aliases that expand to gigabytes.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,12 @@ def _check_size(root: yaml.Node) -> None:
         raise DocumentError(f"its aliases expand to more than {_MOST} values")
 
 
+# 1e3 is a number to JSON, and to Kubernetes; YAML 1.1 wants a point in it.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+"), list("-+0123456789")
+)
+
+
 def _children(node: yaml.Node) -> list[yaml.Node]:
     if isinstance(node, yaml.MappingNode):
         return [part for pair in node.value for part in pair]
@@ -161,6 +168,8 @@ def _key(key: Any, place: str) -> str:
 
 
 def _text(text: str, place: str) -> str:
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise DocumentError(f"{place}: {text!r} is not text: it holds half of a character")
-    return text
+    try:
+        # JSON writes some characters as two escapes, which PyYAML takes for two characters.
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError as error:
+        raise DocumentError(f"{place}: {text!r} is not text: it holds half of a character") from error
