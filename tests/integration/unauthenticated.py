@@ -15,7 +15,7 @@ import ssl
 import sys
 from typing import Any
 
-TIMEOUT = 10.0
+TIMEOUT = 60.0
 
 
 def context(alpn: list[str]) -> ssl.SSLContext:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.unit.proxy.conftest import Client, Upstream
 
 Connect = Callable[..., ssl.SSLSocket]
-LIMIT = 10.0
+LIMIT = 60.0
 ACCEPT = "no connection accepted: [Errno 24] Too many open files"
 
 
