@@ -209,7 +209,7 @@ def test_registered_private_key_has_the_same_mark(redactor: Redactor) -> None:
     mark = redactor.redact(pem).strip()
     redactor.add(pem)
     assert redactor.redact(pem).strip() == mark
-    assert redactor.redact(json.dumps(pem)) == f'"{mark}"'
+    assert redactor.redact(json.dumps(pem.strip())) == f'"{mark}"'
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,376 @@
+"""Secrets that are known by their shape, or by the name in front of them.
+
+Every pattern is linear: it starts at a boundary that cannot occur in its own middle, or is of bounded length, so that
+a text of any length and content takes time in proportion to its length.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+SECRET, PRIVATE_KEY, PUBLIC = "secret", "private key", "public"
+
+
+@dataclass(frozen=True)
+class Found:
+    """Something in a text that must not be shown as it is.
+
+    :ivar kind: :data:`SECRET`, :data:`PRIVATE_KEY`, or :data:`PUBLIC` for a certificate or a request, which is only
+        shortened.
+    :ivar value: the secret itself, of which the mark is made.
+    """
+
+    start: int
+    end: int
+    value: str
+    kind: str = SECRET
+
+
+PLACEHOLDER = r"<(?:secret|private key) [0-9a-f]{6}>|<jwt [^<>]{0,4000} [0-9a-f]{6}>"
+_IS_PLACEHOLDER = re.compile(PLACEHOLDER)
+
+# -- shapes ----------------------------------------------------------------------------------------------------------
+
+_KEY_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----")
+_KEY_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----")
+_BEGIN = re.compile(r"-----BEGIN ")
+#: What a key that was cut has after its first line.
+_KEY_BODY = re.compile(r"(?:[A-Za-z0-9+/=\s]|\\+[nr]|[A-Z][A-Za-z-]{2,11}: [^\r\n]{0,100}[\r\n])*+(?:\.\.\.|…)?")
+_KEY_LINES_ABOVE = re.compile(r"(?:[A-Za-z0-9+/=]|\s|\\|\.\.\.|…)*+")
+_PUBLIC_PEM = re.compile(r"-----BEGIN (?P<kind>CERTIFICATE(?: REQUEST)?)-----[^-]*+-----END (?P=kind)-----")
+
+#: Parts in base64 with dots between them; pytest and Vault cut long ones in the middle ("..." or "…").
+_DOTTED = re.compile(
+    r"(?<![A-Za-z0-9_.…-])[A-Za-z0-9_-]++={0,2}[.…][A-Za-z0-9_.…-]*+(?:={1,2}[.…][A-Za-z0-9_.…-]*+)*+={0,2}"
+)
+_VAULT_TOKEN = re.compile(r"hv[sbr]\.[A-Za-z0-9_.…-]{6,}+")
+_OLD_VAULT_TOKEN = re.compile(
+    r"(?<![A-Za-z0-9])(?<![A-Za-z0-9]\.)[sbr]\.(?P<body>[A-Za-z0-9_…-]{24,}+)(?P<namespace>(?:\.[A-Za-z0-9]{5,6}(?![A-Za-z0-9]))?)"
+)
+_AWS_SESSION_TOKEN = re.compile(r"(?<![A-Za-z0-9+/])(?:IQoJb3JpZ2lu|F[wQ]oGZXIvYXdz)[A-Za-z0-9+/=_…-]{20,}+")
+_AWS_PAIR = re.compile(
+    r"(?<![A-Za-z0-9])A[KS]IA[A-Z0-9]{12,20}[\s\"',:/|}]{1,4}(?P<value>[A-Za-z0-9+/]{40}(?![A-Za-z0-9+/]))"
+)
+_URL_PASSWORD = re.compile(r"(?<=://)[^\s/@:\"'\\<>]{0,200}:(?P<value>[^\s/@\"'\\<>]{1,200})(?=@)")
+_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{16,}+={0,2}")
+_KEY_DER = re.compile(
+    rb"\x30(?:\x81.|\x82..|[\x10-\x7f])\x02\x01[\x00\x01](?:\x02|\x04[\x10-\x50]|\x30.\x06)", re.DOTALL
+)
+_PRIVATE_PEM_BASE64 = "LS0tLS1CRUdJTi"  # -----BEGIN
+
+# -- names -----------------------------------------------------------------------------------------------------------
+
+_NAME = (
+    r"(?P<name>token|jwt|passw(?:or)?d|passphrase|secret[-_]?id|client[-_]?secret|secret[-_]?(?:access[-_]?)?key"
+    r"|(?:private|unseal|recovery|root|api)[-_]?key|client[-_]?key[-_]?data|iam[-_]?request[-_]?headers"
+    r"|(?:set-)?cookie)"
+)
+#: The same of a name without case and separators, and what a whole field may hold beside.
+_NAME_END = re.compile(
+    "(?:token|jwt|passw(?:or)?d|passphrase|secretid|clientsecret|secret(?:access)?key|(?:private|unseal|recovery|root|api)key"
+    "|clientkeydata|iamrequestheaders|(?:unseal|recovery)keys(?:b64|base64|hex)?|keysb64|keysbase64)\\Z"
+)
+#: A header that carries a credential: whatever stands after it is one.
+_HEADER_NAME = re.compile(r"(?i)(?:x-vault-token|x-amz-security-token|cookie)\Z")
+#: A value without quotes.
+_VALUE = rf"(?P<value>(?:{PLACEHOLDER}|[^\s\"'`\\,;&<>()\[\]{{}}|]|,(?![\s\"']|$|[A-Za-z_.-]{{1,32}}[=:]))++)"
+_DOUBLE = r"\"(?P<double>(?:[^\"\\\n]|\\.)++)"
+_SINGLE = r"'(?P<single>(?:[^'\\\n]|\\.)++)"
+_LITERAL = re.compile(
+    r"(?i)(?:true|false|null|nil|none|undefined|unset|empty|redacted|\*+|x+|\.\.\.|0x[0-9a-f]+|[$%{].*|\d{1,4}[smhd]?)\Z"
+)
+
+_QUOTED = re.compile(
+    rf"(?i){_NAME}[\"'\]]{{0,2}}[ \t]{{0,8}}(?:=>|:=|[:=])[ \t]{{0,8}}[\[(]{{0,2}}[urb]{{0,2}}(?:{_DOUBLE}|{_SINGLE})"
+)
+_EQUALS = re.compile(rf"(?i){_NAME}[\"']?(?P<gap>[ \t]{{0,2}})=(?!=)[ \t]{{0,2}}\[?{_VALUE}")
+_COLON = re.compile(rf"(?i){_NAME}[\"'\]]{{0,2}}:(?P<gap>[ \t]{{0,8}})\[{{0,2}}{_VALUE}")
+_LINE = re.compile(
+    rf"(?im)^[ \t>]{{0,60}}(?:-[ \t]{{1,8}})?[\w.-]{{0,60}}?{_NAME}:[ \t]{{1,8}}{_VALUE}(?=[ \t\r]{{0,8}}$)"
+)
+_FLAG = re.compile(rf"(?i)(?<![\w-])--?[\w-]{{0,40}}?{_NAME}[ \t]{{1,4}}{_VALUE}")
+_XML = re.compile(
+    rf"(?i)(?!{PLACEHOLDER})<(?:\w{{1,20}}:)?\w{{0,40}}?{_NAME}(?:\s[^<>]{{0,200}})?>(?P<value>[^<>]++)(?=<|$)"
+)
+_PAIR = re.compile(
+    r"(?i)[\"'](?P<name>x-vault-token|authorization|proxy-authorization|x-amz-security-token|set-cookie|cookie)[\"']"
+    rf"\s{{0,4}},\s{{0,4}}(?:{_DOUBLE}|{_SINGLE})"
+)
+_SECRET_ID_UUID = re.compile(
+    r"(?i)secret[-_ ]?id[\"'\s:=(]{1,6}(?P<value>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
+)
+_SPOKEN = re.compile(r"(?i)(?:(?:unseal|recovery) key(?: ?\d{1,3})?|root token):[ \t]{0,8}(?P<value>[^\s\"'\\<]++)")
+_AUTHORIZATION = re.compile(
+    r"(?i)(?P<before>[\"'\[{(,]?)(?:proxy-)?authorization[\"']?\s{0,4}[:=]\s{0,4}(?P<open>[\[(\"']{0,3})"
+    r"(?:(?P<scheme>bearer|basic|token|vault|negotiate|digest|aws4-hmac-sha256)[ \t]{1,4})?"
+    r"(?P<value>[^\s\"'\\,\[\]<>{}]++(?:,? ?(?:SignedHeaders|Signature)=[^\s\"'\\,\[\]<>{}]++)*+)"
+)
+_BEARER = re.compile(r"(?i)\bbearer[ \t]{1,4}(?P<value>[A-Za-z0-9._~+/=-]{8,}+)")
+_BASIC = re.compile(r"(?i)\bbasic[ \t]{1,4}(?P<value>[A-Za-z0-9+/]{8,}+={0,2})")
+_SIGNATURE = re.compile(r"(?i)signature=(?P<value>[0-9a-f]{64})(?![0-9a-f])")
+_LIST = re.compile(
+    r"(?i)[\"'](?P<name>(?:unseal|recovery)[-_]?keys(?:[-_]?(?:b64|base64|hex))?|keys(?:[-_]?(?:b64|base64))?|authorization"
+    r"|x-vault-token|(?:set-)?cookie)[\"']\s{0,8}:\s{0,8}\[(?P<items>[^\]]*+)"
+)
+_ITEM = re.compile(r"[^\s\"'\\,][^\"'\\,]*+")
+_KEY_SHARE = re.compile(r"(?:[0-9a-f]{2}){16,}\Z|[A-Za-z0-9+/]{43,}={0,2}\Z")
+_INITIALISED = re.compile(r"(?i)keys[-_]?(?:b64|base64)|root[-_]?token")
+_JWK = re.compile(r"\"(?:d|p|q|dp|dq|qi|k)\"\s{0,4}:\s{0,4}\"(?P<value>[A-Za-z0-9_-]{16,}+)")
+_SECRET_OBJECT = re.compile(r"[\"']?kind[\"']?\s{0,4}:\s{0,4}[\"']?Secret(?:List)?\b")
+_SECRET_DATA = re.compile(r"[\"'](?:data|stringData)[\"']\s{0,4}:\s{0,4}\{(?P<items>[^{}]*+)\}?")
+_SECRET_ENTRY = re.compile(r"[\"']\s{0,4}:\s{0,4}(?:\"(?P<double>(?:[^\"\\]|\\.)++)|'(?P<single>(?:[^'\\]|\\.)++))")
+_SECRET_YAML = re.compile(
+    r"(?m)^(?P<indent> {0,40})(?:data|stringData):[ \t]*\n(?P<items>(?:(?P=indent)[ ]+\S[^\n]*+\n?)++)"
+)
+_YAML_ENTRY = re.compile(r"(?m)^\s*[\w.-]{1,253}:[ \t]{1,8}[\"']?(?P<value>[^\s\"'|>][^\s\"']*+)")
+
+_UUID = re.compile(r"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_KNOWN_WORDS = re.compile(
+    r"(?i)base64|sha-?\d+|x\.?509|[rhep]s\d{3}|oauth2|utf-?8|pkcs-?\d+|https?|k8s|v\d+(?:alpha\d+|beta\d+)?|ec2|s3|sigv4|aws4"
+)
+_WORD = re.compile(r"[\w-]{0,60}\Z")
+
+
+def named_secret(name: str) -> bool:
+    """Whether a field of this name holds a secret: ``secretId``, ``VAULT_TOKEN``, ``AWS_SECRET_ACCESS_KEY``."""
+    return _NAME_END.search(re.sub(r"[-_]", "", name).lower()) is not None
+
+
+def key_shares(names: set[str]) -> bool:
+    """Whether the list ``keys`` beside fields of these names holds unseal keys: in the answer of a LIST it does not."""
+    return any(_INITIALISED.search(name) for name in names)
+
+
+def is_key_share(text: str) -> bool:
+    """Whether an item of a list ``keys`` looks like an unseal key."""
+    return _KEY_SHARE.match(text) is not None
+
+
+def find(text: str, *, depth: int = 2) -> Iterator[Found]:
+    """Yield what a text shows of secrets, in no order, and possibly overlapping.
+
+    :param depth: how many layers of base64 are looked into.
+    """
+    yield from _keys(text)
+    for match in _PUBLIC_PEM.finditer(text):
+        yield Found(match.start(), match.end(), match[0], PUBLIC)
+    yield from _tokens(text)
+    for found in _named(text):
+        if not _IS_PLACEHOLDER.fullmatch(found.value) and found.value:
+            yield found
+    yield from _encoded(text, depth)
+
+
+def _keys(text: str) -> Iterator[Found]:
+    """Private keys in PEM: whole, without their end, and without their beginning."""
+    if "PRIVATE KEY-----" not in text:
+        return
+    at = 0
+    while begin := _KEY_BEGIN.search(text, at):
+        following = _BEGIN.search(text, begin.end())
+        limit = following.start() if following else len(text)
+        end = _KEY_END.search(text, begin.end(), limit)
+        # Without its end, only what can be of a key: the rest of the text is not.
+        at = end.end() if end else _match_end(_KEY_BODY, text, begin.end(), limit)
+        yield Found(begin.start(), at, text[begin.start() : at], PRIVATE_KEY)
+    at = 0
+    for end in _KEY_END.finditer(text):
+        begun = text.rfind("-----BEGIN ", at, end.start())
+        if begun < 0 or not _KEY_BEGIN.match(text, begun):
+            start = end.start() - _match_end(_KEY_LINES_ABOVE, text[at : end.start()][::-1], 0, end.start() - at)
+            # The first line may be one of the log: whole lines only, but for a text that is cut.
+            head = text[start : end.start()].lstrip()
+            start = end.start() - len(head)
+            yield Found(start, end.end(), text[start : end.end()], PRIVATE_KEY)
+        at = end.end()
+
+
+def _match_end(pattern: re.Pattern[str], text: str, start: int, limit: int) -> int:
+    match = pattern.match(text, start, limit)
+    return match.end() if match else start
+
+
+def _tokens(text: str) -> Iterator[Found]:
+    """JWTs, Vault's and OpenBao's tokens, and those of AWS."""
+    for run in _DOTTED.finditer(text):
+        yield from _jwts(run)
+    for match in _VAULT_TOKEN.finditer(text):
+        yield _found(match, 0, match[0].rstrip("."))
+    for match in _OLD_VAULT_TOKEN.finditer(text):
+        body = match["body"]
+        # A name in lower case is a host's, not 24 random characters.
+        if re.search("[A-Z]", body) or (body.isalnum() and re.search("[0-9]", body)):
+            yield _found(match, 0, match[0])
+    for match in _AWS_SESSION_TOKEN.finditer(text):
+        yield _found(match, 0, match[0])
+    for match in _AWS_PAIR.finditer(text):
+        yield _found(match, "value")
+    for match in _URL_PASSWORD.finditer(text):
+        yield _found(match, "value")
+    for match in _SIGNATURE.finditer(text):
+        yield _found(match, "value")
+    for match in _BEARER.finditer(text):
+        if _looks_secret(match["value"]):
+            yield _found(match, "value")
+    for match in _BASIC.finditer(text):
+        decoded = _text_of(match["value"])
+        if decoded and ":" in decoded:
+            yield _found(match, "value")
+
+
+def _jwts(run: re.Match[str]) -> Iterator[Found]:
+    text = run[0].rstrip(".…")
+    parts = re.split("[.…]", text)
+    offset = 0
+    for number, part in enumerate(parts):
+        begin = part.find("eyJ")
+        rest = parts[number + 1 :]
+        if begin >= 0 and len(part) - begin >= 8 and any(len(other) >= 2 for other in rest[:3]):
+            # Three parts; five of an encrypted one, and of one that was cut whatever there is.
+            count = 3 if "" not in rest and all(len(other) < 16 for other in rest[2:4]) else len(rest) + 1
+            end = offset + len(".".join(parts[number : number + count]))
+            yield Found(run.start() + offset + begin, run.start() + end, text[offset + begin : end])
+            return
+        offset += len(part) + 1
+
+
+def _named(text: str) -> Iterator[Found]:
+    """Values behind the name of a secret."""
+    for match in _QUOTED.finditer(text):
+        value = match["double"] if match["double"] is not None else match["single"]
+        if not _LITERAL.match(value):
+            yield _found(match, "double" if match["double"] is not None else "single")
+    for match in _EQUALS.finditer(text):
+        value = match["value"]
+        # Source code has spaces around, or hands on what has the same name.
+        if not _LITERAL.match(value) and value != match["name"] and (not match["gap"] or _looks_secret(value)):
+            yield _found(match, "value")
+    for match in _COLON.finditer(text):
+        if _LITERAL.match(match["value"]):
+            continue
+        name = _identifier(text, match)
+        if (
+            _HEADER_NAME.search(name)
+            or _looks_secret(match["value"])
+            or (
+                not match["gap"]
+                and (name[:1].isupper() or text[: match.start() - len(name) + len(match["name"])][-1:] in "{[")
+            )
+        ):
+            yield _found(match, "value")
+    for match in _LINE.finditer(text):
+        if not _LITERAL.match(match["value"]):
+            yield _found(match, "value")
+    for match in _FLAG.finditer(text):
+        if _looks_secret(match["value"]):
+            yield _found(match, "value")
+    for pattern in (_XML, _SPOKEN, _SECRET_ID_UUID):
+        for match in pattern.finditer(text):
+            if match["value"].strip():
+                yield _found(match, "value")
+    for match in _PAIR.finditer(text):
+        yield _found(match, "double" if match["double"] is not None else "single")
+    for match in _AUTHORIZATION.finditer(text):
+        value = match["value"]
+        alone = text[: match.start()].rpartition("\n")[2].strip(" >") == "" and re.match(
+            r"[ \t\r]*(?:\n|\Z)", text[match.end() :]
+        )
+        if match["scheme"] or match["open"] or _looks_secret(value) or alone:
+            if value.lower() in ("bearer", "basic", "token"):
+                continue
+            yield _found(match, "value")
+    yield from _structured(text)
+
+
+def _structured(text: str) -> Iterator[Found]:
+    """Lists of keys, private JSON web keys, and the data of Kubernetes Secrets."""
+    initialised = _INITIALISED.search(text) is not None
+    for match in _LIST.finditer(text):
+        for item in _ITEM.finditer(text, *match.span("items")):
+            if match["name"].lower() != "keys" or initialised or is_key_share(item[0]):
+                scheme = re.match(r"(?i)(?:bearer|basic)\s+", item[0])
+                start = item.start() + (scheme.end() if scheme else 0)
+                yield Found(start, item.end(), text[start : item.end()])
+    if '"kty"' in text:
+        for match in _JWK.finditer(text):
+            yield _found(match, "value")
+    if _SECRET_OBJECT.search(text):
+        for match in _SECRET_DATA.finditer(text):
+            for entry in _SECRET_ENTRY.finditer(text, *match.span("items")):
+                yield _found(entry, "double" if entry["double"] is not None else "single")
+        for match in _SECRET_YAML.finditer(text):
+            for entry in _YAML_ENTRY.finditer(text, *match.span("items")):
+                yield _found(entry, "value")
+
+
+def _encoded(text: str, depth: int) -> Iterator[Found]:
+    """Base64 of what holds secrets, and private keys in DER."""
+    if not depth:
+        return
+    for match in _BASE64.finditer(text):
+        run = match[0]
+        begin = max(run.find(_PRIVATE_PEM_BASE64), 0)
+        raw = _decode(run[begin:])
+        if _KEY_DER.match(raw):
+            yield Found(match.start() + begin, match.end(), run[begin:], PRIVATE_KEY)
+            continue
+        try:
+            inner = raw.decode()
+        except UnicodeDecodeError as error:
+            if not begin and error.start < len(raw) - 3:
+                continue
+            inner = raw.decode(errors="replace")  # cut in the middle of a character, or a PEM inside of a longer text
+        if any(found.kind != PUBLIC for found in find(inner, depth=depth - 1)):
+            private = "PRIVATE KEY-----" in inner
+            yield Found(
+                match.start() + begin, match.end(), inner if private else run, PRIVATE_KEY if private else SECRET
+            )
+
+
+def _decode(text: str) -> bytes:
+    plain = text.replace("-", "+").replace("_", "/").rstrip("=")
+    # A text cut in the middle (a log's limit) still shows what it is: drop the incomplete last group.
+    if len(plain) % 4 == 1:
+        plain = plain[:-1]
+    try:
+        return base64.b64decode(plain + "=" * (-len(plain) % 4))
+    except binascii.Error:
+        return b""
+
+
+def _text_of(text: str) -> str:
+    """What a base64 text encodes, '' where that is not text."""
+    try:
+        decoded = _decode(text).decode()
+    except UnicodeDecodeError:
+        return ""
+    return decoded if decoded.isprintable() else ""
+
+
+def _looks_secret(value: str) -> bool:
+    """Whether a word in the middle of prose is a secret rather than a word: ``token: expired`` is none."""
+    if _IS_PLACEHOLDER.match(value):
+        return False
+    if _UUID.search(value):
+        return True
+    plain = _KNOWN_WORDS.sub("", value).strip(".,:;!?")
+    if len(plain) < 8:
+        return False
+    letters, digits = re.search("[A-Za-z]", plain), re.search("[0-9]", plain)
+    mixed = len(plain) >= 20 and re.search("[a-z][A-Z]", plain[1:]) and re.search("[A-Z]{2}|[+/=]", plain)
+    return bool((letters and digits) or mixed)
+
+
+def _identifier(text: str, match: re.Match[str]) -> str:
+    """The whole name of which a match has the end."""
+    before = _WORD.search(text[max(0, match.start() - 60) : match.start()])
+    return (before[0] if before else "") + match["name"]
+
+
+def _found(match: re.Match[str], group: str | int, value: str | None = None) -> Found:
+    value = match[group] if value is None else value
+    return Found(match.start(group), match.start(group) + len(value), value)
