@@ -64,10 +64,10 @@ _PRIVATE_PEM_BASE64 = "LS0tLS1CRUdJTi"  # -----BEGIN
 
 # -- names -----------------------------------------------------------------------------------------------------------
 
-_NAME = (
-    r"(?P<name>token|jwt|passw(?:or)?d|passphrase|secret[-_]?id|client[-_]?secret|secret[-_]?(?:access[-_]?)?key"
-    r"|(?:private|unseal|recovery|root|api)[-_]?key|client[-_]?key[-_]?data|iam[-_]?request[-_]?headers"
-    r"|(?:set-)?cookie)"
+_NAME = re.compile(
+    r"(?i)token|jwt|passw(?:or)?d|passphrase|secret[-_]?id|(?:client[-_]?)?secret[-_]?(?:access[-_]?)?key"
+    r"|client[-_]?secret|(?:private|unseal|recovery|root|api)[-_]?key|client[-_]?key[-_]?data|iam[-_]?request[-_]?headers"
+    r"|(?:set-)?cookie"
 )
 #: The same of a name without case and separators, and what a whole field may hold beside.
 _NAME_END = re.compile(
@@ -84,18 +84,15 @@ _LITERAL = re.compile(
     r"(?i)(?:true|false|null|nil|none|undefined|unset|empty|redacted|\*+|x+|\.\.\.|0x[0-9a-f]+|[$%{].*|\d{1,4}[smhd]?)\Z"
 )
 
+# What may follow a name.
 _QUOTED = re.compile(
-    rf"(?i){_NAME}[\"'\]]{{0,2}}[ \t]{{0,8}}(?:=>|:=|[:=])[ \t]{{0,8}}[\[(]{{0,2}}[urb]{{0,2}}(?:{_DOUBLE}|{_SINGLE})"
+    rf"[\"'\]]{{0,2}}[ \t]{{0,8}}(?:=>|:=|[:=])[ \t]{{0,8}}[\[(]{{0,2}}(?i:[urb]{{0,2}})(?:{_DOUBLE}|{_SINGLE})"
 )
-_EQUALS = re.compile(rf"(?i){_NAME}[\"']?(?P<gap>[ \t]{{0,2}})=(?!=)[ \t]{{0,2}}\[?{_VALUE}")
-_COLON = re.compile(rf"(?i){_NAME}[\"'\]]{{0,2}}:(?P<gap>[ \t]{{0,8}})\[{{0,2}}{_VALUE}")
-_LINE = re.compile(
-    rf"(?im)^[ \t>]{{0,60}}(?:-[ \t]{{1,8}})?[\w.-]{{0,60}}?{_NAME}:[ \t]{{1,8}}{_VALUE}(?=[ \t\r]{{0,8}}$)"
-)
-_FLAG = re.compile(rf"(?i)(?<![\w-])--?[\w-]{{0,40}}?{_NAME}[ \t]{{1,4}}{_VALUE}")
-_XML = re.compile(
-    rf"(?i)(?!{PLACEHOLDER})<(?:\w{{1,20}}:)?\w{{0,40}}?{_NAME}(?:\s[^<>]{{0,200}})?>(?P<value>[^<>]++)(?=<|$)"
-)
+_EQUALS = re.compile(rf"[\"']?(?P<gap>[ \t]{{0,2}})=(?!=)[ \t]{{0,2}}\[?{_VALUE}")
+_COLON = re.compile(rf"[\"'\]]{{0,2}}:(?P<gap>[ \t]{{0,8}})\[{{0,2}}{_VALUE}(?P<alone>(?=[ \t\r]{{0,8}}(?:\n|\Z)))?")
+_BLANK = re.compile(rf"[ \t]{{1,4}}{_VALUE}")
+_ELEMENT = re.compile(r"(?:\s[^<>]{0,200})?>(?P<value>[^<>]++)(?=<|\Z)")
+_LINE_BEGIN = re.compile(r"(?:\A|\n)[ \t>]{0,60}(?:-[ \t]{1,8})?\Z")
 _PAIR = re.compile(
     r"(?i)[\"'](?P<name>x-vault-token|authorization|proxy-authorization|x-amz-security-token|set-cookie|cookie)[\"']"
     rf"\s{{0,4}},\s{{0,4}}(?:{_DOUBLE}|{_SINGLE})"
@@ -156,8 +153,8 @@ def find(text: str, *, depth: int = 2) -> Iterator[Found]:
     :param depth: how many layers of base64 are looked into.
     """
     yield from _keys(text)
-    for match in _PUBLIC_PEM.finditer(text):
-        yield Found(match.start(), match.end(), match[0], PUBLIC)
+    if "-----BEGIN CERT" in text:
+        yield from (Found(match.start(), match.end(), match[0], PUBLIC) for match in _PUBLIC_PEM.finditer(text))
     yield from _tokens(text)
     for found in _named(text):
         if not _IS_PLACEHOLDER.fullmatch(found.value) and found.value:
@@ -209,10 +206,10 @@ def _tokens(text: str) -> Iterator[Found]:
         yield _found(match, 0, match[0])
     for match in _AWS_PAIR.finditer(text):
         yield _found(match, "value")
-    for match in _URL_PASSWORD.finditer(text):
-        yield _found(match, "value")
-    for match in _SIGNATURE.finditer(text):
-        yield _found(match, "value")
+    if "://" in text:
+        yield from (_found(match, "value") for match in _URL_PASSWORD.finditer(text))
+    if "ignature=" in text:
+        yield from (_found(match, "value") for match in _SIGNATURE.finditer(text))
     for match in _BEARER.finditer(text):
         if _looks_secret(match["value"]):
             yield _found(match, "value")
@@ -228,8 +225,8 @@ def _jwts(run: re.Match[str]) -> Iterator[Found]:
     offset = 0
     for number, part in enumerate(parts):
         begin = part.find("eyJ")
-        rest = parts[number + 1 :]
-        if begin >= 0 and len(part) - begin >= 8 and any(len(other) >= 2 for other in rest[:3]):
+        if begin >= 0 and len(part) - begin >= 8 and any(len(other) >= 2 for other in parts[number + 1 : number + 4]):
+            rest = parts[number + 1 :]
             # Three parts; five of an encrypted one, and of one that was cut whatever there is.
             count = 3 if "" not in rest and all(len(other) < 16 for other in rest[2:4]) else len(rest) + 1
             end = offset + len(".".join(parts[number : number + count]))
@@ -240,40 +237,77 @@ def _jwts(run: re.Match[str]) -> Iterator[Found]:
 
 def _named(text: str) -> Iterator[Found]:
     """Values behind the name of a secret."""
-    for match in _QUOTED.finditer(text):
-        value = match["double"] if match["double"] is not None else match["single"]
-        if not _LITERAL.match(value):
-            yield _found(match, "double" if match["double"] is not None else "single")
-    for match in _EQUALS.finditer(text):
-        value = match["value"]
-        # Source code has spaces around, or hands on what has the same name.
-        if not _LITERAL.match(value) and value != match["name"] and (not match["gap"] or _looks_secret(value)):
-            yield _found(match, "value")
-    for match in _COLON.finditer(text):
-        if _LITERAL.match(match["value"]):
-            continue
-        name = _identifier(text, match)
-        if (
-            _HEADER_NAME.search(name)
-            or _looks_secret(match["value"])
-            or (
-                not match["gap"]
-                and (name[:1].isupper() or text[: match.start() - len(name) + len(match["name"])][-1:] in "{[")
-            )
-        ):
-            yield _found(match, "value")
-    for match in _LINE.finditer(text):
-        if not _LITERAL.match(match["value"]):
-            yield _found(match, "value")
-    for match in _FLAG.finditer(text):
-        if _looks_secret(match["value"]):
-            yield _found(match, "value")
-    for pattern in (_XML, _SPOKEN, _SECRET_ID_UUID):
-        for match in pattern.finditer(text):
-            if match["value"].strip():
-                yield _found(match, "value")
+    # Names in the middle of a value that is found, or of one that is none, need no look of their own: a value ends
+    # where it ends, wherever it begins.
+    passed: dict[re.Pattern[str], int] = {}
+    covered = 0
+    for name in _NAME.finditer(text):
+        if name.start() >= covered:
+            for found in _behind(name, text, passed):
+                covered = max(covered, found.end)
+                yield found
+    lower = text.lower()
+    if "key" in lower or "token" in lower:
+        yield from (_found(match, "value") for match in _SPOKEN.finditer(text))
+    if "secret" in lower:
+        yield from (_found(match, "value") for match in _SECRET_ID_UUID.finditer(text))
+    if "authorization" in lower:
+        yield from _authorization(text)
     for match in _PAIR.finditer(text):
         yield _found(match, "double" if match["double"] is not None else "single")
+    yield from _structured(text)
+
+
+def _behind(name: re.Match[str], text: str, passed: dict[re.Pattern[str], int]) -> Iterator[Found]:
+    """The value behind one name, in the way in which it stands there."""
+    at = name.end()
+    if (match := _QUOTED.match(text, at)) is not None:
+        group = "double" if match["double"] is not None else "single"
+        if not _LITERAL.match(match[group]):
+            yield _found(match, group)
+    for pattern, accepted in ((_EQUALS, _after_equals), (_COLON, _after_colon), (_BLANK, _after_blank)):
+        if at < passed.get(pattern, 0) or (match := pattern.match(text, at)) is None:
+            continue
+        if not _LITERAL.match(match["value"]) and accepted(name, match, text):
+            yield _found(match, "value")
+        else:
+            passed[pattern] = match.end()
+    if (match := _ELEMENT.match(text, at)) is not None and match["value"].strip():
+        before = _before(name, text)[0]
+        if _IS_PLACEHOLDER.match(text, max(0, name.start() - 1)):
+            return
+        if before.endswith("<") or re.search(r"<\w{1,20}:\Z", before):
+            yield _found(match, "value")
+
+
+def _before(name: re.Match[str], text: str) -> tuple[str, str]:
+    """Return what stands before a name, and the whole name, of which the match may be only the end."""
+    before = text[max(0, name.start() - 140) : name.start()]
+    word = _WORD.search(before)
+    start = word.start() if word else len(before)
+    return before[:start], before[start:] + name[0]
+
+
+def _after_equals(name: re.Match[str], match: re.Match[str], _: str) -> bool:
+    # Source code has spaces around, or hands on what has the same name.
+    return match["value"] != name[0] and (not match["gap"] or _looks_secret(match["value"]))
+
+
+def _after_colon(name: re.Match[str], match: re.Match[str], text: str) -> bool:
+    before, whole = _before(name, text)
+    if _HEADER_NAME.search(whole) or _looks_secret(match["value"]):
+        return True
+    if match["gap"]:  # a line of YAML
+        return match["alone"] is not None and _LINE_BEGIN.search(before) is not None
+    return whole[:1].isupper() or before[-1:] in ("{", "[")  # a struct of Go
+
+
+def _after_blank(name: re.Match[str], match: re.Match[str], text: str) -> bool:
+    return _before(name, text)[1].startswith("-") and _looks_secret(match["value"])
+
+
+def _authorization(text: str) -> Iterator[Found]:
+    """Credentials behind ``Authorization``."""
     for match in _AUTHORIZATION.finditer(text):
         value = match["value"]
         alone = text[: match.start()].rpartition("\n")[2].strip(" >") == "" and re.match(
@@ -283,7 +317,6 @@ def _named(text: str) -> Iterator[Found]:
             if value.lower() in ("bearer", "basic", "token"):
                 continue
             yield _found(match, "value")
-    yield from _structured(text)
 
 
 def _structured(text: str) -> Iterator[Found]:
@@ -363,12 +396,6 @@ def _looks_secret(value: str) -> bool:
     letters, digits = re.search("[A-Za-z]", plain), re.search("[0-9]", plain)
     mixed = len(plain) >= 20 and re.search("[a-z][A-Z]", plain[1:]) and re.search("[A-Z]{2}|[+/=]", plain)
     return bool((letters and digits) or mixed)
-
-
-def _identifier(text: str, match: re.Match[str]) -> str:
-    """The whole name of which a match has the end."""
-    before = _WORD.search(text[max(0, match.start() - 60) : match.start()])
-    return (before[0] if before else "") + match["name"]
 
 
 def _found(match: re.Match[str], group: str | int, value: str | None = None) -> Found:
