@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from cryptography import x509
@@ -10,18 +11,19 @@ from cryptography import x509
 _LONGEST = 240
 
 
-def explanation(seen: Any, expected: Any) -> list[str] | None:
+def explanation(seen: Any, expected: Any, redact: Callable[[str], str]) -> list[str] | None:
     """Return the lines that pytest shows for ``seen == expected``, or None where they would not help."""
     values = {"expected": expected, "seen": seen}
-    lines = {what: _shortened(value) for what, value in values.items()}
+    lines = {what: _shortened(value, redact) for what, value in values.items()}
     if any(" object at 0x" in line for line in lines.values()) or lines["seen"] == lines["expected"]:
         return None
     return ["seen == expected", *(f"{what}: {line}" for what, line in lines.items())]
 
 
-def _shortened(value: Any) -> str:
+def _shortened(value: Any, redact: Callable[[str], str]) -> str:
     """Return a value as text, long ones cut in the middle, because two similar values mostly differ at their ends."""
-    text = _words(value)
+    # Redacted as a whole: of a secret that is cut, the halves would not be recognized.
+    text = redact(_words(value))
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 :]}"
 
 

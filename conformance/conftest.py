@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from pytest_vault_issuer.errors import NotRunnable
+from pytest_vault_issuer.fixtures import RUN_KEY
+from pytest_vault_issuer.redaction import Redactor
 from pytest_vault_issuer.run import Run
 from pytest_vault_issuer.sandbox import FEATURES as AUTHENTICATIONS
 from pytest_vault_issuer.sandbox import Sandbox
@@ -24,9 +26,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("feature", AUTHENTICATIONS)
 
 
-def pytest_assertrepr_compare(op: str, left: Any, right: Any) -> list[str] | None:
+def pytest_assertrepr_compare(config: pytest.Config, op: str, left: Any, right: Any) -> list[str] | None:
     """Name the observed and the expected value, so that a controller's author need not read the test."""
-    return explanation(left, right) if op == "==" else None
+    run = config.stash.get(RUN_KEY, None)
+    redactor = run.redactor if run else Redactor()
+    return explanation(left, right, redactor.redact) if op == "==" else None
 
 
 def _given(metafunc: pytest.Metafunc, name: str) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from . import __version__
 from .commands import bench, completion, doctor, init, requirements, stack, toolchain
 from .errors import VaultIssuerError
+from .redaction import Redactor
 from .report import commands as report
 
 _EPILOG = """
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.run(options)
     except VaultIssuerError as error:
-        print(f"vault-issuer: {error}", file=sys.stderr)
+        print(f"vault-issuer: {Redactor().redact(str(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         raise  # its reader has seen enough

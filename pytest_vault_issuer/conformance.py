@@ -22,6 +22,7 @@ from .report.reading import versions
 from .requirements import SUITE, Catalogue, Requirement
 from .run import SILENT_LIMIT, Run
 from .sandbox import Sandbox
+from .secrecy import redact_report as _redact
 from .toolchain import BINARIES
 
 _CLUSTER_FEATURE = "cluster-issuer"
@@ -440,38 +441,3 @@ def _test_name(item: pytest.Item) -> str:
     if item.path.parent != Path(str(resources.files(SUITE))):
         return item.nodeid
     return f"{SUITE}/{item.path.name}::{item.nodeid.partition('::')[2]}"
-
-
-def _redact(report: pytest.TestReport, redact: Any) -> None:
-    """Redact everything of a test that pytest prints or a report keeps."""
-    report.sections = [(title, redact(text)) for title, text in report.sections]
-    representation: Any = report.longrepr
-    if isinstance(representation, str):
-        report.longrepr = redact(representation)
-    if isinstance(representation, tuple):  # of a skip: path, line, reason
-        report.longrepr = (*representation[:2], redact(representation[2]))
-    chain = getattr(representation, "chain", None)
-    if chain is None and hasattr(representation, "reprtraceback"):  # --tb=native makes one without links
-        chain = [(representation.reprtraceback, representation.reprcrash, None)]
-    for traceback, crash, _ in chain or ():
-        if crash is not None:
-            crash.message = redact(crash.message)
-        for entry in traceback.reprentries:
-            entry.lines[:] = _redact_lines(getattr(entry, "lines", []), redact)
-            if getattr(entry, "reprfuncargs", None):
-                entry.reprfuncargs.args = [(name, redact(str(value))) for name, value in entry.reprfuncargs.args]
-            if getattr(entry, "reprlocals", None):
-                entry.reprlocals.lines[:] = [redact(line) for line in entry.reprlocals.lines]
-
-
-def _redact_lines(lines: list[str], redact: Any) -> list[str]:
-    """Redact the lines of a traceback's entry; those of an error's message together, for a secret may have several."""
-    marked = [line.startswith("E ") for line in lines]
-    if not any(marked):
-        return [redact(line) for line in lines]
-    first = marked.index(True)
-    width = len(lines[first]) - len(lines[first][1:].lstrip())
-    message = "\n".join(line[width:] for line in lines[first:])
-    return [redact(line) for line in lines[:first]] + [
-        lines[first][:width] + line for line in redact(message).split("\n")
-    ]

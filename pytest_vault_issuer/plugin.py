@@ -21,7 +21,9 @@ from .fixtures import (  # noqa: F401 (pytest finds them here)
     vault_issuer_world,
 )
 from .marks import REQUIREMENT
+from .redaction import Redactor
 from .run import Run, RunKey
+from .secrecy import Secrecy
 from .settings import OPTIONS, Settings
 
 _WORKER_INPUT = "vault_issuer_run"
@@ -64,11 +66,12 @@ def pytest_configure(config: pytest.Config) -> None:
             base=config.inipath.parent if config.inipath else config.rootpath,
         )
     except VaultIssuerError as error:
-        raise pytest.UsageError(str(error)) from error
+        raise pytest.UsageError(Redactor().redact(str(error))) from error
     worker: dict[str, Any] | None = getattr(config, "workerinput", None)
     key = RunKey(**worker[_WORKER_INPUT]) if worker else RunKey.new()
     run = Run(settings, key, lambda line: _say(config, line))
     config.stash[RUN_KEY] = run
+    config.pluginmanager.register(Secrecy(run), "vault-issuer-secrecy")
     if settings.implementation:
         described = config.hook.pytest_vault_issuer_implementation(config=config, name=settings.implementation)
         try:
@@ -76,7 +79,7 @@ def pytest_configure(config: pytest.Config) -> None:
                 run.implementation = described
             conformance = Conformance(config, run)
         except VaultIssuerError as error:
-            raise pytest.UsageError(str(error)) from error
+            raise pytest.UsageError(run.redactor.redact(str(error))) from error
         config.pluginmanager.register(conformance, "vault-issuer-conformance")
     if worker is None:
         config.add_cleanup(run.close)
@@ -99,7 +102,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _say(config: pytest.Config, line: str) -> None:
-    """Print a line of progress now, whatever is captured."""
+    """Print a line of progress now, redacted, whatever is captured."""
+    line = config.stash[RUN_KEY].redactor.redact(line)
     capture = config.pluginmanager.getplugin("capturemanager")
     terminal = config.pluginmanager.getplugin("terminalreporter")
     if terminal is None:

@@ -23,7 +23,6 @@ from .implementation.running import PROCESS, ROOTS_VARIABLE, check_command, exit
 from .implementation.workloads import WorkloadLog, ended
 from .joining import join
 from .log import FileLog, Log
-from .redaction import Redactor
 from .requirements import Catalogue
 from .sandbox import World
 from .settings import Settings
@@ -67,7 +66,7 @@ class Run:
         self.key = key
         self.timeouts = Timeouts().scaled(settings.timeout_scale)
         self.directory = RunDirectory(Path(key.path), key.owner)
-        self.redactor = Redactor()
+        self.redactor = self.directory.redactor
         self._progress = progress
         self._checked = False
         self._stack: Stack | None = None
@@ -392,7 +391,8 @@ _KINDS = {kind.__name__: kind for kind in (StackError, ToolchainError, Implement
 
 
 def _dump(error: VaultIssuerError) -> str:
-    return json.dumps({"kind": type(error).__name__, "message": error.message, "hint": error.hint})
+    kind = next((name for name, kind in _KINDS.items() if isinstance(error, kind)), "")
+    return json.dumps({"kind": kind, "message": error.message, "hint": error.hint})
 
 
 def _restore(text: str) -> VaultIssuerError:

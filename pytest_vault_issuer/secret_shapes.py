@@ -55,7 +55,7 @@ _AWS_SESSION_TOKEN = re.compile(r"(?<![A-Za-z0-9+/])(?:IQoJb3JpZ2lu|F[wQ]oGZXIvY
 _AWS_PAIR = re.compile(
     r"(?<![A-Za-z0-9])A[KS]IA[A-Z0-9]{12,20}[\s\"',:/|}]{1,4}(?P<value>[A-Za-z0-9+/]{40}(?![A-Za-z0-9+/]))"
 )
-_URL_PASSWORD = re.compile(r"(?<=://)[^\s/@:\"'\\<>]{0,200}:(?P<value>[^\s/@\"'\\<>]{1,200})(?=@)")
+_URL_PASSWORD = re.compile(r"(?:(?<=://)|(?<==))[^\s/@:\"'\\<>]{0,200}:(?P<value>[^\s/@\"'\\<>]{1,200})(?=@)")
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{16,}+={0,2}")
 _KEY_DER = re.compile(
     rb"\x30(?:\x81.|\x82..|[\x10-\x7f])\x02\x01[\x00\x01](?:\x02|\x04[\x10-\x50]|\x30.\x06)", re.DOTALL
@@ -206,7 +206,7 @@ def _tokens(text: str) -> Iterator[Found]:
         yield _found(match, 0, match[0])
     for match in _AWS_PAIR.finditer(text):
         yield _found(match, "value")
-    if "://" in text:
+    if "@" in text:
         yield from (_found(match, "value") for match in _URL_PASSWORD.finditer(text))
     if "ignature=" in text:
         yield from (_found(match, "value") for match in _SIGNATURE.finditer(text))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from .addresses import why_no_host, why_no_url
 from .errors import ConfigurationError
@@ -240,6 +241,8 @@ class Settings:
                 "--vault-issuer-stack=existing needs a cluster and a Vault",
                 hint="give --vault-issuer-kubeconfig and --vault-issuer-vault-addr; the ambient ones are never used",
             )
+        if self.vault_addr:
+            _check_address("--vault-issuer-vault-addr", self.vault_addr)
         if self.vault_mode not in VAULT_MODES:
             raise ConfigurationError(
                 f"--vault-issuer-vault-mode={self.vault_mode}: no such mode", hint=f"one of: {', '.join(VAULT_MODES)}"
@@ -322,27 +325,62 @@ class Settings:
         return self.kubeconfig is not None and bool(self.vault_addr)
 
     def vault_token(self, environment: Mapping[str, str] = os.environ) -> str:
-        """Return the existing Vault's token.
+        """Return the existing Vault's token, without whitespace around it.
 
-        :raises ConfigurationError: when there is none.
+        :raises ConfigurationError: when there is none, or when it cannot be sent as a header.
         """
         if self.vault_token_file is not None:
+            source = f"the token file {self.vault_token_file}"
             try:
-                return self.vault_token_file.read_text().strip()
+                token = self.vault_token_file.read_text(encoding="utf-8-sig").strip()
             except OSError as error:
-                raise ConfigurationError(
-                    f"the token file {self.vault_token_file} cannot be read: {error.strerror}", hint="check the path"
-                ) from error
-        token = environment.get(TOKEN_VARIABLE, "")
-        if not token:
+                raise ConfigurationError(f"{source} cannot be read: {error.strerror}", hint="check the path") from error
+            except UnicodeDecodeError:
+                # Its content, which the error would show, stays out.
+                raise ConfigurationError(f"{source} is not text", hint="write the token alone into it") from None
+        else:
+            source, token = TOKEN_VARIABLE, environment.get(TOKEN_VARIABLE, "").strip()
+        if not token and self.vault_token_file is None:
             raise ConfigurationError(
                 "there is no token for the existing Vault",
                 hint=f"give --vault-issuer-vault-token-file, or set {TOKEN_VARIABLE}",
+            )
+        if not token:
+            raise ConfigurationError(f"{source} is empty", hint="write the token into it")
+        if not token.isascii() or not token.isprintable() or " " in token:
+            raise ConfigurationError(
+                f"{source} holds characters that no token has: a line break, a space, a control character or a letter "
+                "that is not ASCII",
+                hint="write the token alone into it: vault print token",
             )
         return token
 
 
 _DEFAULTS = Settings()
+
+
+def _check_address(option: str, address: str) -> None:
+    """Refuse an address at which Vault's API cannot be, without repeating credentials in it."""
+    hint = "for example https://vault.example.com:8200"
+    if not address.isprintable() or re.search(r"\s", address):
+        raise ConfigurationError(f"{option} holds whitespace or a control character", hint=hint)
+    if "@" in address:
+        raise ConfigurationError(
+            f"{option} holds a user name or a password", hint="leave them out: Vault is given a token instead"
+        )
+    try:
+        url = urlsplit(address)
+        port = url.port
+    except ValueError:
+        # The error would show what may be a password.
+        raise ConfigurationError(f"{option} is not a URL", hint=hint) from None
+    if url.scheme not in ("http", "https") or not url.hostname or port == 0:
+        raise ConfigurationError(f"{option}={address} is not a URL with http or https and a host", hint=hint)
+    if url.path.strip("/") or url.query or url.fragment:
+        raise ConfigurationError(
+            f"{option}={address} has a path, a query or a fragment",
+            hint="give scheme, host and port only: the suite adds /v1 itself",
+        )
 
 
 def _convert(option: Option, texts: list[str], base: Path) -> Any:

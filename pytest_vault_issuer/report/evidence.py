@@ -14,10 +14,13 @@ import yaml
 from ..errors import StackError
 from ..issuer import Certificate
 from ..issuer.handle import Handle, describe_conditions
+from ..redaction import Redactor
 from ..sandbox import Sandbox
 
 #: How much of the implementation's log is shown, from its end.
 LOG_LINES = 40
+#: Characters of the log's end that are looked at: redacting more would take long.
+LOG_CHARACTERS = 4_000_000
 EXCHANGES = 30
 #: Characters of a text in an object's specification; of a longer one, such as a CSR, the beginning is kept.
 LONGEST, _KEPT = 200, 40
@@ -41,23 +44,34 @@ def collect(sandbox: Sandbox) -> dict[str, Any]:
     redactor = sandbox.world.redactor
     exchanges, refused = [], []
     for number, proxy in enumerate(sandbox.proxies, 1):
-        exchanges += [{"proxy": number, **e.record(redactor)} for e in proxy.exchanges[-EXCHANGES:]]
+        exchanges += [
+            {"proxy": number, **_redacted(e.record(redactor), redactor)} for e in proxy.exchanges[-EXCHANGES:]
+        ]
         refused += [
-            {"proxy": number, "time": failure.time, "reason": failure.reason} for failure in proxy.handshake_failures
+            {"proxy": number, "time": failure.time, "reason": redactor.redact(failure.reason)}
+            for failure in proxy.handshake_failures
         ]
     try:
-        log = sandbox.implementation_log().splitlines()
+        text = sandbox.implementation_log()[-LOG_CHARACTERS:]
     except StackError as error:  # evidence that cannot be had is no reason to lose the rest
-        log = [f"the log could not be read: {error.message}"]
+        text = f"the log could not be read: {error.message}"
+    # First of all: of a key that is cut, or of which only some lines are chosen, the rest would not be recognized.
+    log = redactor.redact(text).splitlines()
     ours = [line for line in log if any(name in line for name in sandbox.names)]
     return {
         "proxies": len(sandbox.proxies),
         "exchanges": sorted(exchanges, key=lambda exchange: exchange["started"]),
         "refused": sorted(refused, key=lambda failure: failure["time"]),
         "objects": [_shortened(item) for item in redactor.redact_json([_object(h) for h in sandbox.handles])],
-        "log": redactor.redact("\n".join((ours or log)[-LOG_LINES:])).splitlines(),
+        "log": (ours or log)[-LOG_LINES:],
         "log_of": "test" if ours else "all",
     }
+
+
+def _redacted(record: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
+    """Redact also the names in an exchange's record that a client has chosen."""
+    names = ("method", "server_name", "client_certificate", "fault")
+    return record | {name: redactor.redact(record[name]) for name in names if record[name]}
 
 
 def _object(handle: Handle) -> dict[str, Any]:

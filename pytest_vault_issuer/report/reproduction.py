@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from ..implementation import Implementation
+from ..redaction import Redactor
 from ..requirements import SUITE
 from ..settings import OPTIONS, Settings
 from ..stack.model import Stack
 from ..toolchain import Toolchain
 
-#: Of pytest itself: adds to the command line.
-_ADDED_OPTIONS = "PYTEST_ADDOPTS"
 #: Distributions whose version can change what a run says.
 _PACKAGES = ("pytest-vault-issuer", "pytest", "pytest-xdist", "hvac", "requests", "kubernetes", "cryptography")
 
@@ -34,6 +33,9 @@ def describe(
 ) -> dict[str, Any]:
     """Return the part of a report that says how to repeat the run.
 
+    Of pytest's command line and of the environment, only the options of this plugin are in it, redacted: the others,
+    and ``PYTEST_ADDOPTS``, may hold anything.
+
     :param arguments: of pytest.
     :param command: what runs the implementation, its program resolved; [] where it runs already.
     :param toolchain: with the versions of the run.
@@ -41,9 +43,9 @@ def describe(
     """
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join(["pytest", *arguments]),
-        "options": settings.options(),
-        "environment": {n: os.environ[n] for n in (_ADDED_OPTIONS, *(o.env for o in OPTIONS)) if n in os.environ},
+        "command": shlex.join(["pytest", *_own(arguments)]),
+        "options": _redacted(settings.options()),
+        "environment": dict(_redacted_pair(o.env, os.environ[o.env]) for o in OPTIONS if o.env in os.environ),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": dict(_versions()),
@@ -54,11 +56,40 @@ def describe(
             "file_sha256": _digest(_file(settings)),
             "image": implementation.run.image,
             "images": implementation.run.images,
-            "command": command,
+            "command": _redacted(command),
             "program_sha256": _digest([Path(command[0])]) if command else "",
             "manifests_sha256": _digest(_files(implementation)),
         },
     }
+
+
+def _own(arguments: Iterable[str]) -> list[str]:
+    """Return the arguments that select the suite, and this plugin's options."""
+    flags = {f"--{option.name}" for option in OPTIONS if option.flag}
+    own: list[str] = []
+    value_follows = False
+    for word in arguments:
+        is_own = word.startswith("--vault-issuer")
+        if is_own or value_follows or word in ("--pyargs", SUITE):
+            own.append(word)
+        value_follows = is_own and "=" not in word and word not in flags
+    return _redacted(own)
+
+
+def _redacted(words: Iterable[str]) -> list[str]:
+    """Return words of a command line without secrets; the value of an option may be a word of its own."""
+    shown: list[str] = []
+    before = ""
+    for word in words:
+        _, value = _redacted_pair(before.lstrip("-") if before.startswith("-") and "=" not in before else "word", word)
+        shown.append(value)
+        before = word
+    return shown
+
+
+def _redacted_pair(name: str, value: str) -> tuple[str, str]:
+    redacted: str = Redactor().redact_json({name: value}).get(name, "")
+    return name, redacted
 
 
 def _versions() -> Iterator[tuple[str, str]]:

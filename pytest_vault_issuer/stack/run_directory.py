@@ -16,6 +16,7 @@ from typing import Any
 from filelock import FileLock
 
 from ..errors import StackError
+from ..redaction import Redactor
 from ..timeouts import poll
 from . import disk, keeper
 from .marked import end_marked
@@ -23,6 +24,10 @@ from .marked import end_marked
 PREFIX = "vault-issuer-"
 #: Bytes that the path of a Unix socket may have, its end included: 104 on macOS, 108 on Linux.
 SOCKET_PATH_LIMIT = 104
+#: What is registered as secret in one process of a run, for the others: one JSON string in a line.
+SECRETS = "secrets.jsonl"
+#: Bytes of a log's end that an error is made of: more would take long to redact.
+LOG_END = 1_000_000
 
 
 def new_path() -> Path:
@@ -43,11 +48,13 @@ class RunDirectory:
 
     :param path: from :func:`new_path`, the same in every process of the run.
     :param owner: process id with which everything here ends.
+    :ivar redactor: knows every secret of the run, in whichever process it was registered.
     """
 
     def __init__(self, path: Path, owner: int) -> None:
         self.path = path
         self.owner = owner
+        self.redactor = Redactor(store=path / SECRETS)
 
     @property
     def exists(self) -> bool:
@@ -201,11 +208,15 @@ class RunDirectory:
         return self.path / keeper.LOGS / f"{name}.log"
 
     def log_tail(self, name: str, lines: int = 20) -> str:
-        """Return the last `lines` of a process's log ('' when there is none)."""
+        """Return the last `lines` of a process's log, redacted ('' when there is none)."""
         try:
-            return "\n".join(self.log(name).read_text(errors="replace").splitlines()[-lines:])
+            with self.log(name).open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - LOG_END))
+                text = file.read().decode(errors="replace")
         except FileNotFoundError:
             return ""
+        return "\n".join(self.redactor.redact(text).splitlines()[-lines:])
 
     def write(self, name: str, content: str | bytes) -> Path:
         """Write a file only the user can read, atomically, and return its path."""

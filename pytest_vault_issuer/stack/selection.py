@@ -123,11 +123,9 @@ def make_provider(
             raise ConfigurationError(
                 f"--vault-issuer-vault-ca-cert={settings.vault_ca_cert} does not exist", hint="check the path"
             )
-        vault = VaultServer(
-            url=settings.vault_addr.rstrip("/"),
-            ca_file=str(settings.vault_ca_cert or ""),
-            token=settings.vault_token(),
-        )
+        token = settings.vault_token()
+        run.redactor.add(token)  # before it is used for the first time
+        vault = VaultServer(url=settings.vault_addr.rstrip("/"), ca_file=str(settings.vault_ca_cert or ""), token=token)
         return ExistingProvider(
             settings.kubeconfig,
             vault,

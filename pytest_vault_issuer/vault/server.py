@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
-import hvac
 import hvac.exceptions
 import requests
 
 from ..errors import StackError
 from ..stack.model import VaultServer
 from ..timeouts import Timeouts, poll
+from .client import VaultUnreachableError, client, unreachable
 
 
 class VaultAdmin:
@@ -28,10 +27,16 @@ class VaultAdmin:
 
     @property
     def health(self) -> int:
-        """The status of ``GET /v1/sys/health``."""
-        status: int = self.client.adapter.session.get(
-            f"{self.server.url}/v1/sys/health", timeout=self.timeouts.api, verify=self.server.ca_file or True
-        ).status_code
+        """The status of ``GET /v1/sys/health``.
+
+        :raises VaultUnreachableError: without an answer.
+        """
+        try:
+            status: int = self.client.adapter.session.get(
+                f"{self.server.url}/v1/sys/health", timeout=self.timeouts.api, verify=self.server.ca_file or True
+            ).status_code
+        except requests.RequestException as error:
+            raise unreachable(self.server.url, error) from error
         return status
 
     @property
@@ -115,17 +120,6 @@ class VaultAdmin:
             raise StackError(f"Vault's health is {seen[0]}, not {' or '.join(map(str, statuses))}")
 
 
-def client(server: VaultServer, timeouts: Timeouts) -> hvac.Client:
-    """Return an hvac client of a server, on loopback or anywhere, without the environment's proxies."""
-    session = requests.Session()
-    session.trust_env = False
-    verify: Any = server.ca_file or True
-    session.verify = verify
-    return hvac.Client(
-        url=server.url, token=server.token, verify=verify, timeout=timeouts.api, session=session, strict_http=True
-    )
-
-
 def check_existing(server: VaultServer, timeouts: Timeouts) -> None:
     """Check that a Vault the user named can be used.
 
@@ -134,10 +128,9 @@ def check_existing(server: VaultServer, timeouts: Timeouts) -> None:
     admin = VaultAdmin(server, timeouts)
     try:
         health = admin.health
-    except requests.RequestException as error:
+    except VaultUnreachableError as error:
         raise StackError(
-            f"the Vault at {server.url} cannot be reached: {error}",
-            hint="check --vault-issuer-vault-addr and --vault-issuer-vault-ca-cert",
+            error.message, hint="check --vault-issuer-vault-addr and --vault-issuer-vault-ca-cert"
         ) from error
     if health == 501:
         raise StackError(f"the Vault at {server.url} is not initialised", hint="initialise and unseal it first")
@@ -147,6 +140,6 @@ def check_existing(server: VaultServer, timeouts: Timeouts) -> None:
         admin.client.auth.token.lookup_self()
     except hvac.exceptions.VaultError as error:
         raise StackError(
-            f"the Vault at {server.url} refuses the token: {error}",
+            f"the Vault at {server.url} refuses the token: {error.args[0]}",
             hint="check the token in --vault-issuer-vault-token-file or VAULT_ISSUER_VAULT_TOKEN",
         ) from error

@@ -190,7 +190,7 @@ def test_everything_passed(certifying: Certifying) -> None:
     assert list(report["profiles"]) == ["core"]
     assert report["options"]["certify"] is True
     again = report["reproduction"]
-    assert again["command"].startswith("pytest --vault-issuer=probe.toml --vault-issuer-certify ")
+    assert again["command"].startswith("pytest --vault-issuer=probe.toml ")
     assert again["packages"]["pytest"] == pytest.__version__
     assert len(again["suite_sha256"]) == 64
     assert again["options"] == ["--vault-issuer=probe.toml", "--vault-issuer-report=out", "--vault-issuer-certify"]

@@ -9,6 +9,7 @@ from cryptography import x509
 from vault_issuer_conformance.comparing import explanation
 
 from pytest_vault_issuer.proxy import Authority
+from pytest_vault_issuer.redaction import Redactor
 from pytest_vault_issuer.report.outcomes import headline
 
 pytest_plugins = ("pytester",)
@@ -36,14 +37,18 @@ def serial(der: bytes) -> str:
     ],
 )
 def test_values_in_words(value: Any, told: str) -> None:
-    assert explanation(value, "another") == ["seen == expected", "expected: 'another'", f"seen: {told}"]
+    assert explanation(value, "another", Redactor().redact) == [
+        "seen == expected",
+        "expected: 'another'",
+        f"seen: {told}",
+    ]
 
 
 @pytest.mark.parametrize(
     ("seen", "expected"), [(object(), 1), ("same", "same"), (["x" * 500 + "a"], ["x" * 500 + "a"])]
 )
 def test_what_would_be_no_help_is_left_to_pytest(seen: Any, expected: Any) -> None:
-    assert explanation(seen, expected) is None
+    assert explanation(seen, expected, Redactor().redact) is None
 
 
 def test_it_is_what_pytest_shows_of_the_suite(pytester: pytest.Pytester) -> None:
@@ -80,3 +85,16 @@ def test_it_is_what_pytest_shows_of_the_suite(pytester: pytest.Pytester) -> None
 )
 def test_the_line_that_stands_for_a_message(message: str, line: str) -> None:
     assert headline(message) == line
+
+
+def test_two_secrets_are_compared_by_their_marks() -> None:
+    """Both are longer than what is shown: cut first, each would leave half of its signature."""
+    one, other = (f"{HEAD}.{HEAD}.{letter * 342}" for letter in "Aq")
+    lines = explanation(one, other, Redactor().redact)
+    assert lines is not None
+    assert "A" * 8 not in lines[2]
+    assert "q" * 8 not in lines[1]
+    assert lines[1].removeprefix("expected: ") != lines[2].removeprefix("seen: ")
+
+
+HEAD = "eyJhbGciOiJSUzI1NiJ9"

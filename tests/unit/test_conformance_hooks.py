@@ -13,13 +13,14 @@ import pytest
 import written_report
 from sample_report import ALL
 
-from pytest_vault_issuer.conformance import Conformance, _redact, _test_name, features_of, requirement_ids
+from pytest_vault_issuer.conformance import Conformance, _test_name, features_of, requirement_ids
 from pytest_vault_issuer.errors import ConfigurationError, ImplementationError, StackError, VaultIssuerError
 from pytest_vault_issuer.fixtures import RUN_KEY
 from pytest_vault_issuer.redaction import Redactor
 from pytest_vault_issuer.report import evidence, files
 from pytest_vault_issuer.requirements import Catalogue, Requirement
 from pytest_vault_issuer.run import Run
+from pytest_vault_issuer.secrecy import redact_report
 
 pytest_plugins = ("pytester",)
 
@@ -506,7 +507,7 @@ def test_redact_leaves_what_it_does_not_know() -> None:
     report = pytest.TestReport("a", ("a", 0, "a"), {}, "passed", None, "call", sections=[("out", CANARY)])
     redactor = Redactor()
     redactor.add(CANARY)
-    _redact(report, redactor.redact)
+    redact_report(report, redactor.redact)
     assert report.longrepr is None
     assert CANARY not in report.sections[0][1]
 

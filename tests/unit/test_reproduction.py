@@ -62,13 +62,29 @@ def test_what_is_as_by_default_is_not_named() -> None:
     fits(part)
 
 
-def test_what_the_environment_adds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-n 2")
+def test_only_options_of_this_plugin_are_named_and_without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--api-key canary-addopts")
     monkeypatch.setenv("VAULT_ISSUER_STACK", "process")
+    monkeypatch.setenv("VAULT_ISSUER_KUBERNETES_HOST", "https://user:canary-env@host")
     monkeypatch.setenv("UNRELATED", "canary")
-    part = described(Settings())
-    assert part["environment"].items() >= {"PYTEST_ADDOPTS": "-n 2", "VAULT_ISSUER_STACK": "process"}.items()
-    assert "UNRELATED" not in part["environment"]
+    arguments = ["--pyargs", "vault_issuer_conformance", "--db-url=postgres://user:canary-url@host", "-k", "canary"]
+    ours = ["--vault-issuer", "x.toml", "--vault-issuer-certify", "--vault-issuer-kubernetes-host=https://u:canary@h"]
+    settings = Settings(kubernetes_host="https://user:canary-host@host", registry_mirror="user:canary-mirror@host")
+    part = reproduction.describe(
+        [*arguments, *ours, "canary/test_own.py"],
+        MINIATURE,
+        settings,
+        ["/bin/x", "--token", "canary"],
+        Toolchain(),
+        None,
+    )
+    assert "canary" not in json.dumps(part)
+    assert part["command"].startswith(
+        "pytest --pyargs vault_issuer_conformance --vault-issuer x.toml --vault-issuer-certify "
+    )
+    assert part["environment"]["VAULT_ISSUER_STACK"] == "process"
+    assert part["environment"].keys() == {"VAULT_ISSUER_STACK", "VAULT_ISSUER_KUBERNETES_HOST"}
+    fits(part)
 
 
 def test_no_token_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

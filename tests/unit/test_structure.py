@@ -10,7 +10,7 @@ import pytest
 import pytest_vault_issuer
 
 PACKAGE = Path(pytest_vault_issuer.__file__).parent
-KNOW_PYTEST = {"plugin.py", "conformance.py", "fixtures.py", "hooks.py", "marks.py"}
+KNOW_PYTEST = {"plugin.py", "conformance.py", "fixtures.py", "hooks.py", "marks.py", "secrecy.py"}
 PROVIDERS = {"process", "kind", "existing"}
 
 

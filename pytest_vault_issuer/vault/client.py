@@ -1,0 +1,80 @@
+"""hvac, without what the environment says of another Vault, and with errors of this project's family."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import hvac
+import hvac.adapters
+import hvac.exceptions
+import requests
+
+from ..errors import StackError
+from ..stack.model import VaultServer
+from ..timeouts import Timeouts
+
+
+class VaultUnreachableError(StackError):
+    """Vault gave no answer: nothing listens, the connection broke, or its certificate is not trusted."""
+
+
+class VaultRefusedError(StackError):
+    """Vault answered with an error; it is also the error of hvac that stands for its status."""
+
+
+class _Adapter(hvac.adapters.JSONAdapter):  # type: ignore[misc]
+    """hvac's adapter, whose errors are ours too."""
+
+    def request(self, *args: Any, **kwargs: Any) -> Any:
+        """Send a request.
+
+        :raises VaultUnreachableError: without an answer.
+        :raises VaultRefusedError: when Vault answers with an error.
+        """
+        try:
+            return super().request(*args, **kwargs)
+        except requests.RequestException as error:
+            raise unreachable(self.base_uri, error) from error
+        except hvac.exceptions.VaultError as error:
+            raise _refused(error) from error
+
+
+def client(server: VaultServer, timeouts: Timeouts) -> hvac.Client:
+    """Return an hvac client of a server that takes nothing from the environment.
+
+    Neither hvac's settings (``VAULT_ADDR``, ``VAULT_TOKEN``, ``VAULT_CLIENT_CERT`` and the others, ``~/.vault-token``)
+    nor those of requests (proxies, ``REQUESTS_CA_BUNDLE``, ``.netrc``) are of the Vault that the run uses.
+    """
+    session = requests.Session()
+    session.trust_env = False
+    verify: Any = server.ca_file or True
+    session.verify = verify
+    return hvac.Client(
+        url=server.url,
+        token=server.token,
+        cert=(),  # None would be what the environment says
+        verify=verify,
+        timeout=timeouts.api,
+        session=session,
+        strict_http=True,
+        adapter=_Adapter,
+    )
+
+
+def unreachable(url: str, error: requests.RequestException) -> VaultUnreachableError:
+    """Return the error for a Vault that gives no answer."""
+    return VaultUnreachableError(
+        f"the Vault at {url} cannot be reached: {error}", hint="check that it runs, its address, and its CA certificate"
+    )
+
+
+def _refused(error: hvac.exceptions.VaultError) -> VaultRefusedError:
+    refused = _refused_as(type(error))(str(error), hint="check what the token may do in this Vault")
+    for name in ("errors", "method", "url", "text", "json"):
+        setattr(refused, name, getattr(error, name))
+    return refused
+
+
+def _refused_as(kind: Any) -> type[VaultRefusedError]:
+    """Return the class of errors that are a refusal of Vault's and hvac's error for it."""
+    return type(f"Vault{kind.__name__}", (VaultRefusedError, kind), {})

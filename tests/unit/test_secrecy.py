@@ -1,0 +1,200 @@
+"""No secret leaves a run: through whichever hook of pytest, from whichever process, however it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_vault_issuer.redaction import Redactor
+from pytest_vault_issuer.stack.run_directory import SECRETS, RunDirectory
+from pytest_vault_issuer.vault.authority import key_to_pem, new_key
+
+pytest_plugins = ("pytester",)
+
+CANARY = "canary-Tq8rX2-5bN0"
+PROBE = '[implementation]\nname = "probe"\nversion = "1"\n[features]\nall = true\n'
+#: Put together when it runs, so that the source lines of a traceback hold no canary anyway.
+SECRET = "secret = '-'.join(['canary', 'Tq8rX2', '5bN0'])"
+#: Of an inner run: starts nothing, and a fixture registers the canary where it is asked for.
+CONFTEST = f"""
+import pytest
+from pytest_vault_issuer.conformance import Conformance
+from pytest_vault_issuer.fixtures import RUN_KEY
+
+Conformance.pytest_runtestloop = lambda self, session: None
+
+
+@pytest.fixture
+def secret(pytestconfig):
+    {SECRET}
+    pytestconfig.stash[RUN_KEY].redactor.add(secret)
+    return secret
+"""
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester) -> Callable[..., str]:
+    """Runs pytest on a test's source in a process of its own; returns all that it prints and writes."""
+
+    def run(source: str, *arguments: str, conftest: str = "") -> str:
+        (pytester.path / "probe.toml").write_text(PROBE)
+        pytester.makeconftest(CONFTEST + conftest)
+        pytester.makepyfile("import pytest, warnings\n" + source)
+        options = ["--vault-issuer=probe.toml", "--vault-issuer-report=out", "--junit-xml=junit.xml", "-rA"]
+        result = pytester.runpytest_subprocess(*options, "-o", "junit_logging=all", *arguments)
+        written = [path for path in [*pytester.path.rglob("out/**/*"), pytester.path / "junit.xml"] if path.is_file()]
+        return result.stdout.str() + result.stderr.str() + "".join(path.read_text() for path in written)
+
+    return run
+
+
+BODIES = {
+    "comparison": "assert secret == 'other'",
+    "error": "raise ValueError(secret)",
+    "output": "print(secret); assert 0",
+    "property": "record_property('used', secret)",
+    "warning": "warnings.warn('with ' + secret)",
+    "argument": "helper(secret)",
+    "group": "raise ExceptionGroup('several', [ValueError(secret)])",
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_user_s_own_test_shows_no_secret(run: Callable[..., str], body: str) -> None:
+    source = (
+        f"def helper(argument):\n    assert argument is None\n\ndef test_own(secret, record_property):\n    {body}\n"
+    )
+    shown = run(source, "--showlocals")
+    assert "test_own" in shown
+    assert CANARY not in shown
+    assert "<secret " in shown
+
+
+def test_comparison_of_two_keys_in_a_user_s_own_test_shows_neither(run: Callable[..., str], tmp_path: Path) -> None:
+    keys = [key_to_pem(new_key()) for _ in range(2)]
+    for number, key in enumerate(keys):
+        (tmp_path / f"{number}").write_text(key)
+    shown = run(
+        f"from pathlib import Path\ndef test_own():\n    key_a, key_b = (Path({str(tmp_path)!r}, n).read_text() for n in '01')\n"
+        "    assert key_a == key_b\n",
+        "--showlocals",
+    )
+    assert [line for key in keys for line in key.splitlines()[1:-1] if line[:16] in shown or line[-16:] in shown] == []
+    assert "assert '<private key " in shown
+    assert len({shown[at + 13 : at + 19] for at in range(len(shown)) if shown.startswith("<private key ", at)}) == 2
+
+
+@pytest.mark.parametrize("style", ["--tb=auto", "--tb=native", "--full-trace", "--showlocals"])
+def test_internal_error_shows_no_secret(run: Callable[..., str], style: str) -> None:
+    conftest = (
+        "\ndef pytest_runtest_teardown(item):\n"
+        f"    {SECRET}\n    item.config.stash[RUN_KEY].redactor.add(secret)\n"
+        "    raise_it(secret)\n\n"
+        "def raise_it(secret):\n    headers = {'X-Vault-Token': secret}\n    raise KeyboardInterrupts(secret)\n\n"
+        "class KeyboardInterrupts(Exception):\n    pass\n\n"
+        "@pytest.hookimpl(wrapper=True)\n"
+        "def pytest_runtest_protocol(item):\n    pytest_runtest_teardown(item)\n    return (yield)\n"
+    )
+    shown = run("def test_own(): pass", style, conftest=conftest)
+    assert "INTERNALERROR" in shown
+    assert CANARY not in shown
+    assert "<secret " in shown
+
+
+CRASHES = {
+    "in the middle": "def test_own(secret):\n    import os; os.write(2, b''); os._exit(1)\n\n{after}",
+    "before another test": "def test_a(secret): pass\n\ndef test_b(secret):\n    import os; os._exit(1)\n\n{after}",
+}
+
+
+@pytest.mark.parametrize("source", CRASHES.values(), ids=CRASHES)
+def test_reporting_process_knows_what_a_crashed_worker_registered(run: Callable[..., str], source: str) -> None:
+    pytest.importorskip("xdist")
+    # As where the controller prints its SecretID and ends: only the reporting process reads that.
+    conftest = (
+        "\n@pytest.hookimpl(trylast=True)\ndef pytest_runtest_logreport(report): pass\n"
+        "from pytest_vault_issuer.run import Run\n"
+        f"def ended(self):\n    {SECRET}\n    import os\n"
+        "    return '' if 'PYTEST_XDIST_WORKER' in os.environ else 'its process ended; its log: ' + secret\n"
+        "Run.implementation_end = ended\n"
+        "def pytest_handlecrashitem(crashitem, report, sched):\n"
+        f"    {SECRET}\n    report.longrepr = report.longrepr + ' with ' + secret\n"
+    )
+    shown = run(source.format(after=""), "-n1", "--max-worker-restart=0", conftest=conftest)
+    assert "crashed while running" in shown
+    assert CANARY not in shown
+    assert "its log: <secret " in shown
+
+
+# -- the file that processes share -----------------------------------------------------------------------------------
+
+
+def test_registered_value_is_known_in_every_process_of_the_run(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    directory.mkdir(mode=0o700)
+    one, other = RunDirectory(directory, os.getpid()), RunDirectory(directory, os.getpid())
+    assert other.redactor.redact(CANARY) == CANARY
+    one.redactor.add(CANARY)
+    assert other.redactor.redact(f"x {CANARY}") == f"x {one.redactor.redact(CANARY)}"
+    program = f"from pathlib import Path; from pytest_vault_issuer.redaction import Redactor; print(Redactor(Path({str(directory / SECRETS)!r})).redact({CANARY!r}))"
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert printed.startswith("<secret ")
+    assert stat.S_IMODE((directory / SECRETS).stat().st_mode) == 0o600
+
+
+def test_value_registered_before_the_directory_is_there_is_handed_over_later(tmp_path: Path) -> None:
+    store = tmp_path / "later" / SECRETS
+    one, other = Redactor(store), Redactor(store)
+    one.add(CANARY)
+    assert one.redact(CANARY) != CANARY
+    store.parent.mkdir()
+    one.redact("anything that is redacted")
+    assert other.redact(CANARY) != CANARY
+
+
+def test_broken_line_of_the_file_hides_no_other(tmp_path: Path) -> None:
+    store = tmp_path / SECRETS
+    store.write_text('"cut off')
+    redactor = Redactor(store)
+    redactor.add(CANARY)
+    with store.open("a") as file:
+        file.write('\n[1]\n\n"another-canary"\n"half')
+    other = Redactor(store)
+    assert other.redact(CANARY) != CANARY
+    assert other.redact("another-canary") != "another-canary"
+
+
+def test_log_is_redacted_before_it_is_cut(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path, os.getpid())
+    key = _rsa()
+    directory.log("probe").parent.mkdir()
+    directory.log("probe").write_text(f"begin\n{key}end\n")
+    for known in (False, True):
+        if known:
+            directory.redactor.add(key)
+        tail = directory.log_tail("probe", 20)
+        assert [line for line in key.splitlines()[1:-1] if line in tail] == []
+        assert tail.splitlines()[-1] == "end"
+
+
+def _rsa() -> str:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(65537, 2048)
+    form = serialization.PrivateFormat.TraditionalOpenSSL
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
+
+
+def test_marks_of_a_run_are_json(tmp_path: Path) -> None:
+    redactor = Redactor(tmp_path / SECRETS)
+    redactor.add(CANARY)
+    lines = (tmp_path / SECRETS).read_text().split()
+    assert [json.loads(line) for line in lines] == [CANARY]
