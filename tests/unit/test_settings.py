@@ -44,6 +44,7 @@ VALUES = {
     "vault_image": "of/vault:1",
     "node_image": "of/node:1",
     "image": "of/mine:1",
+    "vault_addr": "https://vault.example.com:8200",
     "implementation": "./of a friend/mine.toml",
     "vault_addr": "https://vault.test:8200",
     "kubernetes_host": "https://10.0.0.1",
@@ -513,3 +514,60 @@ def test_a_flag_that_is_neither(pytester: pytest.Pytester, monkeypatch: pytest.M
     result = pytester.runpytest_inprocess()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*vault_issuer_certify is to be true or false, not maybe"])
+
+
+# -- Vault's address and token ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("token", ["canary\n", " canary\r\n", "\ncanary\t", "\ufeffcanary\n"])
+def test_whitespace_around_the_token_is_no_part_of_it(tmp_path: Path, token: str) -> None:
+    (tmp_path / "token").write_text(token)
+    assert Settings(vault_token_file=tmp_path / "token").vault_token({}) == "canary"
+    assert Settings().vault_token({TOKEN_VARIABLE: token.removeprefix("\ufeff")}) == "canary"
+
+
+@pytest.mark.parametrize(
+    "token", [b"canary\ncanary", b"can\x00ary", b"can ary", b"can\xff\xfeary", "canäry".encode(), b"\x1b[canary"]
+)
+def test_token_that_cannot_be_sent_is_refused_and_not_shown(tmp_path: Path, token: bytes) -> None:
+    (tmp_path / "token").write_bytes(token)
+    with pytest.raises(ConfigurationError) as raised:
+        Settings(vault_token_file=tmp_path / "token").vault_token({})
+    assert raised.value.hint
+    assert "ary" not in str(raised.value).replace(str(tmp_path), "")
+    assert raised.value.__cause__ is None
+
+
+def test_empty_token_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("\n")
+    with pytest.raises(ConfigurationError, match="is empty"):
+        Settings(vault_token_file=tmp_path / "token").vault_token({TOKEN_VARIABLE: "not used"})
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "vault.example.com:8200",
+        "https://",
+        "ftp://vault",
+        "https://vault:port",
+        "https://vault:0",
+        "https://user:canary@vault:8200",
+        "user:canary@vault:8200",
+        "https://vault:8200/v1",
+        "https://vault:8200?x=canary",
+        "https://vault:8200\n",
+        "https://va ult",
+        "https://[::1",
+    ],
+)
+def test_address_at_which_no_vault_can_be_is_refused(address: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        Settings(vault_addr=address)
+    assert raised.value.hint
+    assert "user:canary" not in str(raised.value)
+
+
+@pytest.mark.parametrize("address", ["https://vault:8200", "http://[::1]:8200/", "https://vault.example.com"])
+def test_address_of_a_vault_is_taken(address: str) -> None:
+    assert Settings(vault_addr=address).vault_addr == address
