@@ -44,7 +44,6 @@ VALUES = {
     "vault_image": "of/vault:1",
     "node_image": "of/node:1",
     "image": "of/mine:1",
-    "vault_addr": "https://vault.example.com:8200",
     "implementation": "./of a friend/mine.toml",
     "vault_addr": "https://vault.test:8200",
     "kubernetes_host": "https://10.0.0.1",

@@ -53,8 +53,13 @@ def serving(answer: bytes, context: ssl.SSLContext | None = None) -> Iterator[tu
 
 def http(status: str, body: object) -> bytes:
     content = json.dumps(body).encode()
-    head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\nConnection: close\r\n\r\n"
-    return head.encode() + content
+    lines = [
+        f"HTTP/1.1 {status}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(content)}",
+        "Connection: close",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + content
 
 
 def server(port: int) -> VaultServer:
@@ -71,9 +76,11 @@ def test_vault_that_hangs_up_is_a_stack_error() -> None:
 
 
 def test_refusal_is_an_error_of_ours_and_of_hvac() -> None:
-    with serving(http("403 Forbidden", {"errors": ["permission denied"]})) as (port, _):
-        with pytest.raises(VaultRefusedError, match="permission denied") as raised:
-            client(server(port), Timeouts()).sys.list_auth_methods()
+    with (
+        serving(http("403 Forbidden", {"errors": ["permission denied"]})) as (port, _),
+        pytest.raises(VaultRefusedError, match="permission denied") as raised,
+    ):
+        client(server(port), Timeouts()).sys.list_auth_methods()
     assert isinstance(raised.value, hvac.exceptions.Forbidden)
     assert isinstance(raised.value, StackError)
     assert raised.value.errors == ["permission denied"]
