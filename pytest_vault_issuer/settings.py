@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from .addresses import why_no_host, why_no_url
 from .errors import ConfigurationError
@@ -268,11 +267,6 @@ class Settings:
                     f"--vault-issuer-{option} is not the URL of a server: {why}",
                     hint="for example https://192.0.2.7:8200",
                 )
-        if urlsplit(self.vault_addr).path.strip("/"):
-            raise ConfigurationError(
-                "--vault-issuer-vault-addr has a path",
-                hint="give scheme, host and port only: the suite adds /v1 itself",
-            )
         if self.bind and (why := why_no_host(self.bind)):
             raise ConfigurationError(
                 f"--vault-issuer-bind={self.bind} cannot be listened on: {why}",

@@ -553,7 +553,6 @@ def test_empty_token_file_is_refused(tmp_path: Path) -> None:
         "https://vault:0",
         "https://user:canary@vault:8200",
         "user:canary@vault:8200",
-        "https://vault:8200/v1",
         "https://vault:8200?x=canary",
         "https://vault:8200\n",
         "https://va ult",
