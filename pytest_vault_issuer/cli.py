@@ -13,6 +13,7 @@ from .commands import bench, completion, doctor, init, requirements, stack, tool
 from .errors import VaultIssuerError
 from .redaction import Redactor
 from .report import commands as report
+from .text import printable
 
 _EPILOG = """
 start here:
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.run(options)
     except VaultIssuerError as error:
-        print(f"vault-issuer: {Redactor().redact(str(error))}", file=sys.stderr)
+        print(f"vault-issuer: {printable(Redactor().redact(str(error)))}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         raise  # its reader has seen enough

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..machine import ABSENT, BROKEN, OK, Finding, examine
+from ..text import printable
 from .output import add_command, add_format, markdown_table, print_json
 
 _MARKS = {OK: "ok", ABSENT: "--", BROKEN: "!!"}
@@ -43,9 +44,9 @@ def _run(options: argparse.Namespace) -> int:
     else:
         width = max(len(finding.subject) for finding in findings)
         for finding in findings:
-            print(f"{_MARKS[finding.state]}  {finding.subject:<{width}}  {finding.detail}")
+            print(f"{_MARKS[finding.state]}  {finding.subject:<{width}}  {printable(finding.detail)}")
             if finding.fix:
-                print(f"    {'':<{width}}  fix: {finding.fix}")
+                print(f"    {'':<{width}}  fix: {printable(finding.fix)}")
         print(f"\n{_verdict(findings)}")
     return 0 if able else 1
 

@@ -7,6 +7,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from ..text import coded, one_line
+
 FORMATS = ("pretty", "json", "markdown")
 
 
@@ -43,11 +45,12 @@ def _indented(text: str) -> str:
 
 def print_json(value: Any) -> None:
     """Print a value as JSON."""
-    print(json.dumps(value, indent=2))
+    print(json.dumps(value, indent=2).replace("\x7f", "\\u007f"))
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Return lines of a table for people: columns that are as wide as what is in them."""
+    rows = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in [headers, *rows]) for column in range(len(headers))]
     return [
         "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -60,9 +63,5 @@ def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> lis
     return [
         f"| {' | '.join(headers)} |",
         f"|{'---|' * len(headers)}",
-        *(f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows),
+        *(f"| {' | '.join(coded(cell) for cell in row)} |" for row in rows),
     ]
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

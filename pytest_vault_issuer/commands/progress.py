@@ -9,6 +9,8 @@ import time
 from types import TracebackType
 from typing import TextIO
 
+from ..text import one_line
+
 #: Seconds between two pictures of the moving line.
 _FRAME = 0.2
 _SPINNER = "|/-\\"
@@ -31,6 +33,7 @@ class Progress:
 
     def __call__(self, line: str) -> None:
         """Say what is done now."""
+        line = one_line(line)
         with self._lock:
             if not self._moves:
                 print(line, file=self._stream, flush=True)
