@@ -94,7 +94,7 @@ class Run:
         found = [
             f"profile {profile} is {judged['verdict']}"
             for profile, judged in self.report["profiles"].items()
-            if judged["verdict"] == "non-conformant"
+            if judged["verdict"] in ("non-conformant", "incomplete")
         ]
         wanting = [
             entry["id"]

@@ -3,31 +3,43 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
-from . import certification
-from .errors import ConfigurationError, ImplementationError, NotRunnable, VaultIssuerError
+from . import certification, signals
+from .errors import ConfigurationError, ImplementationError, NotRunnable, StackError, VaultIssuerError
 from .implementation.running import check_command
 from .marks import REQUIREMENT
-from .report import evidence, json_report, outcomes, reproduction, terminal
-from .report.files import remove_all, write_all
+from .report import evidence, files, json_report, outcomes, reproduction, terminal
 from .report.journal import Journal
-from .report.outcomes import TO_EXPLAIN, Outcome, RequirementResult, TestResult, Verdict
+from .report.outcomes import ENDED_EARLY, TO_EXPLAIN, Outcome, RequirementResult, TestResult, Verdict
 from .report.reading import versions
 from .requirements import SUITE, Catalogue, Requirement
 from .run import SILENT_LIMIT, Run
 from .sandbox import Sandbox
 from .secrecy import redact_report as _redact
+from .stack.model import Stack
+from .text import plain, printable, writable
 from .toolchain import BINARIES
 
 _CLUSTER_FEATURE = "cluster-issuer"
 #: What a worker of pytest-xdist refused, in what it hands back.
 _REFUSED = "vault_issuer_refused"
+#: The status of a run whose stack did not start or was lost, or whose report could not be written.
+_NO_STACK = 3
+_LOST = "the supervisor of the run has ended, and the stack with it"
+#: Characters of a test's message; of a longer one, the beginning is kept.
+_LONGEST_MESSAGE = 20_000
+_COLORS = {
+    Verdict.CONFORMANT: "green",
+    Verdict.PARTIAL: "yellow",
+    Verdict.NON_CONFORMANT: "red",
+    Verdict.INCOMPLETE: "yellow",
+}
 
 
 class Conformance:
@@ -70,6 +82,16 @@ class Conformance:
         self._phases: dict[str, dict[str, Any]] = {}
         self._refused = False  # then there is no verdict
         self._others = False  # whether tests ran that judge no requirement
+        #: by node id, every test that is to run here and judges something: its name, and what it judges
+        self._planned: dict[str, tuple[str, list[str]]] = {}
+        self._told = False  # whether a worker has handed that over
+        self._done: set[str] = set()
+        self._began = False  # whether the stack was to be started
+        self._stack: Stack | None = None
+        self._session: pytest.Session | None = None
+        self.early = ""  # why the run ended early
+        self.report_path: Path | None = None
+        self.problem = ""  # why the report is not whole
 
     def _later(self, requirement: Requirement) -> str:
         """Why a requirement is not asked of this implementation; '' where it is."""
@@ -80,6 +102,12 @@ class Conformance:
         )
 
     # -- start -----------------------------------------------------------------
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Have SIGTERM and SIGHUP end the run as Ctrl-C does, with a report."""
+        if not self.is_worker:
+            self._session = session
+            self.config.add_cleanup(signals.stop_in_order())
 
     def pytest_report_header(self) -> list[str]:
         """Say what is judged, and on what."""
@@ -115,7 +143,10 @@ class Conformance:
 
     @pytest.hookimpl(tryfirst=True)  # before pytest-xdist's worker says what there is to run
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Let nobody leave out tests of what is certified, whether pytest is told of it or not."""
+        """Note what is to run; let nobody leave out tests of what is certified, whether pytest is told of it or not."""
+        for item in session.items:
+            if ids := requirement_ids(item):
+                self._planned[item.nodeid] = (_test_name(item), ids)
         if not self.certify:
             return
         here = {item.nodeid for item in session.items}
@@ -145,13 +176,17 @@ class Conformance:
         """Start stack and implementation before the first test, in the process that reports."""
         if self.is_worker or session.config.option.collectonly or not self._has_tests(session):
             return None
+        self._open_journal()
+        self._began = True
+        return self._start()
+
+    def _start(self) -> bool | None:
         from .plugin import _say
 
-        self._open_journal()
         try:
             self.run.build()
             began = time.monotonic()
-            stack = self.run.stack()
+            stack = self._stack = self.run.stack()
             ready = time.monotonic()
             _say(self.config, f"vault-issuer: {versions(stack.components)} ready in {ready - began:.1f} s")
             running = self.run.running()
@@ -165,20 +200,39 @@ class Conformance:
                 )
                 _say(self.config, f"vault-issuer: {self.implementation.name} does not answer: {self.failure}")
         except ImplementationError as error:
-            self.failure = self.run.redactor.redact(error.message)
-            self.hint = error.hint
+            self.failure = self._clean(error.message)
+            self.hint = self._clean(error.hint)
+            self._planned.clear()
             return True  # no test can say anything: the report does
         except ConfigurationError as error:
-            raise pytest.UsageError(str(error)) from error
+            self.early = self._clean(error.message)
+            raise pytest.UsageError(self._clean(str(error))) from error
         except VaultIssuerError as error:
-            pytest.exit(f"vault-issuer: {self.run.redactor.redact(str(error))}", returncode=3)
+            self.early = self._clean(error.message)
+            pytest.exit(f"vault-issuer: {self._clean(str(error))}", returncode=_NO_STACK)
         return None
 
+    def _clean(self, text: str) -> str:
+        """Return text without secrets, as a terminal may show it."""
+        return printable(self.run.redactor.redact(text))
+
     def _open_journal(self) -> None:
-        if self.run.settings.report is None:
+        directory = self.run.settings.report
+        if directory is None:
             return
-        remove_all(self.run.settings.report)
-        self._journal_file = Journal(self.run.settings.report)
+        try:
+            files.check(directory, "--vault-issuer-report")
+            files.remove_all(directory)
+            self._journal_file = Journal(directory)
+        except ConfigurationError as error:
+            self._refuse(printable(str(error)))
+        except OSError as error:
+            self._refuse(
+                printable(
+                    f"the report cannot be written: {error.filename or directory}: {error.strerror}\n"
+                    "  hint: name another directory with --vault-issuer-report"
+                )
+            )
         self.config.add_cleanup(self._journal_file.close)
         self._journal(
             "run",
@@ -217,6 +271,8 @@ class Conformance:
         if later:
             _set_outcome(item, Outcome.UNSUPPORTED)
             pytest.skip(f"unsupported: {later}")
+        if self.run.lost:
+            raise StackError(_LOST, hint="look for what killed it, such as a lack of memory")
         ended = self.run.implementation_end()
         if ended:
             _set_outcome(item, Outcome.NOT_RUN)
@@ -236,19 +292,24 @@ class Conformance:
             outcome = self._judge(item, call, report, ids)
             sandbox = getattr(item, "funcargs", {}).get("vault_issuer_sandbox")
             if outcome in TO_EXPLAIN and isinstance(sandbox, Sandbox):
-                collected = evidence.collect(sandbox)
+                collected = plain(evidence.collect(sandbox))
                 report.sections.extend(evidence.sections(collected))
-        _redact(report, self.run.redactor.redact)  # also one that passed: -rP and JUnit files show its output
+        _redact(report, self._clean)  # also one that passed: -rP and JUnit files show its output
         if call.when == "setup":
             item.user_properties.extend(("requirement", i) for i in ids)
+        message = self.run.redactor.redact(_message(report, call))
+        if outcome is Outcome.ERROR and self.run.lost and _LOST not in message:
+            message = f"{_LOST}: {message}"
         report.vault_issuer = {  # type: ignore[attr-defined]
             "test": _test_name(item),
             "requirements": ids,
             "outcome": outcome.value,
-            "message": self.run.redactor.redact(_message(report, call)),
+            "message": writable(_shortened(message)),
             "evidence": collected,
             "calls": item.stash.get(_CALLS, 0),
+            "planned": {} if self._told or not self.is_worker else dict(self._planned),
         }
+        self._told = True
         return report
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -268,7 +329,7 @@ class Conformance:
             report.outcome = "skipped"
             report.longrepr = (str(item.path), 0, f"not run: {error.message}")
             return Outcome.NOT_RUN
-        if call.when != "call" or not isinstance(error, AssertionError | pytest.fail.Exception):
+        if call.when != "call" or not isinstance(error, AssertionError | pytest.fail.Exception) or self.run.lost:
             return Outcome.ERROR
         reasons = [self.implementation.known_failures[i] for i in ids if i in self.implementation.known_failures]
         if reasons:
@@ -281,8 +342,15 @@ class Conformance:
         """Collect the phases of each test; the controller sees those of all workers."""
         data: dict[str, Any] | None = getattr(report, "vault_issuer", None)
         self._others = self._others or data is None
-        if data is None or self.is_worker:
+        if self.is_worker:
             return
+        if data is None:
+            if report.when not in ("setup", "call", "teardown") and report.nodeid in self._planned:
+                # So pytest-xdist says that the worker that ran it has crashed.
+                crash = {"worst": Outcome.ERROR, "message": _shortened(self._clean(str(report.longrepr)))}
+                self._conclude(report.nodeid, self._phases.get(report.nodeid, {}) | crash)
+            return
+        self._planned.update({nodeid: (name, ids) for nodeid, (name, ids) in data["planned"].items()})
         if self.certify and (data["calls"] > 1 or (report.when == "setup" and report.nodeid in self._phases)):
             self.failure = f"{data['test']} was repeated: what passes only sometimes cannot be certified"
         phases = self._phases.setdefault(report.nodeid, {"worst": Outcome.PASSED, "duration": 0.0, "message": ""})
@@ -294,54 +362,115 @@ class Conformance:
         if report.when == "teardown":
             if phases["worst"] is Outcome.PASSED and not data["calls"]:  # --setup-only, --setup-plan
                 phases.update(worst=Outcome.NOT_RUN, message="not run: only what it needs was set up")
-            result = TestResult(
-                data["test"], phases["worst"], phases["duration"], phases["message"], phases["evidence"]
-            )
-            for identifier in data["requirements"]:
-                if identifier in self.results:
-                    self.results[identifier].tests.append(result)
-            self._journal(
-                "test",
-                nodeid=result.nodeid,
-                requirements=data["requirements"],
-                outcome=result.outcome.value,
-                duration_s=round(result.duration_s, 3),
-                message=result.message,
-            )
+            self._planned.setdefault(report.nodeid, (data["test"], data["requirements"]))
+            self._conclude(report.nodeid, phases)
+
+    def _conclude(self, nodeid: str, phases: dict[str, Any]) -> None:
+        """Note what became of a test, in the results and in the journal."""
+        name, ids = self._planned[nodeid]
+        self._done.add(nodeid)
+        result = TestResult(
+            name, phases["worst"], phases.get("duration", 0.0), phases["message"], phases.get("evidence")
+        )
+        for identifier in ids:
+            if identifier in self.results:
+                self.results[identifier].tests.append(result)
+        self._journal(
+            "test",
+            nodeid=result.nodeid,
+            requirements=ids,
+            outcome=result.outcome.value,
+            duration_s=round(result.duration_s, 3),
+            message=result.message,
+        )
 
     # -- end -------------------------------------------------------------------
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Note why the run ends early: Ctrl-C, a signal, -x, pytest.exit()."""
+        error = excinfo.value
+        if isinstance(error, signals.Stopped):
+            self._ends_early(f"ended by {error}")
+        elif isinstance(error, pytest.exit.Exception):
+            self._ends_early(error.msg or "pytest.exit()")
+        else:
+            self._ends_early(str(error) or "interrupted")
+
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Note that pytest or one of its plugins is broken."""
+        self._ends_early(f"internal error of pytest: {excinfo.exconly(tryshort=True)}")
+
+    def _ends_early(self, why: str) -> None:
+        self.early = self.early or _shortened(self._clean(why.strip()))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write the report and turn the verdicts into the exit status."""
         if self.is_worker or session.config.option.collectonly:
             return
-        ended = self.run.implementation_end()
-        if ended:
-            self.failure = self.run.redactor.redact(ended)
-        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or not self._judging:
-            return
+        with signals.held_back("the report is being written"):
+            if self._refused or not self._judging:
+                return
+            if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or self._began:
+                self._finish(session, exitstatus)
+
+    def _finish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Note what was not judged, write the report, and set the exit status."""
+        try:
+            self.failure = self._clean(self.run.implementation_end()) or self.failure
+        except VaultIssuerError as error:
+            self._ends_early(error.message)
+        if self.run.lost:
+            self.early = _LOST
+        unfinished = [nodeid for nodeid in self._planned if nodeid not in self._done]
+        if not self.early and unfinished:
+            self._ends_early(str(session.shouldfail or session.shouldstop or f"{len(unfinished)} tests were not run"))
+        for nodeid in unfinished:
+            phases: dict[str, Any] = self._phases.get(nodeid, {"worst": Outcome.PASSED})
+            if phases["worst"] is Outcome.PASSED:
+                phases = phases | {"worst": Outcome.NOT_RUN, "message": f"{ENDED_EARLY}: {self.early}"}
+            self._conclude(nodeid, phases)
         if self.run.settings.report is not None:
-            stack = self.run.stack() if self.run.has_stack else None
-            report = json_report.build(
+            try:
+                self._write(self.run.settings.report)
+            except (OSError, VaultIssuerError) as error:
+                self.problem = self._clean(f"the report could not be written: {error}")
+            if self._journal_file is not None and self._journal_file.problem:
+                self.problem = self.problem or self._journal_file.problem
+        if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            session.exitstatus = self._exit_status(session)
+        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED):
+            self._say_where()  # pytest prints no summary
+
+    def _write(self, directory: Path) -> None:
+        stack = self._stack or (self.run.stack() if self.run.has_stack else None)
+        report = json_report.build(
+            self.implementation,
+            stack,
+            self.run.settings,
+            self.results.values(),
+            profiles=self.profiles,
+            reproduction=reproduction.describe(
+                self.config.invocation_params.args,
                 self.implementation,
-                stack,
                 self.run.settings,
-                self.results.values(),
-                profiles=self.profiles,
-                reproduction=reproduction.describe(
-                    self.config.invocation_params.args,
-                    self.implementation,
-                    self.run.settings,
-                    self.run.command() if stack else [],
-                    self.run.toolchain,
-                    stack,
-                ),
-                failure=self.failure,
-            )
-            self.report_path = write_all(report, self.run.settings.report)
-            verdicts_of = {name: profile["verdict"] for name, profile in report["profiles"].items()}
-            self._journal("end", verdicts=verdicts_of, failure=self.failure)
+                self.run.command() if stack else [],
+                self.run.toolchain,
+                stack,
+            ),
+            failure=self.failure,
+            incomplete=self.early,
+        )
+        try:
+            self.report_path = files.write_all(report, directory)
+        finally:
+            verdicts = {name: profile["verdict"] for name, profile in report["profiles"].items()}
+            self._journal("end", verdicts=verdicts, failure=self.failure, incomplete=self.early)
+
+    def _exit_status(self, session: pytest.Session) -> int:
+        """Return the exit status of a run that pytest itself did not end."""
+        if self.problem or self.early == _LOST:
+            return _NO_STACK
         judged = [r for r in self.results.values() if r.tests]
         bad = any(
             r.outcome is Outcome.ERROR or (r.requirement.level == "MUST" and r.outcome is Outcome.FAILED)
@@ -357,9 +486,25 @@ class Conformance:
                 for members in outcomes.by_profile(self.results.values(), self.profiles).values()
             }
             bad = bad or verdicts != {Verdict.CONFORMANT}
-        session.exitstatus = (
-            pytest.ExitCode.TESTS_FAILED if bad or others > 0 or not passed or self.failure else pytest.ExitCode.OK
-        )
+        good = passed and not (bad or others > 0 or self.failure or self.early)
+        return pytest.ExitCode.OK if good else pytest.ExitCode.TESTS_FAILED
+
+    def not_ended(self) -> None:
+        """Have the exit status say that not everything of the run could be ended."""
+        if self._session is not None and self._session.exitstatus == pytest.ExitCode.OK:
+            self._session.exitstatus = _NO_STACK
+
+    def _say_where(self) -> None:
+        from .plugin import _say
+
+        for line in self._places():
+            _say(self.config, f"vault-issuer: {line}")
+
+    def _places(self) -> Iterator[str]:
+        if self.report_path is not None:
+            yield f"report: {self.report_path}"
+        if self.problem:
+            yield self.problem
 
     @property
     def _judging(self) -> bool:
@@ -381,13 +526,13 @@ class Conformance:
             write(f"{self.implementation.name}: {self.failure}", red=True)
         if self.hint:
             write(f"  hint: {self.hint}")
+        if self.early:
+            write(f"the run ended early: {self.early}", red=True)
         for profile, members in outcomes.by_profile(results, self.profiles).items():
-            line, verdict = terminal.verdict_line(profile, members, strict=self.certify)
-            color = {Verdict.CONFORMANT: "green", Verdict.PARTIAL: "yellow", Verdict.NON_CONFORMANT: "red"}[verdict]
-            write(line, bold=True, **{color: True})
-        path = getattr(self, "report_path", None)
-        if path is not None:
-            write(f"report: {path}")
+            line, verdict = terminal.verdict_line(profile, members, strict=self.certify, incomplete=bool(self.early))
+            write(line, bold=True, **{_COLORS[verdict]: True})
+        for line in self._places():
+            write(line)
 
 
 def spread(items: list[pytest.Item]) -> list[pytest.Item]:
@@ -434,6 +579,13 @@ def _message(report: pytest.TestReport, call: pytest.CallInfo[None]) -> str:
     if isinstance(report.longrepr, tuple):
         return str(report.longrepr[2])
     return str(call.excinfo.value) or call.excinfo.typename
+
+
+def _shortened(message: str) -> str:
+    """Cut a message of megabytes."""
+    if len(message) <= _LONGEST_MESSAGE:
+        return message
+    return f"{message[:_LONGEST_MESSAGE]}… ({len(message)} characters)"
 
 
 def _test_name(item: pytest.Item) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from typing import Any, Literal
 
 import pytest
@@ -25,8 +26,10 @@ from .redaction import Redactor
 from .run import Run, RunKey
 from .secrecy import Secrecy
 from .settings import OPTIONS, Settings
+from .text import printable
 
 _WORKER_INPUT = "vault_issuer_run"
+_PLUGIN = "vault-issuer-conformance"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -80,9 +83,9 @@ def pytest_configure(config: pytest.Config) -> None:
             conformance = Conformance(config, run)
         except VaultIssuerError as error:
             raise pytest.UsageError(run.redactor.redact(str(error))) from error
-        config.pluginmanager.register(conformance, "vault-issuer-conformance")
+        config.pluginmanager.register(conformance, _PLUGIN)
     if worker is None:
-        config.add_cleanup(run.close)
+        config.add_cleanup(lambda: _close(config, run))
         if settings.implementation and config.option.basetemp is None:
             # Whatever ends the run, the keeper removes pytest's temporary files with its own.
             run.directory.open()
@@ -101,9 +104,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         )
 
 
+def _close(config: pytest.Config, run: Run) -> None:
+    """End the run; what cannot be ended is said, and is no traceback."""
+    try:
+        run.close()
+    except VaultIssuerError as error:
+        print(f"vault-issuer: {printable(run.redactor.redact(str(error)))}", file=sys.stderr)
+        conformance = config.pluginmanager.getplugin(_PLUGIN)
+        if conformance is not None:
+            conformance.not_ended()
+
+
 def _say(config: pytest.Config, line: str) -> None:
     """Print a line of progress now, redacted, whatever is captured."""
-    line = config.stash[RUN_KEY].redactor.redact(line)
+    line = printable(config.stash[RUN_KEY].redactor.redact(line))
     capture = config.pluginmanager.getplugin("capturemanager")
     terminal = config.pluginmanager.getplugin("terminalreporter")
     if terminal is None:

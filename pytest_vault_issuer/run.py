@@ -283,6 +283,11 @@ class Run:
             return None
         return VaultProcesses(self.directory, Path(stack.vault.ca_file), Path(stack.vault_binary), self.timeouts)
 
+    @property
+    def lost(self) -> bool:
+        """Whether the supervisor of the stack that this process uses is gone, and the stack with it."""
+        return self._stack is not None and not self.directory.answers
+
     def implementation_end(self) -> str:
         """Say how the implementation ended; '' while it runs, or where this run has not started it."""
         if not (self.directory.path / "implementation.json").exists():

@@ -28,7 +28,7 @@ def command(report: Report, test: dict[str, Any]) -> str:
     # As they were judged: in certify mode there are more than were asked for.
     profiles = [f"--vault-issuer-profile={profile}" for profile in report["options"]["profiles"]]
     words = shlex.join(["pytest", *selecting(test["nodeid"]), *given, *profiles])
-    certify = report["options"]["certify"] and _CERTIFY not in shlex.split(report["reproduction"]["command"])
+    certify = report["options"]["certify"] and _CERTIFY not in report["reproduction"]["command"].split()
     # An ini file or the environment asks for it: a variable overrules both.
     return f"VAULT_ISSUER_CERTIFY=false {words}" if certify else words
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..text import all_printable, code, coded, markdown
 from . import again
 from .evidence import LEGEND, sections
 from .outcomes import HEADINGS, TO_EXPLAIN, Outcome
 from .reading import Report, generator, title, versions
+from .writing import json_text, write_text
 
 FOLDER = "failures"
+#: Names what a report has made in the folder: only that is removed with it.
+MANIFEST = ".written-by-pytest-vault-issuer"
+_FILES = ("README.md", "evidence.json")
+_SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 _TITLES = {
     Outcome.ERROR: "could not be judged of",
     Outcome.FAILED: "is not done by",
@@ -28,42 +34,78 @@ def write(report: Report, directory: Path) -> Path | None:
     What an earlier run left there is removed: it speaks of another run.
     """
     place = directory / FOLDER
-    shutil.rmtree(place, ignore_errors=True)
-    for entry in report["requirements"]:
-        for test in entry["tests"]:
-            if test["outcome"] not in TO_EXPLAIN:
-                continue
-            folder = place / slug(entry["id"], test["nodeid"])
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "README.md").write_text("\n".join(_readme(report, entry, test)) + "\n", encoding="utf-8")
-            (folder / "evidence.json").write_text(
-                json.dumps({"requirement": _without_tests(entry), "test": test}, indent=2, ensure_ascii=False) + "\n",
-                encoding="utf-8",
-            )
-    return place if place.exists() else None
+    remove(place)
+    explained = [(e, t) for e in report["requirements"] for t in e["tests"] if t["outcome"] in TO_EXPLAIN]
+    if not explained:
+        return None
+    shown = {key: value for key, value in report.items() if key != "requirements"}
+    shown = all_printable(shown)
+    place.mkdir(exist_ok=True)
+    made: list[str] = []
+    for entry, test in explained:
+        name = slug(entry["id"], test["nodeid"])
+        while name in made:
+            name += "-"
+        made.append(name)
+        _note(place, made)  # before it is there: what cannot be finished is removed by the next run all the same
+        (place / name).mkdir(exist_ok=True)
+        readme = _readme(shown, all_printable(_without_tests(entry)), all_printable(test))
+        write_text(place / name / "README.md", "\n".join(readme) + "\n")
+        content = json_text({"requirement": _without_tests(entry), "test": test})
+        write_text(place / name / "evidence.json", content)
+    return place
+
+
+def is_ours(place: Path) -> bool:
+    """Whether a folder of failures is of an earlier report, empty or not there."""
+    if place.is_symlink() or (place.exists() and not place.is_dir()):
+        return False
+    return not place.exists() or (place / MANIFEST).is_file() or not any(place.iterdir())
+
+
+def remove(place: Path) -> None:
+    """Remove from a folder what a report has made in it, and the folder where nothing else is left."""
+    try:
+        listed = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        listed = []
+    for name in listed if isinstance(listed, list) else []:
+        if isinstance(name, str) and _SLUG.fullmatch(name) and not (place / name).is_symlink():
+            for file in _FILES:
+                (place / name / file).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # somebody's own notes are in it
+                (place / name).rmdir()
+    if place.is_dir() and {path.name for path in place.iterdir()} <= {MANIFEST}:
+        (place / MANIFEST).unlink(missing_ok=True)
+        place.rmdir()
+
+
+def _note(place: Path, made: list[str]) -> None:
+    write_text(place / MANIFEST, json.dumps(made))
 
 
 def slug(identifier: str, nodeid: str) -> str:
     """Return a folder's name for a test of a requirement."""
-    return re.sub(r"[^A-Za-z0-9.-]+", "-", f"{identifier}-{nodeid.partition('::')[2] or nodeid}").strip("-")[:120]
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", f"{identifier}-{nodeid.partition('::')[2] or nodeid}").strip("-.")[:120]
 
 
 def _readme(report: Report, entry: dict[str, Any], test: dict[str, Any]) -> Iterator[str]:
     outcome = Outcome(test["outcome"])
-    yield f"# {entry['id']} {_TITLES[outcome]} {title(report)}"
+    yield f"# {entry['id']} {_TITLES[outcome]} {markdown(title(report))}"
     yield ""
-    yield f"> {entry['statement']} ({entry['level']})"
+    yield f"> {coded(entry['statement'])} ({entry['level']})"
     yield ""
-    yield f"* where that is written: {entry['citation']}"
+    yield f"* where that is written: {markdown(entry['citation'])}"
     known = report["implementation"]["known_failures"].get(entry["id"])
     if known:
-        yield f"* known failure: {known}"
+        yield f"* known failure: {markdown(known)}"
     if entry["upstream"]:
-        yield f"* known upstream: {', '.join(entry['upstream'])}"
-    yield f"* test: `{test['nodeid']}`, {test['outcome']} after {test['duration_s']:.1f} s"
-    yield f"* suite: {generator(report)}, {report['reproduction']['time']}"
+        yield f"* known upstream: {markdown(', '.join(entry['upstream']))}"
+    yield f"* test: {code(test['nodeid'])}, {test['outcome']} after {test['duration_s']:.1f} s"
+    yield f"* suite: {markdown(generator(report))}, {markdown(report['reproduction']['time'])}"
     if report["stack"]:
-        yield f"* stack: {versions(report['stack']['components'])} ({report['stack']['provider']})"
+        stack = f"{versions(report['stack']['components'])} ({report['stack']['provider']})"
+        yield f"* stack: {markdown(stack)}"
     yield ""
     yield from _block(HEADINGS[outcome], test["message"])
     yield from _block(

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ..commands.output import add_command, add_format
 from ..errors import ConfigurationError
+from ..text import all_printable, coded, one_line, printable
+from ..text import markdown as escaped
 from . import files, html, json_report, markdown, summary, terminal
 from .comparison import Change, compare
 from .merging import merge
-from .reading import Report, load, results, title
+from .reading import Report, early_end, load, results, title
+from .writing import is_ours, json_text, write_text
 
 _REPORT = "a report.json, or its directory"
 
@@ -86,13 +89,19 @@ def run(options: argparse.Namespace) -> int:
         path = options.output or beside / html.FILE
         page = html.render(load(options.report))
         with _written(path):
-            path.write_text(page, encoding="utf-8")
-        print(path)
+            if options.output is None and os.path.lexists(path) and not is_ours(path):
+                raise ConfigurationError(
+                    f"{path} is not from an earlier report, and the page would replace it",
+                    hint="name another place with --output",
+                )
+            write_text(path, page)
+        print(printable(str(path)))
         return 0
     if options.action == "merge":
         merged = merge([load(path) for path in options.reports])
         with _written(options.output):
-            print(files.write_all(merged, options.output))
+            files.check(options.output, "--output")
+            print(printable(str(files.write_all(merged, options.output))))
         return 0
     return _compare(load(options.before), load(options.after), options.format)
 
@@ -113,13 +122,17 @@ def _show(report: Report, form: str) -> int:
         renderers = {"json": json_report.dumps, "markdown": markdown.render, "yaml": summary.render}
         print(renderers[form](report), end="")
         return 0
-    print(title(report))
+    report = all_printable(report)
+    print(one_line(title(report)))
     judged = results(report)
     for line in [*terminal.table(judged), *terminal.details(judged)]:
         print(line)
-    strict = report["options"]["certify"]
+    strict, why = report["options"]["certify"], early_end(report)
+    if why:
+        print(one_line(why))
     for profile in report["profiles"]:
-        line, _ = terminal.verdict_line(profile, [r for r in judged if r.requirement.profile == profile], strict=strict)
+        members = [r for r in judged if r.requirement.profile == profile]
+        line, _ = terminal.verdict_line(profile, members, strict=strict, incomplete=bool(why))
         print(line)
     return 0
 
@@ -129,24 +142,27 @@ def _compare(before: Report, after: Report, form: str) -> int:
     if form == "json":
         told = [{**vars(change), "direction": change.direction} for change in changes]
         verdicts = {name: {"before": old, "after": new} for name, old, new in _verdicts(before, after)}
-        print(json.dumps({"requirements": told, "profiles": verdicts}, indent=2))
+        print(json_text({"requirements": told, "profiles": verdicts}), end="")
     elif form == "markdown":
-        print(f"## {title(before)} → {title(after)}\n\n| | requirement | before | after |\n|---|---|---|---|")
+        print(f"## {escaped(title(before))} → {escaped(title(after))}\n")
+        print("| | requirement | before | after |\n|---|---|---|---|")
         for change in changes:
-            print(f"| {change.direction} | **{change.id}** ({change.level}) {change.statement} | {_said(change)} |")
+            print(
+                f"| {change.direction} | **{change.id}** ({change.level}) {coded(change.statement)} | {_said(change)} |"
+            )
         print("\n| profile | before | after |\n|---|---|---|")
         for profile, old, new in _verdicts(before, after):
-            print(f"| {profile} | {old} | {new} |")
+            print(f"| {escaped(profile)} | {old} | {new} |")
     else:
-        print(f"{title(before)} -> {title(after)}")
+        print(one_line(f"{title(before)} -> {title(after)}"))
         for direction in ("worse", "better", "other"):
             for change in (c for c in changes if c.direction == direction):
                 print(f"  {direction:7} {change.id} ({change.level}) {change.before or '-'} -> {change.after or '-'}")
-                print(f"          {change.statement}")
+                print(f"          {one_line(change.statement)}")
         if not changes:
             print("  no requirement has another outcome")
         for profile, old, new in _verdicts(before, after):
-            print(f"profile {profile}: {old} -> {new}")
+            print(f"profile {one_line(profile)}: {old} -> {new}")
     return 1 if any(change.direction == "worse" for change in changes) else 0
 
 

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from ..features import AREAS
+from ..text import all_printable
 from . import again
 from .evidence import LEGEND, body_text, connection, log_title, spec_text
 from .outcomes import HEADINGS, TO_EXPLAIN, Outcome
 from .reading import Report, generator, messages, shortened, title, versions, with_outcome
+from .writing import HTML_MARK, write_text
 
 FILE = "report.html"
 _WORDS = {
@@ -36,17 +38,19 @@ _LISTED, _SAID = 20, 200
 def write(report: Report, directory: Path) -> Path:
     """Write ``report.html`` into a directory and return its path."""
     path = directory / FILE
-    path.write_text(render(report), encoding="utf-8")
+    write_text(path, render(report))
     return path
 
 
 def render(report: Report) -> str:
     """Return the report as one HTML document."""
+    report = all_printable(report)
     style, script = (_asset(name) for name in ("report.css", "report.js"))
     return "\n".join(
         [
             "<!DOCTYPE html>",
             '<html lang="en"><head><meta charset="utf-8">',
+            HTML_MARK,
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
             f"<title>{escape(title(report))}: conformance</title>",
@@ -94,9 +98,10 @@ def _head(report: Report) -> Iterator[str]:
             f'<span class="counts">{"; ".join(_count(*item) for item in profile["counts"].items())}</span></li>'
         )
     yield "</ul>"
-    if about["failure"]:
+    reasons = [reason for reason in (report.get("incomplete", ""), about["failure"]) if reason]
+    if reasons:
         yield "<h2>Why the run ended early</h2>"
-        yield f'<pre class="failure">{escape(about["failure"])}</pre>'
+        yield from (f'<pre class="failure">{escape(reason)}</pre>' for reason in reasons)
     yield "</header>"
 
 
@@ -111,7 +116,10 @@ def _count(level: str, counted: dict[str, int]) -> str:
 
 
 def _day(time: str) -> str:
-    moment = datetime.fromisoformat(time).astimezone(UTC)
+    try:
+        moment = datetime.fromisoformat(time).astimezone(UTC)
+    except (ValueError, OverflowError):  # such as a month 13 or the year 0
+        return escape(time)
     return f'<time datetime="{escape(time)}">{moment.day} {moment:%B %Y, %H:%M} UTC</time>'
 
 

@@ -6,6 +6,7 @@ was cut off has no line of type ``end``.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from ..errors import ConfigurationError
+from ..text import plain
 
 FILE = "report.jsonl"
 
@@ -37,13 +39,13 @@ def read(path: Path) -> Progress:
     :raises ConfigurationError: when it is none.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        entries = [json.loads(line) for line in lines if line.endswith("\n")]
+        lines = path.read_bytes().split(b"\n")[:-1]  # the last one is empty, or was cut
+        entries = [json.loads(line) for line in lines]
         began = entries[0]["implementation"] if entries else {"name": "", "version": ""}
-        tests = [entry["nodeid"] for entry in entries if entry["type"] == "test"]
+        tests = [str(entry["nodeid"]) for entry in entries if entry["type"] == "test"]
         ended = any(entry["type"] == "end" for entry in entries)
         return Progress(f"{began['name']} {began['version']}", len(tests), tests[-1] if tests else "", ended)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigurationError(f"{path} is no journal of a run: {error}", hint="name another report") from error
 
 
@@ -51,21 +53,34 @@ class Journal:
     """Writes one line for each thing that happens, at once.
 
     :param directory: created where it is missing; an older journal in it is replaced.
+    :ivar problem: why it is not complete; '' where it is.
+    :raises OSError: when the file cannot be made.
     """
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.path = directory / FILE
         self._file: TextIO = self.path.open("w", encoding="utf-8")
+        self.problem = ""
 
     def write(self, kind: str, **fields: Any) -> None:
-        """Add a line: an object with ``type`` and these fields."""
-        self._file.write(json.dumps({"type": kind, **fields}) + "\n")
-        self._file.flush()
+        """Add a line: an object with ``type`` and these fields.
+
+        What cannot be written, such as on a full disk, is no reason to end a run: ``problem`` says why, and nothing
+        more is written.
+        """
+        if self.problem:
+            return
+        try:
+            self._file.write(json.dumps(plain({"type": kind, **fields}), allow_nan=False) + "\n")
+            self._file.flush()
+        except OSError as error:
+            self.problem = f"{self.path} cannot be written: {error.strerror}"
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # what is left in its buffer
+            self._file.close()
 
     def __enter__(self) -> Journal:
         return self

@@ -13,6 +13,7 @@ from ..implementation import Implementation
 from ..settings import Settings
 from ..stack.model import Stack
 from .outcomes import RequirementResult, profile_entries
+from .writing import GENERATOR, json_text, write_text
 
 #: Raised when a consumer of the file has to change.
 SCHEMA_VERSION = 1
@@ -29,6 +30,7 @@ def build(
     profiles: Iterable[str],
     reproduction: dict[str, Any],
     failure: str = "",
+    incomplete: str = "",
 ) -> dict[str, Any]:
     """Return the report.
 
@@ -36,11 +38,12 @@ def build(
     :param reproduction: from :func:`~.reproduction.describe`.
     :param stack: None where it could not be started.
     :param failure: why the implementation did not run or stopped, redacted.
+    :param incomplete: why the run ended early, redacted; '' where it ran to its end.
     """
     results, profiles = list(results), list(profiles)
     return {
         "schema_version": SCHEMA_VERSION,
-        "generator": {"name": "pytest-vault-issuer", "version": __version__},
+        "generator": {"name": GENERATOR, "version": __version__},
         "implementation": {
             "name": implementation.name,
             "version": implementation.version,
@@ -52,6 +55,7 @@ def build(
             "known_failures": implementation.known_failures,
             "failure": failure,
         },
+        "incomplete": incomplete,
         "stack": (
             {"provider": stack.provider, "reason": stack.reason, "components": stack.components} if stack else None
         ),
@@ -63,7 +67,7 @@ def build(
             "certify": settings.certify,
         },
         "reproduction": reproduction,
-        "profiles": profile_entries(results, profiles, strict=settings.certify),
+        "profiles": profile_entries(results, profiles, strict=settings.certify, incomplete=bool(incomplete)),
         "requirements": [
             {
                 "id": result.requirement.id,
@@ -95,7 +99,7 @@ def build(
 
 def dumps(report: dict[str, Any]) -> str:
     """Return the report as text."""
-    return json.dumps(report, indent=2) + "\n"
+    return json_text(report)
 
 
 def schema() -> dict[str, Any]:
@@ -108,5 +112,5 @@ def write(report: dict[str, Any], directory: Path) -> Path:
     """Write ``report.json`` into a directory, created where it is missing, and return its path."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / FILE
-    path.write_text(dumps(report), encoding="utf-8")
+    write_text(path, dumps(report))
     return path

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from ..features import AREAS
-from .outcomes import Outcome
-from .reading import Report, messages, title, versions, with_outcome
+from ..text import coded, markdown
+from .outcomes import ENDED_EARLY, Outcome
+from .reading import Report, early_end, messages, title, versions, with_outcome
 
-_MARKS = {"conformant": "✅", "partial": "🟡", "non-conformant": "❌"}
+_MARKS = {"conformant": "✅", "partial": "🟡", "non-conformant": "❌", "incomplete": "⚠️"}
 _SHOWN = {
     Outcome.ERROR: "Errors in the harness or the stack",
     Outcome.FAILED: "Failed",
@@ -23,18 +25,19 @@ def render(report: Report) -> str:
 
 
 def _lines(report: Report) -> Iterator[str]:
-    yield f"## {title(report)}"
+    yield f"## {markdown(title(report))}"
     yield ""
     for name, profile in report["profiles"].items():
         parts = [
             f"{counted['passed']} of {sum(counted.values())} {level}" for level, counted in profile["counts"].items()
         ]
-        yield f"{_MARKS[profile['verdict']]} profile **{name}**: **{profile['verdict']}**, passed {', '.join(parts)}  "
+        verdict = profile["verdict"]
+        yield f"{_MARKS[verdict]} profile **{markdown(name)}**: **{verdict}**, passed {', '.join(parts)}  "
     if report["stack"]:
-        yield f"on {versions(report['stack']['components'])} ({report['stack']['provider']})"
-    if report["implementation"]["failure"]:
+        yield markdown(f"on {versions(report['stack']['components'])} ({report['stack']['provider']})")
+    for why in filter(str.strip, (report["implementation"]["failure"], early_end(report))):
         yield ""
-        yield f"> {_cell(report['implementation']['failure'].splitlines()[0])}"
+        yield f"> {markdown(why.strip().splitlines()[0])}"
     yield ""
     yield from _table(report)
     for outcome, heading in _SHOWN.items():
@@ -43,9 +46,12 @@ def _lines(report: Report) -> Iterator[str]:
             yield ""
             yield f"### {heading}"
             yield ""
-        for entry in entries:
-            yield f"* **{entry['id']}** ({entry['level']}) {entry['statement']}"
-            yield from (f"  * {_cell(message)[:300]}" for message in messages(entry))
+        told = [entry for entry in entries if not _cut_off(entry)]
+        for entry in told:
+            yield f"* **{entry['id']}** ({entry['level']}) {coded(entry['statement'])}"
+            yield from (f"  * {markdown(message[:300])}" for message in messages(entry))
+        if len(told) < len(entries):
+            yield f"* {len(entries) - len(told)} requirements, because the run ended early"
 
 
 def _table(report: Report) -> Iterator[str]:
@@ -60,6 +66,5 @@ def _table(report: Report) -> Iterator[str]:
             yield f"| {area} | {' | '.join(cells)} |"
 
 
-def _cell(text: str) -> str:
-    """Return text that Markdown takes as it is."""
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*").replace("`", "'")
+def _cut_off(entry: dict[str, Any]) -> bool:
+    return entry["outcome"] == Outcome.NOT_RUN and all(said.startswith(ENDED_EARLY) for said in messages(entry))

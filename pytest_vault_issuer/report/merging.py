@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import ConfigurationError
+from ..text import one_line
 from .outcomes import Outcome, profile_entries
 from .reading import Report, results, title, versions
 
@@ -31,7 +32,7 @@ def merge(reports: Sequence[Report]) -> Report:
         ):
             if of(other) != of(first):
                 raise ConfigurationError(
-                    f"the reports are about different {what}: {of(first)} and {of(other)}",
+                    one_line(f"the reports are about different {what}: {of(first)} and {of(other)}"),
                     hint="merge the reports of one implementation, judged by one suite",
                 )
         if unshared := _identifiers(first) ^ _identifiers(other):
@@ -44,7 +45,7 @@ def merge(reports: Sequence[Report]) -> Report:
     for stack in stacks[1:]:
         if stack["components"] != stacks[0]["components"]:
             raise ConfigurationError(
-                f"the reports are about different stacks: {_versions(stacks[0])} and {_versions(stack)}",
+                one_line(f"the reports are about different stacks: {_versions(stacks[0])} and {_versions(stack)}"),
                 hint="judge all parts on the same versions of Vault and Kubernetes; compare those of different ones",
             )
     merged = copy.deepcopy(first)
@@ -68,7 +69,11 @@ def merge(reports: Sequence[Report]) -> Report:
     judged = results(merged)
     for entry, result in zip(merged["requirements"], judged, strict=True):
         entry["outcome"] = result.outcome.value
-    merged["profiles"] = profile_entries(judged, merged["profiles"], strict=merged["options"]["certify"])
+    reasons = dict.fromkeys(report["incomplete"] for report in reports if report.get("incomplete"))
+    merged["incomplete"] = "; ".join(reasons)
+    merged["profiles"] = profile_entries(
+        judged, merged["profiles"], strict=merged["options"]["certify"], incomplete=bool(reasons)
+    )
     return merged
 
 

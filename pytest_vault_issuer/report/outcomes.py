@@ -29,6 +29,7 @@ class Verdict(enum.StrEnum):
     CONFORMANT = "conformant"
     PARTIAL = "partial"
     NON_CONFORMANT = "non-conformant"
+    INCOMPLETE = "incomplete"  #: the run ended early
 
 
 #: What is wanted of a test with one of these: evidence, and a way to run it again.
@@ -51,6 +52,10 @@ def headline(message: str) -> str:
     first, *rest = message.splitlines() or [""]
     seen = next((line.strip() for line in rest if line.strip().startswith("seen: ")), "")
     return f"{first} ({seen})" if seen else first
+
+
+#: How the message of a test begins that was not run because the run ended early.
+ENDED_EARLY = "not run: the run ended early"
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,12 @@ class RequirementResult:
     later: str = ""
 
     @property
+    def cut_off(self) -> bool:
+        """Whether it was not judged for no other reason than that the run ended early."""
+        unjudged = [test for test in self.tests if test.outcome is Outcome.NOT_RUN]
+        return self.outcome is Outcome.NOT_RUN and all(t.message.startswith(ENDED_EARLY) for t in unjudged)
+
+    @property
     def outcome(self) -> Outcome:
         """Passed only where a test passed and none did worse."""
         if self.later:
@@ -91,8 +102,10 @@ class RequirementResult:
         return next((outcome for outcome in Outcome if outcome in seen), Outcome.NOT_RUN)
 
 
-def verdict(results: Iterable[RequirementResult], *, strict: bool = False) -> Verdict:
+def verdict(results: Iterable[RequirementResult], *, strict: bool = False, incomplete: bool = False) -> Verdict:
     """Judge a profile.
+
+    A run that ended early makes it incomplete, whatever it has judged until then.
 
     A MUST that failed, or could not be judged because of an error, makes it
     non-conformant, and so does a run in which nothing passed. Anything that was
@@ -101,7 +114,10 @@ def verdict(results: Iterable[RequirementResult], *, strict: bool = False) -> Ve
     that an implementation follows is not asked of it, in neither.
 
     :param strict: as certify mode does, call partial also what has known failures, and a SHOULD that was not run.
+    :param incomplete: whether the run ended early.
     """
+    if incomplete:
+        return Verdict.INCOMPLETE
     results = [result for result in results if not result.later]
     musts = [
         result.outcome
@@ -137,10 +153,13 @@ def by_profile(results: Iterable[RequirementResult], profiles: Iterable[str]) ->
 
 
 def profile_entries(
-    results: Iterable[RequirementResult], profiles: Iterable[str], *, strict: bool
+    results: Iterable[RequirementResult], profiles: Iterable[str], *, strict: bool, incomplete: bool = False
 ) -> dict[str, dict[str, Any]]:
     """Return what a report says of each profile: its ``verdict`` and ``counts``."""
     return {
-        profile: {"verdict": verdict(members, strict=strict).value, "counts": counts(members)}
+        profile: {
+            "verdict": verdict(members, strict=strict, incomplete=incomplete).value,
+            "counts": counts(members),
+        }
         for profile, members in by_profile(results, profiles).items()
     }

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import math
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import fastjsonschema
 from .. import __version__
 from ..errors import ConfigurationError
 from ..requirements import Requirement
+from ..text import LARGEST, LEVELS, depth_exceeds, one_line
 from . import journal
 from .json_report import FILE, SCHEMA_VERSION, schema
 from .outcomes import Outcome, RequirementResult, TestResult, headline
@@ -32,7 +36,7 @@ def load(path: Path) -> Report:
     if file.name == FILE and not file.exists() and journaled.exists():
         raise _cut(journaled)
     try:
-        report = json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_number)
+        report = parse(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(
             f"the report {file} cannot be read: {error.strerror}",
@@ -48,9 +52,46 @@ def load(path: Path) -> Report:
     return loaded
 
 
+def parse(text: str) -> Any:
+    """Return what JSON says, where every reader of JSON understands it alike.
+
+    :raises ValueError: for what is no JSON, a key that is given twice, a number that does not fit into 64 bits, and
+        what is nested too deeply; also a RecursionError for the last.
+    """
+    value = json.loads(
+        text, parse_constant=_no_number, parse_float=_float, parse_int=_integer, object_pairs_hook=_object
+    )
+    if depth_exceeds(value, 2 * LEVELS):
+        raise ValueError(f"it is nested deeper than {2 * LEVELS} levels")
+    return value
+
+
 def _no_number(text: str) -> None:
     """Refuse NaN and the infinities: Python reads and writes them, JSON has none."""
     raise ValueError(f"{text} is no number")
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{shortened(text, _LONGEST)} is too large for a number")
+    return value
+
+
+def _integer(text: str) -> int:
+    if len(text) > len(str(LARGEST)) + 1 or abs(int(text)) > LARGEST:
+        raise ValueError(f"{shortened(text, _LONGEST)} is too large for a number")
+    return int(text)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if twice := _twice(name for name, _ in pairs):
+        raise ValueError(f"the key {shortened(twice[0], _LONGEST)!r} is given twice")
+    return dict(pairs)
+
+
+def _twice(names: Iterable[str]) -> list[str]:
+    return [name for name, times in Counter(names).items() if times > 1]
 
 
 def _check(file: Path, report: Any) -> None:
@@ -65,6 +106,7 @@ def _check(file: Path, report: Any) -> None:
         )
     generator = report.get("generator")
     by = generator.get("version") if isinstance(generator, dict) else None
+    by = shortened(one_line(by), _LONGEST) if isinstance(by, str) else None
     hint = (
         f"pytest-vault-issuer {by} wrote it, and this is {__version__}: run the suite again with this one, or read the "
         "report with that one"
@@ -75,13 +117,22 @@ def _check(file: Path, report: Any) -> None:
     version = report["schema_version"]
     if type(version) is not int or version != SCHEMA_VERSION:
         raise ConfigurationError(
-            f"{file} is a report of form {json.dumps(version)}, and only form {SCHEMA_VERSION} can be read", hint=hint
+            f"{file} is a report of form {shortened(json.dumps(version), _LONGEST)}, "
+            f"and only form {SCHEMA_VERSION} can be read",
+            hint=hint,
         )
     try:
-        fastjsonschema.compile(schema())(report, name_prefix="report")
+        _validator()(report, name_prefix="report")
     except fastjsonschema.JsonSchemaValueException as error:
-        problem = shortened(error.message, _LONGEST)
+        problem = shortened(one_line(error.message), _LONGEST)
         raise ConfigurationError(f"{file} does not fit the schema of reports: {problem}", hint=hint) from error
+    if twice := _twice(entry["id"] for entry in report["requirements"]):
+        raise ConfigurationError(f"{file} does not fit the schema of reports: {twice[0]} is there twice", hint=hint)
+
+
+@functools.cache
+def _validator() -> Any:
+    return fastjsonschema.compile(schema())
 
 
 def shortened(text: str, longest: int) -> str:
@@ -94,9 +145,10 @@ def _cut(path: Path) -> ConfigurationError:
     got = journal.read(path)
     if got.ended:
         return ConfigurationError(f"{path} is all that is left of a report", hint="run the suite again")
-    last = f", the last of them {got.last}" if got.last else ""
+    last = f", the last of them {shortened(one_line(got.last), _LONGEST)}" if got.last else ""
+    about = shortened(one_line(got.about), _LONGEST)
     return ConfigurationError(
-        f"the run of {got.about} was cut off, or is under way: {got.tests} tests had ended{last} ({path})",
+        f"the run of {about} was cut off, or is under way: {got.tests} tests had ended{last} ({path})",
         hint="run the suite again: without its end there is no verdict",
     )
 
@@ -125,6 +177,11 @@ def title(report: Report) -> str:
     """Whom a report is about."""
     about = report["implementation"]
     return f"{about['name']} {about['version']}"
+
+
+def early_end(report: Report) -> str:
+    """Say why a run ended early; '' where it ran to its end."""
+    return f"the run ended early: {report['incomplete']}" if report.get("incomplete") else ""
 
 
 def generator(report: Report) -> str:

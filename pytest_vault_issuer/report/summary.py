@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from ..text import all_printable
 from .outcomes import Outcome
 from .reading import Report
 
@@ -15,7 +16,7 @@ KIND = "ConformanceReport"
 
 def render(report: Report) -> str:
     """Return the summary as YAML."""
-    text: str = yaml.safe_dump(build(report), sort_keys=False, allow_unicode=True, width=120)
+    text: str = yaml.safe_dump(all_printable(build(report)), sort_keys=False, allow_unicode=True, width=120)
     return text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from ..features import AREAS
+from ..text import one_line
 from .outcomes import Outcome, RequirementResult, Verdict, headline, verdict
 
 _SHOWN = {
@@ -46,24 +47,31 @@ def details(results: Iterable[RequirementResult]) -> Iterator[str]:
         if untested:
             yield f"{title}, not selected: {len(untested)} requirements"
         members = [r for r in members if r.tests]
+        cut_off = [r for r in members if r.cut_off]
+        if cut_off:
+            yield f"{title}, the run ended early: {len(cut_off)} requirements"
+        members = [r for r in members if not r.cut_off]
         if members:
             yield f"{title}:"
         for result in members:
-            yield f"  {result.requirement.id} ({result.requirement.level}) {result.requirement.statement}"
+            statement = one_line(result.requirement.statement)
+            yield f"  {result.requirement.id} ({result.requirement.level}) {statement}"
             messages = {headline(test.message) for test in result.tests if test.message and test.outcome is outcome}
             for message in sorted(messages):
-                yield f"      {message[:300]}"
+                yield f"      {one_line(message[:300])}"
     for reason in dict.fromkeys(r.later for r in results if r.later):
-        yield f"not asked for, {reason}: {', '.join(r.requirement.id for r in results if r.later == reason)}"
+        yield f"not asked for, {one_line(reason)}: {', '.join(r.requirement.id for r in results if r.later == reason)}"
 
 
-def verdict_line(profile: str, members: Sequence[RequirementResult], *, strict: bool = False) -> tuple[str, Verdict]:
+def verdict_line(
+    profile: str, members: Sequence[RequirementResult], *, strict: bool = False, incomplete: bool = False
+) -> tuple[str, Verdict]:
     """Return the sentence that says a profile's verdict, and the verdict."""
-    result = verdict(members, strict=strict)
+    result = verdict(members, strict=strict, incomplete=incomplete)
     parts = []
     for level in ("MUST", "SHOULD", "MAY"):
         total = [r for r in members if r.requirement.level == level and not r.later]
         if total:
             passed = sum(r.outcome is Outcome.PASSED for r in total)
             parts.append(f"{passed} of {len(total)} {level} passed")
-    return f"profile {profile}: {result.value} ({', '.join(parts)})", result
+    return f"profile {one_line(profile)}: {result.value} ({', '.join(parts)})", result

@@ -24,7 +24,7 @@ from tests import small_disk
 from tests.containers import CERT_MANAGER, NODE, VAULT, engine_with, everything, on_kind
 from tests.e2e.conftest import Suite, typed
 from tests.processes import keeper_of, processes_of
-from tests.written_report import journal
+from tests.written_report import journal, load
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc")
 PROCESS, KIND = "process", "kind"
@@ -143,6 +143,8 @@ WAYS = {
     "out of memory": Way(kill_largest),
     "full disk": Way(fill_disk, disk="400m", select="VI-SIGN-001"),
 }
+#: The beginnings of those after which there is a whole report, whose verdict is *incomplete*.
+REPORTED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGKILL of the supervisor")
 #: Those on kind that CI runs: pytest, and `stack down`, end it in the supervisor's place.
 KIND_IN_CI = ("SIGKILL of the supervisor", "SIGKILL of everything")
 TABLE = [
@@ -233,6 +235,11 @@ def test_nothing_is_left(suite: Suite, session: Session, way: str, provider: str
     if way == "normal end":
         assert session.process.returncode == 0, session.output
         assert types[-1] == "end"
+    elif way.startswith(REPORTED):
+        assert session.process.returncode != 0, session.output
+        report = load(suite.directory / "report")
+        assert report["profiles"]["core"]["verdict"] == "incomplete"
+        assert (suite.directory / "report" / "report.html").exists()
     elif way != "full disk":  # which need not stop what writes nothing
         assert session.process.returncode != 0, session.output
 

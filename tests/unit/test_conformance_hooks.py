@@ -7,6 +7,9 @@ runs look at nothing. What is tested is what becomes of their results.
 from __future__ import annotations
 
 import json
+import os
+import signal
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -69,7 +72,7 @@ class Inner:
         (self.pytester.path / "probe.toml").write_text(file)
 
     def without_start(self) -> None:
-        self.monkeypatch.setattr(Conformance, "pytest_runtestloop", lambda self, session: None)
+        self.monkeypatch.setattr(Conformance, "_start", lambda self: None)
 
     def run(self, tests: str, *arguments: str, plugins: Any = ()) -> pytest.RunResult:
         self.pytester.makepyfile(HEAD + tests)
@@ -80,6 +83,7 @@ class Inner:
             "no:cacheprovider",
             *arguments,
             plugins=plugins,
+            no_reraise_ctrlc=True,
         )
 
     @property
@@ -203,19 +207,18 @@ def test_what_is_to_be_judged_starts_the_stack(inner: Inner, monkeypatch: pytest
     assert starts == ["probe.toml"]
 
 
-def test_a_stack_that_does_not_start_ends_the_run_without_a_verdict(
-    inner: Inner, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stack_that_does_not_start_leaves_an_incomplete_report(inner: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
     files.write_all(ALL, inner.pytester.path / "out")  # of an earlier run
     refuse_to_start(monkeypatch, StackError("no etcd, token hvs.CAESIcanarycanarycanary", hint="get one"))
     result = inner.run(judging(MUST, "pass"))
     assert result.ret == 3
     assert "no etcd, token <secret " in result.stdout.str()
     assert "canary" not in result.stdout.str() + result.stderr.str()
-    # The journal says that the run began, and not that it ended.
-    assert [path.name for path in (inner.pytester.path / "out").iterdir()] == ["report.jsonl"]
-    journal = [json.loads(line) for line in (inner.pytester.path / "out" / "report.jsonl").read_text().splitlines()]
-    assert [line["type"] for line in journal] == ["run"]
+    assert verdict(inner) == "incomplete"
+    assert inner.report["incomplete"].startswith("no etcd, token <secret ")
+    assert inner.outcome(MUST) == "not-run"
+    assert not (inner.pytester.path / "out" / "failures").exists()
+    assert "vault-issuer: report: out/report.json" in result.stdout.str()
 
 
 def test_a_wrong_configuration_seen_at_the_start_is_a_usage_error(
@@ -236,6 +239,187 @@ def test_an_implementation_that_does_not_start_is_reported(inner: Inner, monkeyp
     )
     assert inner.outcome(MUST) == "not-run"
     assert inner.report["implementation"]["failure"] == "it stopped (exit status 1)"
+
+
+# -- runs that end early --------------------------------------------------------------------------------------
+
+
+def verdict(inner: Inner) -> str:
+    return str(inner.report["profiles"]["core"]["verdict"])
+
+
+ENDINGS = {
+    "Ctrl-C": ("raise KeyboardInterrupt", 2, "interrupted"),
+    "SIGTERM": ("import os; os.kill(os.getpid(), 15)", 2, "ended by SIGTERM"),
+    "SIGHUP": ("import os; os.kill(os.getpid(), 1)", 2, "ended by SIGHUP"),
+    "pytest.exit()": ("pytest.exit('enough', returncode=7)", 7, "enough"),
+    "an internal error": ("pytest.INTERNAL = True", 3, "internal error of pytest: ZeroDivisionError"),
+    "--exitfirst": ("assert 0", 1, "stopping after 1 failures"),
+}
+BREAKS = """
+def pytest_runtest_teardown(item):
+    import pytest
+    if getattr(pytest, 'INTERNAL', False):
+        del pytest.INTERNAL
+def pytest_runtest_logfinish(nodeid):
+    if 'test_b' in nodeid and BROKEN:
+        1 / 0
+"""
+
+
+@pytest.mark.parametrize(("body", "status", "reason"), ENDINGS.values(), ids=ENDINGS)
+def test_a_run_that_ends_early_reports_what_it_judged(stackless: Inner, body: str, status: int, reason: str) -> None:
+    stackless.pytester.makeconftest(BREAKS.replace("BROKEN", str("INTERNAL" in body)))
+    third, fourth = some(number=2).id, some(number=3).id
+    tests = judging(MUST, "pass", "test_a") + judging(OTHER_MUST, body, "test_b") + judging(third, "pass", "test_c")
+    # One test of this requirement passes before the end, the other is not run: nothing says that it is met.
+    tests = judging(fourth, "pass", "test_0") + tests + judging(fourth, "pass", "test_d")
+    result = stackless.run(tests, "-x")
+    assert result.ret == status
+    assert verdict(stackless) == "incomplete"
+    assert stackless.report["incomplete"].startswith(reason)
+    assert stackless.outcome(MUST) == "passed"
+    assert stackless.outcome(third) == stackless.outcome(fourth) == "not-run"
+    assert stackless.entry(third)["tests"][0]["message"].startswith(f"not run: the run ended early: {reason}")
+    assert stackless.outcome(OTHER_MUST) == {1: "failed", 3: "passed"}.get(status, "not-run")
+    written = {path.name for path in (stackless.pytester.path / "out").iterdir()}
+    assert written >= {"report.json", "report.html", "report.md", "report.yaml", "report.jsonl"}
+    assert written_report.journal(stackless.pytester.path / "out")[-1]["incomplete"].startswith(reason)
+    for name in ("report.html", "report.md"):
+        assert reason in (stackless.pytester.path / "out" / name).read_text()
+
+
+def test_the_last_test_that_fails_does_not_make_a_run_incomplete(stackless: Inner) -> None:
+    stackless.run(judging(MUST, "pass", "test_a") + judging(OTHER_MUST, "assert 0", "test_b"), "-x")
+    assert verdict(stackless) == "non-conformant"
+    assert stackless.report["incomplete"] == ""
+
+
+def test_signals_are_as_before_after_a_run(stackless: Inner) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    stackless.run(judging(MUST, "pass"))
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
+
+
+def test_a_second_interrupt_does_not_spoil_the_report(stackless: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_all = files.write_all
+
+    def interrupted(*arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return write_all(*arguments)
+
+    monkeypatch.setattr(files, "write_all", interrupted)
+    assert stackless.run(judging(MUST, "raise KeyboardInterrupt")).ret == pytest.ExitCode.INTERRUPTED
+    assert verdict(stackless) == "incomplete"
+
+
+def test_tests_after_the_death_of_the_supervisor_are_errors(stackless: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Run, "lost", property(lambda self: (stackless.pytester.path / "lost").exists()))
+    dies = "open('lost', 'w').close(); raise Unmet('it did not')"
+    result = stackless.run(judging(MUST, dies, "test_a") + judging(OTHER_MUST, "pass", "test_b"))
+    assert result.ret == 3
+    assert stackless.outcome(MUST) == stackless.outcome(OTHER_MUST) == "error"
+    assert verdict(stackless) == "incomplete"
+    lost = "the supervisor of the run has ended, and the stack with it"
+    assert stackless.entry(MUST)["tests"][0]["message"] == f"{lost}: it did not"
+    assert stackless.report["incomplete"] == lost
+
+
+def test_a_supervisor_that_does_not_answer_at_the_end_is_no_traceback(
+    stackless: Inner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = iter(["", StackError("the process keeper does not answer", hint="start again")])
+
+    def end(self: Run) -> str:
+        what = next(ends)
+        if isinstance(what, str):
+            return what
+        raise what
+
+    monkeypatch.setattr(Run, "implementation_end", end)
+    result = stackless.run(judging(MUST, "pass"))
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert stackless.report["incomplete"] == "the process keeper does not answer"
+    result.stdout.fnmatch_lines(["the run ended early: the process keeper does not answer"])
+
+
+def test_a_worker_that_crashes_is_an_error_of_its_test(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("xdist")
+    pytester.makeconftest(
+        "from pytest_vault_issuer.conformance import Conformance\nConformance._start = lambda self: None\n"
+    )
+    (pytester.path / "probe.toml").write_text(FILE.format(features="all = true", known="", contract=""))
+    # A lone surrogate in a message does not cross to the process that reports.
+    said = "raise Unmet('it said \\ud800 \\x1b]52;c;x\\x07')"
+    tests = judging(SHOULD, said, "test_a") + judging(MUST, "import os; os._exit(9)", "test_b")
+    pytester.makepyfile(HEAD + tests + judging(OTHER_MUST, "pass", "test_c"))
+    result = pytester.runpytest_subprocess("-n1", "--vault-issuer=probe.toml", "--vault-issuer-report=out")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    report = written_report.load(pytester.path / "out")
+    outcomes = {entry["id"]: entry["outcome"] for entry in report["requirements"] if entry["tests"]}
+    assert outcomes == {MUST: "error", SHOULD: "failed", OTHER_MUST: "passed"}
+    messages = [test["message"] for entry in report["requirements"] for test in entry["tests"]]
+    assert "worker 'gw0' crashed while running" in " ".join(messages)
+    assert "it said \\ud800" in " ".join(messages)
+    assert "\x1b" not in result.stdout.str()
+
+
+# -- what is in the directory of the report -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["report.md", "report.json", "report.yaml", "report.jsonl", "failures/notes.txt"])
+def test_files_of_somebody_else_are_neither_removed_nor_replaced(
+    inner: Inner, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    starts = refuse_to_start(monkeypatch)
+    path = inner.pytester.path / "out" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    result = inner.run(judging(MUST, "pass"))
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert starts == []
+    said = result.stderr.str()
+    assert f"out/{name.partition('/')[0]} is not from an earlier report, and a report would replace it" in said
+    assert "hint: name a new directory with --vault-issuer-report" in said
+    assert [entry for entry in (inner.pytester.path / "out").rglob("*") if entry.is_file()] == [path]
+    assert path.read_text() == "mine"
+
+
+def test_an_earlier_report_is_replaced(stackless: Inner) -> None:
+    stackless.run(judging(MUST, "assert 0"))
+    notes = next((stackless.pytester.path / "out" / "failures").glob("VI-*")) / "notes.txt"
+    notes.write_text("mine")
+    stackless.run(judging(MUST, "pass"))
+    assert stackless.outcome(MUST) == "passed"
+    assert notes.read_text() == "mine"
+    assert [path.name for path in notes.parent.iterdir()] == ["notes.txt"]
+    assert stackless.run(judging(MUST, "pass")).ret == 0
+
+
+@pytest.mark.parametrize("place", ["a file", "a file/below"])
+def test_a_place_where_no_report_can_be_written_is_a_usage_error(
+    inner: Inner, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    starts = refuse_to_start(monkeypatch)
+    (inner.pytester.path / "a file").write_text("mine")
+    result = inner.run(judging(MUST, "pass"), f"--vault-issuer-report={place}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert starts == []
+    assert "hint: name another directory with --vault-issuer-report" in result.stderr.str()
+
+
+def test_a_disk_that_is_full_at_the_end_is_said_and_leaves_no_half_file(
+    stackless: Inner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, *arguments: Any) -> None:
+        raise OSError(28, "No space left on device", str(self))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        result = stackless.run(judging(MUST, "pass"))
+    assert result.ret == 3
+    result.stdout.fnmatch_lines(["the report could not be written: *No space left on device*"])
+    assert [path.name for path in (stackless.pytester.path / "out").iterdir()] == ["report.jsonl"]
 
 
 # -- outcomes and exit status ---------------------------------------------------------------------------------
@@ -301,7 +485,7 @@ def test_what_was_seen_till_then_is_evidence_of_an_error_too(
     stackless.run(fixtures + judging(MUST, "pass").replace("test_it()", "test_it(vault_issuer_sandbox, around)"))
     assert stackless.outcome(MUST) == "error"
     assert stackless.entry(MUST)["tests"][0]["evidence"] == seen
-    (folder,) = (stackless.pytester.path / "out" / "failures").iterdir()
+    (folder,) = (stackless.pytester.path / "out" / "failures").glob("VI-*")
     assert "seen" in (folder / "README.md").read_text()
 
 
@@ -426,8 +610,7 @@ def test_the_worst_of_several_tests(stackless: Inner) -> None:
 def test_the_exit_status_with_workers(pytester: pytest.Pytester) -> None:
     pytest.importorskip("xdist")
     pytester.makeconftest(
-        "from pytest_vault_issuer.conformance import Conformance\n"
-        "Conformance.pytest_runtestloop = lambda self, session: None\n"
+        "from pytest_vault_issuer.conformance import Conformance\nConformance._start = lambda self: None\n"
     )
     (pytester.path / "probe.toml").write_text(FILE.format(features="all = true", known="", contract=""))
     pytester.makepyfile(HEAD + judging(SHOULD, "assert 0", "test_a") + judging(MUST, "pass", "test_b"))

@@ -171,6 +171,7 @@ def test_keys_of_the_report() -> None:
         "schema_version",
         "generator",
         "implementation",
+        "incomplete",
         "stack",
         "options",
         "reproduction",

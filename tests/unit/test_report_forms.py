@@ -224,11 +224,11 @@ def test_a_citation_that_is_an_address_is_a_link(citation: str, shown: str) -> N
 
 
 def test_a_folder_for_each_failure(tmp_path: Path) -> None:
-    (tmp_path / bundle.FOLDER / "old").mkdir(parents=True)
+    bundle.write(report(Outcome.PASSED, Outcome.FAILED, Outcome.PASSED), tmp_path)
     stack = {"provider": "process", "reason": "", "components": {"kubernetes": "v1.2", "vault": "3.4"}}
     place = bundle.write(ALL | {"stack": stack}, tmp_path)
     assert place is not None
-    assert len(list(place.iterdir())) == 3, "of what failed, of an error, and of a known failure"
+    assert len(list(place.glob("VI-*"))) == 3, "of what failed, of an error, and of a known failure"
     folder = next(place.glob(f"{REQUIREMENTS[0].id}-*"))
     assert folder.name == bundle.slug(REQUIREMENTS[0].id, ALL["requirements"][0]["tests"][0]["nodeid"])
     text = (folder / "README.md").read_text()
@@ -291,7 +291,7 @@ def test_nothing_that_is_written_of_a_failure_holds_a_secret(tmp_path: Path, lea
     built = report(Outcome.FAILED)
     built["requirements"][0]["tests"][0]["evidence"] = collect(sandbox)
     files.write_all(built, tmp_path)
-    written = {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+    written = {path: path.read_text() for path in tmp_path.rglob("[!.]*") if path.is_file()}
     assert len(written) == 6, "report.json, .html, .md and .yaml, README.md and evidence.json of the failure"
     assert [(path.name, mark) for path, text in written.items() for mark in MARKS if mark in text] == []
 

@@ -47,7 +47,7 @@ CONTENTS: dict[str, tuple[str | bytes, str]] = {
     "cut in the middle": (json_report.dumps(ALL)[:5000], "is not JSON: "),
     "bytes": (b"\x89PNG\xff", "is not JSON: 'utf-8' codec can't decode"),
     "lists in lists": ("[" * 200_000, "is not JSON: "),
-    "no number": (spoiled(lambda r: r["options"].update(timeout_scale=float("nan"))), "is not JSON: NaN is no number"),
+    "no number": (json_report.dumps(ALL).replace(": 1.0", ": NaN"), "is not JSON: NaN is no number"),
     "a list": ("[]", NO_REPORT),
     "a word": ('"report"', NO_REPORT),
     "another JSON": ('{"results": []}', NO_REPORT),

@@ -1,0 +1,25 @@
+"""A run that ends early reports what it has judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.e2e import faulty
+from tests.e2e.conftest import Suite
+
+
+def test_exit_at_the_first_failure_leaves_an_incomplete_report(suite: Suite, tmp_path: Path) -> None:
+    (tmp_path / "issuer").mkdir()
+    described = faulty.write(tmp_path / "issuer")
+    run = suite.run(f"--vault-issuer={described}", "--vault-issuer-select=HEALTH", "-x")
+    assert run.status == 1, run.output
+    assert run.verdict == "incomplete"
+    assert run.report["incomplete"] == "stopping after 1 failures"
+    failed = [identifier for identifier, outcome in run.outcomes().items() if outcome == "failed"]
+    assert failed
+    assert set(failed) <= set(faulty.BROKEN.values())
+    assert "profile core: incomplete" in run.output
+    page = (suite.directory / "report/report.html").read_text()
+    assert "profile core: <strong>incomplete</strong>" in page
+    assert "stopping after 1 failures" in page
+    assert "**incomplete**" in (suite.directory / "report/report.md").read_text()
