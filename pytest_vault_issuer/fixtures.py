@@ -37,7 +37,7 @@ def vault_issuer_cluster(vault_issuer_run: Run) -> Cluster:
 @pytest.fixture(scope="session")
 def vault_issuer_vault(vault_issuer_run: Run) -> VaultAdmin:
     """The stack's Vault, with hvac as ``client``."""
-    return VaultAdmin(vault_issuer_run.stack().vault, vault_issuer_run.timeouts)
+    return vault_issuer_run.admin()
 
 
 @pytest.fixture

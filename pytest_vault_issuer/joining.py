@@ -14,17 +14,20 @@ from pathlib import Path
 
 from . import interpreter
 from .cluster.api import Cluster, Object
+from .cluster.ownership import selector
 from .cluster.removal import remove_labelled
-from .errors import VaultIssuerError
+from .errors import StackError, VaultIssuerError
 from .implementation.objects import RECORD, set_going, stand_still
 from .implementation.running import PROCESS
-from .stack import kind
+from .stack import finish, kind
 from .stack.model import Stack
-from .stack.preparation import LABEL
 from .stack.process import NAME as PROCESS_PROVIDER
+from .stack.record import CleanupRecord
 from .stack.run_directory import RunDirectory
 from .stack.selection import STATE, joined
 from .timeouts import Timeouts
+from .vault.removal import remove_created
+from .vault.server import VaultAdmin
 
 #: Of the host's directory: a file for each guest, with the path of the guest's directory.
 _GUESTS = "guests"
@@ -47,13 +50,13 @@ def join(path: Path, guest: RunDirectory, scale: float, progress: Callable[[str]
     if not kept and stack.provider == PROCESS_PROVIDER:
         return ours  # it has no pods, and is thrown away soon, with all that is in it
     leaving = interpreter.command(__name__, str(path), guest.path.name, str(scale))
-    guest.at_end(leaving, interpreter.environment())
+    guest.at_end(leaving, interpreter.environment(), limit=finish.limit(timeouts))
     if stack.provider == kind.NAME:
         kind.remove_at_end(guest)
     with host.lock(_GUESTS):
         cluster = _cluster(stack, timeouts)
         for name in _gone(path):
-            _remove(cluster, path, name, timeouts)
+            _remove(cluster, stack, path, name, timeouts)
         host.write(f"{_GUESTS}/{guest.path.name}", str(guest.path))
         if kept:
             still = stand_still(cluster, _applied(path), timeouts)
@@ -76,10 +79,13 @@ def leave(path: Path, name: str, scale: float) -> None:
     stack, host, timeouts = joined(path), RunDirectory(path, 0), Timeouts().scaled(scale)
     with host.lock(_GUESTS):
         cluster = _cluster(stack, timeouts)
-        _remove(cluster, path, name, timeouts)
-        if host.describe()["owner"] == 0 and set(_guests(path)) == set(_gone(path)):
-            set_going(cluster, _applied(path))
-        cluster.close()
+        try:
+            _remove(cluster, stack, path, name, timeouts)
+        finally:
+            # Also where something of the guest is left: its own issuer is not to be missing for that.
+            if host.describe()["owner"] == 0 and set(_guests(path)) <= {*_gone(path), name}:
+                set_going(cluster, _applied(path))
+            cluster.close()
 
 
 def _cluster(stack: Stack, timeouts: Timeouts) -> Cluster:
@@ -87,9 +93,18 @@ def _cluster(stack: Stack, timeouts: Timeouts) -> Cluster:
 
 
 def _applied(path: Path) -> list[Object]:
-    """Return what a run has applied for its issuer; nothing where it has none."""
+    """Return what a run has applied for its issuer; nothing where it has none.
+
+    :raises StackError: when that cannot be read.
+    """
     record = path / RECORD
-    return list(json.loads(record.read_text())) if record.exists() else []
+    try:
+        return [dict(item) for item in json.loads(record.read_text())] if record.exists() else []
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise StackError(
+            f"{record} is cut off or of another version: {error}",
+            hint=f"take the stack down and start another: vault-issuer stack down {path}",
+        ) from error
 
 
 def _guests(path: Path) -> list[str]:
@@ -101,8 +116,16 @@ def _gone(path: Path) -> list[str]:
     return [name for name in _guests(path) if not RunDirectory(Path((path / _GUESTS / name).read_text()), 0).answers]
 
 
-def _remove(cluster: Cluster, path: Path, name: str, timeouts: Timeouts) -> None:
-    remove_labelled(cluster, f"{LABEL}={name}", timeouts)
+def _remove(cluster: Cluster, stack: Stack, path: Path, name: str, timeouts: Timeouts) -> None:
+    """Remove what a guest has made.
+
+    :raises StackError: when something of it is left.
+    """
+    left = remove_labelled(cluster, selector(name), timeouts)
+    created = CleanupRecord(Path(stack.record)).read().created.get(name, []) if stack.record else []
+    left += remove_created(VaultAdmin(stack.vault, timeouts), name, created)
+    if left:
+        raise finish.unremoved(name, left)
     (path / _GUESTS / name).unlink(missing_ok=True)
 
 

@@ -105,14 +105,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _close(config: pytest.Config, run: Run) -> None:
-    """End the run; what cannot be ended is said, and is no traceback."""
+    """End the run; report what could not be removed, without a traceback."""
     try:
         run.close()
     except VaultIssuerError as error:
-        print(f"vault-issuer: {printable(run.redactor.redact(str(error)))}", file=sys.stderr)
+        print(f"vault-issuer: {printable(run.redactor.redact(str(error)))}", file=sys.stderr, flush=True)
         conformance = config.pluginmanager.getplugin(_PLUGIN)
-        if conformance is not None:
-            conformance.not_ended()
+        if conformance is None:  # a session of fixtures alone: pytest has decided on its status
+            raise SystemExit(3) from error
+        conformance.not_ended()
 
 
 def _say(config: pytest.Config, line: str) -> None:

@@ -26,10 +26,12 @@ from .log import FileLog, Log
 from .requirements import Catalogue
 from .sandbox import World
 from .settings import Settings
-from .stack import existing, kind
+from .stack import kind
 from .stack.kind_cluster import find_kind, find_kubectl
 from .stack.model import Stack, VaultLauncher
 from .stack.process import NAME as PROCESS_PROVIDER
+from .stack.record import CleanupRecord
+from .stack.record import find as find_record
 from .stack.run_directory import RunDirectory, new_path
 from .stack.selection import STATE, choose, kind_options, make_provider, needed
 from .stack.vault_process import VaultProcesses
@@ -48,6 +50,11 @@ class RunKey:
 
     path: str
     owner: int
+
+    @property
+    def name(self) -> str:
+        """The name of the run."""
+        return Path(self.path).name
 
     @classmethod
     def new(cls) -> RunKey:
@@ -71,6 +78,7 @@ class Run:
         self._checked = False
         self._stack: Stack | None = None
         self._cluster: Cluster | None = None
+        self._record: CleanupRecord | None = None
 
     @cached_property
     def implementation(self) -> Implementation:
@@ -184,7 +192,20 @@ class Run:
             self._stack = Stack.from_json(text)
             for secret in (self._stack.vault.token, self._stack.vault.unseal_key, self._stack.reviewer_token):
                 self.redactor.add(secret)
+            if self._stack.record:
+                self._record = CleanupRecord(Path(self._stack.record))
+                if self.settings.join is None:
+                    self._record.hold()
         return self._stack
+
+    def admin(self, timeouts: Timeouts | None = None) -> VaultAdmin:
+        """Return what administrates the stack's Vault; what it creates there is removed however the run ends.
+
+        :param timeouts: default the run's.
+        """
+        stack = self.stack()
+        announce = self._record.announcer(stack.run) if self._record else None
+        return VaultAdmin(stack.vault, timeouts or self.timeouts, session=stack.run, announce=announce)
 
     @property
     def has_stack(self) -> bool:
@@ -207,7 +228,7 @@ class Run:
         return World(
             stack=stack,
             cluster=self.cluster(),
-            admin=VaultAdmin(stack.vault, timeouts),
+            admin=self.admin(timeouts),
             timeouts=timeouts,
             redactor=self.redactor,
             run=stack.run,
@@ -272,6 +293,8 @@ class Run:
         if self._cluster is None:
             kubernetes = self.stack().kubernetes
             self._cluster = Cluster(Path(kubernetes.kubeconfig), context=kubernetes.context, timeouts=self.timeouts)
+            if self._record:
+                self._cluster.announcing(self._record.announce_type)
         return self._cluster
 
     def launcher(self) -> VaultLauncher | None:
@@ -296,7 +319,10 @@ class Run:
         return exit_message(self.directory) if running.process else ended(running.workloads, self.cluster())
 
     def close(self) -> None:
-        """End the run: remove what was added elsewhere, stop every process, remove the directory."""
+        """End the run: stop every process, remove what was added elsewhere, remove the directory.
+
+        :raises StackError: when the supervisor is gone, or something cannot be removed.
+        """
         if not self.directory.exists:
             return
         if self.settings.keep_stack and self.has_stack:
@@ -304,13 +330,11 @@ class Run:
             for line in self._kept():
                 self._progress(line)
             return
-        try:
-            if self.has_stack and self.settings.join is None:
-                for provider in (existing, kind):
-                    if self.stack().provider == provider.NAME:
-                        provider.stop(self.stack(), self.timeouts)
-        finally:
-            self.directory.close()
+        elsewhere = self.settings.join is None and (self.settings.names_existing or self.settings.kind_cluster)
+        record = find_record(self.key.name) if elsewhere else None
+        if record:
+            record.release()
+        self.directory.close()
 
     def _kept(self) -> Iterator[str]:
         """Yield how to use and to remove a stack that stays; credentials are in files of the user's alone."""

@@ -27,7 +27,7 @@ from pytest_vault_issuer.issuer import Authentication, CertificateRequest, Issue
 from pytest_vault_issuer.proxy import Exchange, Route
 from pytest_vault_issuer.run import Run
 from pytest_vault_issuer.sandbox import Sandbox
-from pytest_vault_issuer.stack.preparation import REVIEWER, SYSTEM_NAMESPACE
+from pytest_vault_issuer.stack.preparation import REVIEWER
 
 Step = dict[str, Any]
 Timed = tuple[float, Step]
@@ -213,7 +213,7 @@ def token_requests(sandbox: Sandbox, auth: Authentication, words: Words, count: 
 
 def token_reviews(sandbox: Sandbox, logins: list[Exchange]) -> Iterator[Timed]:
     """Yield the questions of Vault whose token it was shown: one during each login."""
-    reviewer = user_name(SYSTEM_NAMESPACE, REVIEWER)
+    reviewer = user_name(sandbox.world.run, REVIEWER)
 
     def is_review(record: dict[str, Any]) -> bool:
         return record["user"]["username"] == reviewer and record["objectRef"]["resource"] == "tokenreviews"

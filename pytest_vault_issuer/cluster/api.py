@@ -180,6 +180,7 @@ class Cluster:
             check_trust(kubeconfig, self._configuration.ssl_ca_cert)
         self.server: str = self._configuration.host
         self._headers: dict[str, str] = {}
+        self._announce: Callable[[Resource], None] = lambda _: None
         self._session = requests.Session()
         self._session.trust_env = False
         if self.connection.proxy_url:
@@ -211,6 +212,11 @@ class Cluster:
         other = copy.copy(self)
         other._headers = {"Impersonate-User": user}
         return other
+
+    def announcing(self, announce: Callable[[Resource], None]) -> Cluster:
+        """Have each type announced before an object of it is created; return this client."""
+        self._announce = announce
+        return self
 
     def close(self) -> None:
         """Close the connections."""
@@ -320,12 +326,14 @@ class Cluster:
 
     def create(self, resource: Resource, body: Object) -> Object:
         """Create an object and return it as stored."""
+        self._announce(resource)
         path = resource.path(body["metadata"].get("namespace"))
         result: Object = self._json("POST", path, body=body)
         return result
 
     def apply(self, resource: Resource, body: Object) -> Object:
         """Create or change an object by server-side apply, as field manager ``vault-issuer``."""
+        self._announce(resource)
         metadata = body["metadata"]
         result: Object = self._json(
             "PATCH",
@@ -352,13 +360,26 @@ class Cluster:
         result: Object = self._json("PATCH", path, body=body, content_type=kind)
         return result
 
-    def delete(self, resource: Resource, name: str, namespace: str | None = None) -> None:
-        """Delete an object; one that is not there is no error."""
+    def delete(self, resource: Resource, name: str, namespace: str | None = None, *, uid: str = "") -> None:
+        """Delete an object; one that is not there is no error.
+
+        :param uid: of the object that is meant: another one of the same name is left alone.
+        """
+        body: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        if uid:
+            body["preconditions"] = {"uid": uid}
         try:
-            self.call("DELETE", resource.path(namespace, name), query={"propagationPolicy": "Background"})
+            self.call("DELETE", resource.path(namespace, name), body=body)
         except ApiError as error:
-            if error.code != 404:
+            if error.code != 404 and not (
+                uid and error.code == 409 and self._is_another(resource, name, namespace, uid)
+            ):
                 raise
+
+    def _is_another(self, resource: Resource, name: str, namespace: str | None, uid: str) -> bool:
+        """Whether an object is not the one of a uid any more: 409 may also mean that it is being deleted already."""
+        found = self.list(resource, namespace, fields=f"metadata.name={name}")
+        return not found or found[0]["metadata"]["uid"] != uid
 
     def table(self, resource: Resource, name: str, namespace: str | None = None) -> dict[str, str]:
         """Return one object's row as ``kubectl get -o wide`` prints it: upper-case column to cell."""
@@ -515,12 +536,24 @@ class Cluster:
         """Apply one object of a manifest, whatever its kind; namespaced ones without namespace get the default."""
         return self.apply(*self.located(body, default_namespace))
 
-    def install_crds(self, manifests: Iterable[Object]) -> None:
+    def install_crds(self, manifests: Iterable[Object], *, replace: bool = True) -> None:
         """Apply CustomResourceDefinitions and wait until they are served.
 
+        :param replace: otherwise, those that are there already are left as they are.
         :raises StackError: when the API server does not establish one in time.
         """
-        names = [self.apply(CRDS, manifest)["metadata"]["name"] for manifest in manifests]
+        names = []
+        for manifest in manifests:
+            name = manifest["metadata"]["name"]
+            names.append(name)
+            if replace:
+                self.apply(CRDS, manifest)
+            elif self.find(CRDS, name) is None:
+                try:
+                    self.create(CRDS, manifest)
+                except ApiError as error:
+                    if error.reason != "AlreadyExists":
+                        raise
         for name in names:
             done, _ = self.wait(CRDS, name, None, is_established, timeout=self.timeouts.component_start)
             if not done:

@@ -6,17 +6,20 @@ import argparse
 import contextlib
 import os
 import re
+import shlex
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigurationError, StackError
+from ..errors import ConfigurationError, StackError, VaultIssuerError
 from ..implementation.running import PROCESS
 from ..playground import Playground, load, make, playgrounds
 from ..run import Run, RunKey
 from ..settings import Settings, versions_of
-from ..stack import cleanup
+from ..stack import cleanup, finish
+from ..stack import record as records
+from ..stack.record import UNFINISHED, CleanupRecord
 from ..stack.runs import IN_BETWEEN, KEPT, ORPHAN, UNATTRIBUTED, UNDER_WAY, FoundRun, find_runs
 from . import stack_images
 from .output import add_command, add_format, markdown_table, print_json, table
@@ -106,19 +109,39 @@ vault-issuer stack status --format json
     )
     add_format(status)
     status.set_defaults(run=_status)
+    listing = add_command(
+        actions,
+        "list",
+        "list the cleanup records of sessions on existing clusters and Vaults",
+        "List this user's sessions on clusters and Vaults of others (providers existing, and kind with a named\n"
+        "cluster). A session that was killed together with its supervisor is unfinished: `vault-issuer stack down`\n"
+        "removes what it has created there. Records are in $XDG_STATE_HOME/vault-issuer (~/.local/state/vault-issuer).",
+        """
+vault-issuer stack list
+vault-issuer stack list --format json
+""",
+    )
+    add_format(listing)
+    listing.set_defaults(run=_list)
     stack_images.add_parser(actions)
     down = add_command(
         actions,
         "down",
         "remove a playground, and what killed runs have left",
         "Stop every process of a playground and remove its directory. Orphans of killed runs are removed too, with\n"
-        "their containers, kind clusters and container networks.\n"
+        "their containers, kind clusters and container networks, and what they have created in existing clusters and\n"
+        "Vaults (`vault-issuer stack list`): that needs the Vault's token again, from its file or in\n"
+        "VAULT_ISSUER_VAULT_TOKEN. What cannot be removed is listed, with a command that removes it.\n"
         "Nothing else is: test runs that are under way go on, and what others started is not looked at.",
         """
 vault-issuer stack down            # the one that is up
 vault-issuer stack down mine       # by its name or directory
 vault-issuer stack down --all      # all of them
+vault-issuer stack down vault-issuer-0123456789ab    # what a killed session has left, by its name
 """,
+    )
+    down.add_argument(
+        "--vault-token-file", default="", metavar="FILE", help="file with the token of a killed session's Vault"
     )
     _add_name(down)
     down.add_argument("--all", action="store_true", help="all playgrounds")
@@ -188,9 +211,11 @@ def _next(playground: Playground) -> list[tuple[str, str]]:
         steps.append(("kubectl get certificate,certificaterequest,secret", "and see it come"))
     elif playground.issuers and not playground.approves:
         steps.append(("cmctl approve REQUEST", f"{playground.implementation} does not approve: somebody has to"))
+    # The token is not among its arguments, which every user of the machine can read.
+    header = shlex.quote(f"@{playground.vault_header_file}")
     steps.append(
         (
-            'curl --cacert "$VAULT_CACERT" -H "X-Vault-Token: $VAULT_TOKEN" "$VAULT_ADDR/v1/sys/auth"',
+            f'curl --cacert "$VAULT_CACERT" --header {header} "$VAULT_ADDR/v1/sys/auth"',
             "Vault's auth methods; `vault auth list` where vault is installed",
         )
     )
@@ -259,7 +284,15 @@ def _playground_as_dict(playground: Playground) -> dict[str, Any]:
 
 
 def _env(options: argparse.Namespace) -> int:
-    _, playground = _chosen(options.name, playgrounds(find_runs()))
+    runs = find_runs()
+    up = playgrounds(runs)
+    unreadable = [run for run in runs if run.state == KEPT and run not in [known for known, _ in up]]
+    if unreadable and not up:
+        raise StackError(
+            f"the state of the stack in {unreadable[0].path} is cut off, or of another version",
+            hint=f"take it down and start another: vault-issuer stack down {unreadable[0].path}",
+        )
+    _, playground = _chosen(options.name, up)
     print("\n".join(playground.exports))
     return 0
 
@@ -299,6 +332,8 @@ def _status(options: argparse.Namespace) -> int:
         print("\n".join(markdown_table([header.lower() for header in headers], rows)))
         return 0
     print("\n".join(table(headers, rows)) if rows else "nothing is up: vault-issuer stack up")
+    for line in records.notices():
+        print(line)
     if any(run.state == ORPHAN for run, _ in found):
         print("orphans are what killed runs have left: vault-issuer stack down removes them")
     _print_unattributed(run for run, _ in found)
@@ -344,6 +379,36 @@ def _run_as_dict(run: FoundRun, playground: Playground | None) -> dict[str, Any]
     }
 
 
+# -- list -----------------------------------------------------------------------------------------
+
+
+def _list(options: argparse.Namespace) -> int:
+    rows = [_record_row(record) for record in records.records()]
+    if options.format == "json":
+        print_json([dict(zip(_RECORD_KEYS, row, strict=True)) for row in rows])
+        return 0
+    if options.format == "markdown":
+        print("\n".join(markdown_table(_RECORD_KEYS, rows)))
+        return 0
+    headers = [key.upper() for key in _RECORD_KEYS]
+    print("\n".join(table(headers, rows)) if rows else "no session has left anything in a cluster or Vault of others")
+    if any(row[1] == UNFINISHED for row in rows):
+        print("vault-issuer stack down removes what unfinished sessions have left")
+    return 0
+
+
+_RECORD_KEYS = ("session", "state", "cluster", "vault", "started", "record")
+
+
+def _record_row(record: CleanupRecord) -> list[str]:
+    state = records.state_of(record)
+    try:
+        where = record.read().whereabouts
+    except StackError as error:
+        return [record.session, state, error.message, "", "", str(record.path)]
+    return [where.session, state, where.cluster, where.vault_addr, where.started, str(record.path)]
+
+
 # -- down -----------------------------------------------------------------------------------------
 
 
@@ -353,7 +418,13 @@ def _down(options: argparse.Namespace) -> int:
     runs = cleanup.find_all()
     orphans = [run for run in runs if run.state == ORPHAN]
     kept = [run for run in runs if run.state == KEPT]
-    if options.all:
+    unfinished = records.unfinished()
+    if options.name and (record := records.find(options.name)):
+        # With its directory, which holds credentials; and nothing else.
+        unfinished = [record]
+        orphans = [run for run in orphans if run.path.name == record.session]
+        chosen = []
+    elif options.all:
         chosen = kept
     elif options.name or len(kept) > 1:
         chosen = _named(options.name, runs)
@@ -364,15 +435,46 @@ def _down(options: argparse.Namespace) -> int:
         playground = load(run.path)
         cleanup.remove(run)
         removed.append((run, playground.name if playground else ""))
+    status = _finish([record for record in unfinished if record.path.exists()], removed, options)
+    if options.format != "json":
+        _print_unattributed(runs)
+    return status
+
+
+def _finish(
+    unfinished: Sequence[CleanupRecord], removed: Sequence[tuple[FoundRun, str]], options: argparse.Namespace
+) -> int:
+    """Finish the cleanup of killed sessions, and print what was removed; one that fails does not keep another."""
+    finished, errors = [], []
+    for record in unfinished:
+        try:
+            if left := finish.finish(record, _token_of(record, options.vault_token_file)):
+                raise finish.unremoved(record.session, left)
+        except VaultIssuerError as error:
+            errors.append(str(error))
+        else:
+            finished.append(record)
     if options.format == "json":
-        print_json([_removed_as_dict(run, name) for run, name in removed])
-        return 0
-    for run, name in removed:
-        print(f"removed {name + ' ' if name else ''}({run.state}): {', '.join([str(run.path), *run.containers])}")
-    if not removed:
-        print("nothing is up, and nothing is left of killed runs")
-    _print_unattributed(runs)
+        print_json(
+            [_removed_as_dict(run, name) for run, name in removed]
+            + [{"directory": "", "name": record.session, "state": UNFINISHED, "containers": []} for record in finished]
+        )
+    else:
+        for run, name in removed:
+            print(f"removed {name + ' ' if name else ''}({run.state}): {', '.join([str(run.path), *run.containers])}")
+        for record in finished:
+            print(f"removed what session {record.session} had left")
+        if not removed and not unfinished:
+            print("nothing is up, and nothing is left of killed runs")
+    if errors:
+        raise StackError("\n".join(errors))
     return 0
+
+
+def _token_of(record: CleanupRecord, file: str) -> str:
+    if not file:
+        return finish.token_of(record.read().whereabouts)
+    return Settings(vault_token_file=Path(file)).vault_token()
 
 
 def _removed_as_dict(run: FoundRun, name: str) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from copy import deepcopy
 
 from ..cluster.api import Cluster, Object
+from ..cluster.ownership import LABEL, create_own, owner_of
 from ..errors import ImplementationError
-from ..stack.preparation import LABEL
 from ..timeouts import Timeouts
 from .workloads import PODS, is_workload, workloads_of
 
@@ -26,25 +26,41 @@ def in_order(objects: Iterable[Object]) -> tuple[list[Object], list[Object]]:
     return crds, [*first, *rest]
 
 
-def prepare(cluster: Cluster, item: Object, namespace: str, run: str) -> Object:
-    """Return an object as it is to be applied: in a namespace, and with the label of the run that it goes with.
+def prepare(cluster: Cluster, item: Object, namespace: str, run: str, *, foreign: bool = False) -> Object:
+    """Return an object as it is to be stored: in a namespace, and with the label of the run that it goes with.
 
     What is there already is not this run's to remove: it keeps the label that it has, or has none.
 
     :param namespace: of what has none.
+    :param foreign: whether the cluster is somebody else's, where only what is this run's own is stored.
     :raises ImplementationError: when it is a workload of another run that is under way.
     """
     resource, item = cluster.located(item, namespace)
     metadata = item["metadata"]
+    if foreign:
+        return _labelled(item, run)
     before = cluster.find(resource, metadata["name"], metadata.get("namespace"))
-    owner = run if before is None else (before["metadata"].get("labels") or {}).get(LABEL, "")
+    owner = run if before is None else owner_of(before)
     if before is not None and owner not in ("", run) and is_workload(item) and not _stands_still(before):
         raise ImplementationError(
             f"the {item['kind']} {metadata['namespace']}/{metadata['name']} is that of run {owner}, which is under way",
             hint="give it another name, or wait until that run ends",
         )
+    return _labelled(item, owner)
+
+
+def _labelled(item: Object, owner: str) -> Object:
+    metadata = item["metadata"]
     labels = {**(metadata.get("labels") or {}), **({LABEL: owner} if owner else {})}
     return {**item, "metadata": {**metadata, "labels": labels}}
+
+
+def store(cluster: Cluster, item: Object, *, foreign: bool) -> Object:
+    """Store an object that :func:`prepare` has returned, and return it as stored.
+
+    :raises StackError: when the cluster is somebody else's and has such an object, which is left as it is.
+    """
+    return create_own(cluster, *cluster.located(item, "default")) if foreign else cluster.apply_manifest(item)
 
 
 def stand_still(cluster: Cluster, objects: Iterable[Object], timeouts: Timeouts) -> bool:

@@ -15,17 +15,18 @@ from typing import Any
 import yaml
 
 from ..cluster.api import NAMESPACES, SERVICE_ACCOUNTS, Cluster, Object
+from ..cluster.ownership import LABEL
 from ..errors import ConfigurationError, ImplementationError
 from ..issuer.handle import IssuerType
 from ..stack.kubernetes_process import kubeconfig
 from ..stack.model import Stack
-from ..stack.preparation import LABEL
+from ..stack.preparation import install_contract
 from ..stack.run_directory import RunDirectory
 from ..timeouts import Timeouts, poll
 from . import ready_log
 from .description import Implementation, RunDescription
 from .manifests import Manifests
-from .objects import RECORD, in_order, prepare
+from .objects import RECORD, in_order, prepare, store
 from .workloads import Workload, deployment, ended, wait_ready, workloads_of
 
 PROCESS = "implementation"
@@ -121,6 +122,7 @@ def start_implementation(
     :param manifests: what it declares.
     :param prepare_nodes: called before anything is started in the cluster.
     :raises ImplementationError: when it ends or does not become ready, with the end of its log.
+    :raises StackError: when somebody else's cluster has something of its names.
     """
     labels = {LABEL: stack.run}
     described = implementation.run
@@ -140,17 +142,16 @@ def start_implementation(
         )
         own = {} if ROOTS_VARIABLE in env else {ROOTS_VARIABLE: roots.read_text()}
         documents += deployment(described, words, env, own)
-    cluster.install_crds(manifests.crds)
+    crds, rest = in_order(documents)
+    install_contract(cluster, [*manifests.crds, *crds], ours=not stack.foreign, session=stack.run)
     if described.image or manifests.have_workloads:
         prepare_nodes()
-    crds, rest = in_order(documents)
-    cluster.install_crds(crds)
     record: list[Object] = []
     stored: list[Object] = []
     for item in rest:
-        record.append(prepare(cluster, item, namespace, stack.run))
+        record.append(prepare(cluster, item, namespace, stack.run, foreign=stack.foreign))
         run.write(RECORD, json.dumps(record))
-        stored.append(cluster.apply_manifest(record[-1]))
+        stored.append(store(cluster, record[-1], foreign=stack.foreign))
     workloads = workloads_of(stored)
     if command:
         _spawn(implementation, command, run, cluster, {ROOTS_VARIABLE: str(roots)}, placeholders)

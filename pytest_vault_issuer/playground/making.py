@@ -17,9 +17,9 @@ from ..implementation import cert_manager
 from ..issuer.handle import IssuerType
 from ..run import Run
 from ..stack.model import Stack
-from ..vault import VaultAdmin, VaultWorkspace
+from ..vault import VaultWorkspace
 from .preparing import NAMESPACE, Preparing
-from .state import Playground, TriedIssuer
+from .state import FILE, Playground, TriedIssuer
 
 
 def make(run: Run, name: str, progress: Callable[[str], None]) -> Playground:
@@ -49,17 +49,18 @@ def make(run: Run, name: str, progress: Callable[[str], None]) -> Playground:
         "vault_addr": stack.vault.url,
         "vault_ca": stack.vault.ca_file,
         "vault_token_file": str(directory.write("vault-token", stack.vault.token)),
+        "vault_header_file": str(directory.write("vault-header", f"X-Vault-Token: {stack.vault.token}\n")),
         "kubeconfig": str(directory.write("kubeconfig", yaml.safe_dump(config))),
         "kubectl": _kubectl(run),
     }
     playground = _bare(run, stack, common) if bare else _with_issuers(run, common, progress)
-    playground.save()
+    directory.write(FILE, playground.to_json())
     directory.keep()
     return playground
 
 
 def _bare(run: Run, stack: Stack, common: dict[str, Any]) -> Playground:
-    workspace = VaultWorkspace(VaultAdmin(stack.vault, run.timeouts), stack.kubernetes, stack.reviewer_token)
+    workspace = VaultWorkspace(run.admin(), stack.kubernetes, stack.reviewer_token)
     pki = workspace.pki(mount="pki")
     return Playground(
         **common, implementation="", approves=False, namespace="default", pki_sign_path=pki.sign_path, sample=""

@@ -7,12 +7,12 @@ from collections.abc import Callable, Container
 from typing import Any
 
 from ..cluster.api import NAMESPACES, Object
+from ..cluster.ownership import LABEL
 from ..issuer.authentication import Authentication
 from ..issuer.handle import IssuerType
 from ..proxy import ClientCertificate
 from ..sandbox import World
 from ..sandbox.authentications import Authentications
-from ..stack.preparation import LABEL
 from ..vault import Pki, VaultWorkspace
 
 NAMESPACE = "playground"
@@ -38,7 +38,7 @@ class Preparing(Authentications):
         self._pki = self.vault.pki(mount=_MOUNT)
         self._name = ""
         metadata = {"name": NAMESPACE, "labels": self.labels}
-        world.cluster.apply(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        world.cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 
     # -- what Authentications builds on -------------------------------------------------
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from ..stack.runs import FoundRun
 
-_FILE = "playground.json"
+FILE = "playground.json"
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Playground:
     :ivar components: versions, by component.
     :ivar started: when, in ISO 8601.
     :ivar vault_token_file: the file with the root token; nobody else can read it.
+    :ivar vault_header_file: the same as a header for curl, '' where an older version has made the stack.
     :ivar kubectl: directory of a kubectl, '' where one is in the PATH.
     :ivar sample: manifest that asks for a certificate, '' for none.
     :ivar left_out: ways of authenticating that are not there, and why.
@@ -60,6 +61,7 @@ class Playground:
     sample: str
     issuers: list[TriedIssuer] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
+    vault_header_file: str = ""
 
     @property
     def exports(self) -> list[str]:
@@ -72,20 +74,42 @@ class Playground:
         ]
         return [*lines, f'export PATH="$PATH:"{shlex.quote(self.kubectl)}'] if self.kubectl else lines
 
-    def save(self) -> None:
-        """Write it into its directory."""
-        path = Path(self.directory) / _FILE
-        path.touch(mode=0o600)
-        path.write_text(json.dumps(asdict(self), indent=2))
+    def to_json(self) -> str:
+        """Serialise; without credentials, only where they are."""
+        return json.dumps(asdict(self), indent=2)
 
 
 def load(directory: Path) -> Playground | None:
-    """Return the playground in a run directory, None where there is none."""
+    """Return the playground in a run directory.
+
+    :return: None where there is none, or its file is cut off; what another version does not tell is empty.
+    """
     try:
-        data: dict[str, Any] = json.loads((directory / _FILE).read_text())
-    except FileNotFoundError:
+        data = json.loads((directory / FILE).read_text())
+    except (OSError, ValueError, RecursionError):  # also where it is not UTF-8
         return None
-    return Playground(**{**data, "issuers": [TriedIssuer(**issuer) for issuer in data["issuers"]]})
+    if not isinstance(data, dict) or not isinstance(data.get("name"), str):
+        return None
+    issuers = data.get("issuers")
+    listed = issuers if isinstance(issuers, list) else []
+    values = _known(Playground, data) | {
+        "directory": str(directory),
+        "issuers": [TriedIssuer(**_known(TriedIssuer, issuer)) for issuer in listed if isinstance(issuer, dict)],
+    }
+    return Playground(**values)
+
+
+def _known(kind: type[Any], data: dict[str, Any]) -> dict[str, Any]:
+    """Return a value for each field of a data class: that of the data where its type is right, else an empty one."""
+    values = {}
+    for entry in fields(kind):
+        empty = _EMPTY[str(entry.type).partition("[")[0]]
+        value = data.get(entry.name)
+        values[entry.name] = value if isinstance(value, type(empty)) else empty
+    return values
+
+
+_EMPTY: dict[str, Any] = {"str": "", "bool": False, "list": [], "dict": {}}
 
 
 def playgrounds(runs: Iterable[FoundRun]) -> list[tuple[FoundRun, Playground]]:

@@ -18,13 +18,13 @@ from typing import Any
 
 from ..cluster.api import CERTIFICATE_REQUESTS, NAMESPACES, ApiError, Object
 from ..cluster.audit import AuditLog
+from ..cluster.ownership import LABEL
 from ..errors import NotRunnable, StackError, Unmet
 from ..issuer.authentication import Authentication
 from ..issuer.csr import SigningRequest
 from ..issuer.handle import CertificateRequest, Handle, Issuer, IssuerType, RefusedError, blaming_the_implementation
 from ..issuer.kubernetes_csr import CertificateSigningRequest
 from ..proxy import Authority, ClientCertificate, Exchange, Proxy, Route, ServerCertificate
-from ..stack.preparation import LABEL
 from ..vault import Pki, VaultAdmin, VaultWorkspace
 from .authentications import Authentications
 from .certificates import Certificates

@@ -25,6 +25,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,8 +37,10 @@ LOGS = "logs"
 COMMANDS = "at-end.json"
 #: In the environment of everything that a keeper starts: the run directory. By it is found what outlived its keeper.
 MARK = "VAULT_ISSUER_RUN"
-#: Seconds for each command at the end; removing a kind cluster takes a few.
+#: Seconds for a command at the end that asks for no others; removing a kind cluster takes a few.
 FAREWELL_LIMIT = 120.0
+#: A command for the end: its words, its environment, and the seconds that it gets.
+Command = tuple[list[str], dict[str, str], float]
 #: Seconds a process gets between SIGTERM and SIGKILL when a graceful stop is asked for.
 GRACE = 3.0
 #: Bytes of one request: the arguments and the environment of a process are at most 2 MB on Linux.
@@ -109,7 +112,7 @@ class Keeper:
         self.owner: Other | None = Other(owner)
         self.holders: dict[str, list[Other]] = {}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.farewells: list[tuple[list[str], dict[str, str]]] = []
+        self.farewells: list[Command] = []
         self.ended = False
         self.logs = directory / LOGS
         self.logs.mkdir(mode=0o700, exist_ok=True)
@@ -205,9 +208,12 @@ class Keeper:
         """Return the processes whose end matters."""
         return [*([self.owner] if self.owner else []), *(other for held in self.holders.values() for other in held)]
 
-    def at_end(self, argv: list[str], env: dict[str, str]) -> dict[str, Any]:
-        """Have a command run at the end, when no process is left: for what is not on this machine's process table."""
-        self.farewells.append((argv, env))
+    def at_end(self, argv: list[str], env: dict[str, str], limit: float = FAREWELL_LIMIT) -> dict[str, Any]:
+        """Have a command run at the end, when no process is left: for what is not on this machine's process table.
+
+        :param limit: seconds that it gets.
+        """
+        self.farewells.append((argv, env, limit))
         draft = self.directory / f".{COMMANDS}"
         draft.write_text(json.dumps(self.farewells))
         draft.rename(self.directory / COMMANDS)
@@ -250,7 +256,7 @@ class Keeper:
             return {"error": f"{type(error).__name__}: {error}"}
 
 
-def recorded_commands(directory: Path) -> list[tuple[list[str], dict[str, str]]]:
+def recorded_commands(directory: Path) -> list[Command]:
     """Return the commands for the end that the keeper of a run directory has written down.
 
     :raises ValueError: when they cannot be read.
@@ -260,19 +266,19 @@ def recorded_commands(directory: Path) -> list[tuple[list[str], dict[str, str]]]
     except FileNotFoundError:
         return []
     if not isinstance(commands, list) or not all(
-        isinstance(item, list) and len(item) == 2 and _is_command(item[0]) and _is_environment(item[1])
+        isinstance(item, list) and len(item) == 3 and all(fits(part) for fits, part in zip(_COMMAND, item, strict=True))
         for item in commands
     ):
         raise ValueError(f"{directory / COMMANDS} is not a list of commands")
-    return [(argv, env) for argv, env in commands]
+    return [(argv, env, limit) for argv, env, limit in commands]
 
 
-def run_commands(commands: list[tuple[list[str], dict[str, str]]]) -> list[str]:
+def run_commands(commands: list[Command]) -> list[str]:
     """Run each command, whatever became of those before it, and return what those that fail say."""
-    return [text for argv, env in commands if (text := _run_command(argv, env))]
+    return [text for command in commands if (text := _run_command(*command))]
 
 
-def _run_command(argv: list[str], env: dict[str, str]) -> str:
+def _run_command(argv: list[str], env: dict[str, str], limit: float) -> str:
     try:
         done = subprocess.run(
             argv,
@@ -280,7 +286,7 @@ def _run_command(argv: list[str], env: dict[str, str]) -> str:
             cwd="/",
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=FAREWELL_LIMIT,
+            timeout=limit,
             check=False,
         )
     except (OSError, ValueError, subprocess.SubprocessError) as error:
@@ -353,6 +359,11 @@ def _is_process(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 31
 
 
+def _is_seconds(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= threading.TIMEOUT_MAX
+
+
+_COMMAND = (_is_command, _is_environment, _is_seconds)
 _NAME = ("the name of a process", _is_name, True)
 _ARGV = ("a list of words", _is_command, True)
 _ENV = ("an object of texts", _is_environment, True)
@@ -366,7 +377,7 @@ _OPERATIONS: dict[str, dict[str, tuple[str, Callable[[object], bool], bool]]] = 
     "describe": {},
     "hold": {"name": _NAME, "holder": _HOLDER},
     "release": {"name": _NAME, "holder": _HOLDER},
-    "at_end": {"argv": _ARGV, "env": _ENV},
+    "at_end": {"argv": _ARGV, "env": _ENV, "limit": ("a number of seconds", _is_seconds, False)},
     "end": {},
 }
 

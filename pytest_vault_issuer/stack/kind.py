@@ -14,21 +14,14 @@ from ..errors import ConfigurationError, StackError
 from ..images import NeededImage
 from ..timeouts import Timeouts
 from ..vault.server import VaultAdmin
-from . import cleanup
+from . import cleanup, finish, record
 from .certificates import StackAuthority
 from .engine import Engine, Owner
 from .kind_cluster import KindClusters, check_pytest_kind, find_kind, node_images
 from .model import Kubernetes, Stack, crd_manifests
-from .preparation import (
-    install_contract,
-    install_reviewer,
-    mount_defaults,
-    open_vault,
-    refuse_another_run,
-    remove_everything,
-    remove_reviewer,
-)
+from .preparation import install_contract, install_reviewer, mount_defaults, open_vault
 from .reachability import check_node, check_pods
+from .record import Whereabouts
 from .run_directory import RunDirectory
 from .vault_container import VaultContainers, domain_of
 
@@ -115,6 +108,7 @@ class KindProvider:
 
     :param program: kind's path.
     :param crds: directory of cert-manager's CRDs.
+    :param scale: of the timeouts.
     """
 
     name = NAME
@@ -130,9 +124,12 @@ class KindProvider:
         progress: Callable[[str], None],
         *,
         reason: str,
+        scale: float = 1.0,
     ) -> None:
         self._run = run
         self._engine = engine
+        self._program = program
+        self._scale = scale
         self._clusters = KindClusters(run, engine, program, timeouts)
         self._crds = crds
         self._options = options
@@ -192,14 +189,10 @@ class KindProvider:
         """Add what tests need to cluster and Vault."""
         ours = not self._options.cluster
         cluster = Cluster(Path(kubernetes.kubeconfig), timeouts=self._timeouts)
-        with contextlib.ExitStack() as undo:
-            install_contract(cluster, crd_manifests(self._crds), replace=ours)
-            if not ours:
-                refuse_another_run(cluster)
-                undo.callback(remove_reviewer, cluster)
-            reviewer_token = install_reviewer(cluster, owner.run)
-            mounts = mount_defaults(admin, kubernetes, reviewer_token)
-            undo.pop_all()
+        written = "" if ours else self._begin_record(cluster, owner.run)
+        reviewer_token = install_reviewer(cluster, owner.run)
+        install_contract(cluster, crd_manifests(self._crds), ours=ours, session=owner.run)
+        mounts = mount_defaults(admin, kubernetes, reviewer_token)
         components = {"kubernetes": cluster.version, admin.product: admin.version}
         cluster.close()
         return Stack(
@@ -216,14 +209,25 @@ class KindProvider:
             vault_image=self._options.vault_image,
             kind_cluster=self._cluster_name(owner),
             network=network,
+            foreign=not ours,
+            record=written,
         )
 
-
-def stop(stack: Stack, timeouts: Timeouts) -> None:
-    """Remove what was added to a cluster that is not the run's own, the CRDs excepted; the rest goes with the run."""
-    if not stack.disposable:
-        cluster = Cluster(Path(stack.kubernetes.kubeconfig), timeouts=timeouts)
-        remove_everything(cluster, stack.run, timeouts)
+    def _begin_record(self, cluster: Cluster, session: str) -> str:
+        """Write what is to be removed from a cluster that is not the run's own; return the record's path."""
+        for line in record.notices():
+            self._progress(line)
+        whereabouts = Whereabouts(
+            session=session,
+            directory=str(self._run.path),
+            server=cluster.server,
+            kind_cluster=self._options.cluster,
+            kind_binary=str(self._program),
+            scale=self._scale,
+        )
+        written = finish.begin(self._run, whereabouts, self._clusters.kubeconfig, self._timeouts, {})
+        cluster.announcing(written.announce_type)
+        return str(written.path)
 
 
 def prepare_nodes(

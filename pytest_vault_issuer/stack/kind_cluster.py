@@ -18,6 +18,7 @@ from ..documents import DocumentError, read_document
 from ..errors import ConfigurationError, StackError
 from ..timeouts import Timeouts, poll
 from .engine import EXTRA, Engine, hint_for
+from .kubeconfig import with_files
 from .kubernetes_process import AUDIT_POLICY
 from .model import Kubernetes
 from .run_directory import RunDirectory
@@ -118,7 +119,7 @@ class KindClusters:
         :raises StackError: when there is none of this name.
         """
         config = yaml.safe_load(self._ask("get", "kubeconfig", f"--name={name}"))
-        self._run.write(self.kubeconfig.name, yaml.safe_dump(self._with_files(config)))
+        self._run.write(self.kubeconfig.name, yaml.safe_dump(with_files(config, "kind", self._run.write)))
         internal = yaml.safe_load(self._ask("get", "kubeconfig", f"--name={name}", "--internal"))
         cluster = internal["clusters"][0]["cluster"]
         return Kubernetes(
@@ -128,17 +129,6 @@ class KindClusters:
             # Empty by now, it is written by nobody here: a folder of this machine that the engine does not have.
             audit_log=str(audit_log) if audit_log and audit_log.stat().st_size else None,
         )
-
-    def _with_files(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Return a kubeconfig with credentials in files of the run's, in the place of those that are in it.
-
-        Clients write what is in a kubeconfig into temporary files, which stay when they are killed.
-        """
-        for entry in [*(item["cluster"] for item in config["clusters"]), *(item["user"] for item in config["users"])]:
-            for key in [key for key in entry if key.endswith("-data")]:
-                plain = key.removesuffix("-data")
-                entry[plain] = str(self._run.write(f"pki/kind-{plain}.pem", base64.b64decode(entry.pop(key))))
-        return config
 
     def load(self, name: str, image: str) -> None:
         """Have an image, which the engine has, in the nodes of a cluster too.

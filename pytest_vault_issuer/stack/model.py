@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -66,8 +66,10 @@ class Stack:
     :ivar bind: address on which servers of the tests have to listen.
     :ivar reviewer_token: token of a service account bound to ``system:auth-delegator``.
     :ivar components: versions, by component.
-    :ivar created_mounts: auth mounts at default paths that are ours; they have to be removed where Vault is not.
+    :ivar foreign: the cluster is somebody else's: what is there is left as it is.
+    :ivar created_mounts: auth mounts at default paths that are ours.
     :ivar run: value of the label on everything this run creates in the cluster.
+    :ivar record: path of the cleanup record, '' where nothing outlives the run.
     :ivar vault_binary: path of the program that further Vaults are started from; '' where the provider starts none.
     :ivar vault_image: container image that further Vaults are started from; '' likewise.
     :ivar kind_cluster: name of the kind cluster, '' where there is none.
@@ -88,6 +90,8 @@ class Stack:
     vault_image: str = ""
     kind_cluster: str = ""
     network: str = ""
+    foreign: bool = False
+    record: str = ""
 
     def to_json(self) -> str:
         """Serialise, credentials included: only for files that nobody else can read."""
@@ -95,9 +99,35 @@ class Stack:
 
     @classmethod
     def from_json(cls, text: str) -> Stack:
-        """Return what :meth:`to_json` serialised."""
-        data: dict[str, Any] = json.loads(text)
-        return cls(**{**data, "kubernetes": Kubernetes(**data["kubernetes"]), "vault": VaultServer(**data["vault"])})
+        """Return what :meth:`to_json` serialised.
+
+        :raises ValueError: when it is something else: cut off, or of another version.
+        """
+        try:
+            data = json.loads(text)
+            parts = {"kubernetes": Kubernetes(**data["kubernetes"]), "vault": VaultServer(**data["vault"])}
+            stack = cls(**{**data, **parts})
+        except (KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"{type(error).__name__}: {error}") from error
+        for part in (stack, stack.kubernetes, stack.vault):
+            for entry in fields(part):
+                _check_type(f"{type(part).__name__}.{entry.name}", getattr(part, entry.name), str(entry.type))
+        return stack
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "bool": (bool,),
+    "str | None": (str, type(None)),
+    "list[str]": (list,),
+    "dict[str, str]": (dict,),
+}
+
+
+def _check_type(place: str, value: object, annotation: str) -> None:
+    expected = _TYPES.get(annotation)
+    if expected and not isinstance(value, expected):
+        raise ValueError(f"{place} must be {annotation}, got {type(value).__name__}")
 
 
 class Provider(Protocol):

@@ -7,91 +7,68 @@ from collections.abc import Callable, Iterable
 
 import hvac.exceptions
 
-from ..cluster.api import (
-    CLUSTER_ROLE_BINDINGS,
-    CRDS,
-    NAMESPACES,
-    SERVICE_ACCOUNTS,
-    Cluster,
-    Object,
-)
-from ..cluster.removal import remove_labelled
+from ..cluster.api import CLUSTER_ROLE_BINDINGS, NAMESPACES, SERVICE_ACCOUNTS, Cluster, Object
+from ..cluster.ownership import LABEL, create_own
 from ..errors import StackError
 from ..timeouts import Timeouts, poll
 from ..vault.server import VaultAdmin
-from ..vault.workspace import VaultWorkspace, configure_kubernetes, enable_auth
+from ..vault.workspace import VaultWorkspace, configure_kubernetes
 from .model import Kubernetes, VaultServer
 
-#: On everything this project creates in a cluster; its value names the run.
-LABEL = "vault-issuer.test/run"
-SYSTEM_NAMESPACE = "vault-issuer-system"
 REVIEWER = "vault-token-reviewer"
+#: The ClusterRoleBinding of the reviewer: which session uses a cluster.
+REVIEWER_BINDING = f"vault-issuer-{REVIEWER}"
 #: The auth methods mounted where a Vault issuer looks for them by default.
 DEFAULT_MOUNTS = ("approle", "cert", "kubernetes")
 
 
-def install_contract(cluster: Cluster, crds: list[Object], *, replace: bool) -> None:
-    """Install cert-manager.io's CRDs; where some are installed already, only if `replace`."""
-    missing = [crd for crd in crds if replace or cluster.find(CRDS, crd["metadata"]["name"]) is None]
-    cluster.install_crds(missing)
+def install_contract(cluster: Cluster, crds: Iterable[Object], *, ours: bool, session: str) -> None:
+    """Install CustomResourceDefinitions; somebody else's cluster keeps those that it has.
+
+    They stay in somebody else's cluster: to remove them would remove everybody's objects.
+    """
+    labelled = (
+        crd if ours else {**crd, "metadata": {**crd["metadata"], "labels": _labels(crd) | {LABEL: session}}}
+        for crd in crds
+    )
+    cluster.install_crds(labelled, replace=ours)
 
 
-def install_reviewer(cluster: Cluster, run: str) -> str:
+def _labels(item: Object) -> dict[str, str]:
+    return item["metadata"].get("labels") or {}
+
+
+def install_reviewer(cluster: Cluster, session: str) -> str:
     """Create the service account that Vault reviews tokens with and return a token of it.
 
     It is bound to ``system:auth-delegator``, as Vault's documentation of the
-    Kubernetes auth method asks for.
+    Kubernetes auth method asks for. Its namespace has the session's name. The binding has the same name for every
+    session: it comes first and goes last, so that two sessions do not share a cluster.
+
+    :raises StackError: when another session uses the cluster, or something of these names is there.
     """
-    labels = {LABEL: run}
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM_NAMESPACE, "labels": labels}}
-    account = {
-        "apiVersion": "v1",
-        "kind": "ServiceAccount",
-        "metadata": {"name": REVIEWER, "namespace": SYSTEM_NAMESPACE, "labels": labels},
-    }
+    labels = {LABEL: session}
     binding = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRoleBinding",
-        "metadata": {"name": f"vault-issuer-{REVIEWER}", "labels": labels},
+        "metadata": {"name": REVIEWER_BINDING, "labels": labels},
         "roleRef": {
             "apiGroup": "rbac.authorization.k8s.io",
             "kind": "ClusterRole",
             "name": "system:auth-delegator",
         },
-        "subjects": [{"kind": "ServiceAccount", "name": REVIEWER, "namespace": SYSTEM_NAMESPACE}],
+        "subjects": [{"kind": "ServiceAccount", "name": REVIEWER, "namespace": session}],
     }
-    cluster.apply(NAMESPACES, namespace)
-    cluster.apply(SERVICE_ACCOUNTS, account)
-    cluster.apply(CLUSTER_ROLE_BINDINGS, binding)
-    return cluster.create_token(REVIEWER, SYSTEM_NAMESPACE, seconds=24 * 3600)
-
-
-def remove_reviewer(cluster: Cluster) -> None:
-    """Remove what :func:`install_reviewer` created."""
-    cluster.delete(CLUSTER_ROLE_BINDINGS, f"vault-issuer-{REVIEWER}")
-    cluster.delete(NAMESPACES, SYSTEM_NAMESPACE)
-
-
-def refuse_another_run(cluster: Cluster) -> None:
-    """See that no other run uses the cluster, or has been cut off there.
-
-    :raises StackError: when one has.
-    """
-    owner = (cluster.find(NAMESPACES, SYSTEM_NAMESPACE) or {}).get("metadata", {}).get("labels", {}).get(LABEL)
-    if owner is not None:
-        raise StackError(
-            f"the namespace {SYSTEM_NAMESPACE} exists: run {owner} uses this cluster or was cut off",
-            hint=f"wait for it, or: kubectl delete namespace {SYSTEM_NAMESPACE}",
-        )
-
-
-def remove_everything(cluster: Cluster, run: str, timeouts: Timeouts) -> None:
-    """Remove everything that a run created in a cluster, the CRDs excepted, and wait until it is gone.
-
-    :raises StackError: when something cannot be deleted in time.
-    """
-    remove_reviewer(cluster)
-    remove_labelled(cluster, f"{LABEL}={run}", timeouts)
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": session, "labels": labels}}
+    account = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": REVIEWER, "namespace": session, "labels": labels},
+    }
+    create_own(cluster, CLUSTER_ROLE_BINDINGS, binding)
+    create_own(cluster, NAMESPACES, namespace)
+    create_own(cluster, SERVICE_ACCOUNTS, account)
+    return cluster.create_token(REVIEWER, session, seconds=24 * 3600)
 
 
 def open_vault(
@@ -118,29 +95,20 @@ def mount_defaults(admin: VaultAdmin, kubernetes: Kubernetes, reviewer_token: st
     A mount that exists is somebody's: it is neither configured nor removed.
     """
     created: list[str] = []
-    with contextlib.ExitStack() as undo:
-        undo.callback(unmount, admin, created)
-        for method in DEFAULT_MOUNTS:
-            try:
-                enable_auth(admin.client, method, method)
-            except hvac.exceptions.InvalidRequest as error:
-                if "already in use" not in str(error):
-                    raise
-                continue
-            created.append(method)
-        if "kubernetes" in created:
-            configure_kubernetes(admin.client, "kubernetes", kubernetes, reviewer_token)
-        undo.pop_all()
+    for method in DEFAULT_MOUNTS:
+        try:
+            admin.enable_auth(method, method)
+        except hvac.exceptions.InvalidRequest as error:
+            if "already in use" not in str(error):
+                raise
+            continue
+        created.append(method)
+    if "kubernetes" in created:
+        configure_kubernetes(admin.client, "kubernetes", kubernetes, reviewer_token)
     return created
 
 
-def unmount(admin: VaultAdmin, mounts: Iterable[str]) -> None:
-    """Disable auth methods that :func:`mount_defaults` has enabled."""
-    for mount in mounts:
-        admin.client.sys.disable_auth_method(mount)
-
-
-def check_reviews(admin: VaultAdmin, kubernetes: Kubernetes, reviewer_token: str) -> None:
+def check_reviews(admin: VaultAdmin, kubernetes: Kubernetes, reviewer_token: str, session: str) -> None:
     """See that Vault can ask the cluster whose a token is: have the reviewer itself log in.
 
     :raises StackError: when it cannot; without this, issuers would be blamed for it.
@@ -148,7 +116,7 @@ def check_reviews(admin: VaultAdmin, kubernetes: Kubernetes, reviewer_token: str
     workspace = VaultWorkspace(admin, kubernetes, reviewer_token)
     refusals: list[hvac.exceptions.VaultError] = []
     with contextlib.closing(workspace):
-        role = workspace.kubernetes_role(service_account=REVIEWER, namespace=SYSTEM_NAMESPACE)
+        role = workspace.kubernetes_role(service_account=REVIEWER, namespace=session)
 
         def probe() -> bool | None:
             try:

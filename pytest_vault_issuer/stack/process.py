@@ -51,7 +51,7 @@ class ProcessProvider:
             starting = background.submit(self._start_vault, vaults)
             kubernetes = control_plane.wait()
             cluster = Cluster(Path(kubernetes.kubeconfig), timeouts=self._timeouts)
-            install_contract(cluster, crd_manifests(self._binaries.crds), replace=True)
+            install_contract(cluster, crd_manifests(self._binaries.crds), ours=True, session=self._run.path.name)
             reviewer_token = install_reviewer(cluster, self._run.path.name)
             admin = starting.result()
         mounts = mount_defaults(admin, kubernetes, reviewer_token)

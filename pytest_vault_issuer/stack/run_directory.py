@@ -28,6 +28,8 @@ SOCKET_PATH_LIMIT = 104
 SECRETS = "secrets.jsonl"
 #: Bytes of a log's end that an error is made of: more would take long to redact.
 LOG_END = 1_000_000
+#: Seconds that a keeper gets to answer.
+_ANSWER = 30.0
 
 
 def new_path() -> Path:
@@ -141,12 +143,14 @@ class RunDirectory:
         """Let a process that `holder` held go on."""
         self._ask("release", name=name, holder=holder)
 
-    def at_end(self, argv: list[str], env: dict[str, str] | None = None) -> None:
+    def at_end(self, argv: list[str], env: dict[str, str] | None = None, limit: float | None = None) -> None:
         """Have a command run when everything else has ended, however that comes about; `env` as for :meth:`spawn`.
 
-        It is run in the root directory, and has two minutes.
+        It is run in the root directory.
+
+        :param limit: seconds that it gets, default two minutes.
         """
-        self._ask("at_end", argv=argv, env=_kept() | (env or {}))
+        self._ask("at_end", argv=argv, env=_kept() | (env or {}), **({} if limit is None else {"limit": limit}))
 
     @property
     def answers(self) -> bool:
@@ -180,9 +184,16 @@ class RunDirectory:
             return list(self._ask("end")["failed"])
         except StackError:
             # One that is ending already hangs up, and goes on: what it does is not done twice.
-            if poll(lambda: None if self.answers else True, timeout=keeper.FAREWELL_LIMIT) and self.exists:
+            if poll(lambda: None if self.answers else True, timeout=self._end_limit()) and self.exists:
                 self.finish()
             raise
+
+    def _end_limit(self) -> float:
+        """Return the seconds that the commands for the end may take together."""
+        try:
+            return sum(limit for _, _, limit in keeper.recorded_commands(self.path)) or keeper.FAREWELL_LIMIT
+        except (OSError, ValueError):
+            return keeper.FAREWELL_LIMIT
 
     def finish(self) -> None:
         """End a run whose keeper was killed: its processes, what is to be run at the end, and the directory.
@@ -227,6 +238,8 @@ class RunDirectory:
             descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
             draft.rename(path)
         return path
 
@@ -243,9 +256,11 @@ class RunDirectory:
         )
 
     def _ask(self, operation: str, **request: Any) -> dict[str, Any]:
+        # To "end", it answers when the commands for the end have run.
+        limit = _ANSWER + (self._end_limit() if operation == "end" else 0.0)
         try:
             with socket.socket(socket.AF_UNIX) as connection:
-                connection.settimeout(30 if operation != "end" else 30 + keeper.FAREWELL_LIMIT)
+                connection.settimeout(limit)
                 connection.connect(str(self.path / keeper.SOCKET))
                 with connection.makefile("rw") as stream:
                     stream.write(json.dumps({"operation": operation, **request}) + "\n")

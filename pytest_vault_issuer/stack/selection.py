@@ -49,6 +49,11 @@ def joined(directory: Path) -> Stack:
     """
     try:
         return Stack.from_json((directory / STATE).read_text())
+    except ValueError as error:  # also where it is not UTF-8
+        raise ConfigurationError(
+            f"--vault-issuer-join={directory}: its {STATE} is cut off or of another version ({error})",
+            hint=f"take it down and start another: vault-issuer stack down {directory}",
+        ) from error
     except OSError as error:
         raise ConfigurationError(
             f"--vault-issuer-join={directory}: no run has a stack there ({error.strerror})",
@@ -127,12 +132,15 @@ def make_provider(
         run.redactor.add(token)  # before it is used for the first time
         vault = VaultServer(url=settings.vault_addr.rstrip("/"), ca_file=str(settings.vault_ca_cert or ""), token=token)
         return ExistingProvider(
+            run,
             settings.kubeconfig,
             vault,
             timeouts,
-            run=run.path.name,
+            progress,
             reason=reason,
             context=settings.kube_context,
+            token_file=settings.vault_token_file,
+            scale=settings.timeout_scale,
             url_for_vault=settings.kubernetes_host,
             crds=toolchain.crds(),
             bind=settings.bind or LOOPBACK,
@@ -142,6 +150,9 @@ def make_provider(
         if crds is None:
             raise ToolchainError("cert-manager's CRDs are not built", hint="run: vault-issuer toolchain build")
         program = find_kind(settings.kind_binary)
-        return KindProvider(run, Engine(), program, crds, kind_options(settings), timeouts, progress, reason=reason)
+        options = kind_options(settings)
+        return KindProvider(
+            run, Engine(), program, crds, options, timeouts, progress, reason=reason, scale=settings.timeout_scale
+        )
     binaries = resolve(toolchain, kubernetes_dir=settings.kubernetes_binaries, vault=settings.vault_binary)
     return ProcessProvider(run, binaries, timeouts, reason=reason)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from dataclasses import replace
 
 import hvac.exceptions
@@ -12,18 +14,75 @@ from ..stack.model import VaultServer
 from ..timeouts import Timeouts, poll
 from .client import VaultUnreachableError, client, unreachable
 
+#: What is created in a Vault: by its path, its name, or a token's accessor.
+AUTH, SECRETS_ENGINE, POLICY, TOKEN = "auth method", "secrets engine", "policy", "token"
+
+
+def mark_of(session: str) -> str:
+    """Return the description of everything that a session mounts in a Vault."""
+    return f"vault-issuer session {session}"
+
+
+def _unannounced(what: str, name: str, accessor: str = "") -> None:
+    """Nothing has to be recorded where the Vault goes with the session."""
+
 
 class VaultAdmin:
     """Administrates one Vault with a token that may.
 
     :param server: where it listens, and the token.
+    :param session: whose everything is that is created with it; '' where the Vault goes with the session.
+    :param announce: called before something is created in a Vault that outlives the session, so that it is removed
+        however the session ends; again with the accessor, once that is known.
     :raises StackError: from its methods, when Vault cannot be reached or refuses.
     """
 
-    def __init__(self, server: VaultServer, timeouts: Timeouts | None = None) -> None:
+    def __init__(
+        self,
+        server: VaultServer,
+        timeouts: Timeouts | None = None,
+        *,
+        session: str = "",
+        announce: Callable[..., None] | None = None,
+    ) -> None:
         self.server = server
         self.timeouts = timeouts or Timeouts()
         self.client = client(server, self.timeouts)
+        self.session = session
+        self.announce = announce or _unannounced
+        #: Whether what is created outlives the session unless it is removed.
+        self.announces = announce is not None
+
+    @property
+    def _mark(self) -> str | None:
+        return mark_of(self.session) if self.session else None
+
+    def enable_auth(self, method: str, mount: str) -> None:
+        """Enable an auth method at a path.
+
+        :raises hvac.exceptions.InvalidRequest: when the path is in use.
+        """
+        self.announce(AUTH, mount)
+        self.client.sys.enable_auth_method(method, path=mount, description=self._mark)
+        if self.announces:
+            # The entities of its logins are known by its accessor, and stay when it goes. A token that may not read it
+            # may not remove them either: that is reported at the end.
+            with contextlib.suppress(hvac.exceptions.Forbidden):
+                self.announce(AUTH, mount, self.client.read(f"sys/auth/{mount}")["data"]["accessor"])
+        if method == "approle":
+            # After five wrong SecretIDs Vault locks a role for 15 minutes. An issuer that is given a wrong one and
+            # tries again, as it should, would be refused the right one too.
+            self.client.write_data(f"sys/auth/{mount}/tune", data={"user_lockout_config": {"lockout_disable": True}})
+
+    def enable_pki(self, mount: str, max_ttl: str) -> None:
+        """Enable a PKI secrets engine at a path.
+
+        :raises hvac.exceptions.InvalidRequest: when the path is in use.
+        """
+        self.announce(SECRETS_ENGINE, mount)
+        self.client.sys.enable_secrets_engine(
+            "pki", path=mount, config={"max_lease_ttl": max_ttl}, description=self._mark
+        )
 
     @property
     def health(self) -> int:

@@ -14,7 +14,7 @@ import hvac.exceptions
 
 from ..stack.model import Kubernetes
 from .authority import CertificateAuthority
-from .server import VaultAdmin
+from .server import POLICY, TOKEN, VaultAdmin
 
 #: The longest lifetime a role or mount of a workspace allows; the suite asks for 90 days at most by default.
 MAX_TTL = "8760h"
@@ -103,7 +103,7 @@ class VaultWorkspace:
         """
         authority = authority or CertificateAuthority.root().intermediate()
         mount = mount or f"pki-{secrets.token_hex(4)}"
-        self.client.sys.enable_secrets_engine("pki", path=mount, config={"max_lease_ttl": MAX_TTL})
+        self.admin.enable_pki(mount, MAX_TTL)
         self._undo.callback(self.client.sys.disable_secrets_engine, mount)
         known = authority.chain if import_chain else [authority]
         self.client.secrets.pki.submit_ca_information(
@@ -144,7 +144,9 @@ class VaultWorkspace:
 
     def policy(self, *paths: str, capabilities: Iterable[str] = ("create", "update")) -> str:
         """Create a policy that allows `capabilities` on `paths` and return its name."""
-        name = f"vault-issuer-{secrets.token_hex(4)}"
+        # By its name it is told whose it is: a policy has no description.
+        name = f"{self.admin.session or 'vault-issuer'}-{secrets.token_hex(4)}"
+        self.admin.announce(POLICY, name)
         rules = "\n".join(f'path "{path}" {{ capabilities = {json.dumps(list(capabilities))} }}' for path in paths)
         self.client.sys.create_or_update_policy(name, rules)
         self._undo.callback(self.client.sys.delete_policy, name)
@@ -155,6 +157,8 @@ class VaultWorkspace:
         answer = self.client.auth.token.create_orphan(policies=list(policies), ttl=ttl, **parameters)
         token: str = answer["auth"]["client_token"]
         self._undo.callback(self._forget_token, token)
+        if accessor := answer["auth"].get("accessor"):  # a batch token has none, and cannot be revoked
+            self.admin.announce(TOKEN, accessor)
         return token
 
     def revoke(self, token: str) -> None:
@@ -171,7 +175,7 @@ class VaultWorkspace:
     def mount_auth(self, method: str, mount: str | None = None) -> str:
         """Enable an auth method at a path (default random) and return the path."""
         mount = mount or f"{method}-{secrets.token_hex(4)}"
-        enable_auth(self.client, method, mount)
+        self.admin.enable_auth(method, mount)
         self._undo.callback(self.client.sys.disable_auth_method, mount)
         return mount
 
@@ -313,18 +317,6 @@ class VaultWorkspace:
         answer = self.client.login(f"{role.mount_path}/login", use_token=False, json=body)
         token: str = answer["auth"]["client_token"]
         return token
-
-
-def enable_auth(client: hvac.Client, method: str, mount: str) -> None:
-    """Enable an auth method at a path.
-
-    :raises hvac.exceptions.InvalidRequest: when the path is in use.
-    """
-    client.sys.enable_auth_method(method, path=mount)
-    if method == "approle":
-        # After five wrong SecretIDs Vault locks a role for 15 minutes. An issuer that is given a wrong one and
-        # tries again, as it should, would be refused the right one too.
-        client.write_data(f"sys/auth/{mount}/tune", data={"user_lockout_config": {"lockout_disable": True}})
 
 
 def configure_kubernetes(client: hvac.Client, mount: str, kubernetes: Kubernetes, reviewer_token: str) -> None:

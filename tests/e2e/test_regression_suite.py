@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from pytest_vault_issuer.cluster import Cluster
-from pytest_vault_issuer.cluster.api import NAMESPACES
-from pytest_vault_issuer.stack.preparation import SYSTEM_NAMESPACE, remove_reviewer
+from pytest_vault_issuer.cluster.api import CLUSTER_ROLE_BINDINGS
+from pytest_vault_issuer.stack.preparation import REVIEWER_BINDING
 from pytest_vault_issuer.toolchain import Toolchain
 from tests.e2e.conftest import typed
 from tests.reader import LIMIT, ROOT, Reader, Tables, commands_of, surroundings
@@ -60,10 +60,8 @@ def test_it_passes_from_a_directory_of_its_own_and_before_an_upgrade(team: Reade
 def staging(team: Reader, temporary: Path) -> Iterator[Reader]:
     """The same team beside a Vault and a cluster that stay, with a cert-manager that runs there."""
     up = json.loads(typed("stack", "up", "--timeout-scale=3", "--format=json", temporary=temporary))
-    # It is ours, and so prepared for runs.
-    cluster = Cluster(Path(up["kubeconfig"]))
-    remove_reviewer(cluster)
-    assert cluster.wait_gone(NAMESPACES, SYSTEM_NAMESPACE, None, timeout=60)
+    # It is ours: its binding says that a session uses it.
+    Cluster(Path(up["kubeconfig"])).delete(CLUSTER_ROLE_BINDINGS, REVIEWER_BINDING)
     (team.directory / "staging.kubeconfig").symlink_to(up["kubeconfig"])
     (team.directory / "staging-ca.pem").symlink_to(up["vault_ca"])
     team.has |= {"token_file": up["vault_token_file"], "vault": up["vault_addr"]}

@@ -9,11 +9,14 @@ import pytest
 
 from pytest_vault_issuer.cluster import Cluster
 from pytest_vault_issuer.cluster.api import CLUSTER_ROLES, CONFIG_MAPS, NAMESPACES, Object, Resource
+from pytest_vault_issuer.cluster.ownership import LABEL
 from pytest_vault_issuer.cluster.removal import remove_labelled
 from pytest_vault_issuer.errors import ImplementationError
 from pytest_vault_issuer.implementation.objects import prepare, set_going, stand_still
-from pytest_vault_issuer.stack.preparation import LABEL
+from pytest_vault_issuer.joining import leave
+from pytest_vault_issuer.run import Run
 from pytest_vault_issuer.timeouts import Timeouts
+from pytest_vault_issuer.vault import VaultAdmin
 
 DEPLOYMENTS, DAEMON_SETS = Resource("apps", "v1", "deployments"), Resource("apps", "v1", "daemonsets")
 CLUSTER_ISSUERS = Resource("cert-manager.io", "v1", "clusterissuers", namespaced=False)
@@ -69,7 +72,7 @@ def test_everything_of_a_run_goes_whatever_it_is_and_wherever(cluster: Cluster, 
     others["metadata"]["labels"] = {LABEL: "another"}
     cluster.create(CONFIG_MAPS, others)
 
-    remove_labelled(cluster, f"{LABEL}={name}", Timeouts())
+    assert remove_labelled(cluster, f"{LABEL}={name}", Timeouts()) == []
 
     assert [item for resource, item, namespace in made if cluster.find(resource, name, namespace)] == []
     assert cluster.find(CONFIG_MAPS, f"{name}-others", "default"), "another run's"
@@ -126,3 +129,15 @@ def test_a_daemon_set_stands_still_and_goes_on(cluster: Cluster, name: str) -> N
 
 def test_nothing_stands_still_where_nothing_runs(cluster: Cluster, name: str) -> None:
     assert not stand_still(cluster, [body("ConfigMap", name)], Timeouts())
+
+
+def test_what_a_guest_has_made_in_the_hosts_vault_goes_and_no_more(vault_issuer_run: Run, name: str) -> None:
+    admin = VaultAdmin(vault_issuer_run.stack().vault, session=name)
+    others = VaultAdmin(vault_issuer_run.stack().vault, session="another")
+    admin.enable_pki(f"{name}-ours", "1h")
+    others.enable_pki(f"{name}-theirs", "1h")
+    leave(vault_issuer_run.directory.path, name, 1.0)
+    mounts = admin.client.sys.list_mounted_secrets_engines()["data"]
+    assert f"{name}-ours/" not in mounts
+    assert f"{name}-theirs/" in mounts
+    admin.client.sys.disable_secrets_engine(f"{name}-theirs")

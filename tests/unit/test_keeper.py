@@ -651,6 +651,15 @@ def test_a_command_for_the_end_that_fails_is_told_of(run: RunDirectory, command:
     assert not run.exists
 
 
+def test_a_command_for_the_end_has_the_time_that_it_asked_for(run: RunDirectory) -> None:
+    run.at_end(["true"], limit=keeper.FAREWELL_LIMIT + 1)
+    run.at_end(FOREVER, limit=0.1)
+    assert [limit for _, _, limit in keeper.recorded_commands(run.path)] == [keeper.FAREWELL_LIMIT + 1, 0.1]
+    with pytest.raises(StackError, match=r"timed out after 0\.1 seconds"):
+        run.close()
+    assert not run.exists
+
+
 @linux
 def test_a_command_for_the_end_is_run_when_the_owner_was_killed(
     short_directory: Path, tmp_path: Path, watch: Watch

@@ -32,7 +32,7 @@ def completed(line: str, temporary: Path) -> list[str]:
     ("line", "words"),
     [
         ("vault-issuer st", ["stack"]),
-        ("vault-issuer stack ", ["up", "env", "status", "images", "down"]),
+        ("vault-issuer stack ", ["up", "env", "status", "list", "images", "down"]),
         ("vault-issuer requirements --level ", ["MUST", "SHOULD", "MAY"]),
         ("vault-issuer init --ci git", ["github", "gitlab"]),
     ],

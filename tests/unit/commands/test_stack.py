@@ -16,6 +16,7 @@ import pytest
 from pytest_vault_issuer.cli import main
 from pytest_vault_issuer.commands import stack
 from pytest_vault_issuer.playground import Playground, TriedIssuer, load
+from pytest_vault_issuer.playground.state import FILE
 from pytest_vault_issuer.stack.run_directory import RunDirectory
 
 TOKEN = "hvs.secret"
@@ -47,6 +48,7 @@ def kept(temporary: Path) -> Iterator[Callable[[str], Playground]]:
             vault_addr="https://127.0.0.1:8200",
             vault_ca=str(run.path / "ca.pem"),
             vault_token_file=str(run.write("vault token", TOKEN)),
+            vault_header_file=str(run.write("vault header", f"X-Vault-Token: {TOKEN}")),
             kubeconfig=str(run.path / "kubeconfig"),
             kubectl="/some where/bin",
             namespace="playground",
@@ -55,7 +57,7 @@ def kept(temporary: Path) -> Iterator[Callable[[str], Playground]]:
             issuers=[TriedIssuer("Issuer", "vault-token", "playground", "token", "True", "verified")],
             left_out={"aws": "no local STS"},
         )
-        playground.save()
+        run.write(FILE, playground.to_json())
         run.keep()
         return playground
 
@@ -194,6 +196,9 @@ def test_what_up_prints(kept: Make) -> None:
     playground = kept("one")
     printed = "\n".join(stack._up_pretty(playground))
     assert TOKEN not in printed
+    (curl,) = [line for line in printed.splitlines() if "curl" in line]
+    assert "VAULT_TOKEN" not in curl, "every user of the machine sees the arguments of a command"
+    assert f"@{playground.vault_header_file}" in shlex.split(curl)
     for line in playground.exports:
         assert line in printed
     assert "Issuer  playground  vault-token  True" in printed

@@ -1,0 +1,142 @@
+"""Removes what a session has created in a Vault that outlives it, and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import hvac
+import hvac.exceptions
+import requests
+
+from ..leftovers import Leftover
+from .server import AUTH, POLICY, SECRETS_ENGINE, TOKEN, VaultAdmin, mark_of
+
+_ERRORS = (hvac.exceptions.VaultError, requests.RequestException)
+
+
+@dataclass(frozen=True)
+class Created:
+    """Something that a session has created, or was about to create.
+
+    :ivar what: `AUTH`, `SECRETS_ENGINE`, `POLICY` or `TOKEN`.
+    :ivar name: its path or name; of a token, its accessor.
+    :ivar accessor: of a mount, '' where it is not known.
+    """
+
+    what: str
+    name: str
+    accessor: str = ""
+
+
+def remove_created(admin: VaultAdmin, session: str, created: Iterable[Created] = ()) -> list[Leftover]:
+    """Remove a session's tokens, auth methods, secrets engines, policies and entities from a Vault.
+
+    A mount is removed only where its accessor is the recorded one or its description names the session, a policy only
+    where its name begins with that of the session. What is not recorded is found by listing, as far as the token may.
+    Best effort: what fails is reported, and the rest goes on.
+
+    :return: what is left, and why.
+    """
+    removal = _Removal(admin, session, list(created))
+    removal.tokens()
+    removal.mounts(AUTH)
+    removal.mounts(SECRETS_ENGINE)
+    removal.policies()
+    removal.entities()
+    return removal.left
+
+
+class _Removal:
+    def __init__(self, admin: VaultAdmin, session: str, created: list[Created]) -> None:
+        self.left: list[Leftover] = []
+        self._client = admin.client
+        self._session = session
+        self._created = created
+        self._accessors = {one.accessor for one in created if one.what == AUTH and one.accessor}
+
+    def tokens(self) -> None:
+        """Revoke recorded tokens; any other one of the session expires, or goes with its auth method."""
+        for accessor in self._recorded(TOKEN):
+            with self._reported(f"token with accessor {accessor}", f"vault token revoke -accessor {accessor}"):
+                try:
+                    self._client.auth.token.revoke_accessor(accessor)
+                except (hvac.exceptions.InvalidRequest, hvac.exceptions.Forbidden) as error:
+                    if "invalid accessor" not in str(error):  # it has expired, or the test has revoked it
+                        raise
+
+    def mounts(self, what: str) -> None:
+        """Disable auth methods or secrets engines."""
+        root, verb = _ROOTS[what]
+        remove: Callable[[str], object] = (
+            self._client.sys.disable_auth_method if what == AUTH else self._client.sys.disable_secrets_engine
+        )
+        there: dict[str, Any] = {}
+        with contextlib.suppress(*_ERRORS):  # the least rights do not include it
+            there = self._client.read(root)["data"]
+        mine = [path.rstrip("/") for path, about in there.items() if self._is_marked(about)]
+        for path in dict.fromkeys([*self._recorded(what), *mine]):
+            with self._reported(f"{what} {path}", f"vault {verb} disable {path}"):
+                about = there.get(f"{path}/") if there else self._read_mount(root, path)
+                if about is not None and self._is_ours(what, path, about):
+                    if what == AUTH:
+                        self._accessors.add(about["accessor"])
+                    remove(path)
+
+    def policies(self) -> None:
+        """Delete policies."""
+        listed: list[str] = []
+        with contextlib.suppress(*_ERRORS):
+            listed = self._client.sys.list_policies()["data"]["policies"]
+        names = dict.fromkeys([*self._recorded(POLICY), *listed])
+        for name in [name for name in names if name.startswith(f"{self._session}-")]:
+            with self._reported(f"{POLICY} {name}", f"vault policy delete {name}"):
+                self._client.sys.delete_policy(name)
+
+    def entities(self) -> None:
+        """Delete the entities that logins have made: they stay when their auth method goes."""
+        if not self._accessors:
+            return
+        what = f"identity entities of logins of session {self._session}"
+        with self._reported(what, "vault list -detailed identity/entity-alias/id"):
+            listing = self._client.list("identity/entity-alias/id") or {"data": {}}
+            ours: dict[str, bool] = {}
+            for alias in (listing["data"].get("key_info") or {}).values():
+                entity = alias["canonical_id"]
+                ours[entity] = ours.get(entity, True) and alias["mount_accessor"] in self._accessors
+            for entity in [entity for entity, every in ours.items() if every]:
+                with self._reported(f"entity {entity}", f"vault delete identity/entity/id/{entity}"):
+                    self._client.delete(f"identity/entity/id/{entity}")
+
+    def _recorded(self, what: str) -> list[str]:
+        return [one.name for one in self._created if one.what == what]
+
+    def _read_mount(self, root: str, path: str) -> dict[str, Any] | None:
+        try:
+            found: dict[str, Any] = self._client.read(f"{root}/{path}") or {}
+        except hvac.exceptions.InvalidRequest:  # there is nothing at this path
+            return None
+        return found.get("data") or found
+
+    def _is_marked(self, about: Any) -> bool:
+        return isinstance(about, dict) and about.get("description") == mark_of(self._session)
+
+    def _is_ours(self, what: str, path: str, about: dict[str, Any]) -> bool:
+        known = {one.accessor for one in self._created if (one.what, one.name) == (what, path) and one.accessor}
+        return about.get("accessor") in known or self._is_marked(about)
+
+    @contextlib.contextmanager
+    def _reported(self, what: str, command: str) -> Iterator[None]:
+        try:
+            yield
+        except _ERRORS as error:
+            self.left.append(Leftover(f"Vault {what}", _in_a_line(error), command))
+
+
+_ROOTS = {AUTH: ("sys/auth", "auth"), SECRETS_ENGINE: ("sys/mounts", "secrets")}
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(str(error).split())

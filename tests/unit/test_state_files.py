@@ -1,0 +1,92 @@
+"""State files of other versions, cut off or empty: a stack is still taken down, and joining it is a clear error."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from pytest_vault_issuer.cli import main
+from pytest_vault_issuer.errors import ConfigurationError
+from pytest_vault_issuer.playground import load
+from pytest_vault_issuer.playground.state import FILE
+from pytest_vault_issuer.stack.model import Kubernetes, Stack, VaultServer
+from pytest_vault_issuer.stack.run_directory import RunDirectory
+from pytest_vault_issuer.stack.selection import STATE, joined
+
+STACK = asdict(
+    Stack("process", "asked for", True, Kubernetes("/k", "https://k", ""), VaultServer("https://v"), {}, "token")
+)
+BROKEN = {
+    "empty": b"",
+    "cut off": json.dumps(STACK)[:-20].encode(),
+    "not an object": b"[]",
+    "not UTF-8": b"\xff\xfe",
+    "null": b"null",
+    "nested too deeply": b"[" * 100_000,
+}
+OTHER_VERSIONS = {
+    "a field more": {**STACK, "future": 1},
+    "a field less": {key: value for key, value in STACK.items() if key != "vault"},
+    "another type": {**STACK, "kubernetes": "/kubeconfig"},
+    "another type inside": {**STACK, "vault": {"url": 8200}},
+    "another type of a field": {**STACK, "created_mounts": "approle"},
+}
+FILES = BROKEN | {name: json.dumps(data).encode() for name, data in OTHER_VERSIONS.items()}
+
+
+@pytest.mark.parametrize("content", FILES.values(), ids=FILES)
+def test_joining_a_stack_whose_file_is_broken_is_an_error_with_a_way_out(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / STATE).write_bytes(content)
+    with pytest.raises(
+        ConfigurationError, match=f"--vault-issuer-join={tmp_path}: its stack.json is cut off"
+    ) as raised:
+        joined(tmp_path)
+    assert f"vault-issuer stack down {tmp_path}" in raised.value.hint
+
+
+def test_a_stack_file_of_this_version_is_read(tmp_path: Path) -> None:
+    (tmp_path / STATE).write_text(json.dumps(STACK))
+    assert asdict(joined(tmp_path)) == STACK
+
+
+@pytest.mark.parametrize(
+    "content", [*BROKEN.values(), b'{"name": 3}', b'{"version": 9, "title": "mine"}'], ids=[*BROKEN, "number", "newer"]
+)
+def test_a_kept_stack_whose_file_is_broken_is_listed_and_taken_down(
+    content: bytes, short_directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(short_directory))
+    run = RunDirectory(short_directory / "vault-issuer-0123456789ab", os.getpid())
+    run.open()
+    run.write(FILE, content)
+    run.keep()
+    assert load(run.path) is None
+    assert main(["stack", "status"]) == 0
+    assert str(run.path) in capsys.readouterr().out
+    assert main(["stack", "env"]) == 2
+    assert main(["stack", "down", str(run.path)]) == 0
+    assert not run.exists
+
+
+@pytest.mark.parametrize(
+    "change", [{"future": {"a": 1}}, {"issuers": [{"kind": "Issuer", "new": True}, 3]}, {"components": []}]
+)
+def test_a_kept_stack_of_another_version_is_used_by_its_name(
+    change: dict[str, object],
+    short_directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(short_directory))
+    run = RunDirectory(short_directory / "vault-issuer-0123456789ab", os.getpid())
+    run.open()
+    run.write(FILE, json.dumps({"name": "mine", "vault_addr": "https://127.0.0.1:8200", **change}))
+    run.keep()
+    assert main(["stack", "env", "mine"]) == 0
+    assert "export VAULT_ADDR=https://127.0.0.1:8200" in capsys.readouterr().out
+    assert main(["stack", "down", "mine"]) == 0
+    assert not run.exists
