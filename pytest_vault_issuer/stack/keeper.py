@@ -226,8 +226,10 @@ class Keeper:
         """
         self.ended = True
         try:
-            self._end_processes()
-            failed = run_commands(self.farewells)
+            try:
+                self._end_processes()
+            finally:
+                failed = run_commands(self.farewells)
         finally:
             shutil.rmtree(self.directory, ignore_errors=True)
         return {"failed": failed}
@@ -316,7 +318,8 @@ def parse(line: bytes) -> tuple[str, dict[str, Any]]:
     for name, value in request.items():
         what, fits, _ = wanted[name]
         if not fits(value):
-            raise ValueError(f"{operation}: {name} must be {what}, got {str(value)[:40]!r}")
+            # Without the value: it may be a credential.
+            raise ValueError(f"{operation}: {name} must be {what}, got {type(value).__name__}")
     return operation, request
 
 
