@@ -77,7 +77,11 @@ def on_kind() -> list[str]:
 def everything(engine: Engine) -> set[str]:
     """Name all containers, networks and images."""
     client = engine.client
-    named = {thing.name for things in (client.containers.list(all=True), client.networks.list()) for thing in things}
+    named = {
+        thing.name
+        for things in (client.containers.list(all=True, ignore_removed=True), client.networks.list())
+        for thing in things
+    }
     return named | {tag for image in client.images.list() for tag in image.tags}
 
 

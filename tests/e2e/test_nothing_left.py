@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -38,10 +39,13 @@ class Session:
 
     :ivar process: pytest's, which is a process group of its own.
     :ivar directory: the run directory.
+    :ivar before: what was on the engine.
     """
 
     process: subprocess.Popen[str]
     directory: Path
+    engine: Engine | None
+    before: set[str]
     output: list[str] = field(default_factory=list)
 
     def wait(self) -> None:
@@ -51,9 +55,15 @@ class Session:
 
     @property
     def left(self) -> list[str]:
-        """What there is of it on this machine."""
-        parent = self.directory.parent
-        return [*processes_of(self.directory), *(str(path) for path in parent.glob(f"{PREFIX}*"))]
+        """What there is of it: processes, run directories, and what is new on the engine and not of another session."""
+        run, parent = self.directory.name, self.directory.parent
+        new = everything(self.engine) - self.before if self.engine else set()
+        return [
+            *processes_of(self.directory),
+            *(str(path) for path in parent.glob(f"{PREFIX}*")),
+            *(self.engine.names_of(run) if self.engine else []),
+            *(name for name in new if run in name or not re.search(rf"{PREFIX}[0-9a-f]{{12}}", name)),
+        ]
 
 
 def signalled(number: int) -> Callable[[Session], None]:
@@ -156,14 +166,11 @@ TABLE = [
 
 @pytest.fixture
 def engine(provider: str) -> Iterator[Engine | None]:
-    """The engine, on which each test leaves what it found; None where there is no need of one."""
-    if provider != KIND:
+    """The engine; None where there is no need of one."""
+    if provider == KIND:
+        yield from engine_with(VAULT, NODE, CERT_MANAGER)
+    else:
         yield None
-        return
-    for engine in engine_with(VAULT, NODE, CERT_MANAGER):
-        before = everything(engine)
-        yield engine
-        assert everything(engine) - before == set()
 
 
 @pytest.fixture
@@ -191,6 +198,7 @@ def not_ignored(number: int) -> Iterator[None]:
 @pytest.fixture
 def session(suite: Suite, way: str, provider: str, place: Path, engine: Engine | None) -> Iterator[Session]:
     """A session that has begun with its tests."""
+    before = everything(engine) if engine else set()
     with not_ignored(signal.SIGHUP):
         process = suite.start(
             "--vault-issuer=cert-manager",
@@ -210,7 +218,7 @@ def session(suite: Suite, way: str, provider: str, place: Path, engine: Engine |
     try:
         directory = poll(in_mid_run, timeout=300)
         assert directory is not None, "it did not come so far"
-        yield Session(process, directory)
+        yield Session(process, directory, engine, before)
     finally:
         process.kill()
         process.communicate()
@@ -218,18 +226,14 @@ def session(suite: Suite, way: str, provider: str, place: Path, engine: Engine |
 
 @pytest.mark.parametrize(("way", "provider"), TABLE)
 def test_nothing_is_left(suite: Suite, session: Session, way: str, provider: str, engine: Engine | None) -> None:
-    run = session.directory.name
     assert any("kube-apiserver" in line for line in processes_of(session.directory)) or engine
     WAYS[way].stop(session)
     session.wait()
 
-    def gone() -> bool | None:
-        return None if session.left or (engine and engine.names_of(run)) else True
-
     if WAYS[way].down:
         assert (session.directory / "implementation.json").exists()
         assert str(session.directory) in typed("stack", "down", temporary=session.directory.parent)
-    assert poll(gone, timeout=GONE, interval=0.2), (session.left, engine and engine.names_of(run), session.output)
+    assert poll(lambda: None if session.left else True, timeout=GONE, interval=0.2), (session.left, session.output)
     types = [line["type"] for line in journal(suite.directory / "report")]
     assert types[0] == "run"
     if way == "normal end":
