@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -9,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vault_issuer.implementation import ready_log
-from pytest_vault_issuer.timeouts import poll
+from pytest_vault_issuer.errors import ConfigurationError, ImplementationError
+from pytest_vault_issuer.implementation import ready_log, running
+from pytest_vault_issuer.implementation.miniature import description
+from pytest_vault_issuer.stack.run_directory import RunDirectory
+from pytest_vault_issuer.timeouts import Timeouts, poll
 from tests.unit.conftest import LIMIT, Watch
 
 #: Looks for 2**40 ways of not matching.
@@ -71,3 +76,29 @@ with ready_log.waiting("never", pathlib.Path({str(log)!r}), 60) as process:
         watch.add(int(asking.stdout.readline()))
         asking.kill()
     assert watch.left() == []
+
+
+def test_error_names_the_expression(short_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "MATCHING_LIMIT", 1)
+    run = RunDirectory(short_directory / "run", os.getpid())
+    run.open()
+    try:
+        run.spawn(running.PROCESS, ["sh", "-c", f"printf '{ENOUGH}'; sleep 1000"])
+        with pytest.raises(ConfigurationError) as caught:
+            running._wait_started(description().with_run(ready_log=SLOW), run, Timeouts())
+    finally:
+        run.close()
+    assert caught.value.message == f"[run] ready_log: {SLOW!r} takes longer than 1 s on the log of miniature"
+    assert "repetition" in caught.value.hint
+
+
+@pytest.mark.parametrize(("script", "error"), [("echo started", ""), ("echo no; exit 3", "exit status 3")])
+def test_controller_that_starts_or_ends(short_directory: Path, script: str, error: str) -> None:
+    run = RunDirectory(short_directory / "run", os.getpid())
+    run.open()
+    try:
+        run.spawn(running.PROCESS, ["sh", "-c", f"{script}; sleep 1000"])
+        with pytest.raises(ImplementationError, match=error) if error else contextlib.nullcontext():
+            running._wait_started(description().with_run(ready_log="^started$"), run, Timeouts())
+    finally:
+        run.close()
