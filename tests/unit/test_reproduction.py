@@ -69,7 +69,7 @@ def test_only_options_of_this_plugin_are_named_and_without_credentials(monkeypat
     monkeypatch.setenv("UNRELATED", "canary")
     arguments = ["--pyargs", "vault_issuer_conformance", "--db-url=postgres://user:canary-url@host", "-k", "canary"]
     ours = ["--vault-issuer", "x.toml", "--vault-issuer-certify", "--vault-issuer-kubernetes-host=https://u:canary@h"]
-    settings = Settings(kubernetes_host="https://user:canary-host@host", registry_mirror="user:canary-mirror@host")
+    settings = Settings(stack="process")
     part = reproduction.describe(
         [*arguments, *ours, "canary/test_own.py"],
         MINIATURE,
