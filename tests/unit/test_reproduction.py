@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ def test_only_options_of_this_plugin_are_named_and_without_credentials(monkeypat
         [*arguments, *ours, "canary/test_own.py"],
         MINIATURE,
         settings,
-        ["/bin/x", "--token", "canary"],
+        [sys.executable, "--token", "canary"],
         Toolchain(),
         None,
     )

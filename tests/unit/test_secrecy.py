@@ -35,7 +35,9 @@ Conformance.pytest_runtestloop = lambda self, session: None
 @pytest.fixture
 def secret(pytestconfig):
     {SECRET}
-    pytestconfig.stash[RUN_KEY].redactor.add(secret)
+    run = pytestconfig.stash[RUN_KEY]
+    run.directory.path.mkdir(mode=0o700, exist_ok=True)  # as where a stack is started
+    run.redactor.add(secret)
     return secret
 """
 
