@@ -68,7 +68,8 @@ def test_all_through_a_mirror(capsys: pytest.CaptureFixture[str], file: str) -> 
 
 def test_the_nodes_of_a_configuration(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     config = tmp_path / "kind.yaml"
-    config.write_text("{kind: Cluster, nodes: [{role: control-plane, image: 'kindest/node:v1'}]}")
+    head = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n"
+    config.write_text(f"{head}nodes: [{{role: control-plane, image: 'kindest/node:v1'}}]")
     assert names(capsys, f"--kind-config={config}")[1:] == ["kindest/node:v1"]
 
 
