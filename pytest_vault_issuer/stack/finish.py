@@ -17,9 +17,9 @@ from .. import interpreter
 from ..cluster.api import CLUSTER_ROLE_BINDINGS, Cluster
 from ..cluster.ownership import selector
 from ..cluster.removal import remove_labelled
-from ..errors import StackError, VaultIssuerError
+from ..errors import ConfigurationError, StackError, VaultIssuerError
 from ..leftovers import Leftover, listed
-from ..settings import TOKEN_VARIABLE
+from ..settings import TOKEN_VARIABLE, Settings
 from ..timeouts import Timeouts
 from ..vault.removal import remove_created
 from ..vault.server import VaultAdmin
@@ -66,13 +66,14 @@ def begin(
 
 
 def token_of(whereabouts: Whereabouts) -> str:
-    """Return the token for a session's Vault, from the environment or from its file; '' where there is none."""
-    if token := os.environ.get(TOKEN_VARIABLE, "").strip():
-        return token
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        if whereabouts.token_file:
-            return Path(whereabouts.token_file).read_text().strip()
-    return ""
+    """Return the token for a session's Vault, from the environment or from its file; '' where there is none.
+
+    :raises ConfigurationError: when it cannot be one.
+    """
+    if os.environ.get(TOKEN_VARIABLE, "").strip():
+        return Settings().vault_token()
+    file = Path(whereabouts.token_file)
+    return Settings(vault_token_file=file).vault_token() if whereabouts.token_file and file.is_file() else ""
 
 
 def finish(record: CleanupRecord, token: str, kubeconfig: Path | None = None) -> list[Leftover]:
@@ -179,7 +180,11 @@ def main(path: str, kubeconfig: str = "") -> int:
     if not record.path.exists():
         return 0
     try:
-        left = finish(record, token_of(record.read().whereabouts), Path(kubeconfig) if kubeconfig else None)
+        where = record.read().whereabouts
+        token = ""  # without it, the cluster is cleaned up all the same
+        with contextlib.suppress(ConfigurationError):
+            token = token_of(where)
+        left = finish(record, token, Path(kubeconfig) if kubeconfig else None)
     except VaultIssuerError as error:
         print(error, file=sys.stderr)
         return 1

@@ -9,12 +9,12 @@ from typing import Any
 
 import hvac
 import hvac.exceptions
-import requests
 
+from ..errors import StackError
 from ..leftovers import Leftover
 from .server import AUTH, POLICY, SECRETS_ENGINE, TOKEN, VaultAdmin, mark_of
 
-_ERRORS = (hvac.exceptions.VaultError, requests.RequestException)
+_ERRORS = (StackError, hvac.exceptions.VaultError)
 
 
 @dataclass(frozen=True)
@@ -139,4 +139,4 @@ _ROOTS = {AUTH: ("sys/auth", "auth"), SECRETS_ENGINE: ("sys/mounts", "secrets")}
 
 
 def _in_a_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return " ".join((error.message if isinstance(error, StackError) else str(error)).split())

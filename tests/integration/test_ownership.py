@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from pytest_vault_issuer.cluster.ownership import LABEL, create_own, selector
 from pytest_vault_issuer.cluster.removal import remove_labelled
 from pytest_vault_issuer.errors import StackError
 from pytest_vault_issuer.implementation.objects import prepare, store
+from pytest_vault_issuer.stack.model import VaultServer
 from pytest_vault_issuer.timeouts import Timeouts
 from pytest_vault_issuer.vault import VaultAdmin
 from pytest_vault_issuer.vault.removal import Created, remove_created
@@ -276,3 +278,12 @@ def test_a_refusal_at_one_mount_does_not_skip_the_rest(
     assert "permission denied" in left.why
     assert left.command == f"vault auth disable {mounted}"
     assert f"{session}/pki/" not in ours.client.sys.list_mounted_secrets_engines()["data"]
+
+
+def test_a_vault_that_does_not_answer_is_reported_and_keeps_nothing_else(session: str) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # and never listens
+        nobody = VaultAdmin(VaultServer(f"http://127.0.0.1:{held.getsockname()[1]}", token="t"), session=session)
+        left = remove_created(nobody, session, [Created(AUTH, "approle"), Created(POLICY, f"{session}-a")])
+    assert [leftover.what for leftover in left] == ["Vault auth method approle", f"Vault policy {session}-a"]
+    assert all("cannot be reached" in leftover.why for leftover in left)
