@@ -122,9 +122,9 @@ def test_reporting_process_knows_what_a_crashed_worker_registered(run: Callable[
     # As where the controller prints its SecretID and ends: only the reporting process reads that.
     conftest = (
         "\nfrom pytest_vault_issuer.run import Run\n"
-        f"def ended(self):\n    {SECRET}\n    import os\n"
-        "    return '' if 'PYTEST_XDIST_WORKER' in os.environ else 'its process ended; its log: ' + secret\n"
-        "Run.implementation_end = ended\n"
+        "def pytest_configure(config):\n"
+        f"    {SECRET}\n    text = '' if hasattr(config, 'workerinput') else 'its process ended; its log: ' + secret\n"
+        "    Run.implementation_end = lambda self: text\n"
         "def pytest_handlecrashitem(crashitem, report, sched):\n"
         f"    {SECRET}\n    report.longrepr = report.longrepr + ' with ' + secret\n"
     )
