@@ -12,7 +12,7 @@ import json
 import secrets
 import time
 
-from pytest_vault_issuer.redaction import Redactor
+from pytest_vault_issuer.redaction.redactor import Redactor
 
 PIECES = {
     "prose": "the issuer is not Ready because its Vault said: invalid token: permission denied\n",

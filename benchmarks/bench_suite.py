@@ -17,8 +17,8 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from pytest_vault_issuer.run import Run, RunKey
-from pytest_vault_issuer.settings import Settings
+from pytest_vault_issuer.options import Settings
+from pytest_vault_issuer.session.session import Run, RunKey
 from pytest_vault_issuer.toolchain import Toolchain, to_stderr
 
 

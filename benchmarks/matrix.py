@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from pytest_vault_issuer.errors import ConfigurationError
-from pytest_vault_issuer.features import CORE, PROFILES
 from pytest_vault_issuer.implementation import load_implementation
-from pytest_vault_issuer.report import json_report
-from pytest_vault_issuer.report.reading import load
-from pytest_vault_issuer.requirements import Catalogue
+from pytest_vault_issuer.report import build as json_report
+from pytest_vault_issuer.report.load import load
+from pytest_vault_issuer.requirements.catalogue import Catalogue
+from pytest_vault_issuer.requirements.features import CORE, PROFILES
 from pytest_vault_issuer.toolchain import COMPONENTS, Component, Toolchain, find
 
 NAMES = ("cert-manager", "vault", "kubernetes")

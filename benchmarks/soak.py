@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_vault_issuer.features import PROFILES
+from pytest_vault_issuer.requirements.features import PROFILES
 
 
 @dataclass

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from .cluster import Cluster
-from .run import Run
+from .kube import Cluster
 from .sandbox import Sandbox, World
-from .stack.model import Stack
+from .session.session import Run
+from .stack.types import Stack
 from .vault import VaultAdmin, VaultWorkspace
 
 RUN_KEY = pytest.StashKey[Run]()

@@ -8,8 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
-from . import hooks
-from .conformance import Conformance
+from . import hookspecs as hooks
 from .errors import VaultIssuerError
 from .fixtures import (  # noqa: F401 (pytest finds them here)
     RUN_KEY,
@@ -21,11 +20,12 @@ from .fixtures import (  # noqa: F401 (pytest finds them here)
     vault_issuer_workspace,
     vault_issuer_world,
 )
-from .marks import REQUIREMENT
-from .redaction import Redactor
-from .run import Run, RunKey
-from .secrecy import Secrecy
-from .settings import OPTIONS, Settings
+from .judge.hooks import Conformance
+from .judge.secrecy import Secrecy
+from .options import OPTIONS, Settings
+from .redaction.redactor import Redactor
+from .requirements.mark import REQUIREMENT
+from .session.session import Run, RunKey
 from .text import printable
 
 _WORKER_INPUT = "vault_issuer_run"

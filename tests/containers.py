@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from pytest_vault_issuer.errors import VaultIssuerError
-from pytest_vault_issuer.stack.engine import Engine
-from pytest_vault_issuer.stack.kind_cluster import find_kind
+from pytest_vault_issuer.stack.kind.cluster import find_kind
+from pytest_vault_issuer.stack.kind.engine import Engine
 from tests import missing
 
 #: As `tools/images` names what it makes.

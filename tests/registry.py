@@ -11,8 +11,8 @@ from pathlib import Path
 import requests
 from images import debian
 
-from pytest_vault_issuer.stack.engine import Engine
-from pytest_vault_issuer.stack.ports import free_ports
+from pytest_vault_issuer.stack.kind.engine import Engine
+from pytest_vault_issuer.stack.local.ports import free_ports
 from pytest_vault_issuer.timeouts import poll
 from tests.containers import not_run
 

@@ -8,12 +8,12 @@ import json
 from typing import Any
 
 from pytest_vault_issuer.implementation import load_implementation
+from pytest_vault_issuer.options import Settings
 from pytest_vault_issuer.proxy import Authority, Exchange, Headers, Route
-from pytest_vault_issuer.redaction import Redactor
-from pytest_vault_issuer.report import json_report
+from pytest_vault_issuer.redaction.redactor import Redactor
+from pytest_vault_issuer.report import build as json_report
 from pytest_vault_issuer.report.outcomes import Outcome, RequirementResult, TestResult
-from pytest_vault_issuer.requirements import Catalogue
-from pytest_vault_issuer.settings import Settings
+from pytest_vault_issuer.requirements.catalogue import Catalogue
 
 REQUIREMENTS = [r for r in Catalogue.load().requirements if r.profile == "core"][:6]
 #: Text that a browser, Markdown or a shell would take for its own.

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from pytest_vault_issuer.features import CORE
-from pytest_vault_issuer.requirements import Catalogue
+from pytest_vault_issuer.requirements.catalogue import Catalogue
+from pytest_vault_issuer.requirements.features import CORE
 
 #: Set for the complete run, `tox run -e full`: tests with the marker `full` run too.
 FULL = "TEST_FULL"

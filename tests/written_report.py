@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema
 
-from pytest_vault_issuer.report import json_report
+from pytest_vault_issuer.report import build as json_report
 from pytest_vault_issuer.report.journal import FILE
 
 #: jsonschema checks a time only with a package of its own.

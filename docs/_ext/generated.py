@@ -13,13 +13,13 @@ from importlib import resources
 from pathlib import Path
 from unittest import mock
 
-from pytest_vault_issuer import cli
 from pytest_vault_issuer.bench import Result
-from pytest_vault_issuer.commands import bench as bench_command
-from pytest_vault_issuer.features import AREAS, BY_PROFILE
-from pytest_vault_issuer.requirements import LEVELS, SUITE, Catalogue, Requirement
+from pytest_vault_issuer.cli import bench as bench_command
+from pytest_vault_issuer.cli import main as cli
+from pytest_vault_issuer.options import OPTIONS, Option, Settings
+from pytest_vault_issuer.requirements.catalogue import LEVELS, SUITE, Catalogue, Requirement
+from pytest_vault_issuer.requirements.features import AREAS, BY_PROFILE
 from pytest_vault_issuer.scaffold import GITHUB, Answers, render
-from pytest_vault_issuer.settings import OPTIONS, Option, Settings
 from pytest_vault_issuer.timeouts import Timeouts
 from pytest_vault_issuer.toolchain import COMPONENTS
 

@@ -6,10 +6,10 @@ import hvac
 import hvac.exceptions
 import pytest
 
-from pytest_vault_issuer.cluster import ApiError, Cluster, Resource
-from pytest_vault_issuer.issuer import SigningRequest
-from pytest_vault_issuer.run import Run
-from pytest_vault_issuer.stack.model import Stack
+from pytest_vault_issuer.kube import ApiError, Cluster, Resource
+from pytest_vault_issuer.sandbox.csr import SigningRequest
+from pytest_vault_issuer.session.session import Run
+from pytest_vault_issuer.stack.types import Stack
 from pytest_vault_issuer.vault import CertificateAuthority, VaultAdmin, VaultWorkspace
 
 

@@ -22,12 +22,13 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from pytest_vault_issuer.cluster.grants import user_name
-from pytest_vault_issuer.issuer import Authentication, CertificateRequest, Issuer
+from pytest_vault_issuer.kube.rbac import user_name
 from pytest_vault_issuer.proxy import Exchange, Route
-from pytest_vault_issuer.run import Run
 from pytest_vault_issuer.sandbox import Sandbox
-from pytest_vault_issuer.stack.preparation import REVIEWER
+from pytest_vault_issuer.sandbox.authentication import Authentication
+from pytest_vault_issuer.sandbox.handles import CertificateRequest, Issuer
+from pytest_vault_issuer.session.session import Run
+from pytest_vault_issuer.stack.bootstrap import REVIEWER
 
 Step = dict[str, Any]
 Timed = tuple[float, Step]

@@ -13,8 +13,8 @@ import hvac
 import pytest
 import yaml
 
-from pytest_vault_issuer.issuer import Issuer
 from pytest_vault_issuer.sandbox import Sandbox
+from pytest_vault_issuer.sandbox.handles import Issuer
 from pytest_vault_issuer.vault import AppRole, Pki, VaultWorkspace
 
 HERE = Path(__file__).parent

@@ -6,8 +6,9 @@ from datetime import timedelta
 
 from conftest import Web
 
-from pytest_vault_issuer.issuer import Issuer, SigningRequest
 from pytest_vault_issuer.sandbox import Sandbox
+from pytest_vault_issuer.sandbox.csr import SigningRequest
+from pytest_vault_issuer.sandbox.handles import Issuer
 
 NAME = "shop.web.example.com"
 

@@ -9,9 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .. import interpreter
 from ..errors import StackError
-from ..stack.run_directory import RunDirectory
+from ..supervisor import interpreter
+from ..supervisor.run_directory import RunDirectory
 from ..timeouts import Timeouts, poll
 from .web_identity import IdentityProvider
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from ..redaction import decode_jwt
+from ..redaction.redactor import decode_jwt
 
 #: The audience for which STS accepts tokens.
 AUDIENCE = "sts.amazonaws.com"

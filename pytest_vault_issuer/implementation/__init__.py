@@ -1,8 +1,8 @@
 """Describes and runs the issuer under test."""
 
-from .description import Implementation, IssuerDescription, RunDescription
-from .loader import load_implementation
-from .running import RunningImplementation, start_implementation
+from .load import load_implementation
+from .process import RunningImplementation, start_implementation
+from .spec import Implementation, IssuerDescription, RunDescription
 
 __all__ = [
     "Implementation",

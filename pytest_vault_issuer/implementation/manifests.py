@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..cluster.api import Object
-from ..documents import DocumentError, parse_documents, read_documents
 from ..errors import ConfigurationError
-from ..images import check_image
-from .description import NAMESPACE, Implementation
+from ..inputs.documents import DocumentError, parse_documents, read_documents
+from ..kube.client import Object
+from ..toolchain.images import check_image
+from .spec import NAMESPACE, Implementation
 from .workloads import is_workload
 
 #: What makes a folder a kustomization.

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..cluster.api import Cluster, Object, Resource
 from ..errors import ImplementationError
+from ..kube.client import Cluster, Object, Resource
 from ..timeouts import Timeouts
-from .description import RunDescription
+from .spec import RunDescription
 
 PODS = Resource("", "v1", "pods")
 _KINDS = {

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ..text import all_printable, code, coded, markdown
-from . import again
+from . import rerun as again
 from .evidence import LEGEND, sections
+from .files import json_text, write_text
+from .load import Report, generator, title, versions
 from .outcomes import HEADINGS, TO_EXPLAIN, Outcome
-from .reading import Report, generator, title, versions
-from .writing import json_text, write_text
 
 FOLDER = "failures"
 #: Names what a report has made in the folder: only that is removed with it.

@@ -12,10 +12,10 @@ from typing import Any
 import yaml
 
 from ..errors import StackError
-from ..issuer import Certificate
-from ..issuer.handle import Handle, describe_conditions
-from ..redaction import Redactor
+from ..redaction.redactor import Redactor
 from ..sandbox import Sandbox
+from ..sandbox.certificate import Certificate
+from ..sandbox.handles import Handle, describe_conditions
 
 #: How much of the implementation's log is shown, from its end.
 LOG_LINES = 40

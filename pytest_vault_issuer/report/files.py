@@ -1,64 +1,53 @@
-"""Writes a report in every form into one directory."""
+"""Writes files of a report, whole or not at all, and tells them from files of somebody else."""
 
 from __future__ import annotations
 
-import os
+import json
+import re
+import secrets
 from pathlib import Path
+from typing import Any
 
-from ..errors import ConfigurationError
 from ..text import plain
-from . import bundle, html, journal, json_report, markdown, summary
-from .reading import Report
-from .writing import MARKDOWN_MARK, YAML_MARK, is_ours, write_text
 
-MARKDOWN = "report.md"
-SUMMARY = "report.yaml"
-_FORMS = (json_report.FILE, html.FILE, MARKDOWN, SUMMARY)
+GENERATOR = "pytest-vault-issuer"
+#: The first line of a file that can hold a comment.
+MARKDOWN_MARK = f"<!-- written by {GENERATOR} -->\n"
+YAML_MARK = f"# written by {GENERATOR}\n"
+HTML_MARK = f'<meta name="generator" content="{GENERATOR}">'
+#: How the files begin that a run has written, by their suffix.
+_BEGINNINGS = {
+    ".json": re.compile(r'\{\s*"schema_version": \d+,\s*"generator": \{\s*"name": "' + GENERATOR + '"'),
+    ".jsonl": re.compile(r'\{"type": "run", "schema_version": '),
+    ".html": re.compile(r"<!DOCTYPE html>[^\0]{0,200}?" + re.escape(HTML_MARK)),
+    ".md": re.compile(re.escape(MARKDOWN_MARK)),
+    ".yaml": re.compile(re.escape(YAML_MARK)),
+}
+_LONGEST_BEGINNING = 1000
 
 
-def check(directory: Path, option: str) -> None:
-    """See that a report written into a directory replaces nothing but an earlier report.
-
-    :param option: names the directory.
-    :raises ConfigurationError: naming what is not of a report.
-    """
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all; an older one stays until then. Its mode is that of the user's umask."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        named = [directory / name for name in (*_FORMS, journal.FILE)]
-        foreign = [path for path in named if os.path.lexists(path) and not is_ours(path)]
-        if not bundle.is_ours(directory / bundle.FOLDER):
-            foreign.append(directory / bundle.FOLDER)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{error.filename or directory} cannot be read: {error.strerror}",
-            hint=f"name another directory with {option}",
-        ) from error
-    if foreign:
-        raise ConfigurationError(
-            f"{foreign[0]} is not from an earlier report, and a report would replace it",
-            hint=f"name a new directory with {option}, or move what is there",
-        )
+        with draft.open("x", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
 
 
-def remove_all(directory: Path) -> None:
-    """Remove what an earlier run wrote, but for its journal: a new one begins.
-
-    Call :func:`check` first.
-    """
-    for name in _FORMS:
-        (directory / name).unlink(missing_ok=True)
-    bundle.remove(directory / bundle.FOLDER)
+def json_text(value: Any) -> str:
+    """Return a value as JSON in ASCII that every reader of JSON takes, whatever is in it."""
+    text = json.dumps(plain(value), indent=2, allow_nan=False)
+    return text.replace("\x7f", "\\u007f") + "\n"
 
 
-def write_all(report: Report, directory: Path) -> Path:
-    """Write the report for machines and for people and the folders of failures; return the path of ``report.json``.
-
-    :param directory: created where it is missing; what an earlier run wrote there is replaced.
-    :raises OSError: when a file cannot be written; none is left half written.
-    """
-    report = plain(report)
-    path = json_report.write(report, directory)
-    html.write(report, directory)
-    write_text(directory / MARKDOWN, f"{MARKDOWN_MARK}\n{markdown.render(report)}")
-    write_text(directory / SUMMARY, YAML_MARK + summary.render(report))
-    bundle.write(report, directory)
-    return path
+def is_ours(path: Path) -> bool:
+    """Whether a file is of an earlier report, or empty, so that nothing is lost with it."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        beginning = file.read(_LONGEST_BEGINNING).decode("utf-8", "replace")
+    return not beginning or bool(_BEGINNINGS[path.suffix].match(beginning))

@@ -12,13 +12,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ..features import AREAS
+from ..requirements.features import AREAS
 from ..text import all_printable
-from . import again
+from . import rerun as again
 from .evidence import LEGEND, body_text, connection, log_title, spec_text
+from .files import HTML_MARK, write_text
+from .load import Report, generator, messages, shortened, title, versions, with_outcome
 from .outcomes import HEADINGS, TO_EXPLAIN, Outcome
-from .reading import Report, generator, messages, shortened, title, versions, with_outcome
-from .writing import HTML_MARK, write_text
 
 FILE = "report.html"
 _WORDS = {

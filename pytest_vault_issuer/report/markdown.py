@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..features import AREAS
+from ..requirements.features import AREAS
 from ..text import coded, markdown
+from .load import Report, early_end, messages, title, versions, with_outcome
 from .outcomes import ENDED_EARLY, Outcome
-from .reading import Report, early_end, messages, title, versions, with_outcome
 
 _MARKS = {"conformant": "✅", "partial": "🟡", "non-conformant": "❌", "incomplete": "⚠️"}
 _SHOWN = {

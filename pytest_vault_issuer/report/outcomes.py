@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..features import CORE
-from ..requirements import Requirement
+from ..requirements.catalogue import Requirement
+from ..requirements.features import CORE
 
 
 class Outcome(enum.StrEnum):

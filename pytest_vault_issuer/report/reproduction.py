@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ..implementation import Implementation
-from ..redaction import Redactor
-from ..requirements import SUITE
-from ..settings import OPTIONS, Settings
-from ..stack.model import Stack
+from ..options import OPTIONS, Settings
+from ..redaction.redactor import Redactor
+from ..requirements.catalogue import SUITE
+from ..stack.types import Stack
 from ..toolchain import Toolchain
 
 #: Distributions whose version can change what a run says.

@@ -7,8 +7,8 @@ from typing import Any
 import yaml
 
 from ..text import all_printable
+from .load import Report
 from .outcomes import Outcome
-from .reading import Report
 
 API_VERSION = "vault-issuer.test/v1"
 KIND = "ConformanceReport"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from ..features import AREAS
+from ..requirements.features import AREAS
 from ..text import one_line
 from .outcomes import Outcome, RequirementResult, Verdict, headline, verdict
 

@@ -7,10 +7,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..cluster import grants
-from ..cluster.api import SECRETS, SERVICE_ACCOUNTS, Cluster
+from ..kube import rbac as grants
+from ..kube.client import SECRETS, SERVICE_ACCOUNTS, Cluster
 from ..timeouts import Timeouts
-from .world import World
+from .environment import World
 
 
 class CredentialObjects(ABC):

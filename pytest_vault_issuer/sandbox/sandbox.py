@@ -16,20 +16,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..cluster.api import CERTIFICATE_REQUESTS, NAMESPACES, ApiError, Object
-from ..cluster.audit import AuditLog
-from ..cluster.ownership import LABEL
 from ..errors import NotRunnable, StackError, Unmet
-from ..issuer.authentication import Authentication
-from ..issuer.csr import SigningRequest
-from ..issuer.handle import CertificateRequest, Handle, Issuer, IssuerType, RefusedError, blaming_the_implementation
-from ..issuer.kubernetes_csr import CertificateSigningRequest
+from ..kube.audit import AuditLog
+from ..kube.client import CERTIFICATE_REQUESTS, NAMESPACES, ApiError, Object
+from ..kube.ownership import LABEL
 from ..proxy import Authority, ClientCertificate, Exchange, Proxy, Route, ServerCertificate
 from ..vault import Pki, VaultAdmin, VaultWorkspace
-from .authentications import Authentications
-from .certificates import Certificates
-from .vault_cluster import VaultCluster, VaultNode
-from .world import World
+from .authentication import Authentication
+from .credentials import Authentications
+from .csr import SigningRequest
+from .environment import World
+from .handles import CertificateRequest, Handle, Issuer, IssuerType, RefusedError, blaming_the_implementation
+from .kubernetes_csr import CertificateSigningRequest
+from .requests import Certificates
+from .vault_ha import VaultCluster, VaultNode
 
 
 class Sandbox(Authentications, Certificates):

@@ -1,7 +1,7 @@
 """The files an issuer's author starts with: the implementation file, its RBAC, and a CI workflow."""
 
 from .answers import Answers
+from .detect import build_of, ci_of, crds_in, is_go, rbac_in
 from .files import CI_SYSTEMS, GITHUB, GITLAB, render
-from .surroundings import build_of, ci_of, crds_in, is_go, rbac_in
 
 __all__ = ["CI_SYSTEMS", "GITHUB", "GITLAB", "Answers", "build_of", "ci_of", "crds_in", "is_go", "rbac_in", "render"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..features import FEATURES, expand
+from ..requirements.features import FEATURES, expand
 
 CLUSTER_ISSUER = "cluster-issuer"
 

@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Iterable
 
 from ..errors import ConfigurationError
-from ..features import FEATURES, PROFILES
-from ..implementation.description import PLACEHOLDERS
+from ..implementation.spec import PLACEHOLDERS
+from ..requirements.features import FEATURES, PROFILES
 from . import rbac
 from .answers import Answers
 

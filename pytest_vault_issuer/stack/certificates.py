@@ -6,7 +6,7 @@ from pathlib import Path
 
 import trustme
 
-from .run_directory import RunDirectory
+from ..supervisor.run_directory import RunDirectory
 
 
 class StackAuthority:

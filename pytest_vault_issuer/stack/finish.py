@@ -13,23 +13,23 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from .. import interpreter
-from ..cluster.api import CLUSTER_ROLE_BINDINGS, Cluster
-from ..cluster.ownership import selector
-from ..cluster.removal import remove_labelled
 from ..errors import ConfigurationError, StackError, VaultIssuerError
+from ..kube.cleanup import remove_labelled
+from ..kube.client import CLUSTER_ROLE_BINDINGS, Cluster
+from ..kube.ownership import selector
 from ..leftovers import Leftover, listed
-from ..settings import TOKEN_VARIABLE, Settings
+from ..options import TOKEN_VARIABLE, Settings
+from ..supervisor import interpreter
+from ..supervisor.run_directory import RunDirectory
 from ..timeouts import Timeouts
-from ..vault.removal import remove_created
+from ..vault.cleanup import remove_created
 from ..vault.server import VaultAdmin
-from .engine import Engine
-from .kind_cluster import KindClusters
+from .bootstrap import REVIEWER_BINDING
+from .kind.cluster import KindClusters
+from .kind.engine import Engine
 from .kubeconfig import private_copy
-from .model import VaultServer
-from .preparation import REVIEWER_BINDING
 from .record import CleanupRecord, Contents, Whereabouts
-from .run_directory import RunDirectory
+from .types import VaultServer
 
 #: Seconds in which the processes of a session that was killed are gone: pytest-xdist's workers take up to 15.
 _RELEASE = 30.0

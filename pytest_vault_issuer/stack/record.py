@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..cluster.api import Resource
 from ..errors import ConfigurationError, StackError
+from ..kube.client import Resource
+from ..supervisor import disk
+from ..supervisor.run_directory import RunDirectory
 from ..timeouts import poll
-from ..vault.removal import Created
-from . import disk
-from .run_directory import RunDirectory
+from ..vault.cleanup import Created
 
 #: What is to be said of a record: its session will see to the cleanup, or nobody will.
 UNDER_WAY, UNFINISHED = "under way", "unfinished"

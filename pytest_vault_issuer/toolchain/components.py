@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ConfigurationError
-from ..features import check_known
+from ..requirements.features import check_known
 
 MODULES = Path(__file__).parent / "modules"
 #: Raised when something about building changes that no file of a module shows.

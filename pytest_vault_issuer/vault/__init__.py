@@ -1,6 +1,6 @@
 """Configures Vault through hvac: PKI, policies and auth methods, and takes all of it away again."""
 
-from .authority import CertificateAuthority
+from .pki import CertificateAuthority
 from .server import VaultAdmin
 from .workspace import AppRole, AuthRole, Pki, VaultWorkspace
 

@@ -10,7 +10,7 @@ import hvac.exceptions
 import requests
 
 from ..errors import StackError
-from ..stack.model import VaultServer
+from ..stack.types import VaultServer
 from ..timeouts import Timeouts, poll
 from .client import VaultUnreachableError, client, unreachable
 

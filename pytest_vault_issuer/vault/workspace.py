@@ -12,8 +12,8 @@ from typing import Any
 import hvac
 import hvac.exceptions
 
-from ..stack.model import Kubernetes
-from .authority import CertificateAuthority
+from ..stack.types import Kubernetes
+from .pki import CertificateAuthority
 from .server import POLICY, TOKEN, VaultAdmin
 
 #: The longest lifetime a role or mount of a workspace allows; the suite asks for 90 days at most by default.

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.run import Run, RunKey
-from pytest_vault_issuer.settings import Settings
+from pytest_vault_issuer.options import Settings
+from pytest_vault_issuer.session.session import Run, RunKey
 from pytest_vault_issuer.toolchain import Toolchain
 from tests.reader import surroundings
 from tests.written_report import load

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.cluster import Cluster
-from pytest_vault_issuer.cluster.api import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, NAMESPACES
-from pytest_vault_issuer.run import Run
-from pytest_vault_issuer.stack.model import Stack
-from pytest_vault_issuer.stack.preparation import REVIEWER_BINDING
+from pytest_vault_issuer.kube import Cluster
+from pytest_vault_issuer.kube.client import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, NAMESPACES
+from pytest_vault_issuer.session.session import Run
+from pytest_vault_issuer.stack.bootstrap import REVIEWER_BINDING
+from pytest_vault_issuer.stack.types import Stack
 from pytest_vault_issuer.timeouts import Timeouts
 from pytest_vault_issuer.vault import VaultAdmin
 

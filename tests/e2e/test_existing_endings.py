@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.cluster import Cluster
-from pytest_vault_issuer.cluster.api import (
+from pytest_vault_issuer.kube import Cluster
+from pytest_vault_issuer.kube.client import (
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
     CRDS,
@@ -24,9 +24,9 @@ from pytest_vault_issuer.cluster.api import (
     SERVICE_ACCOUNTS,
     Resource,
 )
-from pytest_vault_issuer.run import Run
-from pytest_vault_issuer.stack.model import Stack
-from pytest_vault_issuer.stack.preparation import REVIEWER_BINDING
+from pytest_vault_issuer.session.session import Run
+from pytest_vault_issuer.stack.bootstrap import REVIEWER_BINDING
+from pytest_vault_issuer.stack.types import Stack
 from pytest_vault_issuer.timeouts import Timeouts, poll
 from pytest_vault_issuer.vault import VaultAdmin
 from tests import small_disk

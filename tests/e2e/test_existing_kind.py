@@ -19,14 +19,14 @@ import pytest
 import requests
 import yaml
 
-from pytest_vault_issuer.cluster import Cluster
-from pytest_vault_issuer.cluster.api import CERTIFICATE_REQUESTS, CERTIFICATES, Object, Resource, condition
-from pytest_vault_issuer.cluster.audit import AuditLog, Record
 from pytest_vault_issuer.implementation import load_implementation
-from pytest_vault_issuer.issuer.decision import decide
-from pytest_vault_issuer.stack.engine import Engine
-from pytest_vault_issuer.stack.kind_cluster import configuration
-from pytest_vault_issuer.stack.model import VaultServer
+from pytest_vault_issuer.kube import Cluster
+from pytest_vault_issuer.kube.audit import AuditLog, Record
+from pytest_vault_issuer.kube.client import CERTIFICATE_REQUESTS, CERTIFICATES, Object, Resource, condition
+from pytest_vault_issuer.sandbox.decision import decide
+from pytest_vault_issuer.stack.kind.cluster import configuration
+from pytest_vault_issuer.stack.kind.engine import Engine
+from pytest_vault_issuer.stack.types import VaultServer
 from pytest_vault_issuer.timeouts import Timeouts, poll
 from pytest_vault_issuer.toolchain import Toolchain
 from pytest_vault_issuer.vault import VaultAdmin

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-import pytest_vault_issuer.miniature
+import pytest_vault_issuer.sample_controller
 from tests.reader import ROOT, Reader, Workflow, surroundings
 from tests.written_report import passed
 
@@ -48,7 +48,7 @@ USED = [
 def author(tmp_path: Path) -> Reader:
     directory = tmp_path / "my-issuer"
     shutil.copytree(ROOT / "examples/miniature/crds", directory / "config/crd")
-    miniature = Path(pytest_vault_issuer.miniature.__file__).parent
+    miniature = Path(pytest_vault_issuer.sample_controller.__file__).parent
     shutil.copytree(miniature, directory / "src/issuer", ignore=shutil.ignore_patterns("__pycache__"))
     author = Reader(
         directory,

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.cluster import Cluster
-from pytest_vault_issuer.cluster.api import CLUSTER_ROLE_BINDINGS, NAMESPACES, Resource
-from pytest_vault_issuer.commands.output import markdown_table
+from pytest_vault_issuer.cli.output import markdown_table
 from pytest_vault_issuer.implementation.workloads import NAME as OWN
 from pytest_vault_issuer.implementation.workloads import PODS
-from pytest_vault_issuer.report.comparison import compare
-from pytest_vault_issuer.stack.engine import CLUSTER_LABEL, RUN_LABEL, Engine
-from pytest_vault_issuer.stack.selection import STATE
+from pytest_vault_issuer.kube import Cluster
+from pytest_vault_issuer.kube.client import CLUSTER_ROLE_BINDINGS, NAMESPACES, Resource
+from pytest_vault_issuer.report.compare import compare
+from pytest_vault_issuer.stack.kind.engine import CLUSTER_LABEL, RUN_LABEL, Engine
+from pytest_vault_issuer.stack.select import STATE
 from pytest_vault_issuer.timeouts import poll
 from tests.containers import CERT_MANAGER, NODE, VAULT, engine_with, everything, on_kind, somebodys_cluster
 from tests.e2e.conftest import Suite, run_directories, typed

@@ -18,9 +18,9 @@ import pytest
 import yaml
 
 import pytest_vault_issuer.implementation
-from pytest_vault_issuer.stack.engine import Engine
-from pytest_vault_issuer.stack.model import Stack
-from pytest_vault_issuer.stack.selection import STATE
+from pytest_vault_issuer.stack.kind.engine import Engine
+from pytest_vault_issuer.stack.select import STATE
+from pytest_vault_issuer.stack.types import Stack
 from pytest_vault_issuer.timeouts import Timeouts
 from pytest_vault_issuer.toolchain import Toolchain
 from tests.containers import BUSYBOX, CERT_MANAGER, NODE, VAULT, engine_with, on_kind

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pytest_vault_issuer.features import PROFILES
+from pytest_vault_issuer.requirements.features import PROFILES
 from tests.scope import scopes, selecting
 
 EXAMPLE = Path(__file__).parents[2] / "examples/miniature/miniature.toml"

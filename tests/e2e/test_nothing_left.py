@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.stack.engine import Engine
-from pytest_vault_issuer.stack.run_directory import PREFIX
+from pytest_vault_issuer.stack.kind.engine import Engine
+from pytest_vault_issuer.supervisor.run_directory import PREFIX
 from pytest_vault_issuer.timeouts import poll
 from tests import small_disk
 from tests.containers import CERT_MANAGER, NODE, VAULT, engine_with, everything, on_kind

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vault_issuer.cluster import Cluster
-from pytest_vault_issuer.cluster.api import CLUSTER_ROLE_BINDINGS
-from pytest_vault_issuer.stack.preparation import REVIEWER_BINDING
+from pytest_vault_issuer.kube import Cluster
+from pytest_vault_issuer.kube.client import CLUSTER_ROLE_BINDINGS
+from pytest_vault_issuer.stack.bootstrap import REVIEWER_BINDING
 from pytest_vault_issuer.toolchain import Toolchain
 from tests.e2e.conftest import typed
 from tests.reader import LIMIT, ROOT, Reader, Tables, commands_of, surroundings

@@ -12,7 +12,7 @@ import pytest
 TEST = """
 from pathlib import Path
 
-from pytest_vault_issuer.marks import requirement
+from pytest_vault_issuer.requirements.mark import requirement
 
 
 @requirement("VI-TOKEN-001")

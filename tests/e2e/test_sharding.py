@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.features import AREAS
-from pytest_vault_issuer.requirements import Catalogue
+from pytest_vault_issuer.requirements.catalogue import Catalogue
+from pytest_vault_issuer.requirements.features import AREAS
 from tests.e2e.conftest import LIMIT, Suite, SuiteRun
 from tests.scope import selecting
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from images import openbao
 
-from pytest_vault_issuer.features import CORE, PROFILES
 from pytest_vault_issuer.implementation import load_implementation
 from pytest_vault_issuer.report import bundle
-from pytest_vault_issuer.requirements import Catalogue
+from pytest_vault_issuer.requirements.catalogue import Catalogue
+from pytest_vault_issuer.requirements.features import CORE, PROFILES
 from pytest_vault_issuer.toolchain import Toolchain
 from tests.e2e.conftest import IMPLEMENTATION, LIMIT
 from tests.scope import scopes, selecting

@@ -17,17 +17,17 @@ from pathlib import Path
 import pytest
 import requests
 
-from pytest_vault_issuer.cli import main
+from pytest_vault_issuer.cli.main import main
+from pytest_vault_issuer.doctor.environment import examine_surroundings
 from pytest_vault_issuer.errors import StackError
-from pytest_vault_issuer.machine.surroundings import examine_surroundings
-from pytest_vault_issuer.stack import cleanup
 from pytest_vault_issuer.stack.certificates import StackAuthority
-from pytest_vault_issuer.stack.engine import CLUSTER_LABEL, RUN_LABEL, Engine, Owner
-from pytest_vault_issuer.stack.kind_cluster import KindClusters
-from pytest_vault_issuer.stack.reachability import check_node
-from pytest_vault_issuer.stack.run_directory import RunDirectory, new_path
-from pytest_vault_issuer.stack.runs import ORPHAN, find_run, remove
-from pytest_vault_issuer.stack.vault_container import VaultContainers
+from pytest_vault_issuer.stack.kind import cleanup
+from pytest_vault_issuer.stack.kind.cluster import KindClusters
+from pytest_vault_issuer.stack.kind.engine import CLUSTER_LABEL, RUN_LABEL, Engine, Owner
+from pytest_vault_issuer.stack.kind.reachability import check_node
+from pytest_vault_issuer.stack.kind.vault import VaultContainers
+from pytest_vault_issuer.supervisor.discovery import ORPHAN, find_run, remove
+from pytest_vault_issuer.supervisor.run_directory import RunDirectory, new_path
 from pytest_vault_issuer.timeouts import Timeouts, poll
 from pytest_vault_issuer.toolchain import Toolchain
 from pytest_vault_issuer.vault import VaultAdmin
@@ -311,9 +311,9 @@ import os, sys
 from pathlib import Path
 from pytest_vault_issuer.stack import cleanup
 from pytest_vault_issuer.stack.certificates import StackAuthority
-from pytest_vault_issuer.stack.engine import Engine, Owner
-from pytest_vault_issuer.stack.run_directory import RunDirectory
-from pytest_vault_issuer.stack.vault_container import VaultContainers
+from pytest_vault_issuer.stack.kind.engine import Engine, Owner
+from pytest_vault_issuer.supervisor.run_directory import RunDirectory
+from pytest_vault_issuer.stack.kind.vault import VaultContainers
 from pytest_vault_issuer.timeouts import Timeouts
 run = RunDirectory(Path(sys.argv[1]), os.getpid())
 run.open()

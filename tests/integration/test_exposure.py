@@ -22,10 +22,10 @@ from typing import Any
 import pytest
 
 from pytest_vault_issuer.aws.sts import ASSUME, IDENTIFY
-from pytest_vault_issuer.run import Run, RunKey
+from pytest_vault_issuer.options import Settings
 from pytest_vault_issuer.sandbox import Sandbox
-from pytest_vault_issuer.settings import Settings
-from pytest_vault_issuer.stack.keeper import MARK
+from pytest_vault_issuer.session.session import Run, RunKey
+from pytest_vault_issuer.supervisor.daemon import MARK
 from tests.processes import command_lines, keeper_of
 
 pytestmark = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="looks at sockets in /proc")

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.cluster import Cluster
-from pytest_vault_issuer.cluster.api import CLUSTER_ROLES, CONFIG_MAPS, NAMESPACES, Object, Resource
-from pytest_vault_issuer.cluster.ownership import LABEL
-from pytest_vault_issuer.cluster.removal import remove_labelled
 from pytest_vault_issuer.errors import ImplementationError
-from pytest_vault_issuer.implementation.objects import prepare, set_going, stand_still
-from pytest_vault_issuer.joining import leave
-from pytest_vault_issuer.run import Run
+from pytest_vault_issuer.implementation.apply import prepare, set_going, stand_still
+from pytest_vault_issuer.kube import Cluster
+from pytest_vault_issuer.kube.cleanup import remove_labelled
+from pytest_vault_issuer.kube.client import CLUSTER_ROLES, CONFIG_MAPS, NAMESPACES, Object, Resource
+from pytest_vault_issuer.kube.ownership import LABEL
+from pytest_vault_issuer.session.join import leave
+from pytest_vault_issuer.session.session import Run
 from pytest_vault_issuer.timeouts import Timeouts
 from pytest_vault_issuer.vault import VaultAdmin
 

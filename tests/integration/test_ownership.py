@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.cluster import Cluster, grants
-from pytest_vault_issuer.cluster.api import CLUSTER_ROLES, CONFIG_MAPS, NAMESPACES, SECRETS, Object, Resource
-from pytest_vault_issuer.cluster.ownership import LABEL, create_own, selector
-from pytest_vault_issuer.cluster.removal import remove_labelled
 from pytest_vault_issuer.errors import StackError
-from pytest_vault_issuer.implementation.objects import prepare, store
-from pytest_vault_issuer.stack.model import VaultServer
+from pytest_vault_issuer.implementation.apply import prepare, store
+from pytest_vault_issuer.kube import Cluster
+from pytest_vault_issuer.kube import rbac as grants
+from pytest_vault_issuer.kube.cleanup import remove_labelled
+from pytest_vault_issuer.kube.client import CLUSTER_ROLES, CONFIG_MAPS, NAMESPACES, SECRETS, Object, Resource
+from pytest_vault_issuer.kube.ownership import LABEL, create_own, selector
+from pytest_vault_issuer.stack.types import VaultServer
 from pytest_vault_issuer.timeouts import Timeouts
 from pytest_vault_issuer.vault import VaultAdmin
-from pytest_vault_issuer.vault.removal import Created, remove_created
+from pytest_vault_issuer.vault.cleanup import Created, remove_created
 from pytest_vault_issuer.vault.server import AUTH, POLICY, SECRETS_ENGINE, TOKEN, mark_of
 
 DEPLOYMENTS = Resource("apps", "v1", "deployments")

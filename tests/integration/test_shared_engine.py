@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.cli import main
-from pytest_vault_issuer.machine.surroundings import examine_surroundings
-from pytest_vault_issuer.stack.engine import Engine
-from pytest_vault_issuer.stack.runs import UNATTRIBUTED
+from pytest_vault_issuer.cli.main import main
+from pytest_vault_issuer.doctor.environment import examine_surroundings
+from pytest_vault_issuer.stack.kind.engine import Engine
+from pytest_vault_issuer.supervisor.discovery import UNATTRIBUTED
 from pytest_vault_issuer.toolchain import Toolchain
 from tests.containers import BUSYBOX, engine_with, not_run
 
@@ -48,8 +48,8 @@ WHERE = {"in another container": CONTAINER, "of another user": USER}
 SESSION = """
 import json, os, signal, sys
 from pytest_vault_issuer.stack import cleanup
-from pytest_vault_issuer.stack.engine import Engine, Owner
-from pytest_vault_issuer.stack.run_directory import RunDirectory, new_path
+from pytest_vault_issuer.stack.kind.engine import Engine, Owner
+from pytest_vault_issuer.supervisor.run_directory import RunDirectory, new_path
 run = RunDirectory(new_path(), os.getpid())
 run.open()
 engine, owner = Engine(), Owner.of(run)
@@ -66,7 +66,7 @@ sys.stdin.read()
 NEW_RUN = """
 import json
 from pytest_vault_issuer.stack import cleanup
-from pytest_vault_issuer.stack.engine import Engine
+from pytest_vault_issuer.stack.kind.engine import Engine
 engine = Engine()
 print(json.dumps({
     "removed": cleanup.remove_orphans(engine),

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pytest_vault_issuer.cluster import ApiError, Cluster
-from pytest_vault_issuer.cluster.api import NAMESPACES, SECRETS, SERVICE_ACCOUNTS
-from pytest_vault_issuer.cluster.audit import AuditLog
-from pytest_vault_issuer.run import Run
-from pytest_vault_issuer.stack.model import Stack
+from pytest_vault_issuer.kube import ApiError, Cluster
+from pytest_vault_issuer.kube.audit import AuditLog
+from pytest_vault_issuer.kube.client import NAMESPACES, SECRETS, SERVICE_ACCOUNTS
+from pytest_vault_issuer.session.session import Run
+from pytest_vault_issuer.stack.types import Stack
 from pytest_vault_issuer.timeouts import poll
 from pytest_vault_issuer.toolchain import find
 from pytest_vault_issuer.vault import VaultAdmin
@@ -154,7 +154,7 @@ def test_a_raft_pair_has_a_standby_that_takes_over(vault_issuer_run: Run) -> Non
 def _kubeconfig(cluster: Cluster, token: str) -> str:
     import yaml
 
-    from pytest_vault_issuer.stack.kubernetes_process import kubeconfig
+    from pytest_vault_issuer.stack.local.kubernetes import kubeconfig
 
     trust = str(cluster._configuration.ssl_ca_cert)
     return yaml.safe_dump(kubeconfig({"server": cluster.server, "certificate-authority": trust}, {"token": token}))

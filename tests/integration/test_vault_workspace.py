@@ -9,12 +9,12 @@ import hvac.exceptions
 import pytest
 from cryptography import x509
 
-from pytest_vault_issuer.issuer.csr import SigningRequest
 from pytest_vault_issuer.proxy import Authority
-from pytest_vault_issuer.sandbox.authentications import certificate_login
-from pytest_vault_issuer.stack.model import Stack
+from pytest_vault_issuer.sandbox.credentials import certificate_login
+from pytest_vault_issuer.sandbox.csr import SigningRequest
+from pytest_vault_issuer.stack.types import Stack
 from pytest_vault_issuer.vault import CertificateAuthority, VaultAdmin, VaultWorkspace
-from pytest_vault_issuer.vault.authority import to_pem
+from pytest_vault_issuer.vault.pki import to_pem
 
 
 def sign(workspace: VaultWorkspace, path: str) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vault_issuer.conformance import requirement_ids
 from pytest_vault_issuer.implementation import Implementation, load_implementation
+from pytest_vault_issuer.judge.hooks import requirement_ids
 from pytest_vault_issuer.report.outcomes import Outcome
 
 from .mutants import PACKAGE, RBAC

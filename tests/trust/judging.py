@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from pytest_vault_issuer.features import PROFILES
-from pytest_vault_issuer.requirements import SUITE
-from pytest_vault_issuer.run import Run, RunKey
-from pytest_vault_issuer.settings import Settings
+from pytest_vault_issuer.options import Settings
+from pytest_vault_issuer.requirements.catalogue import SUITE
+from pytest_vault_issuer.requirements.features import PROFILES
+from pytest_vault_issuer.session.session import Run, RunKey
 
 from .inner import VARIABLE
 from .mutants import PACKAGE, Mutant

@@ -58,7 +58,7 @@ class Mutant:
 
     def _original(self, file: str) -> Path:
         if file == RBAC:
-            return MINIATURE.parent / "implementation" / "miniature-rbac.yaml"
+            return MINIATURE.parent / "implementation" / "sample-controller-rbac.yaml"
         return (EXAMPLE if self.own_group else MINIATURE) / file
 
     def write(self, directory: Path) -> Path:

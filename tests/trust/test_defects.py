@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 import yaml
 
-from pytest_vault_issuer.requirements import Catalogue
+from pytest_vault_issuer.requirements.catalogue import Catalogue
 
 from .defects import DEFECTS
 from .mutants import Defect, Mutant

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.features import PROFILES
-from pytest_vault_issuer.requirements import Catalogue
+from pytest_vault_issuer.requirements.catalogue import Catalogue
+from pytest_vault_issuer.requirements.features import PROFILES
 from tests.scope import one_per_area
 
 from .defects import DEFECTS

@@ -10,8 +10,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from pytest_vault_issuer.issuer.csr import public_bytes
-from pytest_vault_issuer.vault.authority import CertificateAuthority, key_to_pem, new_key
+from pytest_vault_issuer.sandbox.csr import public_bytes
+from pytest_vault_issuer.vault.pki import CertificateAuthority, key_to_pem, new_key
 
 
 def chained(leaf: x509.Certificate, authority: CertificateAuthority) -> None:

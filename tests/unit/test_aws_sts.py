@@ -22,7 +22,7 @@ from processes import command_lines
 
 from pytest_vault_issuer.aws import AssumedRole, Sts, start_sts
 from pytest_vault_issuer.aws.sts import ASSUME, IDENTIFY, missing_modules
-from pytest_vault_issuer.stack.run_directory import RunDirectory, new_path
+from pytest_vault_issuer.supervisor.run_directory import RunDirectory, new_path
 from pytest_vault_issuer.timeouts import Timeouts
 
 pytestmark = pytest.mark.skipif(bool(missing_modules()), reason="the extra `aws` is not installed")

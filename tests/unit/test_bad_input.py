@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from pytest_vault_issuer.cluster.api import Cluster
 from pytest_vault_issuer.errors import ConfigurationError
 from pytest_vault_issuer.implementation import load_implementation
 from pytest_vault_issuer.implementation.manifests import read
-from pytest_vault_issuer.stack.kind_cluster import configuration, node_images
+from pytest_vault_issuer.kube.client import Cluster
+from pytest_vault_issuer.stack.kind.cluster import configuration, node_images
 
 
 def no_kubectl() -> Path:

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from pytest_vault_issuer.errors import ConfigurationError
-from pytest_vault_issuer.features import AREAS, FEATURES, PROFILES
-from pytest_vault_issuer.requirements import LEVELS, Catalogue, Requirement
+from pytest_vault_issuer.requirements.catalogue import LEVELS, Catalogue, Requirement
+from pytest_vault_issuer.requirements.features import AREAS, FEATURES, PROFILES
 
 ENTRY = """
 [[requirement]]
@@ -183,7 +183,7 @@ def test_every_level_and_feature_occurs(catalogue: Catalogue) -> None:
 DUMP = """
 import json, os
 import pytest
-from pytest_vault_issuer.conformance import features_of, requirement_ids
+from pytest_vault_issuer.judge.hooks import features_of, requirement_ids
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session):

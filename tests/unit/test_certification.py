@@ -8,12 +8,12 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pytest_vault_issuer import certification
-from pytest_vault_issuer.conformance import Conformance
 from pytest_vault_issuer.errors import ConfigurationError
 from pytest_vault_issuer.implementation import Implementation, IssuerDescription, RunDescription
-from pytest_vault_issuer.report import json_report
-from pytest_vault_issuer.requirements import SUITE, Catalogue
+from pytest_vault_issuer.judge import certification
+from pytest_vault_issuer.judge.hooks import Conformance
+from pytest_vault_issuer.report import build as json_report
+from pytest_vault_issuer.requirements.catalogue import SUITE, Catalogue
 
 pytest_plugins = ("pytester",)
 
@@ -138,7 +138,7 @@ supported = {supported}
 # The suite of these runs is another, and needs no stack; what is refused of the command line is tested above.
 CONFTEST = """
 from pytest_vault_issuer import certification
-from pytest_vault_issuer.conformance import Conformance
+from pytest_vault_issuer.judge.hooks import Conformance
 
 Conformance.pytest_runtestloop = lambda self, session: None
 certification.check_options = lambda *_: None
@@ -164,7 +164,7 @@ class Certifying:
         self, *arguments: str, version: str = "1.0", supported: str = '["core"]', known: str = "", extra: str = ""
     ) -> pytest.RunResult:
         self.pytester.makefile(".toml", probe=FILE.format(version=version, supported=supported, known=known))
-        tests = "import pytest\nfrom pytest_vault_issuer.marks import requirement\n"
+        tests = "import pytest\nfrom pytest_vault_issuer.requirements.mark import requirement\n"
         for number, asked in enumerate(Catalogue.load().requirements):
             tests += f"@requirement({asked.id!r})\ndef test_{number}(): pass\n"
         self.pytester.makepyfile(test_all=tests + extra)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from pytest_vault_issuer import __version__
-from pytest_vault_issuer.cli import main
-from pytest_vault_issuer.requirements import Catalogue
+from pytest_vault_issuer.cli.main import main
+from pytest_vault_issuer.requirements.catalogue import Catalogue
 from pytest_vault_issuer.toolchain import BINARIES, COMPONENTS, Toolchain
 
 

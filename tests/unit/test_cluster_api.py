@@ -13,8 +13,8 @@ import pytest
 import trustme
 import yaml
 
-from pytest_vault_issuer.cluster.api import NAMESPACES, ApiError, Cluster
 from pytest_vault_issuer.errors import StackError
+from pytest_vault_issuer.kube.client import NAMESPACES, ApiError, Cluster
 
 
 def kubeconfig(tmp_path: Path, server: str, **more: str) -> Path:

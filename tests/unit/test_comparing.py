@@ -9,7 +9,7 @@ from cryptography import x509
 from vault_issuer_conformance.comparing import explanation
 
 from pytest_vault_issuer.proxy import Authority
-from pytest_vault_issuer.redaction import Redactor
+from pytest_vault_issuer.redaction.redactor import Redactor
 from pytest_vault_issuer.report.outcomes import headline
 
 pytest_plugins = ("pytester",)

@@ -16,14 +16,15 @@ import pytest
 import written_report
 from sample_report import ALL
 
-from pytest_vault_issuer.conformance import Conformance, _test_name, features_of, requirement_ids
 from pytest_vault_issuer.errors import ConfigurationError, ImplementationError, StackError, VaultIssuerError
 from pytest_vault_issuer.fixtures import RUN_KEY
-from pytest_vault_issuer.redaction import Redactor
-from pytest_vault_issuer.report import evidence, files
-from pytest_vault_issuer.requirements import Catalogue, Requirement
-from pytest_vault_issuer.run import Run
-from pytest_vault_issuer.secrecy import redact_report
+from pytest_vault_issuer.judge.hooks import Conformance, _test_name, features_of, requirement_ids
+from pytest_vault_issuer.judge.secrecy import redact_report
+from pytest_vault_issuer.redaction.redactor import Redactor
+from pytest_vault_issuer.report import evidence
+from pytest_vault_issuer.report import write as files
+from pytest_vault_issuer.requirements.catalogue import Catalogue, Requirement
+from pytest_vault_issuer.session.session import Run
 
 pytest_plugins = ("pytester",)
 
@@ -44,7 +45,7 @@ NEW = next(r for r in CATALOGUE.requirements if r.since == "1.20")
 HEAD = """
 import pytest
 from pytest_vault_issuer.errors import NotRunnable, StackError, Unmet
-from pytest_vault_issuer.marks import requirement
+from pytest_vault_issuer.requirements.mark import requirement
 """
 
 FILE = """
@@ -346,7 +347,7 @@ def test_a_supervisor_that_does_not_answer_at_the_end_is_no_traceback(
 def test_a_worker_that_crashes_is_an_error_of_its_test(pytester: pytest.Pytester) -> None:
     pytest.importorskip("xdist")
     pytester.makeconftest(
-        "from pytest_vault_issuer.conformance import Conformance\nConformance._start = lambda self: None\n"
+        "from pytest_vault_issuer.judge.hooks import Conformance\nConformance._start = lambda self: None\n"
     )
     (pytester.path / "probe.toml").write_text(FILE.format(features="all = true", known="", contract=""))
     # A lone surrogate in a message does not cross to the process that reports.
@@ -610,7 +611,7 @@ def test_the_worst_of_several_tests(stackless: Inner) -> None:
 def test_the_exit_status_with_workers(pytester: pytest.Pytester) -> None:
     pytest.importorskip("xdist")
     pytester.makeconftest(
-        "from pytest_vault_issuer.conformance import Conformance\nConformance._start = lambda self: None\n"
+        "from pytest_vault_issuer.judge.hooks import Conformance\nConformance._start = lambda self: None\n"
     )
     (pytester.path / "probe.toml").write_text(FILE.format(features="all = true", known="", contract=""))
     pytester.makepyfile(HEAD + judging(SHOULD, "assert 0", "test_a") + judging(MUST, "pass", "test_b"))
@@ -675,7 +676,7 @@ def test_arguments_in_a_traceback_are_redacted(stackless: Inner) -> None:
 
 
 def test_a_secret_of_several_lines_is_no_secret_line_by_line(stackless: Inner) -> None:
-    key = "from pytest_vault_issuer.vault.authority import key_to_pem, new_key; key = key_to_pem(new_key())"
+    key = "from pytest_vault_issuer.vault.pki import key_to_pem, new_key; key = key_to_pem(new_key())"
     remember = "open('key', 'w').write(key)"
     tests = judging(MUST, f"{key}; {remember}; raise Unmet('got this:\\n' + key + 'and more')")
     result = stackless.run(tests, "-l", "-vv")

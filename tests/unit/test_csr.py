@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from pytest_vault_issuer.errors import Unmet
-from pytest_vault_issuer.issuer.csr import (
+from pytest_vault_issuer.sandbox.csr import (
     KEY_TYPES,
     SigningRequest,
     common_name_of,
@@ -19,8 +19,8 @@ from pytest_vault_issuer.issuer.csr import (
     names_of,
     public_bytes,
 )
-from pytest_vault_issuer.issuer.handle import decode_certificates, describe_conditions, is_current
-from pytest_vault_issuer.vault.authority import CertificateAuthority, new_key, to_pem
+from pytest_vault_issuer.sandbox.handles import decode_certificates, describe_conditions, is_current
+from pytest_vault_issuer.vault.pki import CertificateAuthority, new_key, to_pem
 
 
 def load(signing: SigningRequest) -> x509.CertificateSigningRequest:

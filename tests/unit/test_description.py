@@ -10,16 +10,11 @@ import pytest
 from packaging.version import Version
 
 from pytest_vault_issuer.errors import ConfigurationError
-from pytest_vault_issuer.features import BY_PROFILE, FEATURES
-from pytest_vault_issuer.implementation import (
-    Implementation,
-    IssuerDescription,
-    RunDescription,
-    load_implementation,
-)
-from pytest_vault_issuer.implementation.cert_manager import UNREPORTED
-from pytest_vault_issuer.implementation.running import check_command, fill
-from pytest_vault_issuer.requirements import Catalogue
+from pytest_vault_issuer.implementation import Implementation, IssuerDescription, RunDescription, load_implementation
+from pytest_vault_issuer.implementation.builtin.cert_manager import UNREPORTED
+from pytest_vault_issuer.implementation.process import check_command, fill
+from pytest_vault_issuer.requirements.catalogue import Catalogue
+from pytest_vault_issuer.requirements.features import BY_PROFILE, FEATURES
 from pytest_vault_issuer.toolchain import COMPONENTS, Component
 
 pytest_plugins = ("pytester",)

@@ -21,14 +21,14 @@ from trust.defects import DEFECTS
 import pytest_vault_issuer
 from pytest_vault_issuer import fixtures
 from pytest_vault_issuer.bench import plot
-from pytest_vault_issuer.cli import parser
-from pytest_vault_issuer.features import AREAS
+from pytest_vault_issuer.cli.main import parser
 from pytest_vault_issuer.implementation import Implementation, IssuerDescription, RunDescription
-from pytest_vault_issuer.implementation.description import PLACEHOLDERS
-from pytest_vault_issuer.report import json_report
+from pytest_vault_issuer.implementation.spec import PLACEHOLDERS
+from pytest_vault_issuer.options import OPTIONS
+from pytest_vault_issuer.report import build as json_report
 from pytest_vault_issuer.report.outcomes import Outcome
-from pytest_vault_issuer.requirements import Catalogue
-from pytest_vault_issuer.settings import OPTIONS
+from pytest_vault_issuer.requirements.catalogue import Catalogue
+from pytest_vault_issuer.requirements.features import AREAS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

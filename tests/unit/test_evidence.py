@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.cluster.api import ApiError
+from pytest_vault_issuer.kube.client import ApiError
 from pytest_vault_issuer.proxy import Exchange, Headers, Route
-from pytest_vault_issuer.redaction import Redactor
+from pytest_vault_issuer.redaction.redactor import Redactor
 from pytest_vault_issuer.report import evidence
 
 CANARY = "canary-Tq8rX2"

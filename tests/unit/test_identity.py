@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_vault_issuer.stack.identity import ENDED, RUNS, UNKNOWN, Identity
+from pytest_vault_issuer.supervisor.identity import ENDED, RUNS, UNKNOWN, Identity
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
 
@@ -90,7 +90,7 @@ def test_other_pid_namespace_proves_nothing(options: list[str], process: subproc
         pytest.skip("not run: only root can make a PID namespace")
     code = """
 import os, sys
-from pytest_vault_issuer.stack.identity import Identity
+from pytest_vault_issuer.supervisor.identity import Identity
 theirs = Identity(*sys.argv[1:])
 own = Identity.of(os.getpid())
 print(theirs.standing, theirs.is_orphaned, own.is_orphaned, *own.labels.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_vault_issuer.images import mirrored
+from pytest_vault_issuer.toolchain.images import mirrored
 
 MIRROR = "mirror.test:5000/hub"
 

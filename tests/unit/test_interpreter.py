@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import pytest_vault_issuer
-from pytest_vault_issuer import interpreter
+from pytest_vault_issuer.supervisor import interpreter
 
 PACKAGE = Path(pytest_vault_issuer.__file__).parent
 #: Runs a command at the end of a run, as stacks do. Arguments: the run's directory, a module.
@@ -20,7 +20,7 @@ ENDS = """
 import os, sys
 from pathlib import Path
 from pytest_vault_issuer import interpreter
-from pytest_vault_issuer.stack.run_directory import RunDirectory
+from pytest_vault_issuer.supervisor.run_directory import RunDirectory
 run = RunDirectory(Path(sys.argv[1]), os.getpid())
 run.open()
 print(run.spawn("module", interpreter.command(sys.argv[2]), interpreter.environment()))

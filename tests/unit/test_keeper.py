@@ -22,8 +22,8 @@ import pytest
 from hypothesis import given, settings, strategies
 
 from pytest_vault_issuer.errors import StackError
-from pytest_vault_issuer.stack import keeper
-from pytest_vault_issuer.stack.run_directory import RunDirectory, new_path
+from pytest_vault_issuer.supervisor import daemon as keeper
+from pytest_vault_issuer.supervisor.run_directory import RunDirectory, new_path
 from pytest_vault_issuer.timeouts import poll
 from tests.unit.conftest import LIMIT, Watch
 
@@ -534,7 +534,7 @@ def test_close_waits_for_a_keeper_that_is_ending(run: RunDirectory, tmp_path: Pa
 OWNER = """
 import os, sys
 from pathlib import Path
-from pytest_vault_issuer.stack.run_directory import RunDirectory
+from pytest_vault_issuer.supervisor.run_directory import RunDirectory
 run = RunDirectory(Path(sys.argv[1]), os.getpid())
 run.open()
 print(run.spawn("one", ["sleep", "1000"]), run.spawn("two", ["sleep", "1000"]), flush=True)

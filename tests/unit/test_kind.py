@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from pytest_vault_issuer.errors import ConfigurationError, StackError
-from pytest_vault_issuer.run import Run, RunKey
-from pytest_vault_issuer.settings import Settings
-from pytest_vault_issuer.stack.engine import Engine, hint_for
-from pytest_vault_issuer.stack.kind_cluster import configuration, find_kind, find_kubectl
-from pytest_vault_issuer.stack.selection import choose
+from pytest_vault_issuer.options import Settings
+from pytest_vault_issuer.session.session import Run, RunKey
+from pytest_vault_issuer.stack.kind.cluster import configuration, find_kind, find_kubectl
+from pytest_vault_issuer.stack.kind.engine import Engine, hint_for
+from pytest_vault_issuer.stack.select import choose
 from pytest_vault_issuer.toolchain import Toolchain
 
 pytestmark = pytest.mark.usefixtures("no_engine")

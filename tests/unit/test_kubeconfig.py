@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from pytest_vault_issuer.cluster import Cluster
 from pytest_vault_issuer.errors import ConfigurationError
+from pytest_vault_issuer.kube import Cluster
 from pytest_vault_issuer.proxy import Authority
 from pytest_vault_issuer.stack.kubeconfig import private_copy
-from pytest_vault_issuer.stack.run_directory import RunDirectory
+from pytest_vault_issuer.supervisor.run_directory import RunDirectory
 
 
 def encoded(text: str) -> str:

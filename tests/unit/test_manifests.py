@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_vault_issuer.errors import ConfigurationError
-from pytest_vault_issuer.implementation import cert_manager
+from pytest_vault_issuer.implementation.builtin import cert_manager
 from pytest_vault_issuer.implementation.manifests import read, read_manifests
 
 

@@ -12,10 +12,10 @@ import pytest
 import sample_report
 
 from pytest_vault_issuer.errors import ConfigurationError
-from pytest_vault_issuer.features import AREAS, CORE, PROFILES
-from pytest_vault_issuer.report import json_report
+from pytest_vault_issuer.report import build as json_report
 from pytest_vault_issuer.report.outcomes import Outcome
-from pytest_vault_issuer.requirements import Catalogue
+from pytest_vault_issuer.requirements.catalogue import Catalogue
+from pytest_vault_issuer.requirements.features import AREAS, CORE, PROFILES
 from pytest_vault_issuer.toolchain import COMPONENTS, Toolchain, find
 
 FILE = Path(__file__).parents[2] / "benchmarks" / "matrix.py"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from pytest_vault_issuer.redaction import Redactor
+from pytest_vault_issuer.redaction.redactor import Redactor
 from pytest_vault_issuer.timeouts import poll
 
 #: Seconds within which a server in dev mode answers, also on a busy machine.

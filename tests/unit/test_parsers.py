@@ -15,16 +15,16 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pytest_vault_issuer.addresses import why_no_host, why_no_url
-from pytest_vault_issuer.cluster.kubeconfig import read_connection
-from pytest_vault_issuer.documents import DocumentError, parse_documents
 from pytest_vault_issuer.errors import ConfigurationError
-from pytest_vault_issuer.features import FEATURES, PROFILES
-from pytest_vault_issuer.images import check_image
 from pytest_vault_issuer.implementation import Implementation, load_implementation
 from pytest_vault_issuer.implementation.manifests import read
-from pytest_vault_issuer.settings import OPTIONS, Settings
-from pytest_vault_issuer.stack.kind_cluster import configuration
+from pytest_vault_issuer.inputs.addresses import why_no_host, why_no_url
+from pytest_vault_issuer.inputs.documents import DocumentError, parse_documents
+from pytest_vault_issuer.kube.kubeconfig import read_connection
+from pytest_vault_issuer.options import OPTIONS, Settings
+from pytest_vault_issuer.requirements.features import FEATURES, PROFILES
+from pytest_vault_issuer.stack.kind.cluster import configuration
+from pytest_vault_issuer.toolchain.images import check_image
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.dates() | st.binary(max_size=4)

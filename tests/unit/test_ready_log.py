@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from pytest_vault_issuer.errors import ConfigurationError, ImplementationError
-from pytest_vault_issuer.implementation import ready_log, running
-from pytest_vault_issuer.implementation.miniature import description
-from pytest_vault_issuer.stack.run_directory import RunDirectory
+from pytest_vault_issuer.implementation import process as running
+from pytest_vault_issuer.implementation import ready_log
+from pytest_vault_issuer.implementation.builtin.sample_controller import description
+from pytest_vault_issuer.supervisor.run_directory import RunDirectory
 from pytest_vault_issuer.timeouts import Timeouts, poll
 from tests.unit.conftest import LIMIT, Watch
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vault_issuer.cluster.api import CLUSTER_ROLES, SECRETS
 from pytest_vault_issuer.errors import StackError
+from pytest_vault_issuer.kube.client import CLUSTER_ROLES, SECRETS
 from pytest_vault_issuer.stack import record
 from pytest_vault_issuer.stack.record import UNDER_WAY, UNFINISHED, CleanupRecord, Whereabouts
-from pytest_vault_issuer.stack.run_directory import RunDirectory
-from pytest_vault_issuer.vault.removal import Created
+from pytest_vault_issuer.supervisor.run_directory import RunDirectory
+from pytest_vault_issuer.vault.cleanup import Created
 from tests import small_disk
 
 SESSION = "vault-issuer-0123456789ab"

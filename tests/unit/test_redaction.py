@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from pytest_vault_issuer.proxy import Authority
-from pytest_vault_issuer.redaction import Redactor, decode_jwt
+from pytest_vault_issuer.redaction.redactor import Redactor, decode_jwt
 
 # Characters that every encoding changes.
 SECRET = 'c4n4ry/+?&<"\\>=ä\n-value'
@@ -110,7 +110,7 @@ def test_longer_of_two_values_wins_and_equal_values_look_equal() -> None:
 
 def test_mark_differs_between_kinds_of_process(monkeypatch: pytest.MonkeyPatch, redactor: Redactor) -> None:
     first = redactor.redact(SECRET)
-    monkeypatch.setattr("pytest_vault_issuer.redaction._SALT", b"another process")
+    monkeypatch.setattr("pytest_vault_issuer.redaction.redactor._SALT", b"another process")
     assert redactor.redact(SECRET) != first
 
 

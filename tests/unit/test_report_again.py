@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from sample_report import report
 
-from pytest_vault_issuer.report import again
+from pytest_vault_issuer.options import Settings
+from pytest_vault_issuer.report import rerun as again
 from pytest_vault_issuer.report.outcomes import Outcome
-from pytest_vault_issuer.settings import Settings
 
 pytest_plugins = ("pytester",)
 

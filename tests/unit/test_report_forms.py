@@ -16,18 +16,22 @@ import pytest
 import yaml
 from sample_report import ALL, REQUIREMENTS, SEEN, report
 
-from pytest_vault_issuer import cli
+from pytest_vault_issuer.cli import main as cli
 from pytest_vault_issuer.errors import ConfigurationError
-from pytest_vault_issuer.features import AREAS
 from pytest_vault_issuer.proxy import Exchange, Headers, Route
-from pytest_vault_issuer.redaction import Redactor
-from pytest_vault_issuer.report import again, bundle, files, html, json_report, markdown, reading, summary
-from pytest_vault_issuer.report.comparison import compare
+from pytest_vault_issuer.redaction.redactor import Redactor
+from pytest_vault_issuer.report import build as json_report
+from pytest_vault_issuer.report import bundle, html, markdown, summary
+from pytest_vault_issuer.report import load as reading
+from pytest_vault_issuer.report import rerun as again
+from pytest_vault_issuer.report import write as files
+from pytest_vault_issuer.report.compare import compare
 from pytest_vault_issuer.report.evidence import collect
 from pytest_vault_issuer.report.journal import Journal
-from pytest_vault_issuer.report.merging import merge
+from pytest_vault_issuer.report.merge import merge
 from pytest_vault_issuer.report.outcomes import TO_EXPLAIN, Outcome
-from pytest_vault_issuer.requirements import Catalogue
+from pytest_vault_issuer.requirements.catalogue import Catalogue
+from pytest_vault_issuer.requirements.features import AREAS
 
 # -- schema -----------------------------------------------------------------------------------------------------
 

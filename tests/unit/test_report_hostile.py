@@ -17,9 +17,12 @@ import sample_report
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from pytest_vault_issuer.cli import report as commands
 from pytest_vault_issuer.errors import ConfigurationError
-from pytest_vault_issuer.report import commands, files, html, journal, reading
-from pytest_vault_issuer.report.merging import merge
+from pytest_vault_issuer.report import html, journal
+from pytest_vault_issuer.report import load as reading
+from pytest_vault_issuer.report import write as files
+from pytest_vault_issuer.report.merge import merge
 from pytest_vault_issuer.report.outcomes import Outcome
 
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

@@ -14,9 +14,13 @@ import pytest
 from sample_report import ALL, REQUIREMENTS, report
 from written_report import FORMATS
 
-from pytest_vault_issuer import __version__, cli
+from pytest_vault_issuer import __version__
+from pytest_vault_issuer.cli import main as cli
 from pytest_vault_issuer.errors import ConfigurationError
-from pytest_vault_issuer.report import files, html, json_report, reading
+from pytest_vault_issuer.report import build as json_report
+from pytest_vault_issuer.report import html
+from pytest_vault_issuer.report import load as reading
+from pytest_vault_issuer.report import write as files
 from pytest_vault_issuer.report.journal import Journal
 from pytest_vault_issuer.report.outcomes import Outcome
 

@@ -14,9 +14,10 @@ import jsonschema
 import pytest
 
 from pytest_vault_issuer.implementation import load_implementation
-from pytest_vault_issuer.report import json_report, reproduction
-from pytest_vault_issuer.settings import OPTIONS, TOKEN_VARIABLE, Settings
-from pytest_vault_issuer.stack.model import Stack
+from pytest_vault_issuer.options import OPTIONS, TOKEN_VARIABLE, Settings
+from pytest_vault_issuer.report import build as json_report
+from pytest_vault_issuer.report import reproduction
+from pytest_vault_issuer.stack.types import Stack
 from pytest_vault_issuer.toolchain import Toolchain
 
 from ..sample_report import ALL

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-import pytest_vault_issuer.run
+import pytest_vault_issuer.session.session
 from pytest_vault_issuer.aws import Sts
 from pytest_vault_issuer.implementation import Implementation, IssuerDescription, RunDescription
-from pytest_vault_issuer.run import Run, RunKey
-from pytest_vault_issuer.settings import Settings
-from pytest_vault_issuer.stack.model import Kubernetes, Stack, VaultServer
+from pytest_vault_issuer.options import Settings
+from pytest_vault_issuer.session.session import Run, RunKey
+from pytest_vault_issuer.stack.types import Kubernetes, Stack, VaultServer
 
 RIGHT = Implementation(
     name="mine",
@@ -28,11 +28,13 @@ STARTED = Sts("http://127.0.0.1:1", "record")
 def sts(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that gives the STS of a run; nothing is started."""
     runs: list[Run] = []
-    monkeypatch.setattr(pytest_vault_issuer.run, "start_sts", lambda *_: STARTED)
-    monkeypatch.setattr(pytest_vault_issuer.run, "service_account_issuer", lambda _: "https://cluster.example.test")
-    monkeypatch.setattr(pytest_vault_issuer.run, "service_account_keys", lambda _: [])
+    monkeypatch.setattr(pytest_vault_issuer.session.session, "start_sts", lambda *_: STARTED)
+    monkeypatch.setattr(
+        pytest_vault_issuer.session.session, "service_account_issuer", lambda _: "https://cluster.example.test"
+    )
+    monkeypatch.setattr(pytest_vault_issuer.session.session, "service_account_keys", lambda _: [])
     monkeypatch.setattr(Run, "cluster", lambda _: None)
-    monkeypatch.setattr(pytest_vault_issuer.run, "missing_modules", list)
+    monkeypatch.setattr(pytest_vault_issuer.session.session, "missing_modules", list)
 
     def of(implementation: Implementation = RIGHT, *, provider: str = "process", **settings: Any) -> Sts:
         run = Run(Settings(**{"profiles": ("extended",)} | settings), RunKey.new(), print)
@@ -72,5 +74,5 @@ def test_where_something_is_not(sts: Any, options: dict[str, Any], reason: str) 
 
 
 def test_where_moto_is_not_installed(sts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pytest_vault_issuer.run, "missing_modules", lambda: ["moto", "flask"])
+    monkeypatch.setattr(pytest_vault_issuer.session.session, "missing_modules", lambda: ["moto", "flask"])
     assert "moto, flask not installed" in sts().absence

@@ -14,10 +14,8 @@ from pathlib import Path
 import pytest
 
 from pytest_vault_issuer.errors import StackError
-from pytest_vault_issuer.stack import keeper
-from pytest_vault_issuer.stack.marked import marked
-from pytest_vault_issuer.stack.run_directory import RunDirectory
-from pytest_vault_issuer.stack.runs import (
+from pytest_vault_issuer.supervisor import daemon as keeper
+from pytest_vault_issuer.supervisor.discovery import (
     IN_BETWEEN,
     KEPT,
     ORPHAN,
@@ -27,6 +25,8 @@ from pytest_vault_issuer.stack.runs import (
     find_runs,
     remove,
 )
+from pytest_vault_issuer.supervisor.marked import marked
+from pytest_vault_issuer.supervisor.run_directory import RunDirectory
 from pytest_vault_issuer.timeouts import poll
 from tests.unit.conftest import LIMIT, Watch
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vault_issuer.redaction import Redactor
-from pytest_vault_issuer.stack.run_directory import SECRETS, RunDirectory
-from pytest_vault_issuer.vault.authority import key_to_pem, new_key
+from pytest_vault_issuer.redaction.redactor import Redactor
+from pytest_vault_issuer.supervisor.run_directory import SECRETS, RunDirectory
+from pytest_vault_issuer.vault.pki import key_to_pem, new_key
 
 pytest_plugins = ("pytester",)
 
@@ -26,7 +26,7 @@ SECRET = "secret = '-'.join(['canary', 'Tq8rX2', '5bN0'])"
 #: Of an inner run: starts nothing, and a fixture registers the canary where it is asked for.
 CONFTEST = f"""
 import pytest
-from pytest_vault_issuer.conformance import Conformance
+from pytest_vault_issuer.judge.hooks import Conformance
 from pytest_vault_issuer.fixtures import RUN_KEY
 
 Conformance.pytest_runtestloop = lambda self, session: None
@@ -115,13 +115,13 @@ def test_internal_error_shows_no_secret(run: Callable[..., str], style: str) -> 
 def test_reporting_process_knows_what_a_crashed_worker_registered(run: Callable[..., str]) -> None:
     pytest.importorskip("xdist")
     source = (
-        "from pytest_vault_issuer.marks import requirement\n"
+        "from pytest_vault_issuer.requirements.mark import requirement\n"
         "@requirement('VI-SIGN-001')\ndef test_a(): pass\n\n"
         "def test_b(secret):\n    import os; os._exit(1)\n"
     )
     # As where the controller prints its SecretID and ends: only the reporting process reads that.
     conftest = (
-        "\nfrom pytest_vault_issuer.run import Run\n"
+        "\nfrom pytest_vault_issuer.session.session import Run\n"
         "def pytest_configure(config):\n"
         f"    {SECRET}\n    text = '' if hasattr(config, 'workerinput') else 'its process ended; its log: ' + secret\n"
         "    Run.implementation_end = lambda self: text\n"
@@ -145,7 +145,7 @@ def test_registered_value_is_known_in_every_process_of_the_run(tmp_path: Path) -
     one.redactor.add(CANARY)
     assert other.redactor.redact(f"x {CANARY}") == f"x {one.redactor.redact(CANARY)}"
     program = (
-        "from pathlib import Path; from pytest_vault_issuer.redaction import Redactor; "
+        "from pathlib import Path; from pytest_vault_issuer.redaction.redactor import Redactor; "
         f"print(Redactor(Path({str(directory / SECRETS)!r})).redact({CANARY!r}))"
     )
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout

@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_vault_issuer.proxy import Authority
-from pytest_vault_issuer.redaction import Redactor
+from pytest_vault_issuer.redaction.redactor import Redactor
 
 RANDOM = random.Random(7)
 BASE62, BASE64, BASE64URL = (string.ascii_letters + string.digits + more for more in ("", "+/", "-_"))

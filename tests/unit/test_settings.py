@@ -11,7 +11,7 @@ import pytest
 
 from pytest_vault_issuer.errors import ConfigurationError
 from pytest_vault_issuer.fixtures import RUN_KEY
-from pytest_vault_issuer.settings import OPTIONS, TOKEN_VARIABLE, Option, Settings
+from pytest_vault_issuer.options import OPTIONS, TOKEN_VARIABLE, Option, Settings
 from pytest_vault_issuer.toolchain import COMPONENTS
 
 pytest_plugins = ("pytester",)

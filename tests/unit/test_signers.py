@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from pytest_vault_issuer.cluster.signers import to_pem
+from pytest_vault_issuer.kube.jwks import to_pem
 
 
 def encoded(number: int, length: int) -> str:

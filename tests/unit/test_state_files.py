@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vault_issuer.cli import main
+from pytest_vault_issuer.cli.main import main
+from pytest_vault_issuer.devstack import load
+from pytest_vault_issuer.devstack.state import FILE
 from pytest_vault_issuer.errors import ConfigurationError
-from pytest_vault_issuer.playground import load
-from pytest_vault_issuer.playground.state import FILE
-from pytest_vault_issuer.stack.model import Kubernetes, Stack, VaultServer
-from pytest_vault_issuer.stack.run_directory import RunDirectory
-from pytest_vault_issuer.stack.selection import STATE, joined
+from pytest_vault_issuer.stack.select import STATE, joined
+from pytest_vault_issuer.stack.types import Kubernetes, Stack, VaultServer
+from pytest_vault_issuer.supervisor.run_directory import RunDirectory
 
 STACK = asdict(
     Stack("process", "asked for", True, Kubernetes("/k", "https://k", ""), VaultServer("https://v"), {}, "token")

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from pytest_vault_issuer.implementation.running import ROOTS_VARIABLE as VARIABLE
-from pytest_vault_issuer.stack.run_directory import RunDirectory
-from pytest_vault_issuer.system_roots import SystemRoots, new_system_roots
+from pytest_vault_issuer.implementation.process import ROOTS_VARIABLE as VARIABLE
+from pytest_vault_issuer.implementation.trust_store import SystemRoots, new_system_roots
+from pytest_vault_issuer.supervisor.run_directory import RunDirectory
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.run import Run, RunKey
-from pytest_vault_issuer.settings import Settings
-from pytest_vault_issuer.stack.model import Kubernetes, Stack, VaultServer
-from pytest_vault_issuer.stack.run_directory import RunDirectory, new_path
-from pytest_vault_issuer.stack.selection import STATE
-from pytest_vault_issuer.stack.vault_process import VaultProcesses
+from pytest_vault_issuer.options import Settings
+from pytest_vault_issuer.session.session import Run, RunKey
+from pytest_vault_issuer.stack.local.vault import VaultProcesses
+from pytest_vault_issuer.stack.select import STATE
+from pytest_vault_issuer.stack.types import Kubernetes, Stack, VaultServer
+from pytest_vault_issuer.supervisor.run_directory import RunDirectory, new_path
 from pytest_vault_issuer.toolchain import COMPONENTS, Toolchain, find
 
 OLDEST = {component.name: component for component in COMPONENTS}

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.implementation import cert_manager
-from pytest_vault_issuer.implementation.running import RunningImplementation, _without_kubeconfig
+from pytest_vault_issuer.implementation.builtin import cert_manager
+from pytest_vault_issuer.implementation.process import RunningImplementation, _without_kubeconfig
 from pytest_vault_issuer.implementation.workloads import (
     _HOPELESS,
     Workload,

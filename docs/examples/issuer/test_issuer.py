@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_vault_issuer.issuer import SigningRequest
 from pytest_vault_issuer.proxy import Respond, Route
 from pytest_vault_issuer.sandbox import Sandbox, World
+from pytest_vault_issuer.sandbox.csr import SigningRequest
 
 
 def test_kinds(vault_issuer_world: World) -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from pytest_vault_issuer.bench import Load, Result, compare, excesses, plot
 from pytest_vault_issuer.bench.result import Phase
-from pytest_vault_issuer.cli import main
-from pytest_vault_issuer.commands import bench
-from pytest_vault_issuer.run import Run
+from pytest_vault_issuer.cli import bench
+from pytest_vault_issuer.cli.main import main
+from pytest_vault_issuer.session.session import Run
 
 
 def phase(*milliseconds: int, elapsed: float = 1.0, **asked: int) -> Phase:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vault_issuer.cli import main
-from pytest_vault_issuer.commands import completion
-from pytest_vault_issuer.commands.completion import SHELLS
+from pytest_vault_issuer.cli import completion
+from pytest_vault_issuer.cli.completion import SHELLS
+from pytest_vault_issuer.cli.main import main
 
 SCRIPT = "from pytest_vault_issuer.cli import run; run()"
 

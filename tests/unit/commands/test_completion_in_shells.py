@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 from missing import not_run
 
-from pytest_vault_issuer.cli import main
-from pytest_vault_issuer.commands.completion import SHELLS
+from pytest_vault_issuer.cli.completion import SHELLS
+from pytest_vault_issuer.cli.main import main
 
 #: Set where a shell that is missing is a failure.
 REQUIRED = "TEST_SHELLS_REQUIRED"

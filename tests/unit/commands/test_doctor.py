@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vault_issuer.cli import main
-from pytest_vault_issuer.machine import ABSENT, BROKEN, OK, Finding, examine
-from pytest_vault_issuer.machine.building import without_user
+from pytest_vault_issuer.cli.main import main
+from pytest_vault_issuer.doctor import ABSENT, BROKEN, OK, Finding, examine
+from pytest_vault_issuer.doctor.toolchain import without_user
 from pytest_vault_issuer.toolchain import BINARIES, COMPONENTS, Toolchain
 from pytest_vault_issuer.toolchain.digests import seal
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from pytest_vault_issuer.cli import main
-from pytest_vault_issuer.commands import init
-from pytest_vault_issuer.features import expand
+from pytest_vault_issuer.cli import init
+from pytest_vault_issuer.cli.main import main
 from pytest_vault_issuer.implementation import load_implementation
+from pytest_vault_issuer.requirements.features import expand
 from pytest_vault_issuer.scaffold import Answers, render
 
 COMMAND = "./bin/issuer --kubeconfig={kubeconfig}"
@@ -197,7 +197,7 @@ def test_what_cannot_be_used_is_explained_and_nothing_written(
 
 
 def options_of(*words: str) -> argparse.Namespace:
-    from pytest_vault_issuer.cli import parser
+    from pytest_vault_issuer.cli.main import parser
 
     return parser().parse_args(["init", *words])
 

@@ -6,7 +6,7 @@ import io
 import os
 import pty
 
-from pytest_vault_issuer.commands.progress import Progress
+from pytest_vault_issuer.cli.progress import Progress
 from pytest_vault_issuer.timeouts import poll
 from tests.unit.conftest import LIMIT
 

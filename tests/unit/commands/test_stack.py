@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vault_issuer.cli import main
-from pytest_vault_issuer.commands import stack
-from pytest_vault_issuer.playground import Playground, TriedIssuer, load
-from pytest_vault_issuer.playground.state import FILE
-from pytest_vault_issuer.stack.run_directory import RunDirectory
+from pytest_vault_issuer.cli import stack
+from pytest_vault_issuer.cli.main import main
+from pytest_vault_issuer.devstack import Playground, TriedIssuer, load
+from pytest_vault_issuer.devstack.state import FILE
+from pytest_vault_issuer.supervisor.run_directory import RunDirectory
 
 TOKEN = "hvs.secret"
 

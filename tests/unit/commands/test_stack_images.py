@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vault_issuer.cli import main
+from pytest_vault_issuer.cli.main import main
 
 FILE = """
 [implementation]

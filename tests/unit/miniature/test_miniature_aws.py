@@ -10,9 +10,9 @@ from cluster_tokens import Signer
 
 from pytest_vault_issuer.aws import IamLogin, Sts, start_sts
 from pytest_vault_issuer.aws.sts import missing_modules
-from pytest_vault_issuer.miniature.aws import AwsCredentials, assume_role, login_data, own_identity, region_of
-from pytest_vault_issuer.miniature.secret_values import CredentialError
-from pytest_vault_issuer.stack.run_directory import RunDirectory, new_path
+from pytest_vault_issuer.sample_controller.aws import AwsCredentials, assume_role, login_data, own_identity, region_of
+from pytest_vault_issuer.sample_controller.secret_values import CredentialError
+from pytest_vault_issuer.supervisor.run_directory import RunDirectory, new_path
 from pytest_vault_issuer.timeouts import Timeouts
 
 CREDENTIALS = AwsCredentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "session token")

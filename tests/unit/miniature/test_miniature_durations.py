@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_vault_issuer.miniature.durations import seconds
+from pytest_vault_issuer.sample_controller.durations import seconds
 
 
 @pytest.mark.parametrize(

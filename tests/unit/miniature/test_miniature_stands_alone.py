@@ -8,9 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest_vault_issuer.miniature
+import pytest_vault_issuer.sample_controller
 
-FOLDER = Path(pytest_vault_issuer.miniature.__file__).parent
+FOLDER = Path(pytest_vault_issuer.sample_controller.__file__).parent
 
 
 def test_it_imports_nothing_of_the_package_around_it() -> None:

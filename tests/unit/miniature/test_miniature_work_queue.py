@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pytest_vault_issuer.miniature.work_queue import TryAgainError, WorkQueue, start_workers
+from pytest_vault_issuer.sample_controller.work_queue import TryAgainError, WorkQueue, start_workers
 
 #: Seconds after which what should happen at once has not happened.
 LIMIT = 10

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pytest_vault_issuer.proxy import Authority, Exchange, Headers, Route
-from pytest_vault_issuer.redaction import Redactor
+from pytest_vault_issuer.redaction.redactor import Redactor
 from pytest_vault_issuer.report.evidence import exchange_text
 
 

@@ -1,0 +1,201 @@
+"""Helpers that tests of several areas share."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import itertools
+import json
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pytest_vault_issuer.errors import Unmet
+from pytest_vault_issuer.kube.client import Object, condition
+from pytest_vault_issuer.proxy import EmptyAnswer, Exchange, Fault, Hold, Proxy, Respond, Route
+from pytest_vault_issuer.sandbox import FEATURES, Sandbox
+from pytest_vault_issuer.sandbox.authentication import Authentication
+from pytest_vault_issuer.sandbox.handles import CertificateRequest, Handle, Issuer, RefusedError, is_current
+from pytest_vault_issuer.vault import Pki
+
+#: The authentication methods of the core profile that log in.
+LOGINS = tuple(feature for feature in FEATURES if feature != "token")
+
+
+def never_ready(sandbox: Sandbox, kind: str, variants: Mapping[str, Mapping[str, Any]]) -> dict[str, Issuer]:
+    """Create invalid issuer objects at once and check that each is rejected by the API server or not Ready.
+
+    The barrier is a valid issuer object that is created after them and becomes Ready.
+
+    :param variants: arguments of :meth:`Sandbox.issuer` by a description of the error.
+    :return: the issuer objects that the API server accepted, by the description of the error.
+    :raises Unmet: if one becomes Ready or gets no condition.
+    """
+    issuers: dict[str, Issuer] = {}
+    for wrong, options in variants.items():
+        try:
+            issuers[wrong] = sandbox.issuer(kind, **options)
+        except RefusedError:
+            continue  # a rejection by the API server is enough
+    sandbox.ready_issuer(kind)
+    for wrong, issuer in issuers.items():
+        issuer.wait(is_judged, f"to get a Ready condition ({wrong})", timeout=sandbox.timeouts.issuer)
+    assert_not_ready(issuers)
+    return issuers
+
+
+def logins_without_a_token(sandbox: Sandbox, auth: Authentication) -> dict[str, dict[str, Any]]:
+    """Return variants for :func:`never_ready` whose login succeeds without returning a client token."""
+    answers: dict[str, Fault] = {
+        "204 without a body": EmptyAnswer(204),
+        "an empty object": Respond(200, json={}),
+        "no auth": Respond(200, json={"auth": None}),
+        "an empty client token": Respond(200, json={"auth": {"client_token": "", "policies": ["default"]}}),
+        "a page of HTML": Respond(200, body="<html><body>welcome</body></html>", content_type="text/html"),
+    }
+    variants: dict[str, dict[str, Any]] = {}
+    for what, answer in answers.items():
+        proxy = sandbox.new_proxy()
+        proxy.inject(Route.LOGIN, answer)
+        variants[f"the login is answered with {what}"] = {"auth": auth, "proxy": proxy}
+    return variants
+
+
+def wait_held(sandbox: Sandbox, hold: Hold, what: str) -> None:
+    """Wait until the proxy holds a request.
+
+    :param what: the request, for the failure message, such as "a health query".
+    :raises Unmet: if no such request arrives.
+    """
+    if not hold.arrived.wait(sandbox.timeouts.wire):
+        raise Unmet(f"expected {what} within {sandbox.timeouts.wire:g} s, saw none")
+
+
+def is_judged(item: Object) -> bool:
+    """Whether the Ready condition of an issuer object is for its current generation, with any status."""
+    entry = condition(item, "Ready")
+    return bool(entry.get("status")) and is_current(item, entry)
+
+
+def assert_not_ready(issuers: Mapping[str, Issuer]) -> None:
+    """Check that issuer objects are not Ready now; the keys describe their errors."""
+    for wrong, issuer in issuers.items():
+        assert issuer.condition().get("status") != "True", (
+            f"expected {issuer} not to be Ready ({wrong}), saw Ready=True"
+        )
+
+
+def assert_untrusted(sandbox: Sandbox, kind: str, variants: dict[str, dict[str, Any]]) -> None:
+    """Check that issuer objects, each with its own listener, are not Ready and that no listener got a request.
+
+    :param variants: arguments of :meth:`Sandbox.issuer` by a description of the error.
+    """
+    never_ready(sandbox, kind, variants)
+    for options in variants.values():
+        assert_silent(options["proxy"])
+
+
+def assert_silent(proxy: Proxy, *, since: int = 0) -> None:
+    """Check that a listener received no HTTP request."""
+    sent = [exchange.summary for exchange in proxy.seen(since=since)]
+    assert not sent, f"expected no HTTP request to an untrusted server, saw {sent}"
+
+
+def settle(request: CertificateRequest) -> None:
+    """Give the controller time to set a Ready condition; whether it does is another requirement."""
+    with contextlib.suppress(Unmet):
+        request.wait(
+            lambda item: bool(condition(item, "Ready")),
+            "to get a Ready condition",
+            timeout=request.timeouts.request / 4,
+        )
+
+
+def issued_eventually(sandbox: Sandbox, issuer: Issuer, *, attempts: int = 5) -> CertificateRequest:
+    """Request certificates until one is issued.
+
+    The first may fail: a controller can learn of a change through one watch after it
+    learns of the request through another.
+    """
+    for _ in range(attempts):
+        request = sandbox.request(issuer)
+        if request.wait_reason("Issued", "Failed")["status"].get("certificate"):
+            return request
+    raise Unmet(f"expected {issuer} to issue one of {attempts} consecutive CertificateRequests, saw none issued")
+
+
+def picky_pki(sandbox: Sandbox) -> tuple[Pki, str]:
+    """Mount a PKI whose role allows only names below one domain; return the PKI and the domain."""
+    domain = f"{secrets.token_hex(4)}.test"
+    role = {"allow_any_name": False, "allowed_domains": [domain], "allow_subdomains": True}
+    return sandbox.vault.pki(role=role), domain
+
+
+def tokens_of(exchanges: Iterable[Exchange]) -> set[str]:
+    """Return the Vault tokens that requests carried."""
+    return {exchange.token for exchange in exchanges if exchange.token}
+
+
+def claimed(sandbox: Sandbox, features: Iterable[str] = FEATURES) -> list[str]:
+    """Return the authentication methods that the implementation supports."""
+    return [feature for feature in features if feature in sandbox.world.features]
+
+
+def with_secret(auth: Authentication, name: str) -> dict[str, Any]:
+    """Return the specification of an authentication with another Secret."""
+    spec: dict[str, Any] = json.loads(json.dumps(auth.spec).replace(auth.secret_name, name))
+    return spec
+
+
+def with_fields(auth: Authentication | dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """Return the specification of an authentication with changed fields of its method, such as ``role``."""
+    spec = auth.spec if isinstance(auth, Authentication) else auth
+    return {method: parameters | fields for method, parameters in spec.items()}
+
+
+def bundle(*parts: str) -> str:
+    """Return the value of `caBundle` for PEM texts."""
+    return base64.b64encode("".join(parts).encode()).decode()
+
+
+def set_transition_time(handle: Handle) -> str:
+    """Set `lastTransitionTime` of a Ready condition to a time long ago; return it ('' without a condition).
+
+    Times have whole seconds, so a time that is written again shows only if the previous one is old.
+    """
+    long_ago = (datetime.now(UTC) - timedelta(hours=1 + secrets.randbelow(1000))).strftime("%Y-%m-%dT%H:%M:%SZ")
+    conditions = handle.conditions()
+    ready = [entry for entry in conditions if entry.get("type") == "Ready"]
+    for entry in ready:
+        entry["lastTransitionTime"] = long_ago
+    body = {"status": {"conditions": conditions}}
+    handle.cluster.patch(handle.resource, handle.name, handle.namespace, body, subresource="status")
+    return long_ago if ready else ""
+
+
+def transition_time(handle: Handle) -> str:
+    """Return `lastTransitionTime` of the Ready condition, checked not to be in the future."""
+    stated = handle.condition().get("lastTransitionTime")
+    assert stated, "expected lastTransitionTime in the Ready condition, saw none"
+    now = datetime.now(UTC) + timedelta(minutes=1)  # clocks of two machines may differ
+    assert datetime.fromisoformat(stated) <= now, f"expected lastTransitionTime not later than {now}, saw {stated}"
+    return str(stated)
+
+
+def in_turn(features: Iterable[str], kinds: tuple[str, str] = ("Issuer", "ClusterIssuer")) -> list[tuple[str, str]]:
+    """Return test parameters: each feature once, with alternating kinds of issuer objects."""
+    return list(zip(itertools.cycle(kinds), features, strict=False))
+
+
+def for_each_kind(sandbox: Sandbox, check: Callable[[str], None]) -> None:
+    """Run a check for all kinds of issuer objects of the implementation in parallel, because it waits for retries.
+
+    :param check: called with the kind.
+    """
+    kinds = list(sandbox.world.kinds)
+    _ = sandbox.pki  # created before the threads start, so that they share it
+    with ThreadPoolExecutor(len(kinds)) as pool:
+        for done in [pool.submit(check, kind) for kind in kinds]:
+            done.result()

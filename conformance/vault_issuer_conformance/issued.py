@@ -1,0 +1,115 @@
+"""Checks of issued certificates and their chains, and the certificate authorities behind them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+from pytest_vault_issuer.proxy import Tamper, replace_certificate
+from pytest_vault_issuer.sandbox import Sandbox
+from pytest_vault_issuer.sandbox.csr import generate_key
+from pytest_vault_issuer.sandbox.handles import CertificateRequest
+from pytest_vault_issuer.sandbox.kubernetes_csr import CertificateSigningRequest
+from pytest_vault_issuer.vault import CertificateAuthority, Pki
+from pytest_vault_issuer.vault.pki import to_pem
+
+#: Tolerance: Vault backdates certificates, and the clocks of two machines may differ.
+CLOCKS = timedelta(minutes=1)
+#: Number of authorities above the leaf, and whether Vault knows those above the signing one.
+#: Chains do not depend on the kind of issuer object, so each kind covers some of the shapes.
+SHAPES = pytest.mark.parametrize(
+    ("kind", "authorities", "root_known"),
+    [("Issuer", 1, True), ("ClusterIssuer", 2, True), ("Issuer", 3, True), ("ClusterIssuer", 2, False)],
+)
+
+
+def chain_pki(sandbox: Sandbox, authorities: int, *, root_known: bool = True) -> Pki:
+    """Mount a PKI with this many authorities above a leaf; without `root_known` Vault has only the signing one."""
+    authority = CertificateAuthority.root()
+    for _ in range(authorities - 1):
+        authority = authority.intermediate()
+    return sandbox.vault.pki(authority, import_chain=root_known)
+
+
+def answered(sandbox: Sandbox, request: CertificateRequest | CertificateSigningRequest) -> x509.Certificate:
+    """Return Vault's certificate for a request: the one in its status, else the last one.
+
+    A controller with a stale cache may have a request signed twice and then fail to update the changed object:
+    the status keeps the first certificate.
+    """
+    signings = [exchange for exchange in sandbox.signings(request) if exchange.status == 200]
+    assert signings, f"expected a successful sign request to Vault for {request}, saw none"
+    leaves = [
+        x509.load_pem_x509_certificate(exchange.response_json["data"]["certificate"].encode()) for exchange in signings
+    ]
+    held = request.certificates()[:1]
+    return next((leaf for leaf in leaves if leaf in held), leaves[-1])
+
+
+def is_self_signed(certificate: x509.Certificate) -> bool:
+    """Whether a certificate names itself as its issuer."""
+    return certificate.subject == certificate.issuer
+
+
+def without_roots(certificates: list[x509.Certificate]) -> list[x509.Certificate]:
+    """Return a chain without self-signed certificates."""
+    return [certificate for certificate in certificates if not is_self_signed(certificate)]
+
+
+def subjects(certificates: list[x509.Certificate]) -> list[str]:
+    """Return the subjects of a chain for a message."""
+    return [certificate.subject.rfc4514_string() or "no subject" for certificate in certificates]
+
+
+def assert_chain(seen: list[x509.Certificate], expected: list[x509.Certificate], where: str) -> None:
+    """Check certificates and their order; `where` names their place in the message."""
+    assert seen == expected, f"expected {subjects(expected)} in {where}, saw {subjects(seen)}"
+
+
+def assert_lifetime(certificate: x509.Certificate, expected: timedelta) -> None:
+    """Check the validity period of a certificate."""
+    lifetime = certificate.not_valid_after_utc - certificate.not_valid_before_utc
+    assert abs(lifetime - expected) < CLOCKS, (
+        f"expected a certificate valid for {_duration(expected)}, saw {_duration(lifetime)}"
+    )
+
+
+def _duration(time: timedelta) -> str:
+    """Return a duration in the notation of Kubernetes."""
+    hours, rest = divmod(round(time.total_seconds()), 3600)
+    return f"{hours}h{rest // 60}m{rest % 60}s"
+
+
+def drop_issuers() -> Tamper:
+    """Remove ``ca_chain`` and ``issuing_ca``."""
+
+    def change(answer: dict[str, Any]) -> dict[str, Any]:
+        data = answer.get("data") or {}
+        for field in ("ca_chain", "issuing_ca"):
+            data.pop(field, None)
+        return answer
+
+    return Tamper(change, "drop ca_chain and issuing_ca")
+
+
+def expire(pki: Pki) -> Tamper:
+    """Send a certificate for the same key that expired an hour ago."""
+
+    def change(answer: dict[str, Any]) -> dict[str, Any]:
+        data = answer.get("data") or {}
+        if "certificate" in data:
+            key = x509.load_pem_x509_certificate(data["certificate"].encode()).public_key()
+            now = datetime.now(UTC)
+            times = {"not_before": now - timedelta(days=2), "not_after": now - timedelta(hours=1)}
+            data["certificate"] = to_pem(pki.issuing.leaf(key, "expired.example.test", **times))
+        return answer
+
+    return Tamper(change, "expire the certificate")
+
+
+def for_another_key(pki: Pki) -> Tamper:
+    """Send a certificate that does not match the key of the request."""
+    return replace_certificate(to_pem(pki.issuing.leaf(generate_key().public_key(), "another.example.test")))

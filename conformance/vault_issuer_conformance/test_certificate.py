@@ -1,0 +1,420 @@
+"""Certificate resources of cert-manager.io, end to end: from the Certificate to its Secret."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+from pytest_vault_issuer.kube.client import Object, condition
+from pytest_vault_issuer.proxy import Fault, Hold, Injection, Route
+from pytest_vault_issuer.requirements.mark import requirement
+from pytest_vault_issuer.sandbox import Sandbox
+from pytest_vault_issuer.sandbox.certificate import Certificate, KeyPair
+from pytest_vault_issuer.sandbox.csr import common_name_of, names_of
+from pytest_vault_issuer.sandbox.decision import is_decided
+from pytest_vault_issuer.sandbox.handles import Issuer, decode_certificates
+from pytest_vault_issuer.vault.pki import key_to_pem, new_key
+
+from .helpers import picky_pki, wait_held
+from .issued import (
+    SHAPES,
+    assert_chain,
+    assert_lifetime,
+    chain_pki,
+    drop_issuers,
+    expire,
+    for_another_key,
+    is_self_signed,
+    subjects,
+    without_roots,
+)
+
+#: The number of sign requests that do not count as a loop: the first one and one retry after a wrong answer.
+CALM = 2
+
+
+def host() -> str:
+    return f"{secrets.token_hex(4)}.example.test"
+
+
+def signed(sandbox: Sandbox) -> list[x509.Certificate]:
+    """Return the certificates that Vault signed through the test's proxy, in order."""
+    answers = [exchange for exchange in sandbox.proxy.seen(Route.SIGN) if exchange.status == 200]
+    return [x509.load_pem_x509_certificate(a.response_json["data"]["certificate"].encode()) for a in answers]
+
+
+def separate_issuer(sandbox: Sandbox, kind: str) -> Issuer:
+    """Return an issuer object whose requests to Vault do not pass through the test's own proxy."""
+    return sandbox.ready_issuer(kind, proxy=sandbox.new_proxy())
+
+
+def barrier(sandbox: Sandbox, other: Issuer) -> None:
+    """Prove that the controller handled earlier changes and had time to retry them.
+
+    Times in the API have whole seconds: a controller that compares them considers a failure past only one second
+    later. Certificates are therefore issued one by one until one was created two seconds after the first.
+    """
+
+    def created() -> datetime:
+        certificate, _ = sandbox.issued_certificate(other)
+        return datetime.fromisoformat(certificate.get()["metadata"]["creationTimestamp"])
+
+    first = created()
+    while created() < first + timedelta(seconds=2):
+        pass
+
+
+def tampered(sandbox: Sandbox, kind: str, fault: Fault) -> tuple[Certificate, Injection]:
+    """Create a Certificate with only tampered answers, and check that it is not Ready after the first of them."""
+    other = separate_issuer(sandbox, kind)
+    issuer = sandbox.ready_issuer(kind)
+    injection = sandbox.proxy.inject(Route.SIGN, fault)
+    certificate = sandbox.certificate(issuer)
+    with certificate.recorded() as states:
+        sandbox.proxy.wait_for(Route.SIGN, timeout=sandbox.timeouts.wire)
+        barrier(sandbox, other)
+    assert not any(map(is_ready, states)), f"expected the Certificate not to be Ready ({fault.name}), saw Ready=True"
+    return certificate, injection
+
+
+def is_ready(item: Object) -> bool:
+    return condition(item, "Ready").get("status") == "True"
+
+
+def assert_same(certificate: Certificate, before: KeyPair) -> None:
+    now = certificate.key_pair()
+    assert now is not None, "expected the Secret to stay, saw it removed"
+    assert now.public_key == before.public_key, "expected the same key in the Secret, saw another"
+    assert now.certificates == before.certificates, "expected the same certificate in the Secret"
+
+
+# -- the request -------------------------------------------------------------------------
+
+
+@requirement("VI-CERTIFICATE-001")
+@pytest.mark.usefixtures("suite_approves")
+def test_request_is_created_and_waits_for_approval(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    certificate = sandbox.certificate(issuer, approve=False)
+    request = certificate.wait_request()
+    assert request["spec"]["issuerRef"] == issuer.ref, (
+        "expected the issuerRef of the Certificate in its CertificateRequest"
+    )
+    other = sandbox.barrier(issuer)
+    decided = [made["metadata"]["name"] for made in certificate.requests() if is_decided(made)]
+    assert not decided, f"expected no decision about the CertificateRequest, saw one on {decided}"
+    asked = [exchange.json.get("csr") for exchange in sandbox.proxy.seen(Route.SIGN)]
+    early = [csr for csr in asked if not other.signing.is_for_same_key(csr)]
+    assert not early, f"expected no sign request before the approval, saw {len(early)}"
+    sandbox.approve_certificates(certificate.namespace)
+    certificate.wait_ready()
+
+
+# -- the Secret ----------------------------------------------------------------------------
+
+
+@requirement("VI-CERTIFICATE-002")
+def test_secret_holds_the_key_and_its_certificate(sandbox: Sandbox, kind: str) -> None:
+    _, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind))
+    assert pair.fits, "expected a certificate that matches tls.key, saw one for another key"
+    assert [pair.leaf] == signed(sandbox)[-1:], "expected the certificate that Vault signed"
+
+
+@requirement("VI-CERTIFICATE-003")
+def test_secret_has_the_type_for_tls(sandbox: Sandbox, kind: str) -> None:
+    _, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind))
+    assert pair.kind == "kubernetes.io/tls", "expected the Secret type kubernetes.io/tls"
+
+
+@requirement("VI-CERTIFICATE-004")
+@SHAPES
+def test_intermediates_follow_the_certificate(sandbox: Sandbox, kind: str, authorities: int, root_known: bool) -> None:
+    pki = chain_pki(sandbox, authorities, root_known=root_known)
+    _, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind, pki=pki))
+    above = pki.issuing.chain if root_known else [pki.issuing]
+    expected = [*signed(sandbox)[-1:], *without_roots([authority.certificate for authority in above])]
+    assert_chain(without_roots(pair.certificates), expected, "tls.crt")
+
+
+@requirement("VI-CERTIFICATE-005")
+@pytest.mark.parametrize(("kind", "authorities"), [("Issuer", 1), ("ClusterIssuer", 3)])
+def test_root_is_left_out(sandbox: Sandbox, kind: str, authorities: int) -> None:
+    issuer = sandbox.ready_issuer(kind, pki=chain_pki(sandbox, authorities))
+    _, pair = sandbox.issued_certificate(issuer)
+    roots = list(filter(is_self_signed, pair.certificates))
+    assert not roots, f"expected no self-signed root in tls.crt, saw {subjects(roots)}"
+
+
+@requirement("VI-CERTIFICATE-006")
+@SHAPES
+def test_known_authority_is_stored(sandbox: Sandbox, kind: str, authorities: int, root_known: bool) -> None:
+    pki = chain_pki(sandbox, authorities, root_known=root_known)
+    certificate, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind, pki=pki))
+    answers = [request["status"] for request in certificate.requests()]
+    # Another requirement covers the rest of the chain.
+    answer = next((a for a in answers if decode_certificates(a.get("certificate"))[:1] == [pair.leaf]), None)
+    assert answer is not None, "expected tls.crt to start with a CertificateRequest's certificate, saw another"
+    assert_chain(pair.ca, decode_certificates(answer.get("ca")), "ca.crt")
+
+
+@requirement("VI-CERTIFICATE-006")
+def test_unknown_authority_is_left_out(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    sandbox.proxy.inject(Route.SIGN, drop_issuers())
+    _, pair = sandbox.issued_certificate(issuer)
+    assert_chain(pair.ca, [], "ca.crt")
+
+
+@requirement("VI-CERTIFICATE-007")
+def test_names_are_requested(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind, pki=sandbox.vault.pki(role={"use_csr_sans": False}))
+    common_name, dns = host(), [host(), f"*.{host()}"]
+    ips, uris = [f"10.{secrets.randbelow(250)}.3.1", "2001:db8::7"], [f"spiffe://{host()}/ns/default"]
+    _, pair = sandbox.issued_certificate(issuer, commonName=common_name, dnsNames=dns, ipAddresses=ips, uris=uris)
+    names = names_of(pair.leaf)
+    assert common_name_of(pair.leaf) == common_name, "expected the common name of the Certificate"
+    assert set(dns) <= set(names["dns"]) <= {*dns, common_name}, f"expected the DNS names {dns}, saw {names['dns']}"
+    assert {*map(ipaddress.ip_address, names["ips"])} == {*map(ipaddress.ip_address, ips)}, (
+        "expected the Certificate's IPs"
+    )
+    assert names["uris"] == uris, "expected the URIs of the Certificate"
+
+
+@requirement("VI-CERTIFICATE-008")
+def test_duration_is_requested(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    minutes = 90 + secrets.randbelow(3000)
+    cases: list[tuple[dict[str, Any], timedelta]] = [
+        ({"duration": f"{minutes}m"}, timedelta(minutes=minutes)),
+        ({"duration": f"{30 * 24}h0m0s"}, timedelta(days=30)),
+        ({}, timedelta(days=90)),
+    ]
+    for certificate, expected in [(sandbox.certificate(issuer, **spec), expected) for spec, expected in cases]:
+        assert_lifetime(certificate.wait_key_pair(lambda _: True, "a certificate").leaf, expected)
+
+
+# -- status -------------------------------------------------------------------------------------
+
+
+@requirement("VI-CERTIFICATE-009")
+def test_certificate_becomes_ready_once_it_is_stored(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    hold = Hold()
+    sandbox.proxy.inject(Route.SIGN, hold)
+    other, certificate = separate_issuer(sandbox, kind), sandbox.certificate(issuer)
+    with certificate.recorded() as states:
+        wait_held(sandbox, hold, "a sign request to Vault")
+        sandbox.issued_certificate(other)
+    assert not any(map(is_ready, states)), (
+        "expected the Certificate not to be Ready before Vault signed, saw Ready=True"
+    )
+    hold.release()
+    certificate.wait_ready()
+    assert certificate.key_pair() is not None, "expected the Secret of a Ready Certificate, saw none"
+
+
+@requirement("VI-CERTIFICATE-010")
+def test_status_reports_the_validity_period(sandbox: Sandbox, kind: str) -> None:
+    certificate, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind), duration="36h")
+    status = certificate.get()["status"]
+    reported = [datetime.fromisoformat(status[field]) for field in ("notBefore", "notAfter") if field in status]
+    assert reported == [pair.leaf.not_valid_before_utc, pair.leaf.not_valid_after_utc], (
+        "expected the validity period of the stored certificate in status.notBefore and status.notAfter"
+    )
+
+
+# -- renewal and reissue ---------------------------------------------------------------------------
+
+
+@requirement("VI-CERTIFICATE-011")
+def test_certificate_is_renewed_when_it_is_due(sandbox: Sandbox, kind: str) -> None:
+    # Due about three seconds after the issuance: Vault backdates notBefore, but only notAfter counts.
+    issuer = sandbox.ready_issuer(kind)
+    certificate, pair = sandbox.issued_certificate(issuer, duration="1h", renewBefore="59m57s")
+    renewed = certificate.wait_new_certificate(pair)
+    assert renewed.fits, "expected a renewed certificate that matches tls.key, saw one for another key"
+    assert renewed.leaf.not_valid_after_utc > pair.leaf.not_valid_after_utc, (
+        "expected a later notAfter after the renewal, saw none"
+    )
+
+
+@requirement("VI-CERTIFICATE-012")
+@pytest.mark.parametrize("policy", ["Always", "Never"])
+def test_rotation_policy_decides_about_the_key(sandbox: Sandbox, kind: str, policy: str) -> None:
+    key = {"algorithm": "ECDSA", "rotationPolicy": policy}
+    certificate, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind), privateKey=key)
+    certificate.change(dnsNames=[host()])
+    again = certificate.wait_new_certificate(pair)
+    assert again.fits, "expected a new certificate that matches tls.key, saw one for another key"
+    kept = again.public_key == pair.public_key
+    wanted = "kept" if policy == "Never" else "replaced"
+    assert kept == (policy == "Never"), f"expected the key to be {wanted} with rotationPolicy {policy}"
+
+
+@requirement("VI-CERTIFICATE-013")
+def test_certificate_is_reissued_after_its_names_change(sandbox: Sandbox, kind: str) -> None:
+    certificate, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind))
+    names = [host(), host()]
+    certificate.change(dnsNames=names)
+    again = certificate.wait_new_certificate(pair)
+    assert sorted(names_of(again.leaf)["dns"]) == sorted(names), "expected the changed names"
+    certificate.wait_ready()
+
+
+@requirement("VI-CERTIFICATE-013")
+def test_certificate_is_reissued_after_its_issuer_ref_changes(sandbox: Sandbox, kind: str) -> None:
+    certificate, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind))
+    pki = sandbox.vault.pki()
+    other = sandbox.ready_issuer(kind, sandbox.default_authentication(kind, pki=pki), pki=pki)
+    certificate.change(issuerRef=other.ref)
+    again = certificate.wait_new_certificate(pair)
+    assert again.leaf.issuer == pki.issuing.certificate.subject, "expected the CA of the changed issuerRef"
+    certificate.wait_ready()
+
+
+@requirement("VI-CERTIFICATE-014")
+def test_certificate_is_reissued_after_its_secret_is_deleted(sandbox: Sandbox, kind: str) -> None:
+    certificate, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind))
+    sandbox.delete_secret(certificate.secret_name, certificate.namespace)
+    again = certificate.wait_new_certificate(pair)
+    assert again.fits, "expected a new certificate that matches tls.key, saw one for another key"
+
+
+@requirement("VI-CERTIFICATE-014")
+def test_certificate_is_reissued_after_its_key_is_replaced(sandbox: Sandbox, kind: str) -> None:
+    certificate, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind))
+    sandbox.set_secret(certificate.secret_name, certificate.namespace, {"tls.key": key_to_pem(new_key())})
+    again = certificate.wait_new_certificate(pair)
+    assert again.fits, "expected a new certificate that matches tls.key, saw one for another key"
+
+
+@requirement("VI-CERTIFICATE-015")
+def test_certificate_is_renewed_on_the_issuing_condition(sandbox: Sandbox, kind: str) -> None:
+    certificate, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind))
+    certificate.renew()
+    again = certificate.wait_new_certificate(pair)
+    assert again.fits, "expected a renewed certificate that matches tls.key, saw one for another key"
+
+
+@requirement("VI-CERTIFICATE-023")
+def test_each_certificate_has_its_own_key(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    cases = [(name, sandbox.certificate(issuer, dnsNames=[name])) for name in (host() for _ in range(5))]
+    keys = set()
+    for name, certificate in cases:
+        pair = certificate.wait_key_pair(lambda _: True, "a certificate")
+        assert pair.fits, "expected each certificate to match its tls.key, saw one for another key"
+        assert names_of(pair.leaf)["dns"] == [name], "expected the names of its own Certificate"
+        keys.add(pair.public_key)
+    assert len(keys) == len(cases), f"expected {len(cases)} different keys"
+
+
+# -- answers without a usable certificate ---------------------------------------------------------
+
+
+@requirement("VI-CERTIFICATE-016")
+def test_certificate_for_another_key_is_not_stored(sandbox: Sandbox, kind: str) -> None:
+    certificate, _ = tampered(sandbox, kind, for_another_key(sandbox.pki))
+    pair = certificate.key_pair()
+    assert pair is None or pair.fits, "expected no certificate for another key in the Secret, saw one"
+
+
+@requirement("VI-CERTIFICATE-016")
+def test_certificate_for_another_key_does_not_replace_a_valid_one(sandbox: Sandbox, kind: str) -> None:
+    other = separate_issuer(sandbox, kind)
+    certificate, before = sandbox.issued_certificate(sandbox.ready_issuer(kind))
+    sandbox.proxy.inject(Route.SIGN, for_another_key(sandbox.pki))
+    mark = sandbox.proxy.mark()
+    certificate.change(dnsNames=[host()])
+    sandbox.proxy.wait_for(Route.SIGN, since=mark, timeout=sandbox.timeouts.wire)
+    barrier(sandbox, other)
+    assert_same(certificate, before)
+
+
+@requirement("VI-CERTIFICATE-017")
+def test_certificate_with_an_expired_answer_is_not_ready(sandbox: Sandbox, kind: str) -> None:
+    tampered(sandbox, kind, expire(sandbox.pki))
+
+
+@requirement("VI-CERTIFICATE-018")
+def test_expired_certificates_are_not_requested_in_a_loop(sandbox: Sandbox, kind: str) -> None:
+    _, injection = tampered(sandbox, kind, expire(sandbox.pki))
+    asked = injection.hits
+    assert asked <= CALM, f"expected at most {CALM} sign requests, saw {asked}"
+
+
+# -- failed issuances -------------------------------------------------------------------------------
+
+
+def refused(sandbox: Sandbox, kind: str) -> tuple[Certificate, str]:
+    """Return a Certificate that Vault refused to sign, with its failure reported, and the allowed domain."""
+    pki, domain = picky_pki(sandbox)
+    certificate = sandbox.certificate(sandbox.ready_issuer(kind, pki=pki), dnsNames=[f"{host()}.refused.test"])
+    certificate.wait_failure()
+    return certificate, domain
+
+
+@requirement("VI-CERTIFICATE-019")
+def test_failed_issuance_is_not_retried_immediately(sandbox: Sandbox, kind: str) -> None:
+    other = separate_issuer(sandbox, kind)
+    certificate, _ = refused(sandbox, kind)
+    barrier(sandbox, other)
+    # A controller may send the same request twice. Another attempt has a CSR of its own.
+    asked = {exchange.json.get("csr") for exchange in sandbox.proxy.seen(Route.SIGN)}
+    assert len(asked) == 1, f"expected sign requests for one CSR, saw {len(asked)} CSRs"
+    assert certificate.condition().get("status") != "True", (
+        "expected a failed Certificate not to be Ready, saw Ready=True"
+    )
+
+
+@requirement("VI-CERTIFICATE-020")
+def test_failure_time_is_reported_until_a_success(sandbox: Sandbox, kind: str) -> None:
+    certificate, domain = refused(sandbox, kind)
+    item = certificate.get()
+    reported, created = item["status"].get("lastFailureTime"), item["metadata"]["creationTimestamp"]
+    assert reported, "expected status.lastFailureTime, saw none"
+    now = datetime.now(UTC) + timedelta(minutes=1)
+    assert datetime.fromisoformat(created) <= datetime.fromisoformat(reported) <= now, (
+        f"expected status.lastFailureTime between {created} and {now}, saw {reported}"
+    )
+    certificate.change(dnsNames=[f"a.{domain}"])
+
+    def succeeded(item: Object) -> bool:
+        return is_ready(item) and "lastFailureTime" not in item["status"]
+
+    certificate.wait(succeeded, "to be Ready without status.lastFailureTime", timeout=sandbox.timeouts.certificate)
+
+
+@requirement("VI-CERTIFICATE-021")
+def test_conditions_explain_the_failure(sandbox: Sandbox, kind: str) -> None:
+    certificate, _ = refused(sandbox, kind)
+    (name,) = certificate.get()["spec"]["dnsNames"]
+    assert any(name in entry.get("message", "") for entry in certificate.conditions()), (
+        f"expected Vault's error, which contains {name}, in a condition; {certificate.explain()}"
+    )
+
+
+@requirement("VI-CERTIFICATE-022")
+def test_corrected_certificate_is_issued(sandbox: Sandbox, kind: str) -> None:
+    certificate, domain = refused(sandbox, kind)
+    name = f"a.{domain}"
+    certificate.change(dnsNames=[name])
+    certificate.wait_ready()
+    pair = certificate.key_pair()
+    assert pair is not None, "expected the Secret of a Ready Certificate, saw none"
+    assert names_of(pair.leaf)["dns"] == [name], "expected the corrected name"
+
+
+@requirement("VI-CERTIFICATE-024")
+def test_stored_certificate_survives_failures(sandbox: Sandbox, kind: str) -> None:
+    pki, domain = picky_pki(sandbox)
+    issuer = sandbox.ready_issuer(kind, pki=pki)
+    certificate, before = sandbox.issued_certificate(issuer, dnsNames=[f"a.{domain}"])
+    certificate.change(dnsNames=[f"{host()}.refused.test"])
+    certificate.wait_failure()
+    assert_same(certificate, before)

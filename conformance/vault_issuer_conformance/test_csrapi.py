@@ -1,0 +1,272 @@
+"""CertificateSigningRequests of Kubernetes: the same issuer objects through another API."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pytest_vault_issuer.errors import NotRunnable
+from pytest_vault_issuer.proxy import Fault, Respond, Route
+from pytest_vault_issuer.requirements.mark import requirement
+from pytest_vault_issuer.sandbox import FEATURES, Sandbox
+from pytest_vault_issuer.sandbox.csr import SigningRequest
+from pytest_vault_issuer.sandbox.handles import Issuer
+from pytest_vault_issuer.sandbox.kubernetes_csr import CertificateSigningRequest
+from pytest_vault_issuer.vault import Pki
+
+from .helpers import claimed, for_each_kind, picky_pki, with_secret
+from .issued import (
+    SHAPES,
+    answered,
+    assert_chain,
+    assert_lifetime,
+    chain_pki,
+    expire,
+    for_another_key,
+    is_self_signed,
+    subjects,
+    without_roots,
+)
+
+DURATION = "experimental.cert-manager.io/request-duration"
+
+
+def signed(sandbox: Sandbox, issuer: Issuer) -> CertificateSigningRequest:
+    """Return an approved and signed request; it is also the barrier for earlier changes of requests."""
+    request = sandbox.kubernetes_request(issuer.signer_name)
+    request.wait_signed()
+    return request
+
+
+def assert_not_signed(sandbox: Sandbox, request: CertificateSigningRequest, why: str) -> None:
+    asked = len(sandbox.signings(request))
+    assert not asked, f"expected no sign request for a CertificateSigningRequest {why}, saw {asked}"
+    held = subjects(request.certificates())
+    assert not held, f"expected no certificate in a CertificateSigningRequest {why}, saw {held}"
+
+
+def decisions(request: CertificateSigningRequest) -> list[str]:
+    return [entry["type"] for entry in request.conditions() if entry["type"] in ("Approved", "Denied")]
+
+
+# -- signing and approval ---------------------------------------------------------------------
+
+
+@requirement("VI-CSRAPI-001")
+def test_approved_request_is_signed(sandbox: Sandbox, kind: str) -> None:
+    request = signed(sandbox, sandbox.ready_issuer(kind))
+    (leaf, *_) = request.certificates()
+    assert request.signing.matches(leaf), "expected a certificate for the requested key, saw one for another key"
+    assert leaf == answered(sandbox, request), "expected the certificate that Vault signed"
+
+
+@requirement("VI-CSRAPI-002")
+@pytest.mark.usefixtures("suite_approves")
+def test_request_waits_for_approval(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    request = sandbox.kubernetes_request(issuer.signer_name, approve=False)
+    request.touch()
+    signed(sandbox, issuer)
+    assert_not_signed(sandbox, request, "that is not approved")
+    request.approve()
+    request.wait_signed()
+
+
+@requirement("VI-CSRAPI-003")
+@pytest.mark.usefixtures("suite_approves")
+def test_denied_request_is_not_signed(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    request = sandbox.kubernetes_request(issuer.signer_name, approve=False)
+    request.deny()
+    signed(sandbox, issuer)
+    assert_not_signed(sandbox, request, "that is denied")
+
+
+@requirement("VI-CSRAPI-004")
+@pytest.mark.usefixtures("suite_approves")
+def test_controller_does_not_approve_or_deny(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    request = sandbox.kubernetes_request(issuer.signer_name, approve=False)
+    signed(sandbox, issuer)
+    assert not decisions(request), f"expected no Approved or Denied condition, saw {decisions(request)}"
+
+
+# -- the certificate -------------------------------------------------------------------------
+
+
+@requirement("VI-CSRAPI-005")
+@SHAPES
+def test_intermediates_follow_the_certificate(sandbox: Sandbox, kind: str, authorities: int, root_known: bool) -> None:
+    pki = chain_pki(sandbox, authorities, root_known=root_known)
+    request = signed(sandbox, sandbox.ready_issuer(kind, pki=pki))
+    above = pki.issuing.chain if root_known else [pki.issuing]
+    expected = [answered(sandbox, request), *without_roots([authority.certificate for authority in above])]
+    assert_chain(without_roots(request.certificates()), expected, "status.certificate")
+
+
+@requirement("VI-CSRAPI-006")
+@pytest.mark.parametrize(("kind", "authorities"), [("Issuer", 1), ("ClusterIssuer", 3)])
+def test_root_is_left_out(sandbox: Sandbox, kind: str, authorities: int) -> None:
+    request = signed(sandbox, sandbox.ready_issuer(kind, pki=chain_pki(sandbox, authorities)))
+    roots = list(filter(is_self_signed, request.certificates()))
+    assert not roots, f"expected no self-signed root in status.certificate, saw {subjects(roots)}"
+
+
+@requirement("VI-CSRAPI-007")
+def test_duration_is_requested(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    seconds = 600 + secrets.randbelow(100_000)
+    asked = sandbox.kubernetes_request(issuer.signer_name, expirationSeconds=seconds)
+    default = sandbox.kubernetes_request(issuer.signer_name)
+    for request, expected in ((asked, timedelta(seconds=seconds)), (default, timedelta(days=90))):
+        request.wait_signed()
+        assert_lifetime(request.certificates()[0], expected)
+
+
+@requirement("VI-CSRAPI-008")
+def test_duration_in_the_annotation_is_requested(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    minutes = 60 + secrets.randbelow(10_000)
+    request = sandbox.kubernetes_request(issuer.signer_name, annotations={DURATION: f"{minutes}m"})
+    request.wait_signed()
+    assert_lifetime(request.certificates()[0], timedelta(minutes=minutes))
+
+
+def tampered(sandbox: Sandbox, kind: str, fault: Callable[[Pki], Fault]) -> CertificateSigningRequest:
+    """Return a final request with one tampered answer: failed, or signed with this answer or after a retry."""
+    issuer = sandbox.ready_issuer(kind)
+    injection = sandbox.proxy.inject(Route.SIGN, fault(sandbox.pki), times=1)
+    request = sandbox.kubernetes_request(issuer.signer_name)
+    request.wait_final()
+    assert injection.hits == 1, "expected one sign request with a tampered answer"
+    return request
+
+
+@requirement("VI-CSRAPI-015")
+def test_certificate_for_another_key_is_not_passed_on(sandbox: Sandbox, kind: str) -> None:
+    request = tampered(sandbox, kind, for_another_key)
+    for leaf in request.certificates()[:1]:
+        assert request.signing.matches(leaf), "expected no certificate for another key, saw one"
+
+
+@requirement("VI-CSRAPI-015")
+def test_expired_certificate_is_not_passed_on(sandbox: Sandbox, kind: str) -> None:
+    for leaf in tampered(sandbox, kind, expire).certificates()[:1]:
+        expiry = leaf.not_valid_after_utc
+        assert expiry > datetime.now(UTC), "expected no expired certificate, saw one"
+
+
+# -- final states --------------------------------------------------------------------------
+
+
+@requirement("VI-CSRAPI-009")
+def test_refused_request_fails_permanently(sandbox: Sandbox, kind: str) -> None:
+    pki, _ = picky_pki(sandbox)
+    issuer = sandbox.ready_issuer(kind, pki=pki)
+    name = f"{secrets.token_hex(4)}.refused.test"
+    request = sandbox.kubernetes_request(issuer.signer_name, SigningRequest.build(name, dns=[name]))
+    request.wait_failed()
+    sandbox.vault.set_pki_role(pki)
+    signed(sandbox, issuer)  # the controller's cache may receive its own update later than the test does
+    asked = len(sandbox.signings(request))
+    assert asked, "expected a sign request to Vault, saw none"
+    request.touch()
+    signed(sandbox, issuer)
+    assert len(sandbox.signings(request)) == asked, "expected no further sign request after the failure"
+    held = subjects(request.certificates())
+    assert not held, f"expected no certificate in a failed CertificateSigningRequest, saw {held}"
+
+
+@requirement("VI-CSRAPI-014")
+def test_signed_request_is_not_signed_again(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    request = signed(sandbox, issuer)
+    signed(sandbox, issuer)  # as above
+    asked = len(sandbox.signings(request))
+    request.touch()
+    signed(sandbox, issuer)
+    again = len(sandbox.signings(request)) - asked
+    assert again == 0, f"expected no further sign request after the certificate was issued, saw {again}"
+
+
+# -- issuer objects that are missing, not Ready or cannot log in -------------------------------
+
+
+@requirement("VI-CSRAPI-010")
+def test_request_waits_for_its_issuer_to_be_created(sandbox: Sandbox, kind: str) -> None:
+    present = sandbox.ready_issuer(kind)
+    name = sandbox.issuer_name()
+    request = sandbox.kubernetes_request(present.signer_name.replace(present.name, name))
+    signed(sandbox, present)
+    assert_not_signed(sandbox, request, "whose issuer object is missing")
+    sandbox.issuer(kind, name=name)
+    request.wait_signed(timeout=sandbox.timeouts.retry)
+
+
+@requirement("VI-CSRAPI-010")
+def test_request_waits_for_its_issuer_to_be_ready(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    if not auth.secret_name:
+        raise NotRunnable("the implementation claims no authentication method that uses a Secret")
+    present = sandbox.ready_issuer(kind, auth)
+    absent = f"absent-{secrets.token_hex(4)}"
+    issuer = sandbox.issuer(kind, with_secret(auth, absent))
+    issuer.wait_not_ready("its Secret is missing")
+    request = sandbox.kubernetes_request(issuer.signer_name)
+    signed(sandbox, present)
+    assert_not_signed(sandbox, request, "whose issuer object is not Ready")
+    sandbox.secret({auth.secret_key: auth.credential}, namespace=auth.namespace, name=absent)
+    request.wait_signed(timeout=sandbox.timeouts.retry)
+
+
+@requirement("VI-CSRAPI-011")
+@pytest.mark.slow
+def test_outage_at_login_is_survived(sandbox: Sandbox) -> None:
+    def check(kind: str) -> None:
+        logins = [feature for feature in claimed(sandbox, FEATURES) if feature != "token"]
+        if not logins:
+            raise NotRunnable("the implementation claims no authentication method that logs in")
+        proxy = sandbox.new_proxy()
+        issuer = sandbox.ready_issuer(kind, sandbox.authenticate(logins[0], kind), proxy=proxy)
+        signed(sandbox, issuer)  # the controller has now also processed its own status update
+        # Vault's client library tries three times: the outage lasts longer.
+        injection = proxy.inject(Route.LOGIN, Respond(503, json={"errors": ["Vault is sealed"]}), times=3)
+        sandbox.kubernetes_request(issuer.signer_name).wait_signed(timeout=sandbox.timeouts.retry)
+        assert injection.hits, "expected a rejected login first, saw no login"
+
+    for_each_kind(sandbox, check)
+
+
+# -- signers and requesters ----------------------------------------------------------------------
+
+
+@requirement("VI-CSRAPI-012")
+def test_request_of_another_signer_is_ignored(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    plural, _, _ = issuer.signer_name.partition(".")
+    path = issuer.signer_name.partition("/")[2]
+    foreign = [
+        f"{plural}.{secrets.token_hex(4)}.example.invalid/{path}",
+        f"{secrets.token_hex(4)}.example.invalid/{issuer.name}",
+        f"others.{issuer.resource.group}/{path}",
+    ]
+    requests = {name: sandbox.kubernetes_request(name) for name in foreign}
+    signed(sandbox, issuer)
+    for name, request in requests.items():
+        assert_not_signed(sandbox, request, f"of the signer {name}")
+        added = [entry["type"] for entry in request.conditions() if entry["type"] != "Approved"]
+        assert not added, f"expected no condition on a request of the signer {name}, saw {added}"
+
+
+@requirement("VI-CSRAPI-013")
+@pytest.mark.parametrize("kind", ["Issuer"])
+def test_requester_needs_permission_to_reference_the_issuer(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    unauthorized = sandbox.kubernetes_request(issuer.signer_name, requester=sandbox.requester())
+    allowed = sandbox.requester(may_reference=issuer)
+    sandbox.kubernetes_request(issuer.signer_name, requester=allowed).wait_signed()
+    signed(sandbox, issuer)
+    assert_not_signed(sandbox, unauthorized, "of a requester without permission to reference the issuer object")

@@ -1,0 +1,558 @@
+"""When an issuer object is Ready, depending on the state of its Vault and on the login."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import uuid
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+
+from pytest_vault_issuer.kube.client import SERVICE_ACCOUNTS, Object, condition
+from pytest_vault_issuer.proxy import Exchange, Fault, Hold, Proxy, ResetBefore, Respond, Route
+from pytest_vault_issuer.requirements.mark import requirement
+from pytest_vault_issuer.sandbox import FEATURES, Sandbox
+from pytest_vault_issuer.sandbox.authentication import Authentication
+from pytest_vault_issuer.sandbox.handles import Issuer
+
+from .helpers import (
+    LOGINS,
+    claimed,
+    for_each_kind,
+    in_turn,
+    never_ready,
+    set_transition_time,
+    transition_time,
+    wait_held,
+    with_fields,
+    with_secret,
+)
+
+HTML = "<!DOCTYPE html><html><body><h1>It is not Vault that answers here</h1></body></html>"
+#: By health status: fields of Vault's answer, and the query parameters that request another status instead.
+STATES: dict[int, tuple[dict[str, Any], tuple[str, ...]]] = {
+    472: ({"replication_dr_mode": "secondary"}, ("drsecondarycode",)),
+    473: ({"standby": True, "performance_standby": True}, ("perfstandbyok", "performancestandbycode")),
+    474: ({"standby": True, "ha_connection_healthy": False}, ("haunhealthycode",)),
+    501: ({"initialized": False, "sealed": True, "standby": True}, ("uninitcode",)),
+    503: ({"sealed": True, "standby": True}, ("sealedcode",)),
+    530: ({"sealed": True, "standby": True, "removed_from_cluster": True}, ("removedcode",)),
+}
+#: The number of consecutive requests issued while the health queries to an unhealthy Vault are counted.
+MEANWHILE = 20
+#: Each authentication method once, with alternating kinds of issuer objects.
+EACH_FEATURE = pytest.mark.parametrize(
+    ("kind", "feature"),
+    in_turn(FEATURES),
+)
+
+
+def report_health(proxy: Proxy, status: int) -> None:
+    """Make Vault's health endpoint report another state."""
+    changes, parameters = STATES[status]
+    body = {
+        "initialized": True,
+        "sealed": False,
+        "standby": False,
+        "performance_standby": False,
+        "replication_performance_mode": "disabled",
+        "replication_dr_mode": "disabled",
+        "server_time_utc": 1780000000,
+        "version": "1.21.0",
+    } | changes
+
+    def asks_for_another_status(exchange: Exchange) -> bool:
+        return bool(set(parameters).intersection(parse_qs(exchange.query, keep_blank_values=True)))
+
+    proxy.inject(Route.HEALTH, Respond(200, json=body), where=asks_for_another_status)
+    proxy.inject(Route.HEALTH, Respond(status, json=body))
+
+
+def in_state(sandbox: Sandbox, status: int) -> Proxy:
+    """Return a proxy to a Vault that reports a state."""
+    proxy = sandbox.new_proxy()
+    report_health(proxy, status)
+    return proxy
+
+
+def with_fault(sandbox: Sandbox, route: Route | None, fault: Fault) -> Proxy:
+    """Return a proxy with one permanent fault, on all routes if `route` is None."""
+    proxy = sandbox.new_proxy()
+    proxy.inject(route, fault)
+    return proxy
+
+
+def unreachable(sandbox: Sandbox) -> str:
+    """Return an address where no server listens."""
+    return sandbox.proxy.url.rpartition(":")[0] + f":{sandbox.closed_port()}"
+
+
+def is_false(item: Object) -> bool:
+    return condition(item, "Ready").get("status") == "False"
+
+
+# -- Ready ---------------------------------------------------------------------------------
+
+
+@requirement("VI-HEALTH-001")
+@EACH_FEATURE
+def test_health_is_queried_before_an_issuer_is_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
+    auth = sandbox.authenticate(feature, kind)
+    # The health of one Vault says nothing about another.
+    sandbox.ready_issuer(kind, auth, proxy=sandbox.new_proxy())
+    hold = Hold()
+    sandbox.proxy.inject(Route.HEALTH, hold)
+    issuer = sandbox.issuer(kind, auth)
+    wait_held(sandbox, hold, "a query of v1/sys/health at the issuer object's own Vault")
+    status = issuer.condition().get("status")
+    hold.release()
+    assert status != "True", "Issuer became Ready before its health check completed"
+    issuer.wait_ready()
+    query = sandbox.proxy.seen(Route.HEALTH)[0]
+    assert query.method in ("GET", "HEAD"), f"expected a GET or HEAD health query, saw {query.method}"
+    assert query.path == "/v1/sys/health", "expected a query of /v1/sys/health"
+
+
+@requirement("VI-HEALTH-002")
+@EACH_FEATURE
+def test_issuer_is_shown_as_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
+    issuer = sandbox.ready_issuer(kind, sandbox.authenticate(feature, kind))
+    assert issuer.table().get("READY") == "True", "expected True in the column READY"
+
+
+@requirement("VI-HEALTH-002")
+def test_issuer_created_again_under_its_name_is_ready(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    issuer = sandbox.ready_issuer(kind, auth)
+    issuer.delete()
+    gone = sandbox.cluster.wait_gone(issuer.resource, issuer.name, issuer.namespace, timeout=sandbox.timeouts.deletion)
+    assert gone, f"expected {issuer} to be gone after its deletion, saw it present"
+    sandbox.ready_issuer(kind, auth, name=issuer.name)
+
+
+@requirement("VI-HEALTH-003")
+def test_issuer_is_shown_as_verified(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    assert issuer.table().get("STATUS") == "Vault verified", "expected `Vault verified` in the column STATUS"
+
+
+@requirement("VI-HEALTH-003")
+def test_issuer_that_was_not_ready_is_shown_as_verified(sandbox: Sandbox, kind: str) -> None:
+    report_health(sandbox.proxy, 501)
+    issuer = sandbox.issuer(kind)
+    issuer.wait_not_ready("Vault is not initialized")
+    sandbox.proxy.clear_faults()
+    issuer.touch()
+    issuer.wait_ready("Vault is healthy now", timeout=sandbox.timeouts.retry)
+    assert issuer.table().get("STATUS") == "Vault verified", "expected `Vault verified` in the column STATUS"
+
+
+# -- states of Vault -------------------------------------------------------------------------
+
+
+@requirement("VI-HEALTH-004")
+@pytest.mark.slow
+def test_sealed_vault_keeps_issuer_not_ready(sandbox: Sandbox) -> None:
+    def check(kind: str) -> None:
+        vault = sandbox.new_vault()
+        vault.seal()
+        proxy = sandbox.new_proxy(upstream=vault)
+        never_ready(
+            sandbox,
+            kind,
+            {
+                f"Vault is sealed ({feature})": {"auth": sandbox.authenticate(feature, kind), "proxy": proxy}
+                for feature in claimed(sandbox)
+            },
+        )
+        assert proxy.seen(), "expected a request to the sealed Vault, saw none"
+
+    for_each_kind(sandbox, check)
+
+
+@requirement("VI-HEALTH-005")
+def test_uninitialized_vault_keeps_issuer_not_ready(sandbox: Sandbox, kind: str) -> None:
+    proxy = sandbox.new_proxy(upstream=sandbox.new_vault(initialise=False))
+    never_ready(sandbox, kind, {"Vault is not initialized": {"proxy": proxy}})
+    assert proxy.seen(), "expected a request to the uninitialized Vault, saw none"
+
+
+@requirement("VI-HEALTH-005")
+def test_health_seen_for_an_earlier_issuer_is_not_reused(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    sandbox.ready_issuer(kind, auth)
+    report_health(sandbox.proxy, 501)
+    sandbox.issuer(kind, auth).wait_not_ready("Vault is not initialized")
+
+
+@requirement("VI-HEALTH-009")
+@pytest.mark.parametrize("status", [472, 473])
+def test_issuer_of_a_secondary_or_performance_standby_is_ready(sandbox: Sandbox, kind: str, status: int) -> None:
+    report_health(sandbox.proxy, status)
+    sandbox.ready_issuer(kind)
+
+
+@requirement("VI-HEALTH-010")
+@pytest.mark.slow
+def test_removed_node_or_disconnected_standby_keeps_issuer_not_ready(sandbox: Sandbox) -> None:
+    def check(kind: str) -> None:
+        auth = sandbox.default_authentication(kind)
+        never_ready(
+            sandbox,
+            kind,
+            {f"health is {status}": {"auth": auth, "proxy": in_state(sandbox, status)} for status in (474, 530)},
+        )
+
+    for_each_kind(sandbox, check)
+
+
+@requirement("VI-HEALTH-008")
+@pytest.mark.slow
+def test_vault_without_a_health_state_keeps_issuer_not_ready(sandbox: Sandbox) -> None:
+    def check(kind: str) -> None:
+        # A successful login does not prove health; without a login, only the health query can show the fault.
+        auths = [sandbox.authenticate(feature, kind) for feature in claimed(sandbox, ("token", "approle"))]
+        auths = auths or [sandbox.default_authentication(kind)]
+        faults: dict[str, Fault] = {
+            "500": Respond(500, json={"errors": ["internal error"]}),
+            "500 with HTML": Respond(500, body=HTML, content_type="text/html"),
+            "502": Respond(502, body=HTML, content_type="text/html"),
+            "404 with HTML": Respond(404, body=HTML, content_type="text/html"),
+            "an empty 400": Respond(400),
+            "a reset of the connection": ResetBefore(),
+        }
+        variants: dict[str, dict[str, Any]] = {
+            "no server listens": {"server": unreachable(sandbox)},
+            "the host does not exist": {"server": f"https://{secrets.token_hex(6)}.invalid:8200"},
+        }
+        for answer, fault in faults.items():
+            variants[f"health is answered by {answer}"] = {"proxy": with_fault(sandbox, Route.HEALTH, fault)}
+        for number, options in enumerate(variants.values()):
+            options["auth"] = auths[number % len(auths)]
+        never_ready(sandbox, kind, variants)
+
+    for_each_kind(sandbox, check)
+
+
+@requirement("VI-HEALTH-021")
+def test_server_other_than_vault_keeps_issuer_not_ready(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    answers: dict[str, Fault] = {
+        "a page of HTML": Respond(200, body=HTML, content_type="text/html"),
+        "JSON of another application": Respond(200, json={"status": "ok"}),
+        "an empty object": Respond(200, json={}),
+    }
+    never_ready(
+        sandbox,
+        kind,
+        {
+            f"all requests are answered with {what}": {"auth": auth, "proxy": with_fault(sandbox, None, answer)}
+            for what, answer in answers.items()
+        },
+    )
+
+
+# -- the login ----------------------------------------------------------------------------------
+
+
+def refused_logins(sandbox: Sandbox, kind: str, feature: str) -> dict[str, dict[str, Any]]:
+    """Return specifications of one working method that Vault rejects, by a description of the error."""
+    auth = sandbox.authenticate(feature, kind)
+    policy = sandbox.sign_policy()
+    if auth.approle is not None:
+        other = sandbox.vault.approle(policy, mount=auth.approle.mount)
+        foreign = sandbox.secret({auth.secret_key: other.secret_id}, namespace=auth.namespace)
+        return {
+            "the SecretID of another role": with_secret(auth, foreign),
+            "the RoleID of another role": with_fields(auth, roleId=other.role_id),
+            "a RoleID of no role": with_fields(auth, roleId=str(uuid.uuid4())),
+            "a mount without the role": with_fields(auth, path=sandbox.vault.mount_auth("approle")),
+        }
+    assert auth.role is not None
+    account = sandbox.service_account(auth.namespace)
+    role = sandbox.vault.kubernetes_role(
+        policy, service_account=account, namespace=auth.namespace, mount=auth.role.mount
+    )
+    wrong = {
+        "a role for another service account": with_fields(auth, role=role.name),
+        "a role that does not exist": with_fields(auth, role=f"role-{secrets.token_hex(4)}"),
+        "a mount that does not exist": with_fields(auth, mountPath=f"/v1/auth/kubernetes-{secrets.token_hex(4)}"),
+    }
+    if auth.secret_name:
+        token = sandbox.cluster.create_token(account, auth.namespace)
+        name = sandbox.secret({auth.secret_key: token}, namespace=auth.namespace)
+        sandbox.cluster.delete(SERVICE_ACCOUNTS, account, auth.namespace)
+        wrong["the JWT of a deleted service account"] = with_fields(with_secret(auth, name), role=role.name)
+    return wrong
+
+
+@requirement("VI-HEALTH-011")
+@pytest.mark.parametrize(
+    ("kind", "feature"),
+    in_turn((*LOGINS, "approle"), ("ClusterIssuer", "Issuer")),
+)
+def test_rejected_login_keeps_issuer_not_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
+    refused = refused_logins(sandbox, kind, feature)
+    never_ready(sandbox, kind, {wrong: {"auth": spec} for wrong, spec in refused.items()})
+
+
+# -- recovery -------------------------------------------------------------------------------------
+
+
+@requirement("VI-HEALTH-007")
+@pytest.mark.slow
+def test_issuer_becomes_ready_after_its_vault_recovers(sandbox: Sandbox) -> None:
+    def check(kind: str) -> None:
+        auth = sandbox.default_authentication(kind)
+        failures: list[tuple[str, Issuer, Callable[[], object]]] = []
+
+        # Switching the proxy to an initialized Vault looks to the controller like an initialization.
+        fresh = sandbox.new_proxy(upstream=sandbox.new_vault(initialise=False))
+        ours = sandbox.world.admin.server
+        issuer = sandbox.issuer(kind, auth, proxy=fresh)
+        failures.append(("not initialized", issuer, lambda: fresh.set_upstream(ours.url, ours.ca_pem)))
+
+        sealed = sandbox.new_vault()
+        vault = sandbox.workspace_in(sealed)
+        pki = vault.pki()
+        sealed_auth = sandbox.default_authentication(kind, pki=pki, vault=vault)
+        sealed.seal()
+        proxy = sandbox.new_proxy(upstream=sealed)
+        failures.append(("sealed", sandbox.issuer(kind, sealed_auth, pki=pki, proxy=proxy), sealed.unseal))
+
+        port = sandbox.closed_port()
+        server = sandbox.proxy.url.rpartition(":")[0] + f":{port}"
+        issuer = sandbox.issuer(kind, auth, server=server)
+        failures.append(("unreachable", issuer, lambda: sandbox.new_proxy(port=port)))
+
+        failing = with_fault(sandbox, Route.HEALTH, Respond(500, json={"errors": ["internal error"]}))
+        issuer = sandbox.issuer(kind, auth, proxy=failing)
+        failures.append(("answering its health query with 500", issuer, failing.clear_faults))
+
+        for login in claimed(sandbox, LOGINS):
+            refusing = with_fault(sandbox, Route.LOGIN, Respond(503, json={"errors": ["Vault is sealed"]}))
+            issuer = sandbox.issuer(kind, sandbox.authenticate(login, kind), proxy=refusing)
+            failures.append((f"rejecting the {login} login with 503", issuer, refusing.clear_faults))
+
+        # The controller's own status update may trigger one attempt, before or after the recovery. This Vault fails
+        # three times, so that a controller that gives up after two attempts does not pass.
+        often = sandbox.new_proxy()
+        often.inject(Route.HEALTH, Respond(501, json={"initialized": False, "sealed": True, "standby": True}), times=3)
+        again = sandbox.issuer(kind, auth, proxy=often)
+
+        for problem, issuer, recover in failures:
+            issuer.wait_not_ready(f"its Vault is {problem}")
+            recover()
+        failures.append(("not initialized for three health queries", again, often.clear_faults))
+        for problem, issuer, _ in failures:
+            issuer.wait_ready(f"its Vault is no longer {problem}", timeout=sandbox.timeouts.retry)
+        for request in [sandbox.request(issuer) for _, issuer, _ in failures]:
+            request.wait_issued()
+
+    for_each_kind(sandbox, check)
+
+
+@requirement("VI-HEALTH-013")
+def test_request_is_not_signed_before_the_issuer_is_ready(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    other = sandbox.issuer(kind, auth, proxy=sandbox.new_proxy())
+    # Vault would accept login and sign request: only its health is bad. Vault's client does not retry a 501.
+    report_health(sandbox.proxy, 501)
+    issuer = sandbox.issuer(kind, auth)
+    issuer.wait_not_ready("Vault is not initialized")
+    request = sandbox.request(issuer)
+    other.wait_ready()
+    sandbox.barrier(other)
+    asked = len(sandbox.signings(request))
+    assert not asked, f"expected no sign request before the issuer object is Ready, saw {asked}"
+    assert not request.get().get("status", {}).get("certificate"), (
+        "expected no certificate in the CertificateRequest, saw one"
+    )
+    sandbox.proxy.clear_faults()
+    issuer.touch()
+    request.wait_issued(timeout=sandbox.timeouts.retry)
+    good = [exchange.number for exchange in sandbox.proxy.seen(Route.HEALTH) if exchange.upstream]
+    assert good, "expected another health query after the recovery, saw none"
+    assert all(signing.number > good[0] for signing in sandbox.signings(request)), (
+        "expected sign requests only after a successful health query, saw an earlier one"
+    )
+
+
+@requirement("VI-HEALTH-013")
+def test_request_is_not_signed_before_the_first_health_answer(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    other = sandbox.ready_issuer(kind, auth, proxy=sandbox.new_proxy())
+    hold = Hold()
+    sandbox.proxy.inject(Route.HEALTH, hold)
+    issuer = sandbox.issuer(kind, auth)
+    wait_held(sandbox, hold, "a query of v1/sys/health")
+    request = sandbox.request(issuer)
+    sandbox.barrier(other)
+    asked = len(sandbox.signings(request))
+    assert not asked, f"expected no sign request before Vault's health answer, saw {asked}"
+    hold.release()
+    request.wait_issued(timeout=sandbox.timeouts.retry)
+
+
+# -- status --------------------------------------------------------------------------------------------
+
+
+def shown_as_false(issuer: Issuer, problem: str) -> str:
+    """Return the column STATUS of an issuer object after READY becomes False."""
+    issuer.wait(is_false, f"to be not Ready ({problem})", timeout=issuer.timeouts.issuer)
+    row = issuer.table()
+    assert row.get("READY") == "False", f"expected False in the column READY ({problem})"
+    return row.get("STATUS", "")
+
+
+@requirement("VI-HEALTH-012")
+@pytest.mark.slow
+def test_status_states_the_problem(sandbox: Sandbox) -> None:
+    def check(kind: str) -> None:
+        auth = sandbox.default_authentication(kind)
+        sealed = sandbox.issuer(kind, auth, proxy=in_state(sandbox, 503))
+        fresh = sandbox.issuer(kind, auth, proxy=in_state(sandbox, 501))
+        failing = with_fault(sandbox, Route.HEALTH, Respond(500, json={"errors": ["internal error"]}))
+        others = {
+            "health is answered by 500": sandbox.issuer(kind, auth, proxy=failing),
+            "no server listens": sandbox.issuer(kind, auth, server=unreachable(sandbox)),
+        }
+        for login in claimed(sandbox, LOGINS)[:1]:
+            for wrong, spec in list(refused_logins(sandbox, kind, login).items())[:1]:
+                others[wrong] = sandbox.issuer(kind, spec)
+
+        text = shown_as_false(fresh, "Vault is not initialized")
+        assert re.search(r"(not |un)initiali[sz]ed", text, re.IGNORECASE), (
+            f"expected STATUS to state that Vault is not initialized, saw {text!r}"
+        )
+        text = shown_as_false(sealed, "Vault is sealed")
+        # "initialized and unsealed" describes the expected state, not the observed one.
+        assert re.search(r"\bsealed", text, re.IGNORECASE), (
+            f"expected STATUS to state that Vault is sealed, saw {text!r}"
+        )
+        for problem, issuer in others.items():
+            text = shown_as_false(issuer, problem)
+            assert text.strip(), f"expected STATUS to state the problem ({problem}), saw an empty STATUS"
+            assert not re.search(r"\b(is|was) sealed", text, re.IGNORECASE), (
+                f"expected STATUS not to state that Vault is sealed, saw {text!r} ({problem})"
+            )
+
+    for_each_kind(sandbox, check)
+
+
+@requirement("VI-HEALTH-012")
+@pytest.mark.slow
+def test_status_follows_a_changed_problem(sandbox: Sandbox) -> None:
+    def check(kind: str) -> None:
+        vault = sandbox.new_vault(initialise=False)
+        issuer = sandbox.issuer(kind, proxy=sandbox.new_proxy(upstream=vault))
+        shown_as_false(issuer, "Vault is not initialized")
+        vault.initialise()
+        issuer.wait(
+            lambda _: bool(re.search(r"\bsealed", issuer.table().get("STATUS", ""), re.IGNORECASE)),
+            "to state in STATUS that Vault is sealed now",
+            timeout=sandbox.timeouts.retry,
+        )
+
+    for_each_kind(sandbox, check)
+
+
+def assert_judged(item: Object) -> None:
+    seen, generation = condition(item, "Ready").get("observedGeneration"), item["metadata"]["generation"]
+    assert seen == generation, f"expected observedGeneration {generation}, saw {seen}"
+
+
+def with_absent_reference(auth: Authentication) -> dict[str, Any]:
+    """Return a specification whose Secret or service account does not exist."""
+    name = f"absent-{secrets.token_hex(4)}"
+    return with_secret(auth, name) if auth.secret_name else with_fields(auth, serviceAccountRef={"name": name})
+
+
+@requirement("VI-HEALTH-014")
+def test_condition_names_the_evaluated_generation(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    issuer = sandbox.ready_issuer(kind, auth)
+    assert_judged(issuer.get())
+    issuer.change(lambda vault: vault.update(path=f"{sandbox.pki.mount}/sign-verbatim/{sandbox.pki.role}"))
+    assert_judged(issuer.wait_ready())
+    issuer.change(lambda vault: vault.update(auth=with_absent_reference(auth)))
+    assert_judged(issuer.wait_not_ready("its configuration was changed to one that cannot work"))
+    created_wrong = sandbox.issuer(kind, with_absent_reference(auth))
+    assert_judged(created_wrong.wait_not_ready("its configuration cannot work"))
+    created_wrong.change(lambda vault: vault.update(auth=with_absent_reference(auth)))
+    assert_judged(created_wrong.wait_not_ready("its configuration cannot work"))
+
+
+@requirement("VI-HEALTH-014")
+def test_condition_does_not_name_an_unevaluated_generation(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    hold = Hold()
+    sandbox.proxy.inject(Route.HEALTH, hold)
+    issuer = sandbox.issuer(kind, auth)
+    wait_held(sandbox, hold, "a query of v1/sys/health")
+    issuer.change(lambda vault: vault.update(auth=with_absent_reference(auth)))
+    states = []
+
+    def judged(item: Object) -> bool:
+        hold.release()  # only now that the test watches every change
+        entry = condition(item, "Ready")
+        states.append((entry.get("status"), entry.get("observedGeneration") == item["metadata"]["generation"]))
+        return states[-1] == ("False", True)
+
+    issuer.wait(judged, "to be not Ready with its changed specification", timeout=sandbox.timeouts.retry)
+    assert ("True", True) not in states, "expected Ready never True for the changed specification, saw Ready=True"
+
+
+@requirement("VI-HEALTH-022")
+def test_transition_time_changes_only_with_the_status(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    issuer = sandbox.ready_issuer(kind, auth)
+    long_ago = set_transition_time(issuer)
+    mark = sandbox.proxy.mark()
+    issuer.change(lambda vault: vault.update(path=f"{sandbox.pki.mount}/sign-verbatim/{sandbox.pki.role}"))
+    sandbox.proxy.wait_for(
+        Route.HEALTH, since=mark, timeout=sandbox.timeouts.wire, what="a health query after the change"
+    )
+    issuer.wait_ready()
+    assert transition_time(issuer) == long_ago, "expected an unchanged lastTransitionTime"
+    issuer.change(lambda vault: vault.update(auth=with_absent_reference(auth)))
+    issuer.wait_not_ready("its configuration was changed to one that cannot work")
+    assert transition_time(issuer) != long_ago, (
+        "expected a new lastTransitionTime after a status change, saw the old one"
+    )
+
+
+@requirement("VI-HEALTH-023")
+def test_condition_has_a_machine_readable_reason(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    broken = sandbox.issuer(kind, auth, proxy=in_state(sandbox, 501))
+    reasons = {
+        "True": condition(sandbox.ready_issuer(kind, auth).get(), "Ready").get("reason"),
+        "False": condition(broken.wait_not_ready("Vault is not initialized"), "Ready").get("reason"),
+    }
+    for status, reason in reasons.items():
+        assert re.fullmatch(r"[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?", reason or ""), (
+            f"expected a machine-readable reason of Ready={status}, saw {reason!r}"
+        )
+    assert reasons["True"] != reasons["False"], (
+        f"expected different reasons of Ready=True and Ready=False, saw {reasons['True']!r} for both"
+    )
+
+
+@requirement("VI-HEALTH-024")
+def test_unhealthy_vault_is_not_queried_in_a_loop(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    other = sandbox.ready_issuer(kind, auth, proxy=sandbox.new_proxy())
+    # Not initialized: Vault's client library does not retry a 501.
+    report_health(sandbox.proxy, 501)
+    sandbox.issuer(kind, auth).wait_not_ready("Vault is not initialized")
+    mark = sandbox.proxy.mark()
+    for _ in range(MEANWHILE):
+        sandbox.barrier(other)
+    asked = len(sandbox.proxy.seen(Route.HEALTH, since=mark))
+    assert asked <= 2 * MEANWHILE, (
+        f"expected at most {2 * MEANWHILE} health queries while {MEANWHILE} requests are issued, saw {asked}"
+    )

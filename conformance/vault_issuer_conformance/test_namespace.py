@@ -1,0 +1,168 @@
+"""Namespaces of Vault Enterprise: login and signing in the configured namespace and nowhere else.
+
+The proxy serves the stack's Vault in namespaces, see pytest_vault_issuer.proxy.namespaces: a request in another
+namespace, or without one, finds nothing mounted.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+
+import pytest
+
+from pytest_vault_issuer.proxy import Exchange, Proxy, Route
+from pytest_vault_issuer.requirements.mark import requirement
+from pytest_vault_issuer.sandbox import Sandbox
+from pytest_vault_issuer.sandbox.authentication import Authentication
+from pytest_vault_issuer.sandbox.handles import Issuer
+
+from .helpers import LOGINS, never_ready
+
+
+def new_namespace() -> str:
+    return f"team-{secrets.token_hex(4)}"
+
+
+def address(exchange: Exchange) -> str:
+    """Return the target of a request as Vault resolves it: the namespace of the header, then the path."""
+    return "/".join(filter(None, [exchange.namespace.strip("/"), exchange.path.removeprefix("/v1/")]))
+
+
+def assert_sent_to(exchanges: Iterable[Exchange], *expected: str) -> None:
+    """Check that there are requests, and that each targets one of these addresses."""
+    seen = {address(exchange) for exchange in exchanges}
+    assert seen, f"expected a request to {' or '.join(expected)}, saw none"
+    assert seen <= set(expected), f"expected requests only to {' or '.join(expected)}, saw {seen - set(expected)}"
+
+
+def login_of(auth: Authentication, namespace: str) -> str:
+    return f"{namespace}{auth.login_path.removeprefix('/v1')}"
+
+
+def assert_logs_in_within(sandbox: Sandbox, kind: str, feature: str) -> None:
+    """Check that an issuer object with a namespace logs in there and issues a certificate."""
+    namespace = new_namespace()
+    proxy, auth = sandbox.new_proxy(namespaces=[namespace]), sandbox.authenticate(feature, kind)
+    issuer = sandbox.issuer(kind, auth, proxy=proxy, vault_namespace=namespace)
+    assert_sent_to(proxy.wait_for(Route.LOGIN, timeout=sandbox.timeouts.wire), login_of(auth, namespace))
+    issuer.wait_ready()
+    sandbox.issued(issuer)
+    assert_sent_to(proxy.seen(Route.LOGIN), login_of(auth, namespace))
+
+
+@requirement("VI-NAMESPACE-001")
+@pytest.mark.parametrize("feature", LOGINS)
+def test_login_goes_to_the_namespace(sandbox: Sandbox, kind: str, feature: str) -> None:
+    assert_logs_in_within(sandbox, kind, feature)
+
+
+@requirement("VI-NAMESPACE-003")
+@pytest.mark.parametrize("feature", ["client-certificate"])
+def test_login_with_a_certificate_goes_to_the_namespace(sandbox: Sandbox, kind: str, feature: str) -> None:
+    assert_logs_in_within(sandbox, kind, feature)
+
+
+@requirement("VI-NAMESPACE-002")
+def test_sign_request_goes_to_the_namespace(sandbox: Sandbox, kind: str, feature: str) -> None:
+    namespace = new_namespace()
+    proxy = sandbox.new_proxy(namespaces=[namespace])
+    issuer = sandbox.issuer(kind, sandbox.authenticate(feature, kind), proxy=proxy, vault_namespace=namespace)
+    issuer.wait_ready()
+    request = sandbox.issued(issuer)
+    assert_sent_to(sandbox.signings(request), f"{namespace}/{sandbox.pki.sign_path}")
+
+
+@requirement("VI-NAMESPACE-004")
+def test_health_query_has_no_namespace(sandbox: Sandbox, kind: str) -> None:
+    namespace = new_namespace()
+    proxy = sandbox.new_proxy(namespaces=[namespace])
+    sandbox.ready_issuer(kind, proxy=proxy, vault_namespace=namespace)
+    assert_sent_to(proxy.seen(Route.HEALTH), "sys/health")
+
+
+@requirement("VI-NAMESPACE-005")
+@pytest.mark.parametrize("namespace", ["absent", "empty"])
+def test_requests_have_no_namespace_if_none_is_configured(
+    sandbox: Sandbox, kind: str, feature: str, namespace: str
+) -> None:
+    auth = sandbox.authenticate(feature, kind)
+    issuer = sandbox.issuer(kind, auth, vault_namespace=None if namespace == "absent" else "")
+    issuer.wait_ready()
+    sandbox.issued(issuer)
+    assert_sent_to(sandbox.proxy.exchanges, login_of(auth, "").removeprefix("/"), "sys/health", sandbox.pki.sign_path)
+
+
+@requirement("VI-NAMESPACE-006")
+@pytest.mark.parametrize("form", ["{0}/{1}", "{0}/{1}/{2}", "{0}/", "/{0}", "/{0}/{1}/"])
+def test_every_form_of_a_namespace_is_accepted(sandbox: Sandbox, kind: str, form: str) -> None:
+    namespace = form.format(*(new_namespace() for _ in range(3)))
+    proxy = sandbox.new_proxy(namespaces=[namespace])
+    issuer = sandbox.issuer(kind, proxy=proxy, vault_namespace=namespace)
+    issuer.wait_ready()
+    sandbox.issued(issuer)
+
+
+@requirement("VI-NAMESPACE-007")
+@pytest.mark.parametrize("feature", LOGINS)
+def test_rejected_login_is_not_tried_in_another_namespace(sandbox: Sandbox, kind: str, feature: str) -> None:
+    auth, namespace = sandbox.authenticate(feature, kind), new_namespace()
+    # In each of these namespaces Vault would accept the login.
+    others = [f"{namespace}/pki", new_namespace()]
+    proxies = {what: sandbox.new_proxy(namespaces=others) for what in (namespace, f"{others[1]}/{namespace}")}
+    never_ready(
+        sandbox,
+        kind,
+        {
+            f"nothing is mounted in its namespace {configured}": {
+                "auth": auth,
+                "proxy": proxy,
+                "vault_namespace": configured,
+            }
+            for configured, proxy in proxies.items()
+        },
+    )
+    for configured, proxy in proxies.items():
+        assert_sent_to(proxy.seen(Route.LOGIN), login_of(auth, configured))
+
+
+def assert_signs_within(sandbox: Sandbox, issuer: Issuer, namespace: str) -> None:
+    expected = "/".join(filter(None, [namespace, sandbox.pki.sign_path]))
+    assert_sent_to(sandbox.signings(sandbox.issued(issuer)), expected)
+
+
+@requirement("VI-NAMESPACE-008")
+@pytest.mark.parametrize(
+    ("kind", "other_kind"), [("Issuer", "Issuer"), ("Issuer", "ClusterIssuer"), ("ClusterIssuer", "Issuer")]
+)
+def test_each_issuer_uses_its_own_namespace(sandbox: Sandbox, kind: str, other_kind: str) -> None:
+    first = new_namespace()
+    namespaces = {f"{first}/pki": kind, first: other_kind, new_namespace(): kind}
+    proxy = sandbox.new_proxy(namespaces=namespaces)
+    issuers = {
+        namespace: sandbox.ready_issuer(which, proxy=proxy, vault_namespace=namespace)
+        for namespace, which in namespaces.items()
+    }
+    for _ in range(2):
+        for namespace, issuer in issuers.items():
+            assert_signs_within(sandbox, issuer, namespace)
+
+
+def move(sandbox: Sandbox, issuer: Issuer, proxy: Proxy, namespace: str) -> None:
+    """Change the namespace of an issuer object and wait until it is Ready with it."""
+    mark = proxy.mark()
+    issuer.change(lambda vault: vault.update(namespace=namespace))
+    proxy.wait_for(Route.HEALTH, since=mark, timeout=sandbox.timeouts.wire, what="a health query after the change")
+    issuer.wait_ready()
+
+
+@requirement("VI-NAMESPACE-009")
+def test_changed_namespace_is_used(sandbox: Sandbox, kind: str) -> None:
+    first, second = new_namespace(), new_namespace()
+    proxy = sandbox.new_proxy(namespaces=[first, second])
+    issuer = sandbox.ready_issuer(kind, proxy=proxy, vault_namespace=first)
+    assert_signs_within(sandbox, issuer, first)
+    move(sandbox, issuer, proxy, second)
+    # A controller sees changes in order: an issuer object that is created after this change is Ready.
+    sandbox.ready_issuer(kind)
+    assert_signs_within(sandbox, issuer, second)

@@ -1,0 +1,555 @@
+"""The life of a CertificateRequest: approval, conditions and final states."""
+
+from __future__ import annotations
+
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+
+from pytest_vault_issuer.errors import NotRunnable
+from pytest_vault_issuer.kube.client import SERVICE_ACCOUNTS, Object, condition
+from pytest_vault_issuer.proxy import Fault, Hold, ResetBefore, Respond, Route
+from pytest_vault_issuer.requirements.mark import requirement
+from pytest_vault_issuer.sandbox import FEATURES, Sandbox
+from pytest_vault_issuer.sandbox.authentication import Authentication
+from pytest_vault_issuer.sandbox.csr import SigningRequest, names_of
+from pytest_vault_issuer.sandbox.handles import CertificateRequest, Issuer
+from pytest_vault_issuer.vault import Pki
+
+from .helpers import (
+    LOGINS,
+    claimed,
+    for_each_kind,
+    in_turn,
+    picky_pki,
+    set_transition_time,
+    settle,
+    transition_time,
+    with_secret,
+)
+
+#: Tolerance for different clocks of the API server, the controller and the suite.
+CLOCKS = timedelta(minutes=1)
+
+
+def for_host(name: str) -> SigningRequest:
+    return SigningRequest.build(name, dns=[name])
+
+
+def failed(sandbox: Sandbox, issuer: Issuer) -> CertificateRequest:
+    """Return a failed request: Vault refused to sign its name."""
+    request = sandbox.request(issuer, for_host(f"{secrets.token_hex(4)}.refused.test"))
+    request.wait_failed()
+    return request
+
+
+def denied(sandbox: Sandbox, issuer: Issuer, **fields: str) -> CertificateRequest:
+    """Return a request that is denied immediately after its creation."""
+    request = sandbox.request(issuer, approve=False)
+    request.deny(**fields)
+    return request
+
+
+def certificate_of(request: CertificateRequest) -> str:
+    return str(request.get().get("status", {}).get("certificate") or "")
+
+
+def assert_not_signed(sandbox: Sandbox, request: CertificateRequest, why: str) -> None:
+    asked = len(sandbox.signings(request))
+    assert not asked, f"expected no sign request for a CertificateRequest {why}, saw {asked}"
+    assert not certificate_of(request), f"expected no certificate in a CertificateRequest {why}, saw one"
+
+
+def assert_unfinished(sandbox: Sandbox, request: CertificateRequest, why: str) -> None:
+    assert_not_signed(sandbox, request, why)
+    reason = request.condition().get("reason")
+    assert reason not in ("Failed", "Denied"), (
+        f"expected an unfinished CertificateRequest {why}, saw the reason {reason}"
+    )
+
+
+# -- signing and approval -------------------------------------------------------------------
+
+
+@requirement("VI-REQUEST-001")
+@pytest.mark.parametrize(
+    ("kind", "feature"),
+    in_turn(FEATURES),
+)
+def test_issued_condition_comes_with_the_certificate(sandbox: Sandbox, kind: str, feature: str) -> None:
+    issuer = sandbox.ready_issuer(kind, sandbox.authenticate(feature, kind))
+    hold = Hold()
+    sandbox.proxy.inject(Route.SIGN, hold)
+    request = sandbox.request(issuer)
+
+    def ready(item: Object) -> bool:
+        hold.release()  # only now that the test watches every change
+        return condition(item, "Ready").get("status") == "True"
+
+    item = request.wait(ready, "to be Ready", timeout=sandbox.timeouts.request)
+    assert condition(item, "Ready").get("reason") == "Issued", "expected the reason Issued with Ready=True"
+    assert item["status"].get("certificate"), "expected status.certificate together with Ready=True, saw none"
+    signings = [exchange for exchange in sandbox.signings(request) if exchange.status == 200]
+    assert signings, "expected a successful sign request to Vault, saw none"
+    answer = x509.load_pem_x509_certificate(signings[-1].response_json["data"]["certificate"].encode())
+    assert request.certificate() == answer, "expected the certificate that Vault signed"
+
+
+@requirement("VI-REQUEST-002")
+@pytest.mark.usefixtures("suite_approves")
+def test_request_waits_for_approval(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    request = sandbox.request(issuer, approve=False)
+    request.touch()
+    sandbox.barrier(issuer)
+    assert_not_signed(sandbox, request, "that is not approved")
+    request.approve()
+    request.wait_issued()
+
+
+@requirement("VI-REQUEST-002")
+@pytest.mark.usefixtures("suite_approves")
+@pytest.mark.parametrize("status", ["False", "Unknown"])
+def test_approved_condition_that_is_not_true_is_not_an_approval(sandbox: Sandbox, kind: str, status: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    request = sandbox.request(issuer, approve=False)
+    request.approve(status=status)
+    request.touch()
+    sandbox.barrier(issuer)
+    assert_not_signed(sandbox, request, f"whose condition Approved is {status}")
+
+
+@requirement("VI-REQUEST-002")
+@pytest.mark.usefixtures("suite_approves")
+@pytest.mark.parametrize("status", ["False", "Unknown"])
+def test_denied_condition_that_is_not_true_is_not_a_denial(sandbox: Sandbox, kind: str, status: str) -> None:
+    request = sandbox.request(sandbox.ready_issuer(kind), approve=False)
+    request.deny(status=status)
+    request.approve()
+    request.wait_issued()
+
+
+@requirement("VI-REQUEST-003")
+@pytest.mark.usefixtures("suite_approves")
+def test_denied_request_is_not_signed(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    waiting = sandbox.request(issuer, approve=False)
+    sandbox.barrier(issuer)
+    waiting.deny()
+    at_once = denied(sandbox, issuer)
+    sandbox.barrier(issuer)
+    assert_not_signed(sandbox, waiting, "that is denied after a while")
+    assert_not_signed(sandbox, at_once, "that is denied at once")
+
+
+@requirement("VI-REQUEST-004")
+@pytest.mark.usefixtures("suite_approves")
+def test_denied_request_becomes_denied(sandbox: Sandbox, kind: str) -> None:
+    item = denied(sandbox, sandbox.ready_issuer(kind)).wait_reason("Denied")
+    assert condition(item, "Ready").get("status") == "False", "expected Ready=False on a denied CertificateRequest"
+
+
+@requirement("VI-REQUEST-004")
+@pytest.mark.usefixtures("suite_approves")
+def test_denied_request_becomes_denied_although_its_issuer_is_not_ready(sandbox: Sandbox, kind: str) -> None:
+    # Not initialized: Vault's client library does not retry a 501.
+    sandbox.proxy.inject(None, Respond(501, json={"errors": ["Vault is not initialized"]}))
+    issuer = sandbox.issuer(kind)
+    issuer.wait_not_ready("Vault is not initialized")
+    denied(sandbox, issuer).wait_reason("Denied")
+
+
+@requirement("VI-REQUEST-005")
+@pytest.mark.usefixtures("suite_approves")
+def test_controller_does_not_approve_or_deny(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    request = sandbox.request(issuer, approve=False)
+    sandbox.barrier(issuer)
+    decisions = {entry["type"] for entry in request.conditions()} & {"Approved", "Denied"}
+    assert not decisions, f"expected no Approved or Denied condition, saw {decisions}"
+
+
+@requirement("VI-REQUEST-006")
+@pytest.mark.usefixtures("suite_approves")
+def test_decision_stays_unchanged(sandbox: Sandbox, kind: str) -> None:
+    pki, domain = picky_pki(sandbox)
+    issuer = sandbox.ready_issuer(kind, pki=pki)
+
+    def decision() -> dict[str, str]:
+        long_ago = datetime.now(UTC) - timedelta(hours=1 + secrets.randbelow(1000))
+        return {
+            "reason": f"reason-{secrets.token_hex(4)}",
+            "message": f"decided by {secrets.token_hex(8)}",
+            "lastTransitionTime": long_ago.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+
+    cases = []
+    for final, name in (("Issued", f"a.{domain}"), ("Failed", "b.refused.test"), ("Denied", f"c.{domain}")):
+        fields = decision()
+        request = sandbox.request(issuer, for_host(name), approve=False)
+        kind_of_decision = "Denied" if final == "Denied" else "Approved"
+        if kind_of_decision == "Denied":
+            request.deny(**fields)
+        else:
+            request.approve(**fields)
+        cases.append((request, final, {"type": kind_of_decision, "status": "True"} | fields))
+    for request, final, expected in cases:
+        if final == "Denied":  # a controller that ignores it violates another requirement
+            sandbox.barrier(issuer, signing=for_host(f"d.{domain}"))
+        else:
+            request.wait_reason(final)
+        decisions = [entry for entry in request.conditions() if entry["type"] in ("Approved", "Denied")]
+        assert decisions == [expected], f"expected an unchanged decision when the CertificateRequest became {final}"
+
+
+@requirement("VI-REQUEST-014")
+def test_request_of_another_group_is_ignored(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    ref = issuer.ref | {"group": f"{secrets.token_hex(4)}.example.invalid"}
+    request = sandbox.request(issuer, issuer_ref=ref)
+    sandbox.barrier(issuer)
+    assert_not_signed(sandbox, request, "of another API group")
+    set_by_others = [entry for entry in request.conditions() if entry["type"] != "Approved"]
+    assert not set_by_others, f"expected no condition on a request of another API group, saw {set_by_others}"
+
+
+def ca_issuer(sandbox: Sandbox, vault: Issuer) -> dict[str, str]:
+    """Create a CA issuer and return the reference to it.
+
+    It has the kind of the Vault issuer object if this kind has other types. Otherwise it has cert-manager's own kind
+    and the name of the Vault issuer object.
+    """
+    api = "cert-manager.io/v1"
+    if (vault.resource.api_version, vault.type.vault_at) == (api, ("spec", "vault")):
+        resource, kind, name = vault.resource, vault.kind, sandbox.issuer_name()
+    else:
+        kind = "ClusterIssuer" if vault.type.cluster_scoped else "Issuer"
+        resource, name = sandbox.cluster.discover(api, kind), vault.name
+    metadata = {"name": name, "labels": sandbox.labels} | ({"namespace": vault.namespace} if vault.namespace else {})
+    # Its Secret does not exist: if a controller for CA issuers runs, its requests wait.
+    spec = {"ca": {"secretName": f"absent-{name}"}}
+    sandbox.cluster.create(resource, {"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec})
+    sandbox.remove_later(sandbox.cluster.delete, resource, name, vault.namespace)
+    return {"name": name, "kind": kind, "group": resource.group}
+
+
+@requirement("VI-REQUEST-014")
+def test_request_of_another_issuer_type_is_ignored(sandbox: Sandbox, kind: str) -> None:
+    vault = sandbox.ready_issuer(kind)
+    request = sandbox.request(vault, issuer_ref=ca_issuer(sandbox, vault))
+    sandbox.barrier(vault)
+    assert_unfinished(sandbox, request, "of a CA issuer")
+
+
+# -- final states -------------------------------------------------------------------------
+
+
+@requirement("VI-REQUEST-007")
+def test_refused_request_fails(sandbox: Sandbox, kind: str) -> None:
+    pki, _ = picky_pki(sandbox)
+    request = failed(sandbox, sandbox.ready_issuer(kind, pki=pki))
+    assert request.condition().get("status") == "False", "expected Ready=False on a failed CertificateRequest"
+    assert [exchange.status for exchange in sandbox.signings(request)][-1:] == [400], (
+        "expected a sign request that Vault refuses with 400"
+    )
+    assert not certificate_of(request), "expected no certificate in a failed CertificateRequest, saw one"
+
+
+@requirement("VI-REQUEST-008")
+def test_failed_request_has_a_failure_time(sandbox: Sandbox, kind: str) -> None:
+    pki, domain = picky_pki(sandbox)
+    issuer = sandbox.ready_issuer(kind, pki=pki)
+    request = failed(sandbox, issuer)
+    failure_time(request)
+    assert_failure_time_stays(sandbox, request, issuer, signing=for_host(f"a.{domain}"))
+
+
+@requirement("VI-REQUEST-008")
+@pytest.mark.usefixtures("suite_approves")
+def test_denied_request_has_a_failure_time(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    request = denied(sandbox, issuer)
+    request.wait_reason("Denied")
+    failure_time(request)
+    assert_failure_time_stays(sandbox, request, issuer)
+
+
+def failure_time(request: CertificateRequest) -> datetime:
+    """Return the request's failureTime, checked to be between its creation and now."""
+    item = request.get()
+    stated = item["status"].get("failureTime")
+    assert stated, "expected status.failureTime, saw none"
+    time, created = (datetime.fromisoformat(text) for text in (stated, item["metadata"]["creationTimestamp"]))
+    now = datetime.now(UTC)
+    assert created - CLOCKS <= time <= now + CLOCKS, (
+        f"expected status.failureTime between {created} and {now}, saw {time}"
+    )
+    return time
+
+
+def assert_failure_time_stays(
+    sandbox: Sandbox, request: CertificateRequest, issuer: Issuer, **barrier: SigningRequest
+) -> None:
+    # Times have whole seconds, so a time that is written again shows only if the previous one is old.
+    long_ago = (datetime.now(UTC) - timedelta(hours=1 + secrets.randbelow(1000))).strftime("%Y-%m-%dT%H:%M:%SZ")
+    body = {"status": {"failureTime": long_ago}}
+    sandbox.cluster.patch(request.resource, request.name, request.namespace, body, subresource="status")
+    request.touch()
+    sandbox.barrier(issuer, **barrier)
+    time = request.get()["status"].get("failureTime")
+    assert time == long_ago, f"expected status.failureTime {long_ago} after a change of the metadata, saw {time}"
+
+
+def with_other_role(sandbox: Sandbox, kind: str, pki: Pki) -> tuple[Authentication, Pki]:
+    """Return an authentication that may sign with both roles of a PKI mount, and the second, permissive role."""
+    other = Pki(pki.mount, f"role-{secrets.token_hex(4)}", pki.issuing)
+    sandbox.vault.set_pki_role(other)
+    return sandbox.default_authentication(kind, policy=sandbox.vault.policy(pki.sign_path, other.sign_path)), other
+
+
+def change_path(issuer: Issuer, pki: Pki) -> None:
+    """Give an issuer object a new generation, which signs with another role."""
+    issuer.change(lambda vault: vault.update(path=pki.sign_path))
+    issuer.wait_ready()
+
+
+@requirement("VI-REQUEST-009")
+def test_failed_request_is_final(sandbox: Sandbox, kind: str) -> None:
+    pki, _ = picky_pki(sandbox)
+    auth, other = with_other_role(sandbox, kind, pki)
+    issuer = sandbox.ready_issuer(kind, auth, pki=pki)
+    request = failed(sandbox, issuer)
+    sandbox.vault.set_pki_role(pki)
+    sandbox.barrier(issuer)  # the controller's cache may receive its own update later than the test does
+    attempts = len(sandbox.signings(request))
+    assert attempts, "expected a sign request to Vault, saw none"
+    request.touch()
+    change_path(issuer, other)
+    sandbox.barrier(issuer)
+    assert request.condition().get("reason") == "Failed", "expected the reason to stay Failed"
+    assert len(sandbox.signings(request)) == attempts, "expected no further sign request after the failure"
+    assert not certificate_of(request), "expected no certificate in a failed CertificateRequest, saw one"
+
+
+@requirement("VI-REQUEST-010")
+def test_issued_request_is_final(sandbox: Sandbox, kind: str) -> None:
+    auth, other = with_other_role(sandbox, kind, sandbox.pki)
+    issuer = sandbox.ready_issuer(kind, auth)
+    request = sandbox.issued(issuer)
+    sandbox.barrier(issuer)  # as above
+    certificate, signings = certificate_of(request), len(sandbox.signings(request))
+    request.touch()
+    if auth.secret_name:
+        policy = sandbox.vault.policy(other.sign_path)
+        credential = sandbox.vault.token(policy) if auth.feature == "token" else auth.credential
+        sandbox.set_secret(auth.secret_name, auth.namespace, {auth.secret_key: credential, "changed": "yes"})
+    change_path(issuer, other)
+    sandbox.barrier(issuer)
+    assert len(sandbox.signings(request)) == signings, "expected no further sign request after the issuance"
+    assert certificate_of(request) == certificate, "expected an unchanged certificate"
+    assert request.condition().get("reason") == "Issued", "expected the reason to stay Issued"
+
+
+# -- issuer objects that are missing, not Ready or cannot reach Vault ---------------------------
+
+
+@requirement("VI-REQUEST-011")
+def test_request_waits_for_its_issuer_to_be_created(sandbox: Sandbox, kind: str) -> None:
+    present = sandbox.ready_issuer(kind)
+    name = sandbox.issuer_name()
+    references = [present.ref | {"name": name}]
+    if kind == "Issuer" and present.resource.group == "cert-manager.io":
+        references.append({"name": name})  # the defaults refer to the same object
+    requests = [sandbox.request(present, issuer_ref=reference) for reference in references]
+    sandbox.barrier(present)
+    for request in requests:
+        assert_unfinished(sandbox, request, "whose issuer object is missing")
+    sandbox.issuer(kind, name=name)
+    for request in requests:
+        request.wait_issued(timeout=sandbox.timeouts.retry)
+
+
+@requirement("VI-REQUEST-011")
+def test_request_waits_for_its_issuer_to_be_ready(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    if not auth.secret_name:
+        raise NotRunnable("the implementation claims no authentication method that uses a Secret")
+    present = sandbox.ready_issuer(kind, auth)
+    absent = f"absent-{secrets.token_hex(4)}"
+    issuer = sandbox.issuer(kind, with_secret(auth, absent))
+    issuer.wait_not_ready("its Secret is missing")
+    request = sandbox.request(issuer)
+    sandbox.barrier(present)
+    assert_unfinished(sandbox, request, "whose issuer object is not Ready")
+    sandbox.secret({auth.secret_key: auth.credential}, namespace=auth.namespace, name=absent)
+    request.wait_issued(timeout=sandbox.timeouts.retry)
+
+
+@requirement("VI-REQUEST-012")
+def test_request_of_a_deleted_issuer_is_not_signed(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    proxy = sandbox.new_proxy()
+    issuer = sandbox.ready_issuer(kind, auth, proxy=proxy)
+    sandbox.issued(issuer)
+    issuer.delete()
+    gone = sandbox.cluster.wait_gone(issuer.resource, issuer.name, issuer.namespace, timeout=sandbox.timeouts.deletion)
+    assert gone, f"expected {issuer} to be gone after its deletion, saw it present"
+    # It was created after the deletion and is Ready: the controller now knows of the deletion.
+    other = sandbox.ready_issuer(kind, auth)
+    mark = proxy.mark()
+    request = sandbox.request(issuer)
+    sandbox.barrier(other)
+    assert_not_signed(sandbox, request, "whose issuer object is deleted")
+    calls = [exchange.summary for exchange in proxy.seen(since=mark) if exchange.route in (Route.LOGIN, Route.SIGN)]
+    assert not calls, f"expected no use of the deleted configuration, saw {calls}"
+
+
+@requirement("VI-REQUEST-013")
+@pytest.mark.slow
+def test_outage_at_login_is_survived(sandbox: Sandbox) -> None:
+    def check(kind: str) -> None:
+        logins = claimed(sandbox, LOGINS)
+        if not logins:
+            raise NotRunnable("the implementation claims no authentication method that logs in")
+        # Vault's client library tries three times where a retry may help: the outage lasts longer.
+        # Some outages also last longer than the attempt that the controller's own status update triggers.
+        faults: list[tuple[str, Fault, int]] = [
+            (logins[0], Respond(500, json={"errors": ["internal error"]}), 3),
+            (logins[0], Respond(503, json={"errors": ["Vault is sealed"]}), 3),
+            (logins[0], ResetBefore(), 6),
+            *((login, Respond(403, json={"errors": ["permission denied"]}), 2) for login in logins),
+        ]
+        auths = {login: sandbox.authenticate(login, kind) for login in logins}
+        proxies = [sandbox.new_proxy() for _ in faults]
+        issuers = [
+            sandbox.issuer(kind, auths[login], proxy=proxy) for (login, *_), proxy in zip(faults, proxies, strict=True)
+        ]
+        requests = []
+        for issuer, proxy, (_, fault, times) in zip(issuers, proxies, faults, strict=True):
+            issuer.wait_ready()
+            proxy.inject(Route.LOGIN, fault, times=times)
+            requests.append(sandbox.request(issuer))
+        for request in requests:
+            request.wait_issued(timeout=sandbox.timeouts.retry)
+
+    for_each_kind(sandbox, check)
+
+
+@requirement("VI-REQUEST-013")
+@pytest.mark.slow
+@pytest.mark.parametrize("feature", ["kubernetes-secretless"])
+def test_missing_service_account_is_survived(sandbox: Sandbox, feature: str) -> None:
+    def check(kind: str) -> None:
+        auth = sandbox.authenticate(feature, kind)
+        issuer = sandbox.ready_issuer(kind, auth)
+        sandbox.issued(issuer)
+        sandbox.cluster.delete(SERVICE_ACCOUNTS, auth.service_account, auth.namespace)
+        request = sandbox.request(issuer)
+        settle(request)
+        assert_unfinished(sandbox, request, "whose service account is missing")
+        sandbox.service_account(auth.namespace, name=auth.service_account, grant=False)
+        request.wait_issued(timeout=sandbox.timeouts.retry)
+
+    for_each_kind(sandbox, check)
+
+
+@requirement("VI-REQUEST-017")
+def test_waiting_request_is_pending(sandbox: Sandbox, kind: str) -> None:
+    present = sandbox.ready_issuer(kind)
+    # Not initialized: Vault's client library does not retry a 501.
+    proxy = sandbox.new_proxy()
+    proxy.inject(None, Respond(501, json={"errors": ["Vault is not initialized"]}))
+    broken = sandbox.issuer(kind, proxy=proxy)
+    broken.wait_not_ready("Vault is not initialized")
+    waiting = [
+        sandbox.request(present, issuer_ref=present.ref | {"name": sandbox.issuer_name()}),
+        sandbox.request(broken),
+    ]
+    for request in waiting:
+        ready = condition(request.wait_pending(), "Ready")
+        assert ready.get("status") == "False", "expected Ready=False on a waiting CertificateRequest"
+
+
+@requirement("VI-REQUEST-018")
+def test_transition_time_changes_only_with_the_status(sandbox: Sandbox, kind: str) -> None:
+    present = sandbox.ready_issuer(kind)
+    name = sandbox.issuer_name()
+    request = sandbox.request(present, issuer_ref=present.ref | {"name": name})
+    sandbox.barrier(present)
+    long_ago = set_transition_time(request)
+    issuer = sandbox.issuer(kind, name=name)
+    request.wait_issued(timeout=sandbox.timeouts.retry)
+    time = transition_time(request)
+    assert time != long_ago, "expected a new lastTransitionTime after a status change, saw the old one"
+    sandbox.barrier(issuer)  # the controller's cache may receive its own update later than the test does
+    long_ago = set_transition_time(request)
+    request.touch()
+    sandbox.barrier(issuer)
+    assert transition_time(request) == long_ago, "expected an unchanged lastTransitionTime"
+
+
+# -- concurrency and events -----------------------------------------------------------------------
+
+
+@requirement("VI-REQUEST-015")
+def test_concurrent_requests_get_their_own_certificates(sandbox: Sandbox) -> None:
+    namespaces = (sandbox.namespace, sandbox.other_namespace)
+    issuers = {
+        namespace: sandbox.issuer(
+            "Issuer", sandbox.default_authentication("Issuer", namespace=namespace), namespace=namespace
+        )
+        for namespace in namespaces
+    }
+    shared = [sandbox.issuer("ClusterIssuer")] if "cluster-issuer" in sandbox.world.features else []
+    for issuer in (*issuers.values(), *shared):
+        issuer.wait_ready()
+    requests = []
+    for number in range(10):
+        # Two requests that differ only in key and namespace, with one issuer object each or a shared one.
+        name, host = f"request-{secrets.token_hex(4)}", f"{number}.{secrets.token_hex(4)}.example.test"
+        for namespace in namespaces:
+            issuer = shared[0] if shared and number % 2 else issuers[namespace]
+            request = sandbox.request(issuer, for_host(host), name=name, namespace=namespace, approve=False)
+            requests.append((host, request))
+    with ThreadPoolExecutor(len(requests)) as executor:
+        list(executor.map(lambda entry: entry[1].approve(), requests))
+    serials = set()
+    for host, request in requests:
+        request.wait_issued()
+        leaf = request.certificate()
+        assert request.signing.matches(leaf), (
+            "expected each certificate to match its own request, saw one for another key"
+        )
+        assert names_of(leaf)["dns"] == [host], "expected the names of its own request"
+        serials.add(leaf.serial_number)
+    assert len(serials) == len(requests), f"expected {len(requests)} different certificates"
+
+
+@requirement("VI-REQUEST-016")
+def test_events_report_issued_and_failed_requests(sandbox: Sandbox, kind: str) -> None:
+    pki, domain = picky_pki(sandbox)
+    issuer = sandbox.ready_issuer(kind, pki=pki)
+    undecided = sandbox.request(issuer, for_host(f"a.{domain}"), approve=False)
+    refused = failed(sandbox, issuer)
+    issued = sandbox.issued(issuer, for_host(f"b.{domain}"))
+
+    def is_outcome(event: Object) -> bool:
+        # Events with a reason that also occurs for a waiting request do not report an outcome.
+        return event.get("reason") not in {other.get("reason") for other in undecided.events()}
+
+    refused.wait_event(
+        lambda event: is_outcome(event) and event.get("type") == "Warning", "of type Warning that reports its failure"
+    )
+    issued.wait_event(is_outcome, "that reports its issuance")
+
+
+@requirement("VI-REQUEST-016")
+def test_warning_event_reports_why_an_issuer_is_not_ready(sandbox: Sandbox, kind: str) -> None:
+    # Not initialized: Vault's client library does not retry a 501.
+    sandbox.proxy.inject(None, Respond(501, json={"errors": ["Vault is not initialized"]}))
+    issuer = sandbox.issuer(kind)
+    issuer.wait_not_ready("Vault is not initialized")
+    issuer.wait_event(lambda event: event.get("type") == "Warning", "of type Warning that reports why it is not Ready")

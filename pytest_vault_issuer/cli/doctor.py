@@ -1,0 +1,58 @@
+"""``vault-issuer doctor``: what this machine can run, what is missing, and what to do about it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from ..doctor import ABSENT, BROKEN, OK, Finding, examine
+from ..text import printable
+from .output import add_command, add_format, markdown_table, print_json
+
+_MARKS = {OK: "ok", ABSENT: "--", BROKEN: "!!"}
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to those of ``vault-issuer``."""
+    parser = add_command(
+        commands,
+        "doctor",
+        "say what this machine can run, what is missing, and how to mend it",
+        "Look at everything a run depends on: Python, the built components or what builds them (Go, disk, module\n"
+        "proxy), given binaries, memory, limits, temporary files, optional extras, container engine, kind, kubectl.\n"
+        "Each line that is not `ok` says how to mend it: `!!` prevents the suite from running, `--` leaves out a\n"
+        "part.\n"
+        "Exit status: 0 when the suite can be run here, after a build if need be; 1 when it cannot.",
+        """
+vault-issuer doctor
+vault-issuer doctor --format markdown     # for a bug report: it holds no credentials
+""",
+    )
+    add_format(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    findings = examine()
+    able = not any(finding.state == BROKEN for finding in findings)
+    if options.format == "json":
+        print_json({"able": able, "findings": [vars(finding) for finding in findings]})
+    elif options.format == "markdown":
+        rows = [[finding.subject, _MARKS[finding.state], finding.detail, finding.fix] for finding in findings]
+        print("\n".join([*markdown_table(["what", "", "found", "how to mend it"], rows), "", _verdict(findings)]))
+    else:
+        width = max(len(finding.subject) for finding in findings)
+        for finding in findings:
+            print(f"{_MARKS[finding.state]}  {finding.subject:<{width}}  {printable(finding.detail)}")
+            if finding.fix:
+                print(f"    {'':<{width}}  fix: {printable(finding.fix)}")
+        print(f"\n{_verdict(findings)}")
+    return 0 if able else 1
+
+
+def _verdict(findings: Sequence[Finding]) -> str:
+    broken = [finding.subject for finding in findings if finding.state == BROKEN]
+    if broken:
+        return f"the suite cannot be run here yet: {', '.join(broken)}"
+    return "the suite can be run here: pytest --pyargs vault_issuer_conformance --vault-issuer=cert-manager"

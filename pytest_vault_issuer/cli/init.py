@@ -1,0 +1,213 @@
+"""``vault-issuer init``: writes an implementation file and a CI workflow."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigurationError
+from ..requirements.features import FEATURES, PROFILES, check_known
+from ..scaffold import CI_SYSTEMS, GITHUB, GITLAB, Answers, build_of, ci_of, crds_in, is_go, rbac_in, render
+from .output import add_command, add_format, markdown_table, print_json
+
+_NONE = "none"
+#: The group whose CustomResourceDefinitions a run brings itself.
+_CONTRACT = Answers.api_version.partition("/")[0]
+#: Options without which nothing can be written, and for what else a question is asked on a terminal.
+_NEEDED = ("name", "command")
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to those of ``vault-issuer``."""
+    parser = add_command(
+        commands,
+        "init",
+        "describe your own issuer, and judge it in CI: writes the files after a few questions",
+        "Write the file that describes an issuer (--vault-issuer=NAME.toml), a first draft of its RBAC, and a CI\n"
+        "workflow. On a terminal it asks for what is not given as an option; elsewhere --name and --command are\n"
+        "needed, and the rest has the defaults below. CRDs, RBAC, the CI system and what builds the issuer are looked\n"
+        "for in the directory: manifests in it and in config/, deploy/, manifests/, crds/ and rbac/; .github,\n"
+        ".gitlab-ci.yml and remotes; a Makefile's target build, or go.mod and main.go in ., cmd/PROGRAM or cmd.\n"
+        "Files that exist are kept unless --force is given.",
+        """
+vault-issuer init                                   # asks
+vault-issuer init --name my-issuer --ci github \\
+    --command './bin/my-issuer --kubeconfig={kubeconfig}' \\
+    --api-version issuers.example.com/v1 --kind VaultIssuer --cluster-kind '' \\
+    --crds config/crd --rbac config/rbac --feature token --feature approle
+pytest --pyargs vault_issuer_conformance --vault-issuer=./my-issuer.toml
+""",
+    )
+    parser.add_argument("--directory", type=Path, default=Path(), help="where to write (default: here)")
+    parser.add_argument("--name", help="the issuer's name: lower-case letters, digits and dashes")
+    parser.add_argument(
+        "--command",
+        dest="program",
+        metavar="COMMAND",
+        help="what runs it: program and arguments; {kubeconfig} and {cluster_resource_namespace} are filled in",
+    )
+    parser.add_argument("--release", metavar="VERSION", help=f"the issuer's version (default: {Answers.version})")
+    parser.add_argument("--api-version", help=f"group and version of its issuers (default: {Answers.api_version})")
+    parser.add_argument("--kind", help=f"its namespaced kind (default: {Answers.kind})")
+    parser.add_argument(
+        "--cluster-kind", help=f"its cluster-scoped kind, '' for none (default: {Answers.cluster_kind})"
+    )
+    parser.add_argument("--vault-at", help=f"where in them the Vault configuration is (default: {Answers.vault_at})")
+    parser.add_argument("--service-account", help="namespace/name that it runs as (default: NAME/NAME)")
+    parser.add_argument(
+        "--crds", action="append", metavar="PATH", help="file or folder of its CRDs, repeatable (default: those found)"
+    )
+    parser.add_argument(
+        "--rbac",
+        action="append",
+        metavar="PATH",
+        help="file or folder of its RBAC, repeatable (default: those found, or a draft)",
+    )
+    parser.add_argument(
+        "--feature",
+        action="append",
+        metavar="FEATURE",
+        choices=(*PROFILES, *FEATURES),
+        help=f"what it supports, repeatable (default: core): {', '.join((*PROFILES, *FEATURES))}",
+    )
+    parser.add_argument("--build", help="what builds it in CI, '' for nothing (default: what is found)")
+    parser.add_argument(
+        "--ci",
+        choices=(*CI_SYSTEMS, _NONE),
+        help=f"workflow to write: {GITHUB} (Actions), {GITLAB}, or {_NONE} (default: the repository's)",
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite files that exist")
+    add_format(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    answers = _answers(options, _ask if sys.stdin.isatty() else None)
+    files = render(answers, options.directory)
+    taken = [path for path in files if (options.directory / path).exists()]
+    if taken and not options.force:
+        raise ConfigurationError(
+            f"{', '.join(taken)} {'exists' if len(taken) == 1 else 'exist'} in {options.directory.absolute()}: "
+            "nothing was written",
+            hint="give --force to overwrite, or another --directory or --name",
+        )
+    for path, text in files.items():
+        target = options.directory / path
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ConfigurationError(f"{target} cannot be written: {error.strerror}", hint="check it") from error
+    _print(options, answers, list(files))
+    return 0
+
+
+def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None) -> Answers:
+    """Take answers from options, else from questions, else from the defaults.
+
+    :param ask: gets a question and the default; None where there is nobody to ask.
+    :raises ConfigurationError: when what is needed is not given, or wrong.
+    """
+    given = {"name": options.name, "command": options.program}
+    missing = [f"--{key}" for key in _NEEDED if given[key] is None]
+    if missing and ask is None:
+        raise ConfigurationError(
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} needed where nobody can be asked",
+            hint="vault-issuer init --help shows all options",
+        )
+
+    def answer(value: str | None, question: str, default: str) -> str:
+        if value is not None:
+            return value
+        return ask(question, default) if ask else default
+
+    def manifests(given: list[str] | None, question: str, found: tuple[str, ...]) -> tuple[str, ...]:
+        answered = answer(",".join(given) if given else None, question, ", ".join(found))
+        return tuple(part for part in re.split(r"\s*,\s*", answered) if part and part != _NONE)
+
+    name = answer(options.name, "Name of the issuer", _name_of(options.directory))
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(f"{name!r} is no name", hint="lower-case letters, digits and dashes: my-issuer")
+    suggested = f"./{name} --kubeconfig={{kubeconfig}} --cluster-resource-namespace={{cluster_resource_namespace}}"
+    command = answer(options.program, "Command that runs it", suggested)
+    api_version = answer(options.api_version, "Group and version of its issuers", Answers.api_version)
+    kind = answer(options.kind, "Namespaced kind", Answers.kind)
+    cluster_kind = answer(options.cluster_kind, f"Cluster-scoped kind ({_NONE} for none)", Answers.cluster_kind)
+    cluster_kind = "" if cluster_kind == _NONE else cluster_kind
+    vault_at = answer(options.vault_at, "Where in them the Vault configuration is", Answers.vault_at)
+    asked = answer(",".join(options.feature) if options.feature else None, "Features it supports", "core")
+    features = tuple(re.split(r"[,\s]+", asked.strip()))
+    check_known("feature", features, [*PROFILES, *FEATURES])
+    group = api_version.rpartition("/")[0]
+    if group == _CONTRACT:
+        crds = tuple(options.crds or ())
+    else:
+        crds = manifests(options.crds, "Its CustomResourceDefinitions", crds_in(options.directory, group))
+    rbac = manifests(options.rbac, f"Its Roles and bindings ({_NONE} for a draft)", rbac_in(options.directory))
+    # Who is asked and just agrees gets a workflow; where nobody is asked, only who has one of that system's.
+    ci = answer(
+        options.ci,
+        f"CI workflow ({', '.join(CI_SYSTEMS)} or {_NONE})",
+        ci_of(options.directory) or (GITHUB if ask else _NONE),
+    )
+    check_known("CI system", [ci], [*CI_SYSTEMS, _NONE])
+    ci = "" if ci == _NONE else ci
+    build = ""
+    if ci:
+        found = build_of(options.directory, command)
+        build = answer(options.build, f"Command that builds it in CI ({_NONE} for nothing)", found)
+        build = "" if build == _NONE else build
+    return Answers(
+        name=name,
+        command=command,
+        version=options.release or Answers.version,
+        api_version=api_version,
+        kind=kind,
+        cluster_kind=cluster_kind,
+        vault_at=vault_at,
+        service_account=options.service_account or "",
+        crds=crds,
+        rbac=rbac,
+        features=features,
+        build=build,
+        go=is_go(options.directory),
+        ci=ci,
+    )
+
+
+def _name_of(directory: Path) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", directory.absolute().name.lower()).strip("-") or "my-issuer"
+
+
+def _ask(question: str, default: str) -> str:
+    """Ask on the terminal; the answer is the default where none is typed."""
+    print(f"{question}{f' [{default}]' if default else ''}: ", end="", file=sys.stderr, flush=True)
+    line = sys.stdin.readline()
+    if not line:
+        raise ConfigurationError("the questions were not answered", hint="or give options: vault-issuer init --help")
+    return line.strip() or default
+
+
+def _print(options: argparse.Namespace, answers: Answers, files: list[str]) -> None:
+    paths = [str(options.directory / path) for path in files]
+    file = shlex.quote(str(options.directory / answers.file))
+    workers = " -n 4" if find_spec("xdist") else ""
+    judge = f"pytest --pyargs vault_issuer_conformance --vault-issuer={file}{workers} --vault-issuer-report=report"
+    if options.format == "json":
+        print_json({"written": paths, "next": judge})
+    elif options.format == "markdown":
+        print("\n".join([*markdown_table(["written"], [[path] for path in paths]), "", f"Next: `{judge}`"]))
+    else:
+        print("\n".join(f"written: {path}" for path in paths))
+        if answers.ci == GITLAB:
+            print(f"in .gitlab-ci.yml:\n  include:\n    - local: {files[-1]}")
+        if answers.ci and not answers.build:
+            print("in CI nothing is built (--build): what the command starts has to be there")
+        print(f"next: look through them, then\n  {judge}")

@@ -1,0 +1,179 @@
+"""``vault-issuer report``: shows, converts, compares and merges reports."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigurationError
+from ..report import build as json_report
+from ..report import html, markdown, summary, terminal
+from ..report import write as files
+from ..report.compare import Change, compare
+from ..report.files import is_ours, json_text, write_text
+from ..report.load import Report, early_end, load, results, title
+from ..report.merge import merge
+from ..text import all_printable, coded, one_line, printable
+from ..text import markdown as escaped
+from .output import add_command, add_format
+
+_REPORT = "a report.json, or its directory"
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to those of ``vault-issuer``."""
+    report = add_command(
+        commands,
+        "report",
+        "show, convert, compare and merge reports",
+        "A report is the report.json that --vault-issuer-report=DIR wrote, or that directory.",
+        """
+vault-issuer report show report                           # outcomes and verdicts
+vault-issuer report show report --format markdown >> "$GITHUB_STEP_SUMMARY"
+vault-issuer report compare before after                  # what became better or worse
+vault-issuer report merge shard-1 shard-2 --output=all    # of runs on several machines
+""",
+    )
+    actions = report.add_subparsers(dest="action", required=True, metavar="ACTION")
+    show = add_command(
+        actions,
+        "show",
+        "print outcomes and verdicts",
+        "Print outcomes by requirement and the verdict of each profile.",
+        "vault-issuer report show report\nvault-issuer report show report/report.json --format yaml   # to publish",
+    )
+    show.add_argument("report", type=Path, help=_REPORT)
+    add_format(show, "yaml")
+    page = add_command(
+        actions,
+        "html",
+        "write the report for people: one HTML file",
+        "Write one HTML file that needs no network, and print its path.",
+        "vault-issuer report html report\nvault-issuer report html report/report.json --output=page.html",
+    )
+    page.add_argument("report", type=Path, help=_REPORT)
+    page.add_argument("--output", type=Path, help="default: report.html beside the report")
+    comparing = add_command(
+        actions,
+        "compare",
+        "say what became better or worse; exit status 1 when something did worse",
+        "Compare two reports of one issuer, or of two. Exit status: 0, or 1 when something became worse.",
+        "vault-issuer report compare before after\nvault-issuer report compare main.json branch.json --format markdown",
+    )
+    comparing.add_argument("before", type=Path, help=_REPORT)
+    comparing.add_argument("after", type=Path, help=_REPORT)
+    add_format(comparing)
+    merging = add_command(
+        actions,
+        "merge",
+        "make one report of those of several machines",
+        "Make one report of those of runs that each judged a part, such as areas on several machines of a CI.",
+        "vault-issuer report merge sign/report.json tls/report.json --output=report",
+    )
+    merging.add_argument("reports", type=Path, nargs="+", metavar="report", help=_REPORT)
+    merging.add_argument("--output", type=Path, required=True, metavar="DIR", help="directory of the merged report")
+    report.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command and return its exit status: 0, or 1 where something became worse.
+
+    :raises ConfigurationError: when a report cannot be read or written, or reports do not belong together.
+    """
+    if options.action == "show":
+        return _show(load(options.report), options.format)
+    if options.action == "html":
+        beside = options.report if options.report.is_dir() else options.report.parent
+        path = options.output or beside / html.FILE
+        page = html.render(load(options.report))
+        with _written(path):
+            if options.output is None and os.path.lexists(path) and not is_ours(path):
+                raise ConfigurationError(
+                    f"{path} is not from an earlier report, and the page would replace it",
+                    hint="name another place with --output",
+                )
+            write_text(path, page)
+        print(printable(str(path)))
+        return 0
+    if options.action == "merge":
+        merged = merge([load(path) for path in options.reports])
+        with _written(options.output):
+            files.check(options.output, "--output")
+            print(printable(str(files.write_all(merged, options.output))))
+        return 0
+    return _compare(load(options.before), load(options.after), options.format)
+
+
+@contextlib.contextmanager
+def _written(path: Path) -> Iterator[None]:
+    """Say of what cannot be written that the place is to be another."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"{error.filename or path} cannot be written: {error.strerror}", hint="name another place with --output"
+        ) from error
+
+
+def _show(report: Report, form: str) -> int:
+    if form != "pretty":
+        renderers = {"json": json_report.dumps, "markdown": markdown.render, "yaml": summary.render}
+        print(renderers[form](report), end="")
+        return 0
+    report = all_printable(report)
+    print(one_line(title(report)))
+    judged = results(report)
+    for line in [*terminal.table(judged), *terminal.details(judged)]:
+        print(line)
+    strict, why = report["options"]["certify"], early_end(report)
+    if why:
+        print(one_line(why))
+    for profile in report["profiles"]:
+        members = [r for r in judged if r.requirement.profile == profile]
+        line, _ = terminal.verdict_line(profile, members, strict=strict, incomplete=bool(why))
+        print(line)
+    return 0
+
+
+def _compare(before: Report, after: Report, form: str) -> int:
+    changes = compare(before, after)
+    if form == "json":
+        told = [{**vars(change), "direction": change.direction} for change in changes]
+        verdicts = {name: {"before": old, "after": new} for name, old, new in _verdicts(before, after)}
+        print(json_text({"requirements": told, "profiles": verdicts}), end="")
+    elif form == "markdown":
+        print(f"## {escaped(title(before))} → {escaped(title(after))}\n")
+        print("| | requirement | before | after |\n|---|---|---|---|")
+        for change in changes:
+            print(
+                f"| {change.direction} | **{change.id}** ({change.level}) {coded(change.statement)} | {_said(change)} |"
+            )
+        print("\n| profile | before | after |\n|---|---|---|")
+        for profile, old, new in _verdicts(before, after):
+            print(f"| {escaped(profile)} | {old} | {new} |")
+    else:
+        print(one_line(f"{title(before)} -> {title(after)}"))
+        for direction in ("worse", "better", "other"):
+            for change in (c for c in changes if c.direction == direction):
+                print(f"  {direction:7} {change.id} ({change.level}) {change.before or '-'} -> {change.after or '-'}")
+                print(f"          {one_line(change.statement)}")
+        if not changes:
+            print("  no requirement has another outcome")
+        for profile, old, new in _verdicts(before, after):
+            print(f"profile {one_line(profile)}: {old} -> {new}")
+    return 1 if any(change.direction == "worse" for change in changes) else 0
+
+
+def _verdicts(before: Report, after: Report) -> Iterator[tuple[str, str, str]]:
+    """Yield each profile of either report with its verdict in both."""
+    for profile in dict.fromkeys([*after["profiles"], *before["profiles"]]):
+        old, new = (report["profiles"].get(profile, {}).get("verdict", "not judged") for report in (before, after))
+        yield profile, old, new
+
+
+def _said(change: Change) -> str:
+    return f"{change.before or '-'} | {change.after or '-'}"

@@ -1,0 +1,108 @@
+"""Every way of authenticating that an issuer supports, prepared under names that people can type."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Container
+from typing import Any
+
+from ..kube.client import NAMESPACES, Object
+from ..kube.ownership import LABEL
+from ..proxy import ClientCertificate
+from ..sandbox import World
+from ..sandbox.authentication import Authentication
+from ..sandbox.credentials import Authentications
+from ..sandbox.handles import IssuerType
+from ..vault import Pki, VaultWorkspace
+
+NAMESPACE = "playground"
+#: Lifetime of the Vault token in the Secret of the issuer with a token.
+TOKEN_TTL = "720h"  # noqa: S105 (a duration)
+_MOUNT = "pki"
+
+
+class Preparing(Authentications):
+    """Prepares issuers that talk to Vault themselves and stay as long as their stack.
+
+    :param known_failures: requirements that the implementation is known not to meet, where an issuer can do without.
+    """
+
+    def __init__(self, world: World, known_failures: Container[str] = ()) -> None:
+        self.world = world
+        self.cluster = world.cluster
+        self.timeouts = world.timeouts
+        self.namespace = NAMESPACE
+        self._known_failures = known_failures
+        self.labels = {LABEL: world.run}
+        self.vault = VaultWorkspace(world.admin, world.stack.kubernetes, world.stack.reviewer_token)
+        self._pki = self.vault.pki(mount=_MOUNT)
+        self._name = ""
+        metadata = {"name": NAMESPACE, "labels": self.labels}
+        world.cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+
+    # -- what Authentications builds on -------------------------------------------------
+
+    @property
+    def pki(self) -> Pki:
+        """The one PKI that there is."""
+        return self._pki
+
+    def new_name(self, prefix: str) -> str:
+        """Return the name of the issuer that is being prepared: everything of its own has it."""
+        return self._name
+
+    def pass_on(self, client: ClientCertificate) -> None:
+        """Nothing stands between the issuers and Vault: it sees their certificates by itself."""
+
+    def remove_later(self, remove: Callable[..., object], *arguments: object) -> None:
+        """Everything stays as long as the stack."""
+
+    # -- issuers ----------------------------------------------------------------------
+
+    def authentications(self) -> dict[str, Callable[[str], Authentication]]:
+        """Return what prepares each way of authenticating, by its feature, as far as the implementation has it."""
+        ways: dict[str, Callable[[str], Authentication]] = {
+            "token": lambda kind: self.token(kind, ttl=TOKEN_TTL),
+            "approle": lambda kind: self.approle(kind, mount="approle"),
+            "kubernetes-static": lambda kind: self.kubernetes_static(kind, mount="kubernetes"),
+            "kubernetes-secretless": lambda kind: self.kubernetes_secretless(kind, mount="kubernetes"),
+            "client-certificate": lambda kind: self.client_certificate(kind, mount="cert"),
+            "jwt": lambda kind: self.jwt(kind, audiences=[self._audience(kind)], mount=self._mount("jwt", kind)),
+            "aws": self._aws,
+        }
+        return {feature: prepare for feature, prepare in ways.items() if feature in self.world.features}
+
+    def issuer(self, part: str, feature: str, prepare: Callable[[str], Authentication]) -> tuple[IssuerType, Object]:
+        """Create an issuer with one way of authenticating; it is not waited for.
+
+        :param part: Issuer or ClusterIssuer.
+        :raises NotRunnable: where this stack cannot have this way.
+        """
+        kind = self.world.kinds[part]
+        self._name = f"vault-{feature}"
+        auth = prepare(part)
+        server = self.world.stack.vault
+        vault: dict[str, Any] = {
+            "server": server.url,
+            "path": self.pki.sign_path,
+            "caBundle": base64.b64encode(server.ca_pem.encode()).decode(),
+            "auth": auth.spec,
+        }
+        namespace = None if kind.cluster_scoped else NAMESPACE
+        body = kind.manifest(self._name, namespace, vault, self.labels)
+        return kind, self.world.cluster.create(kind.resource, body)
+
+    def _aws(self, kind: str) -> Authentication:
+        auth = self.aws(kind, mount=self._mount("aws", kind))
+        if "VI-AWS-001" in self._known_failures:
+            # It puts /v1 before a mountPath that has it already (cert-manager#8352): given without, it gets there.
+            auth.spec["aws"]["mountPath"] = auth.spec["aws"]["mountPath"].removeprefix("/v1")
+        return auth
+
+    def _audience(self, part: str) -> str:
+        """The audience that the documentation gives to the tokens an issuer requests."""
+        return f"vault://{self._name}" if self.world.kinds[part].cluster_scoped else f"vault://{NAMESPACE}/{self._name}"
+
+    def _mount(self, method: str, part: str) -> str:
+        """A path of its own for each kind: what is mounted there is configured for one issuer."""
+        return f"{method}-cluster" if self.world.kinds[part].cluster_scoped else method

@@ -1,0 +1,55 @@
+"""The built-in ``miniature``: the small issuer in Python that comes with this package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ... import __version__
+from ...requirements.features import CORE, expand
+from ...supervisor import interpreter
+from ..spec import Implementation, IssuerDescription, RunDescription
+
+NAME = "miniature"
+
+
+def description() -> Implementation:
+    """Return the miniature's description; it runs on the interpreter that runs pytest."""
+    return Implementation(
+        name=NAME,
+        version=__version__,
+        issuer=IssuerDescription(),
+        run=RunDescription(
+            command=[
+                "{python}",
+                "-m",
+                "pytest_vault_issuer.sample_controller",
+                "--kubeconfig={kubeconfig}",
+                "--cluster-resource-namespace={cluster_resource_namespace}",
+                "--certificates",
+            ],
+            env={
+                **interpreter.environment(),
+                "AWS_ENDPOINT_URL_STS": "{sts_endpoint}",
+                "AWS_ACCESS_KEY_ID": "{aws_access_key_id}",
+                "AWS_SECRET_ACCESS_KEY": "{aws_secret_access_key}",
+            },
+            service_account="miniature/miniature",
+            rbac=["sample-controller-rbac.yaml"],
+            cluster_resource_namespace="miniature",
+        ),
+        features=expand(
+            [
+                CORE,
+                "ca-bundle-secret",
+                "server-name",
+                "mtls",
+                "client-certificate",
+                "jwt",
+                "aws",
+                "vault-namespace",
+                "certificate",
+                "certificate-signing-request",
+            ]
+        ),
+        directory=Path(__file__).parent,
+    )

@@ -1,0 +1,263 @@
+"""What has to be known of an implementation: the TOML file's contents, typed and checked."""
+
+from __future__ import annotations
+
+import os
+import re
+import reprlib
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from packaging.version import InvalidVersion, Version
+
+from ..aws.sts import PLACEHOLDERS as AWS_PLACEHOLDERS
+from ..errors import ConfigurationError
+from ..requirements.features import FEATURES, PROFILES, check_known, expand, meant
+from ..toolchain.images import check_image
+
+_REQUIREMENT = re.compile(r"VI-[A-Z]+-[0-9]{3}")
+#: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
+NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_API_VERSION = re.compile(r"([a-z0-9][a-z0-9.-]*/)?v[a-z0-9]+")
+_KIND = re.compile(r"[A-Za-z][A-Za-z0-9]*")
+_VAULT_AT = re.compile(r"[^.\s]+(\.[^.\s]+)*")
+#: What may stand between braces in ``command`` and ``env``.
+PLACEHOLDERS = ("kubeconfig", "cluster_resource_namespace", "directory", "python", *AWS_PLACEHOLDERS)
+
+
+@dataclass(frozen=True)
+class IssuerDescription:
+    """Table ``[issuer]``: where the Vault configuration lives.
+
+    :ivar kind: the namespaced kind; :ivar cluster_kind: the cluster-scoped one, '' for none.
+    :ivar vault_at: path to the Vault configuration inside the object.
+    """
+
+    api_version: str = "cert-manager.io/v1"
+    kind: str = "Issuer"
+    cluster_kind: str = "ClusterIssuer"
+    vault_at: str = "spec.vault"
+
+
+@dataclass(frozen=True)
+class RunDescription:
+    """Table ``[run]``: how it runs, and with which rights.
+
+    :ivar command: program and arguments, on this machine; [] where it runs already, or where `manifests` run it.
+    :ivar image: container image that is to run in the cluster, with the arguments of `command`, instead of its program
+        on this machine; '' for none.
+    :ivar images: container images that `manifests` need and no registry has: they are loaded into kind's nodes.
+    :ivar env: environment variables of the command; one that comes out empty, because what a placeholder stands for
+        is not there, is left out.
+    :ivar service_account: ``namespace/name`` it runs as; it gets no rights but those of `rbac`.
+    :ivar crds: files, folders or kustomizations of its own CustomResourceDefinitions, applied before.
+    :ivar rbac: files, folders or kustomizations of its Roles, ClusterRoles and bindings, applied before.
+    :ivar manifests: files, folders or kustomizations of whatever else it needs in the cluster, applied before; the
+        Deployments, StatefulSets and DaemonSets among them are waited for, and their pods' logs read.
+    :ivar cluster_resource_namespace: where it looks for what a cluster-scoped issuer refers to.
+    :ivar approves: whether it brings its own approver; otherwise the suite approves.
+    :ivar ready_log: regular expression; it is started when a line of its log matches. '' for at once.
+    """
+
+    command: list[str] = field(default_factory=list)
+    image: str = ""
+    images: list[str] = field(default_factory=list)
+    env: dict[str, str] = field(default_factory=dict)
+    service_account: str = "vault-issuer/issuer"
+    crds: list[str] = field(default_factory=list)
+    rbac: list[str] = field(default_factory=list)
+    manifests: list[str] = field(default_factory=list)
+    cluster_resource_namespace: str = "vault-issuer"
+    approves: bool = False
+    ready_log: str = ""
+
+    def uses(self, placeholder: str) -> bool:
+        """Whether a placeholder is in the command or its environment."""
+        return any(f"{{{placeholder}}}" in text for text in [*self.command, *self.env.values()])
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """An issuer under test.
+
+    :ivar features: what it claims to support.
+    :ivar known_failures: requirement id -> why it fails.
+    :ivar contract: the cert-manager release whose API and documentation it follows, '' for the newest: what came
+        later is not asked of it.
+    :ivar component: the toolchain's component that it is, ``NAME@VERSION``; '' for what is not built there.
+    :ivar directory: what relative paths are relative to.
+    """
+
+    name: str
+    version: str
+    issuer: IssuerDescription
+    run: RunDescription
+    features: frozenset[str]
+    known_failures: dict[str, str] = field(default_factory=dict)
+    organization: str = ""
+    url: str = ""
+    contact: list[str] = field(default_factory=list)
+    contract: str = ""
+    component: str = ""
+    directory: Path = Path()
+
+    def __post_init__(self) -> None:
+        check_known("feature", sorted(self.features), FEATURES)
+        for identifier in self.known_failures:
+            if not _REQUIREMENT.fullmatch(identifier):
+                raise ConfigurationError(
+                    f"[known_failures] {identifier!r} is no requirement", hint="list them: vault-issuer requirements"
+                )
+        try:
+            Version(self.contract or "0")
+        except InvalidVersion as error:
+            raise ConfigurationError(
+                f"[implementation] contract {self.contract!r} is no release of cert-manager", hint='for example "1.18"'
+            ) from error
+        namespace, _, account = self.run.service_account.partition("/")
+        if not NAMESPACE.fullmatch(namespace) or not _SUBDOMAIN.fullmatch(account):
+            raise ConfigurationError(
+                f"[run] service_account {self.run.service_account!r} is not namespace/name",
+                hint='for example "my-issuer/controller"',
+            )
+        if not NAMESPACE.fullmatch(self.run.cluster_resource_namespace):
+            raise ConfigurationError(
+                f"[run] cluster_resource_namespace {self.run.cluster_resource_namespace!r} is not a namespace's name",
+                hint='for example "my-issuer"',
+            )
+        self._check_issuer()
+        self._check_env()
+        if "cluster-issuer" in self.features and not self.issuer.cluster_kind:
+            raise ConfigurationError(
+                "the feature cluster-issuer is claimed but [issuer] cluster_kind is empty",
+                hint="name the kind, or do not claim the feature",
+            )
+        if self.run.image:
+            check_image("[run] image", self.run.image)
+        for image in self.run.images:
+            check_image("[run] images", image)
+        for text in [*self.run.command, *self.run.env.values()]:
+            for name in re.findall(r"\{(\w+)\}", text):
+                check_known("placeholder", [name], PLACEHOLDERS)
+        try:
+            re.compile(self.run.ready_log)
+        except re.error as error:
+            raise ConfigurationError(
+                f"[run] ready_log is no regular expression: {error}", hint="escape special characters"
+            ) from error
+
+    def _check_issuer(self) -> None:
+        described = self.issuer
+        for key, value, form, example in (
+            ("api_version", described.api_version, _API_VERSION, "example.com/v1"),
+            ("kind", described.kind, _KIND, "VaultIssuer"),
+            ("cluster_kind", described.cluster_kind or "None", _KIND, "VaultClusterIssuer"),
+            ("vault_at", described.vault_at, _VAULT_AT, "spec.vault"),
+        ):
+            if not form.fullmatch(value):
+                raise ConfigurationError(
+                    f"[issuer] {key} {'is empty' if not value else f'cannot be {value!r}'}",
+                    hint=f'for example "{example}"',
+                )
+
+    def _check_env(self) -> None:
+        for name in self.run.env:
+            if not name or "=" in name:
+                raise ConfigurationError(
+                    f"[run] env {name!r} is not the name of a variable", hint='for example env = { NAME = "value" }'
+                )
+
+    def resolve(self, path: str) -> Path:
+        """Return a path of the description as an absolute one."""
+        return Path(os.path.realpath(self.directory / path))  # never fails, not even where links form a circle
+
+    @classmethod
+    def from_mapping(cls, data: Mapping[str, Any], directory: Path) -> Implementation:
+        """Check the contents of an implementation file and return them.
+
+        :raises ConfigurationError: for unknown keys and wrong types, naming the place.
+        """
+        tables = {"implementation", "issuer", "run", "features", "known_failures"}
+        _check_keys("the file", data, tables)
+        about = _table(data, "implementation")
+        texts = {
+            "name": str,
+            "version": str,
+            "organization": str,
+            "url": str,
+            "contact": list[str],
+            "contract": str,
+        }
+        _check_keys("[implementation]", about, texts)
+        for key in ("name", "version"):
+            if about.get(key, "") == "":
+                raise ConfigurationError(f"[implementation] {key} is missing", hint=f'add {key} = "…"')
+        claimed = _table(data, "features")
+        _check_keys("[features]", claimed, ("all", "supported"))
+        everything = _typed("[features] all", claimed.get("all", False), bool)
+        supported = _typed("[features] supported", claimed.get("supported", []), list[str])
+        if everything == bool(supported):
+            raise ConfigurationError(
+                "[features] needs either all = true or a list supported",
+                hint=f"supported = [...] of: {', '.join([*PROFILES, *FEATURES])}",
+            )
+        known = _table(data, "known_failures")
+        return cls(
+            **{key: _typed(f"[implementation] {key}", value, texts[key]) for key, value in about.items()},
+            issuer=_section(IssuerDescription, "issuer", data),
+            run=_section(RunDescription, "run", data),
+            features=expand(PROFILES if everything else supported),
+            known_failures={k: _typed(f"[known_failures] {k}", v, str) for k, v in known.items()},
+            directory=directory,
+        )
+
+    def with_run(self, **changes: Any) -> Implementation:
+        """Return a copy with fields of ``[run]`` changed."""
+        return replace(self, run=replace(self.run, **changes))
+
+
+def _section(kind: type[Any], name: str, data: Mapping[str, Any]) -> Any:
+    table = _table(data, name)
+    hints = typing.get_type_hints(kind)
+    _check_keys(f"[{name}]", table, [f.name for f in fields(kind)])
+    return kind(**{key: _typed(f"[{name}] {key}", value, hints[key]) for key, value in table.items()})
+
+
+def _table(data: Mapping[str, Any], name: str) -> dict[str, Any]:
+    value = data.get(name, {})
+    if not isinstance(value, dict):
+        raise ConfigurationError(f"{name} is not a table", hint=f"write [{name}] and its keys below")
+    return value
+
+
+def _check_keys(place: str, table: Mapping[str, Any], known: typing.Iterable[str]) -> None:
+    known = list(known)
+    for key in table:
+        if key not in known:
+            raise ConfigurationError(f"unknown key {key!r} in {place}", hint=meant(key, known))
+
+
+def _typed(place: str, value: Any, kind: Any) -> Any:
+    """Return the value if it is of the type (a class, or a list or dict of one)."""
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if origin is None:
+        right = isinstance(value, kind)
+    elif origin is list:
+        right = isinstance(value, list) and all(isinstance(item, parts[0]) for item in value)
+    else:
+        right = isinstance(value, dict) and all(isinstance(item, parts[1]) for item in value.values())
+    if not right:
+        names = {str: "a string", bool: "true or false"}
+        wanted = names.get(kind) or {list: "a list of strings", dict: "a table of strings"}[origin]
+        raise ConfigurationError(
+            f"{place} is to be {wanted}, not {reprlib.repr(value)}",
+            hint="see docs/implementers.md, the implementation file",
+        )
+    texts = value if isinstance(value, list) else value.values() if isinstance(value, dict) else [value]
+    if any(isinstance(text, str) and "\0" in text for text in texts):
+        raise ConfigurationError(f"{place} holds a NUL", hint="no path, name or argument can: remove it")
+    return value

@@ -1,0 +1,1 @@
+"""Reads and checks what users write: YAML documents and addresses."""

@@ -1,0 +1,1 @@
+"""Collects, judges and reports the tests of the suite."""

@@ -1,0 +1,143 @@
+"""Removes what carries a session's label, of whatever kind and wherever in a cluster it is."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+from dataclasses import dataclass
+
+from ..errors import StackError
+from ..leftovers import Leftover
+from ..timeouts import Timeouts, poll
+from .client import CRDS, NAMESPACES, ApiError, Cluster, Object, Resource
+from .ownership import name_of
+
+#: Whoever may not list a type has made nothing of it; what is served by nobody at the moment keeps nothing.
+_NOTHING_THERE = (403, 404, 405, 503)
+#: Seconds between two looks at what is being deleted.
+_INTERVAL = 0.25
+
+
+@dataclass(frozen=True)
+class _Found:
+    """An object with the label; the uid tells it from a later one of the same name."""
+
+    resource: Resource
+    name: str
+    namespace: str | None
+    uid: str
+    finalizers: tuple[str, ...]
+
+    def leftover(self, why: str, verb: str = "delete") -> Leftover:
+        where = f" --namespace={self.namespace}" if self.namespace else ""
+        what = f"{name_of(self.resource)} {self.namespace + '/' if self.namespace else ''}{self.name}"
+        return Leftover(what, why, f"kubectl {verb} {name_of(self.resource)} {self.name}{where}")
+
+
+def remove_labelled(
+    cluster: Cluster,
+    selector: str,
+    timeouts: Timeouts,
+    *,
+    created: Container[Resource] = (),
+    last: tuple[Resource, str] | None = None,
+) -> list[Leftover]:
+    """Delete everything that a label selector finds, and wait until it is gone.
+
+    Best effort: what fails is reported, and the rest goes on. CustomResourceDefinitions stay: to remove them would
+    remove everybody's objects.
+
+    :param created: types that are known to be among them: not to be allowed to list these is a failure.
+    :param last: type and name of what is deleted when all else is gone, and otherwise stays.
+    :return: what is left, and why.
+    """
+    try:
+        resources = [resource for resource in cluster.served("list", "delete") if resource != CRDS]
+    except StackError as error:
+        return [Leftover(f"everything labelled {selector} in the cluster", error.message, _everything(selector))]
+    left: list[Leftover] = []
+    found = _find(cluster, resources, selector, created, left)
+    held = [item for item in found if (item.resource, item.name) == last]
+    left += _delete(cluster, [item for item in found if item not in held], selector, timeouts)
+    if left:
+        return left + [item.leftover("stays until the rest is removed") for item in held]
+    return _delete(cluster, held, selector, timeouts)
+
+
+def _find(
+    cluster: Cluster,
+    resources: Iterable[Resource],
+    selector: str,
+    created: Container[Resource],
+    left: list[Leftover],
+) -> list[_Found]:
+    items: list[tuple[Resource, Object]] = []
+    for resource in resources:
+        try:
+            items += [(resource, item) for item in cluster.list(resource, labels=selector)]
+        except StackError as error:
+            nothing = isinstance(error, ApiError) and error.code in _NOTHING_THERE
+            if nothing and resource not in created:
+                continue
+            every = " --all-namespaces" if resource.namespaced else ""
+            left.append(
+                Leftover(
+                    f"any {name_of(resource)} labelled {selector}",
+                    error.message,
+                    f"kubectl delete {name_of(resource)}{every} --selector={selector}",
+                )
+            )
+    namespaces = {item["metadata"]["name"] for resource, item in items if resource == NAMESPACES}
+    return [
+        _found(resource, item)
+        for resource, item in items
+        # These go with their namespace or their owner.
+        if item["metadata"].get("namespace") not in namespaces and not item["metadata"].get("ownerReferences")
+    ]
+
+
+def _found(resource: Resource, item: Object) -> _Found:
+    metadata = item["metadata"]
+    finalizers = (*(metadata.get("finalizers") or []), *(item.get("spec", {}).get("finalizers") or []))
+    return _Found(resource, metadata["name"], metadata.get("namespace"), metadata["uid"], finalizers)
+
+
+def _delete(cluster: Cluster, found: list[_Found], selector: str, timeouts: Timeouts) -> list[Leftover]:
+    left = []
+    waiting = []
+    for item in found:
+        try:
+            cluster.delete(item.resource, item.name, item.namespace, uid=item.uid)
+        except StackError as error:
+            left.append(item.leftover(error.message))
+        else:
+            waiting.append(item)
+
+    def remaining() -> list[_Found]:
+        """Return those that are still there: by listing, which whoever has found them may."""
+        there = {
+            entry["metadata"]["uid"]
+            for resource in dict.fromkeys(item.resource for item in waiting)
+            for entry in cluster.list(resource, labels=selector)
+        }
+        return [item for item in waiting if item.uid in there]
+
+    def gone() -> bool | None:
+        try:
+            waiting[:] = remaining()
+        except StackError:
+            return None  # asked again until the time is over
+        return True if not waiting else None
+
+    if waiting:
+        poll(gone, timeout=timeouts.deletion, interval=_INTERVAL)
+    for item in waiting:
+        kept = f" (finalizers: {', '.join(item.finalizers)})" if item.finalizers else ""
+        left.append(item.leftover(f"still being deleted after {timeouts.deletion:g} s{kept}", verb="get --output=yaml"))
+    return left
+
+
+def _everything(selector: str) -> str:
+    return (
+        "kubectl api-resources --verbs=list,delete --output=name | xargs -I {} "
+        f"kubectl delete {{}} --all-namespaces --selector={selector}"
+    )

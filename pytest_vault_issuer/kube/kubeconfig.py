@@ -1,0 +1,147 @@
+"""Reads what a kubeconfig says of the connection, and says in one sentence what is wrong with one."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import reprlib
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigurationError
+from ..inputs.addresses import why_no_url
+from ..inputs.documents import DocumentError, read_document
+
+_PROXIES = ("http", "https", "socks5")
+
+
+@dataclass(frozen=True)
+class Connection:
+    """How a context's API server is reached.
+
+    :ivar proxy_url: ``proxy-url``; '' for none. The proxies of the environment are never used.
+    :ivar plugin: whether a program (``exec``) gives the credentials.
+    :ivar server_name: ``tls-server-name``, which the server's certificate is for; '' for that of its address.
+    """
+
+    proxy_url: str = ""
+    server_name: str = ""
+    plugin: bool = False
+
+    @property
+    def entry(self) -> dict[str, str]:
+        """What says the same in the cluster of another kubeconfig."""
+        entry = {"proxy-url": self.proxy_url, "tls-server-name": self.server_name}
+        return {key: value for key, value in entry.items() if value}
+
+
+def read_connection(path: Path, context: str | None) -> Connection:
+    """Check a kubeconfig, as far as it is used, and return how its API server is reached.
+
+    :param context: its name; default the current one.
+    :raises ConfigurationError: naming what is missing or wrong.
+    """
+    try:
+        return _connection(read_document(path), context)
+    except DocumentError as error:
+        raise unusable(path, str(error)) from error
+
+
+def unusable(path: Path, why: str) -> ConfigurationError:
+    """Return the error for a kubeconfig that cannot be used."""
+    return ConfigurationError(f"the kubeconfig {path} cannot be used: {why}", hint="name a readable kubeconfig file")
+
+
+def _connection(config: Any, context: str | None) -> Connection:
+    if not isinstance(config, dict):
+        raise DocumentError("it is not a kubeconfig")
+    chosen = context or config.get("current-context")
+    if not isinstance(chosen, str) or not chosen:
+        raise DocumentError("it has no current-context, and no context is named")
+    about = _named(config, "context", chosen)
+    cluster = _named(config, "cluster", _reference(about, "cluster", chosen))
+    user: dict[str, Any] = {}
+    if about.get("user"):
+        user = _named(config, "user", _reference(about, "user", chosen))
+        for key in ("client-certificate-data", "client-key-data"):
+            _check_base64(user, key)
+        for key in ("client-certificate", "client-key", "token", "tokenFile", "username", "password"):
+            if not _text(user, key).isprintable():
+                raise DocumentError(f"{key} cannot be sent: it holds a line break or another control character")
+        for key in ("exec", "auth-provider"):
+            _check_plugin(user, key)
+    _check_base64(cluster, "certificate-authority-data")
+    _text(cluster, "certificate-authority")
+    _check_url(_text(cluster, "server"), "server", ("http", "https"))
+    proxy = _text(cluster, "proxy-url")
+    if proxy:
+        _check_url(proxy, "proxy-url", _PROXIES)
+        if proxy.startswith("socks5") and importlib.util.find_spec("socks") is None:
+            raise DocumentError("its proxy-url is a SOCKS proxy, which needs PySocks (pip install PySocks)")
+    return Connection(proxy, _text(cluster, "tls-server-name"), bool(user.get("exec")))
+
+
+def _named(config: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
+    """Return the entry of a name in the list of clusters, contexts or users."""
+    entries = config.get(f"{kind}s")
+    if not isinstance(entries, list):
+        raise DocumentError(f"it has no list of {kind}s")
+    for entry in entries:
+        if not isinstance(entry, dict):
+            raise DocumentError(f"{kind}s: {reprlib.repr(entry)} is not a mapping with a name")
+        if entry.get("name") == name:
+            found = entry.get(kind)
+            if isinstance(found, dict):
+                return found
+            raise DocumentError(f"its {kind} {name} has no {kind}: it is {reprlib.repr(found)}")
+    raise DocumentError(f"it has no {kind} {name}")
+
+
+def _reference(about: dict[str, Any], key: str, context: str) -> str:
+    value = about.get(key)
+    if not isinstance(value, str) or not value:
+        raise DocumentError(f"its context {context} names no {key}")
+    return value
+
+
+def _text(table: dict[str, Any], key: str) -> str:
+    value = table.get(key)
+    if value is not None and not isinstance(value, str):
+        raise DocumentError(f"{key} is not a text")  # which may be secret
+    return value or ""
+
+
+def _check_plugin(user: dict[str, Any], key: str) -> None:
+    plugin = user.get(key) or {}
+    if not isinstance(plugin, dict):
+        raise DocumentError(f"{key} is not a mapping")
+    if key == "exec" and plugin and not _text(plugin, "command"):
+        raise DocumentError("exec has no command")
+
+
+def check_trust(path: Path, ca_file: str) -> None:
+    """See that what a kubeconfig trusts are certificates.
+
+    :raises ConfigurationError: where they are not, or cannot be read.
+    """
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(ca_file)
+    except ssl.SSLError as error:
+        raise unusable(path, f"its certificate-authority holds no certificate: {error.reason}") from error
+    except OSError as error:
+        raise unusable(path, f"its certificate-authority {ca_file} cannot be read: {error.strerror}") from error
+
+
+def _check_base64(table: dict[str, Any], key: str) -> None:
+    text = "".join(_text(table, key).split())
+    try:
+        base64.b64decode(text.encode(), validate=True)
+    except ValueError as error:
+        raise DocumentError(f"{key} is not base64") from error
+
+
+def _check_url(text: str, key: str, schemes: tuple[str, ...]) -> None:
+    if why := why_no_url(text, schemes, user=True):
+        raise DocumentError(f"{key} is not a URL of {' or '.join(schemes)}: {why}")

@@ -1,0 +1,177 @@
+"""ServiceAccounts, their tokens, and the Role of the documentation that lets an issuer ask for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import StackError
+from ..timeouts import Timeouts, poll
+from .client import (
+    CLUSTER_ROLE_BINDINGS,
+    CLUSTER_ROLES,
+    ROLE_BINDINGS,
+    ROLES,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    SUBJECT_ACCESS_REVIEWS,
+    Cluster,
+    Object,
+    Resource,
+)
+
+TOKEN_SECRET_TYPE = "kubernetes.io/service-account-token"  # noqa: S105 (the name of a type)
+
+
+def user_name(namespace: str, service_account: str) -> str:
+    """Return the user that a ServiceAccount is: the subject of its tokens."""
+    return f"system:serviceaccount:{namespace}:{service_account}"
+
+
+def create_service_account(cluster: Cluster, namespace: str, name: str, labels: dict[str, str]) -> None:
+    """Create a ServiceAccount."""
+    metadata = {"name": name, "namespace": namespace, "labels": labels}
+    cluster.create(SERVICE_ACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+
+
+def token_role(namespace: str, service_account: str, labels: dict[str, str]) -> Object:
+    """Return the documentation's Role: create ``serviceaccounts/token`` for one ServiceAccount."""
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": service_account, "namespace": namespace, "labels": labels},
+        "rules": [
+            {
+                "apiGroups": [""],
+                "resources": ["serviceaccounts/token"],
+                "resourceNames": [service_account],
+                "verbs": ["create"],
+            }
+        ],
+    }
+
+
+def grant_token_requests(
+    cluster: Cluster, namespace: str, service_account: str, subject: str, labels: dict[str, str], timeouts: Timeouts
+) -> None:
+    """Let `subject` (``namespace/name`` of a ServiceAccount) request tokens of a ServiceAccount.
+
+    :raises StackError: when the API server does not come to allow it.
+    """
+    role = token_role(namespace, service_account, labels)
+    subject_namespace, _, subject_name = subject.partition("/")
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": role["metadata"],
+        "subjects": [{"kind": "ServiceAccount", "name": subject_name, "namespace": subject_namespace}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": service_account},
+    }
+    cluster.create(ROLES, role)
+    cluster.create(ROLE_BINDINGS, binding)
+    _wait_allowed(cluster, user_name(subject_namespace, subject_name), role["rules"][0], namespace, timeouts)
+
+
+def revoke_token_requests(cluster: Cluster, namespace: str, service_account: str) -> None:
+    """Take away what :func:`grant_token_requests` gave."""
+    cluster.delete(ROLE_BINDINGS, service_account, namespace)
+    cluster.delete(ROLES, service_account, namespace)
+
+
+def create_token_secret(
+    cluster: Cluster, namespace: str, service_account: str, name: str, labels: dict[str, str], timeouts: Timeouts
+) -> Object:
+    """Create the documentation's Secret for a static token, wait for Kubernetes to fill it, and return it.
+
+    :raises TimeoutError: when the cluster's token controller does not.
+    """
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": TOKEN_SECRET_TYPE,
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": labels,
+            "annotations": {"kubernetes.io/service-account.name": service_account},
+        },
+    }
+    cluster.create(SECRETS, body)
+    done, secret = cluster.wait(
+        SECRETS, name, namespace, lambda item: "token" in (item.get("data") or {}), timeout=timeouts.api
+    )
+    if not done or secret is None:
+        raise TimeoutError(f"Kubernetes did not fill the Secret {namespace}/{name} within {timeouts.api:g} s")
+    return secret
+
+
+def grant_user(
+    cluster: Cluster,
+    user: str,
+    rule: Object,
+    labels: dict[str, str],
+    timeouts: Timeouts,
+    namespace: str | None = None,
+) -> None:
+    """Let a user do what one RBAC rule allows, in one namespace or in the whole cluster (None).
+
+    :raises StackError: when the API server does not come to allow it.
+    """
+    roles, bindings = _rbac(namespace)
+    metadata = {"name": user, "labels": labels} | ({"namespace": namespace} if namespace else {})
+    api, kind = "rbac.authorization.k8s.io", "Role" if namespace else "ClusterRole"
+    cluster.create(roles, {"apiVersion": f"{api}/v1", "kind": kind, "metadata": metadata, "rules": [rule]})
+    cluster.create(
+        bindings,
+        {
+            "apiVersion": f"{api}/v1",
+            "kind": f"{kind}Binding",
+            "metadata": metadata,
+            "subjects": [{"apiGroup": api, "kind": "User", "name": user}],
+            "roleRef": {"apiGroup": api, "kind": kind, "name": user},
+        },
+    )
+    _wait_allowed(cluster, user, rule, namespace, timeouts)
+
+
+def revoke_user(cluster: Cluster, user: str, namespace: str | None = None) -> None:
+    """Take away what :func:`grant_user` gave."""
+    roles, bindings = _rbac(namespace)
+    cluster.delete(bindings, user, namespace)
+    cluster.delete(roles, user, namespace)
+
+
+def _rbac(namespace: str | None) -> tuple[Resource, Resource]:
+    return (ROLES, ROLE_BINDINGS) if namespace else (CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS)
+
+
+def _wait_allowed(cluster: Cluster, user: str, rule: Object, namespace: str | None, timeouts: Timeouts) -> None:
+    """Wait until a user may do the first thing a rule allows.
+
+    The API server authorises from a cache of Roles that may lag behind what it has stored.
+    """
+    group, resource = rule["apiGroups"][0], rule["resources"][0]
+    resource, _, subresource = resource.partition("/")
+    attributes = {
+        "group": group,
+        "resource": resource,
+        "subresource": subresource,
+        "verb": rule["verbs"][0],
+        "name": rule.get("resourceNames", [""])[0],
+        "namespace": namespace or "",
+    }
+    review = {
+        "apiVersion": SUBJECT_ACCESS_REVIEWS.api_version,
+        "kind": "SubjectAccessReview",
+        "metadata": {},
+        "spec": {"user": user, "resourceAttributes": attributes},
+    }
+
+    def allowed() -> Any:
+        return cluster.create(SUBJECT_ACCESS_REVIEWS, review)["status"]["allowed"] or None
+
+    if not poll(allowed, timeout=timeouts.api):
+        wanted = f"{attributes['verb']} {rule['resources'][0]}"
+        raise StackError(
+            f"the API server does not let {user} {wanted} within {timeouts.api:g} s although a Role allows it",
+            hint="look for an authoriser beside RBAC that denies it",
+        )

@@ -1,0 +1,208 @@
+"""Reads reports back, and what is computed from their data alone."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import fastjsonschema
+
+from .. import __version__
+from ..errors import ConfigurationError
+from ..requirements.catalogue import Requirement
+from ..text import LARGEST, LEVELS, depth_exceeds, one_line
+from . import journal
+from .build import FILE, SCHEMA_VERSION, schema
+from .outcomes import Outcome, RequirementResult, TestResult, headline
+
+Report = dict[str, Any]
+#: Characters of a message: one may list all that is allowed.
+_LONGEST = 200
+
+
+def load(path: Path) -> Report:
+    """Return a report.
+
+    :param path: of ``report.json``, or of the directory it is in.
+    :raises ConfigurationError: when there is none, it cannot be read, or it does not fulfil the schema of reports.
+    """
+    file = path / FILE if path.is_dir() else path
+    journaled = file.with_name(journal.FILE)
+    if file.name == FILE and not file.exists() and journaled.exists():
+        raise _cut(journaled)
+    try:
+        report = parse(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(
+            f"the report {file} cannot be read: {error.strerror}",
+            hint=f"name the {FILE}, or the directory, that --vault-issuer-report wrote",
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(
+            f"{file} is not JSON: {error}",
+            hint=f"name the {FILE} itself: the other forms are made from it; if it was cut, run the suite again",
+        ) from error
+    _check(file, report)
+    loaded: Report = report
+    return loaded
+
+
+def parse(text: str) -> Any:
+    """Return what JSON says, where every reader of JSON understands it alike.
+
+    :raises ValueError: for what is no JSON, a key that is given twice, a number that does not fit into 64 bits, and
+        what is nested too deeply; also a RecursionError for the last.
+    """
+    value = json.loads(
+        text, parse_constant=_no_number, parse_float=_float, parse_int=_integer, object_pairs_hook=_object
+    )
+    if depth_exceeds(value, 2 * LEVELS):
+        raise ValueError(f"it is nested deeper than {2 * LEVELS} levels")
+    return value
+
+
+def _no_number(text: str) -> None:
+    """Refuse NaN and the infinities: Python reads and writes them, JSON has none."""
+    raise ValueError(f"{text} is no number")
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{shortened(text, _LONGEST)} is too large for a number")
+    return value
+
+
+def _integer(text: str) -> int:
+    if len(text) > len(str(LARGEST)) + 1 or abs(int(text)) > LARGEST:
+        raise ValueError(f"{shortened(text, _LONGEST)} is too large for a number")
+    return int(text)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if twice := _twice(name for name, _ in pairs):
+        raise ValueError(f"the key {shortened(twice[0], _LONGEST)!r} is given twice")
+    return dict(pairs)
+
+
+def _twice(names: Iterable[str]) -> list[str]:
+    return [name for name, times in Counter(names).items() if times > 1]
+
+
+def _check(file: Path, report: Any) -> None:
+    """See that what is read later is there: a file may be of any program, and of any version of this one.
+
+    :raises ConfigurationError: when it does not fulfil the schema of reports.
+    """
+    if not isinstance(report, dict) or "schema_version" not in report:
+        raise ConfigurationError(
+            f"{file} is JSON, but no report: it has no schema_version",
+            hint=f"name the {FILE}, or the directory, that --vault-issuer-report wrote",
+        )
+    generator = report.get("generator")
+    by = generator.get("version") if isinstance(generator, dict) else None
+    by = shortened(one_line(by), _LONGEST) if isinstance(by, str) else None
+    hint = (
+        f"pytest-vault-issuer {by} wrote it, and this is {__version__}: run the suite again with this one, or read the "
+        "report with that one"
+        if by and by != __version__
+        else "run the suite again: it was changed since it was written, or written before this version was complete"
+    )
+    # By type too: JSON's true is no version, though Python has it equal 1.
+    version = report["schema_version"]
+    if type(version) is not int or version != SCHEMA_VERSION:
+        raise ConfigurationError(
+            f"{file} is a report of form {shortened(json.dumps(version), _LONGEST)}, "
+            f"and only form {SCHEMA_VERSION} can be read",
+            hint=hint,
+        )
+    try:
+        _validator()(report, name_prefix="report")
+    except fastjsonschema.JsonSchemaValueException as error:
+        problem = shortened(one_line(error.message), _LONGEST)
+        raise ConfigurationError(f"{file} does not fit the schema of reports: {problem}", hint=hint) from error
+    if twice := _twice(entry["id"] for entry in report["requirements"]):
+        raise ConfigurationError(f"{file} does not fit the schema of reports: {twice[0]} is there twice", hint=hint)
+
+
+@functools.cache
+def _validator() -> Any:
+    return fastjsonschema.compile(schema())
+
+
+def shortened(text: str, longest: int) -> str:
+    """Cut what is longer than so many characters, and show that by an ellipsis."""
+    return text if len(text) <= longest else f"{text[:longest]}…"
+
+
+def _cut(path: Path) -> ConfigurationError:
+    """Say of a run that wrote nothing but its journal how far it got."""
+    got = journal.read(path)
+    if got.ended:
+        return ConfigurationError(f"{path} is all that is left of a report", hint="run the suite again")
+    last = f", the last of them {shortened(one_line(got.last), _LONGEST)}" if got.last else ""
+    about = shortened(one_line(got.about), _LONGEST)
+    return ConfigurationError(
+        f"the run of {about} was cut off, or is under way: {got.tests} tests had ended{last} ({path})",
+        hint="run the suite again: without its end there is no verdict",
+    )
+
+
+def results(report: Report) -> list[RequirementResult]:
+    """Return what a report says of each requirement."""
+    return [
+        RequirementResult(
+            Requirement(
+                **{key: entry[key] for key in ("id", "statement", "level", "profile", "feature", "citation", "since")},
+                upstream=tuple(entry["upstream"]),
+            ),
+            [
+                TestResult(
+                    test["nodeid"], Outcome(test["outcome"]), test["duration_s"], test["message"], test["evidence"]
+                )
+                for test in entry["tests"]
+            ],
+            later=entry["reason"],
+        )
+        for entry in report["requirements"]
+    ]
+
+
+def title(report: Report) -> str:
+    """Whom a report is about."""
+    about = report["implementation"]
+    return f"{about['name']} {about['version']}"
+
+
+def early_end(report: Report) -> str:
+    """Say why a run ended early; '' where it ran to its end."""
+    return f"the run ended early: {report['incomplete']}" if report.get("incomplete") else ""
+
+
+def generator(report: Report) -> str:
+    """Which version of this project wrote a report."""
+    return f"{report['generator']['name']} {report['generator']['version']}"
+
+
+def versions(named: dict[str, str]) -> str:
+    """Names and versions, such as a stack's components, in a line."""
+    return ", ".join(f"{name} {version}" for name, version in named.items())
+
+
+def with_outcome(report: Report, outcomes: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the requirements' entries that have one of these outcomes and were judged by a test."""
+    wanted = set(outcomes)
+    return [entry for entry in report["requirements"] if entry["outcome"] in wanted and entry["tests"]]
+
+
+def messages(entry: dict[str, Any]) -> list[str]:
+    """Return in a line each what the tests of a requirement said that share its outcome, each once."""
+    said = [
+        headline(test["message"]) for test in entry["tests"] if test["message"] and test["outcome"] == entry["outcome"]
+    ]
+    return list(dict.fromkeys(said))

@@ -1,0 +1,131 @@
+"""The catalogue: what is asked of an issuer, how strongly, and where it is written."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from packaging.version import InvalidVersion, Version
+
+from ..errors import ConfigurationError
+from .features import AREAS, FEATURES, PROFILES, check_known
+
+SUITE = "vault_issuer_conformance"
+LEVELS = ("MUST", "SHOULD", "MAY")
+_ID = re.compile(r"VI-([A-Z]+)-[0-9]{3}")
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One behaviour.
+
+    :ivar id: ``VI-<AREA>-<NNN>``.
+    :ivar level: MUST, SHOULD or MAY.
+    :ivar feature: what an implementation has to claim for it to apply; '' for every issuer.
+    :ivar citation: page and section, or contract.
+    :ivar since: cert-manager version where it came, '' for always.
+    :ivar upstream: known upstream issues.
+    """
+
+    id: str
+    statement: str
+    level: str
+    profile: str
+    feature: str
+    citation: str
+    since: str = ""
+    upstream: tuple[str, ...] = ()
+
+    @property
+    def area(self) -> str:
+        """The part of the id between the dashes."""
+        return self.id.split("-")[1]
+
+    def later_than(self, contract: str) -> bool:
+        """Whether it came after a release of cert-manager ('' for the newest)."""
+        return bool(self.since and contract) and Version(self.since) > Version(contract)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All requirements, in the order of the areas."""
+
+    requirements: tuple[Requirement, ...]
+
+    @classmethod
+    def load(cls) -> Catalogue:
+        """Read the catalogue of the installed suite: one file per area, in the order of :data:`~.features.AREAS`."""
+        directory = resources.files(SUITE) / "requirements"
+        files = [directory / f"{area.lower()}.toml" for area in AREAS]
+        return cls.parse("\n".join(file.read_text() for file in files if file.is_file()))
+
+    @classmethod
+    def parse(cls, text: str) -> Catalogue:
+        """Read a catalogue.
+
+        :raises ValueError: when an entry is incomplete, or an id is not unique or not well formed.
+        """
+        entries = tomllib.loads(text)["requirement"]
+        listed = tuple(_requirement(entry) for entry in entries)
+        ids = [requirement.id for requirement in listed]
+        twice = sorted({i for i in ids if ids.count(i) > 1})
+        if twice:
+            raise ValueError(f"not unique: {', '.join(twice)}")
+        return cls(listed)
+
+    def __getitem__(self, identifier: str) -> Requirement:
+        for requirement in self.requirements:
+            if requirement.id == identifier:
+                return requirement
+        raise KeyError(identifier)
+
+    @property
+    def ids(self) -> list[str]:
+        """All ids."""
+        return [requirement.id for requirement in self.requirements]
+
+    def select(self, profiles: tuple[str, ...], selection: tuple[str, ...] = ()) -> list[Requirement]:
+        """Return the requirements of profiles, narrowed to areas or ids where any are selected.
+
+        :raises ConfigurationError: for a profile, area or id that does not exist.
+        """
+        check_known("profile", profiles, PROFILES)
+        check_known("area or requirement", selection, [*AREAS, *self.ids])
+        return [
+            requirement
+            for requirement in self.requirements
+            if requirement.profile in profiles
+            and (not selection or requirement.area in selection or requirement.id in selection)
+        ]
+
+    def one_per_area(self, profiles: tuple[str, ...]) -> list[Requirement]:
+        """Return the first requirement of each area in which the profiles have any.
+
+        :raises ConfigurationError: for a profile that does not exist.
+        """
+        areas: dict[str, Requirement] = {}
+        for requirement in self.select(profiles):
+            areas.setdefault(requirement.area, requirement)
+        return list(areas.values())
+
+
+def _requirement(entry: dict[str, Any]) -> Requirement:
+    requirement = Requirement(**{**entry, "upstream": tuple(entry.get("upstream", ()))})
+    matched = _ID.fullmatch(requirement.id)
+    if matched is None or matched[1] not in AREAS:
+        raise ValueError(f"{requirement.id!r} is not VI-<AREA>-<NNN> with a known area")
+    if requirement.level not in LEVELS or f" {requirement.level} " not in requirement.statement:
+        raise ValueError(f"{requirement.id}: the statement does not say its level, {requirement.level}")
+    try:
+        Version(requirement.since or "0")
+    except InvalidVersion as error:
+        raise ValueError(f"{requirement.id}: since {requirement.since!r} is no version") from error
+    try:
+        check_known("profile", [requirement.profile], PROFILES)
+        check_known("feature", [requirement.feature], ["", *FEATURES])
+    except ConfigurationError as error:
+        raise ValueError(f"{requirement.id}: {error}") from error
+    return requirement

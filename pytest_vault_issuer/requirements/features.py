@@ -1,0 +1,86 @@
+"""The features an implementation may claim, and the profiles they belong to."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from ..errors import ConfigurationError
+
+CORE = "core"
+EXTENDED = "extended"
+#: Profile -> feature -> what it is. ``core`` is what the documentation page describes, ``extended`` the rest.
+BY_PROFILE = {
+    CORE: {
+        "token": "authentication with a token in a Secret (auth.tokenSecretRef)",
+        "approle": "authentication with an AppRole (auth.appRole)",
+        "kubernetes-static": "authentication with a service account token in a Secret (auth.kubernetes.secretRef)",
+        "kubernetes-secretless": "authentication with requested tokens (auth.kubernetes.serviceAccountRef)",
+        "cluster-issuer": "a cluster-scoped issuer (ClusterIssuer)",
+    },
+    EXTENDED: {
+        "ca-bundle-secret": "the CA bundle in a Secret (caBundleSecretRef)",
+        "server-name": "the name to verify Vault's certificate against (serverName)",
+        "mtls": "a client certificate on the connection to Vault (clientCertSecretRef, clientKeySecretRef)",
+        "client-certificate": "authentication with a client certificate (auth.clientCertificate)",
+        "jwt": "a JWT auth mount of Vault behind auth.kubernetes.mountPath",
+        "aws": "authentication with AWS IAM (auth.aws)",
+        "vault-namespace": "a namespace of Vault Enterprise (namespace)",
+        "certificate": "Certificates end to end (cert-manager.io/v1 Certificate)",
+        "certificate-signing-request": "CertificateSigningRequests of Kubernetes (certificates.k8s.io)",
+        "admission": "wrong issuers are refused by the API server (CRD validation or a webhook)",
+    },
+}
+PROFILES = tuple(BY_PROFILE)
+FEATURES = {feature: text for features in BY_PROFILE.values() for feature, text in features.items()}
+#: Area of the ids -> what it is about, in the order of reports.
+AREAS = {
+    "SPEC": "which configurations work, and which are refused",
+    "TLS": "the connection to Vault",
+    "TOKEN": "authentication with a token",
+    "APPROLE": "authentication with an AppRole",
+    "KSTATIC": "authentication with a stored service account token",
+    "KSECRETLESS": "authentication with requested service account tokens",
+    "SCOPE": "namespaces, and issuers side by side",
+    "HEALTH": "readiness",
+    "SIGN": "what is asked of Vault, and what is made of its answer",
+    "REQUEST": "the life of a CertificateRequest",
+    "ROTATION": "changes of credentials and configuration",
+    "LEAK": "secrets",
+    "MTLS": "client certificates on the connection to Vault",
+    "CLIENTCERT": "authentication with a client certificate",
+    "JWT": "authentication at a JWT mount",
+    "AWS": "authentication with AWS IAM",
+    "NAMESPACE": "namespaces of Vault Enterprise",
+    "CERTIFICATE": "Certificates end to end",
+    "CSRAPI": "CertificateSigningRequests",
+    "ADMISSION": "refusal by the API server",
+}
+
+
+def expand(names: Iterable[str]) -> frozenset[str]:
+    """Return features by their names, where a profile's name stands for all of its features.
+
+    :raises ConfigurationError: for a name that is neither.
+    """
+    names = list(names)
+    check_known("feature", names, [*FEATURES, *PROFILES])
+    return frozenset(feature for name in names for feature in BY_PROFILE.get(name, (name,)))
+
+
+def check_known(what: str, names: Iterable[str], known: Iterable[str]) -> None:
+    """Check names against the known ones.
+
+    :param what: for the message: "feature".
+    :raises ConfigurationError: naming the unknown ones and what they may have meant.
+    """
+    known = list(known)
+    for name in names:
+        if name not in known:
+            raise ConfigurationError(f"there is no {what} {name!r}", hint=meant(name, known))
+
+
+def meant(name: str, known: list[str]) -> str:
+    """Return a hint for a name that is not known: the closest that is, or all."""
+    close = difflib.get_close_matches(name, known, 1)
+    return f"did you mean {close[0]}?" if close else f"one of: {', '.join(known)}"

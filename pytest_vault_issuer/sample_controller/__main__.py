@@ -1,0 +1,103 @@
+"""Runs the miniature: ``python -m pytest_vault_issuer.sample_controller --kubeconfig=…``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+from traceback import format_tb
+
+from .certificate_requests import CertificateRequestController
+from .certificate_signing_requests import CertificateSigningRequestController
+from .certificates import CertificateController
+from .cluster import (
+    CERTIFICATE_REQUESTS,
+    CERTIFICATE_SIGNING_REQUESTS,
+    CERTIFICATES,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    Cluster,
+    ClusterError,
+)
+from .issuers import IssuerController
+from .watching import Watcher
+from .work_queue import start_workers
+
+log = logging.getLogger("miniature")
+
+
+def arguments(words: list[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="miniature", description="Issues certificates that Vault signs.")
+    parser.add_argument("--kubeconfig", default="", help="path of the kubeconfig; default: the pod's service account")
+    parser.add_argument(
+        "--cluster-resource-namespace",
+        default="miniature",
+        help="where the Secrets and service accounts are that cluster-scoped issuers refer to",
+    )
+    parser.add_argument("--api-version", default="cert-manager.io/v1", help="group and version of the issuers")
+    parser.add_argument("--issuer-kind", default="Issuer", help="the namespaced kind of issuer")
+    parser.add_argument("--cluster-issuer-kind", default="ClusterIssuer", help="the cluster-scoped kind of issuer")
+    parser.add_argument(
+        "--certificates", action="store_true", help="serve Certificates too, where cert-manager does not"
+    )
+    parser.add_argument("--workers", type=int, default=20, help="issuers, and requests, looked at at the same time")
+    return parser.parse_args(words)
+
+
+def main(words: list[str]) -> int:
+    """Run until a signal says to stop; return the exit status."""
+    options = arguments(words)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("urllib3").setLevel(logging.WARNING)
+    cluster = Cluster(options.kubeconfig)
+    try:
+        kinds = [
+            cluster.discover(options.api_version, kind) for kind in (options.issuer_kind, options.cluster_issuer_kind)
+        ]
+    except ClusterError as error:
+        log.error("%s", error)
+        return 1
+
+    issuers = [Watcher(cluster, kind) for kind in kinds]
+    requests = Watcher(cluster, CERTIFICATE_REQUESTS)
+    signing_requests = Watcher(cluster, CERTIFICATE_SIGNING_REQUESTS)
+    secrets = Watcher(cluster, SECRETS)
+    service_accounts = Watcher(cluster, SERVICE_ACCOUNTS)
+    namespace = options.cluster_resource_namespace
+    issuer_controller = IssuerController(cluster, namespace, issuers, secrets, service_accounts)
+    request_controller = CertificateRequestController(cluster, namespace, requests, issuers)
+    signing_controller = CertificateSigningRequestController(cluster, namespace, signing_requests, issuers)
+
+    stop = threading.Event()
+    broken: list[str] = []
+
+    def end(failure: threading.ExceptHookArgs) -> None:
+        """End the process when one of its threads does: without it, changes would go unseen."""
+        broken.append(failure.thread.name if failure.thread else "")
+        log.critical("%s in %s\n%s", failure.exc_type.__name__, broken, "".join(format_tb(failure.exc_traceback)))
+        stop.set()
+
+    threading.excepthook = end
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    start_workers(issuer_controller.queue, issuer_controller.reconcile, options.workers)
+    start_workers(request_controller.queue, request_controller.reconcile, options.workers)
+    start_workers(signing_controller.queue, signing_controller.reconcile, options.workers)
+    watchers = [*issuers, requests, signing_requests, secrets, service_accounts]
+    if options.certificates:
+        certificates = Watcher(cluster, CERTIFICATES)
+        certificate_controller = CertificateController(cluster, certificates, requests, secrets, issuers)
+        start_workers(certificate_controller.queue, certificate_controller.reconcile, options.workers)
+        watchers.append(certificates)
+    for watcher in watchers:
+        watcher.start()
+    log.info("watching %s", ", ".join(kind.plural for kind in kinds))
+    stop.wait()
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,144 @@
+"""Says of every Issuer and ClusterIssuer whether it is Ready, and why not."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+
+from .cluster import Cluster, Object, Resource
+from .conditions import set_ready, write_status
+from .configuration import InvalidConfigurationError, check, read_issuer, secret_names, service_account_names, vault_of
+from .credentials import obtain_token
+from .events import record
+from .secret_values import CredentialError
+from .tls import connection_context
+from .vault import Vault, VaultError
+from .watching import Watcher
+from .work_queue import TryAgainError, WorkQueue
+
+log = logging.getLogger(__name__)
+
+
+class IssuerKey(NamedTuple):
+    """Which issuer; the namespace of a cluster-scoped one is ''."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+class IssuerController:
+    """Looks at issuers when they, or what they refer to, change, and again while they are not Ready.
+
+    :param watchers: of the kinds of issuers.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        cluster_resource_namespace: str,
+        watchers: list[Watcher],
+        secrets: Watcher,
+        service_accounts: Watcher,
+    ) -> None:
+        self.queue: WorkQueue[IssuerKey] = WorkQueue()
+        self._cluster = cluster
+        self._cluster_resource_namespace = cluster_resource_namespace
+        self._watchers = {watcher.resource.kind: watcher for watcher in watchers}
+        for watcher in watchers:
+            watcher.on_change(self._issuer_changed(watcher.resource))
+        secrets.on_change(self._referenced_changed(secret_names))
+        service_accounts.on_change(self._referenced_changed(service_account_names))
+
+    def _issuer_changed(self, resource: Resource) -> Callable[[Object | None, Object | None], None]:
+        def changed(old: Object | None, new: Object | None) -> None:
+            if new is not None and _without_status(old) != _without_status(new):
+                self.queue.add(_key(resource, new))
+
+        return changed
+
+    def _referenced_changed(
+        self, names: Callable[[dict[str, object]], set[str]]
+    ) -> Callable[[Object | None, Object | None], None]:
+        """Return what has the issuers looked at that refer to an object.
+
+        :param names: what objects of this type a Vault configuration refers to.
+        """
+
+        def changed(old: Object | None, new: Object | None) -> None:
+            metadata = (new or old or {})["metadata"]
+            for watcher in self._watchers.values():
+                for item in watcher.items():
+                    vault = vault_of(item)
+                    if vault is None:
+                        continue
+                    issuer = read_issuer(watcher.resource, item, self._cluster_resource_namespace)
+                    if issuer.resource_namespace != metadata["namespace"]:
+                        continue
+                    if metadata["name"] in names(vault):
+                        self.queue.add(_key(watcher.resource, item))
+
+        return changed
+
+    def reconcile(self, key: IssuerKey) -> None:
+        """Find out whether an issuer is Ready and write it down.
+
+        :raises TryAgainError: while Vault or a credential keeps it from being Ready.
+        """
+        resource = self._watchers[key.kind].resource
+        item = self._cluster.find(resource, key.namespace, key.name)
+        if item is None or vault_of(item) is None:
+            return
+        try:
+            self._prove(resource, item)
+        except InvalidConfigurationError as error:
+            self._not_ready(resource, item, "InvalidConfiguration", str(error))
+        except (CredentialError, VaultError) as error:
+            self._not_ready(resource, item, "VaultError", str(error))
+            raise TryAgainError(str(error)) from error
+        else:
+            self._write(resource, item, "True", "VaultVerified", "Vault verified")
+
+    def _prove(self, resource: Resource, item: Object) -> None:
+        """Do all that signing needs, short of signing.
+
+        :raises InvalidConfigurationError: when the specification cannot work.
+        :raises CredentialError: when the credential is missing.
+        :raises VaultError: when Vault is not well or does not let the issuer in.
+        """
+        issuer = read_issuer(resource, item, self._cluster_resource_namespace)
+        check(issuer)
+        with Vault(issuer, connection_context(self._cluster, issuer)) as vault:
+            vault.check_health()
+            obtain_token(self._cluster, issuer, vault)
+
+    def _not_ready(self, resource: Resource, item: Object, reason: str, message: str) -> None:
+        if self._write(resource, item, "False", reason, message):
+            record(self._cluster, resource, item, "Warning", reason, message)
+
+    def _write(self, resource: Resource, item: Object, status: str, reason: str, message: str) -> bool:
+        generation = item["metadata"]["generation"]
+        written = write_status(
+            self._cluster,
+            resource,
+            item,
+            lambda latest: set_ready(latest, status, reason, message, generation=generation),
+        )
+        if written:
+            log.info("%s: Ready %s: %s", _key(resource, item), status, message)
+        return written
+
+
+def _key(resource: Resource, item: Object) -> IssuerKey:
+    metadata = item["metadata"]
+    return IssuerKey(resource.kind, metadata.get("namespace", ""), metadata["name"])
+
+
+def _without_status(item: Object | None) -> Object | None:
+    """Return what others decide about an issuer: without its status and the traces of writing that."""
+    if item is None:
+        return None
+    kept = {key: value for key, value in item.items() if key != "status"}
+    kept["metadata"] = {k: v for k, v in item["metadata"].items() if k not in ("resourceVersion", "managedFields")}
+    return kept

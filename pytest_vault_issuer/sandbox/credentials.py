@@ -1,0 +1,353 @@
+"""The ways of authenticating to Vault, each prepared in Vault and in the cluster."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import secrets
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import hvac.exceptions
+
+from ..errors import NotRunnable
+from ..kube import rbac as grants
+from ..kube.client import SECRETS
+from ..kube.jwks import service_account_keys
+from ..proxy import Authority, ClientCertificate
+from ..proxy.upstream import Upstream
+from ..stack.bootstrap import DEFAULT_MOUNTS
+from ..stack.types import VaultServer
+from ..vault import AuthRole, Pki, VaultWorkspace
+from .authentication import Authentication
+from .credential_objects import CredentialObjects
+
+#: The core's ways; the first an implementation supports is the default.
+FEATURES = ("token", "approle", "kubernetes-static", "kubernetes-secretless")
+
+
+class Authentications(CredentialObjects):
+    """Prepares credentials; a part of :class:`~.sandbox.Sandbox`, which offers what it builds on."""
+
+    vault: VaultWorkspace
+
+    @property
+    @abstractmethod
+    def pki(self) -> Pki:
+        """What signs, unless another PKI is named."""
+
+    @abstractmethod
+    def pass_on(self, client: ClientCertificate) -> None:
+        """Have every proxy of the test present a client certificate to Vault where an issuer presents it."""
+
+    def sign_policy(self, pki: Pki | None = None, vault: VaultWorkspace | None = None) -> str:
+        """Create a policy that allows signing with a PKI's role, and only that; return its name.
+
+        :param vault: where the PKI is, when it is in a Vault of :meth:`new_vault`.
+        """
+        return (vault or self.vault).policy((pki or self.pki).sign_path)
+
+    def _ours(self, mount: str | None) -> str | None:
+        if mount in DEFAULT_MOUNTS and mount not in self.world.stack.created_mounts:
+            raise NotRunnable(
+                f"the auth method at {mount} is somebody else's: it was there before the run",
+                hint="use --vault-issuer-stack=process, or a Vault without it",
+            )
+        return mount
+
+    def authenticate(self, feature: str, kind: str, **options: Any) -> Authentication:
+        """Prepare a way of authenticating by its feature's name."""
+        prepare: dict[str, Callable[..., Authentication]] = {
+            "token": self.token,
+            "approle": self.approle,
+            "kubernetes-static": self.kubernetes_static,
+            "kubernetes-secretless": self.kubernetes_secretless,
+            "client-certificate": self.client_certificate,
+        }
+        return prepare[feature](kind, **options)
+
+    def default_authentication(self, kind: str, **options: Any) -> Authentication:
+        """Prepare the simplest way of authenticating that the implementation supports."""
+        return self.authenticate(next(f for f in FEATURES if f in self.world.features), kind, **options)
+
+    def token(
+        self,
+        kind: str,
+        *,
+        pki: Pki | None = None,
+        policy: str | None = None,
+        key: str = "token",
+        namespace: str | None = None,
+        vault: VaultWorkspace | None = None,
+        **parameters: Any,
+    ) -> Authentication:
+        """Create a Vault token in a Secret where an issuer of `kind` looks for it.
+
+        :param key: in the Secret.
+        :param namespace: of the Secret, default the right one.
+        :param vault: a workspace in another Vault; give a `pki` or `policy` of it too.
+        :param parameters: of the token, such as ``ttl``.
+        """
+        credential = (vault or self.vault).token(policy or self.sign_policy(pki, vault), **parameters)
+        namespace = namespace or self.home(kind)
+        name = self.secret({key: credential}, namespace=namespace)
+        spec = {"tokenSecretRef": {"name": name, "key": key}}
+        return Authentication("token", spec, namespace, name, key, credential)
+
+    def approle(
+        self,
+        kind: str,
+        *,
+        pki: Pki | None = None,
+        policy: str | None = None,
+        key: str = "secretId",
+        mount: str | None = None,
+        namespace: str | None = None,
+        vault: VaultWorkspace | None = None,
+        **parameters: Any,
+    ) -> Authentication:
+        """Create an AppRole and its SecretID in a Secret where an issuer of `kind` looks for it.
+
+        :param mount: of an existing AppRole method, such as the default ``approle``; None mounts one.
+        :param parameters: of the AppRole, such as ``ttl``.
+        """
+        policy = policy or self.sign_policy(pki, vault)
+        approle = (vault or self.vault).approle(policy, mount=self._ours(mount), **parameters)
+        namespace = namespace or self.home(kind)
+        name = self.secret({key: approle.secret_id}, namespace=namespace)
+        spec = {
+            "appRole": {
+                "path": approle.mount,
+                "roleId": approle.role_id,
+                "secretRef": {"name": name, "key": key},
+            }
+        }
+        return Authentication("approle", spec, namespace, name, key, approle.secret_id, approle=approle)
+
+    def kubernetes_static(
+        self,
+        kind: str,
+        *,
+        pki: Pki | None = None,
+        policy: str | None = None,
+        key: str = "token",
+        mount: str | None = None,
+        namespace: str | None = None,
+        audience: str = "",
+        ttl: str = "1m",
+        vault: VaultWorkspace | None = None,
+    ) -> Authentication:
+        """Create a ServiceAccount, its token Secret filled by Kubernetes, and a Vault role bound to it.
+
+        :param key: anything but ``token`` copies the token to a Secret of our own with that key.
+        """
+        namespace = namespace or self.home(kind)
+        account = self.service_account(namespace, grant=False)
+        name = f"{account}-token"
+        filled = grants.create_token_secret(
+            self.world.cluster, namespace, account, name, self.labels, self.world.timeouts
+        )
+        self.remove_later(self.world.cluster.delete, SECRETS, name, namespace)
+        credential = base64.b64decode(filled["data"]["token"]).decode()
+        self.world.redactor.add(credential)
+        if key != "token":
+            name = self.secret({key: credential}, namespace=namespace)
+        role = self._bind(namespace, account, pki, policy, vault, mount=mount, audience=audience, ttl=ttl)
+        spec = {
+            "kubernetes": {"mountPath": role.mount_path, "role": role.name, "secretRef": {"name": name, "key": key}}
+        }
+        return Authentication(
+            "kubernetes-static", spec, namespace, name, key, credential, service_account=account, role=role
+        )
+
+    def kubernetes_secretless(
+        self,
+        kind: str,
+        *,
+        pki: Pki | None = None,
+        policy: str | None = None,
+        mount: str | None = None,
+        namespace: str | None = None,
+        service_account: str | None = None,
+        audience: str = "",
+        grant: bool = True,
+        ttl: str = "1m",
+        vault: VaultWorkspace | None = None,
+    ) -> Authentication:
+        """Create a ServiceAccount, the documentation's Role for its tokens, and a Vault role bound to it.
+
+        :param service_account: an existing one of the test instead.
+        :param audience: the Vault role asks for; '' for none in particular.
+        :param grant: whether the implementation gets the Role.
+        """
+        namespace = namespace or self.home(kind)
+        account = service_account or self.service_account(namespace, grant=grant)
+        role = self._bind(namespace, account, pki, policy, vault, mount=mount, audience=audience, ttl=ttl)
+        spec = {"kubernetes": {"mountPath": role.mount_path, "role": role.name, "serviceAccountRef": {"name": account}}}
+        return Authentication("kubernetes-secretless", spec, namespace, service_account=account, role=role)
+
+    def jwt(
+        self,
+        kind: str,
+        *,
+        audiences: Iterable[str],
+        stored: bool = False,
+        mount: str | None = None,
+        bound_to: str | None = None,
+        ttl: str = "1m",
+    ) -> Authentication:
+        """Create a ServiceAccount and a role of a JWT auth mount, to be used as if it were Kubernetes auth.
+
+        :param audiences: of which the role asks for one.
+        :param stored: put a token for these audiences, which expires in an hour, into a Secret; otherwise the
+            implementation requests its own, and gets the documentation's Role for that.
+        :param mount: path for the method, default random.
+        :param bound_to: name of another ServiceAccount that the role admits in the place of this one.
+        """
+        namespace, audiences = self.home(kind), list(audiences)
+        account = self.service_account(namespace, grant=not stored)
+        role = self.vault.jwt_role(
+            self.sign_policy(),
+            subject=grants.user_name(namespace, bound_to or account),
+            audiences=audiences,
+            mount=self.vault.mount_jwt(service_account_keys(self.world.cluster), mount),
+            ttl=ttl,
+        )
+        spec: dict[str, Any] = {"mountPath": role.mount_path, "role": role.name}
+        name = key = credential = ""
+        if stored:
+            credential = self.world.cluster.create_token(account, namespace, audiences=audiences)
+            key = "token"
+            name = self.secret({key: credential}, namespace=namespace)
+            spec["secretRef"] = {"name": name, "key": key}
+        else:
+            spec["serviceAccountRef"] = {"name": account}
+        return Authentication(
+            "jwt", {"kubernetes": spec}, namespace, name, key, credential, service_account=account, role=role
+        )
+
+    def client_certificate(
+        self,
+        kind: str,
+        *,
+        clients: Authority | None = None,
+        client: ClientCertificate | None = None,
+        pki: Pki | None = None,
+        policy: str | None = None,
+        mount: str | None = None,
+        namespace: str | None = None,
+    ) -> Authentication:
+        """Create a role of the TLS certificates auth method, and a certificate it admits in a Secret.
+
+        :param clients: the authority that the role trusts, default a new one.
+        :param client: the certificate, default a new one of that authority.
+        :param mount: of an existing method, such as the default ``cert``; None mounts one.
+        :raises NotRunnable: where Vault sees no client certificates.
+        """
+        clients = clients or Authority("clients")
+        client = client or clients.issue_client(f"issuer-{secrets.token_hex(4)}.example.test")
+        role = self.vault.certificate_role(
+            policy or self.sign_policy(pki), certificate=clients.pem, mount=self._ours(mount)
+        )
+        if not self.world.stack.disposable:
+            self._check_certificates_are_seen(role, clients)
+        self.pass_on(client)
+        namespace = namespace or self.home(kind)
+        name = self.secret({"tls.crt": client.certificate_pem, "tls.key": client.key_pem}, namespace=namespace)
+        spec = {"clientCertificate": {"mountPath": role.mount_path, "name": role.name, "secretName": name}}
+        return Authentication("client-certificate", spec, namespace, name, "tls.key", client.key_pem, role=role)
+
+    def _check_certificates_are_seen(self, role: AuthRole, clients: Authority) -> None:
+        """Log in ourselves: whatever stands before somebody else's Vault may end TLS there."""
+        server = self.world.admin.server
+        status = certificate_login(server, role, clients.issue_client("check.example.test"))
+        if status != 200:
+            raise NotRunnable(
+                f"the Vault at {server.url} does not see the certificates of its clients (login: {status})",
+                hint="name an address where Vault itself ends TLS, without tls_disable_client_certs",
+            )
+
+    def aws(
+        self,
+        kind: str,
+        *,
+        ambient: bool = False,
+        server_id: str = "",
+        mount: str | None = None,
+        grant: bool = True,
+        bound_to: str | None = None,
+        ttl: str = "1m",
+    ) -> Authentication:
+        """Create a ServiceAccount, the documentation's Role for its tokens, and a role of AWS auth for an AWS role.
+
+        :param ambient: no ServiceAccount: the AWS identity that the implementation finds in its environment.
+        :param server_id: that Vault demands in logins, and that the issuer is told to sign.
+        :param mount: path for the method, default random.
+        :param grant: whether the implementation gets the Role.
+        :param bound_to: ARN of another AWS role that is admitted in the place of the one the issuer names.
+        :raises NotRunnable: where there is no local STS, or Vault has no AWS auth.
+        """
+        sts = self.world.sts
+        if not sts.endpoint:
+            raise NotRunnable(sts.absence, hint="see docs/implementers.md, AWS")
+        if ambient and "{aws_access_key_id}" not in self.world.implementation_env.values():
+            raise NotRunnable(
+                "the implementation is given no AWS identity of its own", hint="see docs/implementers.md, AWS"
+            )
+        namespace = self.home(kind)
+        account = "" if ambient else self.service_account(namespace, grant=grant)
+        principal = sts.user_arn if ambient else new_iam_role()
+        try:
+            mount = self.vault.mount_aws(sts.endpoint, server_id=server_id, mount=mount)
+        except hvac.exceptions.InvalidRequest as error:
+            if "plugin not found" not in str(error):
+                raise
+            raise NotRunnable("this Vault has no AWS auth method", hint="use HashiCorp Vault") from error
+        role = self.vault.aws_role(self.sign_policy(), principal=bound_to or principal, mount=mount, ttl=ttl)
+        spec: dict[str, Any] = {"mountPath": role.mount_path, "role": role.name}
+        if not ambient:
+            spec |= {"serviceAccountRef": {"name": account}, "iamRoleArn": principal}
+        if server_id:
+            spec["vaultHeaderValue"] = server_id
+        return Authentication("aws", {"aws": spec}, namespace, service_account=account, role=role, principal=principal)
+
+    def _bind(
+        self,
+        namespace: str,
+        account: str,
+        pki: Pki | None,
+        policy: str | None,
+        vault: VaultWorkspace | None,
+        *,
+        mount: str | None,
+        audience: str,
+        ttl: str,
+    ) -> AuthRole:
+        """Create a role of Kubernetes auth for a ServiceAccount."""
+        return (vault or self.vault).kubernetes_role(
+            policy or self.sign_policy(pki, vault),
+            service_account=account,
+            namespace=namespace,
+            mount=self._ours(mount),
+            audience=audience,
+            ttl=ttl,
+        )
+
+
+def new_iam_role() -> str:
+    """Return the ARN of an AWS role that nobody else uses."""
+    return f"arn:aws:iam::{secrets.randbelow(9 * 10**11) + 10**11}:role/role-{secrets.token_hex(4)}"
+
+
+def certificate_login(server: VaultServer, role: AuthRole, client: ClientCertificate | None) -> int:
+    """Log in at a role of the TLS certificates auth method and return the status of Vault's answer.
+
+    :param client: what is presented, None for nothing.
+    """
+    upstream = Upstream(server.url, server.ca_pem or None)
+    with contextlib.closing(upstream.connection(client)) as connection:
+        path = f"{upstream.prefix}{role.mount_path}/login"
+        connection.request("POST", path, json.dumps({"name": role.name}), {"Content-Type": "application/json"})
+        return connection.getresponse().status

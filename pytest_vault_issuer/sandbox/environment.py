@@ -1,0 +1,51 @@
+"""What all sandboxes of a run share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..aws import Sts
+from ..implementation.logs import Log
+from ..kube.client import Cluster
+from ..proxy import ServerCertificate
+from ..redaction.redactor import Redactor
+from ..stack.types import Stack, VaultLauncher
+from ..timeouts import Timeouts
+from ..vault import VaultAdmin
+from .handles import IssuerType
+
+
+@dataclass(frozen=True)
+class World:
+    """What sandboxes share: the stack, and what is known of the implementation.
+
+    :ivar service_account: ``namespace/name`` the implementation runs as.
+    :ivar kinds: its issuer kinds, by ``Issuer`` and ``ClusterIssuer``.
+    :ivar implementation_log: its log, None where it cannot be read.
+    :ivar implementation_directory: its working directory, None where it is no process of the run.
+    :ivar implementation_home: its home and temporary directory, likewise.
+    :ivar implementation_env: environment variables its description gives it, placeholders unfilled.
+    :ivar sts: the STS that it and Vault are told to use in the place of AWS's.
+    :ivar system_server: a certificate for a server here, of a CA that is among its system's roots; None where the run
+        does not say what these are.
+    """
+
+    stack: Stack
+    cluster: Cluster
+    admin: VaultAdmin
+    timeouts: Timeouts
+    redactor: Redactor
+    run: str
+    service_account: str
+    cluster_resource_namespace: str
+    kinds: Mapping[str, IssuerType]
+    features: frozenset[str]
+    launcher: VaultLauncher | None
+    implementation_log: Log | None = None
+    implementation_directory: Path | None = None
+    implementation_home: Path | None = None
+    implementation_env: Mapping[str, str] = field(default_factory=dict)
+    sts: Sts = field(default_factory=Sts)
+    system_server: ServerCertificate | None = None

@@ -1,0 +1,402 @@
+"""Handles on issuers and requests in the cluster: change, wait, read."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import copy
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cryptography import x509
+
+from ..errors import Unmet
+from ..kube.client import CERTIFICATE_REQUESTS, EVENTS, ApiError, Cluster, Interrupt, Object, Resource, condition
+from ..timeouts import Timeouts, poll
+from .csr import SigningRequest
+from .decision import decide, is_decided
+
+#: With these the API server refuses an object: malformed, forbidden by an admission webhook, invalid.
+REFUSED = (400, 403, 422)
+
+
+class RefusedError(ApiError, Unmet):
+    """The API server refused an issuer: the implementation's own CRD or webhook did.
+
+    Where a test expects that, it catches an :class:`ApiError`; where it does not, the implementation is at fault.
+    """
+
+    def __init__(self, error: ApiError) -> None:
+        Exception.__init__(self, str(error))
+        self.message, self.hint, self.code, self.reason = error.message, error.hint, error.code, error.reason
+
+
+@contextlib.contextmanager
+def blaming_the_implementation() -> Iterator[None]:
+    """Around a call that creates or changes an issuer: a refusal is the implementation's."""
+    try:
+        yield
+    except ApiError as error:
+        if error.code in REFUSED:
+            raise RefusedError(error) from error
+        raise
+
+
+@dataclass(frozen=True)
+class IssuerType:
+    """One kind of issuer of an implementation.
+
+    :ivar kind: its kind; :ivar resource: how the API server serves it.
+    :ivar vault_at: path of the Vault configuration in the object, such as ``spec.vault``.
+    :ivar cluster_scoped: whether it plays the part of a ClusterIssuer.
+    """
+
+    kind: str
+    resource: Resource
+    vault_at: tuple[str, ...]
+    cluster_scoped: bool
+
+    def manifest(self, name: str, namespace: str | None, vault: dict[str, Any], labels: dict[str, str]) -> Object:
+        """Return an issuer object around a Vault configuration."""
+        body: Object = {
+            "apiVersion": self.resource.api_version,
+            "kind": self.kind,
+            "metadata": {"name": name, "labels": labels} | ({"namespace": namespace} if namespace else {}),
+        }
+        inner = body
+        for part in self.vault_at[:-1]:
+            inner = inner.setdefault(part, {})
+        inner[self.vault_at[-1]] = vault
+        return body
+
+    def vault_of(self, body: Object) -> dict[str, Any]:
+        """Return the Vault configuration inside an issuer object (not a copy)."""
+        for part in self.vault_at:
+            body = body[part]
+        return body
+
+
+class Handle:
+    """What issuers and requests have in common: an object with conditions and events."""
+
+    def __init__(
+        self, cluster: Cluster, timeouts: Timeouts, resource: Resource, kind: str, name: str, namespace: str | None
+    ) -> None:
+        self.cluster = cluster
+        self.timeouts = timeouts
+        self.resource = resource
+        self.kind = kind
+        self.name = name
+        self.namespace = namespace
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace + '/' if self.namespace else ''}{self.name}"
+
+    def get(self) -> Object:
+        """Return the object as it is now. :raises ApiError: 404 when it is gone."""
+        return self.cluster.get(self.resource, self.name, self.namespace)
+
+    def condition(self, kind: str = "Ready") -> Object:
+        """Return a condition as it is now ({} when it is not set)."""
+        return condition(self.get(), kind)
+
+    def conditions(self) -> list[Object]:
+        """Return all conditions as they are now."""
+        return list(self.get().get("status", {}).get("conditions") or [])
+
+    def events(self) -> list[Object]:
+        """Return the events about this object, in both of the API's forms."""
+        uid = self.get()["metadata"]["uid"]
+        return self.cluster.list(EVENTS, fields=f"involvedObject.uid={uid}")
+
+    def table(self) -> dict[str, str]:
+        """Return the object's row as ``kubectl get -o wide`` prints it."""
+        return self.cluster.table(self.resource, self.name, self.namespace)
+
+    def wait(self, until: Callable[[Object], bool], what: str, *, timeout: float) -> Object:
+        """Watch the object until a condition holds and return it.
+
+        :param what: for the failure's message: "to be Ready".
+        :raises Unmet: when it does not within `timeout` seconds.
+        """
+        done, last = self.cluster.wait(self.resource, self.name, self.namespace, until, timeout=timeout)
+        if not done or last is None:
+            raise Unmet(f"waited {timeout:g} s for {self} {what}; {describe_conditions(last)}")
+        return last
+
+    @contextlib.contextmanager
+    def recorded(self) -> Iterator[list[Object]]:
+        """Record every state the object is seen in meanwhile, its present one first."""
+        states: list[Object] = []
+        interrupt = Interrupt()
+
+        def record() -> None:
+            bound = self.timeouts.deletion + self.timeouts.retry
+            for _, item in self.cluster.watch(
+                self.resource, self.namespace, self.name, timeout=bound, interrupt=interrupt
+            ):
+                states.append(item)
+
+        with ThreadPoolExecutor(1) as pool:
+            recording = pool.submit(record)
+            try:
+                yield states
+            finally:
+                interrupt.set()
+                recording.result()
+
+    def explain(self) -> str:
+        """Say in words what its conditions are now."""
+        return describe_conditions(self.cluster.find(self.resource, self.name, self.namespace))
+
+    def wait_event(self, where: Callable[[Object], bool], what: str, *, timeout: float | None = None) -> Object:
+        """Wait until an event about this object is recorded and return it.
+
+        :param where: which one.
+        :param what: for the failure's message: "that it was issued".
+        :param timeout: seconds, default that of an event.
+        :raises Unmet: when there is none; the message lists those there are.
+        """
+        bound = timeout or self.timeouts.event
+        # Events have names of their own, so that a watch would have to be one on all events of the cluster.
+        found = poll(lambda: next(filter(where, self.events()), None), timeout=bound, interval=0.05)
+        if found is None:
+            seen = "; ".join(f"{e.get('type')} {e.get('reason')}" for e in self.events()) or "none"
+            raise Unmet(f"waited {bound:g} s for an event about {self} {what}; its events: {seen}")
+        return found
+
+    def touch(self) -> None:
+        """Change an annotation, which gives the implementation a reason to look again but no new generation."""
+        stamp = datetime.now().isoformat()
+        annotations = {"metadata": {"annotations": {"vault-issuer.test/touched": stamp}}}
+        self.cluster.patch(self.resource, self.name, self.namespace, annotations)
+
+    def _edit(self, edit: Callable[[Object], None]) -> None:
+        def replace(item: Object) -> None:
+            body = copy.deepcopy(item)
+            edit(body)
+            self.cluster.replace(self.resource, body)
+
+        self._write(replace)
+
+    def _write(self, write: Callable[[Object], object]) -> None:
+        """Do what writes the object as it was just read, again where the implementation wrote it in between."""
+        for _ in range(10):
+            try:
+                write(self.get())
+            except ApiError as error:
+                if error.code != 409:
+                    raise
+            else:
+                return
+        raise RuntimeError(f"{self} changed under every one of ten updates")
+
+    def _decide(self, kind: str, subresource: str, **fields: str) -> None:
+        item = self.get()
+        if condition(item, kind).get("status") == "True":
+            return  # an approver of the implementation's own was faster
+        try:
+            decide(self.cluster, self.resource, item, kind, subresource, **fields)
+        except ApiError as error:
+            if error.code == 422 and is_decided(item):
+                raise Unmet(
+                    f"{self} was left for others to decide, and is decided; {describe_conditions(item)}"
+                ) from error
+            if error.code != 409:
+                raise
+            self._decide(kind, subresource, **fields)  # the implementation wrote status in between
+
+    def delete(self) -> None:
+        """Delete the object."""
+        self.cluster.delete(self.resource, self.name, self.namespace)
+
+
+def _because(what: str, why: str) -> str:
+    return f"{what} ({why})" if why else what
+
+
+def describe_conditions(item: Object | None) -> str:
+    """Say in words what conditions an object has."""
+    if item is None:
+        return "it does not exist"
+    listed = item.get("status", {}).get("conditions") or []
+    if not listed:
+        return "its status has no conditions"
+    return "its conditions: " + "; ".join(
+        f"{c.get('type')}={c.get('status')} {c.get('reason', '')}: {c.get('message', '')!r}" for c in listed
+    )
+
+
+def is_current(item: Object, entry: Object) -> bool:
+    """Whether a condition speaks of the object's present generation.
+
+    ``observedGeneration`` is optional in the API: without it a condition is
+    taken as current.
+    """
+    seen = entry.get("observedGeneration") or item["metadata"].get("generation", 0)
+    return bool(seen >= item["metadata"].get("generation", 0))
+
+
+class Issuer(Handle):
+    """An Issuer or ClusterIssuer of the implementation under test."""
+
+    def __init__(
+        self, cluster: Cluster, timeouts: Timeouts, kind: IssuerType, name: str, namespace: str | None
+    ) -> None:
+        super().__init__(cluster, timeouts, kind.resource, kind.kind, name, namespace)
+        self.type = kind
+
+    @property
+    def ref(self) -> dict[str, str]:
+        """What a request's ``issuerRef`` has to be."""
+        return {"name": self.name, "kind": self.kind, "group": self.resource.group}
+
+    @property
+    def signer_name(self) -> str:
+        """What the ``signerName`` of a CertificateSigningRequest has to be."""
+        return (
+            f"{self.resource.plural}.{self.resource.group}/{self.namespace + '.' if self.namespace else ''}{self.name}"
+        )
+
+    @property
+    def audience(self) -> str:
+        """The audience the documentation gives this issuer: ``vault://[namespace/]name``."""
+        return f"vault://{self.namespace + '/' if self.namespace else ''}{self.name}"
+
+    def wait_ready(self, why: str = "", *, timeout: float | None = None) -> Object:
+        """Wait until it is Ready for its present generation; return it.
+
+        :param why: it was to be, for the failure's message: "its Secret is there now".
+        """
+
+        def ready(item: Object) -> bool:
+            entry = condition(item, "Ready")
+            return entry.get("status") == "True" and is_current(item, entry)
+
+        return self.wait(ready, _because("to be Ready", why), timeout=timeout or self.timeouts.issuer)
+
+    def wait_not_ready(self, why: str = "", *, timeout: float | None = None) -> Object:
+        """Wait until its Ready condition is False (or Unknown) for its present generation; return it.
+
+        :param why: it was not to be, for the failure's message: "its Secret is missing".
+        """
+
+        def not_ready(item: Object) -> bool:
+            entry = condition(item, "Ready")
+            return entry.get("status") in ("False", "Unknown") and is_current(item, entry)
+
+        return self.wait(not_ready, _because("to be not Ready", why), timeout=timeout or self.timeouts.issuer)
+
+    def change(self, edit: Callable[[dict[str, Any]], None]) -> None:
+        """Change its Vault configuration in place.
+
+        :param edit: gets the configuration and changes it.
+        :raises RefusedError: when the API server refuses the result.
+        """
+        with blaming_the_implementation():
+            self._edit(lambda body: edit(self.type.vault_of(body)))
+
+
+class CertificateRequest(Handle):
+    """A CertificateRequest and the key it is for."""
+
+    def __init__(
+        self, cluster: Cluster, timeouts: Timeouts, name: str, namespace: str, signing: SigningRequest
+    ) -> None:
+        super().__init__(cluster, timeouts, CERTIFICATE_REQUESTS, "CertificateRequest", name, namespace)
+        self.signing = signing
+
+    # -- approval ---------------------------------------------------------------
+
+    def approve(self, **fields: str) -> None:
+        """Approve it, as an approver does; `fields` of the condition may differ, such as ``reason``."""
+        self._decide("Approved", "status", **fields)
+
+    def deny(self, **fields: str) -> None:
+        """Deny it, as an approver does; `fields` of the condition may differ."""
+        self._decide("Denied", "status", **fields)
+
+    # -- waiting ------------------------------------------------------------------
+
+    def wait_reason(self, *reasons: str, timeout: float | None = None) -> Object:
+        """Wait until its Ready condition has one of the API's reasons: Pending, Issued, Failed, Denied."""
+        return self.wait(
+            lambda item: condition(item, "Ready").get("reason") in reasons,
+            f"to become {' or '.join(reasons)}",
+            timeout=timeout or self.timeouts.request,
+        )
+
+    def wait_issued(self, *, timeout: float | None = None) -> Object:
+        """Wait until a certificate is issued: Ready is True and ``status.certificate`` is set.
+
+        :raises Unmet: also at once when it fails for good instead.
+        """
+
+        def final(item: Object) -> bool:
+            return _issued(item) or condition(item, "Ready").get("reason") in ("Failed", "Denied")
+
+        item = self.wait(final, "to be Issued", timeout=timeout or self.timeouts.request)
+        if not _issued(item):
+            raise Unmet(f"{self} was to be Issued but failed; {describe_conditions(item)}")
+        return item
+
+    def wait_failed(self, *, timeout: float | None = None) -> Object:
+        """Wait until it has failed for good (Ready False, reason Failed); Issued instead is Unmet at once."""
+
+        def final(item: Object) -> bool:
+            return _issued(item) or condition(item, "Ready").get("reason") == "Failed"
+
+        item = self.wait(final, "to become Failed", timeout=timeout or self.timeouts.request)
+        if _issued(item):
+            raise Unmet(f"{self} was to become Failed but a certificate was issued")
+        return item
+
+    def wait_pending(self, *, timeout: float | None = None) -> Object:
+        """Wait until it is Pending; Issued or Failed instead is Unmet at once."""
+        item = self.wait(
+            lambda item: condition(item, "Ready").get("reason") in ("Pending", "Failed", "Issued"),
+            "to become Pending",
+            timeout=timeout or self.timeouts.request,
+        )
+        if condition(item, "Ready").get("reason") != "Pending":
+            raise Unmet(f"{self} was to become Pending; {describe_conditions(item)}")
+        return item
+
+    # -- what came back -------------------------------------------------------------
+
+    def certificates(self) -> list[x509.Certificate]:
+        """The certificates in ``status.certificate``, in order ([] while there are none)."""
+        return decode_certificates(self.get().get("status", {}).get("certificate"))
+
+    def certificate(self) -> x509.Certificate:
+        """The leaf: the first certificate in ``status.certificate``."""
+        listed = self.certificates()
+        if not listed:
+            raise Unmet(f"{self} has no certificate in its status")
+        return listed[0]
+
+    def ca(self) -> list[x509.Certificate]:
+        """The certificates in ``status.ca`` ([] where it is empty)."""
+        return decode_certificates(self.get().get("status", {}).get("ca"))
+
+
+def _issued(item: Object) -> bool:
+    return condition(item, "Ready").get("status") == "True" and bool(item.get("status", {}).get("certificate"))
+
+
+def decode_certificates(encoded: str | None) -> list[x509.Certificate]:
+    """Return the certificates of a base64 PEM field of a status ([] for an empty one).
+
+    :raises Unmet: when it is not that.
+    """
+    if not encoded:
+        return []
+
+    try:
+        return x509.load_pem_x509_certificates(base64.b64decode(encoded, validate=True))
+    except (binascii.Error, ValueError) as error:
+        raise Unmet(f"the status holds no PEM certificates: {error}") from error

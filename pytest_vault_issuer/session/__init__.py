@@ -1,0 +1,1 @@
+"""One execution of the suite with its stack and controller."""

@@ -1,0 +1,429 @@
+"""One run: its directory, its stack and its implementation, started once for all workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ..aws.sts import Sts, missing_modules, start_sts
+from ..aws.web_identity import IdentityProvider
+from ..errors import ConfigurationError, ImplementationError, StackError, ToolchainError, VaultIssuerError
+from ..implementation import Implementation, RunningImplementation, load_implementation, start_implementation
+from ..implementation.logs import FileLog, Log
+from ..implementation.manifests import Manifests, read_manifests
+from ..implementation.process import PROCESS, ROOTS_VARIABLE, check_command, exit_message, home, issuer_kinds
+from ..implementation.trust_store import SystemRoots, new_system_roots
+from ..implementation.workloads import WorkloadLog, ended
+from ..kube.client import Cluster
+from ..kube.jwks import service_account_issuer, service_account_keys
+from ..options import Settings
+from ..requirements.catalogue import Catalogue
+from ..requirements.features import BY_PROFILE, CORE, PROFILES
+from ..sandbox import World
+from ..stack.kind import provider as kind
+from ..stack.kind.cluster import find_kind, find_kubectl
+from ..stack.local.provider import NAME as PROCESS_PROVIDER
+from ..stack.local.vault import VaultProcesses
+from ..stack.record import CleanupRecord
+from ..stack.record import find as find_record
+from ..stack.select import STATE, choose, kind_options, make_provider, needed
+from ..stack.types import Stack, VaultLauncher
+from ..supervisor.run_directory import RunDirectory, new_path
+from ..timeouts import Timeouts
+from ..toolchain import BINARIES, Toolchain
+from ..toolchain.images import NeededImage
+from ..vault import VaultAdmin
+from .join import join
+
+#: Seconds that waits are cut to while an implementation has never answered anything.
+SILENT_LIMIT = 2.0
+
+
+@dataclass(frozen=True)
+class RunKey:
+    """What the processes of one run have to share to find each other."""
+
+    path: str
+    owner: int
+
+    @property
+    def name(self) -> str:
+        """The name of the run."""
+        return Path(self.path).name
+
+    @classmethod
+    def new(cls) -> RunKey:
+        """Return the key of a new run that this process owns."""
+        return cls(str(new_path()), os.getpid())
+
+
+class Run:
+    """Starts the parts of a run when they are first asked for, in whichever process that is.
+
+    :param progress: gets lines about long work.
+    """
+
+    def __init__(self, settings: Settings, key: RunKey, progress: Callable[[str], None]) -> None:
+        self.settings = settings
+        self.key = key
+        self.timeouts = Timeouts().scaled(settings.timeout_scale)
+        self.directory = RunDirectory(Path(key.path), key.owner)
+        self.redactor = self.directory.redactor
+        self._progress = progress
+        self._checked = False
+        self._stack: Stack | None = None
+        self._cluster: Cluster | None = None
+        self._record: CleanupRecord | None = None
+
+    @cached_property
+    def implementation(self) -> Implementation:
+        """The description of the issuer under test; may be set instead.
+
+        :raises ConfigurationError: when none is named or it is wrong.
+        """
+        described = load_implementation(self.settings.implementation)
+        return described.with_run(image=self.settings.image) if self.settings.image else described
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """What is judged: the profiles that are named, else the core; and what is certified is all that is claimed."""
+        claimed = {name for name, members in BY_PROFILE.items() if self.implementation.features.intersection(members)}
+        by_default = (name for name in PROFILES if name == CORE or (self.settings.certify and name in claimed))
+        return self.settings.profiles or tuple(by_default)
+
+    @cached_property
+    def toolchain(self) -> Toolchain:
+        """The toolchain, with the versions that this run asks for.
+
+        :raises ConfigurationError: for a version that there is not, or a wrong implementation.
+        """
+        versions = {"vault": self.settings.vault_version, "kubernetes": self.settings.kubernetes_version}
+        if self.settings.implementation and (component := self.implementation.component):
+            name, _, versions[name] = component.partition("@")
+        return Toolchain(versions=versions)
+
+    @property
+    def provider(self) -> tuple[str, str]:
+        """The name of what provides the stack, and why it is chosen, for people."""
+        return choose(self.settings, self.toolchain)
+
+    @property
+    def _program(self) -> str:
+        command = self.implementation.run.command if self.settings.implementation else []
+        return command[0] if command else ""
+
+    @cached_property
+    def manifests(self) -> Manifests:
+        """What the implementation declares for the cluster.
+
+        :raises ConfigurationError: when it cannot be read.
+        """
+        return read_manifests(
+            self.implementation,
+            lambda: find_kubectl(self.settings.kubectl_binary, self.toolchain.path("kubectl")),
+        )
+
+    @property
+    def _in_cluster(self) -> bool:
+        """Whether the implementation, or part of it, runs in the cluster."""
+        if not self.settings.implementation:
+            return False
+        return bool(self.implementation.run.image) or self.manifests.have_workloads
+
+    def images(self) -> list[NeededImage]:
+        """Return the images that the container engine has to have: none but for the provider ``kind``.
+
+        :raises ConfigurationError: when it cannot be said, or cannot be.
+        """
+        if self.provider[0] != kind.NAME:
+            return []
+        stack = [] if self.settings.join is not None else kind.needed_images(kind_options(self.settings))
+        names = [self.implementation.run.image, *self.implementation.run.images] if self._in_cluster else []
+        if self.settings.registry_mirror and self._in_cluster:
+            names += self.manifests.images  # the nodes know of no mirror
+        return [*stack, *(NeededImage(name, "the issuer", in_nodes=True) for name in dict.fromkeys(names) if name)]
+
+    def check(self) -> None:
+        """See that what is not built is there too, once; :meth:`build` and :meth:`stack` do so first.
+
+        :raises ConfigurationError, StackError: in seconds, each with a hint.
+        """
+        if self._checked:
+            return
+        provider, _ = self.provider
+        if provider != PROCESS_PROVIDER and self.settings.implementation:
+            _ = self.manifests  # the provider process may yet build the kubectl that reads kustomizations
+        elif self.settings.implementation and self.implementation.run.image:
+            self._check_nodes(provider)
+        if provider == kind.NAME and ((images := self.images()) or self.settings.join is None):
+            kind.check(self.settings.kind_binary, kind_options(self.settings), images)
+        self._checked = True
+
+    def _check_nodes(self, provider: str) -> None:
+        if provider == PROCESS_PROVIDER and self._in_cluster:
+            raise ConfigurationError(
+                f"{self.implementation.name} runs in the cluster: that of the provider {provider} has no nodes",
+                hint="use --vault-issuer-stack=kind, or --vault-issuer-stack=existing",
+            )
+
+    def build(self) -> None:
+        """Build what the stack needs and is not there; :meth:`stack` does so too, but not as a step of its own.
+
+        :raises ToolchainError: when that is not possible.
+        :raises ConfigurationError, StackError: before anything is built, as :meth:`check` does.
+        """
+        self.check()
+        missing = needed(self.settings, self.toolchain, self._program)
+        if missing:
+            self.toolchain.build(missing, progress=self._progress, keep_go_caches=self.settings.keep_go_caches)
+
+    def stack(self) -> Stack:
+        """Return the stack, starting it if no process of the run has.
+
+        :raises VaultIssuerError: when it cannot be started; the same in every worker.
+        """
+        if self._stack is None:
+            text = self._once("stack", self._start_stack)
+            self._stack = Stack.from_json(text)
+            for secret in (self._stack.vault.token, self._stack.vault.unseal_key, self._stack.reviewer_token):
+                self.redactor.add(secret)
+            if self._stack.record:
+                self._record = CleanupRecord(Path(self._stack.record))
+                if self.settings.join is None:
+                    self._record.hold()
+        return self._stack
+
+    def admin(self, timeouts: Timeouts | None = None) -> VaultAdmin:
+        """Return what administrates the stack's Vault; what it creates there is removed however the run ends.
+
+        :param timeouts: default the run's.
+        """
+        stack = self.stack()
+        announce = self._record.announcer(stack.run) if self._record else None
+        return VaultAdmin(stack.vault, timeouts or self.timeouts, session=stack.run, announce=announce)
+
+    @property
+    def has_stack(self) -> bool:
+        """Whether some process of the run has started its stack."""
+        return (self.directory.path / STATE).exists()
+
+    def running(self) -> RunningImplementation:
+        """Return the implementation, started if no process of the run has started it.
+
+        :raises ImplementationError: when it could not be started; the same in every worker.
+        """
+        self.stack()
+        return RunningImplementation.from_json(self._once("implementation", self._start_implementation))
+
+    def world(self) -> World:
+        """Return what sandboxes share."""
+        stack, running = self.stack(), self.running()
+        timeouts = self.timeouts if running.answers else self.timeouts.shortened(SILENT_LIMIT)
+        self.redactor.add(self.sts().secret_access_key)
+        return World(
+            stack=stack,
+            cluster=self.cluster(),
+            admin=self.admin(timeouts),
+            timeouts=timeouts,
+            redactor=self.redactor,
+            run=stack.run,
+            service_account=running.service_account,
+            cluster_resource_namespace=running.cluster_resource_namespace,
+            kinds=issuer_kinds(self.implementation, self.cluster()),
+            features=self.implementation.features,
+            launcher=self.launcher(),
+            implementation_log=self._log(running),
+            implementation_directory=self.implementation.directory if running.process else None,
+            implementation_home=home(self.directory) if running.process else None,
+            implementation_env=self.implementation.run.env,
+            sts=self.sts(),
+            system_server=self.system_roots().server if self._roots_are_ours(running) else None,
+        )
+
+    def _log(self, running: RunningImplementation) -> Log | None:
+        if running.process:
+            return FileLog(self.directory.log(PROCESS))
+        return WorkloadLog(self.cluster(), running.workloads) if running.workloads else None
+
+    def sts(self) -> Sts:
+        """Return the STS of AWS for this run; it is started with the implementation, which has to be told of it."""
+        return Sts.from_json(self._once("sts", self._start_sts))
+
+    def _start_sts(self) -> str:
+        if absence := self._sts_absence():
+            return Sts(absence=absence).to_json()
+        cluster = self.cluster()
+        provider = IdentityProvider(service_account_issuer(cluster), tuple(service_account_keys(cluster)))
+        return start_sts(self.directory, provider, self.timeouts).to_json()
+
+    def _sts_absence(self) -> str:
+        """Say why there can be no local STS; '' where there can."""
+        described = self.implementation
+        asked = Catalogue.load().select(self.profiles, self.settings.select)
+        if "aws" not in described.features or not any(requirement.feature == "aws" for requirement in asked):
+            return "a local STS is started only where the profile extended asks for the feature aws"
+        if not described.run.uses("sts_endpoint"):
+            # Without it, the implementation would go to AWS.
+            return f"{described.name} is not told of the local STS: [run] env or command has no {{sts_endpoint}}"
+        if self.stack().provider != PROCESS_PROVIDER:
+            return f"the Vault of the provider {self.stack().provider} may not reach a local STS"
+        if missing := missing_modules():
+            return f"no local STS: {', '.join(missing)} not installed (pip install 'pytest-vault-issuer[aws]')"
+        return ""
+
+    def system_roots(self) -> SystemRoots:
+        """Return what stands in the place of the system's roots for an implementation that this run starts."""
+        bind = self.stack().bind
+        return SystemRoots.from_json(
+            self._once("system-roots", lambda: new_system_roots(self.directory, bind).to_json())
+        )
+
+    def _roots_are_ours(self, running: RunningImplementation) -> bool:
+        """Whether this run has said what the implementation is to take for the system's roots."""
+        described = self.implementation.run
+        return (running.process or bool(described.image)) and ROOTS_VARIABLE not in described.env
+
+    def cluster(self) -> Cluster:
+        """Return a client of the stack's cluster."""
+        if self._cluster is None:
+            kubernetes = self.stack().kubernetes
+            self._cluster = Cluster(Path(kubernetes.kubeconfig), context=kubernetes.context, timeouts=self.timeouts)
+            if self._record:
+                self._cluster.announcing(self._record.announce_type)
+        return self._cluster
+
+    def launcher(self) -> VaultLauncher | None:
+        """Return what starts further Vaults, None where the provider cannot."""
+        stack = self.stack()
+        if stack.vault_image:
+            return kind.launcher(stack, self.directory, self.timeouts)
+        if not stack.vault_binary:
+            return None
+        return VaultProcesses(self.directory, Path(stack.vault.ca_file), Path(stack.vault_binary), self.timeouts)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the supervisor of the stack that this process uses is gone, and the stack with it."""
+        return self._stack is not None and not self.directory.answers
+
+    def implementation_end(self) -> str:
+        """Say how the implementation ended; '' while it runs, or where this run has not started it."""
+        if not (self.directory.path / "implementation.json").exists():
+            return ""
+        running = self.running()
+        return exit_message(self.directory) if running.process else ended(running.workloads, self.cluster())
+
+    def close(self) -> None:
+        """End the run: stop every process, remove what was added elsewhere, remove the directory.
+
+        :raises StackError: when the supervisor is gone, or something cannot be removed.
+        """
+        if not self.directory.exists:
+            return
+        if self.settings.keep_stack and self.has_stack:
+            self.directory.keep()
+            for line in self._kept():
+                self._progress(line)
+            return
+        elsewhere = self.settings.join is None and (self.settings.names_existing or self.settings.kind_cluster)
+        record = find_record(self.key.name) if elsewhere else None
+        if record:
+            record.release()
+        self.directory.close()
+
+    def _kept(self) -> Iterator[str]:
+        """Yield how to use and to remove a stack that stays; credentials are in files of the user's alone."""
+        stack = self.stack()
+        token = self.directory.write("vault-token", stack.vault.token)
+        yield f"vault-issuer: the stack stays, in {self.directory.path}"
+        yield f"  export KUBECONFIG={shlex.quote(stack.kubernetes.kubeconfig)} VAULT_ADDR={stack.vault.url}"
+        trusted = f"VAULT_CACERT={shlex.quote(stack.vault.ca_file)} " if stack.vault.ca_file else ""
+        yield f'  export {trusted}VAULT_TOKEN="$(cat {shlex.quote(str(token))})"'
+        directory = shlex.quote(str(self.directory.path))
+        yield f"  pytest … --vault-issuer-join={directory}    # judge on it"
+        yield f"  vault-issuer stack down {directory}    # remove all of it"
+
+    # -- once for all processes ------------------------------------------------------
+
+    def _once(self, name: str, start: Callable[[], str]) -> str:
+        """Return the state `name`, made by the first process that asks; a failure is remembered too."""
+        self.directory.open()
+        state = self.directory.path / f"{name}.json"
+        failure = self.directory.path / f"{name}.failed.json"
+        if not state.exists():
+            with self.directory.lock(name):
+                if failure.exists():
+                    raise _restore(failure.read_text())
+                if not state.exists():
+                    try:
+                        content = start()
+                    except VaultIssuerError as error:
+                        self.directory.write(failure.name, _dump(error))
+                        raise
+                    self.directory.write(state.name, content)
+        return state.read_text()
+
+    def _start_stack(self) -> str:
+        if self.settings.join is not None:
+            self.check()
+            return join(self.settings.join, self.directory, self.settings.timeout_scale, self._progress).to_json()
+        _, reason = self.provider
+        self.build()
+        provider = make_provider(
+            self.settings, self.toolchain, self.directory, self.timeouts, self._progress, reason=reason
+        )
+        return provider.start().to_json()
+
+    def command(self) -> list[str]:
+        """Return what runs the implementation, its program as an absolute path ([] where it runs already).
+
+        :raises ConfigurationError: when there is no such program.
+        """
+        binaries = {name: path for name in BINARIES if (path := self.toolchain.path(name)) is not None}
+        return check_command(self.implementation, binaries)
+
+    def _start_implementation(self) -> str:
+        running = start_implementation(
+            self.implementation,
+            self.command(),
+            self.directory,
+            self.stack(),
+            self.cluster(),
+            self.timeouts,
+            roots=Path(self.system_roots().file),
+            placeholders=self.sts().placeholders,
+            manifests=self.manifests,
+            prepare_nodes=self._prepare_nodes,
+        )
+        return running.to_json()
+
+    def _prepare_nodes(self) -> None:
+        """Have a cluster ready to run the implementation itself.
+
+        :raises ConfigurationError: when it has no nodes.
+        :raises StackError: when pods do not reach the proxies.
+        """
+        stack = self.stack()
+        self._check_nodes(stack.provider)
+        if stack.provider == kind.NAME:
+            kind.prepare_nodes(
+                stack, self.directory, find_kind(self.settings.kind_binary), self.images(), self.timeouts
+            )
+
+
+_KINDS = {kind.__name__: kind for kind in (StackError, ToolchainError, ImplementationError, ConfigurationError)}
+
+
+def _dump(error: VaultIssuerError) -> str:
+    kind = next((name for name, kind in _KINDS.items() if isinstance(error, kind)), "")
+    return json.dumps({"kind": kind, "message": error.message, "hint": error.hint})
+
+
+def _restore(text: str) -> VaultIssuerError:
+    data = json.loads(text)
+    return _KINDS.get(data["kind"], VaultIssuerError)(data["message"], hint=data["hint"])

@@ -1,0 +1,1 @@
+"""Provider ``existing``: a Vault and a cluster that the user names."""

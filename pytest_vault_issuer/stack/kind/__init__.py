@@ -1,0 +1,1 @@
+"""Provider ``kind``: Vault in a container, Kubernetes in a kind cluster."""

@@ -1,0 +1,269 @@
+"""A kind cluster: made by pytest-kind, with what tests need of its API server."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import os
+import reprlib
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ...errors import ConfigurationError, StackError
+from ...inputs.documents import DocumentError, read_document
+from ...supervisor import interpreter
+from ...supervisor.run_directory import RunDirectory
+from ...timeouts import Timeouts, poll
+from ..kubeconfig import with_files
+from ..local.kubernetes import AUDIT_POLICY
+from ..types import Kubernetes
+from .engine import EXTRA, Engine, hint_for
+
+#: Where the run's folder for the API server is mounted, in the node and in the API server's pod.
+_MOUNT = "/vault-issuer"
+_API_VERSION = "kind.x-k8s.io/v1alpha4"
+_CONTROL_PLANE, _PATCHES = "control-plane", "kubeadmConfigPatches"
+_POLICY, _AUDIT = "audit-policy.yaml", "audit.jsonl"
+#: Seconds for kind's questions to the engine.
+_ASKING = 60
+
+
+def find_kind(given: Path | None) -> Path:
+    """Return kind's path.
+
+    :param given: named by the user; otherwise it is looked for in PATH.
+    :raises ConfigurationError: when there is none.
+    """
+    return _program("kind", "--vault-issuer-kind-binary", given)
+
+
+def find_kubectl(given: Path | None, built: Path | None) -> Path:
+    """Return kubectl's path.
+
+    :param given: named by the user; otherwise the toolchain's (`built`), else it is looked for in PATH.
+    :raises ConfigurationError: when there is none.
+    """
+    return _program("kubectl", "--vault-issuer-kubectl-binary", given or built)
+
+
+def _program(name: str, option: str, given: Path | None) -> Path:
+    found = shutil.which(str(given.absolute()) if given else name)
+    if found is None:
+        where = f"{given} is no program" if given else f"{name} is not in PATH"
+        raise ConfigurationError(f"{where}", hint=f"install {name}, or name it in {option}")
+    return Path(found).absolute()
+
+
+def check_pytest_kind() -> None:
+    """See that what makes clusters is installed; it is not imported here.
+
+    :raises ConfigurationError: when it is not.
+    """
+    if importlib.util.find_spec("pytest_kind") is None:
+        raise ConfigurationError("kind clusters need pytest-kind, which is not installed", hint=EXTRA)
+
+
+class KindClusters:
+    """Makes and uses kind clusters in a run.
+
+    :param program: kind's path.
+    """
+
+    def __init__(self, run: RunDirectory, engine: Engine, program: Path, timeouts: Timeouts) -> None:
+        self._run = run
+        self._engine = engine
+        self._program = program
+        self._timeouts = timeouts
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Where the kubeconfig of the run's cluster is."""
+        return self._run.path / "kind.kubeconfig"
+
+    def names(self) -> list[str]:
+        """Return the names of the clusters that there are."""
+        return self._ask("get", "clusters").split()
+
+    def create(self, name: str, network: str, *, image: str, config: Path | None) -> Kubernetes:
+        """Make a cluster and return its API.
+
+        :param network: the container network it is to be on.
+        :param image: of its nodes, '' for the one that this release of kind goes with.
+        :param config: kind's configuration to start from.
+        :raises StackError: when there is one of this name, or it cannot be made: with the end of kind's output.
+        """
+        if name in self.names():
+            raise StackError(
+                f"there is a kind cluster named {name}, and it is not of this run",
+                hint=f"name it in --vault-issuer-kind-cluster to use it, or: kind delete cluster --name {name}",
+            )
+        folder = self._prepare_folder() if self._engine.is_local else None
+        written = self._run.write("kind.yaml", yaml.safe_dump(configuration(config, folder)))
+        words = [str(self._program), str(self.kubeconfig), name, image, str(written)]
+        self._run_kind(
+            "create",
+            interpreter.command(f"{__package__}.kind_program", *words),
+            what=f"the kind cluster {name}",
+            limit=self._timeouts.cluster_start,
+            environment=self._environment(network) | interpreter.environment(),
+        )
+        return self.describe(name, folder / _AUDIT if folder else None)
+
+    def describe(self, name: str, audit_log: Path | None = None) -> Kubernetes:
+        """Return the API of a cluster that there is; its kubeconfig is written anew.
+
+        :raises StackError: when there is none of this name.
+        """
+        config = yaml.safe_load(self._ask("get", "kubeconfig", f"--name={name}"))
+        self._run.write(self.kubeconfig.name, yaml.safe_dump(with_files(config, "kind", self._run.write)))
+        internal = yaml.safe_load(self._ask("get", "kubeconfig", f"--name={name}", "--internal"))
+        cluster = internal["clusters"][0]["cluster"]
+        return Kubernetes(
+            kubeconfig=str(self.kubeconfig),
+            url_for_vault=cluster["server"],
+            ca_pem=base64.b64decode(cluster["certificate-authority-data"]).decode(),
+            # Empty by now, it is written by nobody here: a folder of this machine that the engine does not have.
+            audit_log=str(audit_log) if audit_log and audit_log.stat().st_size else None,
+        )
+
+    def load(self, name: str, image: str) -> None:
+        """Have an image, which the engine has, in the nodes of a cluster too.
+
+        As an archive: to take it from the engine by itself, as pytest-kind does, kind needs docker's client.
+
+        :raises StackError: with the end of kind's output.
+        """
+        archive = self._run.path / "image.tar"
+        try:
+            self._engine.save(image, archive)
+            self._run_kind(
+                "load",
+                [str(self._program), "load", "image-archive", str(archive), f"--name={name}"],
+                what=f"loading {image} into the cluster {name}",
+                limit=self._timeouts.image,
+                environment=self._environment(""),
+            )
+        finally:
+            archive.unlink(missing_ok=True)
+
+    def _prepare_folder(self) -> Path:
+        """Make the folder that the API server finds its audit policy in and leaves its audit log."""
+        self._run.write(f"apiserver/{_POLICY}", yaml.safe_dump(AUDIT_POLICY))
+        # Made by us, it stays ours, whoever writes into it.
+        return self._run.write(f"apiserver/{_AUDIT}", "").parent
+
+    def _run_kind(self, action: str, argv: list[str], *, what: str, limit: float, environment: dict[str, str]) -> None:
+        process = f"kind-{action}-{len(list(self._run.path.glob('logs/kind-*')))}"
+        self._run.spawn(process, argv, environment)
+        status = poll(lambda: self._run.returncode(process), timeout=limit, interval=0.1)
+        if status == 0:
+            return
+        log = self._run.log_tail(process, 25)
+        self._run.stop(process)
+        ended = f"did not end within {limit:g} s" if status is None else f"failed (exit status {status})"
+        raise StackError(f"{what}: kind {ended}; the end of its output:\n{log}", hint=hint_for(log))
+
+    def _ask(self, *arguments: str) -> str:
+        try:
+            done = subprocess.run(
+                [str(self._program), *arguments],
+                capture_output=True,
+                text=True,
+                timeout=_ASKING,
+                check=True,
+                env={**os.environ, **self._environment("")},
+            )
+        except subprocess.CalledProcessError as error:
+            raise StackError(
+                f"kind {' '.join(arguments)}: {error.stderr.strip()}",
+                hint="kind get clusters shows those that there are",
+            ) from error
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise StackError(f"kind {' '.join(arguments)}: {error}", hint="try it by hand") from error
+        return done.stdout
+
+    def _environment(self, network: str) -> dict[str, str]:
+        networks = ("KIND_EXPERIMENTAL_DOCKER_NETWORK", "KIND_EXPERIMENTAL_PODMAN_NETWORK") if network else ()
+        return self._engine.environment | dict.fromkeys(networks, network)
+
+
+def node_images(given: Path | None) -> list[str]:
+    """Return the image of each node that a user's configuration describes, '' for kind's own.
+
+    :raises ConfigurationError: when the file cannot be used.
+    """
+    return [node.get("image") or "" for node in _read(given)["nodes"]]
+
+
+def configuration(given: Path | None, folder: Path | None) -> dict[str, Any]:
+    """Return kind's configuration: the user's, with what tests need of the control plane.
+
+    :param given: the user's file.
+    :param folder: with the audit policy; None where files of this machine cannot be mounted.
+    :raises ConfigurationError: when the file cannot be used.
+    """
+    config = _read(given)
+    # Without apiVersion and as tables, these fit every version of kubeadm's API that kind writes.
+    arguments = {"kube-api-qps": "200", "kube-api-burst": "400"}
+    patch: dict[str, Any] = {"kind": "ClusterConfiguration", "controllerManager": {"extraArgs": arguments}}
+    if folder is not None:
+        for node in config["nodes"]:
+            if node.get("role", _CONTROL_PLANE) == _CONTROL_PLANE:
+                mount = {"hostPath": str(folder), "containerPath": _MOUNT}
+                node["extraMounts"] = [*(node.get("extraMounts") or []), mount]
+        patch["apiServer"] = {
+            "extraArgs": {"audit-policy-file": f"{_MOUNT}/{_POLICY}", "audit-log-path": f"{_MOUNT}/{_AUDIT}"},
+            "extraVolumes": [
+                {"name": "vault-issuer", "hostPath": _MOUNT, "mountPath": _MOUNT, "pathType": "Directory"},
+            ],
+        }
+    config[_PATCHES] = [*(config.get(_PATCHES) or []), yaml.safe_dump(patch)]
+    return config
+
+
+def _read(given: Path | None) -> dict[str, Any]:
+    """Return kind's configuration, checked as far as something is added to it; kind itself checks the rest."""
+    config: Any = {"kind": "Cluster", "apiVersion": _API_VERSION}
+    if given is not None:
+        try:
+            config = read_document(given)
+            _check(config)
+        except DocumentError as error:
+            raise ConfigurationError(
+                f"--vault-issuer-kind-config={given} cannot be used: {error}",
+                hint="see https://kind.sigs.k8s.io/docs/user/configuration/",
+            ) from error
+    return {**config, "nodes": config.get("nodes") or [{"role": _CONTROL_PLANE}]}
+
+
+def _check(config: Any) -> None:
+    if not isinstance(config, dict) or config.get("kind") != "Cluster":
+        raise DocumentError("it is not a cluster of kind: it has no kind: Cluster")
+    if config.get("apiVersion") != _API_VERSION:
+        raise DocumentError(f"apiVersion is {reprlib.repr(config.get('apiVersion'))}, not {_API_VERSION}")
+    if not isinstance(nodes := config.get("nodes") or [], list):
+        raise DocumentError(f"nodes cannot be {reprlib.repr(nodes)}: it is a list")
+    _check_texts(config, _PATCHES, "")
+    for number, node in enumerate(nodes):
+        place = f"nodes, entry {number}"
+        if not isinstance(node, dict):
+            raise DocumentError(f"{place} cannot be {reprlib.repr(node)}: it is a mapping, such as role: worker")
+        for key in ("role", "image"):
+            if not isinstance(node.get(key) or "", str):
+                raise DocumentError(f"{place}: {key} cannot be {reprlib.repr(node[key])}")
+        _check_texts(node, _PATCHES, f"{place}: ")
+        mounts = node.get("extraMounts") or []
+        if not isinstance(mounts, list) or not all(isinstance(mount, dict) for mount in mounts):
+            raise DocumentError(f"{place}: extraMounts cannot be {reprlib.repr(mounts)}: it is a list of mappings")
+    if nodes and not any(node.get("role", _CONTROL_PLANE) == _CONTROL_PLANE for node in nodes):
+        raise DocumentError(f"no node has the role {_CONTROL_PLANE}")
+
+
+def _check_texts(table: dict[str, Any], key: str, place: str) -> None:
+    texts = table.get(key) or []
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise DocumentError(f"{place}{key} cannot be {reprlib.repr(texts)}: it is a list of texts (key: |)")

@@ -1,0 +1,1 @@
+"""Provider ``process``: etcd, kube-apiserver and Vault or OpenBao as local processes."""

@@ -1,0 +1,59 @@
+"""Finds the processes of a run by the mark that its keeper has put into their environment."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ..timeouts import poll
+from . import daemon as keeper
+
+#: Seconds in which what was killed is gone.
+_LIMIT = 10.0
+
+
+def marked(path: Path) -> tuple[int, ...]:
+    """Return the ids of this user's processes that the keeper of a run directory has started, or their children.
+
+    They are told by the mark in their environment: nothing else has it, whatever its arguments and directory are.
+    """
+    wanted = f"{keeper.MARK}={path}"
+    return tuple(pid for pid, has in _environments() if pid != os.getpid() and has(wanted))
+
+
+def end_marked(path: Path) -> tuple[int, ...]:
+    """Kill these processes, and what they start meanwhile; return the ids of those that do not end."""
+    ended = poll(lambda: None if _kill(marked(path)) else True, timeout=_LIMIT)
+    return () if ended else marked(path)
+
+
+def _kill(pids: tuple[int, ...]) -> bool:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return bool(pids)
+
+
+def _environments() -> Iterator[tuple[int, Callable[[str], bool]]]:
+    """Yield each process of this user that can be looked at, and whether a variable is in its environment."""
+    if Path("/proc/self/environ").exists():
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError):  # another user's, or gone
+                    if entry.stat().st_uid == os.getuid():
+                        variables = (entry / "environ").read_bytes().decode(errors="replace").split("\0")
+                        yield int(entry.name), variables.__contains__
+        return
+    listing = subprocess.run(
+        ["ps", "eww", "-U", str(os.getuid()), "-o", "pid=,command="],  # noqa: S607 (where it is differs)
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for line in listing.stdout.splitlines():
+        pid, _, words = line.strip().partition(" ")
+        yield int(pid), words.split().__contains__
