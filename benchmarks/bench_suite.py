@@ -18,7 +18,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from pytest_vault_issuer.options import Settings
-from pytest_vault_issuer.session.session import Run, RunKey
+from pytest_vault_issuer.session.session import Session, SessionKey
 from pytest_vault_issuer.toolchain import Toolchain, to_stderr
 
 
@@ -40,7 +40,7 @@ def starts(kind: bool, image: str | None) -> list[Settings]:
 
 def measure_start(settings: Settings) -> dict[str, float]:
     """Start and end a stack with cert-manager on it, and time the parts."""
-    run = Run(settings, RunKey.new(), to_stderr)
+    run = Session(settings, SessionKey.new(), to_stderr)
     where = f"{settings.stack}, cert-manager {'in the cluster' if settings.image else 'as a process'}"
     times = {}
     try:

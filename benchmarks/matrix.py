@@ -62,7 +62,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Run:
+class Session:
     """What became of a cell.
 
     :ivar report: {} where there is none; then `output` says why.
@@ -131,13 +131,13 @@ def default_cells(*, product: bool = False) -> list[Cell]:
     return [cell for cell in cells if sum(c is not find(c.name) for c in cell.components) <= 1]
 
 
-def before(cell: Cell, reports: Path) -> Run | None:
+def before(cell: Cell, reports: Path) -> Session | None:
     """Return the run of a cell whose report is there and passes, None where there is none.
 
     :raises ConfigurationError: for a report that is there and cannot be read.
     """
     path = reports / cell.folder / json_report.FILE
-    found = Run(cell, load(path)) if path.is_file() else Run(cell)
+    found = Session(cell, load(path)) if path.is_file() else Session(cell)
     return None if found.problems else found
 
 
@@ -159,7 +159,7 @@ def run(
     workers: int,
     arguments: Sequence[str],
     selected: tuple[str, ...] = (),
-) -> Run:
+) -> Session:
     """Run the suite for a cell, in a process and a folder of its own."""
     release, vault, kubernetes = (component.version for component in cell.components)
     report = reports.absolute() / cell.folder
@@ -177,10 +177,10 @@ def run(
             command, check=False, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         seconds = time.perf_counter() - began
-    return Run(cell, load(path) if path.is_file() else {}, done.stdout, seconds, selected)
+    return Session(cell, load(path) if path.is_file() else {}, done.stdout, seconds, selected)
 
 
-def verdicts(runs: Sequence[Run]) -> list[str]:
+def verdicts(runs: Sequence[Session]) -> list[str]:
     """Return the table of verdicts: releases by stacks."""
     stacks = list(dict.fromkeys((run.cell.vault, run.cell.kubernetes) for run in runs))
     heads = [f"Vault {vault.version.lstrip('v')}, Kubernetes {kube.version.lstrip('v')}" for vault, kube in stacks]
@@ -194,7 +194,7 @@ def verdicts(runs: Sequence[Run]) -> list[str]:
     return lines
 
 
-def differences(runs: Sequence[Run]) -> list[str]:
+def differences(runs: Sequence[Session]) -> list[str]:
     """Return the table of the requirements whose outcomes are not the same in all runs, with what explains them."""
     judged = [run for run in runs if run.report]
     identifiers = dict.fromkeys(identifier for run in judged for identifier in run.outcomes)
@@ -206,7 +206,7 @@ def differences(runs: Sequence[Run]) -> list[str]:
     return lines if len(lines) > 2 else ["No requirement has another outcome in one cell than in another."]
 
 
-def _reasons(identifier: str, runs: Iterable[Run]) -> list[str]:
+def _reasons(identifier: str, runs: Iterable[Session]) -> list[str]:
     found = []
     for run in runs:
         entry = next(entry for entry in run.report["requirements"] if entry["id"] == identifier)
@@ -220,7 +220,7 @@ def _reasons(identifier: str, runs: Iterable[Run]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _verdict(run: Run) -> str:
+def _verdict(run: Session) -> str:
     if not run.report:
         return "no report"
     profiles = ", ".join(f"{name} {judged['verdict']}" for name, judged in run.report["profiles"].items())

@@ -8,36 +8,36 @@ from collections.abc import Iterator
 import pytest
 
 from .kube import Cluster
-from .sandbox import Sandbox, World
-from .session.session import Run
+from .sandbox import Environment, Sandbox
+from .session.session import Session
 from .stack.types import Stack
 from .vault import VaultAdmin, VaultWorkspace
 
-RUN_KEY = pytest.StashKey[Run]()
+SESSION_KEY = pytest.StashKey[Session]()
 
 
 @pytest.fixture(scope="session")
-def vault_issuer_run(pytestconfig: pytest.Config) -> Run:
+def vault_issuer_session(pytestconfig: pytest.Config) -> Session:
     """The run: starts stack and implementation when they are first needed."""
-    return pytestconfig.stash[RUN_KEY]
+    return pytestconfig.stash[SESSION_KEY]
 
 
 @pytest.fixture(scope="session")
-def vault_issuer_stack(vault_issuer_run: Run) -> Stack:
+def vault_issuer_stack(vault_issuer_session: Session) -> Stack:
     """One Vault and one Kubernetes API, shared by all workers."""
-    return vault_issuer_run.stack()
+    return vault_issuer_session.stack()
 
 
 @pytest.fixture(scope="session")
-def vault_issuer_cluster(vault_issuer_run: Run) -> Cluster:
+def vault_issuer_cluster(vault_issuer_session: Session) -> Cluster:
     """A client of the stack's Kubernetes API with all rights."""
-    return vault_issuer_run.cluster()
+    return vault_issuer_session.cluster()
 
 
 @pytest.fixture(scope="session")
-def vault_issuer_vault(vault_issuer_run: Run) -> VaultAdmin:
+def vault_issuer_vault(vault_issuer_session: Session) -> VaultAdmin:
     """The stack's Vault, with hvac as ``client``."""
-    return vault_issuer_run.admin()
+    return vault_issuer_session.admin()
 
 
 @pytest.fixture
@@ -49,13 +49,13 @@ def vault_issuer_workspace(vault_issuer_stack: Stack, vault_issuer_vault: VaultA
 
 
 @pytest.fixture(scope="session")
-def vault_issuer_world(vault_issuer_run: Run) -> World:
+def vault_issuer_environment(vault_issuer_session: Session) -> Environment:
     """The stack with the implementation under test running on it."""
-    return vault_issuer_run.world()
+    return vault_issuer_session.environment()
 
 
 @pytest.fixture
-def vault_issuer_sandbox(vault_issuer_world: World) -> Iterator[Sandbox]:
+def vault_issuer_sandbox(vault_issuer_environment: Environment) -> Iterator[Sandbox]:
     """What one test of an implementation owns: namespace, mounts, proxy, issuers, requests."""
-    with contextlib.closing(Sandbox(vault_issuer_world)) as sandbox:
+    with contextlib.closing(Sandbox(vault_issuer_environment)) as sandbox:
         yield sandbox

@@ -11,24 +11,24 @@ import pytest
 from . import hookspecs as hooks
 from .errors import VaultIssuerError
 from .fixtures import (  # noqa: F401 (pytest finds them here)
-    RUN_KEY,
+    SESSION_KEY,
     vault_issuer_cluster,
-    vault_issuer_run,
+    vault_issuer_environment,
     vault_issuer_sandbox,
+    vault_issuer_session,
     vault_issuer_stack,
     vault_issuer_vault,
     vault_issuer_workspace,
-    vault_issuer_world,
 )
 from .judge.hooks import Conformance
 from .judge.secrecy import Secrecy
 from .options import OPTIONS, Settings
 from .redaction.redactor import Redactor
 from .requirements.mark import REQUIREMENT
-from .session.session import Run, RunKey
+from .session.session import Session, SessionKey
 from .text import printable
 
-_WORKER_INPUT = "vault_issuer_run"
+_WORKER_INPUT = "vault_issuer_session"
 _PLUGIN = "vault-issuer-conformance"
 
 
@@ -71,9 +71,9 @@ def pytest_configure(config: pytest.Config) -> None:
     except VaultIssuerError as error:
         raise pytest.UsageError(Redactor().redact(str(error))) from error
     worker: dict[str, Any] | None = getattr(config, "workerinput", None)
-    key = RunKey(**worker[_WORKER_INPUT]) if worker else RunKey.new()
-    run = Run(settings, key, lambda line: _say(config, line))
-    config.stash[RUN_KEY] = run
+    key = SessionKey(**worker[_WORKER_INPUT]) if worker else SessionKey.new()
+    run = Session(settings, key, lambda line: _say(config, line))
+    config.stash[SESSION_KEY] = run
     config.pluginmanager.register(Secrecy(run), "vault-issuer-secrecy")
     if settings.implementation:
         described = config.hook.pytest_vault_issuer_implementation(config=config, name=settings.implementation)
@@ -87,7 +87,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if worker is None:
         config.add_cleanup(lambda: _close(config, run))
         if settings.implementation and config.option.basetemp is None:
-            # Whatever ends the run, the keeper removes pytest's temporary files with its own.
+            # Whatever ends the run, the supervisor removes pytest's temporary files with its own.
             run.directory.open()
             config.option.basetemp = str(run.directory.path / "pytest")
     if worker is None and config.pluginmanager.hasplugin("xdist"):
@@ -96,7 +96,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Refuse to run conformance tests of nothing."""
-    if not config.stash[RUN_KEY].settings.implementation and any(
+    if not config.stash[SESSION_KEY].settings.implementation and any(
         item.get_closest_marker(REQUIREMENT) for item in items
     ):
         raise pytest.UsageError(
@@ -104,7 +104,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         )
 
 
-def _close(config: pytest.Config, run: Run) -> None:
+def _close(config: pytest.Config, run: Session) -> None:
     """End the run; report what could not be removed, without a traceback."""
     try:
         run.close()
@@ -118,7 +118,7 @@ def _close(config: pytest.Config, run: Run) -> None:
 
 def _say(config: pytest.Config, line: str) -> None:
     """Print a line of progress now, redacted, whatever is captured."""
-    line = printable(config.stash[RUN_KEY].redactor.redact(line))
+    line = printable(config.stash[SESSION_KEY].redactor.redact(line))
     capture = config.pluginmanager.getplugin("capturemanager")
     terminal = config.pluginmanager.getplugin("terminalreporter")
     if terminal is None:
@@ -132,7 +132,7 @@ def _say(config: pytest.Config, line: str) -> None:
 class _HandOver:
     """Gives pytest-xdist's workers the key of the run."""
 
-    def __init__(self, key: RunKey) -> None:
+    def __init__(self, key: SessionKey) -> None:
         self._key = key
 
     @pytest.hookimpl(optionalhook=True)

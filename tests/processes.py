@@ -23,9 +23,9 @@ def processes_of(directory: Path) -> list[str]:
     return [" ".join(words) for _, words in command_lines() if any(str(directory) in word for word in words)]
 
 
-def keeper_of(directory: Path) -> int:
-    """Return the process id of a run's keeper."""
+def supervisor_of(directory: Path) -> int:
+    """Return the process id of a run's supervisor."""
     for number, words in command_lines():
-        if str(directory) in words and any(word.endswith("keeper.py") for word in words):
+        if str(directory) in words and any(word.endswith("supervisor.py") for word in words):
             return number
-    raise LookupError(f"{directory} has no keeper")
+    raise LookupError(f"{directory} has no supervisor")

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from pytest_vault_issuer.errors import NotRunnable
-from pytest_vault_issuer.fixtures import RUN_KEY
+from pytest_vault_issuer.fixtures import SESSION_KEY
 from pytest_vault_issuer.redaction.redactor import Redactor
 from pytest_vault_issuer.sandbox import FEATURES as AUTHENTICATIONS
 from pytest_vault_issuer.sandbox import Sandbox
-from pytest_vault_issuer.session.session import Run
+from pytest_vault_issuer.session.session import Session
 
 from .comparing import explanation
 
@@ -28,7 +28,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_assertrepr_compare(config: pytest.Config, op: str, left: Any, right: Any) -> list[str] | None:
     """Name the observed and the expected value, so that a controller's author need not read the test."""
-    run = config.stash.get(RUN_KEY, None)
+    run = config.stash.get(SESSION_KEY, None)
     redactor = run.redactor if run else Redactor()
     return explanation(left, right, redactor.redact) if op == "==" else None
 
@@ -48,9 +48,9 @@ def sandbox(vault_issuer_sandbox: Sandbox) -> Sandbox:
 
 
 @pytest.fixture
-def suite_approves(vault_issuer_run: Run) -> None:
+def suite_approves(vault_issuer_session: Session) -> None:
     """Skip a test whose requests must stay unapproved if the controller approves requests itself."""
-    if vault_issuer_run.implementation.run.approves:
+    if vault_issuer_session.implementation.run.approves:
         raise NotRunnable(
             "the controller approves requests itself, so the suite cannot leave a request unapproved",
             hint="turn its approver off and set approves = false in the [run] table of the implementation file",

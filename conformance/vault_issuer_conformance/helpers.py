@@ -140,7 +140,7 @@ def tokens_of(exchanges: Iterable[Exchange]) -> set[str]:
 
 def claimed(sandbox: Sandbox, features: Iterable[str] = FEATURES) -> list[str]:
     """Return the authentication methods that the implementation supports."""
-    return [feature for feature in features if feature in sandbox.world.features]
+    return [feature for feature in features if feature in sandbox.environment.features]
 
 
 def with_secret(auth: Authentication, name: str) -> dict[str, Any]:
@@ -194,7 +194,7 @@ def for_each_kind(sandbox: Sandbox, check: Callable[[str], None]) -> None:
 
     :param check: called with the kind.
     """
-    kinds = list(sandbox.world.kinds)
+    kinds = list(sandbox.environment.kinds)
     _ = sandbox.pki  # created before the threads start, so that they share it
     with ThreadPoolExecutor(len(kinds)) as pool:
         for done in [pool.submit(check, kind) for kind in kinds]:

@@ -41,7 +41,7 @@ def first_login(sandbox: Sandbox, kind: str, auth: Authentication) -> Exchange:
     try:
         return sandbox.proxy.wait_for(Route.LOGIN, timeout=sandbox.timeouts.wire, what="a login")[0]
     except Unmet as error:
-        if refusals := sandbox.world.sts.refusals(auth.principal):
+        if refusals := sandbox.environment.sts.refusals(auth.principal):
             raise Unmet(f"{error}\nthe local STS refused AssumeRoleWithWebIdentity: {refusals[-1]}") from error
         raise
 
@@ -55,10 +55,10 @@ def content(login: Exchange) -> IamLogin:
 
 def assumed(sandbox: Sandbox, auth: Authentication) -> list[AssumedRole]:
     """Return each assumption of an authentication's AWS role; at least one is required."""
-    found = sandbox.world.sts.assumed(auth.principal)
+    found = sandbox.environment.sts.assumed(auth.principal)
     for role in found:
         for secret in (role.web_identity_token, role.secret_access_key, role.session_token):
-            sandbox.world.redactor.add(secret)
+            sandbox.environment.redactor.add(secret)
     assert found, "expected AssumeRoleWithWebIdentity for iamRoleArn, saw none"
     return found
 
@@ -66,9 +66,9 @@ def assumed(sandbox: Sandbox, auth: Authentication) -> list[AssumedRole]:
 def tokens(sandbox: Sandbox, kind: str, auth: Authentication) -> list[JWT]:
     """Create an issuer object and return the tokens offered for its AWS role, also those that STS refused."""
     sandbox.issuer(kind, auth)
-    found = poll(lambda: sandbox.world.sts.offered(auth.principal) or None, timeout=sandbox.timeouts.wire) or []
+    found = poll(lambda: sandbox.environment.sts.offered(auth.principal) or None, timeout=sandbox.timeouts.wire) or []
     for token in found:
-        sandbox.world.redactor.add(token)
+        sandbox.environment.redactor.add(token)
     assert found, "expected AssumeRoleWithWebIdentity for iamRoleArn with a token of this cluster, saw none"
     return [token for token in map(JWT.of, found) if token is not None]
 
@@ -77,7 +77,7 @@ def assert_admitted(sandbox: Sandbox, auth: Authentication, login: Exchange) -> 
     """Check that Vault accepts a login at the mount that the issuer object names."""
     assert auth.role is not None
     try:
-        sandbox.world.redactor.add(sandbox.vault.log_in(auth.role, login.json))
+        sandbox.environment.redactor.add(sandbox.vault.log_in(auth.role, login.json))
     except (hvac.exceptions.InvalidRequest, hvac.exceptions.Forbidden) as error:
         raise Unmet(f"expected Vault to accept the login, saw it rejected: {error}") from error
 
@@ -156,7 +156,7 @@ def test_login_is_signed_for_the_region(sandbox: Sandbox, kind: str) -> None:
 @requirement("VI-AWS-008")
 @pytest.mark.parametrize("kind", ["Issuer"])
 def test_region_defaults_to_that_of_the_environment(sandbox: Sandbox, kind: str) -> None:
-    environment = sandbox.world.implementation_env
+    environment = sandbox.environment.implementation_env
     region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1"
     auth = sandbox.aws(kind)
     login = first_login(sandbox, kind, auth)
@@ -168,7 +168,7 @@ def test_region_defaults_to_that_of_the_environment(sandbox: Sandbox, kind: str)
 def test_not_ready_without_permission_to_create_tokens(sandbox: Sandbox, kind: str) -> None:
     proxy, auth = sandbox.new_proxy(), sandbox.aws(kind, grant=False)
     never_ready(sandbox, kind, {"no permission to create tokens": {"auth": auth, "proxy": proxy}})
-    offered = len(sandbox.world.sts.offered(auth.principal))
+    offered = len(sandbox.environment.sts.offered(auth.principal))
     assert not offered, f"expected no token to be offered to STS, saw {offered}"
     logins = [exchange.summary for exchange in proxy.seen(Route.LOGIN)]
     assert not logins, f"expected no login without a service account token, saw {logins}"
@@ -201,7 +201,9 @@ def test_issuer_does_not_use_the_identity_of_the_controller(sandbox: Sandbox, ki
     variants = {"serviceAccountRef is not set": {"auth": sandbox.aws(kind, ambient=True), "proxy": proxy}}
     never_ready(sandbox, kind, variants)
     used = {content(login).signature.access_key_id for login in proxy.seen(Route.LOGIN)}
-    assert sandbox.world.sts.access_key_id not in used, "expected no login with the controller's own identity, saw one"
+    assert sandbox.environment.sts.access_key_id not in used, (
+        "expected no login with the controller's own identity, saw one"
+    )
 
 
 @requirement("VI-AWS-014")
@@ -209,7 +211,7 @@ def test_issuer_does_not_use_the_identity_of_the_controller(sandbox: Sandbox, ki
 def test_cluster_issuer_uses_the_identity_of_the_controller(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.aws(kind, ambient=True)
     login = first_login(sandbox, kind, auth)
-    assert content(login).signature.access_key_id == sandbox.world.sts.access_key_id, (
+    assert content(login).signature.access_key_id == sandbox.environment.sts.access_key_id, (
         "expected a login signed with the controller's own identity"
     )
     assert_admitted(sandbox, auth, login)

@@ -185,7 +185,7 @@ def test_secret_is_read_from_the_right_namespace(sandbox: Sandbox, kind: str) ->
     clients = Authority("clients")
     client = new_client(clients)
     auth = sandbox.client_certificate(kind, clients=clients, client=client)
-    places = {sandbox.world.cluster_resource_namespace, sandbox.namespace, sandbox.other_namespace}
+    places = {sandbox.environment.cluster_resource_namespace, sandbox.namespace, sandbox.other_namespace}
     for namespace in sorted(places - {auth.namespace}):
         decoy = data_of(another_client(sandbox, clients))
         sandbox.secret(decoy, namespace=namespace, name=auth.secret_name)
@@ -257,7 +257,7 @@ def test_login_certificate_wins_over_that_of_the_connection(sandbox: Sandbox, ki
 @requirement("VI-CLIENTCERT-011")
 @pytest.mark.parametrize("server", ["another CA", "another host"])
 def test_untrusted_server_gets_no_login(sandbox: Sandbox, kind: str, server: str) -> None:
-    host = sandbox.world.stack.bind
+    host = sandbox.environment.stack.bind
     proxy = sandbox.new_proxy(
         certificate=Authority().issue(host) if server == "another CA" else sandbox.authority.issue("192.0.2.1")
     )

@@ -311,7 +311,7 @@ def test_issuer_becomes_ready_after_its_vault_recovers(sandbox: Sandbox) -> None
 
         # Switching the proxy to an initialized Vault looks to the controller like an initialization.
         fresh = sandbox.new_proxy(upstream=sandbox.new_vault(initialise=False))
-        ours = sandbox.world.admin.server
+        ours = sandbox.environment.admin.server
         issuer = sandbox.issuer(kind, auth, proxy=fresh)
         failures.append(("not initialized", issuer, lambda: fresh.set_upstream(ours.url, ours.ca_pem)))
 

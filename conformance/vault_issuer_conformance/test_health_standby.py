@@ -19,7 +19,7 @@ def ready_issuers(
     vault = sandbox.workspace_in(cluster.active.admin)
     pki = vault.pki()
     issuers = []
-    for kind in sandbox.world.kinds:
+    for kind in sandbox.environment.kinds:
         for feature in features or claimed(sandbox)[:1]:
             auth = sandbox.authenticate(feature, kind, pki=pki, vault=vault)
             issuers += [sandbox.issuer(kind, auth, pki=pki, proxy=proxy) for proxy in proxies]
@@ -121,7 +121,7 @@ def test_request_created_without_an_active_node_becomes_final(sandbox: Sandbox) 
     cluster = sandbox.new_vault_cluster(2)
     active = cluster.active
     issuers = ready_issuers(sandbox, cluster, [node.proxy for node in cluster.nodes], simplest(sandbox))
-    others = [sandbox.ready_issuer(kind) for kind in sandbox.world.kinds]
+    others = [sandbox.ready_issuer(kind) for kind in sandbox.environment.kinds]
     active.admin.seal()  # one of two nodes has no quorum to elect an active node
     requests = [sandbox.request(issuer) for issuer in issuers]
     for other in others:

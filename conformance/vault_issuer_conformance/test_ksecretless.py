@@ -30,7 +30,7 @@ def random_name(prefix: str) -> str:
 
 
 def implementation_user(sandbox: Sandbox) -> str:
-    return "system:serviceaccount:" + sandbox.world.service_account.replace("/", ":")
+    return "system:serviceaccount:" + sandbox.environment.service_account.replace("/", ":")
 
 
 def role_name(auth: Authentication) -> str:
@@ -259,7 +259,7 @@ def changed_files(sandbox: Sandbox, *, since: float) -> Iterator[Path]:
     subdirectories, and the top level of its working directory and of the system's
     temporary directory.
     """
-    home, directory = sandbox.world.implementation_home, sandbox.world.implementation_directory
+    home, directory = sandbox.environment.implementation_home, sandbox.environment.implementation_directory
     if home is None or directory is None:
         return
     for path in [*home.rglob("*"), *directory.iterdir(), *Path(tempfile.gettempdir()).iterdir()]:
@@ -304,7 +304,7 @@ def test_ready_once_the_role_exists(sandbox: Sandbox) -> None:
 @requirement("VI-KSECRETLESS-009")
 @pytest.mark.parametrize("kind", ["Issuer"])
 def test_service_account_in_another_namespace_is_not_used(sandbox: Sandbox, kind: str) -> None:
-    elsewhere = (sandbox.world.cluster_resource_namespace, sandbox.other_namespace)
+    elsewhere = (sandbox.environment.cluster_resource_namespace, sandbox.other_namespace)
     account = sandbox.service_account(elsewhere[0])
     sandbox.service_account(elsewhere[1], name=account)
     auth = any_namespace(sandbox, account)
@@ -349,7 +349,7 @@ def test_service_account_outside_the_cluster_resource_namespace_is_not_used(sand
 @requirement("VI-KSECRETLESS-011")
 def test_vault_role_accepts_only_the_issuers_own_audience(sandbox: Sandbox, kind: str) -> None:
     other_kind = "ClusterIssuer" if kind == "Issuer" else "Issuer"
-    kinds = [kind, *({other_kind} & set(sandbox.world.kinds))]
+    kinds = [kind, *({other_kind} & set(sandbox.environment.kinds))]
     account = random_name("account")
     for each in kinds:
         sandbox.service_account(sandbox.home(each), name=account)

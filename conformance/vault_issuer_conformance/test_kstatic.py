@@ -124,7 +124,7 @@ def test_no_service_account_token_is_requested(sandbox: Sandbox, kind: str) -> N
     # The suite's own request is logged after those of the controller.
     sandbox.cluster.create_token(auth.service_account, auth.namespace)
     requested = sandbox.audit.token_requests(auth.namespace, auth.service_account)
-    user = f"system:serviceaccount:{sandbox.world.service_account.replace('/', ':')}"
+    user = f"system:serviceaccount:{sandbox.environment.service_account.replace('/', ':')}"
     assert user not in {record["user"]["username"] for record in requested}, (
         f"expected no TokenRequest by {user}, saw one"
     )

@@ -102,7 +102,7 @@ def exercise(sandbox: Sandbox, kind: str) -> dict[str, str]:
     """
     canaries: dict[str, str] = {}
     good, refused = [], []
-    for feature in claimed(sandbox)[list(sandbox.world.kinds).index(kind) :: len(sandbox.world.kinds)]:
+    for feature in claimed(sandbox)[list(sandbox.environment.kinds).index(kind) :: len(sandbox.environment.kinds)]:
         auth = sandbox.authenticate(feature, kind)
         good.append(sandbox.issuer(kind, auth))
         if not auth.secret_name:
@@ -162,7 +162,7 @@ def test_credentials_are_not_shown(sandbox: Sandbox, kind: str) -> None:
 
 @requirement("VI-LEAK-002")
 def test_credentials_are_not_logged(sandbox: Sandbox, kind: str) -> None:
-    if sandbox.world.implementation_log is None:
+    if sandbox.environment.implementation_log is None:
         raise NotRunnable("the controller's log cannot be read", hint="let the suite start it: set [run] command")
     canaries = exercise(sandbox, kind)
     found = leaked(sandbox.implementation_log(), canaries)
@@ -202,7 +202,7 @@ def test_keys_of_client_certificates_are_not_shown(sandbox: Sandbox, kind: str, 
 @requirement("VI-LEAK-002")
 @pytest.mark.parametrize("feature", ["mtls", "client-certificate"])
 def test_keys_of_client_certificates_are_not_logged(sandbox: Sandbox, kind: str, feature: str) -> None:
-    if sandbox.world.implementation_log is None:
+    if sandbox.environment.implementation_log is None:
         raise NotRunnable("the controller's log cannot be read", hint="let the suite start it: set [run] command")
     canaries = unfit_clients(sandbox, kind, feature)
     found = leaked(sandbox.implementation_log(), canaries)
@@ -372,7 +372,7 @@ def assert_key_is_not_shown(sandbox: Sandbox, kind: str, request: CertificateReq
 @requirement("VI-LEAK-005")
 def test_private_key_in_a_sign_answer_is_not_shown(sandbox: Sandbox, kind: str) -> None:
     key_pem = key_to_pem(new_key())
-    sandbox.world.redactor.add(key_pem)
+    sandbox.environment.redactor.add(key_pem)
 
     def add_key(answer: dict[str, Any]) -> dict[str, Any]:
         if "certificate" in (answer.get("data") or {}):

@@ -503,7 +503,7 @@ def test_concurrent_requests_get_their_own_certificates(sandbox: Sandbox) -> Non
         )
         for namespace in namespaces
     }
-    shared = [sandbox.issuer("ClusterIssuer")] if "cluster-issuer" in sandbox.world.features else []
+    shared = [sandbox.issuer("ClusterIssuer")] if "cluster-issuer" in sandbox.environment.features else []
     for issuer in (*issuers.values(), *shared):
         issuer.wait_ready()
     requests = []

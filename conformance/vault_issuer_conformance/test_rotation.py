@@ -282,7 +282,7 @@ def test_changed_ca_bundle_is_used(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
     sandbox.issued(issuer)
     authority = Authority()
-    sandbox.proxy.replace_certificate(authority.issue(sandbox.world.stack.bind))
+    sandbox.proxy.replace_certificate(authority.issue(sandbox.environment.stack.bind))
     mark = sandbox.proxy.mark()
     issuer.change(lambda vault: vault.update(caBundle=bundle(authority.pem)))
     sandbox.proxy.wait_for(
@@ -299,7 +299,7 @@ def test_replaced_ca_bundle_is_no_longer_trusted(sandbox: Sandbox, kind: str) ->
     # The certificate authorities have the same name and different keys.
     issuer.change(lambda vault: vault.update(caBundle=bundle(Authority().pem)))
     # The certificate is as valid as before, and all earlier connections are closed.
-    sandbox.proxy.replace_certificate(sandbox.authority.issue(sandbox.world.stack.bind))
+    sandbox.proxy.replace_certificate(sandbox.authority.issue(sandbox.environment.stack.bind))
     # Until it sees the change, a controller may check with the old bundle.
     issuer.wait_not_ready("its CA bundle now contains another CA")
     mark, failures = sandbox.proxy.mark(), len(sandbox.proxy.handshake_failures)
@@ -354,7 +354,7 @@ def test_changed_method_is_used(sandbox: Sandbox, kind: str, feature: str, other
 @requirement("VI-ROTATION-008")
 def test_unusable_specification_makes_issuer_not_ready(sandbox: Sandbox, kind: str) -> None:
     # Vault's client retries a server that does not answer at once, but not an untrusted one.
-    untrusted = sandbox.new_proxy(certificate=Authority().issue(sandbox.world.stack.bind))
+    untrusted = sandbox.new_proxy(certificate=Authority().issue(sandbox.environment.stack.bind))
     absent = f"absent-{secrets.token_hex(4)}"
     auths = {feature: sandbox.authenticate(feature, kind) for feature in claimed(sandbox)}
     default = next(iter(auths.values()))

@@ -33,7 +33,9 @@ def another_pki(sandbox: Sandbox) -> Pki:
 
 def spread_decoys(sandbox: Sandbox, auth: Authentication, policy: str) -> list[str]:
     """Create Secrets of the same name with other valid credentials in namespaces that are not the issuer object's."""
-    places = {sandbox.world.cluster_resource_namespace, sandbox.namespace, sandbox.other_namespace} - {auth.namespace}
+    places = {sandbox.environment.cluster_resource_namespace, sandbox.namespace, sandbox.other_namespace} - {
+        auth.namespace
+    }
     decoys = []
     for namespace in sorted(places):
         if auth.approle is not None:

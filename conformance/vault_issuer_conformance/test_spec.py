@@ -81,7 +81,7 @@ def emptied(sandbox: Sandbox, auth: Authentication) -> dict[str, dict[str, Any]]
         leave_empty("kubernetes", "secretRef", "name")
     if auth.feature == "kubernetes-secretless":
         # Vault accepts the controller's own service account, so that a fallback to it shows.
-        namespace, _, account = sandbox.world.service_account.partition("/")
+        namespace, _, account = sandbox.environment.service_account.partition("/")
         role = sandbox.vault.kubernetes_role(
             sandbox.sign_policy(),
             service_account=account,

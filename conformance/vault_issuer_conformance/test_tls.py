@@ -29,7 +29,7 @@ from .helpers import (
 
 def impostor(sandbox: Sandbox) -> ServerCertificate:
     """Return a certificate with the right name, signed by a CA with the trusted CA's name but another key."""
-    return Authority().issue(sandbox.world.stack.bind)
+    return Authority().issue(sandbox.environment.stack.bind)
 
 
 def of_another_ca(sandbox: Sandbox) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def with_system_ca_if_known(sandbox: Sandbox) -> Proxy:
 
     A controller that falls back to the system trust store trusts this listener.
     """
-    return sandbox.new_proxy(certificate=sandbox.world.system_server)
+    return sandbox.new_proxy(certificate=sandbox.environment.system_server)
 
 
 @requirement("VI-TLS-001")
@@ -53,7 +53,7 @@ def with_system_ca_if_known(sandbox: Sandbox) -> Proxy:
 def test_certificate_of_the_ca_in_the_bundle_is_trusted(sandbox: Sandbox, kind: str, chain: str) -> None:
     root = Authority(f"Root {secrets.token_hex(4)}")
     signer = root if chain == "issued by the CA" else Authority(f"Intermediate {secrets.token_hex(4)}", parent=root)
-    proxy = sandbox.new_proxy(certificate=signer.issue(sandbox.world.stack.bind))
+    proxy = sandbox.new_proxy(certificate=signer.issue(sandbox.environment.stack.bind))
     sandbox.issued(sandbox.ready_issuer(kind, proxy=proxy, caBundle=bundle(root.pem)))
 
 
@@ -74,14 +74,14 @@ def test_server_of_another_ca_gets_no_credentials(sandbox: Sandbox, kind: str, f
 
 @requirement("VI-TLS-003")
 def test_expired_certificate_is_rejected(sandbox: Sandbox, kind: str) -> None:
-    certificate = sandbox.authority.issue(sandbox.world.stack.bind, expired=True)
+    certificate = sandbox.authority.issue(sandbox.environment.stack.bind, expired=True)
     proxy = sandbox.new_proxy(certificate=certificate)
     assert_untrusted(sandbox, kind, {"the server certificate has expired": {"proxy": proxy}})
 
 
 @requirement("VI-TLS-004")
 def test_certificate_for_another_host_is_rejected(sandbox: Sandbox, kind: str) -> None:
-    host = sandbox.world.stack.bind
+    host = sandbox.environment.stack.bind
     certificate = sandbox.authority.issue(f"{secrets.token_hex(4)}.example.test", "192.0.2.1", common_name=host)
     proxy = sandbox.new_proxy(certificate=certificate)
     assert_untrusted(sandbox, kind, {"the server certificate is for another host": {"proxy": proxy}})
@@ -114,7 +114,7 @@ def test_private_ca_is_not_trusted_without_a_bundle(sandbox: Sandbox, kind: str)
     ],
 )
 def test_certificate_is_verified_again_to_sign(sandbox: Sandbox, kind: str, feature: str) -> None:
-    proxy, certificate = sandbox.new_proxy(), sandbox.authority.issue(sandbox.world.stack.bind)
+    proxy, certificate = sandbox.new_proxy(), sandbox.authority.issue(sandbox.environment.stack.bind)
     issuer = sandbox.ready_issuer(kind, sandbox.authenticate(feature, kind), proxy=proxy)
     sandbox.issued(issuer)
     proxy.replace_certificate(impostor(sandbox))
@@ -231,7 +231,7 @@ def assert_recovers(sandbox: Sandbox, issuer: Issuer) -> None:
 )
 def test_bundle_of_another_issuer_is_not_trusted(sandbox: Sandbox, kind: str, other_kind: str) -> None:
     authority = Authority()
-    shared, own = (sandbox.new_proxy(certificate=authority.issue(sandbox.world.stack.bind)) for _ in range(2))
+    shared, own = (sandbox.new_proxy(certificate=authority.issue(sandbox.environment.stack.bind)) for _ in range(2))
     other = sandbox.ready_issuer(other_kind, proxy=shared)
     namesake: dict[str, Any] = {"name": other.name}
     if kind == other_kind:
@@ -323,7 +323,7 @@ def test_ca_in_a_changed_secret_is_trusted(sandbox: Sandbox, kind: str) -> None:
     fields = in_secret(sandbox, kind, sandbox.authority.pem)
     issuer = sandbox.ready_issuer(kind, proxy=proxy, **fields)
     sandbox.issued(issuer)
-    proxy.replace_certificate(authority.issue(sandbox.world.stack.bind))
+    proxy.replace_certificate(authority.issue(sandbox.environment.stack.bind))
     sandbox.set_secret(fields["caBundleSecretRef"]["name"], sandbox.home(kind), {"ca.crt": authority.pem})
     wait_noticed(sandbox, kind)
     issued_eventually(sandbox, issuer)
@@ -338,7 +338,7 @@ def test_ca_removed_from_the_secret_is_no_longer_trusted(sandbox: Sandbox, kind:
     failures = len(proxy.handshake_failures)
     sandbox.set_secret(fields["caBundleSecretRef"]["name"], sandbox.home(kind), {"ca.crt": Authority().pem})
     # The certificate is as valid as before, and all earlier connections are closed.
-    proxy.replace_certificate(sandbox.authority.issue(sandbox.world.stack.bind))
+    proxy.replace_certificate(sandbox.authority.issue(sandbox.environment.stack.bind))
     wait_noticed(sandbox, kind)
     mark = proxy.mark()
     request = sandbox.request(issuer)
@@ -371,7 +371,7 @@ def test_corrected_secret_makes_issuer_ready(sandbox: Sandbox, kind: str) -> Non
 )
 def test_secret_of_another_issuer_is_not_trusted(sandbox: Sandbox, kind: str, other_kind: str) -> None:
     authority = Authority()
-    shared, own = (sandbox.new_proxy(certificate=authority.issue(sandbox.world.stack.bind)) for _ in range(2))
+    shared, own = (sandbox.new_proxy(certificate=authority.issue(sandbox.environment.stack.bind)) for _ in range(2))
     others = in_secret(sandbox, other_kind, authority.pem)
     sandbox.ready_issuer(other_kind, proxy=shared, **others)
     elsewhere = in_secret(sandbox, kind, authority.pem, namespace=sandbox.other_namespace)
@@ -422,7 +422,7 @@ def test_certificate_is_verified_for_server_name(sandbox: Sandbox, kind: str, ce
 
 @requirement("VI-TLS-019")
 def test_certificate_not_valid_for_server_name_is_rejected(sandbox: Sandbox, kind: str) -> None:
-    host, name = sandbox.world.stack.bind, new_name()
+    host, name = sandbox.environment.stack.bind, new_name()
     certificates = {
         "the server certificate is for the host in server only": sandbox.authority.issue(host),
         "the server certificate is for another name": sandbox.authority.issue(new_name(), host, common_name=name),
@@ -459,7 +459,7 @@ def test_server_name_is_sent_in_every_handshake(sandbox: Sandbox, kind: str, fea
 
 def with_system_ca(sandbox: Sandbox) -> Proxy:
     """Return a listener whose certificate is from a CA in the controller's system trust store."""
-    certificate = sandbox.world.system_server
+    certificate = sandbox.environment.system_server
     if certificate is None:
         raise NotRunnable(
             "the system trust store of the controller is unknown",

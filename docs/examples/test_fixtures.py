@@ -8,7 +8,7 @@ import pytest
 
 from pytest_vault_issuer.kube import ApiError, Cluster, Resource
 from pytest_vault_issuer.sandbox.csr import SigningRequest
-from pytest_vault_issuer.session.session import Run
+from pytest_vault_issuer.session.session import Session
 from pytest_vault_issuer.stack.types import Stack
 from pytest_vault_issuer.vault import CertificateAuthority, VaultAdmin, VaultWorkspace
 
@@ -70,8 +70,8 @@ def test_our_policy_allows_signing_alone(vault_issuer_workspace: VaultWorkspace)
         ours.read(f"{pki.mount}/roles/{pki.role}")
 
 
-def test_processes_have_logs(vault_issuer_run: Run) -> None:
-    if vault_issuer_run.stack().provider != "process":
+def test_processes_have_logs(vault_issuer_session: Session) -> None:
+    if vault_issuer_session.stack().provider != "process":
         pytest.skip("the processes of others log elsewhere")
-    logs = vault_issuer_run.directory.path / "logs"
+    logs = vault_issuer_session.directory.path / "logs"
     assert (logs / "kube-apiserver.log").exists()

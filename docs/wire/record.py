@@ -3,7 +3,7 @@
 A test module that pytest is given by name; it writes one recording for each flow into the directory ``WIRE``::
 
     WIRE=docs/wire pytest docs/wire/record.py --vault-issuer=cert-manager -k "not aws"
-    WIRE=docs/wire pytest docs/wire/record.py --vault-issuer=miniature --vault-issuer-profile=extended -k aws
+    WIRE=docs/wire pytest docs/wire/record.py --vault-issuer=sample-controller --vault-issuer-profile=extended -k aws
 
 An issuer becomes Ready, and a request is issued. What the proxy saw of it, what the API server's audit log says of the
 issuer's and of Vault's own calls, and what STS was asked, is a recording. What is random in
@@ -27,7 +27,7 @@ from pytest_vault_issuer.proxy import Exchange, Route
 from pytest_vault_issuer.sandbox import Sandbox
 from pytest_vault_issuer.sandbox.authentication import Authentication
 from pytest_vault_issuer.sandbox.handles import CertificateRequest, Issuer
-from pytest_vault_issuer.session.session import Run
+from pytest_vault_issuer.session.session import Session
 from pytest_vault_issuer.stack.bootstrap import REVIEWER
 
 Step = dict[str, Any]
@@ -50,7 +50,7 @@ HEADERS = ("X-Vault-Token", "X-Vault-Namespace")
 
 
 @pytest.mark.parametrize("flow", FLOWS)
-def test_record(flow: str, vault_issuer_sandbox: Sandbox, vault_issuer_run: Run) -> None:
+def test_record(flow: str, vault_issuer_sandbox: Sandbox, vault_issuer_session: Session) -> None:
     sandbox = vault_issuer_sandbox
     auth = FLOWS[flow](sandbox)
     issuer = sandbox.ready_issuer("Issuer", auth)
@@ -66,7 +66,7 @@ def test_record(flow: str, vault_issuer_sandbox: Sandbox, vault_issuer_run: Run)
         others += token_reviews(sandbox, logins)
     if flow == "aws":
         others += sts_calls(sandbox, auth, words, logins)
-    implementation, stack = vault_issuer_run.implementation, vault_issuer_run.stack()
+    implementation, stack = vault_issuer_session.implementation, vault_issuer_session.stack()
     recording = {
         "flow": flow,
         "issuer": f"{implementation.name} {implementation.version}",
@@ -195,7 +195,7 @@ def answer(exchange: Exchange) -> dict[str, Any]:
 def token_requests(sandbox: Sandbox, auth: Authentication, words: Words, count: int) -> Iterator[Timed]:
     """Yield the issuer's requests for a token of the ServiceAccount, with their time."""
     for record in sandbox.audit.token_requests(auth.namespace, auth.service_account, count=count):
-        namespace, _, account = sandbox.world.service_account.partition("/")
+        namespace, _, account = sandbox.environment.service_account.partition("/")
         assert record["user"]["username"] == user_name(namespace, account)
         spec = record["requestObject"]["spec"]
         yield (
@@ -214,7 +214,7 @@ def token_requests(sandbox: Sandbox, auth: Authentication, words: Words, count: 
 
 def token_reviews(sandbox: Sandbox, logins: list[Exchange]) -> Iterator[Timed]:
     """Yield the questions of Vault whose token it was shown: one during each login."""
-    reviewer = user_name(sandbox.world.run, REVIEWER)
+    reviewer = user_name(sandbox.environment.run, REVIEWER)
 
     def is_review(record: dict[str, Any]) -> bool:
         return record["user"]["username"] == reviewer and record["objectRef"]["resource"] == "tokenreviews"
@@ -241,7 +241,7 @@ def sts_calls(sandbox: Sandbox, auth: Authentication, words: Words, logins: list
     Its record has an order and no times: a role is assumed before each login, and during it Vault has the caller
     identified, more than once.
     """
-    calls = [json.loads(line) for line in Path(sandbox.world.sts.record).read_text().splitlines()]
+    calls = [json.loads(line) for line in Path(sandbox.environment.sts.record).read_text().splitlines()]
     assumed = [call for call in calls if call["parameters"].get("RoleArn") == auth.principal]
     identified = [call for call in calls if call["action"] == "GetCallerIdentity"]
     each, rest = divmod(len(identified), len(logins))

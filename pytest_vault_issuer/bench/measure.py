@@ -16,7 +16,7 @@ from ..proxy import Proxy
 from ..sandbox import FEATURES, Sandbox
 from ..sandbox.csr import SigningRequest
 from ..sandbox.handles import Issuer
-from ..session.session import Run
+from ..session.session import Session
 from .result import Phase, Result
 
 
@@ -36,7 +36,7 @@ class Load:
     auth: str = FEATURES[0]
 
 
-def measure(run: Run, load: Load, progress: Callable[[str], None]) -> Result:
+def measure(run: Session, load: Load, progress: Callable[[str], None]) -> Result:
     """Start a stack and an implementation, put the load on it, and end both.
 
     :param run: of this process, not started.
@@ -53,7 +53,7 @@ def measure(run: Run, load: Load, progress: Callable[[str], None]) -> Result:
     try:
         progress(f"{name}: starting")
         run.build()
-        with contextlib.closing(Sandbox(run.world())) as sandbox:
+        with contextlib.closing(Sandbox(run.environment())) as sandbox:
             progress(f"{name}: {load.issuers} issuers")
             issuers, ready = _issuers(sandbox, load)
             progress(f"{name}: {load.requests} requests")

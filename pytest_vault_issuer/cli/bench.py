@@ -16,7 +16,7 @@ from ..bench.result import PERCENTILES, Phase
 from ..errors import ConfigurationError
 from ..options import Settings
 from ..sandbox import FEATURES
-from ..session.session import Run, RunKey
+from ..session.session import Session, SessionKey
 from .output import add_command, add_format, markdown_table, print_json, table
 from .progress import Progress
 
@@ -46,7 +46,7 @@ vault-issuer bench cert-manager@1.20 cert-manager@1.21 --fail-above 1.5    # bef
         "implementations",
         nargs="+",
         metavar="ISSUER",
-        help="built in (cert-manager, cert-manager@VERSION, miniature), a TOML file, or package.module:factory",
+        help="built in (cert-manager, cert-manager@VERSION, sample-controller), a TOML file, or package.module:factory",
     )
     parser.add_argument("--issuers", type=_positive, default=20, metavar="N", help="Issuers (default: %(default)s)")
     parser.add_argument("--requests", type=_positive, default=200, metavar="N", help="requests (default: %(default)s)")
@@ -109,7 +109,7 @@ def _run(options: argparse.Namespace) -> int:
     with Progress() as progress:
         for _ in range(options.rounds):
             for name, chosen in zip(names, settings, strict=True):
-                result = measure(Run(chosen, RunKey.new(), progress), load, progress)
+                result = measure(Session(chosen, SessionKey.new(), progress), load, progress)
                 measured[name] = measured[name].merged(result) if name in measured else result
     results = list(measured.values())
     data: dict[str, Any] = {

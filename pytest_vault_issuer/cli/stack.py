@@ -1,4 +1,4 @@
-"""``vault-issuer stack``: a playground that stays until it is taken down."""
+"""``vault-issuer stack``: a dev stack that stays until it is taken down."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..devstack import Playground, load, make, playgrounds
+from ..devstack import DevStack, dev_stacks, load, make
 from ..errors import ConfigurationError, StackError, VaultIssuerError
 from ..implementation.process import PROCESS
 from ..options import Settings, versions_of
-from ..session.session import Run, RunKey
+from ..session.session import Session, SessionKey
 from ..stack import finish
 from ..stack import record as records
 from ..stack.kind import cleanup
@@ -26,7 +26,7 @@ from . import stack_images
 from .output import add_command, add_format, markdown_table, print_json, table
 from .progress import Progress
 
-DEFAULT_NAME = "playground"
+DEFAULT_NAME = "dev-stack"
 #: In the place of an implementation: none runs.
 NONE = "none"
 
@@ -36,12 +36,12 @@ def add_parser(commands: Any) -> None:
     stack = add_command(
         commands,
         "stack",
-        "a playground: real Vault and Kubernetes, an issuer that runs, and issuers of each kind to try",
+        "a dev stack: real Vault and Kubernetes, an issuer that runs, and issuers of each kind to try",
         "A stack that stays when the command ends: Vault with a PKI and every auth method set up, a Kubernetes API\n"
         "with cert-manager's CRDs, an issuer that runs, and an Issuer and a ClusterIssuer for each way of\n"
         "authenticating. Everything listens on this machine alone, with random ports and credentials.",
         """
-vault-issuer stack up                     # a playground with cert-manager
+vault-issuer stack up                     # a dev stack with cert-manager
 eval "$(vault-issuer stack env)"          # this shell talks to it
 kubectl get issuers,clusterissuers
 vault-issuer stack status                 # what is up, and what killed runs have left
@@ -53,10 +53,10 @@ vault-issuer stack down                   # gone, with every process and file
         actions,
         "up",
         "start one, and say what to type next",
-        "Start a playground and print what to type next. It takes seconds where the components are built\n"
+        "Start a dev stack and print what to type next. It takes seconds where the components are built\n"
         "(`vault-issuer toolchain status`), and stays until `vault-issuer stack down`; after 24 hours the tokens of\n"
         "its service accounts expire. Ctrl-C before it is up removes what was started.\n"
-        "Exit status: 0 when every issuer is Ready; 1 when the playground is up, but an issuer in it is not Ready.\n"
+        "Exit status: 0 when every issuer is Ready; 1 when the dev stack is up, but an issuer in it is not Ready.\n"
         "Credentials are never printed: they are in files of the stack's directory that only you can read.",
         """
 vault-issuer stack up
@@ -70,7 +70,7 @@ pytest --pyargs vault_issuer_conformance --vault-issuer=./my-issuer.toml --vault
         "--implementation",
         default="cert-manager",
         metavar="ISSUER",
-        help="what runs in it: cert-manager (default), cert-manager@VERSION, miniature, a TOML file, "
+        help="what runs in it: cert-manager (default), cert-manager@VERSION, sample-controller, a TOML file, "
         f"package.module:factory, or {NONE}",
     )
     up.add_argument("--name", default=DEFAULT_NAME, help="its name among those that are up (default: %(default)s)")
@@ -86,7 +86,7 @@ pytest --pyargs vault_issuer_conformance --vault-issuer=./my-issuer.toml --vault
     env = add_command(
         actions,
         "env",
-        "print a playground's environment, for eval",
+        "print a dev stack's environment, for eval",
         "Print VAULT_ADDR, VAULT_CACERT, VAULT_TOKEN, KUBECONFIG and, where kubectl is not in the PATH, a PATH\n"
         "with it, as lines for a POSIX shell. The token is read by your shell from its file; it is not printed.",
         """
@@ -99,8 +99,8 @@ eval "$(vault-issuer stack env mine)"
     status = add_command(
         actions,
         "status",
-        "list playgrounds, runs under way, and what killed runs have left",
-        "List what this user has in the directory for temporary files (TMPDIR): playgrounds that are up, test runs\n"
+        "list dev stacks, runs under way, and what killed runs have left",
+        "List what this user has in the directory for temporary files (TMPDIR): dev stacks that are up, test runs\n"
         "under way, and orphans, which are what is left when everything of a run was killed: directories, processes,\n"
         "and what is on the container engine, if one answers.",
         """
@@ -128,8 +128,8 @@ vault-issuer stack list --format json
     down = add_command(
         actions,
         "down",
-        "remove a playground, and what killed runs have left",
-        "Stop every process of a playground and remove its directory. Orphans of killed runs are removed too, with\n"
+        "remove a dev stack, and what killed runs have left",
+        "Stop every process of a dev stack and remove its directory. Orphans of killed runs are removed too, with\n"
         "their containers, kind clusters and container networks, and what they have created in existing clusters and\n"
         "Vaults (`vault-issuer stack list`): that needs the Vault's token again, from its file or in\n"
         "VAULT_ISSUER_VAULT_TOKEN. What cannot be removed is listed, with a command that removes it.\n"
@@ -145,14 +145,14 @@ vault-issuer stack down vault-issuer-0123456789ab    # what a killed session has
         "--vault-token-file", default="", metavar="FILE", help="file with the token of a killed session's Vault"
     )
     _add_name(down)
-    down.add_argument("--all", action="store_true", help="all playgrounds")
+    down.add_argument("--all", action="store_true", help="all dev stacks")
     add_format(down)
     down.set_defaults(run=_down)
 
 
 def names_up() -> list[str]:
-    """Return the names of the playgrounds that are up."""
-    return [playground.name for run, playground in playgrounds(find_runs()) if run.state == KEPT]
+    """Return the names of the dev stacks that are up."""
+    return [dev_stack.name for run, dev_stack in dev_stacks(find_runs()) if run.state == KEPT]
 
 
 def _add_name(parser: argparse.ArgumentParser) -> None:
@@ -185,35 +185,35 @@ def _up(options: argparse.Namespace) -> int:
     ours = {key: value for key, value in os.environ.items() if key not in ("VAULT_ISSUER", "VAULT_ISSUER_JOIN")}
     settings = Settings.collect(given.get, lambda _: "", ours)
     with Progress() as progress:
-        run = Run(settings, RunKey.new(), progress)
+        run = Session(settings, SessionKey.new(), progress)
         try:
-            playground = make(run, options.name, progress)
+            dev_stack = make(run, options.name, progress)
         except BaseException:  # also Ctrl-C
             with contextlib.suppress(StackError):  # the first error is the one that matters
                 run.close()
             raise
     if options.format == "json":
-        print_json(_playground_as_dict(playground))
+        print_json(_dev_stack_as_dict(dev_stack))
     elif options.format == "markdown":
-        print("\n".join(_up_markdown(playground)))
+        print("\n".join(_up_markdown(dev_stack)))
     else:
-        print("\n".join(_up_pretty(playground)))
-    return 0 if all(issuer.ready == "True" for issuer in playground.issuers) else 1
+        print("\n".join(_up_pretty(dev_stack)))
+    return 0 if all(issuer.ready == "True" for issuer in dev_stack.issuers) else 1
 
 
-def _next(playground: Playground) -> list[tuple[str, str]]:
+def _next(dev_stack: DevStack) -> list[tuple[str, str]]:
     """Return what to type next, and what it does."""
-    name = "" if playground.name == DEFAULT_NAME else f" {playground.name}"
+    name = "" if dev_stack.name == DEFAULT_NAME else f" {dev_stack.name}"
     steps = []
-    if playground.issuers:
+    if dev_stack.issuers:
         steps.append(("kubectl get issuers,clusterissuers", "every way of authenticating, Ready"))
-    if playground.sample:
-        steps.append((f"kubectl apply -f {playground.sample}", "ask for a certificate"))
+    if dev_stack.sample:
+        steps.append((f"kubectl apply -f {dev_stack.sample}", "ask for a certificate"))
         steps.append(("kubectl get certificate,certificaterequest,secret", "and see it come"))
-    elif playground.issuers and not playground.approves:
-        steps.append(("cmctl approve REQUEST", f"{playground.implementation} does not approve: somebody has to"))
+    elif dev_stack.issuers and not dev_stack.approves:
+        steps.append(("cmctl approve REQUEST", f"{dev_stack.implementation} does not approve: somebody has to"))
     # The token is not among its arguments, which every user of the machine can read.
-    header = shlex.quote(f"@{playground.vault_header_file}")
+    header = shlex.quote(f"@{dev_stack.vault_header_file}")
     steps.append(
         (
             f'curl --cacert "$VAULT_CACERT" --header {header} "$VAULT_ADDR/v1/sys/auth"',
@@ -223,18 +223,18 @@ def _next(playground: Playground) -> list[tuple[str, str]]:
     steps.append(
         (
             "pytest --pyargs vault_issuer_conformance --vault-issuer=./my-issuer.toml "
-            f"--vault-issuer-join={playground.directory}",
+            f"--vault-issuer-join={dev_stack.directory}",
             "judge an issuer on it"
-            + (f"; {playground.implementation} stands still meanwhile" * bool(playground.issuers)),
+            + (f"; {dev_stack.implementation} stands still meanwhile" * bool(dev_stack.issuers)),
         )
     )
     return [*steps, (f"vault-issuer stack down{name}", "remove all of it")]
 
 
-def _issuer_rows(playground: Playground) -> list[list[str]]:
+def _issuer_rows(dev_stack: DevStack) -> list[list[str]]:
     return [
         [issuer.kind, issuer.namespace, issuer.name, issuer.ready or "no condition", _short(issuer.message)]
-        for issuer in playground.issuers
+        for issuer in dev_stack.issuers
     ]
 
 
@@ -245,40 +245,40 @@ def _short(message: str) -> str:
 _ISSUER_HEADERS = ("KIND", "NAMESPACE", "NAME", "READY", "STATUS")
 
 
-def _up_pretty(playground: Playground) -> list[str]:
-    components = ", ".join(f"{name} {version}" for name, version in playground.components.items())
-    lines = [f"{playground.name} is up: {components}, {playground.implementation or 'no issuer'}"]
-    lines += [f"directory: {playground.directory} (logs in {playground.directory}/logs)"]
-    if playground.issuers:
-        lines += ["", *(f"  {line}" for line in table(_ISSUER_HEADERS, _issuer_rows(playground)))]
-    lines += [f"  left out: {feature}, {why}" for feature, why in playground.left_out.items()]
+def _up_pretty(dev_stack: DevStack) -> list[str]:
+    components = ", ".join(f"{name} {version}" for name, version in dev_stack.components.items())
+    lines = [f"{dev_stack.name} is up: {components}, {dev_stack.implementation or 'no issuer'}"]
+    lines += [f"directory: {dev_stack.directory} (logs in {dev_stack.directory}/logs)"]
+    if dev_stack.issuers:
+        lines += ["", *(f"  {line}" for line in table(_ISSUER_HEADERS, _issuer_rows(dev_stack)))]
+    lines += [f"  left out: {feature}, {why}" for feature, why in dev_stack.left_out.items()]
     lines += [
         "",
-        f"They sign at {playground.pki_sign_path}." if playground.issuers else f"PKI: {playground.pki_sign_path}",
+        f"They sign at {dev_stack.pki_sign_path}." if dev_stack.issuers else f"PKI: {dev_stack.pki_sign_path}",
     ]
     lines += ["", 'In your shell (or: eval "$(vault-issuer stack env)"):', ""]
-    lines += [f"  {line}" for line in playground.exports]
+    lines += [f"  {line}" for line in dev_stack.exports]
     lines += ["", "Then try:", ""]
-    for command, what in _next(playground):
+    for command, what in _next(dev_stack):
         lines += [f"  {command}", *textwrap.wrap(what, 100, initial_indent="      # ", subsequent_indent="      # ")]
     return lines
 
 
-def _up_markdown(playground: Playground) -> list[str]:
+def _up_markdown(dev_stack: DevStack) -> list[str]:
     return [
-        f"## {playground.name}",
+        f"## {dev_stack.name}",
         "",
-        *markdown_table([header.lower() for header in _ISSUER_HEADERS], _issuer_rows(playground)),
+        *markdown_table([header.lower() for header in _ISSUER_HEADERS], _issuer_rows(dev_stack)),
         "",
         "```sh",
-        *playground.exports,
-        *(f"{command}  # {what}" for command, what in _next(playground)),
+        *dev_stack.exports,
+        *(f"{command}  # {what}" for command, what in _next(dev_stack)),
         "```",
     ]
 
 
-def _playground_as_dict(playground: Playground) -> dict[str, Any]:
-    return {**vars(playground), "issuers": [vars(issuer) for issuer in playground.issuers]}
+def _dev_stack_as_dict(dev_stack: DevStack) -> dict[str, Any]:
+    return {**vars(dev_stack), "issuers": [vars(issuer) for issuer in dev_stack.issuers]}
 
 
 # -- env -----------------------------------------------------------------------------------------
@@ -286,28 +286,28 @@ def _playground_as_dict(playground: Playground) -> dict[str, Any]:
 
 def _env(options: argparse.Namespace) -> int:
     runs = find_runs()
-    up = playgrounds(runs)
+    up = dev_stacks(runs)
     unreadable = [run for run in runs if run.state == KEPT and run not in [known for known, _ in up]]
     if unreadable and not up:
         raise StackError(
             f"the state of the stack in {unreadable[0].path} is cut off, or of another version",
             hint=f"take it down and start another: vault-issuer stack down {unreadable[0].path}",
         )
-    _, playground = _chosen(options.name, up)
-    print("\n".join(playground.exports))
+    _, dev_stack = _chosen(options.name, up)
+    print("\n".join(dev_stack.exports))
     return 0
 
 
-def _chosen(name: str | None, up: Sequence[tuple[FoundRun, Playground]]) -> tuple[FoundRun, Playground]:
-    usable = [(run, playground) for run, playground in up if run.state == KEPT]
+def _chosen(name: str | None, up: Sequence[tuple[FoundRun, DevStack]]) -> tuple[FoundRun, DevStack]:
+    usable = [(run, dev_stack) for run, dev_stack in up if run.state == KEPT]
     named = [
-        (run, playground)
-        for run, playground in usable
-        if name is None or name == playground.name or Path(name).absolute() == run.path
+        (run, dev_stack)
+        for run, dev_stack in usable
+        if name is None or name == dev_stack.name or Path(name).absolute() == run.path
     ]
     if len(named) == 1:
         return named[0]
-    names = ", ".join(playground.name for _, playground in usable)
+    names = ", ".join(dev_stack.name for _, dev_stack in usable)
     if not named:
         raise ConfigurationError(
             f"no stack named {name} is up" if name else "no stack is up",
@@ -322,12 +322,12 @@ def _chosen(name: str | None, up: Sequence[tuple[FoundRun, Playground]]) -> tupl
 def _status(options: argparse.Namespace) -> int:
     found = [(run, load(run.path)) for run in cleanup.find_all()]
     if options.format == "json":
-        print_json([_run_as_dict(run, playground) for run, playground in found])
+        print_json([_run_as_dict(run, dev_stack) for run, dev_stack in found])
         return 0
     headers = ("NAME", "STATE", "WHAT", "DIRECTORY")
     rows = [
-        [playground.name if playground else "", _state(run), _what(run, playground), str(run.path)]
-        for run, playground in found
+        [dev_stack.name if dev_stack else "", _state(run), _what(run, dev_stack), str(run.path)]
+        for run, dev_stack in found
     ]
     if options.format == "markdown":
         print("\n".join(markdown_table([header.lower() for header in headers], rows)))
@@ -353,20 +353,20 @@ def _state(run: FoundRun) -> str:
     return run.state + (f" ({', '.join(ended)} ended)" if run.state == KEPT and ended else "")
 
 
-def _what(run: FoundRun, playground: Playground | None) -> str:
+def _what(run: FoundRun, dev_stack: DevStack | None) -> str:
     if run.state == ORPHAN:
         return ", ".join([f"{len(run.leftovers)} processes", *run.containers])
     if run.state == UNATTRIBUTED:
         return ", ".join(run.containers)
     if run.state == UNDER_WAY:
         return f"of process {run.owner}"
-    if playground is None:
+    if dev_stack is None:
         return ""
     held = " (stands still: another is judged)" if PROCESS in run.held else ""
-    return f"{playground.implementation or 'no issuer'}{held}, since {playground.started}"
+    return f"{dev_stack.implementation or 'no issuer'}{held}, since {dev_stack.started}"
 
 
-def _run_as_dict(run: FoundRun, playground: Playground | None) -> dict[str, Any]:
+def _run_as_dict(run: FoundRun, dev_stack: DevStack | None) -> dict[str, Any]:
     return {
         "state": run.state,
         "directory": str(run.path),
@@ -376,7 +376,7 @@ def _run_as_dict(run: FoundRun, playground: Playground | None) -> dict[str, Any]
         "containers": list(run.containers),
         "whose": run.whose,
         "removal": run.removal,
-        "playground": _playground_as_dict(playground) if playground else None,
+        "dev-stack": _dev_stack_as_dict(dev_stack) if dev_stack else None,
     }
 
 
@@ -433,9 +433,9 @@ def _down(options: argparse.Namespace) -> int:
         chosen = kept
     removed = []
     for run in [*chosen, *(orphan for orphan in orphans if orphan not in chosen)]:
-        playground = load(run.path)
+        dev_stack = load(run.path)
         cleanup.remove(run)
-        removed.append((run, playground.name if playground else ""))
+        removed.append((run, dev_stack.name if dev_stack else ""))
     status = _finish([record for record in unfinished if record.path.exists()], removed, options)
     if options.format != "json":
         _print_unattributed(runs)
@@ -483,7 +483,7 @@ def _removed_as_dict(run: FoundRun, name: str) -> dict[str, Any]:
 
 
 def _named(name: str | None, runs: Sequence[FoundRun]) -> list[FoundRun]:
-    """Return the one playground or orphan of a name or directory."""
+    """Return the one dev stack or orphan of a name or directory."""
     path = Path(name).absolute() if name else None
     for run in runs:
         if run.path == path and run.state in (UNDER_WAY, IN_BETWEEN):
@@ -495,4 +495,4 @@ def _named(name: str | None, runs: Sequence[FoundRun]) -> list[FoundRun]:
             return [run]
         if run.state == ORPHAN and (run.path == path or (name and name == getattr(load(run.path), "name", None))):
             return [run]
-    return [_chosen(name, playgrounds(runs))[0]]
+    return [_chosen(name, dev_stacks(runs))[0]]

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from ..options import OPTIONS, Settings
-from ..session.session import Run, RunKey
+from ..session.session import Session, SessionKey
 from ..stack.kind.provider import NODES
 from ..toolchain.images import mirrored
 from .output import add_command, add_format, markdown_table, print_json, table
@@ -59,7 +59,7 @@ def _run(options: argparse.Namespace) -> int:
     environment = {key: value for key, value in os.environ.items() if key != "VAULT_ISSUER_JOIN"}
     chosen = {**given, "vault-issuer": issuer, "vault-issuer-stack": "kind"}
     settings = Settings.collect(chosen.get, lambda _: "", environment)
-    needed = Run(settings, RunKey.new(), print).images()
+    needed = Session(settings, SessionKey.new(), print).images()
     rows = [[each.image, mirrored(each.image, settings.registry_mirror), each.purpose] for each in needed]
     if options.format == "json":
         print_json([dict(zip(("image", "pulled_as", "purpose"), row, strict=True)) for row in rows])

@@ -9,13 +9,13 @@ from typing import Any
 from ..kube.client import NAMESPACES, Object
 from ..kube.ownership import LABEL
 from ..proxy import ClientCertificate
-from ..sandbox import World
+from ..sandbox import Environment
 from ..sandbox.authentication import Authentication
 from ..sandbox.credentials import Authentications
 from ..sandbox.handles import IssuerType
 from ..vault import Pki, VaultWorkspace
 
-NAMESPACE = "playground"
+NAMESPACE = "dev-stack"
 #: Lifetime of the Vault token in the Secret of the issuer with a token.
 TOKEN_TTL = "720h"  # noqa: S105 (a duration)
 _MOUNT = "pki"
@@ -27,18 +27,18 @@ class Preparing(Authentications):
     :param known_failures: requirements that the implementation is known not to meet, where an issuer can do without.
     """
 
-    def __init__(self, world: World, known_failures: Container[str] = ()) -> None:
-        self.world = world
-        self.cluster = world.cluster
-        self.timeouts = world.timeouts
+    def __init__(self, environment: Environment, known_failures: Container[str] = ()) -> None:
+        self.environment = environment
+        self.cluster = environment.cluster
+        self.timeouts = environment.timeouts
         self.namespace = NAMESPACE
         self._known_failures = known_failures
-        self.labels = {LABEL: world.run}
-        self.vault = VaultWorkspace(world.admin, world.stack.kubernetes, world.stack.reviewer_token)
+        self.labels = {LABEL: environment.run}
+        self.vault = VaultWorkspace(environment.admin, environment.stack.kubernetes, environment.stack.reviewer_token)
         self._pki = self.vault.pki(mount=_MOUNT)
         self._name = ""
         metadata = {"name": NAMESPACE, "labels": self.labels}
-        world.cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        environment.cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 
     # -- what Authentications builds on -------------------------------------------------
 
@@ -70,7 +70,7 @@ class Preparing(Authentications):
             "jwt": lambda kind: self.jwt(kind, audiences=[self._audience(kind)], mount=self._mount("jwt", kind)),
             "aws": self._aws,
         }
-        return {feature: prepare for feature, prepare in ways.items() if feature in self.world.features}
+        return {feature: prepare for feature, prepare in ways.items() if feature in self.environment.features}
 
     def issuer(self, part: str, feature: str, prepare: Callable[[str], Authentication]) -> tuple[IssuerType, Object]:
         """Create an issuer with one way of authenticating; it is not waited for.
@@ -78,10 +78,10 @@ class Preparing(Authentications):
         :param part: Issuer or ClusterIssuer.
         :raises NotRunnable: where this stack cannot have this way.
         """
-        kind = self.world.kinds[part]
+        kind = self.environment.kinds[part]
         self._name = f"vault-{feature}"
         auth = prepare(part)
-        server = self.world.stack.vault
+        server = self.environment.stack.vault
         vault: dict[str, Any] = {
             "server": server.url,
             "path": self.pki.sign_path,
@@ -90,7 +90,7 @@ class Preparing(Authentications):
         }
         namespace = None if kind.cluster_scoped else NAMESPACE
         body = kind.manifest(self._name, namespace, vault, self.labels)
-        return kind, self.world.cluster.create(kind.resource, body)
+        return kind, self.environment.cluster.create(kind.resource, body)
 
     def _aws(self, kind: str) -> Authentication:
         auth = self.aws(kind, mount=self._mount("aws", kind))
@@ -101,8 +101,12 @@ class Preparing(Authentications):
 
     def _audience(self, part: str) -> str:
         """The audience that the documentation gives to the tokens an issuer requests."""
-        return f"vault://{self._name}" if self.world.kinds[part].cluster_scoped else f"vault://{NAMESPACE}/{self._name}"
+        return (
+            f"vault://{self._name}"
+            if self.environment.kinds[part].cluster_scoped
+            else f"vault://{NAMESPACE}/{self._name}"
+        )
 
     def _mount(self, method: str, part: str) -> str:
         """A path of its own for each kind: what is mounted there is configured for one issuer."""
-        return f"{method}-cluster" if self.world.kinds[part].cluster_scoped else method
+        return f"{method}-cluster" if self.environment.kinds[part].cluster_scoped else method

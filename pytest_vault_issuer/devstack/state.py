@@ -1,4 +1,4 @@
-"""What is known of a playground, kept in its run directory."""
+"""What is known of a dev stack, kept in its run directory."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 from ..supervisor.discovery import FoundRun
 
-FILE = "playground.json"
+FILE = "dev stack.json"
 
 
 @dataclass(frozen=True)
 class TriedIssuer:
-    """One issuer object of a playground.
+    """One issuer object of a dev stack.
 
     :ivar namespace: '' for a cluster-scoped one.
     :ivar feature: its way of authenticating.
@@ -32,7 +32,7 @@ class TriedIssuer:
 
 
 @dataclass(frozen=True)
-class Playground:
+class DevStack:
     """A stack that stays.
 
     :ivar implementation: name and version of the issuer that runs, '' for none.
@@ -79,8 +79,8 @@ class Playground:
         return json.dumps(asdict(self), indent=2)
 
 
-def load(directory: Path) -> Playground | None:
-    """Return the playground in a run directory.
+def load(directory: Path) -> DevStack | None:
+    """Return the dev stack in a run directory.
 
     :return: None where there is none, or its file is cut off; what another version does not tell is empty.
     """
@@ -92,11 +92,11 @@ def load(directory: Path) -> Playground | None:
         return None
     issuers = data.get("issuers")
     listed = issuers if isinstance(issuers, list) else []
-    values = _known(Playground, data) | {
+    values = _known(DevStack, data) | {
         "directory": str(directory),
         "issuers": [TriedIssuer(**_known(TriedIssuer, issuer)) for issuer in listed if isinstance(issuer, dict)],
     }
-    return Playground(**values)
+    return DevStack(**values)
 
 
 def _known(kind: type[Any], data: dict[str, Any]) -> dict[str, Any]:
@@ -112,6 +112,6 @@ def _known(kind: type[Any], data: dict[str, Any]) -> dict[str, Any]:
 _EMPTY: dict[str, Any] = {"str": "", "bool": False, "list": [], "dict": {}}
 
 
-def playgrounds(runs: Iterable[FoundRun]) -> list[tuple[FoundRun, Playground]]:
-    """Return the playgrounds among runs."""
-    return [(run, playground) for run in runs if (playground := load(run.path)) is not None]
+def dev_stacks(runs: Iterable[FoundRun]) -> list[tuple[FoundRun, DevStack]]:
+    """Return the dev stacks among runs."""
+    return [(run, dev_stack) for run in runs if (dev_stack := load(run.path)) is not None]

@@ -1,4 +1,4 @@
-"""Makes a playground: starts a run, prepares issuers in it, and lets it go."""
+"""Makes a dev stack: starts a run, prepares issuers in it, and lets it go."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ..errors import NotRunnable
 from ..implementation.builtin import cert_manager
 from ..kube.client import Cluster, Object, condition
 from ..sandbox.handles import IssuerType
-from ..session.session import Run
+from ..session.session import Session
 from ..stack.types import Stack
 from ..vault import VaultWorkspace
 from .prepare import NAMESPACE, Preparing
-from .state import FILE, Playground, TriedIssuer
+from .state import FILE, DevStack, TriedIssuer
 
 
-def make(run: Run, name: str, progress: Callable[[str], None]) -> Playground:
+def make(run: Session, name: str, progress: Callable[[str], None]) -> DevStack:
     """Start what a run's settings say, prepare issuers, and have all of it stay when this process ends.
 
     :param run: of this process, not started; without an implementation in its settings, no issuer runs. Until it is
@@ -53,36 +53,36 @@ def make(run: Run, name: str, progress: Callable[[str], None]) -> Playground:
         "kubeconfig": str(directory.write("kubeconfig", yaml.safe_dump(config))),
         "kubectl": _kubectl(run),
     }
-    playground = _bare(run, stack, common) if bare else _with_issuers(run, common, progress)
-    directory.write(FILE, playground.to_json())
+    dev_stack = _bare(run, stack, common) if bare else _with_issuers(run, common, progress)
+    directory.write(FILE, dev_stack.to_json())
     directory.keep()
-    return playground
+    return dev_stack
 
 
-def _bare(run: Run, stack: Stack, common: dict[str, Any]) -> Playground:
+def _bare(run: Session, stack: Stack, common: dict[str, Any]) -> DevStack:
     workspace = VaultWorkspace(run.admin(), stack.kubernetes, stack.reviewer_token)
     pki = workspace.pki(mount="pki")
-    return Playground(
+    return DevStack(
         **common, implementation="", approves=False, namespace="default", pki_sign_path=pki.sign_path, sample=""
     )
 
 
-def _with_issuers(run: Run, common: dict[str, Any], progress: Callable[[str], None]) -> Playground:
+def _with_issuers(run: Session, common: dict[str, Any], progress: Callable[[str], None]) -> DevStack:
     described = run.implementation
     progress(f"starting {described.name} {described.version}")
-    world = run.world()
-    preparing = Preparing(world, described.known_failures)
+    environment = run.environment()
+    preparing = Preparing(environment, described.known_failures)
     made, left_out = [], {}
     for feature, prepare in preparing.authentications().items():
-        for part in world.kinds:
+        for part in environment.kinds:
             try:
                 made.append((feature, *preparing.issuer(part, feature, prepare)))
             except NotRunnable as error:
                 left_out[feature] = error.message
     progress(f"{len(made)} issuers made, waiting until they are Ready")
-    deadline = time.monotonic() + world.timeouts.issuer
-    issuers = [_seen(world.cluster, kind, item, feature, deadline) for feature, kind, item in made]
-    return Playground(
+    deadline = time.monotonic() + environment.timeouts.issuer
+    issuers = [_seen(environment.cluster, kind, item, feature, deadline) for feature, kind, item in made]
+    return DevStack(
         **common,
         implementation=f"{described.name} {described.version}",
         approves=described.run.approves,
@@ -108,7 +108,7 @@ def _seen(cluster: Cluster, kind: IssuerType, item: Object, feature: str, deadli
     return TriedIssuer(kind.kind, name, namespace or "", feature, ready.get("status", ""), ready.get("message", ""))
 
 
-def _sample(run: Run, issuers: list[TriedIssuer], api_version: str) -> str:
+def _sample(run: Session, issuers: list[TriedIssuer], api_version: str) -> str:
     manifest = {
         "apiVersion": "cert-manager.io/v1",
         "kind": "Certificate",
@@ -127,7 +127,7 @@ def _sample(run: Run, issuers: list[TriedIssuer], api_version: str) -> str:
     return str(run.directory.write("certificate.yaml", yaml.safe_dump(manifest, sort_keys=False)))
 
 
-def _kubectl(run: Run) -> str:
+def _kubectl(run: Session) -> str:
     """Return the directory of the toolchain's kubectl; '' where the PATH has one, or the toolchain does not."""
     built = run.toolchain.path("kubectl")
     return "" if shutil.which("kubectl") or built is None else str(built.parent)

@@ -126,7 +126,7 @@ def _programs(toolchain: Toolchain, environment: Mapping[str, str]) -> list[Find
         Finding("vault command", OK, vault)
         if vault
         else Finding(
-            "vault command", ABSENT, "neither vault nor bao in PATH: of use in playgrounds only", "install one"
+            "vault command", ABSENT, "neither vault nor bao in PATH: of use in dev stacks only", "install one"
         ),
     ]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from ..errors import ConfigurationError
 from .builtin import cert_manager
-from .builtin import sample_controller as miniature
+from .builtin import sample_controller as sample_controller
 from .spec import Implementation
 
-BUILT_IN = {cert_manager.NAME: cert_manager.description, miniature.NAME: miniature.description}
+BUILT_IN = {cert_manager.NAME: cert_manager.description, sample_controller.NAME: sample_controller.description}
 
 
 def load_implementation(name: str) -> Implementation:

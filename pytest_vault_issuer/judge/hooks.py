@@ -21,7 +21,7 @@ from ..report.outcomes import ENDED_EARLY, TO_EXPLAIN, Outcome, RequirementResul
 from ..requirements.catalogue import SUITE, Catalogue, Requirement
 from ..requirements.mark import REQUIREMENT
 from ..sandbox import Sandbox
-from ..session.session import SILENT_LIMIT, Run
+from ..session.session import SILENT_LIMIT, Session
 from ..stack.types import Stack
 from ..text import plain, printable, writable
 from ..toolchain import BINARIES
@@ -50,7 +50,7 @@ class Conformance:
     :raises ConfigurationError: when it is described wrongly or the selection names what does not exist.
     """
 
-    def __init__(self, config: pytest.Config, run: Run) -> None:
+    def __init__(self, config: pytest.Config, run: Session) -> None:
         self.config = config
         self.run = run
         self.implementation = run.implementation

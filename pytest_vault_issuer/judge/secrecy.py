@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ..session.session import Run
+from ..session.session import Session
 
 Redact = Callable[[str], str]
 _FIXTURES = "vault_issuer_"
@@ -22,7 +22,7 @@ class Secrecy:
     They do nothing in a run that has nothing to do with this plugin: other people's tests print what they print.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Session) -> None:
         self._run = run
 
     def redact(self, text: str) -> str:

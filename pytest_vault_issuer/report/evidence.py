@@ -41,7 +41,7 @@ def collect(sandbox: Sandbox) -> dict[str, Any]:
         of lines, and ``log_of``: ``test`` where these are the last that name the test's namespaces, issuers or
         requests, ``all`` where none does and they are simply the last.
     """
-    redactor = sandbox.world.redactor
+    redactor = sandbox.environment.redactor
     exchanges, refused = [], []
     for number, proxy in enumerate(sandbox.proxies, 1):
         exchanges += [

@@ -1,4 +1,4 @@
-"""Runs the miniature: ``python -m pytest_vault_issuer.sample_controller --kubeconfig=…``."""
+"""Runs the sample controller: ``python -m pytest_vault_issuer.sample_controller --kubeconfig=…``."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from .issuers import IssuerController
 from .watching import Watcher
 from .work_queue import start_workers
 
-log = logging.getLogger("miniature")
+log = logging.getLogger("sample-controller")
 
 
 def arguments(words: list[str]) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="miniature", description="Issues certificates that Vault signs.")
+    parser = argparse.ArgumentParser(prog="sample-controller", description="Issues certificates that Vault signs.")
     parser.add_argument("--kubeconfig", default="", help="path of the kubeconfig; default: the pod's service account")
     parser.add_argument(
         "--cluster-resource-namespace",
-        default="miniature",
+        default="sample-controller",
         help="where the Secrets and service accounts are that cluster-scoped issuers refer to",
     )
     parser.add_argument("--api-version", default="cert-manager.io/v1", help="group and version of the issuers")

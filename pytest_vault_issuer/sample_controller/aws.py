@@ -1,7 +1,7 @@
 """Proves to Vault which AWS role an issuer has: by a request to STS that it signs and Vault sends.
 
 The credentials are those of an AWS role that trusts a service account, or the
-miniature's own: only for a cluster-scoped issuer, for whoever may create one in
+sample controller's own: only for a cluster-scoped issuer, for whoever may create one in
 a namespace is not to borrow them.
 """
 
@@ -24,7 +24,7 @@ from .secret_values import CredentialError
 #: The audience of service account tokens that STS takes.
 STS_AUDIENCE = "sts.amazonaws.com"
 STS_VERSION = "2011-06-15"
-SESSION_NAME = "miniature"
+SESSION_NAME = "sample-controller"
 DEFAULT_REGION = "us-east-1"
 #: What Vault sends to STS to learn who signed it.
 WHO_AM_I = urlencode({"Action": "GetCallerIdentity", "Version": STS_VERSION})
@@ -54,7 +54,7 @@ def region_of(configured: str | None) -> str:
 
 
 def own_identity() -> AwsCredentials:
-    """Return the miniature's own credentials, from the environment.
+    """Return the sample controller's own credentials, from the environment.
 
     :raises CredentialError: when it has none.
     """

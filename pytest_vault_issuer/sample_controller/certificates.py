@@ -19,7 +19,7 @@ from .watching import Key, Watcher, key_of
 from .work_queue import WorkQueue
 
 #: Annotation of Secrets and requests: a digest of what of the Certificate's specification they are for.
-ISSUED_FOR = "miniature.example.com/issued-for"
+ISSUED_FOR = "sample-controller.example.com/issued-for"
 #: Annotation of Secrets: whose they are.
 CERTIFICATE_NAME = "cert-manager.io/certificate-name"
 #: Fields of the specification whose change needs no new certificate.

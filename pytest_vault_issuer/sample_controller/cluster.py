@@ -204,7 +204,7 @@ class Cluster:
         accept: str = "application/json",
         timeout: urllib3.Timeout = TIMEOUT,
     ) -> urllib3.BaseHTTPResponse:
-        headers = {"Accept": accept, "Content-Type": "application/json", "User-Agent": "miniature"}
+        headers = {"Accept": accept, "Content-Type": "application/json", "User-Agent": "sample-controller"}
         bearer = self._configuration.auth_settings().get("BearerToken")
         if bearer and bearer["value"]:
             headers["Authorization"] = bearer["value"]

@@ -153,7 +153,7 @@ def _check_aws(issuer: Issuer, aws: dict[str, Any]) -> None:
     _require(aws.get("role"), "auth.aws.role is empty")
     account = aws.get("serviceAccountRef")
     if not account and not issuer.namespace:
-        return  # the miniature's own identity
+        return  # the sample controller's own identity
     if not account:
         raise InvalidConfigurationError("auth.aws names no serviceAccountRef, and an Issuer has no other AWS identity")
     _require(account.get("name"), "auth.aws.serviceAccountRef.name is empty")

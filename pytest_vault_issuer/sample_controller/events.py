@@ -8,7 +8,7 @@ import uuid
 from .cluster import EVENTS, Cluster, ClusterError, Object, Resource
 from .conditions import now, shorten
 
-COMPONENT = "miniature"
+COMPONENT = "sample-controller"
 #: Where events about cluster-scoped objects are.
 DEFAULT_NAMESPACE = "default"
 

@@ -1,8 +1,8 @@
 """What one test owns: a namespace, mounts in Vault, a proxy in front of it, issuers and requests."""
 
 from .credentials import FEATURES, new_iam_role
-from .environment import World
+from .environment import Environment
 from .sandbox import Sandbox, ready_status
 from .vault_ha import VaultCluster, VaultNode
 
-__all__ = ["FEATURES", "Sandbox", "VaultCluster", "VaultNode", "World", "new_iam_role", "ready_status"]
+__all__ = ["FEATURES", "Environment", "Sandbox", "VaultCluster", "VaultNode", "new_iam_role", "ready_status"]

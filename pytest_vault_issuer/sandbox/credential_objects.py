@@ -10,7 +10,7 @@ from typing import Any
 from ..kube import rbac as grants
 from ..kube.client import SECRETS, SERVICE_ACCOUNTS, Cluster
 from ..timeouts import Timeouts
-from .environment import World
+from .environment import Environment
 
 
 class CredentialObjects(ABC):
@@ -20,7 +20,7 @@ class CredentialObjects(ABC):
     :ivar labels: put on everything.
     """
 
-    world: World
+    environment: Environment
     cluster: Cluster
     timeouts: Timeouts
     labels: dict[str, str]
@@ -39,7 +39,11 @@ class CredentialObjects(ABC):
 
     def home(self, kind: str) -> str:
         """The namespace where an issuer of this kind looks for Secrets and ServiceAccounts."""
-        return self.world.cluster_resource_namespace if self.world.kinds[kind].cluster_scoped else self.namespace
+        return (
+            self.environment.cluster_resource_namespace
+            if self.environment.kinds[kind].cluster_scoped
+            else self.namespace
+        )
 
     def secret(
         self, data: Mapping[str, str | bytes], *, namespace: str, name: str | None = None, secret: bool = True
@@ -70,7 +74,7 @@ class CredentialObjects(ABC):
         for key, value in data.items():
             raw = value.encode() if isinstance(value, str) else value
             if secret:
-                self.world.redactor.add(raw.decode(errors="replace").strip())
+                self.environment.redactor.add(raw.decode(errors="replace").strip())
             encoded[key] = base64.b64encode(raw).decode()
         return encoded
 
@@ -89,7 +93,7 @@ class CredentialObjects(ABC):
     def grant_token_requests(self, namespace: str, service_account: str) -> None:
         """Create the documentation's Role and RoleBinding for tokens of a ServiceAccount."""
         self.remove_later(grants.revoke_token_requests, self.cluster, namespace, service_account)
-        subject = self.world.service_account
+        subject = self.environment.service_account
         grants.grant_token_requests(self.cluster, namespace, service_account, subject, self.labels, self.timeouts)
 
     def revoke_token_requests(self, namespace: str, service_account: str) -> None:

@@ -50,7 +50,7 @@ class Authentications(CredentialObjects):
         return (vault or self.vault).policy((pki or self.pki).sign_path)
 
     def _ours(self, mount: str | None) -> str | None:
-        if mount in DEFAULT_MOUNTS and mount not in self.world.stack.created_mounts:
+        if mount in DEFAULT_MOUNTS and mount not in self.environment.stack.created_mounts:
             raise NotRunnable(
                 f"the auth method at {mount} is somebody else's: it was there before the run",
                 hint="use --vault-issuer-stack=process, or a Vault without it",
@@ -70,7 +70,7 @@ class Authentications(CredentialObjects):
 
     def default_authentication(self, kind: str, **options: Any) -> Authentication:
         """Prepare the simplest way of authenticating that the implementation supports."""
-        return self.authenticate(next(f for f in FEATURES if f in self.world.features), kind, **options)
+        return self.authenticate(next(f for f in FEATURES if f in self.environment.features), kind, **options)
 
     def token(
         self,
@@ -147,11 +147,11 @@ class Authentications(CredentialObjects):
         account = self.service_account(namespace, grant=False)
         name = f"{account}-token"
         filled = grants.create_token_secret(
-            self.world.cluster, namespace, account, name, self.labels, self.world.timeouts
+            self.environment.cluster, namespace, account, name, self.labels, self.environment.timeouts
         )
-        self.remove_later(self.world.cluster.delete, SECRETS, name, namespace)
+        self.remove_later(self.environment.cluster.delete, SECRETS, name, namespace)
         credential = base64.b64decode(filled["data"]["token"]).decode()
-        self.world.redactor.add(credential)
+        self.environment.redactor.add(credential)
         if key != "token":
             name = self.secret({key: credential}, namespace=namespace)
         role = self._bind(namespace, account, pki, policy, vault, mount=mount, audience=audience, ttl=ttl)
@@ -212,13 +212,13 @@ class Authentications(CredentialObjects):
             self.sign_policy(),
             subject=grants.user_name(namespace, bound_to or account),
             audiences=audiences,
-            mount=self.vault.mount_jwt(service_account_keys(self.world.cluster), mount),
+            mount=self.vault.mount_jwt(service_account_keys(self.environment.cluster), mount),
             ttl=ttl,
         )
         spec: dict[str, Any] = {"mountPath": role.mount_path, "role": role.name}
         name = key = credential = ""
         if stored:
-            credential = self.world.cluster.create_token(account, namespace, audiences=audiences)
+            credential = self.environment.cluster.create_token(account, namespace, audiences=audiences)
             key = "token"
             name = self.secret({key: credential}, namespace=namespace)
             spec["secretRef"] = {"name": name, "key": key}
@@ -251,7 +251,7 @@ class Authentications(CredentialObjects):
         role = self.vault.certificate_role(
             policy or self.sign_policy(pki), certificate=clients.pem, mount=self._ours(mount)
         )
-        if not self.world.stack.disposable:
+        if not self.environment.stack.disposable:
             self._check_certificates_are_seen(role, clients)
         self.pass_on(client)
         namespace = namespace or self.home(kind)
@@ -261,7 +261,7 @@ class Authentications(CredentialObjects):
 
     def _check_certificates_are_seen(self, role: AuthRole, clients: Authority) -> None:
         """Log in ourselves: whatever stands before somebody else's Vault may end TLS there."""
-        server = self.world.admin.server
+        server = self.environment.admin.server
         status = certificate_login(server, role, clients.issue_client("check.example.test"))
         if status != 200:
             raise NotRunnable(
@@ -289,10 +289,10 @@ class Authentications(CredentialObjects):
         :param bound_to: ARN of another AWS role that is admitted in the place of the one the issuer names.
         :raises NotRunnable: where there is no local STS, or Vault has no AWS auth.
         """
-        sts = self.world.sts
+        sts = self.environment.sts
         if not sts.endpoint:
             raise NotRunnable(sts.absence, hint="see docs/implementers.md, AWS")
-        if ambient and "{aws_access_key_id}" not in self.world.implementation_env.values():
+        if ambient and "{aws_access_key_id}" not in self.environment.implementation_env.values():
             raise NotRunnable(
                 "the implementation is given no AWS identity of its own", hint="see docs/implementers.md, AWS"
             )

@@ -18,7 +18,7 @@ from .handles import IssuerType
 
 
 @dataclass(frozen=True)
-class World:
+class Environment:
     """What sandboxes share: the stack, and what is known of the implementation.
 
     :ivar service_account: ``namespace/name`` the implementation runs as.

@@ -25,7 +25,7 @@ from ..vault import Pki, VaultAdmin, VaultWorkspace
 from .authentication import Authentication
 from .credentials import Authentications
 from .csr import SigningRequest
-from .environment import World
+from .environment import Environment
 from .handles import CertificateRequest, Handle, Issuer, IssuerType, RefusedError, blaming_the_implementation
 from .kubernetes_csr import CertificateSigningRequest
 from .requests import Certificates
@@ -40,12 +40,12 @@ class Sandbox(Authentications, Certificates):
     :ivar proxy: between the implementation and that Vault; issuers point to it by default.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, environment: Environment) -> None:
         Certificates.__init__(self)
-        self.world = world
-        self.cluster = world.cluster
-        self.timeouts = world.timeouts
-        self.labels = {LABEL: world.run}
+        self.environment = environment
+        self.cluster = environment.cluster
+        self.timeouts = environment.timeouts
+        self.labels = {LABEL: environment.run}
         self._cleanup = contextlib.ExitStack()
         self._pki: Pki | None = None
         self._second_namespace: str | None = None
@@ -55,15 +55,15 @@ class Sandbox(Authentications, Certificates):
         self.proxies: list[Proxy] = []
         self._clients: list[ClientCertificate] = []
         self._reserved: dict[int, socket.socket] = {}
-        self._log_start = world.implementation_log.mark() if world.implementation_log else ""
+        self._log_start = environment.implementation_log.mark() if environment.implementation_log else ""
         self.audit_start = (
-            AuditLog(Path(world.stack.kubernetes.audit_log), timeout=world.timeouts.audit)
-            if world.stack.kubernetes.audit_log
+            AuditLog(Path(environment.stack.kubernetes.audit_log), timeout=environment.timeouts.audit)
+            if environment.stack.kubernetes.audit_log
             else None
         )
         with contextlib.ExitStack() as undo:
-            self.vault = self._workspace(world.admin)
-            if not world.stack.disposable:
+            self.vault = self._workspace(environment.admin)
+            if not environment.stack.disposable:
                 undo.callback(self.vault.close)
             self.namespace = self.new_namespace(undo)
             self.authority = Authority()
@@ -87,7 +87,7 @@ class Sandbox(Authentications, Certificates):
     def remove_later(self, remove: Callable[..., object], *arguments: object) -> None:
         """Have something called when the test ends, where the stack outlives it."""
         # What does nothing by itself may lie about where the whole stack is thrown away at the end.
-        if not self.world.stack.disposable:
+        if not self.environment.stack.disposable:
             self._cleanup.callback(remove, *arguments)
 
     def new_name(self, prefix: str) -> str:
@@ -95,14 +95,14 @@ class Sandbox(Authentications, Certificates):
         return f"{prefix}-{secrets.token_hex(4)}"
 
     def _workspace(self, admin: VaultAdmin) -> VaultWorkspace:
-        return VaultWorkspace(admin, self.world.stack.kubernetes, self.world.stack.reviewer_token)
+        return VaultWorkspace(admin, self.environment.stack.kubernetes, self.environment.stack.reviewer_token)
 
     def new_namespace(self, undo: contextlib.ExitStack | None = None) -> str:
         """Create a further namespace and return its name."""
         name = f"vi-{secrets.token_hex(5)}"
         metadata = {"name": name, "labels": self.labels}
         self.cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
-        if not self.world.stack.disposable:
+        if not self.environment.stack.disposable:
             (undo or self._cleanup).callback(self.cluster.delete, NAMESPACES, name)
         self._namespaces.append(name)
         return name
@@ -123,10 +123,10 @@ class Sandbox(Authentications, Certificates):
         :param plain: serve HTTP without TLS.
         :param options: further arguments of :class:`~pytest_vault_issuer.proxy.Proxy`.
         """
-        server = (upstream or self.world.admin).server
+        server = (upstream or self.environment.admin).server
         if options.get("port") in self._reserved:
             self._reserved.pop(options["port"]).close()
-        bind = self.world.stack.bind
+        bind = self.environment.stack.bind
         if certificate is None and not plain:
             certificate = self.authority.issue(bind)
         proxy = Proxy(server.url, upstream_ca=server.ca_pem or None, certificate=certificate, bind=bind, **options)
@@ -147,7 +147,7 @@ class Sandbox(Authentications, Certificates):
 
     def closed_port(self) -> int:
         """Reserve a port on which nothing listens until a :meth:`new_proxy` is started there."""
-        bind = self.world.stack.bind
+        bind = self.environment.stack.bind
         held = socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET)
         self._cleanup.callback(held.close)
         held.bind((bind, 0))
@@ -163,10 +163,10 @@ class Sandbox(Authentications, Certificates):
         :param advertised: URL to which other nodes redirect clients of this one; '' for its own.
         :raises NotRunnable: when this stack cannot start one.
         """
-        launcher = self.world.launcher
+        launcher = self.environment.launcher
         if launcher is None:
             raise NotRunnable(
-                f"the provider {self.world.stack.provider} cannot start a second Vault",
+                f"the provider {self.environment.stack.provider} cannot start a second Vault",
                 hint="use --vault-issuer-stack=process",
             )
         server = launcher.start_vault(storage=storage, advertised=advertised)
@@ -188,7 +188,7 @@ class Sandbox(Authentications, Certificates):
         members = []
         for _ in range(nodes):
             port = self.closed_port()
-            bind = self.world.stack.bind
+            bind = self.environment.stack.bind
             advertised = f"https://{f'[{bind}]' if ':' in bind else bind}:{port}"
             admin = self.new_vault(storage="raft", initialise=False, advertised=advertised)
             members.append(VaultNode(admin, self.new_proxy(upstream=admin, port=port)))
@@ -200,8 +200,8 @@ class Sandbox(Authentications, Certificates):
 
     def stop_vault(self, admin: VaultAdmin) -> None:
         """Kill a Vault of :meth:`new_vault`."""
-        assert self.world.launcher is not None
-        self.world.launcher.stop_vault(admin.server)
+        assert self.environment.launcher is not None
+        self.environment.launcher.stop_vault(admin.server)
 
     def workspace_in(self, admin: VaultAdmin) -> VaultWorkspace:
         """Return a workspace in a Vault of :meth:`new_vault`; it goes with that Vault."""
@@ -211,7 +211,7 @@ class Sandbox(Authentications, Certificates):
 
     def kind(self, kind: str) -> IssuerType:
         """The implementation's issuer type that plays ``Issuer`` or ``ClusterIssuer``."""
-        return self.world.kinds[kind]
+        return self.environment.kinds[kind]
 
     @property
     def other_namespace(self) -> str:
@@ -228,7 +228,7 @@ class Sandbox(Authentications, Certificates):
         """
         if self.audit_start is None:
             raise NotRunnable(
-                f"the provider {self.world.stack.provider} gives no access to the API server's audit log",
+                f"the provider {self.environment.stack.provider} gives no access to the API server's audit log",
                 hint="use --vault-issuer-stack=process",
             )
         return self.audit_start
@@ -394,7 +394,7 @@ class Sandbox(Authentications, Certificates):
 
     def implementation_log(self) -> str:
         """What the implementation has logged since the test began ('' where its log cannot be read)."""
-        log = self.world.implementation_log
+        log = self.environment.implementation_log
         return log.since(self._log_start) if log else ""
 
     def published(self) -> str:

@@ -1,6 +1,6 @@
 """A run that joins another's stack is a guest there: the host's issuer stands still, and nothing of the guest stays.
 
-Run as ``python -m pytest_vault_issuer.session.join HOST GUEST SCALE`` by the guest's keeper, at the guest's end however it
+Run as ``python -m pytest_vault_issuer.session.join HOST GUEST SCALE`` by the guest's supervisor, at the guest's end however it
 comes: from then on, the host's issuer goes on.
 """
 
@@ -113,7 +113,7 @@ def _guests(path: Path) -> list[str]:
 
 
 def _gone(path: Path) -> list[str]:
-    """Return the guests that were killed together with their keeper, so that they left without a word."""
+    """Return the guests that were killed together with their supervisor, so that they left without a word."""
     return [name for name in _guests(path) if not RunDirectory(Path((path / _GUESTS / name).read_text()), 0).answers]
 
 

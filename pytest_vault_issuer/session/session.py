@@ -24,7 +24,7 @@ from ..kube.jwks import service_account_issuer, service_account_keys
 from ..options import Settings
 from ..requirements.catalogue import Catalogue
 from ..requirements.features import BY_PROFILE, CORE, PROFILES
-from ..sandbox import World
+from ..sandbox import Environment
 from ..stack.kind import provider as kind
 from ..stack.kind.cluster import find_kind, find_kubectl
 from ..stack.local.provider import NAME as PROCESS_PROVIDER
@@ -45,7 +45,7 @@ SILENT_LIMIT = 2.0
 
 
 @dataclass(frozen=True)
-class RunKey:
+class SessionKey:
     """What the processes of one run have to share to find each other."""
 
     path: str
@@ -57,18 +57,18 @@ class RunKey:
         return Path(self.path).name
 
     @classmethod
-    def new(cls) -> RunKey:
+    def new(cls) -> SessionKey:
         """Return the key of a new run that this process owns."""
         return cls(str(new_path()), os.getpid())
 
 
-class Run:
+class Session:
     """Starts the parts of a run when they are first asked for, in whichever process that is.
 
     :param progress: gets lines about long work.
     """
 
-    def __init__(self, settings: Settings, key: RunKey, progress: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, key: SessionKey, progress: Callable[[str], None]) -> None:
         self.settings = settings
         self.key = key
         self.timeouts = Timeouts().scaled(settings.timeout_scale)
@@ -220,12 +220,12 @@ class Run:
         self.stack()
         return RunningImplementation.from_json(self._once("implementation", self._start_implementation))
 
-    def world(self) -> World:
+    def environment(self) -> Environment:
         """Return what sandboxes share."""
         stack, running = self.stack(), self.running()
         timeouts = self.timeouts if running.answers else self.timeouts.shortened(SILENT_LIMIT)
         self.redactor.add(self.sts().secret_access_key)
-        return World(
+        return Environment(
             stack=stack,
             cluster=self.cluster(),
             admin=self.admin(timeouts),

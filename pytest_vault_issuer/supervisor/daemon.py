@@ -1,13 +1,13 @@
 """Keeps the processes of one run and ends them with the run, however it ends.
 
-The keeper is a small process of its own. It starts what it is told to start,
+The supervisor is a small process of its own. It starts what it is told to start,
 each in a session of its own with its output in a log file, and ends all of it
 and removes the run directory when it is told to, when its owner (the pytest
 process) is gone, even by SIGKILL, or when it is terminated itself. Where Linux
-offers it, children also die with the keeper, and their orphans come to it.
+offers it, children also die with the supervisor, and their orphans come to it.
 A stack that is to stay without an owner is kept from then on.
 
-Run as ``python -I keeper.py RUN_DIRECTORY OWNER_PID``; only the standard
+Run as ``python -I supervisor.py RUN_DIRECTORY OWNER_PID``; only the standard
 library is imported, so that it starts in a few dozen ms. One request is one
 JSON line over a Unix socket in the run directory (mode 0700).
 """
@@ -31,14 +31,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-SOCKET = "keeper.sock"
+SOCKET = "supervisor.sock"
 LOGS = "logs"
-#: In the run directory: the commands for the end, for whoever ends the run if the keeper is killed.
+#: In the run directory: the commands for the end, for whoever ends the run if the supervisor is killed.
 COMMANDS = "at-end.json"
-#: In the environment of everything that a keeper starts: the run directory. By it is found what outlived its keeper.
+#: In the environment of everything that a supervisor starts: the run directory. By it is found what outlived its supervisor.
 MARK = "VAULT_ISSUER_RUN"
 #: Seconds for a command at the end that asks for no others; removing a kind cluster takes a few.
-FAREWELL_LIMIT = 120.0
+EXIT_HOOK_LIMIT = 120.0
 #: A command for the end: its words, its environment, and the seconds that it gets.
 Command = tuple[list[str], dict[str, str], float]
 #: Seconds a process gets between SIGTERM and SIGKILL when a graceful stop is asked for.
@@ -60,14 +60,14 @@ def _prctl(option: int, value: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
-def _die_with(keeper: int) -> None:
+def _die_with(supervisor: int) -> None:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != keeper:  # it died before that
+    if os.getppid() != supervisor:  # it died before that
         os._exit(1)
 
 
 class Other:
-    """A process that is not the keeper's own, and whether it is gone.
+    """A process that is not the supervisor's own, and whether it is gone.
 
     :ivar descriptor: becomes readable when it is; None where the system has no such thing.
     """
@@ -100,7 +100,7 @@ class Other:
             os.close(self.descriptor)
 
 
-class Keeper:
+class Supervisor:
     """The processes of one run, by name.
 
     :ivar owner: with whom it all ends; None for a stack that is kept.
@@ -112,7 +112,7 @@ class Keeper:
         self.owner: Other | None = Other(owner)
         self.holders: dict[str, list[Other]] = {}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.farewells: list[Command] = []
+        self.exit_hooks: list[Command] = []
         self.ended = False
         self.logs = directory / LOGS
         self.logs.mkdir(mode=0o700, exist_ok=True)
@@ -158,7 +158,7 @@ class Keeper:
     def keep(self) -> dict[str, Any]:
         """Go on without an owner, its terminal and its directory."""
         if self.owner is not None:
-            log = os.open(self.logs / "keeper.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            log = os.open(self.logs / "supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             os.dup2(log, sys.stderr.fileno())
             os.close(log)
             os.chdir("/")
@@ -169,7 +169,7 @@ class Keeper:
     def describe(self) -> dict[str, Any]:
         """Say whose this is (0: nobody's), and what runs (None) or has ended (its exit status)."""
         return {
-            "keeper": os.getpid(),
+            "supervisor": os.getpid(),
             "owner": self.owner.pid if self.owner else 0,
             "processes": {name: process.poll() for name, process in self.processes.items()},
             "held": sorted(self.holders),
@@ -208,14 +208,14 @@ class Keeper:
         """Return the processes whose end matters."""
         return [*([self.owner] if self.owner else []), *(other for held in self.holders.values() for other in held)]
 
-    def at_end(self, argv: list[str], env: dict[str, str], limit: float = FAREWELL_LIMIT) -> dict[str, Any]:
+    def at_end(self, argv: list[str], env: dict[str, str], limit: float = EXIT_HOOK_LIMIT) -> dict[str, Any]:
         """Have a command run at the end, when no process is left: for what is not on this machine's process table.
 
         :param limit: seconds that it gets.
         """
-        self.farewells.append((argv, env, limit))
+        self.exit_hooks.append((argv, env, limit))
         draft = self.directory / f".{COMMANDS}"
-        draft.write_text(json.dumps(self.farewells))
+        draft.write_text(json.dumps(self.exit_hooks))
         draft.rename(self.directory / COMMANDS)
         return {}
 
@@ -229,7 +229,7 @@ class Keeper:
             try:
                 self._end_processes()
             finally:
-                failed = run_commands(self.farewells)
+                failed = run_commands(self.exit_hooks)
         finally:
             shutil.rmtree(self.directory, ignore_errors=True)
         return {"failed": failed}
@@ -253,13 +253,13 @@ class Keeper:
         try:
             operation, arguments = parse(line)
             return dict(getattr(self, operation)(**arguments))
-        # Whatever it is: a request must not end the keeper, and with it the run.
+        # Whatever it is: a request must not end the supervisor, and with it the run.
         except Exception as error:
             return {"error": f"{type(error).__name__}: {error}"}
 
 
 def recorded_commands(directory: Path) -> list[Command]:
-    """Return the commands for the end that the keeper of a run directory has written down.
+    """Return the commands for the end that the supervisor of a run directory has written down.
 
     :raises ValueError: when they cannot be read.
     """
@@ -386,7 +386,7 @@ _OPERATIONS: dict[str, dict[str, tuple[str, Callable[[object], bool], bool]]] = 
 
 
 class Clients:
-    """Those in the middle of a request: none of them makes the keeper, or another, wait.
+    """Those in the middle of a request: none of them makes the supervisor, or another, wait.
 
     :param answer: returns what a request is answered with.
     """
@@ -491,12 +491,12 @@ def _children() -> list[int]:
 def main(directory: Path, owner: int) -> None:
     """Serve until the end is asked for, the owner (if any) is gone, or a signal asks to end."""
     if os.fork():
-        os._exit(0)  # whoever started the keeper need not outlive it, nor wait for it
-    os.setsid()  # a Ctrl-C in the owner's terminal must not reach the keeper
+        os._exit(0)  # whoever started the supervisor need not outlive it, nor wait for it
+    os.setsid()  # a Ctrl-C in the owner's terminal must not reach the supervisor
     os.umask(0o077)
     if _LINUX:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    keeper = Keeper(directory, owner)
+    supervisor = Supervisor(directory, owner)
     wake, waker = socket.socketpair()
     waker.setblocking(False)
     terminated: list[int] = []
@@ -509,22 +509,22 @@ def main(directory: Path, owner: int) -> None:
         listener.setblocking(False)
         print("ready", flush=True)
         os.dup2(os.open(os.devnull, os.O_RDWR), sys.stdout.fileno())
-        clients = Clients(listener, keeper.answer)
+        clients = Clients(listener, supervisor.answer)
         try:
-            while not keeper.ended and not terminated and not (keeper.owner and keeper.owner.gone()):
-                _serve_once(keeper, clients, wake)
+            while not supervisor.ended and not terminated and not (supervisor.owner and supervisor.owner.gone()):
+                _serve_once(supervisor, clients, wake)
         finally:
             clients.close()
             # Still listening: as long as it removes what is the run's, nobody else is to take that for left behind.
-            # An error of the keeper's own is an end like any other.
-            if not keeper.ended:
-                keeper.end()
+            # An error of the supervisor's own is an end like any other.
+            if not supervisor.ended:
+                supervisor.end()
 
 
-def _serve_once(keeper: Keeper, clients: Clients, wake: socket.socket) -> None:
+def _serve_once(supervisor: Supervisor, clients: Clients, wake: socket.socket) -> None:
     """Wait for the next event, and handle it."""
-    keeper.release_of_the_gone()
-    watched = keeper.watched()
+    supervisor.release_of_the_gone()
+    watched = supervisor.watched()
     descriptors = [other.descriptor for other in watched if other.descriptor is not None]
     # Without pidfd there is no event for the end of others: look once a second.
     limits = [clients.patience, None if len(descriptors) == len(watched) else 1.0]

@@ -14,7 +14,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from ..errors import StackError
-from . import daemon as keeper
+from . import daemon as supervisor
 from .marked import marked
 from .run_directory import PREFIX, RunDirectory
 
@@ -22,7 +22,7 @@ from .run_directory import PREFIX, RunDirectory
 KEPT, UNDER_WAY, ORPHAN, IN_BETWEEN = "up", "under way", "orphan", "starting or ending"
 #: Something is on the container engine, but nothing proves whose it is, or that its run has ended.
 UNATTRIBUTED = "not attributed"
-#: Seconds after which a run directory without a keeper is no longer one that is just being made.
+#: Seconds after which a run directory without a supervisor is no longer one that is just being made.
 _YOUNG = 10.0
 
 
@@ -30,7 +30,7 @@ _YOUNG = 10.0
 class FoundRun:
     """A run directory and what is known of it.
 
-    :ivar state: `KEPT` (stays until it is taken down), `UNDER_WAY` (ends with its owner), `ORPHAN` (its keeper is
+    :ivar state: `KEPT` (stays until it is taken down), `UNDER_WAY` (ends with its owner), `ORPHAN` (its supervisor is
         gone), `IN_BETWEEN`, or `UNATTRIBUTED`.
     :ivar owner: process id of who started it, 0 where nobody waits for it.
     :ivar processes: by name, None or the exit status; empty for an orphan.
@@ -53,7 +53,7 @@ class FoundRun:
 
     @property
     def directory(self) -> RunDirectory:
-        """The directory, with its keeper's client."""
+        """The directory, with its supervisor's client."""
         return RunDirectory(self.path, self.owner)
 
 
@@ -99,7 +99,7 @@ def _changed(path: Path) -> float | None:
 
 def _look(path: Path, changed: float) -> FoundRun:
     directory = RunDirectory(path, 0)
-    if (path / keeper.SOCKET).exists():
+    if (path / supervisor.SOCKET).exists():
         try:
             told = directory.describe()
         except StackError as error:
@@ -110,10 +110,10 @@ def _look(path: Path, changed: float) -> FoundRun:
             state = UNDER_WAY if owner else KEPT
             return FoundRun(path, state, owner, told["processes"], tuple(told["held"]))
     elif time.time() - changed < _YOUNG:
-        if not (path / "keeper.lock").exists():
+        if not (path / "supervisor.lock").exists():
             return FoundRun(path, IN_BETWEEN)
         try:
-            with directory.lock("keeper").acquire(timeout=0):
+            with directory.lock("supervisor").acquire(timeout=0):
                 pass
         except Timeout:
             return FoundRun(path, IN_BETWEEN)

@@ -1,4 +1,4 @@
-"""Finds the processes of a run by the mark that its keeper has put into their environment."""
+"""Finds the processes of a run by the mark that its supervisor has put into their environment."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..timeouts import poll
-from . import daemon as keeper
+from . import daemon as supervisor
 
 #: Seconds in which what was killed is gone.
 _LIMIT = 10.0
 
 
 def marked(path: Path) -> tuple[int, ...]:
-    """Return the ids of this user's processes that the keeper of a run directory has started, or their children.
+    """Return the ids of this user's processes that the supervisor of a run directory has started, or their children.
 
     They are told by the mark in their environment: nothing else has it, whatever its arguments and directory are.
     """
-    wanted = f"{keeper.MARK}={path}"
+    wanted = f"{supervisor.MARK}={path}"
     return tuple(pid for pid, has in _environments() if pid != os.getpid() and has(wanted))
 
 

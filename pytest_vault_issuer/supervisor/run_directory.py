@@ -1,4 +1,4 @@
-"""The private directory of one run, and the client of the keeper that owns it."""
+"""The private directory of one run, and the client of the supervisor that owns it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from filelock import FileLock
 from ..errors import StackError
 from ..redaction.redactor import Redactor
 from ..timeouts import poll
-from . import daemon as keeper
+from . import daemon as supervisor
 from . import disk
 from .marked import end_marked
 
@@ -29,7 +29,7 @@ SOCKET_PATH_LIMIT = 104
 SECRETS = "secrets.jsonl"
 #: Bytes of a log's end that an error is made of: more would take long to redact.
 LOG_END = 1_000_000
-#: Seconds that a keeper gets to answer.
+#: Seconds that a supervisor gets to answer.
 _ANSWER = 30.0
 
 
@@ -43,7 +43,7 @@ def new_path() -> Path:
 
 def socket_path_excess(path: Path) -> int:
     """Return by how many bytes the path of a run directory is too long for its socket; at most 0 where it fits."""
-    return len(os.fsencode(path / keeper.SOCKET)) + 1 - SOCKET_PATH_LIMIT
+    return len(os.fsencode(path / supervisor.SOCKET)) + 1 - SOCKET_PATH_LIMIT
 
 
 class RunDirectory:
@@ -69,9 +69,9 @@ class RunDirectory:
         return FileLock(self.path / f"{name}.lock", mode=0o600)
 
     def open(self) -> None:
-        """Create the directory and start its keeper, if nobody has yet.
+        """Create the directory and start its supervisor, if nobody has yet.
 
-        :raises StackError: when the keeper does not start, or the path is too long.
+        :raises StackError: when the supervisor does not start, or the path is too long.
         """
         if (excess := socket_path_excess(self.path)) > 0:
             raise StackError(
@@ -80,11 +80,11 @@ class RunDirectory:
             )
         with disk.explained(self.path):
             self.path.mkdir(mode=0o700, exist_ok=True)
-        with self.lock("keeper"):
-            if (self.path / keeper.SOCKET).exists():
+        with self.lock("supervisor"):
+            if (self.path / supervisor.SOCKET).exists():
                 return
             # As a file and isolated: it imports nothing of this package, and starts the sooner.
-            command = [sys.executable, "-I", keeper.__file__, str(self.path), str(self.owner)]
+            command = [sys.executable, "-I", supervisor.__file__, str(self.path), str(self.owner)]
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
             assert process.stdout is not None
             with process.stdout:
@@ -93,7 +93,7 @@ class RunDirectory:
             if answer != "ready\n":
                 shutil.rmtree(self.path, ignore_errors=True)
                 raise StackError(
-                    f"the process keeper did not start (exit status {status})",
+                    f"the process supervisor did not start (exit status {status})",
                     hint=disk.hint("", self.path.parent, f"try `{' '.join(command[:3])}` by hand and read its error"),
                 )
 
@@ -124,17 +124,17 @@ class RunDirectory:
     def describe(self) -> dict[str, Any]:
         """Return whose it is (`owner`, 0: kept) and its `processes`, each with None or its exit status.
 
-        :raises StackError: when no keeper answers.
+        :raises StackError: when no supervisor answers.
         """
         return self._ask("describe")
 
     @property
-    def keeper(self) -> int:
-        """The keeper's process id.
+    def supervisor(self) -> int:
+        """The supervisor's process id.
 
         :raises StackError: when none answers.
         """
-        return int(self.describe()["keeper"])
+        return int(self.describe()["supervisor"])
 
     def hold(self, name: str, holder: int) -> None:
         """Have one process stand still until :meth:`release`, or until the process `holder` is gone."""
@@ -155,10 +155,10 @@ class RunDirectory:
 
     @property
     def answers(self) -> bool:
-        """Whether a keeper is there, so that somebody will end what is in this run."""
+        """Whether a supervisor is there, so that somebody will end what is in this run."""
         with socket.socket(socket.AF_UNIX) as connection:
             try:
-                connection.connect(str(self.path / keeper.SOCKET))
+                connection.connect(str(self.path / supervisor.SOCKET))
             except PermissionError:
                 return True  # another user's, who will see to it
             except OSError:
@@ -168,19 +168,19 @@ class RunDirectory:
     def close(self) -> None:
         """End every process, run what is to be run at the end, and remove the directory.
 
-        Where the keeper was killed, this process does so in its place.
+        Where the supervisor was killed, this process does so in its place.
 
-        :raises StackError: when the keeper is gone, or one of these commands fails; the directory, which holds
+        :raises StackError: when the supervisor is gone, or one of these commands fails; the directory, which holds
             credentials, is removed all the same.
         """
         try:
-            if (self.path / keeper.SOCKET).exists():
+            if (self.path / supervisor.SOCKET).exists():
                 _raise_failed(self._end())
         finally:
             shutil.rmtree(self.path, ignore_errors=True)
 
     def _end(self) -> list[str]:
-        """Have the keeper end the run; return what the commands for the end say that failed."""
+        """Have the supervisor end the run; return what the commands for the end say that failed."""
         try:
             return list(self._ask("end")["failed"])
         except StackError:
@@ -192,12 +192,12 @@ class RunDirectory:
     def _end_limit(self) -> float:
         """Return the seconds that the commands for the end may take together."""
         try:
-            return sum(limit for _, _, limit in keeper.recorded_commands(self.path)) or keeper.FAREWELL_LIMIT
+            return sum(limit for _, _, limit in supervisor.recorded_commands(self.path)) or supervisor.EXIT_HOOK_LIMIT
         except (OSError, ValueError):
-            return keeper.FAREWELL_LIMIT
+            return supervisor.EXIT_HOOK_LIMIT
 
     def finish(self) -> None:
-        """End a run whose keeper was killed: its processes, what is to be run at the end, and the directory.
+        """End a run whose supervisor was killed: its processes, what is to be run at the end, and the directory.
 
         :raises StackError: when a process cannot be ended, so that the directory stays; or when a command fails.
         """
@@ -206,7 +206,7 @@ class RunDirectory:
                 f"processes of {self.path} cannot be ended: {', '.join(map(str, left))}", hint="look at them: ps"
             )
         try:
-            failed = keeper.run_commands(keeper.recorded_commands(self.path))
+            failed = supervisor.run_commands(supervisor.recorded_commands(self.path))
         except (OSError, ValueError) as error:
             failed = [f"what was to be run at the end cannot be read: {error}"]
         finally:
@@ -217,7 +217,7 @@ class RunDirectory:
 
     def log(self, name: str) -> Path:
         """Return the path of a process's log."""
-        return self.path / keeper.LOGS / f"{name}.log"
+        return self.path / supervisor.LOGS / f"{name}.log"
 
     def log_tail(self, name: str, lines: int = 20) -> str:
         """Return the last `lines` of a process's log, redacted ('' when there is none)."""
@@ -262,14 +262,14 @@ class RunDirectory:
         try:
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(limit)
-                connection.connect(str(self.path / keeper.SOCKET))
+                connection.connect(str(self.path / supervisor.SOCKET))
                 with connection.makefile("rw") as stream:
                     stream.write(json.dumps({"operation": operation, **request}) + "\n")
                     stream.flush()
                     answer: dict[str, Any] = json.loads(stream.readline())
         except (OSError, ValueError) as error:
             raise StackError(
-                f"the process keeper of {self.path} does not answer: {error}", hint="start the run again"
+                f"the process supervisor of {self.path} does not answer: {error}", hint="start the run again"
             ) from error
         if "error" in answer:
             raise StackError(

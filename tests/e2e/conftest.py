@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from pytest_vault_issuer.options import Settings
-from pytest_vault_issuer.session.session import Run, RunKey
+from pytest_vault_issuer.session.session import Session, SessionKey
 from pytest_vault_issuer.toolchain import Toolchain
 from tests.reader import surroundings
 from tests.written_report import load
@@ -110,7 +110,7 @@ def suite(tmp_path: Path) -> Suite:
 @pytest.fixture(scope="session")
 def shared(toolchain: Toolchain) -> Iterator[str]:
     """The option by which runs join a stack that stays, one at a time: for runs that are not about a stack's own."""
-    run = Run(Settings(stack="process"), RunKey.new(), print)
+    run = Session(Settings(stack="process"), SessionKey.new(), print)
     run.stack()
     yield f"--vault-issuer-join={run.directory.path}"
     run.close()

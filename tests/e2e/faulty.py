@@ -1,6 +1,6 @@
 """An issuer with several mistakes at once: what somebody's own may look like on the first day.
 
-It is the miniature with some of the defects by which the suite is tried, each a mistake of another kind, in a folder
+It is the sample controller with some of the defects by which the suite is tried, each a mistake of another kind, in a folder
 with the file that describes it.
 """
 
@@ -29,7 +29,7 @@ def write(directory: Path) -> Path:
     chosen = [defect for defect in DEFECTS if defect.name in BROKEN]
     assert {defect.name: defect.breaks for defect in chosen} == BROKEN
     Mutant("my-issuer", tuple(edit for defect in chosen for edit in defect.edits), "").write(directory)
-    right = load_implementation("miniature")
+    right = load_implementation("sample-controller")
     module = right.run.command.index("-m") + 1
     command = ["{python}", "-m", PACKAGE, *right.run.command[module + 1 :]]
     tables = {

@@ -12,12 +12,19 @@ from tests.e2e.conftest import LIMIT
 
 def test_two_implementations_side_by_side(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "from pytest_vault_issuer.cli import run; run()", "bench", "cert-manager"]
-    options = ["miniature", "--issuers=5", "--requests=20", "--concurrency=4", "--timeout-scale=3", "--output=out"]
+    options = [
+        "sample-controller",
+        "--issuers=5",
+        "--requests=20",
+        "--concurrency=4",
+        "--timeout-scale=3",
+        "--output=out",
+    ]
     done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT)
     assert done.returncode == 0, done.stdout + done.stderr
     data = json.loads((tmp_path / "out/bench.json").read_text())
     assert (tmp_path / "out/bench.svg").stat().st_size > 0
-    assert [result["implementation"].split()[0] for result in data["results"]] == ["cert-manager", "miniature"]
+    assert [result["implementation"].split()[0] for result in data["results"]] == ["cert-manager", "sample-controller"]
     for result in data["results"]:
         issuers, requests = result["issuers"], result["requests"]
         assert (issuers["count"], requests["count"]) == (5, 20)

@@ -32,7 +32,7 @@ ELSEWHERE = {
     "pytest --pyargs vault_issuer_conformance --vault-issuer=./my-issuer.toml -n 4 --vault-issuer-certify"
     " --vault-issuer-report=report": (
         "what is certified is whole, and nothing narrows it",
-        "tests/e2e/test_miniature.py",
+        "tests/e2e/test_sample_controller.py",
     ),
     "pytest --pyargs vault_issuer_conformance --vault-issuer=cert-manager --vault-issuer-stack=kind -n 2": (
         "it needs a container engine and kind",

@@ -35,8 +35,8 @@ def test_examples_that_need_an_issuer(tmp_path: Path, shared: str) -> None:
 
 @pytest.mark.parametrize(
     ("issuer", "flows"),
-    [("cert-manager", ["-k", "not aws"]), ("miniature", ["-k", "aws", "--vault-issuer-profile=extended"])],
-    ids=["cert-manager", "miniature"],
+    [("cert-manager", ["-k", "not aws"]), ("sample-controller", ["-k", "aws", "--vault-issuer-profile=extended"])],
+    ids=["cert-manager", "sample-controller"],
 )
 def test_recordings_are_as_they_were(tmp_path: Path, shared: str, issuer: str, flows: list[str]) -> None:
     run(tmp_path, str(DOCS / "wire" / "record.py"), f"--vault-issuer={issuer}", shared, *flows)

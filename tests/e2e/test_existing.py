@@ -10,7 +10,7 @@ import pytest
 
 from pytest_vault_issuer.kube import Cluster
 from pytest_vault_issuer.kube.client import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, NAMESPACES
-from pytest_vault_issuer.session.session import Run
+from pytest_vault_issuer.session.session import Session
 from pytest_vault_issuer.stack.bootstrap import REVIEWER_BINDING
 from pytest_vault_issuer.stack.types import Stack
 from pytest_vault_issuer.timeouts import Timeouts
@@ -31,9 +31,9 @@ def options(vault_issuer_stack: Stack, vault_issuer_cluster: Cluster, foreign_va
 
 
 @pytest.fixture
-def foreign_vault(vault_issuer_run: Run) -> Any:
+def foreign_vault(vault_issuer_session: Session) -> Any:
     """A Vault that nobody has configured, and whose seal is the test's own."""
-    launcher = vault_issuer_run.launcher()
+    launcher = vault_issuer_session.launcher()
     assert launcher is not None
     admin = VaultAdmin(launcher.start_vault(), Timeouts())
     admin.initialise()

@@ -24,14 +24,14 @@ from pytest_vault_issuer.kube.client import (
     SERVICE_ACCOUNTS,
     Resource,
 )
-from pytest_vault_issuer.session.session import Run
+from pytest_vault_issuer.session.session import Session
 from pytest_vault_issuer.stack.bootstrap import REVIEWER_BINDING
 from pytest_vault_issuer.stack.types import Stack
 from pytest_vault_issuer.timeouts import Timeouts, poll
 from pytest_vault_issuer.vault import VaultAdmin
 from tests import small_disk
 from tests.e2e.conftest import LIMIT
-from tests.processes import keeper_of
+from tests.processes import supervisor_of
 from tests.reader import surroundings
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc")
@@ -95,14 +95,14 @@ class Theirs:
 
 
 @pytest.fixture(scope="module")
-def theirs(vault_issuer_run: Run) -> Iterator[Theirs]:
-    stack, launcher = vault_issuer_run.stack(), vault_issuer_run.launcher()
+def theirs(vault_issuer_session: Session) -> Iterator[Theirs]:
+    stack, launcher = vault_issuer_session.stack(), vault_issuer_session.launcher()
     assert launcher is not None
     vault = VaultAdmin(launcher.start_vault(), Timeouts())
     vault.initialise()
     vault.unseal()
     vault.client.sys.create_or_update_policy("almost-all", ALMOST_ALL)
-    cluster = vault_issuer_run.cluster()
+    cluster = vault_issuer_session.cluster()
     # The stack is ours: this says that a session uses it.
     cluster.delete(CLUSTER_ROLE_BINDINGS, REVIEWER_BINDING)
     cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "vault-issuer-system"}})
@@ -126,7 +126,7 @@ class Session:
     def command(self, *arguments: str) -> list[str]:
         return [
             *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(self._folder / "test_held.py")),
-            *("--vault-issuer=miniature", *self._theirs.options, *arguments),
+            *("--vault-issuer=sample-controller", *self._theirs.options, *arguments),
         ]
 
     def start(self, *arguments: str, token: str = "") -> None:
@@ -224,7 +224,7 @@ def worker_killed(session: Session) -> None:
 
 
 def supervisor_killed(session: Session) -> None:
-    os.kill(keeper_of(session.directory), signal.SIGKILL)
+    os.kill(supervisor_of(session.directory), signal.SIGKILL)
     session.go_on()
     session.output()
 
@@ -290,7 +290,7 @@ def test_where_the_supervisor_is_killed_too_stack_down_finishes_the_cleanup(thei
     before = theirs.state()
     session.start("-n0")
     name = session.directory.name
-    os.kill(keeper_of(session.directory), signal.SIGKILL)
+    os.kill(supervisor_of(session.directory), signal.SIGKILL)
     assert session.process is not None
     os.killpg(session.process.pid, signal.SIGKILL)
     session.output()
@@ -350,16 +350,16 @@ def test_an_object_of_the_users_is_refused_and_left_as_it_is(theirs: Theirs, ses
     mine: dict[str, Any] = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
-        "metadata": {"name": "vault-issuer-test-miniature"},
+        "metadata": {"name": "vault-issuer-test-sample-controller"},
         "rules": [],
     }
     role = theirs.cluster.create(CLUSTER_ROLES, mine)
     try:
         before = theirs.state()
         refused = session.refused()
-        taken = "the ClusterRole vault-issuer-test-miniature exists in the cluster, and this session did not create it"
+        taken = "the ClusterRole vault-issuer-test-sample-controller exists in the cluster, and this session did not create it"
         assert taken in refused
-        assert theirs.cluster.get(CLUSTER_ROLES, "vault-issuer-test-miniature") == role
+        assert theirs.cluster.get(CLUSTER_ROLES, "vault-issuer-test-sample-controller") == role
         assert_nothing_left(theirs, session, before)
     finally:
-        theirs.cluster.delete(CLUSTER_ROLES, "vault-issuer-test-miniature")
+        theirs.cluster.delete(CLUSTER_ROLES, "vault-issuer-test-sample-controller")

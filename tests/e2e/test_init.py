@@ -1,6 +1,6 @@
 """`vault-issuer init` in an author's own repository: what it writes judges their issuer, here and in CI, as written.
 
-The author has the miniature in an API group of its own: a program that has to be built, and CustomResourceDefinitions.
+The author has the sample controller in an API group of its own: a program that has to be built, and CustomResourceDefinitions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pytest_vault_issuer.sample_controller
 from tests.reader import ROOT, Reader, Workflow, surroundings
 from tests.written_report import passed
 
-API_VERSION = "miniature.example.com/v1"
+API_VERSION = "sample-controller.example.com/v1"
 COMMAND = (
     "bin/my-issuer --kubeconfig={kubeconfig} --cluster-resource-namespace={cluster_resource_namespace} "
     f"--api-version={API_VERSION}"
@@ -47,9 +47,9 @@ USED = [
 @pytest.fixture
 def author(tmp_path: Path) -> Reader:
     directory = tmp_path / "my-issuer"
-    shutil.copytree(ROOT / "examples/miniature/crds", directory / "config/crd")
-    miniature = Path(pytest_vault_issuer.sample_controller.__file__).parent
-    shutil.copytree(miniature, directory / "src/issuer", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "examples/sample-controller/crds", directory / "config/crd")
+    sample_controller = Path(pytest_vault_issuer.sample_controller.__file__).parent
+    shutil.copytree(sample_controller, directory / "src/issuer", ignore=shutil.ignore_patterns("__pycache__"))
     author = Reader(
         directory,
         # What pip would install is here; that it is all of what is asked for is what pip then says.

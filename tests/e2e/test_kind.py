@@ -25,7 +25,7 @@ from pytest_vault_issuer.stack.select import STATE
 from pytest_vault_issuer.timeouts import poll
 from tests.containers import CERT_MANAGER, NODE, VAULT, engine_with, everything, on_kind, somebodys_cluster
 from tests.e2e.conftest import Suite, run_directories, typed
-from tests.processes import keeper_of, processes_of
+from tests.processes import processes_of, supervisor_of
 from tests.registry import empty_registry, forget, push
 from tests.scope import scopes, selecting
 
@@ -294,7 +294,9 @@ def test_a_run_that_is_killed_leaves_no_cluster(suite: Suite, options: list[str]
     assert poll(lambda: None if owners() - others else True, timeout=60, interval=0.5)
 
 
-def killed_with_its_keeper(suite: Suite, options: list[str], temporary: Path, *, when: Callable[[Path], bool]) -> Path:
+def killed_with_its_supervisor(
+    suite: Suite, options: list[str], temporary: Path, *, when: Callable[[Path], bool]
+) -> Path:
     """Start a run, kill all of it, so that nobody cleans up, and return its directory."""
     process = suite.start("--vault-issuer=cert-manager", ONE, *options, env={"TMPDIR": str(temporary)})
 
@@ -304,7 +306,7 @@ def killed_with_its_keeper(suite: Suite, options: list[str], temporary: Path, *,
     directory = poll(come_so_far, timeout=240, interval=0.1)
     try:
         assert directory is not None
-        os.kill(keeper_of(directory), signal.SIGKILL)  # first, or it would see to it
+        os.kill(supervisor_of(directory), signal.SIGKILL)  # first, or it would see to it
     finally:
         process.kill()
         output, _ = process.communicate()
@@ -312,11 +314,11 @@ def killed_with_its_keeper(suite: Suite, options: list[str], temporary: Path, *,
     return directory
 
 
-def test_what_a_run_killed_with_its_keeper_left_is_shown_and_taken_down(
+def test_what_a_run_killed_with_its_supervisor_left_is_shown_and_taken_down(
     suite: Suite, options: list[str], temporary: Path, engine: Engine, foreign: str
 ) -> None:
     before = everything(engine)
-    directory = killed_with_its_keeper(suite, options, temporary, when=lambda path: (path / STATE).exists())
+    directory = killed_with_its_supervisor(suite, options, temporary, when=lambda path: (path / STATE).exists())
     left = engine.names_of(directory.name)
     assert len(left) == 3, "a node, a Vault and their network"
     shown = json.loads(typed("stack", "status", "--format=json", temporary=temporary))
@@ -328,11 +330,11 @@ def test_what_a_run_killed_with_its_keeper_left_is_shown_and_taken_down(
     assert everything(engine) - before == set()
 
 
-def test_what_a_run_killed_with_its_keeper_left_goes_with_the_next_run(
+def test_what_a_run_killed_with_its_supervisor_left_goes_with_the_next_run(
     suite: Suite, options: list[str], temporary: Path, engine: Engine, foreign: str
 ) -> None:
     # In mid-start: kind still works at the cluster.
-    directory = killed_with_its_keeper(
+    directory = killed_with_its_supervisor(
         suite, options, temporary, when=lambda path: len(engine.names_of(path.name)) == 3
     )
     left = engine.names_of(directory.name)

@@ -24,7 +24,7 @@ from pytest_vault_issuer.timeouts import poll
 from tests import small_disk
 from tests.containers import CERT_MANAGER, NODE, VAULT, engine_with, everything, on_kind
 from tests.e2e.conftest import Suite, typed
-from tests.processes import keeper_of, processes_of
+from tests.processes import processes_of, supervisor_of
 from tests.written_report import journal, load
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc")
@@ -78,7 +78,7 @@ def kill_worker(session: Session) -> None:
 
 
 def kill_supervisor(session: Session) -> None:
-    os.kill(keeper_of(session.directory), signal.SIGKILL)
+    os.kill(supervisor_of(session.directory), signal.SIGKILL)
 
 
 def kill_group(session: Session) -> None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from images.builder import Builder
 from images.docker import Docker
-from images.workshop import Workshop
 
 from pytest_vault_issuer.toolchain import to_stderr
 
@@ -85,16 +85,16 @@ class Cluster:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    workshop = Workshop(None, to_stderr)
+    builder = Builder(None, to_stderr)
     names = ("node", "busybox")
-    workshop.build([*names, "kind", "kubectl"])
-    docker = workshop.engine.ensure()
-    node, busybox = (workshop.load(name, docker) for name in names)
+    builder.build([*names, "kind", "kubectl"])
+    docker = builder.engine.ensure()
+    node, busybox = (builder.load(name, docker) for name in names)
     made = Cluster(
         f"images-{secrets.token_hex(3)}",
         busybox,
-        workshop.binary("kind"),
-        workshop.binary("kubectl"),
+        builder.binary("kind"),
+        builder.binary("kubectl"),
         tmp_path_factory.mktemp("cluster") / "kubeconfig",
         docker,
     )

@@ -33,7 +33,7 @@ from pytest_vault_issuer.toolchain import Toolchain
 from pytest_vault_issuer.vault import VaultAdmin
 from tests import small_disk
 from tests.containers import NODE, OPENBAO, VAULT, engine_with, everything, kind_program, not_run, require
-from tests.processes import keeper_of
+from tests.processes import supervisor_of
 from tests.registry import empty_registry, forget, push
 
 
@@ -341,7 +341,7 @@ def killed(engine: Engine) -> Iterator[tuple[subprocess.Popen[str], RunDirectory
     process.kill()
     process.communicate()
     engine.remove(path.name)
-    # Where its keeper was killed too, its directory stays until somebody takes it down.
+    # Where its supervisor was killed too, its directory stays until somebody takes it down.
     if (found := find_run(path)) is not None and found.state == ORPHAN:
         remove(found)
     assert poll(lambda: None if path.exists() else True, timeout=60), path
@@ -356,7 +356,7 @@ def test_a_run_that_is_killed_leaves_nothing(
     assert poll(lambda: None if left_of(engine, run.path.name) else True, timeout=60, interval=0.2)
 
 
-def test_what_a_run_killed_with_its_keeper_left_is_found_and_nothing_else(
+def test_what_a_run_killed_with_its_supervisor_left_is_found_and_nothing_else(
     killed: tuple[subprocess.Popen[str], RunDirectory], engine: Engine, vaults: VaultContainers, owner: Owner
 ) -> None:
     process, run = killed
@@ -364,7 +364,7 @@ def test_what_a_run_killed_with_its_keeper_left_is_found_and_nothing_else(
     foreign = engine.client.networks.create("vault-issuer-test-foreign")
     try:
         assert [orphan.run for orphan in cleanup.orphans(engine)] == [], "it is under way"
-        os.kill(keeper_of(run.path), signal.SIGKILL)
+        os.kill(supervisor_of(run.path), signal.SIGKILL)
         process.kill()
         process.wait()
         removed = cleanup.remove_orphans(engine)
@@ -387,7 +387,7 @@ def test_what_is_left_is_shown_and_taken_down_though_its_directory_is_gone(
 ) -> None:
     process, run = killed
     left = engine.names_of(run.path.name)
-    os.kill(keeper_of(run.path), signal.SIGKILL)
+    os.kill(supervisor_of(run.path), signal.SIGKILL)
     process.kill()
     process.wait()
     shutil.rmtree(run.path)

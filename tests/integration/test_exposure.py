@@ -24,9 +24,9 @@ import pytest
 from pytest_vault_issuer.aws.sts import ASSUME, IDENTIFY
 from pytest_vault_issuer.options import Settings
 from pytest_vault_issuer.sandbox import Sandbox
-from pytest_vault_issuer.session.session import Run, RunKey
+from pytest_vault_issuer.session.session import Session, SessionKey
 from pytest_vault_issuer.supervisor.daemon import MARK
-from tests.processes import command_lines, keeper_of
+from tests.processes import command_lines, supervisor_of
 
 pytestmark = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="looks at sockets in /proc")
 
@@ -57,16 +57,16 @@ def component(words: list[str]) -> str:
     for word in words:
         if word.endswith("sts_server"):
             return "STS"
-        if word.endswith("keeper.py"):
+        if word.endswith("supervisor.py"):
             return "supervisor"
     return {"vault": "Vault", "bao": "Vault", "cert-manager": "controller"}.get(program, program)
 
 
-def processes(run: Run) -> Iterator[tuple[int, str]]:
+def processes(run: Session) -> Iterator[tuple[int, str]]:
     """Yield every process of a session, with the part that it is; the proxies are in this one."""
     directory = run.directory.path
     yield os.getpid(), "proxy"
-    yield keeper_of(directory), "supervisor"
+    yield supervisor_of(directory), "supervisor"
     for pid, words in command_lines():
         try:
             environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
@@ -95,7 +95,7 @@ def decoded(address: str) -> tuple[str, int]:
     return str(ip_address(data)), int(port, 16)
 
 
-def endpoints(run: Run) -> set[Endpoint]:
+def endpoints(run: Session) -> set[Endpoint]:
     owners = {inode: name for pid, name in processes(run) for inode in inodes(pid)}
     found = set()
     for table, state in LISTENS.items():
@@ -139,22 +139,24 @@ class Stranger:
 
 
 @pytest.fixture(scope="module")
-def run() -> Iterator[Run]:
+def run() -> Iterator[Session]:
     """A session with everything that one starts: all of the extended profile, for cert-manager."""
-    run = Run(Settings(implementation="cert-manager", stack="process", profiles=("extended",)), RunKey.new(), print)
+    run = Session(
+        Settings(implementation="cert-manager", stack="process", profiles=("extended",)), SessionKey.new(), print
+    )
     with closing(run):
-        run.world()
+        run.environment()
         yield run
 
 
 @pytest.fixture(scope="module")
-def sandbox(run: Run) -> Iterator[Sandbox]:
-    with closing(Sandbox(run.world())) as sandbox:
+def sandbox(run: Session) -> Iterator[Sandbox]:
+    with closing(Sandbox(run.environment())) as sandbox:
         yield sandbox
 
 
 @pytest.fixture(scope="module")
-def found(run: Run, sandbox: Sandbox) -> dict[str, list[Endpoint]]:
+def found(run: Session, sandbox: Sandbox) -> dict[str, list[Endpoint]]:
     """What the session listens on, by the part of it that does."""
     assert run.sts().endpoint, run.sts().absence
     by_component: dict[str, list[Endpoint]] = {}
@@ -243,7 +245,7 @@ VAULT_CLOSED = (
 )
 
 
-def test_vault_refuses_strangers(found: dict[str, list[Endpoint]], run: Run, stranger: Stranger) -> None:
+def test_vault_refuses_strangers(found: dict[str, list[Endpoint]], run: Session, stranger: Stranger) -> None:
     endpoint = next(e for e in found["Vault"] if run.stack().vault.url.endswith(f":{e.port}"))
     assert [answer["status"] for answer in stranger.http(endpoint, *VAULT_CLOSED)] == [403] * len(VAULT_CLOSED)
     *_, initialise, kubernetes, approle = stranger.http(endpoint, *VAULT_PUBLIC)
@@ -254,7 +256,7 @@ def test_vault_refuses_strangers(found: dict[str, list[Endpoint]], run: Run, str
 
 
 def test_vaults_cluster_port_wants_a_client_certificate(
-    found: dict[str, list[Endpoint]], run: Run, stranger: Stranger
+    found: dict[str, list[Endpoint]], run: Session, stranger: Stranger
 ) -> None:
     (endpoint,) = (e for e in found["Vault"] if not run.stack().vault.url.endswith(f":{e.port}"))
     for protocol in ("", "h2", "http/1.1", "req_fw_sb-act_v1", "raft_storage_v1"):
@@ -263,7 +265,7 @@ def test_vaults_cluster_port_wants_a_client_certificate(
 
 
 def test_proxy_gives_strangers_what_vault_would(
-    found: dict[str, list[Endpoint]], run: Run, sandbox: Sandbox, stranger: Stranger
+    found: dict[str, list[Endpoint]], run: Session, sandbox: Sandbox, stranger: Stranger
 ) -> None:
     """The proxy adds no credential: the same requests have the same answers with and without it."""
     (proxy,) = found["proxy"]
@@ -297,7 +299,9 @@ def test_sts_refuses_strangers(found: dict[str, list[Endpoint]], stranger: Stran
         assert not any(name.lower().startswith("access-control") for name, _ in answer["headers"])
 
 
-def test_files_and_sockets_are_the_users_alone(found: dict[str, list[Endpoint]], run: Run, stranger: Stranger) -> None:
+def test_files_and_sockets_are_the_users_alone(
+    found: dict[str, list[Endpoint]], run: Session, stranger: Stranger
+) -> None:
     directory = run.directory.path
     (supervisor,) = found["supervisor"]
     assert Path(supervisor.address).parent == directory

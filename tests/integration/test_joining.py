@@ -14,7 +14,7 @@ from pytest_vault_issuer.kube.cleanup import remove_labelled
 from pytest_vault_issuer.kube.client import CLUSTER_ROLES, CONFIG_MAPS, NAMESPACES, Object, Resource
 from pytest_vault_issuer.kube.ownership import LABEL
 from pytest_vault_issuer.session.join import leave
-from pytest_vault_issuer.session.session import Run
+from pytest_vault_issuer.session.session import Session
 from pytest_vault_issuer.timeouts import Timeouts
 from pytest_vault_issuer.vault import VaultAdmin
 
@@ -131,12 +131,12 @@ def test_nothing_stands_still_where_nothing_runs(cluster: Cluster, name: str) ->
     assert not stand_still(cluster, [body("ConfigMap", name)], Timeouts())
 
 
-def test_what_a_guest_has_made_in_the_hosts_vault_goes_and_no_more(vault_issuer_run: Run, name: str) -> None:
-    admin = VaultAdmin(vault_issuer_run.stack().vault, session=name)
-    others = VaultAdmin(vault_issuer_run.stack().vault, session="another")
+def test_what_a_guest_has_made_in_the_hosts_vault_goes_and_no_more(vault_issuer_session: Session, name: str) -> None:
+    admin = VaultAdmin(vault_issuer_session.stack().vault, session=name)
+    others = VaultAdmin(vault_issuer_session.stack().vault, session="another")
     admin.enable_pki(f"{name}-ours", "1h")
     others.enable_pki(f"{name}-theirs", "1h")
-    leave(vault_issuer_run.directory.path, name, 1.0)
+    leave(vault_issuer_session.directory.path, name, 1.0)
     mounts = admin.client.sys.list_mounted_secrets_engines()["data"]
     assert f"{name}-ours/" not in mounts
     assert f"{name}-theirs/" in mounts

@@ -58,7 +58,7 @@ engine.client.containers.run(
     sys.argv[2], ["sleep", "1000"], name=owner.run + "-vault", labels=owner.labels, network=owner.run, detach=True
 )
 if sys.argv[1] == "killed":
-    os.kill(run.keeper, signal.SIGKILL)
+    os.kill(run.supervisor, signal.SIGKILL)
 print(owner.run, flush=True)
 sys.stdin.read()
 """

@@ -13,7 +13,7 @@ import pytest
 from pytest_vault_issuer.kube import ApiError, Cluster
 from pytest_vault_issuer.kube.audit import AuditLog
 from pytest_vault_issuer.kube.client import NAMESPACES, SECRETS, SERVICE_ACCOUNTS
-from pytest_vault_issuer.session.session import Run
+from pytest_vault_issuer.session.session import Session
 from pytest_vault_issuer.stack.types import Stack
 from pytest_vault_issuer.timeouts import poll
 from pytest_vault_issuer.toolchain import find
@@ -51,13 +51,15 @@ def test_certificates_are_of_the_stacks_own_authority(vault_issuer_stack: Stack)
         connection.request("GET", "/v1/sys/health")
 
 
-def test_everything_listens_on_loopback_only(vault_issuer_run: Run, vault_issuer_stack: Stack) -> None:
+def test_everything_listens_on_loopback_only(vault_issuer_session: Session, vault_issuer_stack: Stack) -> None:
     sockets = set()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
-            if str(vault_issuer_run.directory.path) not in (entry / "cmdline").read_bytes().decode(errors="replace"):
+            if str(vault_issuer_session.directory.path) not in (entry / "cmdline").read_bytes().decode(
+                errors="replace"
+            ):
                 continue
             sockets |= {link.readlink().name for link in (entry / "fd").iterdir()}
         except OSError:
@@ -73,27 +75,27 @@ def test_everything_listens_on_loopback_only(vault_issuer_run: Run, vault_issuer
     assert set(listening) == {"0100007F"}, "127.0.0.1 as /proc writes it"
 
 
-def test_files_are_the_users_alone(vault_issuer_run: Run, vault_issuer_stack: Stack) -> None:
-    directory = vault_issuer_run.directory.path
+def test_files_are_the_users_alone(vault_issuer_session: Session, vault_issuer_stack: Stack) -> None:
+    directory = vault_issuer_session.directory.path
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     keys = list((directory / "pki").glob("*-key.pem"))
     assert keys
     assert {stat.S_IMODE(path.stat().st_mode) for path in [*keys, directory / "stack.json"]} == {0o600}
 
 
-def test_every_component_has_a_log(vault_issuer_run: Run, vault_issuer_stack: Stack) -> None:
-    logs = {path.name for path in (vault_issuer_run.directory.path / "logs").iterdir()}
+def test_every_component_has_a_log(vault_issuer_session: Session, vault_issuer_stack: Stack) -> None:
+    logs = {path.name for path in (vault_issuer_session.directory.path / "logs").iterdir()}
     assert {"etcd.log", "kube-apiserver.log", "kube-controller-manager.log", "audit.jsonl"} <= logs
     assert any(name.startswith("vault-") for name in logs)
 
 
 def test_service_accounts_have_only_the_rights_they_are_given(
-    vault_issuer_cluster: Cluster, vault_issuer_run: Run, namespace: str
+    vault_issuer_cluster: Cluster, vault_issuer_session: Session, namespace: str
 ) -> None:
     metadata = {"name": "nobody", "namespace": namespace}
     vault_issuer_cluster.create(SERVICE_ACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
     token = vault_issuer_cluster.create_token("nobody", namespace)
-    path = vault_issuer_run.directory.write(f"{namespace}.kubeconfig", _kubeconfig(vault_issuer_cluster, token))
+    path = vault_issuer_session.directory.write(f"{namespace}.kubeconfig", _kubeconfig(vault_issuer_cluster, token))
     nobody = Cluster(path)
     with pytest.raises(ApiError) as refused:
         nobody.list(SECRETS, namespace)
@@ -114,10 +116,10 @@ def test_token_requests_are_in_the_audit_log(
     assert token not in Path(vault_issuer_stack.kubernetes.audit_log).read_text()
 
 
-def test_vaults_states_are_real(vault_issuer_run: Run) -> None:
-    launcher = vault_issuer_run.launcher()
+def test_vaults_states_are_real(vault_issuer_session: Session) -> None:
+    launcher = vault_issuer_session.launcher()
     assert launcher is not None
-    admin = VaultAdmin(launcher.start_vault(), vault_issuer_run.timeouts)
+    admin = VaultAdmin(launcher.start_vault(), vault_issuer_session.timeouts)
     assert admin.health == 501
     admin.initialise()
     assert admin.health == 503
@@ -128,12 +130,12 @@ def test_vaults_states_are_real(vault_issuer_run: Run) -> None:
     launcher.stop_vault(admin.server)
 
 
-def test_a_raft_pair_has_a_standby_that_takes_over(vault_issuer_run: Run) -> None:
-    launcher = vault_issuer_run.launcher()
+def test_a_raft_pair_has_a_standby_that_takes_over(vault_issuer_session: Session) -> None:
+    launcher = vault_issuer_session.launcher()
     assert launcher is not None
     addresses = ["https://127.0.0.1:1", "https://127.0.0.1:2"]
     active, standby = (
-        VaultAdmin(launcher.start_vault(storage="raft", advertised=address), vault_issuer_run.timeouts)
+        VaultAdmin(launcher.start_vault(storage="raft", advertised=address), vault_issuer_session.timeouts)
         for address in addresses
     )
     active.initialise()
@@ -145,7 +147,7 @@ def test_a_raft_pair_has_a_standby_that_takes_over(vault_issuer_run: Run) -> Non
     active.make_voters()
     active.step_down()
     standby.wait_health(200)
-    assert poll(lambda: active.leader == addresses[1] or None, timeout=vault_issuer_run.timeouts.component_start)
+    assert poll(lambda: active.leader == addresses[1] or None, timeout=vault_issuer_session.timeouts.component_start)
     assert active.health == 429
     for admin in (active, standby):
         launcher.stop_vault(admin.server)

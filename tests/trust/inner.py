@@ -20,8 +20,8 @@ VARIABLE = "TRUST_MUTANT"
 
 
 def implementation() -> Implementation:
-    """Return the miniature's description with the mutant's source in the place of its own."""
-    right = load_implementation("miniature")
+    """Return the sample controller's description with the mutant's source in the place of its own."""
+    right = load_implementation("sample-controller")
     command = right.run.command
     changed = Path(os.environ[VARIABLE]) / PACKAGE / RBAC
     module = command.index("-m") + 1

@@ -14,7 +14,7 @@ from pathlib import Path
 from pytest_vault_issuer.options import Settings
 from pytest_vault_issuer.requirements.catalogue import SUITE
 from pytest_vault_issuer.requirements.features import PROFILES
-from pytest_vault_issuer.session.session import Run, RunKey
+from pytest_vault_issuer.session.session import Session, SessionKey
 
 from .inner import VARIABLE
 from .mutants import PACKAGE, Mutant
@@ -23,7 +23,7 @@ from .mutants import PACKAGE, Mutant
 LIMIT = 1200
 #: The share of defects and of right issuers that are judged, drawn with the day's seed; all (1) by default.
 SHARE = "TRUST_SHARE"
-#: The miniature answers within moments; what a defect keeps from happening need not be waited for as long as usual.
+#: The sample controller answers within moments; what a defect keeps from happening need not be waited for as long as usual.
 TIMEOUT_SCALE = 0.5
 #: Runs that share a stack: what tests leave in it, namespaces and mounts, makes it slower by and by.
 RUNS_PER_STACK = 25
@@ -65,7 +65,7 @@ class Bench:
     """A stack and the runs that use it; another stack when it has served enough of them."""
 
     def __init__(self) -> None:
-        self._run: Run | None = None
+        self._run: Session | None = None
         self._served = 0
 
     def judge(self, mutant: Mutant, directory: Path, selection: Iterable[str] = ()) -> Judgement:
@@ -78,7 +78,7 @@ class Bench:
         selection = list(selection)
         command = [sys.executable, "-m", "pytest", "--pyargs", *_modules(selection), "-q"]
         command += ["-p", "no:cacheprovider", "-p", "trust.inner"]
-        own_group = source / PACKAGE / "miniature.toml"
+        own_group = source / PACKAGE / "sample-controller.toml"
         command += [f"--vault-issuer={own_group if mutant.own_group else 'trust.inner:implementation'}"]
         command += [f"--vault-issuer-join={self._stack()}", f"--vault-issuer-report={directory / 'report'}"]
         command += [f"--vault-issuer-timeout-scale={TIMEOUT_SCALE}"]
@@ -99,7 +99,7 @@ class Bench:
         if self._run is not None and self._served >= RUNS_PER_STACK:
             self.close()
         if self._run is None:
-            self._run, self._served = Run(Settings(stack="process"), RunKey.new(), print), 0
+            self._run, self._served = Session(Settings(stack="process"), SessionKey.new(), print), 0
             self._run.stack()
         self._served += 1
         return self._run.directory.path

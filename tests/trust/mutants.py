@@ -1,4 +1,4 @@
-"""Mutants of the miniature: its source with one small change."""
+"""Mutants of the sample controller: its source with one small change."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest_vault_issuer
 
-MINIATURE = Path(pytest_vault_issuer.__file__).parent / "miniature"
-#: What a copy of the miniature is called, so that it runs as ``python -m`` this.
-PACKAGE = "miniature"
-#: What an edit calls the built-in miniature's rights: some mistakes need more of them.
+SAMPLE_CONTROLLER = Path(pytest_vault_issuer.__file__).parent / "sample-controller"
+#: What a copy of the sample controller is called, so that it runs as ``python -m`` this.
+PACKAGE = "sample-controller"
+#: What an edit calls the built-in sample controller's rights: some mistakes need more of them.
 RBAC = "rbac.yaml"
-#: The miniature in a group of its own: what its CRDs refuse is edited there.
-EXAMPLE = Path(__file__).parents[2] / "examples" / "miniature"
+#: The sample controller in a group of its own: what its CRDs refuse is edited there.
+EXAMPLE = Path(__file__).parents[2] / "examples" / "sample-controller"
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Mutant:
-    """The miniature with some edits.
+    """The sample controller with some edits.
 
     :ivar name: what is different, as a short name.
     :ivar why: how somebody comes to write it, or why it is right all the same.
@@ -40,11 +40,11 @@ class Mutant:
 
     @property
     def own_group(self) -> bool:
-        """Whether it is the miniature in a group of its own, with other CRDs."""
+        """Whether it is the sample controller in a group of its own, with other CRDs."""
         return any(edit.file.startswith("crds/") for edit in self.edits)
 
     def sources(self) -> dict[str, str]:
-        """Return the text of each file that differs from the miniature's.
+        """Return the text of each file that differs from the sample controller's.
 
         :raises ValueError: when an edit does not fit the source.
         """
@@ -58,13 +58,15 @@ class Mutant:
 
     def _original(self, file: str) -> Path:
         if file == RBAC:
-            return MINIATURE.parent / "implementation" / "sample-controller-rbac.yaml"
-        return (EXAMPLE if self.own_group else MINIATURE) / file
+            return SAMPLE_CONTROLLER.parent / "implementation" / "sample-controller-rbac.yaml"
+        return (EXAMPLE if self.own_group else SAMPLE_CONTROLLER) / file
 
     def write(self, directory: Path) -> Path:
         """Write the changed package, or the changed example, into a folder and return that folder."""
         shutil.copytree(
-            EXAMPLE if self.own_group else MINIATURE, directory / PACKAGE, ignore=shutil.ignore_patterns("__pycache__")
+            EXAMPLE if self.own_group else SAMPLE_CONTROLLER,
+            directory / PACKAGE,
+            ignore=shutil.ignore_patterns("__pycache__"),
         )
         for file, text in self.sources().items():
             (directory / PACKAGE / file).write_text(text)

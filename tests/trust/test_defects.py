@@ -1,4 +1,4 @@
-"""The table of defects: complete, and each an edit that fits the miniature as it is."""
+"""The table of defects: complete, and each an edit that fits the sample controller as it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Right issuers that differ: what the requirements leave open, decided in another way than the miniature does."""
+"""Right issuers that differ: what the requirements leave open, decided in another way than the sample controller does."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ CACHED_AND_HASTY = Mutant(
 )
 
 RIGHT_ISSUERS = (
-    Mutant("right", (), "the miniature as it is"),
+    Mutant("right", (), "the sample controller as it is"),
     OTHER_FORMS,
     SLOW_AND_WATCHFUL,
     OTHER_WORDS,

@@ -17,14 +17,14 @@ import written_report
 from sample_report import ALL
 
 from pytest_vault_issuer.errors import ConfigurationError, ImplementationError, StackError, VaultIssuerError
-from pytest_vault_issuer.fixtures import RUN_KEY
+from pytest_vault_issuer.fixtures import SESSION_KEY
 from pytest_vault_issuer.judge.hooks import Conformance, _test_name, features_of, requirement_ids
 from pytest_vault_issuer.judge.secrecy import redact_report
 from pytest_vault_issuer.redaction.redactor import Redactor
 from pytest_vault_issuer.report import evidence
 from pytest_vault_issuer.report import write as files
 from pytest_vault_issuer.requirements.catalogue import Catalogue, Requirement
-from pytest_vault_issuer.session.session import Run
+from pytest_vault_issuer.session.session import Session
 
 pytest_plugins = ("pytester",)
 
@@ -174,12 +174,12 @@ def refuse_to_start(monkeypatch: pytest.MonkeyPatch, error: Exception | None = N
     """Let a start be noticed, and fail; return the list of starts."""
     starts: list[str] = []
 
-    def stack(run: Run) -> None:
+    def stack(run: Session) -> None:
         starts.append(run.settings.implementation)
         raise error or AssertionError("a stack was asked for")
 
-    monkeypatch.setattr(Run, "build", lambda self: None)
-    monkeypatch.setattr(Run, "stack", stack)
+    monkeypatch.setattr(Session, "build", lambda self: None)
+    monkeypatch.setattr(Session, "stack", stack)
     return starts
 
 
@@ -315,7 +315,7 @@ def test_a_second_interrupt_does_not_spoil_the_report(stackless: Inner, monkeypa
 
 
 def test_tests_after_the_death_of_the_supervisor_are_errors(stackless: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Run, "lost", property(lambda self: (stackless.pytester.path / "lost").exists()))
+    monkeypatch.setattr(Session, "lost", property(lambda self: (stackless.pytester.path / "lost").exists()))
     dies = "open('lost', 'w').close(); raise Unmet('it did not')"
     result = stackless.run(judging(MUST, dies, "test_a") + judging(OTHER_MUST, "pass", "test_b"))
     assert result.ret == 3
@@ -329,19 +329,19 @@ def test_tests_after_the_death_of_the_supervisor_are_errors(stackless: Inner, mo
 def test_a_supervisor_that_does_not_answer_at_the_end_is_no_traceback(
     stackless: Inner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ends = iter(["", StackError("the process keeper does not answer", hint="start again")])
+    ends = iter(["", StackError("the process supervisor does not answer", hint="start again")])
 
-    def end(self: Run) -> str:
+    def end(self: Session) -> str:
         what = next(ends)
         if isinstance(what, str):
             return what
         raise what
 
-    monkeypatch.setattr(Run, "implementation_end", end)
+    monkeypatch.setattr(Session, "implementation_end", end)
     result = stackless.run(judging(MUST, "pass"))
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert stackless.report["incomplete"] == "the process keeper does not answer"
-    result.stdout.fnmatch_lines(["the run ended early: the process keeper does not answer"])
+    assert stackless.report["incomplete"] == "the process supervisor does not answer"
+    result.stdout.fnmatch_lines(["the run ended early: the process supervisor does not answer"])
 
 
 def test_a_worker_that_crashes_is_an_error_of_its_test(pytester: pytest.Pytester) -> None:
@@ -637,7 +637,7 @@ class Registers:
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
-        config.stash[RUN_KEY].redactor.add(CANARY)
+        config.stash[SESSION_KEY].redactor.add(CANARY)
 
 
 # The canary is put together when a test runs, so that the source lines of a traceback hold no canary anyway.

@@ -51,7 +51,7 @@ def shown(*, proxies: Any = (), issuers: Any = (), requests: Any = (), log: str 
     redactor = Redactor()
     redactor.add(CANARY)
     sandbox: Any = SimpleNamespace(
-        world=SimpleNamespace(redactor=redactor),
+        environment=SimpleNamespace(redactor=redactor),
         proxies=list(proxies),
         handles=[*issuers, *requests],
         implementation_log=lambda: log,

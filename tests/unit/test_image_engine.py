@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from images import engine as engines
+from images.builder import Builder
 from images.engine import Engine
 from images.recipes import RECIPES
-from images.workshop import Workshop
 
 from pytest_vault_issuer.errors import ToolchainError
 
@@ -163,10 +163,10 @@ def test_steps_are_said(tmp_path: Path, said: list[str], monkeypatch: pytest.Mon
     client.write_text(CLIENT)
     client.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    workshop = Workshop(tmp_path / "cache", said.append)
+    builder = Builder(tmp_path / "cache", said.append)
     recipe = RECIPES["busybox"]
-    made = workshop.store.place("busybox", workshop._key(recipe))
+    made = builder.store.place("busybox", builder._key(recipe))
     made.mkdir(parents=True)
-    docker = workshop.engine.ensure()
-    assert workshop.load("busybox", docker) == recipe.image
+    docker = builder.engine.ensure()
+    assert builder.load("busybox", docker) == recipe.image
     assert said == ["engine: the default one answers", f"busybox: loading {recipe.image} into the engine"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from images.builder import BINARIES, Builder
 from images.components import ALL
 from images.recipes import RECIPES
 from images.store import Store, key_of
-from images.workshop import BINARIES, Workshop
 
 from pytest_vault_issuer.toolchain import COMPONENTS, find
 
@@ -86,9 +86,9 @@ def test_a_node_is_of_the_release_of_the_toolchain() -> None:
 
 
 def test_every_recipe_is_of_binaries_that_can_be_built_and_of_files_that_exist(tmp_path: Path, said: list[str]) -> None:
-    workshop = Workshop(tmp_path, said.append)
+    builder = Builder(tmp_path, said.append)
     for recipe in RECIPES.values():
-        assert bool(workshop.toolchain.missing(recipe.binaries)) == bool(recipe.binaries)
+        assert bool(builder.toolchain.missing(recipe.binaries)) == bool(recipe.binaries)
         assert all(source.is_file() for source in recipe.sources)
         assert not recipe.image.endswith(":latest")
-    assert workshop.toolchain.missing(BINARIES) == ["kind", "kubernetes"]
+    assert builder.toolchain.missing(BINARIES) == ["kind", "kubernetes"]

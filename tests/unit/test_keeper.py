@@ -1,4 +1,4 @@
-"""The run directory and its keeper: whatever ends a run, nothing of it stays."""
+"""The run directory and its supervisor: whatever ends a run, nothing of it stays."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given, settings, strategies
 
 from pytest_vault_issuer.errors import StackError
-from pytest_vault_issuer.supervisor import daemon as keeper
+from pytest_vault_issuer.supervisor import daemon as supervisor
 from pytest_vault_issuer.supervisor.run_directory import RunDirectory, new_path
 from pytest_vault_issuer.timeouts import poll
 from tests.unit.conftest import LIMIT, Watch
@@ -37,19 +37,19 @@ def run(short_directory: Path) -> Iterator[RunDirectory]:
     run = RunDirectory(short_directory / "run", os.getpid())
     run.open()
     yield run
-    if run.exists and keeper_of(run):
+    if run.exists and supervisor_of(run):
         run.close()
 
 
-def keeper_of(run: RunDirectory) -> int:
-    """Process id of what listens on the keeper's socket, 0 for nobody."""
+def supervisor_of(run: RunDirectory) -> int:
+    """Process id of what listens on the supervisor's socket, 0 for nobody."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(LIMIT)
         try:
-            connection.connect(str(run.path / keeper.SOCKET))
+            connection.connect(str(run.path / supervisor.SOCKET))
         except OSError:
             return 0
-        # It goes without a word: a client that dies must not matter to the keeper.
+        # It goes without a word: a client that dies must not matter to the supervisor.
         return int(struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
 
 
@@ -183,7 +183,7 @@ def ask(run: RunDirectory, request: bytes) -> dict[str, Any]:
     """Send a request, and that it ends there, and return the answer."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(LIMIT)
-        connection.connect(str(run.path / keeper.SOCKET))
+        connection.connect(str(run.path / supervisor.SOCKET))
         with contextlib.suppress(BrokenPipeError):  # it refused before it had all of it
             connection.sendall(request)
             connection.shutdown(socket.SHUT_WR)
@@ -193,7 +193,7 @@ def ask(run: RunDirectory, request: bytes) -> dict[str, Any]:
 
 
 def still_works(run: RunDirectory) -> bool:
-    """Whether the keeper starts a process, and sees its end."""
+    """Whether the supervisor starts a process, and sees its end."""
     name = f"after-{secrets.token_hex(4)}"
     run.spawn(name, ["true"])
     return ended(run, name) == 0
@@ -231,12 +231,12 @@ WRONG = {
     "a holder out of range": (requested("hold", name="x", holder=10**30), "hold: holder must be a process id"),
     "a process that is not there": (requested("hold", name="x", holder=1), "'x'"),
     "deep nesting": (b"[" * 1_000_000 + b"\n", "recursion"),
-    "a huge line": (b"x" * (keeper.REQUEST_LIMIT + (1 << 20)), "a request must be shorter than"),
+    "a huge line": (b"x" * (supervisor.REQUEST_LIMIT + (1 << 20)), "a request must be shorter than"),
 }
 
 
 @pytest.mark.parametrize("request_", WRONG)
-def test_wrong_request_is_answered_and_does_not_end_the_keeper(run: RunDirectory, request_: str) -> None:
+def test_wrong_request_is_answered_and_does_not_end_the_supervisor(run: RunDirectory, request_: str) -> None:
     sent, error = WRONG[request_]
     try:
         assert error in ask(run, sent)["error"]
@@ -246,14 +246,14 @@ def test_wrong_request_is_answered_and_does_not_end_the_keeper(run: RunDirectory
 
 
 @pytest.mark.parametrize("sent", [b"", b'{"operation": "sp'], ids=["nothing", "half a request"])
-def test_client_that_goes_does_not_end_the_keeper(run: RunDirectory, sent: bytes) -> None:
+def test_client_that_goes_does_not_end_the_supervisor(run: RunDirectory, sent: bytes) -> None:
     for _ in range(3):
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(str(run.path / keeper.SOCKET))
+            connection.connect(str(run.path / supervisor.SOCKET))
             connection.sendall(sent)
     # Without reading the answer.
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(str(run.path / keeper.SOCKET))
+        connection.connect(str(run.path / supervisor.SOCKET))
         connection.sendall(requested("describe"))
     assert still_works(run)
 
@@ -264,7 +264,7 @@ def test_clients_that_send_nothing_keep_nobody_waiting(run: RunDirectory) -> Non
         for number in range(100):
             connection = stack.enter_context(socket.socket(socket.AF_UNIX))
             connection.settimeout(LIMIT)
-            connection.connect(str(run.path / keeper.SOCKET))
+            connection.connect(str(run.path / supervisor.SOCKET))
             connection.sendall(b'{"operation": ' if number % 2 else b"")
             idle.append(connection)
         assert still_works(run)
@@ -277,11 +277,11 @@ def test_clients_that_send_nothing_keep_nobody_waiting(run: RunDirectory) -> Non
 def test_client_that_has_had_its_time_is_refused(
     short_directory: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
-    monkeypatch.setattr(keeper, "PATIENCE", 0.0)
+    monkeypatch.setattr(supervisor, "PATIENCE", 0.0)
     with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as connection:
         listener.bind(str(short_directory / "socket"))
         listener.listen()
-        clients = keeper.Clients(listener, lambda _: {})
+        clients = supervisor.Clients(listener, lambda _: {})
         assert clients.patience is None
         connection.connect(str(short_directory / "socket"))
         connection.sendall(sent)
@@ -296,7 +296,7 @@ def test_client_that_has_had_its_time_is_refused(
 def test_request_in_pieces(run: RunDirectory) -> None:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(LIMIT)
-        connection.connect(str(run.path / keeper.SOCKET))
+        connection.connect(str(run.path / supervisor.SOCKET))
         for byte in requested("describe"):
             connection.sendall(bytes([byte]))
         with connection.makefile("rb") as stream:
@@ -330,8 +330,8 @@ REQUESTS = (
 
 
 @linux
-def test_no_request_ends_the_keeper(run: RunDirectory) -> None:
-    server = keeper_of(run)
+def test_no_request_ends_the_supervisor(run: RunDirectory) -> None:
+    server = supervisor_of(run)
 
     # The examples are the same each time; one that fails is to become a line of WRONG.
     @settings(max_examples=400, derandomize=True, deadline=None, database=None)
@@ -340,23 +340,23 @@ def test_no_request_ends_the_keeper(run: RunDirectory) -> None:
         assert isinstance(ask(run, request), dict)
 
     answered()
-    assert keeper_of(run) == server
+    assert supervisor_of(run) == server
     assert still_works(run)
 
 
-#: Has a request raise what no request should: the keeper's code as it is run, with one operation broken.
+#: Has a request raise what no request should: the supervisor's code as it is run, with one operation broken.
 BROKEN = """
 import sys
 from pathlib import Path
-from pytest_vault_issuer.stack import keeper
+from pytest_vault_issuer.stack import supervisor
 def serve(*_): raise RuntimeError("broken")
-keeper.Clients.serve = serve
-keeper.main(Path(sys.argv[1]), int(sys.argv[2]))
+supervisor.Clients.serve = serve
+supervisor.main(Path(sys.argv[1]), int(sys.argv[2]))
 """
 
 
 @linux
-def test_keeper_that_fails_ends_everything_and_removes_the_directory(
+def test_supervisor_that_fails_ends_everything_and_removes_the_directory(
     short_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
@@ -374,7 +374,7 @@ def test_keeper_that_fails_ends_everything_and_removes_the_directory(
     )
     assert done.stdout == "ready\n"
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(str(path / keeper.SOCKET))
+        connection.connect(str(path / supervisor.SOCKET))
         connection.settimeout(LIMIT)
         with contextlib.suppress(ConnectionResetError):
             assert connection.recv(1) == b""
@@ -398,12 +398,12 @@ def test_a_directory_whose_path_is_too_long_for_a_socket_is_refused(short_direct
     assert not run.exists
 
 
-def test_a_keeper_that_does_not_start_leaves_no_directory(
+def test_a_supervisor_that_does_not_start_leaves_no_directory(
     short_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper, "__file__", str(tmp_path / "absent.py"))
+    monkeypatch.setattr(supervisor, "__file__", str(tmp_path / "absent.py"))
     run = RunDirectory(short_directory / "run", os.getpid())
-    with pytest.raises(StackError, match="the process keeper did not start") as caught:
+    with pytest.raises(StackError, match="the process supervisor did not start") as caught:
         run.open()
     assert "by hand" in caught.value.hint
     assert not run.exists
@@ -423,7 +423,7 @@ def test_only_the_user_can_read_it(run: RunDirectory) -> None:
     with run.lock("stack"):
         pass
     everything = [run.path, *run.path.rglob("*")]
-    assert {path, run.path / keeper.SOCKET, run.log("talker")} <= set(everything)
+    assert {path, run.path / supervisor.SOCKET, run.log("talker")} <= set(everything)
     assert [entry for entry in everything if mode(entry) & 0o077] == []
 
 
@@ -453,7 +453,7 @@ def test_paths_of_runs_differ_and_are_short() -> None:
 @linux
 def test_close_ends_everything_and_removes_the_directory(run: RunDirectory, watch: Watch) -> None:
     pids = [watch.add(run.spawn(name, FOREVER)) for name in ("one", "two")]
-    server = watch.add(keeper_of(run))
+    server = watch.add(supervisor_of(run))
     run.close()
     assert not any(watch.running(pid) for pid in pids)
     assert not run.exists
@@ -479,17 +479,17 @@ def test_close_ends_what_left_its_session(run: RunDirectory, watch: Watch, paren
 
 @linux
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
-def test_a_keeper_that_is_terminated_ends_everything(run: RunDirectory, watch: Watch, number: int) -> None:
+def test_a_supervisor_that_is_terminated_ends_everything(run: RunDirectory, watch: Watch, number: int) -> None:
     watch.add(run.spawn("sleeper", FOREVER))
-    os.kill(watch.add(keeper_of(run)), number)
+    os.kill(watch.add(supervisor_of(run)), number)
     assert watch.left() == []
     assert not run.exists
 
 
 @linux
-def test_a_keeper_that_is_killed_takes_its_processes_along(run: RunDirectory, watch: Watch) -> None:
+def test_a_supervisor_that_is_killed_takes_its_processes_along(run: RunDirectory, watch: Watch) -> None:
     watch.add(run.spawn("sleeper", FOREVER))
-    os.kill(watch.add(keeper_of(run)), signal.SIGKILL)
+    os.kill(watch.add(supervisor_of(run)), signal.SIGKILL)
     assert watch.left() == []
     with pytest.raises(StackError, match="does not answer"):
         run.returncode("sleeper")
@@ -499,13 +499,13 @@ def test_a_keeper_that_is_killed_takes_its_processes_along(run: RunDirectory, wa
 
 
 @linux
-def test_close_finishes_what_a_killed_keeper_has_left(run: RunDirectory, watch: Watch, tmp_path: Path) -> None:
+def test_close_finishes_what_a_killed_supervisor_has_left(run: RunDirectory, watch: Watch, tmp_path: Path) -> None:
     run.at_end(["touch", str(tmp_path / "first")])
     run.at_end(["sh", "-c", "echo it is stuck >&2; exit 1"])
     run.at_end(["touch", str(tmp_path / "last")])
     run.spawn("parent", python(LEAVES))
     runaway = watch.add(int(line_of(run, "parent")))
-    os.kill(watch.add(keeper_of(run)), signal.SIGKILL)
+    os.kill(watch.add(supervisor_of(run)), signal.SIGKILL)
     with pytest.raises(StackError, match="it is stuck"):
         run.close()
     assert runaway not in watch.left()
@@ -514,11 +514,11 @@ def test_close_finishes_what_a_killed_keeper_has_left(run: RunDirectory, watch: 
 
 
 @linux
-def test_close_waits_for_a_keeper_that_is_ending(run: RunDirectory, tmp_path: Path) -> None:
+def test_close_waits_for_a_supervisor_that_is_ending(run: RunDirectory, tmp_path: Path) -> None:
     """What is run at the end is run once, and has ended when the run is closed."""
     os.mkfifo(tmp_path / "go")
     run.at_end(["sh", "-c", 'echo begun >> "$0/word"; cat "$0/go" > /dev/null; echo done >> "$0/word"', str(tmp_path)])
-    os.kill(keeper_of(run), signal.SIGTERM)
+    os.kill(supervisor_of(run), signal.SIGTERM)
     assert poll(lambda: (tmp_path / "word").exists() or None, timeout=LIMIT)
     with ThreadPoolExecutor(1) as background:
         closing = background.submit(run.close)
@@ -550,7 +550,7 @@ def test_everything_goes_with_its_owner(short_directory: Path, watch: Watch, num
     with subprocess.Popen(python(OWNER, str(path)), text=True, **pipes) as owner:  # type: ignore[call-overload]
         pids = [watch.add(int(pid)) for pid in owner.stdout.readline().split()]
         run = RunDirectory(path, owner.pid)
-        watch.add(keeper_of(run))
+        watch.add(supervisor_of(run))
         assert len(pids) == 2
         assert all(watch.running(pid) for pid in pids)
         if number is not None:
@@ -582,7 +582,12 @@ def test_what_is_kept_outlives_its_owner(short_directory: Path, watch: Watch) ->
         answer = subprocess.run(python(code, str(path)), check=True, capture_output=True, text=True, timeout=LIMIT)
         pids = [watch.add(int(pid)) for pid in answer.stdout.split()]
         told = run.describe()
-        assert told == {"keeper": keeper_of(run), "owner": 0, "processes": {"one": None, "two": None}, "held": []}
+        assert told == {
+            "supervisor": supervisor_of(run),
+            "owner": 0,
+            "processes": {"one": None, "two": None},
+            "held": [],
+        }
         run.stop("one")
         assert run.describe()["processes"] == {"one": -signal.SIGKILL, "two": None}
     finally:
@@ -652,9 +657,9 @@ def test_a_command_for_the_end_that_fails_is_told_of(run: RunDirectory, command:
 
 
 def test_a_command_for_the_end_has_the_time_that_it_asked_for(run: RunDirectory) -> None:
-    run.at_end(["true"], limit=keeper.FAREWELL_LIMIT + 1)
+    run.at_end(["true"], limit=supervisor.EXIT_HOOK_LIMIT + 1)
     run.at_end(FOREVER, limit=0.1)
-    assert [limit for _, _, limit in keeper.recorded_commands(run.path)] == [keeper.FAREWELL_LIMIT + 1, 0.1]
+    assert [limit for _, _, limit in supervisor.recorded_commands(run.path)] == [supervisor.EXIT_HOOK_LIMIT + 1, 0.1]
     with pytest.raises(StackError, match=r"timed out after 0\.1 seconds"):
         run.close()
     assert not run.exists
@@ -669,14 +674,16 @@ def test_a_command_for_the_end_is_run_when_the_owner_was_killed(
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(python(code, str(path)), text=True, **pipes) as owner:  # type: ignore[call-overload]
         owner.stdout.readline()
-        watch.add(keeper_of(RunDirectory(path, owner.pid)))
+        watch.add(supervisor_of(RunDirectory(path, owner.pid)))
         owner.kill()
     assert watch.left() == []
     assert word.exists()
 
 
 @linux
-def test_a_keeper_answers_until_the_last_command_has_ended(short_directory: Path, tmp_path: Path, watch: Watch) -> None:
+def test_a_supervisor_answers_until_the_last_command_has_ended(
+    short_directory: Path, tmp_path: Path, watch: Watch
+) -> None:
     """Otherwise another run would take for left behind what is just being removed."""
     path, pipe = short_directory / "run", tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -685,7 +692,7 @@ def test_a_keeper_answers_until_the_last_command_has_ended(short_directory: Path
     with subprocess.Popen(python(code, str(path)), text=True, **pipes) as owner:  # type: ignore[call-overload]
         owner.stdout.readline()
         run = RunDirectory(path, owner.pid)
-        watch.add(keeper_of(run))
+        watch.add(supervisor_of(run))
         owner.kill()
     with pipe.open("w"):  # which waits until the command reads
         assert run.answers
@@ -693,7 +700,7 @@ def test_a_keeper_answers_until_the_last_command_has_ended(short_directory: Path
     assert not run.answers
 
 
-def test_whether_a_keeper_answers(run: RunDirectory) -> None:
+def test_whether_a_supervisor_answers(run: RunDirectory) -> None:
     assert run.answers
     run.close()
     assert not run.answers
@@ -715,7 +722,7 @@ def as_somebody_else(path: Path) -> Iterator[None]:
             path.chmod(0o700)
 
 
-def test_anothers_keeper_is_taken_for_one_that_answers(run: RunDirectory) -> None:
+def test_anothers_supervisor_is_taken_for_one_that_answers(run: RunDirectory) -> None:
     with as_somebody_else(run.path):
         assert run.answers, "what it keeps would be taken for left behind"
 
@@ -724,7 +731,7 @@ def test_anothers_keeper_is_taken_for_one_that_answers(run: RunDirectory) -> Non
 
 
 @linux
-def test_who_opens_at_once_gets_one_keeper(short_directory: Path) -> None:
+def test_who_opens_at_once_gets_one_supervisor(short_directory: Path) -> None:
     path = short_directory / "run"
     count = 8
     together = Barrier(count)
@@ -734,7 +741,7 @@ def test_who_opens_at_once_gets_one_keeper(short_directory: Path) -> None:
         together.wait(LIMIT)
         run.open()
         run.spawn(f"p{number}", FOREVER)
-        return keeper_of(run)
+        return supervisor_of(run)
 
     with ThreadPoolExecutor(count) as pool:
         servers = set(pool.map(open_and_spawn, range(count)))
@@ -747,7 +754,7 @@ def test_who_opens_at_once_gets_one_keeper(short_directory: Path) -> None:
 
 
 @linux
-def test_another_process_of_the_run_shares_its_keeper(run: RunDirectory, watch: Watch) -> None:
+def test_another_process_of_the_run_shares_its_supervisor(run: RunDirectory, watch: Watch) -> None:
     code = OWNER.replace("os.getpid()", "int(sys.argv[2])").replace("sys.stdin.read()", "")
     command = python(code, str(run.path), str(os.getpid()))
     answer = subprocess.run(command, check=True, capture_output=True, text=True, timeout=LIMIT)

@@ -12,7 +12,7 @@ import yaml
 
 from pytest_vault_issuer.errors import ConfigurationError, StackError
 from pytest_vault_issuer.options import Settings
-from pytest_vault_issuer.session.session import Run, RunKey
+from pytest_vault_issuer.session.session import Session, SessionKey
 from pytest_vault_issuer.stack.kind.cluster import configuration, find_kind, find_kubectl
 from pytest_vault_issuer.stack.kind.engine import Engine, hint_for
 from pytest_vault_issuer.stack.select import choose
@@ -77,7 +77,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None
 
     def build(**settings: Any) -> None:
         try:
-            Run(Settings(stack="kind", **settings), RunKey.new(), print).build()
+            Session(Settings(stack="kind", **settings), SessionKey.new(), print).build()
         finally:
             assert not (tmp_path / "cache").exists(), "nothing was built"
 

@@ -101,7 +101,7 @@ def test_all_cells_are_the_product(matrix: Any) -> None:
     ],
 )
 def test_a_cell_passes_when_it_is_conformant_or_says_why_not(matrix: Any, found: dict[str, Any], problem: str) -> None:
-    problems = matrix.Run(matrix.parse("vault"), found).problems
+    problems = matrix.Session(matrix.parse("vault"), found).problems
     assert problem in "; ".join(problems)
     assert bool(problems) is bool(problem)
 
@@ -116,7 +116,7 @@ def test_a_cell_that_has_passed_is_not_run_again(
         json_report.write(sample_report.report(outcome), tmp_path / matrix.parse(text).folder)
     built: list[str] = []
     monkeypatch.setattr(Toolchain, "build", lambda self, names, keep_go_caches: built.extend(names))
-    monkeypatch.setattr(matrix, "run", lambda cell, *_: matrix.Run(cell, sample_report.report(), seconds=60))
+    monkeypatch.setattr(matrix, "run", lambda cell, *_: matrix.Session(cell, sample_report.report(), seconds=60))
     status = matrix.main(["vault", "cert-manager@1.18", f"--reports={tmp_path}", f"--output={tmp_path / 'matrix.md'}"])
     assert status == 0
     assert "cert-manager@v1.18.2" in built
@@ -133,8 +133,8 @@ def test_a_cell_that_has_passed_is_not_run_again(
 
 def test_verdicts_by_release_and_stack(matrix: Any) -> None:
     runs = [
-        matrix.Run(matrix.parse("cert-manager@1.18"), report(verdict="partial"), seconds=120),
-        matrix.Run(matrix.parse("cert-manager"), {}),
+        matrix.Session(matrix.parse("cert-manager@1.18"), report(verdict="partial"), seconds=120),
+        matrix.Session(matrix.parse("cert-manager"), {}),
     ]
     head, _, *lines = matrix.verdicts(runs)
     stack = f"Vault {find('vault').version[1:]}, Kubernetes {find('kubernetes').version[1:]}"
@@ -151,7 +151,10 @@ def test_only_what_differs_is_tabled_and_explained(matrix: Any) -> None:
         VI_SIGN_003="mended later",
     )
     new = report(*(entry("passed", id=f"VI-SIGN-00{number}") for number in range(1, 5)))
-    runs = [matrix.Run(matrix.parse("cert-manager@1.18"), old), matrix.Run(matrix.parse("cert-manager@1.20"), new)]
+    runs = [
+        matrix.Session(matrix.parse("cert-manager@1.18"), old),
+        matrix.Session(matrix.parse("cert-manager@1.20"), new),
+    ]
     head, _, *lines = matrix.differences(runs)
     assert head == "| requirement | 1.18.2 | 1.20.0 | why |"
     assert lines == [
@@ -162,7 +165,7 @@ def test_only_what_differs_is_tabled_and_explained(matrix: Any) -> None:
 
 
 def test_nothing_differs(matrix: Any) -> None:
-    runs = [matrix.Run(matrix.parse("vault"), report(entry("passed")))] * 2
+    runs = [matrix.Session(matrix.parse("vault"), report(entry("passed")))] * 2
     (line,) = matrix.differences(runs)
     assert line.startswith("No requirement")
 
@@ -190,8 +193,8 @@ def test_what_was_not_selected_is_not_missed(matrix: Any) -> None:
     left_out = entry("not-run", id="VI-SIGN-002", tests=[])
     seen = report(entry("passed"), left_out)
     cell = matrix.parse("vault")
-    assert matrix.Run(cell, seen, selected=("VI-SIGN-001",)).problems == []
-    assert matrix.Run(cell, seen).problems != []
+    assert matrix.Session(cell, seen, selected=("VI-SIGN-001",)).problems == []
+    assert matrix.Session(cell, seen).problems != []
 
 
 def test_the_report_of_a_part_is_not_kept_for_a_whole(

@@ -286,7 +286,7 @@ def test_nothing_that_is_written_of_a_failure_holds_a_secret(tmp_path: Path, lea
         events=lambda: [{"type": "Warning", "reason": "Failed", "message": leak}],
     )
     sandbox: Any = SimpleNamespace(
-        world=SimpleNamespace(redactor=redactor),
+        environment=SimpleNamespace(redactor=redactor),
         proxies=[SimpleNamespace(exchanges=[exchange], handshake_failures=[])],
         handles=[handle],
         names=set(),

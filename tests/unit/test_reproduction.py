@@ -22,11 +22,11 @@ from pytest_vault_issuer.toolchain import Toolchain
 
 from ..sample_report import ALL
 
-MINIATURE = load_implementation("miniature")
+SAMPLE_CONTROLLER = load_implementation("sample-controller")
 
 
 def described(settings: Settings, *, stack: Any = None, **run: Any) -> dict[str, Any]:
-    return reproduction.describe(["-n", "4"], MINIATURE.with_run(**run), settings, [], Toolchain(), stack)
+    return reproduction.describe(["-n", "4"], SAMPLE_CONTROLLER.with_run(**run), settings, [], Toolchain(), stack)
 
 
 def containers() -> Stack:
@@ -74,7 +74,7 @@ def test_only_options_of_this_plugin_are_named_and_without_credentials(monkeypat
     settings = Settings(stack="process")
     part = reproduction.describe(
         [*arguments, *ours, "canary/test_own.py"],
-        MINIATURE,
+        SAMPLE_CONTROLLER,
         settings,
         [sys.executable, "--token", "canary"],
         Toolchain(),
@@ -108,7 +108,7 @@ def test_the_file_that_describes_the_implementation(tmp_path: Path) -> None:
         part["implementation"]["file_sha256"]
         == hashlib.sha256(hashlib.sha256(b"[implementation]").digest()).hexdigest()
     )
-    assert described(Settings(implementation="miniature"))["implementation"]["file_sha256"] == ""
+    assert described(Settings(implementation="sample-controller"))["implementation"]["file_sha256"] == ""
 
 
 def test_images() -> None:

@@ -11,7 +11,7 @@ import pytest_vault_issuer.session.session
 from pytest_vault_issuer.aws import Sts
 from pytest_vault_issuer.implementation import Implementation, IssuerDescription, RunDescription
 from pytest_vault_issuer.options import Settings
-from pytest_vault_issuer.session.session import Run, RunKey
+from pytest_vault_issuer.session.session import Session, SessionKey
 from pytest_vault_issuer.stack.types import Kubernetes, Stack, VaultServer
 
 RIGHT = Implementation(
@@ -27,17 +27,17 @@ STARTED = Sts("http://127.0.0.1:1", "record")
 @pytest.fixture
 def sts(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that gives the STS of a run; nothing is started."""
-    runs: list[Run] = []
+    runs: list[Session] = []
     monkeypatch.setattr(pytest_vault_issuer.session.session, "start_sts", lambda *_: STARTED)
     monkeypatch.setattr(
         pytest_vault_issuer.session.session, "service_account_issuer", lambda _: "https://cluster.example.test"
     )
     monkeypatch.setattr(pytest_vault_issuer.session.session, "service_account_keys", lambda _: [])
-    monkeypatch.setattr(Run, "cluster", lambda _: None)
+    monkeypatch.setattr(Session, "cluster", lambda _: None)
     monkeypatch.setattr(pytest_vault_issuer.session.session, "missing_modules", list)
 
     def of(implementation: Implementation = RIGHT, *, provider: str = "process", **settings: Any) -> Sts:
-        run = Run(Settings(**{"profiles": ("extended",)} | settings), RunKey.new(), print)
+        run = Session(Settings(**{"profiles": ("extended",)} | settings), SessionKey.new(), print)
         runs.append(run)
         run.implementation = implementation
         vault = VaultServer("https://127.0.0.1:2")

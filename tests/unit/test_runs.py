@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pytest_vault_issuer.errors import StackError
-from pytest_vault_issuer.supervisor import daemon as keeper
+from pytest_vault_issuer.supervisor import daemon as supervisor
 from pytest_vault_issuer.supervisor.discovery import (
     IN_BETWEEN,
     KEPT,
@@ -33,7 +33,7 @@ from tests.unit.conftest import LIMIT, Watch
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
 NAME = "vault-issuer-0123456789ab"
 FOREVER = ["sleep", "1000"]
-#: Leaves its session and its parent: the keeper's end does not end it.
+#: Leaves its session and its parent: the supervisor's end does not end it.
 RUNAWAY = "import subprocess; print(subprocess.Popen(['sleep', '1000'], start_new_session=True).pid, flush=True)"
 
 
@@ -42,13 +42,13 @@ def run(short_directory: Path) -> Iterator[RunDirectory]:
     run = RunDirectory(short_directory / NAME, os.getpid())
     run.open()
     yield run
-    if (run.path / keeper.SOCKET).exists():
+    if (run.path / supervisor.SOCKET).exists():
         run.close()
 
 
-def kill_keeper(run: RunDirectory) -> None:
+def kill_supervisor(run: RunDirectory) -> None:
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(str(run.path / keeper.SOCKET))
+        connection.connect(str(run.path / supervisor.SOCKET))
         credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     os.kill(struct.unpack("3i", credentials)[0], signal.SIGKILL)
 
@@ -83,13 +83,15 @@ def test_a_stack_that_is_kept(run: RunDirectory, watch: Watch) -> None:
     assert find_runs(run.path.parent) == []
 
 
-def test_an_orphan_goes_with_what_outlived_its_keeper_and_with_nothing_else(run: RunDirectory, watch: Watch) -> None:
+def test_an_orphan_goes_with_what_outlived_its_supervisor_and_with_nothing_else(
+    run: RunDirectory, watch: Watch
+) -> None:
     run.spawn("parent", [sys.executable, "-c", RUNAWAY])
     assert poll(lambda: run.returncode("parent"), timeout=LIMIT) == 0
     runaway = watch.add(int(run.log("parent").read_text()))
     with subprocess.Popen(["tail", "-f", str(run.log("parent"))], stdout=subprocess.DEVNULL, cwd=run.path) as reader:
         try:
-            kill_keeper(run)
+            kill_supervisor(run)
             found = orphan(run)
             assert found.leftovers == (runaway,)
             remove(found)
@@ -104,7 +106,7 @@ def test_an_orphan_goes_with_what_outlived_its_keeper_and_with_nothing_else(run:
 
 def test_an_orphans_commands_for_the_end_are_run(run: RunDirectory, tmp_path: Path) -> None:
     run.at_end(["touch", str(tmp_path / "word")])
-    kill_keeper(run)
+    kill_supervisor(run)
     remove(orphan(run))
     assert (tmp_path / "word").exists()
     assert not run.exists
@@ -112,8 +114,8 @@ def test_an_orphans_commands_for_the_end_are_run(run: RunDirectory, tmp_path: Pa
 
 @pytest.mark.parametrize("record", ["", "{}", "[1]", '[["true", {}]]', '[[["true"], {"a": 1}]]'])
 def test_an_orphans_commands_that_cannot_be_read_are_told_of(run: RunDirectory, record: str) -> None:
-    kill_keeper(run)
-    (run.path / keeper.COMMANDS).write_text(record)
+    kill_supervisor(run)
+    (run.path / supervisor.COMMANDS).write_text(record)
     with pytest.raises(StackError, match="what was to be run at the end cannot be read"):
         remove(orphan(run))
     assert not run.exists, "credentials are in it"
@@ -131,7 +133,7 @@ def test_one_that_is_just_being_made_is_left_alone(short_directory: Path) -> Non
     run = RunDirectory(short_directory / NAME, os.getpid())
     run.path.mkdir()
     assert [found.state for found in find_runs(short_directory)] == [IN_BETWEEN]
-    with run.lock("keeper"):
+    with run.lock("supervisor"):
         assert [found.state for found in find_runs(short_directory)] == [IN_BETWEEN]
     os.utime(run.path, (0, 0))
     assert [found.state for found in find_runs(short_directory)] == [ORPHAN]

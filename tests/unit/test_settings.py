@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_vault_issuer.errors import ConfigurationError
-from pytest_vault_issuer.fixtures import RUN_KEY
+from pytest_vault_issuer.fixtures import SESSION_KEY
 from pytest_vault_issuer.options import OPTIONS, TOKEN_VARIABLE, Option, Settings
 from pytest_vault_issuer.toolchain import COMPONENTS
 
@@ -420,7 +420,7 @@ class Grab:
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
-        self.settings = config.stash[RUN_KEY].settings
+        self.settings = config.stash[SESSION_KEY].settings
 
 
 def settings_of(pytester: pytest.Pytester, *arguments: str) -> Settings:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_vault_issuer.options import Settings
-from pytest_vault_issuer.session.session import Run, RunKey
+from pytest_vault_issuer.session.session import Session, SessionKey
 from pytest_vault_issuer.stack.local.vault import VaultProcesses
 from pytest_vault_issuer.stack.select import STATE
 from pytest_vault_issuer.stack.types import Kubernetes, Stack, VaultServer
@@ -30,8 +30,8 @@ all = true
 STACK = Stack("process", "", True, Kubernetes("k", "", ""), VaultServer("https://v"), {}, "", vault_binary="/bao")
 
 
-def run(**settings: Any) -> Run:
-    return Run(Settings(**settings), RunKey.new(), lambda line: None)
+def run(**settings: Any) -> Session:
+    return Session(Settings(**settings), SessionKey.new(), lambda line: None)
 
 
 def lines(toolchain: Toolchain) -> dict[str, str]:
@@ -85,7 +85,7 @@ def test_go_caches_are_kept_for_the_next_version(built: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("implementation", "expected"), [("cert-manager@1.18", ["cert-manager 1.18"]), ("miniature", [])]
+    ("implementation", "expected"), [("cert-manager@1.18", ["cert-manager 1.18"]), ("sample-controller", [])]
 )
 def test_a_run_that_joins_another_builds_its_own_issuer_only(
     built: list[str], implementation: str, expected: list[str], tmp_path: Path
@@ -99,7 +99,7 @@ def test_a_run_that_joins_another_starts_further_vaults_from_the_same_program() 
     other = RunDirectory(new_path(), os.getpid())
     other.open()
     other.write(STATE, STACK.to_json())
-    joining = run(implementation="miniature", join=other.path)
+    joining = run(implementation="sample-controller", join=other.path)
     try:
         launcher = joining.launcher()
         assert isinstance(launcher, VaultProcesses)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pytest_vault_issuer.errors import VaultIssuerError
 from pytest_vault_issuer.toolchain import to_stderr
 
+from .builder import BINARIES, Builder
 from .recipes import RECIPES
-from .workshop import BINARIES, Workshop
 
 _ABOUT = """\
 Make images and what runs them, from Debian packages, Go modules and one wheel.
@@ -58,33 +58,33 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--keep-go-caches", action="store_true", help="do not clear Go's caches after a build")
     chosen = parser.parse_args(arguments)
-    workshop = Workshop(None, to_stderr)
+    builder = Builder(None, to_stderr)
     if chosen.names == ["engine", "stop"]:
-        to_stderr("engine: stopped" if workshop.engine.stop() else "engine: none of ours runs")
+        to_stderr("engine: stopped" if builder.engine.stop() else "engine: none of ours runs")
         return 0
     if chosen.names[0] == "clean":
-        to_stderr(f"{workshop.clean(old='old' in chosen.names) / 10**6:.0f} MB freed")
+        to_stderr(f"{builder.clean(old='old' in chosen.names) / 10**6:.0f} MB freed")
         return 0
     if unfit := {"stop", "old", "clean"} & set(chosen.names):
         parser.error(f"{unfit.pop()} does not go with other names")
     wanted = [name for given in chosen.names for name in (names if given == "all" else [given])]
-    made = _make(workshop, wanted, archives=chosen.archive, keep_go_caches=chosen.keep_go_caches)
+    made = _make(builder, wanted, archives=chosen.archive, keep_go_caches=chosen.keep_go_caches)
     print(json.dumps(made) if chosen.json else "\n".join(_line(name, thing) for name, thing in made.items()))
     return 0
 
 
-def _make(workshop: Workshop, wanted: list[str], *, archives: bool, keep_go_caches: bool) -> dict[str, str]:
+def _make(builder: Builder, wanted: list[str], *, archives: bool, keep_go_caches: bool) -> dict[str, str]:
     made = {}
     docker = None
-    workshop.build([name for name in wanted if name != "engine"], keep_go_caches=keep_go_caches)
+    builder.build([name for name in wanted if name != "engine"], keep_go_caches=keep_go_caches)
     for name in wanted:
         if name in BINARIES:
-            made[name] = str(workshop.binary(name))
+            made[name] = str(builder.binary(name))
         elif name in RECIPES and archives:
-            made[name] = str(workshop.archive(name))
+            made[name] = str(builder.archive(name))
         else:
-            docker = docker or workshop.engine.ensure()
-            made[name] = workshop.load(name, docker) if name in RECIPES else docker.address
+            docker = docker or builder.engine.ensure()
+            made[name] = builder.load(name, docker) if name in RECIPES else docker.address
     return made
 
 

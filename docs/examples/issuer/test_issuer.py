@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from pytest_vault_issuer.proxy import Respond, Route
-from pytest_vault_issuer.sandbox import Sandbox, World
+from pytest_vault_issuer.sandbox import Environment, Sandbox
 from pytest_vault_issuer.sandbox.csr import SigningRequest
 
 
-def test_kinds(vault_issuer_world: World) -> None:
-    assert vault_issuer_world.kinds["Issuer"].vault_at == ("spec", "vault")
-    assert "approle" in vault_issuer_world.features
+def test_kinds(vault_issuer_environment: Environment) -> None:
+    assert vault_issuer_environment.kinds["Issuer"].vault_at == ("spec", "vault")
+    assert "approle" in vault_issuer_environment.features
 
 
 @pytest.mark.parametrize("kind", ["Issuer", "ClusterIssuer"])

@@ -1,4 +1,4 @@
-"""The built-in ``miniature``: the small issuer in Python that comes with this package."""
+"""The built-in ``sample-controller``: the small issuer in Python that comes with this package."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ...requirements.features import CORE, expand
 from ...supervisor import interpreter
 from ..spec import Implementation, IssuerDescription, RunDescription
 
-NAME = "miniature"
+NAME = "sample-controller"
 
 
 def description() -> Implementation:
-    """Return the miniature's description; it runs on the interpreter that runs pytest."""
+    """Return the sample controller's description; it runs on the interpreter that runs pytest."""
     return Implementation(
         name=NAME,
         version=__version__,
@@ -33,9 +33,9 @@ def description() -> Implementation:
                 "AWS_ACCESS_KEY_ID": "{aws_access_key_id}",
                 "AWS_SECRET_ACCESS_KEY": "{aws_secret_access_key}",
             },
-            service_account="miniature/miniature",
+            service_account="sample-controller/sample-controller",
             rbac=["sample-controller-rbac.yaml"],
-            cluster_resource_namespace="miniature",
+            cluster_resource_namespace="sample-controller",
         ),
         features=expand(
             [

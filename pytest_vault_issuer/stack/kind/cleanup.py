@@ -1,6 +1,6 @@
 """Removes what runs have made on the container engine, once nobody is left who would.
 
-Run as ``python -m pytest_vault_issuer.stack.kind.cleanup RUN`` by a run's keeper, at the run's end however it comes.
+Run as ``python -m pytest_vault_issuer.stack.kind.cleanup RUN`` by a run's supervisor, at the run's end however it comes.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def command(run: str) -> list[str]:
 
 
 def orphans(engine: Engine) -> list[Owner]:
-    """Return the runs that have something on the engine and are proved to be this user's, and their keepers dead."""
-    return [owner for owner in engine.owners() if owner.keeper.is_orphaned and not _answers(owner)]
+    """Return the runs that have something on the engine and are proved to be this user's, and their supervisors dead."""
+    return [owner for owner in engine.owners() if owner.supervisor.is_orphaned and not _answers(owner)]
 
 
 def unattributed(engine: Engine) -> list[Owner]:
@@ -40,7 +40,7 @@ def unattributed(engine: Engine) -> list[Owner]:
     return [
         owner
         for owner in engine.owners()
-        if owner.keeper.standing != RUNS and not owner.keeper.is_orphaned and not _answers(owner)
+        if owner.supervisor.standing != RUNS and not owner.supervisor.is_orphaned and not _answers(owner)
     ]
 
 
@@ -114,7 +114,7 @@ def _left_on_engine() -> list[FoundRun]:
                 owner.directory,
                 UNATTRIBUTED,
                 containers=tuple(engine.names_of(owner.run)),
-                whose=str(owner.keeper),
+                whose=str(owner.supervisor),
                 removal=engine.removal_of(owner.run),
             )
             for owner in unattributed(engine)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
     from docker.models.networks import Network
 
-#: On networks and containers of ours, beside the identity of the run's keeper: the run's name, and its directory.
+#: On networks and containers of ours, beside the identity of the run's supervisor: the run's name, and its directory.
 RUN_LABEL = f"{PREFIX}run"
 DIRECTORY_LABEL = f"{PREFIX}directory"
 #: What kind puts on a cluster's nodes.
@@ -49,25 +49,25 @@ class Owner:
 
     :ivar run: name of the run; the network's name too, and that of the kind cluster that it made.
     :ivar directory: of the run.
-    :ivar keeper: the process that removes it at the run's end.
+    :ivar supervisor: the process that removes it at the run's end.
     """
 
     run: str
     directory: Path
-    keeper: Identity
+    supervisor: Identity
 
     @classmethod
     def of(cls, run: RunDirectory) -> Owner:
         """Return the owner of what a run makes, which is open.
 
-        :raises StackError: when its keeper does not answer.
+        :raises StackError: when its supervisor does not answer.
         """
-        return cls(run.path.name, run.path, Identity.of(run.keeper))
+        return cls(run.path.name, run.path, Identity.of(run.supervisor))
 
     @property
     def labels(self) -> dict[str, str]:
         """What is put on networks and containers."""
-        return {RUN_LABEL: self.run, DIRECTORY_LABEL: str(self.directory), **self.keeper.labels}
+        return {RUN_LABEL: self.run, DIRECTORY_LABEL: str(self.directory), **self.supervisor.labels}
 
 
 class Engine:

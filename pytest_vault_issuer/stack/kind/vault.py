@@ -179,7 +179,7 @@ class VaultContainers:
 
 @contextlib.contextmanager
 def without_reaper() -> Iterator[None]:
-    """Have testcontainers start no container of its own that removes others: the run's keeper does that.
+    """Have testcontainers start no container of its own that removes others: the run's supervisor does that.
 
     Its reaper would be one image more to have, with the engine's socket in it, and knows nothing of clusters.
     """

@@ -1,4 +1,4 @@
-"""Mistakes in what the API server is told to refuse: in the CRDs of the miniature's own group."""
+"""Mistakes in what the API server is told to refuse: in the CRDs of the sample controller's own group."""
 
 from __future__ import annotations
 

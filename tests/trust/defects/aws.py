@@ -195,7 +195,7 @@ DEFECTS: tuple[Defect, ...] = (
         "aws-no-own-identity",
         "VI-AWS-014",
         "configuration.py",
-        "    if not account and not issuer.namespace:\n        return  # the miniature's own identity\n",
+        "    if not account and not issuer.namespace:\n        return  # the sample controller's own identity\n",
         "",
         "a service account is thought to be needed for every kind",
         Edit("configuration.py", "    if not account:\n        raise", "    if account is None:\n        raise"),

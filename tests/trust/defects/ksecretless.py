@@ -221,7 +221,7 @@ DEFECTS: tuple[Defect, ...] = (
         "VI-KSECRETLESS-006",
         "credentials.py",
         REQUEST,
-        REQUEST + '        cache = Path.home() / ".cache" / "miniature"\n'
+        REQUEST + '        cache = Path.home() / ".cache" / "sample-controller"\n'
         "        cache.mkdir(parents=True, exist_ok=True)\n"
         '        (cache / f"{issuer.name}.json").write_text(json.dumps({"jwt": jwt}))\n',
         "a cache for the time after a restart",

@@ -41,7 +41,7 @@ DEFECTS: tuple[Defect, ...] = (
         "VI-SCOPE-001",
         "secret_values.py",
         FIND,
-        looked_for_elsewhere('("miniature",)'),
+        looked_for_elsewhere('("sample-controller",)'),
         "Secrets that all namespaces share are in the issuer's own",
     ),
     defect(
@@ -49,7 +49,7 @@ DEFECTS: tuple[Defect, ...] = (
         "VI-SCOPE-001",
         "secret_values.py",
         FIND,
-        '    secret = cluster.find(SECRETS, "miniature", name) or cluster.find(SECRETS, namespace, name)\n',
+        '    secret = cluster.find(SECRETS, "sample-controller", name) or cluster.find(SECRETS, namespace, name)\n',
         "what the cluster's operator provides is to win",
         also=("VI-TLS-011", "VI-MTLS-002", "VI-CLIENTCERT-007"),
     ),
@@ -58,7 +58,7 @@ DEFECTS: tuple[Defect, ...] = (
         "VI-SCOPE-002",
         "secret_values.py",
         FIND,
-        FIND + '    if secret is None and namespace == "miniature":\n'
+        FIND + '    if secret is None and namespace == "sample-controller":\n'
         "        for item in cluster.list_all(SECRETS)[0]:\n"
         '            if item["metadata"]["name"] == name:\n'
         '                secret = cluster.find(SECRETS, item["metadata"]["namespace"], name)\n',

@@ -12,7 +12,7 @@ from pytest_vault_issuer.bench import Load, Result, compare, excesses, plot
 from pytest_vault_issuer.bench.result import Phase
 from pytest_vault_issuer.cli import bench
 from pytest_vault_issuer.cli.main import main
-from pytest_vault_issuer.session.session import Run
+from pytest_vault_issuer.session.session import Session
 
 
 def phase(*milliseconds: int, elapsed: float = 1.0, **asked: int) -> Phase:
@@ -94,7 +94,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Load]]:
     """What would be measured, in order."""
     seen = []
 
-    def measure(run: Run, load: Load, progress: object) -> Result:
+    def measure(run: Session, load: Load, progress: object) -> Result:
         seen.append((run.settings.implementation, load))
         return {"a": FAST, "b": SLOW}[run.settings.implementation]
 

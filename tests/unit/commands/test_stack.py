@@ -15,7 +15,7 @@ import pytest
 
 from pytest_vault_issuer.cli import stack
 from pytest_vault_issuer.cli.main import main
-from pytest_vault_issuer.devstack import Playground, TriedIssuer, load
+from pytest_vault_issuer.devstack import DevStack, TriedIssuer, load
 from pytest_vault_issuer.devstack.state import FILE
 from pytest_vault_issuer.supervisor.run_directory import RunDirectory
 
@@ -29,16 +29,16 @@ def temporary(monkeypatch: pytest.MonkeyPatch, short_directory: Path) -> Path:
 
 
 @pytest.fixture
-def kept(temporary: Path) -> Iterator[Callable[[str], Playground]]:
-    """Makes run directories that are kept, with a process each and a playground's file."""
+def kept(temporary: Path) -> Iterator[Callable[[str], DevStack]]:
+    """Makes run directories that are kept, with a process each and a dev stack's file."""
     made = []
 
-    def make(name: str) -> Playground:
+    def make(name: str) -> DevStack:
         run = RunDirectory(temporary / f"vault-issuer-{len(made):012x}", os.getpid())
         run.open()
         made.append(run)
         run.spawn("implementation", ["sleep", "1000"])
-        playground = Playground(
+        dev_stack = DevStack(
             name=name,
             directory=str(run.path),
             implementation="my-issuer 1.0",
@@ -51,15 +51,15 @@ def kept(temporary: Path) -> Iterator[Callable[[str], Playground]]:
             vault_header_file=str(run.write("vault header", f"X-Vault-Token: {TOKEN}")),
             kubeconfig=str(run.path / "kubeconfig"),
             kubectl="/some where/bin",
-            namespace="playground",
+            namespace="dev-stack",
             pki_sign_path="pki/sign/role",
             sample=str(run.path / "certificate.yaml"),
-            issuers=[TriedIssuer("Issuer", "vault-token", "playground", "token", "True", "verified")],
+            issuers=[TriedIssuer("Issuer", "vault-token", "dev-stack", "token", "True", "verified")],
             left_out={"aws": "no local STS"},
         )
-        run.write(FILE, playground.to_json())
+        run.write(FILE, dev_stack.to_json())
         run.keep()
-        return playground
+        return dev_stack
 
     yield make
     for run in made:
@@ -67,22 +67,22 @@ def kept(temporary: Path) -> Iterator[Callable[[str], Playground]]:
             run.close()
 
 
-Make = Callable[[str], Playground]
+Make = Callable[[str], DevStack]
 
 
-def test_a_playground_is_read_as_it_was_written(kept: Make) -> None:
-    playground = kept("one")
-    assert load(Path(playground.directory)) == playground
+def test_a_dev_stack_is_read_as_it_was_written(kept: Make) -> None:
+    dev_stack = kept("one")
+    assert load(Path(dev_stack.directory)) == dev_stack
 
 
 def test_exports_are_shell(kept: Make) -> None:
-    playground = kept("one")
-    script = "\n".join([*playground.exports, 'printf "%s\\n" "$VAULT_ADDR" "$VAULT_TOKEN" "$KUBECONFIG" "$PATH"'])
+    dev_stack = kept("one")
+    script = "\n".join([*dev_stack.exports, 'printf "%s\\n" "$VAULT_ADDR" "$VAULT_TOKEN" "$KUBECONFIG" "$PATH"'])
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
     assert done.stdout.splitlines() == [
-        playground.vault_addr,
+        dev_stack.vault_addr,
         TOKEN,
-        playground.kubeconfig,
+        dev_stack.kubeconfig,
         f"{os.environ['PATH']}:/some where/bin",
     ]
 
@@ -106,17 +106,17 @@ def test_env_is_of_the_one_that_is_meant(kept: Make, capsys: pytest.CaptureFixtu
 def test_status(kept: Make, temporary: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stack", "status"]) == 0
     assert capsys.readouterr().out == "nothing is up: vault-issuer stack up\n"
-    playground = kept("one")
+    dev_stack = kept("one")
     orphan = temporary / "vault-issuer-ffffffffffff"
     orphan.mkdir()
     os.utime(orphan, (0, 0))
     assert main(["stack", "status"]) == 0
     printed = capsys.readouterr().out
-    assert f"one   up      my-issuer 1.0, since 2026-01-01T00:00:00+00:00  {playground.directory}" in printed
+    assert f"one   up      my-issuer 1.0, since 2026-01-01T00:00:00+00:00  {dev_stack.directory}" in printed
     assert "orphan  0 processes" in printed
     assert main(["stack", "status", "--format", "json"]) == 0
     listed = {entry["state"]: entry for entry in json.loads(capsys.readouterr().out)}
-    assert listed["up"]["playground"]["name"] == "one"
+    assert listed["up"]["dev-stack"]["name"] == "one"
     assert listed["up"]["processes"] == {"implementation": None}
     assert main(["stack", "status", "--format", "markdown"]) == 0
     assert capsys.readouterr().out.startswith("| name | state | what | directory |\n|---|---|---|---|\n")
@@ -193,21 +193,21 @@ def test_up_that_fails_leaves_nothing(temporary: Path, capsys: pytest.CaptureFix
 
 
 def test_what_up_prints(kept: Make) -> None:
-    playground = kept("one")
-    printed = "\n".join(stack._up_pretty(playground))
+    dev_stack = kept("one")
+    printed = "\n".join(stack._up_pretty(dev_stack))
     assert TOKEN not in printed
     (curl,) = [line for line in printed.splitlines() if "curl" in line]
     assert "VAULT_TOKEN" not in curl, "every user of the machine sees the arguments of a command"
-    assert f"@{playground.vault_header_file}" in shlex.split(curl)
-    for line in playground.exports:
+    assert f"@{dev_stack.vault_header_file}" in shlex.split(curl)
+    for line in dev_stack.exports:
         assert line in printed
-    assert "Issuer  playground  vault-token  True" in printed
+    assert "Issuer  dev stack  vault-token  True" in printed
     assert "left out: aws, no local STS" in printed
-    assert f"--vault-issuer-join={playground.directory}" in printed
+    assert f"--vault-issuer-join={dev_stack.directory}" in printed
     assert "vault-issuer stack down one" in printed
-    page = "\n".join(stack._up_markdown(playground))
-    assert "| Issuer | playground | vault-token | True | verified |" in page
-    bare = "\n".join(stack._up_pretty(replace(playground, name="playground", implementation="", issuers=[], sample="")))
+    page = "\n".join(stack._up_markdown(dev_stack))
+    assert "| Issuer | dev stack | vault-token | True | verified |" in page
+    bare = "\n".join(stack._up_pretty(replace(dev_stack, name="dev-stack", implementation="", issuers=[], sample="")))
     assert "no issuer" in bare
     assert "stands still" not in bare
     assert shlex.split(bare.splitlines()[-2]) == ["vault-issuer", "stack", "down"]

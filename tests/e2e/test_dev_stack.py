@@ -1,4 +1,4 @@
-"""`vault-issuer stack`: a playground that works, is judged on, and leaves nothing."""
+"""`vault-issuer stack`: a dev stack that works, is judged on, and leaves nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import pytest
 from pytest_vault_issuer.timeouts import poll
 from pytest_vault_issuer.toolchain import Toolchain
 from tests.e2e.conftest import LIMIT, Suite
-from tests.processes import keeper_of, processes_of
+from tests.processes import processes_of, supervisor_of
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc")
 ISSUERS = "issuers.cert-manager.io,clusterissuers.cert-manager.io"
@@ -48,8 +48,8 @@ class Shell:
         return done.stdout
 
     def up(self, *options: str) -> dict[str, Any]:
-        playground: dict[str, Any] = json.loads(self.run("stack", "up", "--timeout-scale=3", "--format=json", *options))
-        return playground
+        dev_stack: dict[str, Any] = json.loads(self.run("stack", "up", "--timeout-scale=3", "--format=json", *options))
+        return dev_stack
 
     def states(self) -> list[str]:
         return [entry["state"] for entry in json.loads(self.run("stack", "status", "--format=json"))]
@@ -80,19 +80,19 @@ def shell() -> Iterator[Shell]:
 def test_up_try_judge_and_down(shell: Shell, suite: Suite, toolchain: Toolchain) -> None:
     kubectl = toolchain.path("kubectl")
     assert kubectl is not None
-    playground = shell.up()
-    directory = Path(playground["directory"])
-    assert len(playground["issuers"]) >= 12
+    dev_stack = shell.up()
+    directory = Path(dev_stack["directory"])
+    assert len(dev_stack["issuers"]) >= 12
     listed = shell.kubectl(kubectl, "get", ISSUERS, "--all-namespaces", READY).splitlines()
-    assert len(listed) == len(playground["issuers"])
+    assert len(listed) == len(dev_stack["issuers"])
     assert [line for line in listed if not line.endswith(" True")] == []
 
-    shell.kubectl(kubectl, "apply", "-f", playground["sample"])
+    shell.kubectl(kubectl, "apply", "-f", dev_stack["sample"])
     shell.kubectl(kubectl, "wait", "--for=condition=Ready", "--timeout=60s", "certificate/try")
 
-    token = Path(playground["vault_token_file"])
+    token = Path(dev_stack["vault_token_file"])
     assert stat.S_IMODE(token.stat().st_mode) == 0o600
-    assert token.read_text() not in json.dumps(playground) + shell.run("stack", "env") + shell.run("stack", "status")
+    assert token.read_text() not in json.dumps(dev_stack) + shell.run("stack", "env") + shell.run("stack", "status")
 
     joined = suite.run(
         "--vault-issuer=cert-manager",
@@ -104,7 +104,7 @@ def test_up_try_judge_and_down(shell: Shell, suite: Suite, toolchain: Toolchain)
     assert joined.status == 0, joined.output
     assert "stands still meanwhile" in joined.output
     assert joined.outcomes()["VI-REQUEST-001"] == "passed"
-    # The playground's own goes on: an issuer that is made now becomes Ready, too.
+    # The dev stack's own goes on: an issuer that is made now becomes Ready, too.
     copied = json.loads(shell.kubectl(kubectl, "get", "issuers.cert-manager.io", "vault-approle", "-ojson"))
     manifest = suite.write(
         "late.json",
@@ -119,7 +119,7 @@ def test_up_try_judge_and_down(shell: Shell, suite: Suite, toolchain: Toolchain)
 
 
 def test_what_is_printed_can_be_typed(shell: Shell) -> None:
-    """As it stands there, in order; judging on a playground is above."""
+    """As it stands there, in order; judging on a dev stack is above."""
     printed = shell.run("stack", "up", "--timeout-scale=3").partition("In your shell")[2]
     commands = [line for line in re.findall(r"^  (\S.*)$", printed, re.MULTILINE) if not line.startswith("pytest ")]
     programs = [command.split()[0] for command in commands if "=" not in command.split()[0]]
@@ -159,10 +159,10 @@ def test_up_that_is_killed_leaves_nothing(shell: Shell) -> None:
     assert poll(lambda: None if processes_of(shell.temporary) else True, timeout=60), processes_of(shell.temporary)
 
 
-def test_a_playground_whose_keeper_is_killed_is_taken_down(shell: Shell) -> None:
-    playground = shell.up("--implementation=miniature")
-    directory = Path(playground["directory"])
-    os.kill(keeper_of(directory), signal.SIGKILL)
+def test_a_dev_stack_whose_supervisor_is_killed_is_taken_down(shell: Shell) -> None:
+    dev_stack = shell.up("--implementation=sample-controller")
+    directory = Path(dev_stack["directory"])
+    os.kill(supervisor_of(directory), signal.SIGKILL)
     assert poll(lambda: True if shell.states() == ["orphan"] else None, timeout=60)
     assert "orphan" in shell.run("stack", "down")
     assert processes_of(directory) == []

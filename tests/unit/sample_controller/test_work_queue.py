@@ -1,4 +1,4 @@
-"""The miniature's queue: one worker for a key at a time, nothing lost, failures again after growing delays."""
+"""The sample controller's queue: one worker for a key at a time, nothing lost, failures again after growing delays."""
 
 from __future__ import annotations
 

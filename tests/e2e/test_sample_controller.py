@@ -8,14 +8,14 @@ from typing import Any
 from pytest_vault_issuer.requirements.features import PROFILES
 from tests.scope import scopes, selecting
 
-EXAMPLE = Path(__file__).parents[2] / "examples/miniature/miniature.toml"
+EXAMPLE = Path(__file__).parents[2] / "examples/sample-controller/sample-controller.toml"
 
 
 @scopes(*PROFILES)
-def test_the_miniature_does_all_that_is_asked(suite: Any, shared: str, selected: tuple[str, ...]) -> None:
+def test_the_sample_controller_does_all_that_is_asked(suite: Any, shared: str, selected: tuple[str, ...]) -> None:
     """In cert-manager's group: what it is asked in a group of its own is below."""
     profiles = [f"--vault-issuer-profile={profile}" for profile in PROFILES]
-    run = suite.run("--vault-issuer=miniature", *profiles, "-n4", shared, *selecting(selected))
+    run = suite.run("--vault-issuer=sample-controller", *profiles, "-n4", shared, *selecting(selected))
     assert run.status == 0, run.output
     assert run.verdict == ("partial" if selected else "conformant")
     # What it does not claim, of the extended profile, is not asked.

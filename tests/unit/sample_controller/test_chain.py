@@ -1,4 +1,4 @@
-"""How the miniature puts the certificates of Vault's answer in order."""
+"""How the sample controller puts the certificates of Vault's answer in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the miniature makes of the CSR in a request."""
+"""What the sample controller makes of the CSR in a request."""
 
 from __future__ import annotations
 

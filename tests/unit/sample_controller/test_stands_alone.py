@@ -1,4 +1,4 @@
-"""The miniature's folder can be copied elsewhere and run there: as an example, and to be made wrong in one place."""
+"""The sample controller's folder can be copied elsewhere and run there: as an example, and to be made wrong in one place."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def test_it_imports_nothing_of_the_package_around_it() -> None:
 
 
 def test_a_copy_runs(tmp_path: Path) -> None:
-    shutil.copytree(FOLDER, tmp_path / "miniature", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(FOLDER, tmp_path / "sample-controller", ignore=shutil.ignore_patterns("__pycache__"))
     done = subprocess.run(
-        [sys.executable, "-m", "miniature", "--help"],
+        [sys.executable, "-m", "sample-controller", "--help"],
         cwd=tmp_path,
         env={"PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert "usage: miniature" in done.stdout
+    assert "usage: sample-controller" in done.stdout

@@ -22,7 +22,7 @@ BINARIES = ("kind", "kubectl")
 _ARCHIVE = "image.tar"
 
 
-class Workshop:
+class Builder:
     """Everything that is made here, in one cache directory.
 
     :param cache: default the toolchain's.
