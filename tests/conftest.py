@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 
 from pytest_vault_issuer.toolchain import Toolchain
-from tests.scope import FULL, complete
+from tests.support.scope import FULL, complete
 
 # A shell's background job ignores SIGINT, and so would every process that a test starts in order to interrupt it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -19,8 +19,8 @@ import pytest
 from pytest_vault_issuer.options import Settings
 from pytest_vault_issuer.session.session import Session, SessionKey
 from pytest_vault_issuer.toolchain import Toolchain
-from tests.reader import surroundings
-from tests.written_report import load
+from tests.support.reader import surroundings
+from tests.support.written_report import load
 
 #: Seconds after which a run of the suite is broken, whatever it does.
 LIMIT = 900

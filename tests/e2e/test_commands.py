@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_vault_issuer.toolchain import Toolchain
-from tests.reader import NARROWED, ROOT, Reader, Tables, commands_of, commands_of_block, surroundings
+from tests.support.reader import NARROWED, ROOT, Reader, Tables, commands_of, commands_of_block, surroundings
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _TOX = "a tox environment of the clone, and this test may be a part of such a run"

@@ -20,7 +20,7 @@ import pytest
 from pytest_vault_issuer.timeouts import poll
 from pytest_vault_issuer.toolchain import Toolchain
 from tests.e2e.conftest import LIMIT, Suite
-from tests.processes import processes_of, supervisor_of
+from tests.support.processes import processes_of, supervisor_of
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc")
 ISSUERS = "issuers.cert-manager.io,clusterissuers.cert-manager.io"

@@ -29,10 +29,10 @@ from pytest_vault_issuer.stack.bootstrap import REVIEWER_BINDING
 from pytest_vault_issuer.stack.types import Stack
 from pytest_vault_issuer.timeouts import Timeouts, poll
 from pytest_vault_issuer.vault import VaultAdmin
-from tests import small_disk
 from tests.e2e.conftest import LIMIT
-from tests.processes import supervisor_of
-from tests.reader import surroundings
+from tests.support import small_disk
+from tests.support.processes import supervisor_of
+from tests.support.reader import surroundings
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc")
 TOKEN = "VAULT_ISSUER_VAULT_TOKEN"

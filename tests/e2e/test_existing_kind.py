@@ -30,9 +30,17 @@ from pytest_vault_issuer.stack.types import VaultServer
 from pytest_vault_issuer.timeouts import Timeouts, poll
 from pytest_vault_issuer.toolchain import Toolchain
 from pytest_vault_issuer.vault import VaultAdmin
-from tests.containers import CERT_MANAGER, KIND_NETWORK, NODE, VAULT, engine_with, kind_program, somebodys_cluster
 from tests.e2e.conftest import Suite
-from tests.scope import scopes, selecting
+from tests.support.containers import (
+    CERT_MANAGER,
+    KIND_NETWORK,
+    NODE,
+    VAULT,
+    engine_with,
+    kind_program,
+    somebodys_cluster,
+)
+from tests.support.scope import scopes, selecting
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs/examples/existing"

@@ -13,9 +13,9 @@ import pytest
 
 from pytest_vault_issuer.toolchain.cache import default_cache
 from pytest_vault_issuer.toolchain.go import find_go
-from tests.reader import NARROWED, ROOT, Reader, Workflow, commands_of, surroundings
-from tests.scope import complete, one_per_area
-from tests.written_report import load, passed
+from tests.support.reader import NARROWED, ROOT, Reader, Workflow, commands_of, surroundings
+from tests.support.scope import complete, one_per_area
+from tests.support.written_report import load, passed
 
 EXAMPLE = ROOT / "examples/external-issuer"
 README = EXAMPLE / "README.md"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import small_disk
 from tests.e2e.conftest import Suite
+from tests.support import small_disk
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ import pytest
 import yaml
 
 import pytest_vault_issuer.sample_controller
-from tests.reader import ROOT, Reader, Workflow, surroundings
-from tests.written_report import passed
+from tests.support.reader import ROOT, Reader, Workflow, surroundings
+from tests.support.written_report import passed
 
 API_VERSION = "sample-controller.example.com/v1"
 COMMAND = (

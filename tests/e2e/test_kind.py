@@ -23,11 +23,11 @@ from pytest_vault_issuer.report.compare import compare
 from pytest_vault_issuer.stack.kind.engine import CLUSTER_LABEL, RUN_LABEL, Engine
 from pytest_vault_issuer.stack.select import STATE
 from pytest_vault_issuer.timeouts import poll
-from tests.containers import CERT_MANAGER, NODE, VAULT, engine_with, everything, on_kind, somebodys_cluster
 from tests.e2e.conftest import Suite, run_directories, typed
-from tests.processes import processes_of, supervisor_of
-from tests.registry import empty_registry, forget, push
-from tests.scope import scopes, selecting
+from tests.support.containers import CERT_MANAGER, NODE, VAULT, engine_with, everything, on_kind, somebodys_cluster
+from tests.support.processes import processes_of, supervisor_of
+from tests.support.registry import empty_registry, forget, push
+from tests.support.scope import scopes, selecting
 
 DEPLOYMENTS = Resource("apps", "v1", "deployments")
 #: A requirement that every way of running an issuer has to show: a login, a signature.

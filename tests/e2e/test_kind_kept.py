@@ -23,8 +23,8 @@ from pytest_vault_issuer.stack.select import STATE
 from pytest_vault_issuer.stack.types import Stack
 from pytest_vault_issuer.timeouts import Timeouts
 from pytest_vault_issuer.toolchain import Toolchain
-from tests.containers import BUSYBOX, CERT_MANAGER, NODE, VAULT, engine_with, on_kind
 from tests.e2e.conftest import LIMIT, Suite, SuiteRun, typed
+from tests.support.containers import BUSYBOX, CERT_MANAGER, NODE, VAULT, engine_with, on_kind
 
 IMPLEMENTATION = Path(pytest_vault_issuer.implementation.__file__).parent
 #: A requirement that every way of running an issuer has to show: a login, a signature.

@@ -21,11 +21,11 @@ import pytest
 from pytest_vault_issuer.stack.kind.engine import Engine
 from pytest_vault_issuer.supervisor.run_directory import PREFIX
 from pytest_vault_issuer.timeouts import poll
-from tests import small_disk
-from tests.containers import CERT_MANAGER, NODE, VAULT, engine_with, everything, on_kind
 from tests.e2e.conftest import Suite, typed
-from tests.processes import processes_of, supervisor_of
-from tests.written_report import journal, load
+from tests.support import small_disk
+from tests.support.containers import CERT_MANAGER, NODE, VAULT, engine_with, everything, on_kind
+from tests.support.processes import processes_of, supervisor_of
+from tests.support.written_report import journal, load
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc")
 PROCESS, KIND = "process", "kind"

@@ -16,7 +16,7 @@ from pytest_vault_issuer.kube.client import CLUSTER_ROLE_BINDINGS
 from pytest_vault_issuer.stack.bootstrap import REVIEWER_BINDING
 from pytest_vault_issuer.toolchain import Toolchain
 from tests.e2e.conftest import typed
-from tests.reader import LIMIT, ROOT, Reader, Tables, commands_of, surroundings
+from tests.support.reader import LIMIT, ROOT, Reader, Tables, commands_of, surroundings
 
 EXAMPLE = ROOT / "examples/regression-suite"
 README = EXAMPLE / "README.md"

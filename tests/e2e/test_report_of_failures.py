@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from pytest_vault_issuer.report import bundle
-from tests.browser import DESK, PHONE, Reader, launched
 from tests.e2e import faulty
 from tests.e2e.conftest import Suite, SuiteRun
-from tests.scope import selecting
+from tests.support.browser import DESK, PHONE, Reader, launched
+from tests.support.scope import selecting
 
 #: What is judged: one MUST that is broken before anything is signed, one where a JWT tells, two of the certificate,
 #: a SHOULD, and what is right.

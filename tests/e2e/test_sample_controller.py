@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_vault_issuer.requirements.features import PROFILES
-from tests.scope import scopes, selecting
+from tests.support.scope import scopes, selecting
 
 EXAMPLE = Path(__file__).parents[2] / "examples/sample-controller/sample-controller.toml"
 

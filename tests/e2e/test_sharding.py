@@ -14,7 +14,7 @@ import pytest
 from pytest_vault_issuer.requirements.catalogue import Catalogue
 from pytest_vault_issuer.requirements.features import AREAS
 from tests.e2e.conftest import LIMIT, Suite, SuiteRun
-from tests.scope import selecting
+from tests.support.scope import selecting
 
 REPORTS = Path(__file__).parents[2] / "docs/reports.md"
 

@@ -20,7 +20,7 @@ from pytest_vault_issuer.requirements.catalogue import Catalogue
 from pytest_vault_issuer.requirements.features import CORE, PROFILES
 from pytest_vault_issuer.toolchain import Toolchain
 from tests.e2e.conftest import IMPLEMENTATION, LIMIT
-from tests.scope import scopes, selecting
+from tests.support.scope import scopes, selecting
 
 #: Runs an issuer until the journal of the suite's run has a test. Arguments: the journal, the issuer's command.
 MORTAL = """

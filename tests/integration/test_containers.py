@@ -31,10 +31,10 @@ from pytest_vault_issuer.supervisor.run_directory import RunDirectory, new_path
 from pytest_vault_issuer.timeouts import Timeouts, poll
 from pytest_vault_issuer.toolchain import Toolchain
 from pytest_vault_issuer.vault import VaultAdmin
-from tests import small_disk
-from tests.containers import NODE, OPENBAO, VAULT, engine_with, everything, kind_program, not_run, require
-from tests.processes import supervisor_of
-from tests.registry import empty_registry, forget, push
+from tests.support import small_disk
+from tests.support.containers import NODE, OPENBAO, VAULT, engine_with, everything, kind_program, not_run, require
+from tests.support.processes import supervisor_of
+from tests.support.registry import empty_registry, forget, push
 
 
 @pytest.fixture(scope="session", autouse=True)

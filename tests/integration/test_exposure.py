@@ -26,7 +26,7 @@ from pytest_vault_issuer.options import Settings
 from pytest_vault_issuer.sandbox import Sandbox
 from pytest_vault_issuer.session.session import Session, SessionKey
 from pytest_vault_issuer.supervisor.daemon import MARK
-from tests.processes import command_lines, supervisor_of
+from tests.support.processes import command_lines, supervisor_of
 
 pytestmark = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="looks at sockets in /proc")
 

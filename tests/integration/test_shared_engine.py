@@ -19,7 +19,7 @@ from pytest_vault_issuer.doctor.environment import examine_surroundings
 from pytest_vault_issuer.stack.kind.engine import Engine
 from pytest_vault_issuer.supervisor.discovery import UNATTRIBUTED
 from pytest_vault_issuer.toolchain import Toolchain
-from tests.containers import BUSYBOX, engine_with, not_run
+from tests.support.containers import BUSYBOX, engine_with, not_run
 
 #: As a job's container: the same engine, host name and user, other processes and temporary files.
 CONTAINER = [

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_vault_issuer.requirements.catalogue import Catalogue
 from pytest_vault_issuer.requirements.features import PROFILES
-from tests.scope import one_per_area
+from tests.support.scope import one_per_area
 
 from .defects import DEFECTS
 from .judging import Bench, share

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from cluster_tokens import Signer
 
 from pytest_vault_issuer.aws import IamLogin, Sts, start_sts
 from pytest_vault_issuer.aws.sts import missing_modules
@@ -14,6 +13,7 @@ from pytest_vault_issuer.sample_controller.aws import AwsCredentials, assume_rol
 from pytest_vault_issuer.sample_controller.secret_values import CredentialError
 from pytest_vault_issuer.supervisor.run_directory import RunDirectory, new_path
 from pytest_vault_issuer.timeouts import Timeouts
+from tests.support.cluster_tokens import Signer
 
 CREDENTIALS = AwsCredentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "session token")
 SIGNER = Signer()

@@ -19,8 +19,7 @@ from pytest_vault_issuer.report import build as json_report
 from pytest_vault_issuer.report import reproduction
 from pytest_vault_issuer.stack.types import Stack
 from pytest_vault_issuer.toolchain import Toolchain
-
-from ..sample_report import ALL
+from tests.support.sample_report import ALL
 
 SAMPLE_CONTROLLER = load_implementation("sample-controller")
 

@@ -17,7 +17,7 @@ from pytest_vault_issuer.stack import record
 from pytest_vault_issuer.stack.record import UNDER_WAY, UNFINISHED, CleanupRecord, Whereabouts
 from pytest_vault_issuer.supervisor.run_directory import RunDirectory
 from pytest_vault_issuer.vault.cleanup import Created
-from tests import small_disk
+from tests.support import small_disk
 
 SESSION = "vault-issuer-0123456789ab"
 WHEREABOUTS = Whereabouts(

@@ -16,10 +16,10 @@ import time
 from pathlib import Path
 
 import pytest
-from missing import not_run
 
 from pytest_vault_issuer.cli.completion import SHELLS
 from pytest_vault_issuer.cli.main import main
+from tests.support.missing import not_run
 
 #: Set where a shell that is missing is a failure.
 REQUIRED = "TEST_SHELLS_REQUIRED"

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sample_report import report
 
 from pytest_vault_issuer.options import Settings
 from pytest_vault_issuer.report import rerun as again
 from pytest_vault_issuer.report.outcomes import Outcome
+from tests.support.sample_report import report
 
 pytest_plugins = ("pytester",)
 

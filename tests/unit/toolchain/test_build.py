@@ -21,7 +21,7 @@ from pytest_vault_issuer.timeouts import poll
 from pytest_vault_issuer.toolchain import Component, Toolchain, digests
 from pytest_vault_issuer.toolchain import cache as toolchain_cache
 from pytest_vault_issuer.toolchain.provenance import unpinned
-from tests.processes import processes_of
+from tests.support.processes import processes_of
 
 pytestmark = pytest.mark.skipif(shutil.which("go") is None, reason="no Go on the PATH")
 

@@ -16,7 +16,7 @@ from images.node.components import _LIBRARY
 
 from pytest_vault_issuer.toolchain.cache import VARIABLE
 
-TOOL = Path(__file__).parents[2] / "tools" / "images"
+TOOL = Path(__file__).parents[3] / "tools" / "images"
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import DESK, PHONE, Reader, launched
-from sample_report import ALL, HOSTILE, REQUIREMENTS, SEEN
 
 from pytest_vault_issuer.report import html
 from pytest_vault_issuer.report.outcomes import Outcome
+from tests.support.browser import DESK, PHONE, Reader, launched
+from tests.support.sample_report import ALL, HOSTILE, REQUIREMENTS, SEEN
 
 FAILED, ERROR, PASSED = REQUIREMENTS[0].id, REQUIREMENTS[1].id, REQUIREMENTS[5].id
 #: The least contrast of text to what is behind it, after WCAG 2.2 level AA.

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sample_report
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +23,7 @@ from pytest_vault_issuer.report import load as reading
 from pytest_vault_issuer.report import write as files
 from pytest_vault_issuer.report.merge import merge
 from pytest_vault_issuer.report.outcomes import Outcome
+from tests.support import sample_report
 
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 BASE = sample_report.report(Outcome.FAILED, Outcome.ERROR, Outcome.KNOWN_FAILURE, Outcome.NOT_RUN)

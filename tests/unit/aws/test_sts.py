@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster_tokens import Signer
-from processes import command_lines
 
 from pytest_vault_issuer.aws import AssumedRole, Sts, start_sts
 from pytest_vault_issuer.aws.sts import ASSUME, IDENTIFY, missing_modules
 from pytest_vault_issuer.supervisor.run_directory import RunDirectory, new_path
 from pytest_vault_issuer.timeouts import Timeouts
+from tests.support.cluster_tokens import Signer
+from tests.support.processes import command_lines
 
 pytestmark = pytest.mark.skipif(bool(missing_modules()), reason="the extra `aws` is not installed")
 

@@ -9,7 +9,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-import sample_report
 
 from pytest_vault_issuer.errors import ConfigurationError
 from pytest_vault_issuer.report import build as json_report
@@ -17,8 +16,9 @@ from pytest_vault_issuer.report.outcomes import Outcome
 from pytest_vault_issuer.requirements.catalogue import Catalogue
 from pytest_vault_issuer.requirements.features import AREAS, CORE, PROFILES
 from pytest_vault_issuer.toolchain import COMPONENTS, Toolchain, find
+from tests.support import sample_report
 
-FILE = Path(__file__).parents[2] / "benchmarks" / "matrix.py"
+FILE = Path(__file__).parents[3] / "benchmarks" / "matrix.py"
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-import written_report
-from sample_report import ALL
 
 from pytest_vault_issuer.errors import ConfigurationError, ImplementationError, StackError, VaultIssuerError
 from pytest_vault_issuer.fixtures import SESSION_KEY
@@ -25,6 +23,8 @@ from pytest_vault_issuer.report import evidence
 from pytest_vault_issuer.report import write as files
 from pytest_vault_issuer.requirements.catalogue import Catalogue, Requirement
 from pytest_vault_issuer.session.session import Session
+from tests.support import written_report
+from tests.support.sample_report import ALL
 
 pytest_plugins = ("pytester",)
 

@@ -9,11 +9,11 @@ import json
 from typing import Any
 
 import pytest
-from cluster_tokens import ISSUER, STS, Signer
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from pytest_vault_issuer.aws import IdentityProvider
 from pytest_vault_issuer.aws.web_identity import TokenRefused
+from tests.support.cluster_tokens import ISSUER, STS, Signer
 
 #: Seconds since the epoch. Constants, because workers of pytest-xdist must collect the same parameters.
 PAST, FUTURE = 1_000_000_000, 32_503_680_000

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from missing import not_run
+
+from tests.support.missing import not_run
 
 #: Set where what is missing is a failure.
 REQUIRED = "TEST_BROWSER_REQUIRED"

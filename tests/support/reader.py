@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 #: Seconds after which a block is broken, whatever it does; one compiles an issuer and judges it as a whole.
 LIMIT = 1800
 #: Whole runs of the suite take a minute. A run is narrowed in the way a user would do it without touching the command:

@@ -13,7 +13,7 @@ from typing import NoReturn
 from pytest_vault_issuer.errors import VaultIssuerError
 from pytest_vault_issuer.stack.kind.cluster import find_kind
 from pytest_vault_issuer.stack.kind.engine import Engine
-from tests import missing
+from tests.support import missing
 
 #: As `tools/images` names what it makes.
 VAULT, NODE = "vault-issuer/vault:1.21.0", "vault-issuer/node:v1.36.3"

@@ -14,7 +14,6 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from sample_report import ALL, REQUIREMENTS, SEEN, report
 
 from pytest_vault_issuer.cli import main as cli
 from pytest_vault_issuer.errors import ConfigurationError
@@ -32,6 +31,7 @@ from pytest_vault_issuer.report.merge import merge
 from pytest_vault_issuer.report.outcomes import TO_EXPLAIN, Outcome
 from pytest_vault_issuer.requirements.catalogue import Catalogue
 from pytest_vault_issuer.requirements.features import AREAS
+from tests.support.sample_report import ALL, REQUIREMENTS, SEEN, report
 
 # -- schema -----------------------------------------------------------------------------------------------------
 

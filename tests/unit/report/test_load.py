@@ -11,8 +11,6 @@ from typing import Any
 import fastjsonschema
 import jsonschema
 import pytest
-from sample_report import ALL, REQUIREMENTS, report
-from written_report import FORMATS
 
 from pytest_vault_issuer import __version__
 from pytest_vault_issuer.cli import main as cli
@@ -23,6 +21,8 @@ from pytest_vault_issuer.report import load as reading
 from pytest_vault_issuer.report import write as files
 from pytest_vault_issuer.report.journal import Journal
 from pytest_vault_issuer.report.outcomes import Outcome
+from tests.support.sample_report import ALL, REQUIREMENTS, report
+from tests.support.written_report import FORMATS
 
 #: What is typed, and `{}` the report that cannot be read; `{good}` is one that can.
 COMMANDS = {

@@ -14,7 +14,7 @@ from images import debian
 from pytest_vault_issuer.stack.kind.engine import Engine
 from pytest_vault_issuer.stack.local.ports import free_ports
 from pytest_vault_issuer.timeouts import poll
-from tests.containers import not_run
+from tests.support.containers import not_run
 
 
 @contextlib.contextmanager
