@@ -7,13 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from .judge.progress import SESSION_KEY
 from .kube import Cluster
 from .sandbox import Environment, Sandbox
 from .session.session import Session
 from .stack.types import Stack
 from .vault import VaultAdmin, VaultWorkspace
-
-SESSION_KEY = pytest.StashKey[Session]()
 
 
 @pytest.fixture(scope="session")

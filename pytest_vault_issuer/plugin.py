@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from typing import Any, Literal
 
@@ -11,7 +10,6 @@ import pytest
 from . import hookspecs as hooks
 from .errors import VaultIssuerError
 from .fixtures import (  # noqa: F401 (pytest finds them here)
-    SESSION_KEY,
     vault_issuer_cluster,
     vault_issuer_environment,
     vault_issuer_sandbox,
@@ -21,6 +19,7 @@ from .fixtures import (  # noqa: F401 (pytest finds them here)
     vault_issuer_workspace,
 )
 from .judge.hooks import Conformance
+from .judge.progress import SESSION_KEY, say
 from .judge.secrecy import Secrecy
 from .options import OPTIONS, Settings
 from .redaction.redactor import Redactor
@@ -72,7 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(Redactor().redact(str(error))) from error
     worker: dict[str, Any] | None = getattr(config, "workerinput", None)
     key = SessionKey(**worker[_WORKER_INPUT]) if worker else SessionKey.new()
-    run = Session(settings, key, lambda line: _say(config, line))
+    run = Session(settings, key, lambda line: say(config, line))
     config.stash[SESSION_KEY] = run
     config.pluginmanager.register(Secrecy(run), "vault-issuer-secrecy")
     if settings.implementation:
@@ -114,19 +113,6 @@ def _close(config: pytest.Config, run: Session) -> None:
         if conformance is None:  # a session of fixtures alone: pytest has decided on its status
             raise SystemExit(3) from error
         conformance.not_ended()
-
-
-def _say(config: pytest.Config, line: str) -> None:
-    """Print a line of progress now, redacted, whatever is captured."""
-    line = printable(config.stash[SESSION_KEY].redactor.redact(line))
-    capture = config.pluginmanager.getplugin("capturemanager")
-    terminal = config.pluginmanager.getplugin("terminalreporter")
-    if terminal is None:
-        return
-    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
-        terminal.ensure_newline()
-        terminal.write_line(line)
-        terminal.flush()
 
 
 class _HandOver:

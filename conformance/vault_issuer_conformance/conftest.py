@@ -6,12 +6,8 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.errors import NotRunnable
-from pytest_vault_issuer.fixtures import SESSION_KEY
-from pytest_vault_issuer.redaction.redactor import Redactor
-from pytest_vault_issuer.sandbox import FEATURES as AUTHENTICATIONS
-from pytest_vault_issuer.sandbox import Sandbox
-from pytest_vault_issuer.session.session import Session
+from pytest_vault_issuer import FEATURES as AUTHENTICATIONS
+from pytest_vault_issuer import SESSION_KEY, NotRunnable, Redactor, Sandbox, Session
 
 from .comparing import explanation
 

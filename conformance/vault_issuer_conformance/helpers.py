@@ -12,13 +12,27 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pytest_vault_issuer.errors import Unmet
-from pytest_vault_issuer.kube.client import Object, condition
-from pytest_vault_issuer.proxy import EmptyAnswer, Exchange, Fault, Hold, Proxy, Respond, Route
-from pytest_vault_issuer.sandbox import FEATURES, Sandbox
-from pytest_vault_issuer.sandbox.authentication import Authentication
-from pytest_vault_issuer.sandbox.handles import CertificateRequest, Handle, Issuer, RefusedError, is_current
-from pytest_vault_issuer.vault import Pki
+from pytest_vault_issuer import (
+    FEATURES,
+    Authentication,
+    CertificateRequest,
+    EmptyAnswer,
+    Exchange,
+    Fault,
+    Handle,
+    Hold,
+    Issuer,
+    Object,
+    Pki,
+    Proxy,
+    RefusedError,
+    Respond,
+    Route,
+    Sandbox,
+    Unmet,
+    condition,
+    is_current,
+)
 
 #: The authentication methods of the core profile that log in.
 LOGINS = tuple(feature for feature in FEATURES if feature != "token")

@@ -8,13 +8,17 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from pytest_vault_issuer.proxy import Tamper, replace_certificate
-from pytest_vault_issuer.sandbox import Sandbox
-from pytest_vault_issuer.sandbox.csr import generate_key
-from pytest_vault_issuer.sandbox.handles import CertificateRequest
-from pytest_vault_issuer.sandbox.kubernetes_csr import CertificateSigningRequest
-from pytest_vault_issuer.vault import CertificateAuthority, Pki
-from pytest_vault_issuer.vault.pki import to_pem
+from pytest_vault_issuer import (
+    CertificateAuthority,
+    CertificateRequest,
+    CertificateSigningRequest,
+    Pki,
+    Sandbox,
+    Tamper,
+    generate_key,
+    replace_certificate,
+    to_pem,
+)
 
 #: Tolerance: Vault backdates certificates, and the clocks of two machines may differ.
 CLOCKS = timedelta(minutes=1)

@@ -13,11 +13,7 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.errors import Unmet
-from pytest_vault_issuer.proxy import Authority
-from pytest_vault_issuer.requirements.mark import requirement
-from pytest_vault_issuer.sandbox import FEATURES, Sandbox
-from pytest_vault_issuer.sandbox.handles import Issuer, RefusedError
+from pytest_vault_issuer import FEATURES, Authority, Issuer, RefusedError, Sandbox, Unmet, requirement
 
 from .helpers import bundle, claimed
 

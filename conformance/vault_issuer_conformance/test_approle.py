@@ -7,11 +7,7 @@ import uuid
 
 import pytest
 
-from pytest_vault_issuer.proxy import Exchange, Route
-from pytest_vault_issuer.requirements.mark import requirement
-from pytest_vault_issuer.sandbox import Sandbox
-from pytest_vault_issuer.sandbox.authentication import Authentication
-from pytest_vault_issuer.vault import AppRole
+from pytest_vault_issuer import AppRole, Authentication, Exchange, Route, Sandbox, requirement
 
 from .helpers import logins_without_a_token, never_ready
 

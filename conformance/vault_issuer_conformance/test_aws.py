@@ -15,15 +15,21 @@ import secrets
 import hvac.exceptions
 import pytest
 
-from pytest_vault_issuer.aws import AssumedRole, IamLogin
-from pytest_vault_issuer.aws.sts import IDENTIFY
-from pytest_vault_issuer.errors import Unmet
-from pytest_vault_issuer.kube.rbac import user_name
-from pytest_vault_issuer.proxy import JWT, Exchange, Route
-from pytest_vault_issuer.requirements.mark import requirement
-from pytest_vault_issuer.sandbox import Sandbox, new_iam_role
-from pytest_vault_issuer.sandbox.authentication import Authentication
-from pytest_vault_issuer.timeouts import poll
+from pytest_vault_issuer import (
+    IDENTIFY,
+    JWT,
+    AssumedRole,
+    Authentication,
+    Exchange,
+    IamLogin,
+    Route,
+    Sandbox,
+    Unmet,
+    new_iam_role,
+    poll,
+    requirement,
+    user_name,
+)
 
 from .helpers import is_judged, never_ready, with_fields
 

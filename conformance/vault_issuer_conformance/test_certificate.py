@@ -10,15 +10,25 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from pytest_vault_issuer.kube.client import Object, condition
-from pytest_vault_issuer.proxy import Fault, Hold, Injection, Route
-from pytest_vault_issuer.requirements.mark import requirement
-from pytest_vault_issuer.sandbox import Sandbox
-from pytest_vault_issuer.sandbox.certificate import Certificate, KeyPair
-from pytest_vault_issuer.sandbox.csr import common_name_of, names_of
-from pytest_vault_issuer.sandbox.decision import is_decided
-from pytest_vault_issuer.sandbox.handles import Issuer, decode_certificates
-from pytest_vault_issuer.vault.pki import key_to_pem, new_key
+from pytest_vault_issuer import (
+    Certificate,
+    Fault,
+    Hold,
+    Injection,
+    Issuer,
+    KeyPair,
+    Object,
+    Route,
+    Sandbox,
+    common_name_of,
+    condition,
+    decode_certificates,
+    is_decided,
+    key_to_pem,
+    names_of,
+    new_key,
+    requirement,
+)
 
 from .helpers import picky_pki, wait_held
 from .issued import (

@@ -7,11 +7,16 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.proxy import Authority, ClientCertificate, Exchange, Route
-from pytest_vault_issuer.requirements.mark import requirement
-from pytest_vault_issuer.sandbox import Sandbox
-from pytest_vault_issuer.sandbox.authentication import Authentication
-from pytest_vault_issuer.sandbox.handles import CertificateRequest
+from pytest_vault_issuer import (
+    Authentication,
+    Authority,
+    CertificateRequest,
+    ClientCertificate,
+    Exchange,
+    Route,
+    Sandbox,
+    requirement,
+)
 
 from .helpers import assert_untrusted, bundle, never_ready, with_fields, with_secret
 

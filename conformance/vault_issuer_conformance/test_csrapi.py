@@ -8,14 +8,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pytest_vault_issuer.errors import NotRunnable
-from pytest_vault_issuer.proxy import Fault, Respond, Route
-from pytest_vault_issuer.requirements.mark import requirement
-from pytest_vault_issuer.sandbox import FEATURES, Sandbox
-from pytest_vault_issuer.sandbox.csr import SigningRequest
-from pytest_vault_issuer.sandbox.handles import Issuer
-from pytest_vault_issuer.sandbox.kubernetes_csr import CertificateSigningRequest
-from pytest_vault_issuer.vault import Pki
+from pytest_vault_issuer import (
+    FEATURES,
+    CertificateSigningRequest,
+    Fault,
+    Issuer,
+    NotRunnable,
+    Pki,
+    Respond,
+    Route,
+    Sandbox,
+    SigningRequest,
+    requirement,
+)
 
 from .helpers import claimed, for_each_kind, picky_pki, with_secret
 from .issued import (

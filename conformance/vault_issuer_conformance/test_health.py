@@ -11,12 +11,23 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from pytest_vault_issuer.kube.client import SERVICE_ACCOUNTS, Object, condition
-from pytest_vault_issuer.proxy import Exchange, Fault, Hold, Proxy, ResetBefore, Respond, Route
-from pytest_vault_issuer.requirements.mark import requirement
-from pytest_vault_issuer.sandbox import FEATURES, Sandbox
-from pytest_vault_issuer.sandbox.authentication import Authentication
-from pytest_vault_issuer.sandbox.handles import Issuer
+from pytest_vault_issuer import (
+    FEATURES,
+    SERVICE_ACCOUNTS,
+    Authentication,
+    Exchange,
+    Fault,
+    Hold,
+    Issuer,
+    Object,
+    Proxy,
+    ResetBefore,
+    Respond,
+    Route,
+    Sandbox,
+    condition,
+    requirement,
+)
 
 from .helpers import (
     LOGINS,

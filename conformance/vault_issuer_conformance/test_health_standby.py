@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_vault_issuer.proxy import AddHeader, Hold, Proxy, Route
-from pytest_vault_issuer.requirements.mark import requirement
-from pytest_vault_issuer.sandbox import Sandbox, VaultCluster
-from pytest_vault_issuer.sandbox.handles import CertificateRequest, Issuer
+from pytest_vault_issuer import (
+    AddHeader,
+    CertificateRequest,
+    Hold,
+    Issuer,
+    Proxy,
+    Route,
+    Sandbox,
+    VaultCluster,
+    requirement,
+)
 
 from .helpers import LOGINS, claimed
 

@@ -9,11 +9,7 @@ from __future__ import annotations
 
 import secrets
 
-from pytest_vault_issuer.kube.rbac import user_name
-from pytest_vault_issuer.proxy import JWT, Exchange, Route
-from pytest_vault_issuer.requirements.mark import requirement
-from pytest_vault_issuer.sandbox import Sandbox
-from pytest_vault_issuer.sandbox.authentication import Authentication
+from pytest_vault_issuer import JWT, Authentication, Exchange, Route, Sandbox, requirement, user_name
 
 from .helpers import never_ready
 

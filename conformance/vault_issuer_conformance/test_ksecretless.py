@@ -12,12 +12,22 @@ from stat import S_ISREG
 
 import pytest
 
-from pytest_vault_issuer.kube import rbac as grants
-from pytest_vault_issuer.kube.client import CONFIG_MAPS, SECRETS, Object
-from pytest_vault_issuer.proxy import JWT, Exchange, Proxy, Respond, Route
-from pytest_vault_issuer.requirements.mark import requirement
-from pytest_vault_issuer.sandbox import Sandbox, ready_status
-from pytest_vault_issuer.sandbox.authentication import Authentication
+from pytest_vault_issuer import (
+    CONFIG_MAPS,
+    JWT,
+    SECRETS,
+    Authentication,
+    Exchange,
+    Object,
+    Proxy,
+    Respond,
+    Route,
+    Sandbox,
+    create_token_secret,
+    ready_status,
+    requirement,
+    user_name,
+)
 
 from .helpers import for_each_kind, logins_without_a_token, never_ready
 
@@ -102,13 +112,13 @@ def is_token_request(record: Object, namespace: str, service_account: str) -> bo
 def test_login_carries_a_requested_token(sandbox: Sandbox, kind: str) -> None:
     sandbox.service_account(sandbox.home(kind))
     auth = sandbox.kubernetes_secretless(kind)
-    grants.create_token_secret(
+    create_token_secret(
         sandbox.cluster, auth.namespace, auth.service_account, random_name("static"), sandbox.labels, sandbox.timeouts
     )
     sandbox.issued(sandbox.ready_issuer(kind, auth))
     for login, jwt in zip(logins(sandbox.proxy, auth), jwts(sandbox.proxy, auth), strict=True):
         assert login.path == auth.login_path, "expected every login at <mountPath>/login"
-        assert jwt.subject == grants.user_name(auth.namespace, auth.service_account), (
+        assert jwt.subject == user_name(auth.namespace, auth.service_account), (
             "expected a JWT of the named ServiceAccount"
         )
         assert jwt.lifetime is not None, "expected a requested JWT, which expires, saw one without expiry"
@@ -325,7 +335,7 @@ def test_service_account_in_the_cluster_resource_namespace_is_used(sandbox: Sand
     sandbox.service_account(sandbox.namespace, name=account)
     auth = any_namespace(sandbox, account)
     sandbox.issued(sandbox.ready_issuer(kind, auth), namespace=sandbox.namespace)
-    assert {jwt.subject for jwt in jwts(sandbox.proxy, auth)} == {grants.user_name(sandbox.home(kind), account)}, (
+    assert {jwt.subject for jwt in jwts(sandbox.proxy, auth)} == {user_name(sandbox.home(kind), account)}, (
         "expected JWTs of the ServiceAccount in the cluster resource namespace"
     )
 

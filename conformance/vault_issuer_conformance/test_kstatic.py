@@ -6,10 +6,7 @@ import secrets
 
 import pytest
 
-from pytest_vault_issuer.kube import rbac as grants
-from pytest_vault_issuer.proxy import Exchange, Route
-from pytest_vault_issuer.requirements.mark import requirement
-from pytest_vault_issuer.sandbox import Sandbox
+from pytest_vault_issuer import Exchange, Route, Sandbox, create_token_secret, requirement
 
 from .helpers import logins_without_a_token, never_ready, with_fields
 
@@ -69,7 +66,7 @@ def test_token_secret_populated_after_the_issuer_was_created_is_used(sandbox: Sa
     issuer.wait_not_ready("its Secret is missing")
 
     # Kubernetes deletes the Secret with its ServiceAccount.
-    grants.create_token_secret(sandbox.cluster, namespace, account, name, sandbox.labels, sandbox.timeouts)
+    create_token_secret(sandbox.cluster, namespace, account, name, sandbox.labels, sandbox.timeouts)
     issuer.wait_ready("its Secret exists now", timeout=sandbox.timeouts.retry)
     sandbox.issued(issuer)
 

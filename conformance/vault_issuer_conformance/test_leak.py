@@ -14,15 +14,25 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.errors import NotRunnable, Unmet
-from pytest_vault_issuer.kube.client import SECRETS
-from pytest_vault_issuer.proxy import Authority, Exchange, Fault, Respond, Route, Tamper
-from pytest_vault_issuer.requirements.mark import requirement
-from pytest_vault_issuer.sandbox import Sandbox
-from pytest_vault_issuer.sandbox.authentication import Authentication
-from pytest_vault_issuer.sandbox.csr import SigningRequest
-from pytest_vault_issuer.sandbox.handles import CertificateRequest, Issuer
-from pytest_vault_issuer.vault.pki import key_to_pem, new_key
+from pytest_vault_issuer import (
+    SECRETS,
+    Authentication,
+    Authority,
+    CertificateRequest,
+    Exchange,
+    Fault,
+    Issuer,
+    NotRunnable,
+    Respond,
+    Route,
+    Sandbox,
+    SigningRequest,
+    Tamper,
+    Unmet,
+    key_to_pem,
+    new_key,
+    requirement,
+)
 
 from .helpers import claimed, settle, with_fields, with_secret
 

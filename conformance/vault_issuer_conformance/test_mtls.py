@@ -9,10 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.proxy import Authority, Proxy, Route
-from pytest_vault_issuer.requirements.mark import requirement
-from pytest_vault_issuer.sandbox import Sandbox
-from pytest_vault_issuer.sandbox.authentication import Authentication
+from pytest_vault_issuer import Authentication, Authority, Proxy, Route, Sandbox, requirement
 
 from .helpers import LOGINS, assert_untrusted, never_ready, with_fields
 

@@ -11,11 +11,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from pytest_vault_issuer.proxy import Exchange, Proxy, Route
-from pytest_vault_issuer.requirements.mark import requirement
-from pytest_vault_issuer.sandbox import Sandbox
-from pytest_vault_issuer.sandbox.authentication import Authentication
-from pytest_vault_issuer.sandbox.handles import Issuer
+from pytest_vault_issuer import Authentication, Exchange, Issuer, Proxy, Route, Sandbox, requirement
 
 from .helpers import LOGINS, never_ready
 

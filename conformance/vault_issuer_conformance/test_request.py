@@ -9,15 +9,26 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 
-from pytest_vault_issuer.errors import NotRunnable
-from pytest_vault_issuer.kube.client import SERVICE_ACCOUNTS, Object, condition
-from pytest_vault_issuer.proxy import Fault, Hold, ResetBefore, Respond, Route
-from pytest_vault_issuer.requirements.mark import requirement
-from pytest_vault_issuer.sandbox import FEATURES, Sandbox
-from pytest_vault_issuer.sandbox.authentication import Authentication
-from pytest_vault_issuer.sandbox.csr import SigningRequest, names_of
-from pytest_vault_issuer.sandbox.handles import CertificateRequest, Issuer
-from pytest_vault_issuer.vault import Pki
+from pytest_vault_issuer import (
+    FEATURES,
+    SERVICE_ACCOUNTS,
+    Authentication,
+    CertificateRequest,
+    Fault,
+    Hold,
+    Issuer,
+    NotRunnable,
+    Object,
+    Pki,
+    ResetBefore,
+    Respond,
+    Route,
+    Sandbox,
+    SigningRequest,
+    condition,
+    names_of,
+    requirement,
+)
 
 from .helpers import (
     LOGINS,

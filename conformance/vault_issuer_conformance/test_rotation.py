@@ -11,13 +11,19 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pytest_vault_issuer.errors import Unmet
-from pytest_vault_issuer.proxy import Authority, Exchange, Hold, Proxy, Route
-from pytest_vault_issuer.requirements.mark import requirement
-from pytest_vault_issuer.sandbox import Sandbox
-from pytest_vault_issuer.sandbox.authentication import Authentication
-from pytest_vault_issuer.sandbox.handles import CertificateRequest
-from pytest_vault_issuer.vault import Pki
+from pytest_vault_issuer import (
+    Authentication,
+    Authority,
+    CertificateRequest,
+    Exchange,
+    Hold,
+    Pki,
+    Proxy,
+    Route,
+    Sandbox,
+    Unmet,
+    requirement,
+)
 
 from .helpers import (
     bundle,

@@ -9,13 +9,21 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.errors import Unmet
-from pytest_vault_issuer.proxy import Hold, Proxy, Respond, Route
-from pytest_vault_issuer.requirements.mark import requirement
-from pytest_vault_issuer.sandbox import Sandbox, ready_status
-from pytest_vault_issuer.sandbox.authentication import Authentication
-from pytest_vault_issuer.sandbox.handles import CertificateRequest, Issuer, RefusedError
-from pytest_vault_issuer.vault import Pki
+from pytest_vault_issuer import (
+    Authentication,
+    CertificateRequest,
+    Hold,
+    Issuer,
+    Pki,
+    Proxy,
+    RefusedError,
+    Respond,
+    Route,
+    Sandbox,
+    Unmet,
+    ready_status,
+    requirement,
+)
 
 from .helpers import LOGINS, bundle, claimed, in_turn, wait_held
 

@@ -15,24 +15,27 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
 
-from pytest_vault_issuer.proxy import (
+from pytest_vault_issuer import (
+    CertificateAuthority,
+    CertificateRequest,
     EmptyAnswer,
     Exchange,
     Fault,
     Respond,
     Route,
+    Sandbox,
+    SigningRequest,
     Tamper,
     add_to_chain,
+    common_name_of,
     drop_chain,
     duplicate_chain,
+    generate_key,
+    names_of,
     reorder_chain,
+    requirement,
     set_data,
 )
-from pytest_vault_issuer.requirements.mark import requirement
-from pytest_vault_issuer.sandbox import Sandbox
-from pytest_vault_issuer.sandbox.csr import SigningRequest, common_name_of, generate_key, names_of
-from pytest_vault_issuer.sandbox.handles import CertificateRequest
-from pytest_vault_issuer.vault import CertificateAuthority
 
 from .issued import (
     SHAPES,

@@ -8,11 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.proxy import Authority, Proxy, Route
-from pytest_vault_issuer.requirements.mark import requirement
-from pytest_vault_issuer.sandbox import Sandbox
-from pytest_vault_issuer.sandbox.authentication import Authentication
-from pytest_vault_issuer.sandbox.handles import Issuer, RefusedError
+from pytest_vault_issuer import Authentication, Authority, Issuer, Proxy, RefusedError, Route, Sandbox, requirement
 
 from .helpers import bundle, never_ready
 

@@ -8,12 +8,19 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.errors import NotRunnable
-from pytest_vault_issuer.proxy import Authority, Proxy, Redirect, Route, ServerCertificate
-from pytest_vault_issuer.requirements.mark import requirement
-from pytest_vault_issuer.sandbox import Sandbox
-from pytest_vault_issuer.sandbox.handles import Issuer
-from pytest_vault_issuer.vault.pki import key_to_pem, new_key
+from pytest_vault_issuer import (
+    Authority,
+    Issuer,
+    NotRunnable,
+    Proxy,
+    Redirect,
+    Route,
+    Sandbox,
+    ServerCertificate,
+    key_to_pem,
+    new_key,
+    requirement,
+)
 
 from .helpers import (
     LOGINS,

@@ -6,11 +6,7 @@ import secrets
 
 import pytest
 
-from pytest_vault_issuer.kube.client import SECRETS
-from pytest_vault_issuer.proxy import Exchange, Route
-from pytest_vault_issuer.requirements.mark import requirement
-from pytest_vault_issuer.sandbox import Sandbox
-from pytest_vault_issuer.sandbox.authentication import Authentication
+from pytest_vault_issuer import SECRETS, Authentication, Exchange, Route, Sandbox, requirement
 
 from .helpers import issued_eventually, never_ready, tokens_of
 

@@ -8,10 +8,10 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from .. import __version__
 from ..errors import VaultIssuerError
 from ..redaction.redactor import Redactor
 from ..text import printable
+from ..version import __version__
 from . import bench, completion, doctor, init, requirements, stack, toolchain
 from . import report as report
 

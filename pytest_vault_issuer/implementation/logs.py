@@ -3,17 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
-
-
-class Log(Protocol):
-    """Gives what was written since a mark."""
-
-    def mark(self) -> str:
-        """Return the present."""
-
-    def since(self, mark: str) -> str:
-        """Return what was written since a mark."""
 
 
 class FileLog:

@@ -223,7 +223,7 @@ def _ended_in(pod: Object) -> Iterator[tuple[str, str]]:
 
 
 class WorkloadLog:
-    """What the pods of workloads have written, asked for when it is wanted; meets :class:`~..log.Log`."""
+    """What the pods of workloads have written, asked for when it is wanted; meets :class:`~..sandbox.logs.Log`."""
 
     def __init__(self, cluster: Cluster, workloads: Iterable[Workload]) -> None:
         self._cluster = cluster

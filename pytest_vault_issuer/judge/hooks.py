@@ -26,6 +26,7 @@ from ..stack.types import Stack
 from ..text import plain, printable, writable
 from ..toolchain import BINARIES
 from . import certification, signals
+from .progress import say
 from .secrecy import redact_report as _redact
 
 _CLUSTER_FEATURE = "cluster-issuer"
@@ -183,24 +184,22 @@ class Conformance:
         return self._start()
 
     def _start(self) -> bool | None:
-        from ..plugin import _say
-
         try:
             self.run.build()
             began = time.monotonic()
             stack = self._stack = self.run.stack()
             ready = time.monotonic()
-            _say(self.config, f"vault-issuer: {versions(stack.components)} ready in {ready - began:.1f} s")
+            say(self.config, f"vault-issuer: {versions(stack.components)} ready in {ready - began:.1f} s")
             running = self.run.running()
             took = time.monotonic() - ready
             if running.answers:
-                _say(self.config, f"vault-issuer: {self.implementation.name} answered in {took:.1f} s")
+                say(self.config, f"vault-issuer: {self.implementation.name} answered in {took:.1f} s")
             else:
                 self.failure = (
                     f"it wrote no condition on its first issuer within {self.run.timeouts.first_answer:g} s; "
                     f"every wait for it is cut to {SILENT_LIMIT:g} s"
                 )
-                _say(self.config, f"vault-issuer: {self.implementation.name} does not answer: {self.failure}")
+                say(self.config, f"vault-issuer: {self.implementation.name} does not answer: {self.failure}")
         except ImplementationError as error:
             self.failure = self._clean(error.message)
             self.hint = self._clean(error.hint)
@@ -497,10 +496,8 @@ class Conformance:
             self._session.exitstatus = _NO_STACK
 
     def _say_where(self) -> None:
-        from ..plugin import _say
-
         for line in self._places():
-            _say(self.config, f"vault-issuer: {line}")
+            say(self.config, f"vault-issuer: {line}")
 
     def _places(self) -> Iterator[str]:
         if self.report_path is not None:

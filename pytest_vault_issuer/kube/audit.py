@@ -11,6 +11,19 @@ from ..timeouts import poll
 
 Record = dict[str, Any]
 
+#: TokenRequests with their bodies (an answer would hold the token), Secrets and ConfigMaps by name.
+AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [
+        {"level": "Request", "resources": [{"group": "", "resources": ["serviceaccounts/token"]}]},
+        {"level": "Metadata", "resources": [{"group": "", "resources": ["secrets", "configmaps"]}]},
+        {"level": "Metadata", "verbs": ["create", "update", "patch", "delete"]},
+        {"level": "None"},
+    ],
+}
+
 
 class AuditLog:
     """Reads the audit log from the position it had when this object was made.

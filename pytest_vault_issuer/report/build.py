@@ -8,10 +8,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
 from ..implementation import Implementation
 from ..options import Settings
 from ..stack.types import Stack
+from ..version import __version__
 from .files import GENERATOR, json_text, write_text
 from .outcomes import RequirementResult, profile_entries
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import fastjsonschema
 
-from .. import __version__
 from ..errors import ConfigurationError
 from ..requirements.catalogue import Requirement
 from ..text import LARGEST, LEVELS, depth_exceeds, one_line
+from ..version import __version__
 from . import journal
 from .build import FILE, SCHEMA_VERSION, schema
 from .outcomes import Outcome, RequirementResult, TestResult, headline

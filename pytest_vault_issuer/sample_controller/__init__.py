@@ -2,5 +2,5 @@
 
 It is an example for authors of issuers, and the second implementation that the
 conformance suite judges. The folder stands alone: copied elsewhere, it runs as
-``python -m sample-controller``.
+``python -m sample_controller``.
 """

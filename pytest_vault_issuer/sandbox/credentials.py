@@ -19,8 +19,8 @@ from ..kube.jwks import service_account_keys
 from ..proxy import Authority, ClientCertificate
 from ..proxy.upstream import Upstream
 from ..stack.bootstrap import DEFAULT_MOUNTS
-from ..stack.types import VaultServer
 from ..vault import AuthRole, Pki, VaultWorkspace
+from ..vault.connection import VaultServer
 from .authentication import Authentication
 from .credential_objects import CredentialObjects
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..aws import Sts
-from ..implementation.logs import Log
 from ..kube.client import Cluster
 from ..proxy import ServerCertificate
 from ..redaction.redactor import Redactor
@@ -15,6 +14,7 @@ from ..stack.types import Stack, VaultLauncher
 from ..timeouts import Timeouts
 from ..vault import VaultAdmin
 from .handles import IssuerType
+from .logs import Log
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 
-from .. import __version__
+from ..version import __version__
 from .answers import Answers
 
 GITHUB_FILE = ".github/workflows/vault-issuer.yml"

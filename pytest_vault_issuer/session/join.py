@@ -1,7 +1,7 @@
-"""A run that joins another's stack is a guest there: the host's issuer stands still, and nothing of the guest stays.
+"""Joined sessions: a session uses the stack of another session, the owning one, and cleans up after itself.
 
-Run as ``python -m pytest_vault_issuer.session.join HOST GUEST SCALE`` by the guest's supervisor, at the guest's end however it
-comes: from then on, the host's issuer goes on.
+If the owning session is a dev stack, its own controller is paused until the joined session ends. The supervisor of the
+joined session runs ``python -m pytest_vault_issuer.session.join OWNING JOINED SCALE`` when that session ends.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from ..aws.sts import Sts, missing_modules, start_sts
 from ..aws.web_identity import IdentityProvider
 from ..errors import ConfigurationError, ImplementationError, StackError, ToolchainError, VaultIssuerError
 from ..implementation import Implementation, RunningImplementation, load_implementation, start_implementation
-from ..implementation.logs import FileLog, Log
+from ..implementation.logs import FileLog
 from ..implementation.manifests import Manifests, read_manifests
 from ..implementation.process import PROCESS, ROOTS_VARIABLE, check_command, exit_message, home, issuer_kinds
 from ..implementation.trust_store import SystemRoots, new_system_roots
@@ -25,6 +25,7 @@ from ..options import Settings
 from ..requirements.catalogue import Catalogue
 from ..requirements.features import BY_PROFILE, CORE, PROFILES
 from ..sandbox import Environment
+from ..sandbox.logs import Log
 from ..stack.kind import provider as kind
 from ..stack.kind.cluster import find_kind, find_kubectl
 from ..stack.local.provider import NAME as PROCESS_PROVIDER

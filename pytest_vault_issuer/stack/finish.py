@@ -23,13 +23,13 @@ from ..supervisor import interpreter
 from ..supervisor.run_directory import RunDirectory
 from ..timeouts import Timeouts
 from ..vault.cleanup import remove_created
+from ..vault.connection import VaultServer
 from ..vault.server import VaultAdmin
 from .bootstrap import REVIEWER_BINDING
 from .kind.cluster import KindClusters
 from .kind.engine import Engine
 from .kubeconfig import private_copy
 from .record import CleanupRecord, Contents, Whereabouts
-from .types import VaultServer
 
 #: Seconds in which the processes of a session that was killed are gone: pytest-xdist's workers take up to 15.
 _RELEASE = 30.0

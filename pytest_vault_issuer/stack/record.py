@@ -20,13 +20,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
 from ..errors import ConfigurationError, StackError
 from ..kube.client import Resource
 from ..supervisor import disk
 from ..supervisor.run_directory import RunDirectory
 from ..timeouts import poll
 from ..vault.cleanup import Created
+from ..version import __version__
 
 #: What is to be said of a record: its session will see to the cleanup, or nobody will.
 UNDER_WAY, UNFINISHED = "under way", "unfinished"

@@ -10,6 +10,7 @@ from ..options import Settings
 from ..supervisor.run_directory import RunDirectory
 from ..timeouts import Timeouts
 from ..toolchain import BINARIES, KUBERNETES, Toolchain, resolve
+from ..vault.connection import VaultServer
 from .existing.provider import NAME as EXISTING
 from .existing.provider import ExistingProvider
 from .kind.cluster import find_kind
@@ -18,7 +19,7 @@ from .kind.provider import NAME as KIND
 from .kind.provider import KindOptions, KindProvider
 from .local.provider import NAME as PROCESS
 from .local.provider import ProcessProvider
-from .types import Provider, Stack, VaultServer
+from .types import Provider, Stack
 
 LOOPBACK = "127.0.0.1"
 #: Where a run directory keeps its stack, for every process of the run.

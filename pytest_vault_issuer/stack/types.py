@@ -9,51 +9,11 @@ from typing import Any, Protocol
 
 import yaml
 
+from ..kube.cluster_info import Kubernetes
+from ..vault.connection import VaultServer
+
 # The CRDs are 30,000 lines: libyaml reads them in a tenth of a second, the pure Python loader takes more than one.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-@dataclass(frozen=True)
-class VaultServer:
-    """One Vault that listens.
-
-    :ivar url: without a trailing slash.
-    :ivar ca_file: path of what a client has to trust (PEM); '' for the system's roots.
-    :ivar token: a token that may configure it ('' while not initialised).
-    :ivar unseal_key: the only key share, where this project initialised it.
-    :ivar name: the process or container's name, '' for a foreign one.
-    :ivar internal_url: where its fellows reach it, '' where that is `url`.
-    """
-
-    url: str
-    ca_file: str = ""
-    token: str = field(default="", repr=False)
-    unseal_key: str = field(default="", repr=False)
-    name: str = ""
-    internal_url: str = ""
-
-    @property
-    def ca_pem(self) -> str:
-        """The certificates in :attr:`ca_file`."""
-        return Path(self.ca_file).read_text() if self.ca_file else ""
-
-
-@dataclass(frozen=True)
-class Kubernetes:
-    """One Kubernetes API.
-
-    :ivar kubeconfig: path of a kubeconfig with the rights the suite needs.
-    :ivar context: its context, None for the current one.
-    :ivar url_for_vault: where Vault reaches the API server for TokenReviews.
-    :ivar ca_pem: the API server's CA.
-    :ivar audit_log: path of the API server's audit log (JSON lines), None where it cannot be read.
-    """
-
-    kubeconfig: str
-    url_for_vault: str
-    ca_pem: str
-    context: str | None = None
-    audit_log: str | None = None
 
 
 @dataclass(frozen=True)

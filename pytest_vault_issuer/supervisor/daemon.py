@@ -33,9 +33,9 @@ from typing import Any, NoReturn
 
 SOCKET = "supervisor.sock"
 LOGS = "logs"
-#: In the run directory: the commands for the end, for whoever ends the run if the supervisor is killed.
+#: File in the run directory with the exit commands, for the process that ends the session if the supervisor is killed.
 COMMANDS = "at-end.json"
-#: In the environment of everything that a supervisor starts: the run directory. By it is found what outlived its supervisor.
+#: Environment variable of every process that a supervisor starts: the run directory. It identifies orphaned processes.
 MARK = "VAULT_ISSUER_RUN"
 #: Seconds for a command at the end that asks for no others; removing a kind cluster takes a few.
 EXIT_HOOK_LIMIT = 120.0

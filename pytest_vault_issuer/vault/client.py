@@ -10,8 +10,8 @@ import hvac.exceptions
 import requests
 
 from ..errors import StackError
-from ..stack.types import VaultServer
 from ..timeouts import Timeouts
+from .connection import VaultServer
 
 
 class VaultUnreachableError(StackError):

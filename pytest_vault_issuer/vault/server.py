@@ -10,9 +10,9 @@ import hvac.exceptions
 import requests
 
 from ..errors import StackError
-from ..stack.types import VaultServer
 from ..timeouts import Timeouts, poll
 from .client import VaultUnreachableError, client, unreachable
+from .connection import VaultServer
 
 #: What is created in a Vault: by its path, its name, or a token's accessor.
 AUTH, SECRETS_ENGINE, POLICY, TOKEN = "auth method", "secrets engine", "policy", "token"

@@ -12,7 +12,7 @@ from typing import Any
 import hvac
 import hvac.exceptions
 
-from ..stack.types import Kubernetes
+from ..kube.cluster_info import Kubernetes
 from .pki import CertificateAuthority
 from .server import POLICY, TOKEN, VaultAdmin
 

@@ -1,7 +1,6 @@
-"""An issuer with several mistakes at once: what somebody's own may look like on the first day.
+"""A controller with several mistakes at once, as a new controller may have.
 
-It is the sample controller with some of the defects by which the suite is tried, each a mistake of another kind, in a folder
-with the file that describes it.
+It is the sample controller with one mutant of each kind, in a folder with its implementation file.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from tests.e2e.conftest import LIMIT
 
 
 def test_two_implementations_side_by_side(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from pytest_vault_issuer.cli import run; run()", "bench", "cert-manager"]
+    command = [sys.executable, "-c", "from pytest_vault_issuer.cli.main import run; run()", "bench", "cert-manager"]
     options = [
         "sample-controller",
         "--issuers=5",

@@ -38,7 +38,7 @@ class Shell:
         self.environment["TMPDIR"] = str(temporary)
 
     def command(self, *words: str) -> list[str]:
-        return [sys.executable, "-c", "from pytest_vault_issuer.cli import run; run()", *words]
+        return [sys.executable, "-c", "from pytest_vault_issuer.cli.main import run; run()", *words]
 
     def run(self, *words: str, status: int = 0) -> str:
         done = subprocess.run(

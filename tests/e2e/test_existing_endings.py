@@ -57,7 +57,7 @@ path "sys/auth/cert" { capabilities = ["create", "read", "update", "sudo"] }
 """
 OF_A_SESSION = (NAMESPACES, CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS, CRDS)
 SECRETS_THERE = (SECRETS, SERVICE_ACCOUNTS)
-STACK_COMMAND = [sys.executable, "-c", "from pytest_vault_issuer.cli import run; run()", "stack"]
+STACK_COMMAND = [sys.executable, "-c", "from pytest_vault_issuer.cli.main import run; run()", "stack"]
 
 
 @dataclass
@@ -110,7 +110,7 @@ def theirs(vault_issuer_session: Session) -> Iterator[Theirs]:
     launcher.stop_vault(vault.server)
 
 
-class Session:
+class Started:
     """A session that holds on in the middle of a test, when all kinds of things have been created."""
 
     def __init__(self, theirs: Theirs, folder: Path, temporary: Path) -> None:
@@ -193,8 +193,8 @@ class Session:
 
 
 @pytest.fixture
-def session(theirs: Theirs, tmp_path: Path, temporary: Path) -> Iterator[Session]:
-    session = Session(theirs, tmp_path, temporary)
+def session(theirs: Theirs, tmp_path: Path, temporary: Path) -> Iterator[Started]:
+    session = Started(theirs, tmp_path, temporary)
     yield session
     if session.process is not None and session.process.poll() is None:
         session.process.kill()
@@ -204,32 +204,32 @@ def session(theirs: Theirs, tmp_path: Path, temporary: Path) -> Iterator[Session
         session.stack("down", record.stem)
 
 
-def by_itself(session: Session) -> None:
+def by_itself(session: Started) -> None:
     session.go_on()
     assert "1 passed" in session.output()
 
 
-def by_signal(number: int) -> Callable[[Session], None]:
-    def end(session: Session) -> None:
+def by_signal(number: int) -> Callable[[Started], None]:
+    def end(session: Started) -> None:
         session.signal(number)
         session.output()
 
     return end
 
 
-def worker_killed(session: Session) -> None:
+def worker_killed(session: Started) -> None:
     os.kill(session.test, signal.SIGKILL)
     session.go_on()
     assert "crashed" in session.output()
 
 
-def supervisor_killed(session: Session) -> None:
+def supervisor_killed(session: Started) -> None:
     os.kill(supervisor_of(session.directory), signal.SIGKILL)
     session.go_on()
     session.output()
 
 
-def disk_full(session: Session) -> None:
+def disk_full(session: Started) -> None:
     with (session.temporary / "full").open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(b"\0" * 65536)
@@ -254,7 +254,7 @@ FULL = pytest.mark.full
     ],
 )
 def test_whatever_ends_a_session_everything_of_it_is_removed(
-    theirs: Theirs, session: Session, end: Callable[[Session], None], workers: str
+    theirs: Theirs, session: Started, end: Callable[[Started], None], workers: str
 ) -> None:
     before = theirs.state()
     session.start(workers)
@@ -265,7 +265,7 @@ def test_whatever_ends_a_session_everything_of_it_is_removed(
 
 @pytest.mark.full
 @pytest.mark.skipif(not small_disk.can_be_mounted(), reason="only root on Linux can mount a small disk")
-def test_a_full_disk_keeps_nothing_from_being_removed(theirs: Theirs, session: Session) -> None:
+def test_a_full_disk_keeps_nothing_from_being_removed(theirs: Theirs, session: Started) -> None:
     before = theirs.state()
     with small_disk.mounted("40m") as disk:
         session.temporary = disk
@@ -275,7 +275,7 @@ def test_a_full_disk_keeps_nothing_from_being_removed(theirs: Theirs, session: S
         assert_nothing_left(theirs, session, before)
 
 
-def assert_nothing_left(theirs: Theirs, session: Session, before: dict[str, set[str]]) -> None:
+def assert_nothing_left(theirs: Theirs, session: Started, before: dict[str, set[str]]) -> None:
     poll(lambda: None if session.records else True, timeout=120)
     assert difference(theirs.state(), before) == {}
     assert session.records == []
@@ -286,7 +286,7 @@ def difference(after: dict[str, set[str]], before: dict[str, set[str]]) -> dict[
     return {kind: names ^ before[kind] for kind, names in after.items() if names != before[kind]}
 
 
-def test_where_the_supervisor_is_killed_too_stack_down_finishes_the_cleanup(theirs: Theirs, session: Session) -> None:
+def test_where_the_supervisor_is_killed_too_stack_down_finishes_the_cleanup(theirs: Theirs, session: Started) -> None:
     before = theirs.state()
     session.start("-n0")
     name = session.directory.name
@@ -308,7 +308,7 @@ def test_where_the_supervisor_is_killed_too_stack_down_finishes_the_cleanup(thei
 
 
 def test_a_refusal_in_the_middle_of_the_cleanup_leaves_what_it_concerns_and_no_more(
-    theirs: Theirs, session: Session
+    theirs: Theirs, session: Started
 ) -> None:
     answer = theirs.vault.client.auth.token.create_orphan(policies=["almost-all"], ttl="1h")
     before = theirs.state()
@@ -331,7 +331,7 @@ def test_a_refusal_in_the_middle_of_the_cleanup_leaves_what_it_concerns_and_no_m
 
 
 def test_a_second_session_on_the_cluster_is_refused_and_touches_nothing(
-    theirs: Theirs, session: Session, tmp_path: Path
+    theirs: Theirs, session: Started, tmp_path: Path
 ) -> None:
     session.start("-n0")
     name = session.directory.name
@@ -345,7 +345,7 @@ def test_a_second_session_on_the_cluster_is_refused_and_touches_nothing(
     assert session.records == []
 
 
-def test_an_object_of_the_users_is_refused_and_left_as_it_is(theirs: Theirs, session: Session) -> None:
+def test_an_object_of_the_users_is_refused_and_left_as_it_is(theirs: Theirs, session: Started) -> None:
     """The implementation's own manifests have one of the same name."""
     mine: dict[str, Any] = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -357,8 +357,8 @@ def test_an_object_of_the_users_is_refused_and_left_as_it_is(theirs: Theirs, ses
     try:
         before = theirs.state()
         refused = session.refused()
-        taken = "the ClusterRole vault-issuer-test-sample-controller exists in the cluster, and this session did not create it"
-        assert taken in refused
+        taken = "the ClusterRole vault-issuer-test-sample-controller exists in the cluster"
+        assert f"{taken}, and this session did not create it" in refused
         assert theirs.cluster.get(CLUSTER_ROLES, "vault-issuer-test-sample-controller") == role
         assert_nothing_left(theirs, session, before)
     finally:

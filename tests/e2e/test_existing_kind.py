@@ -26,10 +26,10 @@ from pytest_vault_issuer.kube.client import CERTIFICATE_REQUESTS, CERTIFICATES, 
 from pytest_vault_issuer.sandbox.decision import decide
 from pytest_vault_issuer.stack.kind.cluster import configuration
 from pytest_vault_issuer.stack.kind.engine import Engine
-from pytest_vault_issuer.stack.types import VaultServer
 from pytest_vault_issuer.timeouts import Timeouts, poll
 from pytest_vault_issuer.toolchain import Toolchain
 from pytest_vault_issuer.vault import VaultAdmin
+from pytest_vault_issuer.vault.connection import VaultServer
 from tests.e2e.conftest import Suite
 from tests.support.containers import (
     CERT_MANAGER,

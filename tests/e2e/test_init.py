@@ -1,6 +1,6 @@
-"""`vault-issuer init` in an author's own repository: what it writes judges their issuer, here and in CI, as written.
+"""`vault-issuer init` in an author's repository: the files that it writes judge the controller, here and in CI.
 
-The author has the sample controller in an API group of its own: a program that has to be built, and CustomResourceDefinitions.
+The repository contains the sample controller with its own API group: a program to build, and its CRDs.
 """
 
 from __future__ import annotations

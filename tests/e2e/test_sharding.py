@@ -35,7 +35,7 @@ def test_two_shards_are_merged_into_what_one_run_says(
         (tmp_path / name).mkdir()
         runs[name] = Suite(tmp_path / name).run("--vault-issuer=cert-manager", "-n2", shared, *selecting(parts))
         assert runs[name].status == 0, runs[name].output
-    merge = ["from pytest_vault_issuer.cli import run; run()", "report", "merge", "part-1/report", "part-2/report"]
+    merge = ["from pytest_vault_issuer.cli.main import run; run()", "report", "merge", "part-1/report", "part-2/report"]
     done = subprocess.run(
         [sys.executable, "-c", *merge, "--output=merged/report"],
         cwd=tmp_path,

@@ -16,10 +16,10 @@ from pytest_vault_issuer.kube import rbac as grants
 from pytest_vault_issuer.kube.cleanup import remove_labelled
 from pytest_vault_issuer.kube.client import CLUSTER_ROLES, CONFIG_MAPS, NAMESPACES, SECRETS, Object, Resource
 from pytest_vault_issuer.kube.ownership import LABEL, create_own, selector
-from pytest_vault_issuer.stack.types import VaultServer
 from pytest_vault_issuer.timeouts import Timeouts
 from pytest_vault_issuer.vault import VaultAdmin
 from pytest_vault_issuer.vault.cleanup import Created, remove_created
+from pytest_vault_issuer.vault.connection import VaultServer
 from pytest_vault_issuer.vault.server import AUTH, POLICY, SECRETS_ENGINE, TOKEN, mark_of
 
 DEPLOYMENTS = Resource("apps", "v1", "deployments")

@@ -23,7 +23,7 @@ from .mutants import PACKAGE, Mutant
 LIMIT = 1200
 #: The share of defects and of right issuers that are judged, drawn with the day's seed; all (1) by default.
 SHARE = "TRUST_SHARE"
-#: The sample controller answers within moments; what a defect keeps from happening need not be waited for as long as usual.
+#: The sample controller answers within moments, so that shorter timeouts suffice for what a mutant prevents.
 TIMEOUT_SCALE = 0.5
 #: Runs that share a stack: what tests leave in it, namespaces and mounts, makes it slower by and by.
 RUNS_PER_STACK = 25

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest_vault_issuer
 
-SAMPLE_CONTROLLER = Path(pytest_vault_issuer.__file__).parent / "sample-controller"
+SAMPLE_CONTROLLER = Path(pytest_vault_issuer.__file__).parent / "sample_controller"
 #: What a copy of the sample controller is called, so that it runs as ``python -m`` this.
-PACKAGE = "sample-controller"
+PACKAGE = "sample_controller"
 #: What an edit calls the built-in sample controller's rights: some mistakes need more of them.
 RBAC = "rbac.yaml"
 #: The sample controller in a group of its own: what its CRDs refuse is edited there.
@@ -58,7 +58,7 @@ class Mutant:
 
     def _original(self, file: str) -> Path:
         if file == RBAC:
-            return SAMPLE_CONTROLLER.parent / "implementation" / "sample-controller-rbac.yaml"
+            return SAMPLE_CONTROLLER.parent / "implementation" / "builtin" / "sample-controller-rbac.yaml"
         return (EXAMPLE if self.own_group else SAMPLE_CONTROLLER) / file
 
     def write(self, directory: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Right issuers that differ: what the requirements leave open, decided in another way than the sample controller does."""
+"""Right variants of the sample controller that differ in what the requirements leave open."""
 
 from __future__ import annotations
 

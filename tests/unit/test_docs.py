@@ -234,7 +234,7 @@ def test_there_are_as_many_defects_as_is_said(page: Path) -> None:
 def messages() -> list[str]:
     """Return the texts in the source of plugin and suite, with … for each part that is computed."""
     found = []
-    for path in [*SOURCE.rglob("*.py"), *(ROOT / "conformance").glob("*.py")]:
+    for path in [*SOURCE.rglob("*.py"), *(ROOT / "conformance").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.BinOp | ast.JoinedStr | ast.Constant):
                 found.append(_text(node))

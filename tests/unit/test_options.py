@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_vault_issuer.errors import ConfigurationError
-from pytest_vault_issuer.fixtures import SESSION_KEY
+from pytest_vault_issuer.judge.progress import SESSION_KEY
 from pytest_vault_issuer.options import OPTIONS, TOKEN_VARIABLE, Option, Settings
 from pytest_vault_issuer.toolchain import COMPONENTS
 

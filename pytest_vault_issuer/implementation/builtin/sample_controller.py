@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ... import __version__
 from ...requirements.features import CORE, expand
 from ...supervisor import interpreter
+from ...version import __version__
 from ..spec import Implementation, IssuerDescription, RunDescription
 
 NAME = "sample-controller"

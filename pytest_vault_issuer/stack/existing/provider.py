@@ -7,15 +7,17 @@ from pathlib import Path
 
 from ...errors import ConfigurationError
 from ...kube.client import CONFIG_MAPS, Cluster
+from ...kube.cluster_info import Kubernetes
 from ...options import TOKEN_VARIABLE
 from ...supervisor.run_directory import RunDirectory
 from ...timeouts import Timeouts
+from ...vault.connection import VaultServer
 from ...vault.server import VaultAdmin, check_existing
 from .. import finish, record
 from ..bootstrap import check_reviews, install_contract, install_reviewer, mount_defaults
 from ..kubeconfig import private_copy
 from ..record import CleanupRecord, Whereabouts
-from ..types import Kubernetes, Stack, VaultServer, crd_manifests
+from ..types import Stack, crd_manifests
 
 NAME = "existing"
 

@@ -1,6 +1,6 @@
-"""Removes what runs have made on the container engine, once nobody is left who would.
+"""Removes the resources of a session on the container engine, and finds orphaned resources of killed sessions.
 
-Run as ``python -m pytest_vault_issuer.stack.kind.cleanup RUN`` by a run's supervisor, at the run's end however it comes.
+The supervisor of a session runs ``python -m pytest_vault_issuer.stack.kind.cleanup RUN`` when the session ends.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def command(run: str) -> list[str]:
 
 
 def orphans(engine: Engine) -> list[Owner]:
-    """Return the runs that have something on the engine and are proved to be this user's, and their supervisors dead."""
+    """Return the sessions with resources on the engine that are proved to be this user's and to have ended."""
     return [owner for owner in engine.owners() if owner.supervisor.is_orphaned and not _answers(owner)]
 
 

@@ -15,12 +15,12 @@ import yaml
 
 from ...errors import ConfigurationError, StackError
 from ...inputs.documents import DocumentError, read_document
+from ...kube.audit import AUDIT_POLICY
+from ...kube.cluster_info import Kubernetes
 from ...supervisor import interpreter
 from ...supervisor.run_directory import RunDirectory
 from ...timeouts import Timeouts, poll
 from ..kubeconfig import with_files
-from ..local.kubernetes import AUDIT_POLICY
-from ..types import Kubernetes
 from .engine import EXTRA, Engine, hint_for
 
 #: Where the run's folder for the API server is mounted, in the node and in the API server's pod.

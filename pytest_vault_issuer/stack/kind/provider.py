@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import ConfigurationError, StackError
 from ...kube.client import Cluster
+from ...kube.cluster_info import Kubernetes
 from ...supervisor import interpreter
 from ...supervisor.run_directory import RunDirectory
 from ...timeouts import Timeouts
@@ -19,7 +20,7 @@ from .. import finish, record
 from ..bootstrap import install_contract, install_reviewer, mount_defaults, open_vault
 from ..certificates import StackAuthority
 from ..record import Whereabouts
-from ..types import Kubernetes, Stack, crd_manifests
+from ..types import Stack, crd_manifests
 from . import cleanup
 from .cluster import KindClusters, check_pytest_kind, find_kind, node_images
 from .engine import Engine, Owner

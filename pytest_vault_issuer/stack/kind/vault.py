@@ -12,8 +12,8 @@ import requests
 
 from ...errors import StackError
 from ...timeouts import Timeouts, poll
+from ...vault.connection import VaultServer
 from ..certificates import StackAuthority
-from ..types import VaultServer
 from ..vault_configuration import configuration
 from .engine import Engine, Owner, connect_errors, hint_for
 

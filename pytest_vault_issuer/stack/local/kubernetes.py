@@ -11,11 +11,12 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from ...kube.audit import AUDIT_POLICY
+from ...kube.cluster_info import Kubernetes
 from ...supervisor.run_directory import RunDirectory
 from ...timeouts import Timeouts, poll
 from ...toolchain import Binaries
 from ..certificates import StackAuthority
-from ..types import Kubernetes
 from .ports import free_ports, taken
 
 ATTEMPTS = 3
@@ -26,18 +27,6 @@ CONTROLLERS = (
     "namespace-controller",
     "garbage-collector-controller",
 )
-#: TokenRequests with their bodies (an answer would hold the token), Secrets and ConfigMaps by name.
-AUDIT_POLICY = {
-    "apiVersion": "audit.k8s.io/v1",
-    "kind": "Policy",
-    "omitStages": ["RequestReceived"],
-    "rules": [
-        {"level": "Request", "resources": [{"group": "", "resources": ["serviceaccounts/token"]}]},
-        {"level": "Metadata", "resources": [{"group": "", "resources": ["secrets", "configmaps"]}]},
-        {"level": "Metadata", "verbs": ["create", "update", "patch", "delete"]},
-        {"level": "None"},
-    ],
-}
 
 
 class KubernetesProcesses:

@@ -9,8 +9,8 @@ import requests
 
 from ...supervisor.run_directory import RunDirectory
 from ...timeouts import Timeouts, poll
+from ...vault.connection import VaultServer
 from ..certificates import StackAuthority
-from ..types import VaultServer
 from ..vault_configuration import configuration
 from .ports import free_ports, taken
 

@@ -15,7 +15,7 @@ from pytest_vault_issuer.cli import completion
 from pytest_vault_issuer.cli.completion import SHELLS
 from pytest_vault_issuer.cli.main import main
 
-SCRIPT = "from pytest_vault_issuer.cli import run; run()"
+SCRIPT = "from pytest_vault_issuer.cli.main import run; run()"
 
 
 def completed(line: str, temporary: Path) -> list[str]:

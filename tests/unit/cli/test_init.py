@@ -297,7 +297,7 @@ def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
     import sys
 
     ours, theirs = pty.openpty()
-    script = "from pytest_vault_issuer.cli import run; run()"
+    script = "from pytest_vault_issuer.cli.main import run; run()"
     with subprocess.Popen(
         [sys.executable, "-c", script, "init", "--directory", str(tmp_path)],
         stdin=theirs,

@@ -65,7 +65,7 @@ def test_status_for_a_page(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
-    script = "from pytest_vault_issuer.cli import run; run()"
+    script = "from pytest_vault_issuer.cli.main import run; run()"
     ours, theirs = os.pipe()
     os.close(ours)
     done = subprocess.run([sys.executable, "-c", script, "requirements"], stdout=theirs, stderr=subprocess.PIPE)

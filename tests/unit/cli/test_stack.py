@@ -201,12 +201,12 @@ def test_what_up_prints(kept: Make) -> None:
     assert f"@{dev_stack.vault_header_file}" in shlex.split(curl)
     for line in dev_stack.exports:
         assert line in printed
-    assert "Issuer  dev stack  vault-token  True" in printed
+    assert "Issuer  dev-stack  vault-token  True" in printed
     assert "left out: aws, no local STS" in printed
     assert f"--vault-issuer-join={dev_stack.directory}" in printed
     assert "vault-issuer stack down one" in printed
     page = "\n".join(stack._up_markdown(dev_stack))
-    assert "| Issuer | dev stack | vault-token | True | verified |" in page
+    assert "| Issuer | dev-stack | vault-token | True | verified |" in page
     bare = "\n".join(stack._up_pretty(replace(dev_stack, name="dev-stack", implementation="", issuers=[], sample="")))
     assert "no issuer" in bare
     assert "stands still" not in bare

@@ -89,7 +89,7 @@ def test_error_names_the_expression(short_directory: Path, monkeypatch: pytest.M
             running._wait_started(description().with_run(ready_log=SLOW), run, Timeouts())
     finally:
         run.close()
-    assert caught.value.message == f"[run] ready_log: {SLOW!r} takes longer than 1 s on the log of sample controller"
+    assert caught.value.message == f"[run] ready_log: {SLOW!r} takes longer than 1 s on the log of sample-controller"
     assert "repetition" in caught.value.hint
 
 

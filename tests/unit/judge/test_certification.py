@@ -137,7 +137,7 @@ supported = {supported}
 
 # The suite of these runs is another, and needs no stack; what is refused of the command line is tested above.
 CONFTEST = """
-from pytest_vault_issuer import certification
+from pytest_vault_issuer.judge import certification
 from pytest_vault_issuer.judge.hooks import Conformance
 
 Conformance.pytest_runtestloop = lambda self, session: None

@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 import pytest
 
 from pytest_vault_issuer.errors import ConfigurationError, ImplementationError, StackError, VaultIssuerError
-from pytest_vault_issuer.fixtures import SESSION_KEY
 from pytest_vault_issuer.judge.hooks import Conformance, _test_name, features_of, requirement_ids
+from pytest_vault_issuer.judge.progress import SESSION_KEY
 from pytest_vault_issuer.judge.secrecy import redact_report
 from pytest_vault_issuer.redaction.redactor import Redactor
 from pytest_vault_issuer.report import evidence

@@ -27,7 +27,7 @@ SECRET = "secret = '-'.join(['canary', 'Tq8rX2', '5bN0'])"
 CONFTEST = f"""
 import pytest
 from pytest_vault_issuer.judge.hooks import Conformance
-from pytest_vault_issuer.fixtures import RUN_KEY
+from pytest_vault_issuer.judge.progress import SESSION_KEY
 
 Conformance.pytest_runtestloop = lambda self, session: None
 
@@ -35,7 +35,7 @@ Conformance.pytest_runtestloop = lambda self, session: None
 @pytest.fixture
 def secret(pytestconfig):
     {SECRET}
-    run = pytestconfig.stash[RUN_KEY]
+    run = pytestconfig.stash[SESSION_KEY]
     run.directory.path.mkdir(mode=0o700, exist_ok=True)  # as where a stack is started
     run.redactor.add(secret)
     return secret
@@ -99,7 +99,7 @@ def test_comparison_of_two_keys_in_a_user_s_own_test_shows_neither(run: Callable
 def test_internal_error_shows_no_secret(run: Callable[..., str], style: str) -> None:
     conftest = (
         "\ndef pytest_runtest_teardown(item):\n"
-        f"    {SECRET}\n    item.config.stash[RUN_KEY].redactor.add(secret)\n"
+        f"    {SECRET}\n    item.config.stash[SESSION_KEY].redactor.add(secret)\n"
         "    raise_it(secret)\n\n"
         "def raise_it(secret):\n    headers = {'X-Vault-Token': secret}\n    raise KeyboardInterrupts(secret)\n\n"
         "class KeyboardInterrupts(Exception):\n    pass\n\n"
@@ -121,10 +121,10 @@ def test_reporting_process_knows_what_a_crashed_worker_registered(run: Callable[
     )
     # As where the controller prints its SecretID and ends: only the reporting process reads that.
     conftest = (
-        "\nfrom pytest_vault_issuer.session.session import Run\n"
+        "\nfrom pytest_vault_issuer.session.session import Session\n"
         "def pytest_configure(config):\n"
         f"    {SECRET}\n    text = '' if hasattr(config, 'workerinput') else 'its process ended; its log: ' + secret\n"
-        "    Run.implementation_end = lambda self: text\n"
+        "    Session.implementation_end = lambda self: text\n"
         "def pytest_handlecrashitem(crashitem, report, sched):\n"
         f"    {SECRET}\n    report.longrepr = report.longrepr + ' with ' + secret\n"
     )

@@ -1,4 +1,4 @@
-"""The sample controller's folder can be copied elsewhere and run there: as an example, and to be made wrong in one place."""
+"""The folder of the sample controller runs elsewhere as a copy: as an example, and as a mutant."""
 
 from __future__ import annotations
 

@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
+from pytest_vault_issuer.kube.cluster_info import Kubernetes
 from pytest_vault_issuer.options import Settings
 from pytest_vault_issuer.session.session import Session, SessionKey
 from pytest_vault_issuer.stack.local.vault import VaultProcesses
 from pytest_vault_issuer.stack.select import STATE
-from pytest_vault_issuer.stack.types import Kubernetes, Stack, VaultServer
+from pytest_vault_issuer.stack.types import Stack
 from pytest_vault_issuer.supervisor.run_directory import RunDirectory, new_path
 from pytest_vault_issuer.toolchain import COMPONENTS, Toolchain, find
+from pytest_vault_issuer.vault.connection import VaultServer
 
 OLDEST = {component.name: component for component in COMPONENTS}
 FILE = """

@@ -19,7 +19,7 @@ PACKAGE = Path(pytest_vault_issuer.__file__).parent
 ENDS = """
 import os, sys
 from pathlib import Path
-from pytest_vault_issuer import interpreter
+from pytest_vault_issuer.supervisor import interpreter
 from pytest_vault_issuer.supervisor.run_directory import RunDirectory
 run = RunDirectory(Path(sys.argv[1]), os.getpid())
 run.open()

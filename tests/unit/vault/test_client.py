@@ -18,9 +18,9 @@ import pytest
 
 from pytest_vault_issuer.errors import StackError
 from pytest_vault_issuer.proxy import Authority
-from pytest_vault_issuer.stack.types import VaultServer
 from pytest_vault_issuer.timeouts import Timeouts
 from pytest_vault_issuer.vault.client import VaultRefusedError, VaultUnreachableError, client
+from pytest_vault_issuer.vault.connection import VaultServer
 from pytest_vault_issuer.vault.server import check_existing
 
 TOKEN = "canary-token-Tq8rX2"
@@ -88,7 +88,7 @@ def test_refusal_is_an_error_of_ours_and_of_hvac() -> None:
 
 PROGRAM = """
 import sys
-from pytest_vault_issuer.stack.types import VaultServer
+from pytest_vault_issuer.vault.connection import VaultServer
 from pytest_vault_issuer.timeouts import Timeouts
 from pytest_vault_issuer.vault.server import VaultAdmin
 

@@ -1,0 +1,26 @@
+"""The session of a pytest configuration, and lines of progress on its terminal."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from ..session.session import Session
+from ..text import printable
+
+#: Where a pytest configuration keeps its session.
+SESSION_KEY = pytest.StashKey[Session]()
+
+
+def say(config: pytest.Config, line: str) -> None:
+    """Print a line of progress now, redacted, whatever is captured."""
+    line = printable(config.stash[SESSION_KEY].redactor.redact(line))
+    capture = config.pluginmanager.getplugin("capturemanager")
+    terminal = config.pluginmanager.getplugin("terminalreporter")
+    if terminal is None:
+        return
+    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+        terminal.ensure_newline()
+        terminal.write_line(line)
+        terminal.flush()

@@ -1,0 +1,31 @@
+"""How a client reaches one Vault."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class VaultServer:
+    """One Vault that listens.
+
+    :ivar url: without a trailing slash.
+    :ivar ca_file: path of what a client has to trust (PEM); '' for the system's roots.
+    :ivar token: a token that may configure it ('' while not initialised).
+    :ivar unseal_key: the only key share, where this project initialised it.
+    :ivar name: the process or container's name, '' for a foreign one.
+    :ivar internal_url: where its fellows reach it, '' where that is `url`.
+    """
+
+    url: str
+    ca_file: str = ""
+    token: str = field(default="", repr=False)
+    unseal_key: str = field(default="", repr=False)
+    name: str = ""
+    internal_url: str = ""
+
+    @property
+    def ca_pem(self) -> str:
+        """The certificates in :attr:`ca_file`."""
+        return Path(self.ca_file).read_text() if self.ca_file else ""
