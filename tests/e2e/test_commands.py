@@ -99,9 +99,10 @@ def reader(tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain) -> It
         TABLES,
         {"vault": vault, "kubernetes": apiserver.parent},
     )
-    # The README's own issuer, its command filled in as the README says.
-    issuer = block("README.md", "toml", "[implementation]").replace("/path/to/cert-manager-controller", str(controller))
-    rbac = block("README.md", "yaml", "# rbac.yaml")
+    # The complete implementation file, its command filled in as its page says.
+    page = "docs/implementation-file.md"
+    issuer = block(page, "toml", "[implementation]").replace("/path/to/cert-manager-controller", str(controller))
+    rbac = block(page, "yaml", "# rbac.yaml")
     reader.write("rbac.yaml", rbac)
     reader.write("my-issuer.toml", issuer)
     # That of "Getting started" is a program with one flag, which runs under another account.

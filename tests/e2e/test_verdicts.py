@@ -33,7 +33,7 @@ issuer.kill()
 issuer.wait()
 sys.exit(7)
 """
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "implementation-file.md"
 
 
 def test_cert_manager_is_conformant(suite: Any) -> None:
@@ -59,12 +59,9 @@ def test_cert_manager_is_conformant(suite: Any) -> None:
 
 @scopes()
 def test_an_implementation_file_gets_the_same_verdict_on_openbao(suite: Any, selected: tuple[str, ...]) -> None:
-    """Neither a file in the place of the name nor OpenBao in Vault's makes a difference.
-
-    The file is the README's, its command filled in as the README says.
-    """
+    """The file is that of the documentation, with the command that its page describes."""
     binary = Toolchain().path("cert-manager-controller")
-    blocks = README.read_text().split("```")
+    blocks = PAGE.read_text().split("```")
     text = next(block for block in blocks if block.startswith("toml\n[implementation]"))[len("toml\n") :]
     rbac = next(block for block in blocks if block.startswith("yaml\n# rbac.yaml"))[len("yaml\n") :]
     assert "/path/to/cert-manager-controller" in text
