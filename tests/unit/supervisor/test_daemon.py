@@ -348,7 +348,7 @@ def test_no_request_ends_the_supervisor(run: RunDirectory) -> None:
 BROKEN = """
 import sys
 from pathlib import Path
-from pytest_vault_issuer.stack import supervisor
+from pytest_vault_issuer.supervisor import daemon as supervisor
 def serve(*_): raise RuntimeError("broken")
 supervisor.Clients.serve = serve
 supervisor.main(Path(sys.argv[1]), int(sys.argv[2]))
