@@ -16,7 +16,6 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-import requests
 import yaml
 
 from pytest_vault_issuer.implementation import load_implementation
@@ -29,6 +28,7 @@ from pytest_vault_issuer.stack.kind.engine import Engine
 from pytest_vault_issuer.timeouts import Timeouts, poll
 from pytest_vault_issuer.toolchain import Toolchain
 from pytest_vault_issuer.vault import VaultAdmin
+from pytest_vault_issuer.vault.client import VaultUnreachableError
 from pytest_vault_issuer.vault.connection import VaultServer
 from tests.e2e.conftest import Suite
 from tests.support.containers import (
@@ -202,7 +202,7 @@ def their_vault(engine: Engine) -> Iterator[VaultAdmin]:
         def answers() -> bool | None:
             try:
                 return admin.health == 200 or None
-            except requests.RequestException:
+            except VaultUnreachableError:
                 return None
 
         assert poll(answers, timeout=Timeouts().component_start), container.logs()

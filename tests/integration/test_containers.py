@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
 
 from pytest_vault_issuer.cli.main import main
 from pytest_vault_issuer.doctor.environment import examine_surroundings
@@ -31,6 +30,7 @@ from pytest_vault_issuer.supervisor.run_directory import RunDirectory, new_path
 from pytest_vault_issuer.timeouts import Timeouts, poll
 from pytest_vault_issuer.toolchain import Toolchain
 from pytest_vault_issuer.vault import VaultAdmin
+from pytest_vault_issuer.vault.client import VaultUnreachableError
 from tests.support import small_disk
 from tests.support.containers import NODE, OPENBAO, VAULT, engine_with, everything, kind_program, not_run, require
 from tests.support.processes import supervisor_of
@@ -134,7 +134,7 @@ def test_a_vault_that_is_stopped_is_gone(vaults: VaultContainers, engine: Engine
     vaults.stop_vault(server)
     vaults.stop_vault(server)  # again: nothing to do
     assert left_of(engine, owner.run) == [owner.run]
-    with pytest.raises(requests.RequestException):
+    with pytest.raises(VaultUnreachableError):
         _ = VaultAdmin(server).health
 
 
