@@ -7,7 +7,7 @@ process) is gone, even by SIGKILL, or when it is terminated itself. Where Linux
 offers it, children also die with the supervisor, and their orphans come to it.
 A stack that is to stay without an owner is kept from then on.
 
-Run as ``python -I supervisor.py RUN_DIRECTORY OWNER_PID``; only the standard
+Run as ``python -I daemon.py RUN_DIRECTORY OWNER_PID``; only the standard
 library is imported, so that it starts in a few dozen ms. One request is one
 JSON line over a Unix socket in the run directory (mode 0700).
 """

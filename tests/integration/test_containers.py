@@ -309,7 +309,7 @@ def test_a_run_takes_its_containers_along(
 STARTS = """
 import os, sys
 from pathlib import Path
-from pytest_vault_issuer.stack import cleanup
+from pytest_vault_issuer.stack.kind import cleanup
 from pytest_vault_issuer.stack.certificates import StackAuthority
 from pytest_vault_issuer.stack.kind.engine import Engine, Owner
 from pytest_vault_issuer.supervisor.run_directory import RunDirectory

@@ -57,7 +57,7 @@ def component(words: list[str]) -> str:
     for word in words:
         if word.endswith("sts_server"):
             return "STS"
-        if word.endswith("supervisor.py"):
+        if word.endswith("daemon.py"):
             return "supervisor"
     return {"vault": "Vault", "bao": "Vault", "cert-manager": "controller"}.get(program, program)
 

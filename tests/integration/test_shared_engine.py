@@ -47,7 +47,7 @@ WHERE = {"in another container": CONTAINER, "of another user": USER}
 #: A run that has a container and a network. Argument: whether it is killed, its supervisor first.
 SESSION = """
 import json, os, signal, sys
-from pytest_vault_issuer.stack import cleanup
+from pytest_vault_issuer.stack.kind import cleanup
 from pytest_vault_issuer.stack.kind.engine import Engine, Owner
 from pytest_vault_issuer.supervisor.run_directory import RunDirectory, new_path
 run = RunDirectory(new_path(), os.getpid())
@@ -65,7 +65,7 @@ sys.stdin.read()
 #: What a new run does first, and what there is then. Prints it as JSON.
 NEW_RUN = """
 import json
-from pytest_vault_issuer.stack import cleanup
+from pytest_vault_issuer.stack.kind import cleanup
 from pytest_vault_issuer.stack.kind.engine import Engine
 engine = Engine()
 print(json.dumps({

@@ -26,6 +26,6 @@ def processes_of(directory: Path) -> list[str]:
 def supervisor_of(directory: Path) -> int:
     """Return the process id of a run's supervisor."""
     for number, words in command_lines():
-        if str(directory) in words and any(word.endswith("supervisor.py") for word in words):
+        if str(directory) in words and any(word.endswith("daemon.py") for word in words):
             return number
     raise LookupError(f"{directory} has no supervisor")

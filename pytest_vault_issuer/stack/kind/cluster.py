@@ -106,7 +106,7 @@ class KindClusters:
         words = [str(self._program), str(self.kubeconfig), name, image, str(written)]
         self._run_kind(
             "create",
-            interpreter.command(f"{__package__}.kind_program", *words),
+            interpreter.command(f"{__package__}.program", *words),
             what=f"the kind cluster {name}",
             limit=self._timeouts.cluster_start,
             environment=self._environment(network) | interpreter.environment(),
