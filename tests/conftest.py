@@ -1,4 +1,7 @@
-"""The toolchain for tests on real components, the marker `full`, and the list of what was not run."""
+"""The toolchain for tests on real components, the marker `full`, and the list of what was not run.
+
+pytest loads this file for every run in a clone, also for a run of the suite. It imports only what the package needs.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-import hypothesis
 import pytest
 
 from pytest_vault_issuer.toolchain import Toolchain
@@ -16,12 +18,6 @@ from tests.support.scope import FULL, complete
 # A shell's background job ignores SIGINT, and so would every process that a test starts in order to interrupt it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-# The same examples for everybody and every time: what is found is kept as an @example of its test.
-hypothesis.settings.register_profile(
-    "vault-issuer", derandomize=True, deadline=None, database=None, print_blob=True, max_examples=150
-)
-hypothesis.settings.load_profile("vault-issuer")
 
 #: How fixtures of the plugin begin.
 OUR_STACK = "vault_issuer_"

@@ -10,7 +10,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# The same examples on every machine and in every run. A failing example becomes an @example of its test.
+hypothesis.settings.register_profile(
+    "vault-issuer", derandomize=True, deadline=None, database=None, print_blob=True, max_examples=150
+)
+hypothesis.settings.load_profile("vault-issuer")
 
 #: Seconds after which what a test waits for will not happen any more.
 LIMIT = 60
