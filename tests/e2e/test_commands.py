@@ -38,6 +38,10 @@ ELSEWHERE = {
         "it needs a container engine and kind",
         "tests/e2e/test_kind.py",
     ),
+    "vault-issuer stack down vault-issuer-0123456789ab": (
+        "a session whose cleanup was interrupted",
+        "tests/e2e/test_existing_endings.py",
+    ),
     "export VAULT_ISSUER_VAULT_TOKEN": ("the token of a Vault that is there", "tests/e2e/test_existing.py"),
     "pytest --pyargs vault_issuer_conformance --vault-issuer=./my-issuer.toml --vault-issuer-kubeconfig=cluster.yaml"
     " --vault-issuer-vault-addr=https://vault.example.com --vault-issuer-vault-ca-cert=vault-ca.pem"
