@@ -23,12 +23,11 @@ import pytest
 from cryptography import x509
 
 from pytest_vault_issuer.kube.rbac import user_name
-from pytest_vault_issuer.proxy import Exchange, Route
+from pytest_vault_issuer.proxy import JWT, Exchange, Route
 from pytest_vault_issuer.sandbox import Sandbox
 from pytest_vault_issuer.sandbox.authentication import Authentication
 from pytest_vault_issuer.sandbox.handles import CertificateRequest, Issuer
 from pytest_vault_issuer.session.session import Session
-from pytest_vault_issuer.stack.bootstrap import REVIEWER
 
 Step = dict[str, Any]
 Timed = tuple[float, Step]
@@ -214,7 +213,10 @@ def token_requests(sandbox: Sandbox, auth: Authentication, words: Words, count: 
 
 def token_reviews(sandbox: Sandbox, logins: list[Exchange]) -> Iterator[Timed]:
     """Yield the questions of Vault whose token it was shown: one during each login."""
-    reviewer = user_name(sandbox.environment.run, REVIEWER)
+    # The token names the reviewer, also where the stack belongs to another session.
+    token = JWT.of(sandbox.environment.stack.reviewer_token)
+    assert token is not None
+    reviewer = token.subject
 
     def is_review(record: dict[str, Any]) -> bool:
         return record["user"]["username"] == reviewer and record["objectRef"]["resource"] == "tokenreviews"
