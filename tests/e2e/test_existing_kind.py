@@ -218,7 +218,7 @@ def furnish(theirs: Theirs, toolchain: Toolchain) -> None:
     for path in sorted(crds.glob("*.yaml")):
         theirs.apply(path.read_text())
     theirs.apply(DEPLOYMENT)
-    theirs.apply((ROOT / "pytest_vault_issuer/implementation/cert-manager-rbac.yaml").read_text())
+    theirs.apply((ROOT / "pytest_vault_issuer/implementation/builtin/cert-manager-rbac.yaml").read_text())
     theirs.shell("kubectl wait --for=condition=Established crd --all --timeout=60s")
     theirs.shell("kubectl rollout status deployment/cert-manager --namespace=cert-manager --timeout=120s")
     client = theirs.vault.client

@@ -100,7 +100,7 @@ spec:
         args: {json.dumps(arguments)}
 """
     )
-    rbac = Path(__file__).parents[2] / "pytest_vault_issuer/implementation/cert-manager-rbac.yaml"
+    rbac = Path(__file__).parents[2] / "pytest_vault_issuer/implementation/builtin/cert-manager-rbac.yaml"
     suite.write(
         "rbac.yaml",
         rbac.read_text().replace(

@@ -26,7 +26,7 @@ from pytest_vault_issuer.toolchain import Toolchain
 from tests.e2e.conftest import LIMIT, Suite, SuiteRun, typed
 from tests.support.containers import BUSYBOX, CERT_MANAGER, NODE, VAULT, engine_with, on_kind
 
-IMPLEMENTATION = Path(pytest_vault_issuer.implementation.__file__).parent
+BUILTIN = Path(pytest_vault_issuer.implementation.__file__).parent / "builtin"
 #: A requirement that every way of running an issuer has to show: a login, a signature.
 ONE = "--vault-issuer-select=VI-SIGN-001"
 #: With this, waiting for an issuer until its time is over takes longer than any run here may.
@@ -245,7 +245,7 @@ def test_cert_manager_from_one_manifest_with_its_definitions(kept: Kept, suite: 
     crds = toolchain.crds()
     assert crds is not None
     rbac = (
-        (IMPLEMENTATION / "cert-manager-rbac.yaml")
+        (BUILTIN / "cert-manager-rbac.yaml")
         .read_text()
         .replace("namespace: cert-manager", "namespace: official")
     )

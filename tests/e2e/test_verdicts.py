@@ -33,6 +33,7 @@ issuer.kill()
 issuer.wait()
 sys.exit(7)
 """
+RBAC = Path(__file__).parents[2] / "pytest_vault_issuer/implementation/builtin/cert-manager-rbac.yaml"
 PAGE = Path(__file__).parents[2] / "docs" / "implementation-file.md"
 
 
@@ -94,7 +95,7 @@ def test_an_implementation_that_does_nothing_passes_nothing(
 def test_what_failed_is_run_again_alone_by_the_command_of_its_report(suite: Any) -> None:
     """cert-manager that looks for a ClusterIssuer's Secrets in the wrong namespace, named by an ini file."""
     binary = Toolchain().path("cert-manager-controller")
-    rbac = Path(__file__).parents[2] / "pytest_vault_issuer/implementation/cert-manager-rbac.yaml"
+    rbac = RBAC
     (suite.directory / "of a friend").mkdir()
     text = IMPLEMENTATION.format(
         name="misled",
@@ -136,7 +137,7 @@ def test_an_implementation_that_dies_ends_the_run(suite: Any, implementation: An
         ["python3", "-c", MORTAL, str(journal), str(binary), "--kubeconfig={kubeconfig}", "--approver=false"],
         name="mortal",
     )
-    rbac = json.dumps([str(Path(__file__).parents[2] / "pytest_vault_issuer/implementation/cert-manager-rbac.yaml")])
+    rbac = json.dumps([str(RBAC)])
     file = suite.directory / "mortal.toml"
     text = file.read_text().replace(
         "[features]", f'rbac = {rbac}\nservice_account = "cert-manager/cert-manager"\n[features]'
