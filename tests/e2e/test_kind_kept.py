@@ -244,11 +244,7 @@ supported = ["core"]
 def test_cert_manager_from_one_manifest_with_its_definitions(kept: Kept, suite: Suite, toolchain: Toolchain) -> None:
     crds = toolchain.crds()
     assert crds is not None
-    rbac = (
-        (BUILTIN / "cert-manager-rbac.yaml")
-        .read_text()
-        .replace("namespace: cert-manager", "namespace: official")
-    )
+    rbac = (BUILTIN / "cert-manager-rbac.yaml").read_text().replace("namespace: cert-manager", "namespace: official")
     texts = [*(path.read_text() for path in sorted(crds.glob("*.yaml"))), CONTROLLER, rbac]
     suite.write("cert-manager.yaml", "\n---\n".join(texts))
     run = suite.run(
