@@ -31,6 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"full: runs only where {FULL}=1, as in `tox run -e full`; skipped otherwise")
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what only the complete run includes, and keep together what workers must not run side by side.
 
