@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from pytest_vault_issuer.toolchain import Toolchain
 from tests.support.scope import FULL, complete
@@ -26,24 +27,30 @@ ONLY_IN_FULL = "only in the complete run: tox run -e full"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not config.pluginmanager.hasplugin("xdist"):
-        config.addinivalue_line("markers", "xdist_group: which tests one worker of pytest-xdist runs")
     config.addinivalue_line("markers", f"full: runs only where {FULL}=1, as in `tox run -e full`; skipped otherwise")
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what only the complete run includes, and keep together what workers must not run side by side.
-
-    The tests of a module run one after the other, with ``--dist loadgroup``. So do all modules that look at the stack
-    of this run itself: some compare what is in it before and after.
-    """
-    on_our_stack = {item.path for item in items if any(name.startswith(OUR_STACK) for name in item.fixturenames)}
+    """Skip what only the complete run includes."""
     for item in items:
-        group = "stack" if item.path in on_our_stack else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
         if item.get_closest_marker("full") and not complete():
             item.add_marker(pytest.mark.skip(reason=ONLY_IN_FULL))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _alone_on_our_stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Run the modules that use the stack of this session one after the other.
+
+    Some compare what is in it before and after. The workers of pytest-xdist share the stack and the parent of their
+    directories. With ``--dist loadfile``, the tests of one module run on one worker.
+    """
+    items = [item for item in request.session.items if item.path == request.path]
+    shared = any(name.startswith(OUR_STACK) for item in items for name in getattr(item, "fixturenames", ()))
+    if not (shared and hasattr(request.config, "workerinput")):
+        yield
+        return
+    with FileLock(tmp_path_factory.getbasetemp().parent / "stack.lock"):
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
