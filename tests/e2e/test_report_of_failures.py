@@ -150,7 +150,7 @@ def test_what_was_expected_and_what_was_seen_are_told_apart(reader: Reader) -> N
     compared = reader.page.locator(f"#{WHOLE} .compared").first.inner_text()
     assert re.search(r"expected: 600\s+seen: 3600", compared)
     said = reader.page.locator("#VI-SIGN-011 .message").first.inner_text()
-    assert "to be valid for 2160h0m0s, it is valid for 720h" in said
+    assert "expected a certificate valid for 2160h0m0s, saw 720h" in said
 
 
 @pytest.mark.parametrize("allowed", [True, False], ids=["into the clipboard", "or selected"])
