@@ -545,10 +545,13 @@ class Cluster:
         names = []
         for manifest in manifests:
             name = manifest["metadata"]["name"]
+            there = None if replace else self.find(CRDS, name)
+            if there is not None and is_established(there):
+                continue  # without a watch: to read one is all that an existing cluster has to permit
             names.append(name)
             if replace:
                 self.apply(CRDS, manifest)
-            elif self.find(CRDS, name) is None:
+            elif there is None:
                 try:
                     self.create(CRDS, manifest)
                 except ApiError as error:
