@@ -19,6 +19,9 @@ from tests.support.scope import FULL, complete
 # A shell's background job ignores SIGINT, and so would every process that a test starts in order to interrupt it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# `nohup` does the same to SIGHUP.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 #: How fixtures of the plugin begin.
 OUR_STACK = "vault_issuer_"
