@@ -54,21 +54,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.run(options)
     except VaultIssuerError as error:
-        print(f"vault-issuer: {printable(Redactor().redact(str(error)))}", file=sys.stderr)
-        return 2
+        return _failed(str(error))
     except BrokenPipeError:
         raise  # its reader has seen enough
     except OSError as error:  # what no command expects of a file: a disk that fails, rights that are missing
         where = f": {error.filename}" if error.filename else ""
-        print(
-            f"vault-issuer: {options.command}: {error.strerror or error}{where}\n"
-            "  hint: check that the path is there and that this user may use it",
-            file=sys.stderr,
+        return _failed(
+            f"{options.command}: {error.strerror or error}{where}\n"
+            "  hint: check that the path is there and that this user may use it"
         )
-        return 2
     except KeyboardInterrupt:
         return 130
     return status
+
+
+def _failed(text: str) -> int:
+    """Print an error, which may quote what others wrote, and return its exit status."""
+    print(f"vault-issuer: {printable(Redactor().redact(text))}", file=sys.stderr)
+    return 2
 
 
 def run() -> None:
