@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from .aws import AssumedRole as AssumedRole
     from .aws import IamLogin as IamLogin
     from .aws.sts import IDENTIFY as IDENTIFY
+    from .errors import BarrierUnmet as BarrierUnmet
     from .errors import ConfigurationError as ConfigurationError
     from .errors import NotRunnable as NotRunnable
     from .errors import Unmet as Unmet
     from .errors import VaultIssuerError as VaultIssuerError
+    from .errors import at_barrier as at_barrier
     from .implementation import Implementation as Implementation
     from .judge.progress import SESSION_KEY as SESSION_KEY
     from .kube import Cluster as Cluster
@@ -97,10 +99,12 @@ _PUBLIC = {
     ),
     "aws.sts": ("IDENTIFY",),
     "errors": (
+        "BarrierUnmet",
         "ConfigurationError",
         "NotRunnable",
         "Unmet",
         "VaultIssuerError",
+        "at_barrier",
     ),
     "implementation": ("Implementation",),
     "judge.progress": ("SESSION_KEY",),
@@ -205,6 +209,7 @@ __all__ = [
     "AssumedRole",
     "Authentication",
     "Authority",
+    "BarrierUnmet",
     "Certificate",
     "CertificateAuthority",
     "CertificateRequest",
@@ -249,6 +254,7 @@ __all__ = [
     "VaultWorkspace",
     "__version__",
     "add_to_chain",
+    "at_barrier",
     "common_name_of",
     "condition",
     "create_token_secret",

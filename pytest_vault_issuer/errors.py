@@ -1,19 +1,21 @@
-"""The one family of errors, and the one way a requirement is said to be unmet.
+"""The errors of this project, and the failures of a controller.
 
-Everything that goes wrong on the harness's side is a :class:`VaultIssuerError`;
-it is never blamed on the implementation under test. What the implementation
-does wrong is an :class:`Unmet`, an ``AssertionError``, so that a report can
-tell the two apart by type alone.
+A :class:`VaultIssuerError` is an error of the suite, the stack or the user's input. It never counts against the
+controller. An :class:`Unmet` is an ``AssertionError``: the controller did not do what a requirement states. A
+:class:`BarrierUnmet` is a failure of the controller in a step that proves something else.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 
 class VaultIssuerError(Exception):
-    """Base of every error of this project.
+    """The base class of all errors of this project.
 
-    :param message: what happened, in one sentence.
-    :param hint: what the reader can do about it, in one sentence.
+    :param message: what is wrong and where, in one sentence.
+    :param hint: what to do next, in one sentence.
     """
 
     def __init__(self, message: str, *, hint: str = "") -> None:
@@ -38,12 +40,45 @@ class StackError(VaultIssuerError):
 
 
 class ImplementationError(VaultIssuerError):
-    """The implementation under test could not be started or has stopped by itself."""
+    """The controller could not start, or it stopped."""
 
 
 class NotRunnable(VaultIssuerError):
-    """This stack cannot show what a test needs; the test is reported as not run."""
+    """This stack cannot show what a test needs. The report lists the test as not run."""
 
 
 class Unmet(AssertionError):
-    """The implementation did not do what a requirement asks of it."""
+    """The controller did not do what a requirement states."""
+
+
+class BarrierUnmet(Unmet):
+    """A barrier failed: the controller did not do the unrelated work that proves that it has handled earlier changes.
+
+    The requirement itself was not violated, and not proved either. Reports say so: they recognize the first words of
+    the message, :attr:`PREFIX`.
+
+    :param message: what the barrier waited for and what it observed.
+    """
+
+    PREFIX = "the barrier failed: "
+
+    def __init__(self, message: str) -> None:
+        super().__init__(self.PREFIX + message.removeprefix(self.PREFIX))
+
+
+@contextlib.contextmanager
+def at_barrier() -> Iterator[None]:
+    """Turn a failed assertion inside the block into a failure of the barrier.
+
+    ::
+
+        with at_barrier():
+            sandbox.ready_issuer(kind)
+
+    :raises BarrierUnmet: for every ``AssertionError`` inside the block, :class:`Unmet` included. Errors of the suite
+        or the stack pass unchanged.
+    """
+    try:
+        yield
+    except AssertionError as error:
+        raise BarrierUnmet(str(error)) from error

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..errors import NotRunnable, StackError, Unmet
+from ..errors import NotRunnable, StackError, Unmet, at_barrier
 from ..kube.audit import AuditLog
 from ..kube.client import CERTIFICATE_REQUESTS, NAMESPACES, ApiError, Object
 from ..kube.ownership import LABEL
@@ -413,8 +413,11 @@ class Sandbox(Authentications, Certificates):
         A new request for `issuer` is created, approved, and seen issued. It
         enters the same queue after everything the test did to requests so far;
         what has not happened by then does not happen because of those events.
+
+        :raises BarrierUnmet: when that request is not issued.
         """
-        return self.issued(issuer, **options)
+        with at_barrier():
+            return self.issued(issuer, **options)
 
 
 def ready_status(item: Object) -> str:
