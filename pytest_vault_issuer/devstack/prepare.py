@@ -33,7 +33,7 @@ class Preparing(Authentications):
         self.timeouts = environment.timeouts
         self.namespace = NAMESPACE
         self._known_failures = known_failures
-        self.labels = {LABEL: environment.run}
+        self.labels = {LABEL: environment.stack.run}
         self.vault = VaultWorkspace(environment.admin, environment.stack.kubernetes, environment.stack.reviewer_token)
         self._pki = self.vault.pki(mount=_MOUNT)
         self._name = ""

@@ -37,7 +37,6 @@ class Environment:
     admin: VaultAdmin
     timeouts: Timeouts
     redactor: Redactor
-    run: str
     service_account: str
     cluster_resource_namespace: str
     kinds: Mapping[str, IssuerType]

@@ -45,7 +45,7 @@ class Sandbox(Authentications, Certificates):
         self.environment = environment
         self.cluster = environment.cluster
         self.timeouts = environment.timeouts
-        self.labels = {LABEL: environment.run}
+        self.labels = {LABEL: environment.stack.run}
         self._cleanup = contextlib.ExitStack()
         self._pki: Pki | None = None
         self._second_namespace: str | None = None

@@ -80,6 +80,7 @@ class Session:
         self._stack: Stack | None = None
         self._cluster: Cluster | None = None
         self._record: CleanupRecord | None = None
+        self._environment: Environment | None = None
 
     @cached_property
     def implementation(self) -> Implementation:
@@ -222,7 +223,12 @@ class Session:
         return RunningImplementation.from_json(self._once("implementation", self._start_implementation))
 
     def environment(self) -> Environment:
-        """Return what sandboxes share."""
+        """Return what sandboxes share, made once in each process."""
+        if self._environment is None:
+            self._environment = self._new_environment()
+        return self._environment
+
+    def _new_environment(self) -> Environment:
         stack, running = self.stack(), self.running()
         timeouts = self.timeouts if running.answers else self.timeouts.shortened(SILENT_LIMIT)
         self.redactor.add(self.sts().secret_access_key)
@@ -232,7 +238,6 @@ class Session:
             admin=self.admin(timeouts),
             timeouts=timeouts,
             redactor=self.redactor,
-            run=stack.run,
             service_account=running.service_account,
             cluster_resource_namespace=running.cluster_resource_namespace,
             kinds=issuer_kinds(self.implementation, self.cluster()),
