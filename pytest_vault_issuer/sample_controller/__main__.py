@@ -13,6 +13,7 @@ from .certificate_requests import CertificateRequestController
 from .certificate_signing_requests import CertificateSigningRequestController
 from .certificates import CertificateController
 from .cluster import (
+    BURST,
     CERTIFICATE_REQUESTS,
     CERTIFICATE_SIGNING_REQUESTS,
     CERTIFICATES,
@@ -23,7 +24,7 @@ from .cluster import (
 )
 from .issuers import IssuerController
 from .watching import Watcher
-from .work_queue import start_workers
+from .work_queue import FIRST_DELAY, LONGEST_DELAY, start_workers
 
 log = logging.getLogger("sample-controller")
 
@@ -44,6 +45,14 @@ def arguments(words: list[str]) -> argparse.Namespace:
         "--certificates", action="store_true", help="serve Certificates too, where cert-manager does not"
     )
     parser.add_argument("--workers", type=int, default=20, help="issuers, and requests, looked at at the same time")
+    parser.add_argument(
+        "--qps",
+        type=float,
+        default=0.0,
+        help=f"calls to the API server per second after a burst of {BURST}; 0: no limit",
+    )
+    parser.add_argument("--first-retry", type=float, default=FIRST_DELAY, help="seconds before the first retry")
+    parser.add_argument("--max-retry", type=float, default=LONGEST_DELAY, help="the most seconds between two retries")
     return parser.parse_args(words)
 
 
@@ -52,7 +61,7 @@ def main(words: list[str]) -> int:
     options = arguments(words)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("urllib3").setLevel(logging.WARNING)
-    cluster = Cluster(options.kubeconfig)
+    cluster = Cluster(options.kubeconfig, rate=options.qps)
     try:
         kinds = [
             cluster.discover(options.api_version, kind) for kind in (options.issuer_kind, options.cluster_issuer_kind)
@@ -70,6 +79,9 @@ def main(words: list[str]) -> int:
     issuer_controller = IssuerController(cluster, namespace, issuers, secrets, service_accounts)
     request_controller = CertificateRequestController(cluster, namespace, requests, issuers)
     signing_controller = CertificateSigningRequestController(cluster, namespace, signing_requests, issuers)
+
+    for queue in (issuer_controller.queue, request_controller.queue, signing_controller.queue):
+        queue.set_delays(options.first_retry, options.max_retry)
 
     stop = threading.Event()
     broken: list[str] = []

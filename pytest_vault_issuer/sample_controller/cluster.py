@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +20,8 @@ TIMEOUT = urllib3.Timeout(connect=10, read=30)
 WATCH_SECONDS = 300
 #: Seconds to wait for the next line of a watch, which gets bookmarks about every minute.
 WATCH_TIMEOUT = urllib3.Timeout(connect=10, read=150)
+#: Calls that may be made at once before a limit of calls per second applies, as in client-go.
+BURST = 10
 #: So many threads may talk to the API server without opening new connections each time.
 CONNECTIONS = 100
 
@@ -74,13 +78,35 @@ SUBJECT_ACCESS_REVIEWS = Resource(
 )
 
 
+class RateLimit:
+    """Spaces calls, as client-go does: a burst at once, then so many per second.
+
+    :param rate: calls per second.
+    """
+
+    def __init__(self, rate: float, burst: int = BURST) -> None:
+        self._interval = 1 / rate
+        self._burst = burst
+        self._next = time.monotonic() - burst * self._interval
+        self._lock = threading.Lock()
+
+    def reserve(self) -> float:
+        """Take the turn of one call; return the seconds until it comes."""
+        with self._lock:
+            now = time.monotonic()
+            self._next = max(self._next, now - self._burst * self._interval) + self._interval
+            return max(0.0, self._next - now)
+
+
 class Cluster:
     """One Kubernetes API, with the rights of a kubeconfig or of the pod's service account.
 
     :param kubeconfig: its path, '' inside of a cluster.
+    :param rate: calls per second after a burst; 0 for no limit.
     """
 
-    def __init__(self, kubeconfig: str) -> None:
+    def __init__(self, kubeconfig: str, *, rate: float = 0.0) -> None:
+        self._limit = RateLimit(rate) if rate else None
         self._configuration = client.Configuration()
         if kubeconfig:
             config.load_kube_config(  # type: ignore[no-untyped-call, unused-ignore]
@@ -212,6 +238,8 @@ class Cluster:
         if query:
             url += "?" + "&".join(f"{key}={value}" for key, value in query.items())
         content = json.dumps(body) if body is not None else None
+        if self._limit is not None:
+            time.sleep(self._limit.reserve())
         try:
             response = self._pool.request(
                 method, url, body=content, headers=headers, timeout=timeout, preload_content=False

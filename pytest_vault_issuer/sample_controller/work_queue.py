@@ -40,6 +40,11 @@ class WorkQueue(Generic[Key]):
         self._closed = False
         self._changed = threading.Condition()
 
+    def set_delays(self, first: float, longest: float) -> None:
+        """Change the seconds before the first retry of a key, and the most before any retry."""
+        with self._changed:
+            self._first_delay, self._longest_delay = first, longest
+
     def add(self, key: Key, *, delay: float = 0.0) -> None:
         """Have a key looked at in `delay` seconds, or sooner if it is due sooner."""
         due = time.monotonic() + delay
@@ -52,7 +57,7 @@ class WorkQueue(Generic[Key]):
         with self._changed:
             failures = self._failures.get(key, 0)
             self._failures[key] = failures + 1
-        delay = min(self._first_delay * 2.0 ** min(failures, 30), self._longest_delay)
+            delay = min(self._first_delay * 2.0 ** min(failures, 30), self._longest_delay)
         self.add(key, delay=delay)
         return delay
 

@@ -58,6 +58,11 @@ def test_delays_double_up_to_a_bound_and_begin_anew(queue: WorkQueue[str]) -> No
     assert queue.retry("a") == 0.01
 
 
+def test_delays_can_be_set(queue: WorkQueue[str]) -> None:
+    queue.set_delays(2.0, 3.0)
+    assert [queue.retry("a") for _ in range(3)] == [2.0, 3.0, 3.0]
+
+
 def test_who_waits_is_let_go_when_the_queue_is_closed(queue: WorkQueue[str]) -> None:
     with ThreadPoolExecutor() as pool:
         waiting = pool.submit(queue.take)
