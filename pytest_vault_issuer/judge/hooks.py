@@ -114,14 +114,13 @@ class Conformance:
 
     def pytest_report_header(self) -> list[str]:
         """Say what is judged, and on what."""
-        provider, reason = self._provider
         profiles = ", ".join(self.profiles)
         certify = ", to be certified" if self.certify else ""
         followed = self.implementation.contract
         contract = f", contract cert-manager {followed}" if followed not in ("", self.implementation.version) else ""
         return [
             f"vault-issuer: {self.implementation.name} {self.implementation.version}{contract}, profile {profiles}, "
-            f"stack {provider} ({reason}){certify}"
+            f"stack {self._provider.name} ({self._provider.reason}){certify}"
         ]
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:

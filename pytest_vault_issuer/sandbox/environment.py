@@ -41,7 +41,7 @@ class Environment:
     cluster_resource_namespace: str
     kinds: Mapping[str, IssuerType]
     features: frozenset[str]
-    launcher: VaultLauncher | None
+    launcher: VaultLauncher
     implementation_log: Log | None = None
     implementation_directory: Path | None = None
     implementation_home: Path | None = None

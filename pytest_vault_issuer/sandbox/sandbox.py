@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..errors import NotRunnable, StackError, Unmet, at_barrier
+from ..errors import StackError, Unmet, at_barrier
 from ..kube.audit import AuditLog
 from ..kube.client import CERTIFICATE_REQUESTS, NAMESPACES, ApiError, Object
 from ..kube.ownership import LABEL
@@ -164,11 +164,6 @@ class Sandbox(Authentications, Certificates):
         :raises NotRunnable: when this stack cannot start one.
         """
         launcher = self.environment.launcher
-        if launcher is None:
-            raise NotRunnable(
-                f"the provider {self.environment.stack.provider} cannot start a second Vault",
-                hint="use --vault-issuer-stack=process",
-            )
         server = launcher.start_vault(storage=storage, advertised=advertised)
         self._cleanup.callback(launcher.stop_vault, server)
         admin = VaultAdmin(server, self.timeouts)
@@ -200,7 +195,6 @@ class Sandbox(Authentications, Certificates):
 
     def stop_vault(self, admin: VaultAdmin) -> None:
         """Kill a Vault of :meth:`new_vault`."""
-        assert self.environment.launcher is not None
         self.environment.launcher.stop_vault(admin.server)
 
     def workspace_in(self, admin: VaultAdmin) -> VaultWorkspace:
@@ -227,10 +221,7 @@ class Sandbox(Authentications, Certificates):
         :raises NotRunnable: where it cannot be read.
         """
         if self.audit_start is None:
-            raise NotRunnable(
-                f"the provider {self.environment.stack.provider} gives no access to the API server's audit log",
-                hint="use --vault-issuer-stack=process",
-            )
+            raise self.environment.stack.unsupported("gives no access to the API server's audit log")
         return self.audit_start
 
     # -- Vault -------------------------------------------------------------------------

@@ -19,11 +19,9 @@ from ..kube.cleanup import remove_labelled
 from ..kube.client import Cluster, Object
 from ..kube.ownership import selector
 from ..stack import finish
-from ..stack.kind import provider as kind
-from ..stack.local.provider import NAME as PROCESS_PROVIDER
 from ..stack.record import CleanupRecord
 from ..stack.select import STATE, joined
-from ..stack.types import Stack
+from ..stack.types import Provider, Stack
 from ..supervisor import interpreter
 from ..supervisor.run_directory import RunDirectory
 from ..timeouts import Timeouts
@@ -34,12 +32,13 @@ from ..vault.server import VaultAdmin
 _GUESTS = "guests"
 
 
-def join(path: Path, guest: RunDirectory, scale: float, progress: Callable[[str], None]) -> Stack:
+def join(path: Path, guest: RunDirectory, provider: Provider, scale: float, progress: Callable[[str], None]) -> Stack:
     """Return another run's stack as a guest uses it; the issuer of one that was kept stands still until the guest ends.
 
     Both would serve the same issuers.
 
     :param path: the other run's directory.
+    :param provider: of the stack, for the session that joins.
     :param scale: of timeouts.
     :raises ConfigurationError: when no run has a stack there.
     :raises StackError, ImplementationError: when that issuer does not stand still.
@@ -48,12 +47,11 @@ def join(path: Path, guest: RunDirectory, scale: float, progress: Callable[[str]
     told = host.describe()
     kept = told["owner"] == 0
     ours = replace(stack, run=guest.path.name)
-    if not kept and stack.provider == PROCESS_PROVIDER:
+    if not kept and stack.disposable and not provider.has_nodes:
         return ours  # it has no pods, and is thrown away soon, with all that is in it
     leaving = interpreter.command(__name__, str(path), guest.path.name, str(scale))
     guest.at_end(leaving, interpreter.environment(), limit=finish.limit(timeouts))
-    if stack.provider == kind.NAME:
-        kind.remove_at_end(guest)
+    provider.stop_at_end()
     with host.lock(_GUESTS):
         cluster = _cluster(stack, timeouts)
         for name in _gone(path):

@@ -26,14 +26,11 @@ from ..requirements.catalogue import Catalogue
 from ..requirements.features import BY_PROFILE, CORE, PROFILES
 from ..sandbox import Environment
 from ..sandbox.logs import Log
-from ..stack.kind import provider as kind
-from ..stack.kind.cluster import find_kind, find_kubectl
-from ..stack.local.provider import NAME as PROCESS_PROVIDER
-from ..stack.local.vault import VaultProcesses
+from ..stack.kind.cluster import find_kubectl
 from ..stack.record import CleanupRecord
-from ..stack.record import find as find_record
-from ..stack.select import STATE, choose, kind_options, make_provider, needed
-from ..stack.types import Stack, VaultLauncher
+from ..stack.record import release as release_records
+from ..stack.select import STATE, choose, make_provider, needed, with_nodes
+from ..stack.types import Context, Provider, Stack, VaultLauncher
 from ..supervisor.run_directory import RunDirectory, new_path
 from ..timeouts import Timeouts
 from ..toolchain import BINARIES, Toolchain
@@ -109,10 +106,20 @@ class Session:
             name, _, versions[name] = component.partition("@")
         return Toolchain(versions=versions)
 
-    @property
-    def provider(self) -> tuple[str, str]:
-        """The name of what provides the stack, and why it is chosen, for people."""
-        return choose(self.settings, self.toolchain)
+    @cached_property
+    def provider(self) -> Provider:
+        """The provider of the stack: the one that started it, if a process of the session has, else the chosen one.
+
+        :raises ConfigurationError: if the session joins a stack that does not exist.
+        """
+        started = self._stack or (self._started() if self.has_stack else None)
+        name, reason = (started.provider, started.reason) if started else choose(self.settings, self.toolchain)
+        return make_provider(
+            name, reason, Context(self.settings, self.toolchain, self.directory, self.timeouts, self._progress)
+        )
+
+    def _started(self) -> Stack:
+        return Stack.from_json((self.directory.path / STATE).read_text())
 
     @property
     def _program(self) -> str:
@@ -138,17 +145,20 @@ class Session:
         return bool(self.implementation.run.image) or self.manifests.have_workloads
 
     def images(self) -> list[NeededImage]:
-        """Return the images that the container engine has to have: none but for the provider ``kind``.
+        """Return the images that the container engine needs; [] if the provider uses none.
 
-        :raises ConfigurationError: when it cannot be said, or cannot be.
+        :raises ConfigurationError: if they cannot be determined.
         """
-        if self.provider[0] != kind.NAME:
-            return []
-        stack = [] if self.settings.join is not None else kind.needed_images(kind_options(self.settings))
-        names = [self.implementation.run.image, *self.implementation.run.images] if self._in_cluster else []
-        if self.settings.registry_mirror and self._in_cluster:
+        return self.provider.images(self._controller_images())
+
+    def _controller_images(self) -> Iterator[str]:
+        """Yield the controller's images. A generator: only a provider with an engine may read the manifests here."""
+        if not self._in_cluster:
+            return
+        names = [self.implementation.run.image, *self.implementation.run.images]
+        if self.settings.registry_mirror:
             names += self.manifests.images  # the nodes know of no mirror
-        return [*stack, *(NeededImage(name, "the issuer", in_nodes=True) for name in dict.fromkeys(names) if name)]
+        yield from dict.fromkeys(filter(None, names))
 
     def check(self) -> None:
         """See that what is not built is there too, once; :meth:`build` and :meth:`stack` do so first.
@@ -157,20 +167,19 @@ class Session:
         """
         if self._checked:
             return
-        provider, _ = self.provider
-        if provider != PROCESS_PROVIDER and self.settings.implementation:
-            _ = self.manifests  # the provider process may yet build the kubectl that reads kustomizations
+        if self.settings.implementation and self.provider.has_nodes:
+            _ = self.manifests  # without nodes, the stack may first build the kubectl that reads kustomizations
         elif self.settings.implementation and self.implementation.run.image:
-            self._check_nodes(provider)
-        if provider == kind.NAME and ((images := self.images()) or self.settings.join is None):
-            kind.check(self.settings.kind_binary, kind_options(self.settings), images)
+            self._check_nodes()
+        self.provider.check(self.images())
         self._checked = True
 
-    def _check_nodes(self, provider: str) -> None:
-        if provider == PROCESS_PROVIDER and self._in_cluster:
+    def _check_nodes(self) -> None:
+        if self._in_cluster and not self.provider.has_nodes:
             raise ConfigurationError(
-                f"{self.implementation.name} runs in the cluster: that of the provider {provider} has no nodes",
-                hint="use --vault-issuer-stack=kind, or --vault-issuer-stack=existing",
+                f"{self.implementation.name} runs in the cluster, and the cluster of the provider "
+                f"{self.provider.name} has no nodes",
+                hint=f"use {' or '.join(f'--vault-issuer-stack={name}' for name in with_nodes())}",
             )
 
     def build(self) -> None:
@@ -180,7 +189,7 @@ class Session:
         :raises ConfigurationError, StackError: before anything is built, as :meth:`check` does.
         """
         self.check()
-        missing = needed(self.settings, self.toolchain, self._program)
+        missing = needed(self.provider, self.settings, self.toolchain, self._program)
         if missing:
             self.toolchain.build(missing, progress=self._progress, keep_go_caches=self.settings.keep_go_caches)
 
@@ -276,8 +285,8 @@ class Session:
         if not described.run.uses("sts_endpoint"):
             # Without it, the implementation would go to AWS.
             return f"{described.name} is not told of the local STS: [run] env or command has no {{sts_endpoint}}"
-        if self.stack().provider != PROCESS_PROVIDER:
-            return f"the Vault of the provider {self.stack().provider} may not reach a local STS"
+        if not self.provider.is_local:
+            return f"the Vault of the provider {self.provider.name} may not reach a local STS"
         if missing := missing_modules():
             return f"no local STS: {', '.join(missing)} not installed (pip install 'pytest-vault-issuer[aws]')"
         return ""
@@ -303,14 +312,9 @@ class Session:
                 self._cluster.announcing(self._record.announce_type)
         return self._cluster
 
-    def launcher(self) -> VaultLauncher | None:
-        """Return what starts further Vaults, None where the provider cannot."""
-        stack = self.stack()
-        if stack.vault_image:
-            return kind.launcher(stack, self.directory, self.timeouts)
-        if not stack.vault_binary:
-            return None
-        return VaultProcesses(self.directory, Path(stack.vault.ca_file), Path(stack.vault_binary), self.timeouts)
+    def launcher(self) -> VaultLauncher:
+        """Return the launcher of further Vaults, which raises NotRunnable if the provider cannot start any."""
+        return self.provider.launcher(self.stack())
 
     @property
     def lost(self) -> bool:
@@ -336,10 +340,7 @@ class Session:
             for line in self._kept():
                 self._progress(line)
             return
-        elsewhere = self.settings.join is None and (self.settings.names_existing or self.settings.kind_cluster)
-        record = find_record(self.key.name) if elsewhere else None
-        if record:
-            record.release()
+        release_records(self.key.name)
         self.directory.close()
 
     def _kept(self) -> Iterator[str]:
@@ -377,13 +378,11 @@ class Session:
     def _start_stack(self) -> str:
         if self.settings.join is not None:
             self.check()
-            return join(self.settings.join, self.directory, self.settings.timeout_scale, self._progress).to_json()
-        _, reason = self.provider
+            return join(
+                self.settings.join, self.directory, self.provider, self.settings.timeout_scale, self._progress
+            ).to_json()
         self.build()
-        provider = make_provider(
-            self.settings, self.toolchain, self.directory, self.timeouts, self._progress, reason=reason
-        )
-        return provider.start().to_json()
+        return self.provider.start().to_json()
 
     def command(self) -> list[str]:
         """Return what runs the implementation, its program as an absolute path ([] where it runs already).
@@ -414,12 +413,8 @@ class Session:
         :raises ConfigurationError: when it has no nodes.
         :raises StackError: when pods do not reach the proxies.
         """
-        stack = self.stack()
-        self._check_nodes(stack.provider)
-        if stack.provider == kind.NAME:
-            kind.prepare_nodes(
-                stack, self.directory, find_kind(self.settings.kind_binary), self.images(), self.timeouts
-            )
+        self._check_nodes()
+        self.provider.prepare(self.stack(), self.images())
 
 
 _KINDS = {kind.__name__: kind for kind in (StackError, ToolchainError, ImplementationError, ConfigurationError)}

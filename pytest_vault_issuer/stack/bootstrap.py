@@ -1,9 +1,11 @@
-"""What every stack gets, whoever provides it: the CRDs, the token reviewer, and the default auth mounts."""
+"""Sets up every stack, from any provider: the CRDs, the token reviewer, and the auth mounts at default paths."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
 
 import hvac.exceptions
 
@@ -15,18 +17,61 @@ from ..timeouts import Timeouts, poll
 from ..vault.connection import VaultServer
 from ..vault.server import VaultAdmin
 from ..vault.workspace import VaultWorkspace, configure_kubernetes
+from .types import Stack, crd_manifests
 
 REVIEWER = "vault-token-reviewer"
-#: The ClusterRoleBinding of the reviewer: which session uses a cluster.
+#: Name of the reviewer's ClusterRoleBinding, which names the session that uses the cluster.
 REVIEWER_BINDING = f"vault-issuer-{REVIEWER}"
-#: The auth methods mounted where a Vault issuer looks for them by default.
+#: Auth methods that are mounted at the paths where a controller expects them by default.
 DEFAULT_MOUNTS = ("approle", "cert", "kubernetes")
 
 
-def install_contract(cluster: Cluster, crds: Iterable[Object], *, ours: bool, session: str) -> None:
-    """Install CustomResourceDefinitions; somebody else's cluster keeps those that it has.
+def complete_stack(
+    provider: str,
+    reason: str,
+    session: str,
+    kubernetes: Kubernetes,
+    cluster: Cluster,
+    crds: Path | None,
+    vault: Callable[[], VaultAdmin],
+    *,
+    foreign: bool,
+    **details: Any,
+) -> Stack:
+    """Set up a cluster and a Vault that are ready, close the cluster's client, and return the stack.
 
-    They stay in somebody else's cluster: to remove them would remove everybody's objects.
+    :param session: name of the session.
+    :param crds: directory of cert-manager's CRDs; None installs none.
+    :param vault: returns the client of the Vault; called after the cluster is set up.
+    :param foreign: whether the cluster existed before the session.
+    :param details: further fields of :class:`Stack`.
+    :raises StackError: if another session uses the cluster.
+    """
+    with contextlib.closing(cluster):
+        reviewer_token = install_reviewer(cluster, session)
+        if crds is not None:
+            install_contract(cluster, crd_manifests(crds), ours=not foreign, session=session)
+        admin = vault()
+        mounts = mount_defaults(admin, kubernetes, reviewer_token)
+        return Stack(
+            provider=provider,
+            reason=reason,
+            disposable=not foreign,
+            foreign=foreign,
+            kubernetes=kubernetes,
+            vault=admin.server,
+            components={"kubernetes": cluster.version, admin.product: admin.version},
+            reviewer_token=reviewer_token,
+            created_mounts=mounts,
+            run=session,
+            **details,
+        )
+
+
+def install_contract(cluster: Cluster, crds: Iterable[Object], *, ours: bool, session: str) -> None:
+    """Install CustomResourceDefinitions. In a cluster that existed before, add only those that are missing.
+
+    A cleanup does not remove them from such a cluster, because this would delete all objects of these types.
     """
     labelled = (
         crd if ours else {**crd, "metadata": {**crd["metadata"], "labels": _labels(crd) | {LABEL: session}}}
@@ -40,13 +85,13 @@ def _labels(item: Object) -> dict[str, str]:
 
 
 def install_reviewer(cluster: Cluster, session: str) -> str:
-    """Create the service account that Vault reviews tokens with and return a token of it.
+    """Create the service account with which Vault reviews tokens, and return a token of it.
 
-    It is bound to ``system:auth-delegator``, as Vault's documentation of the
-    Kubernetes auth method asks for. Its namespace has the session's name. The binding has the same name for every
-    session: it comes first and goes last, so that two sessions do not share a cluster.
+    It is bound to ``system:auth-delegator``, as the documentation of Vault's Kubernetes auth method requires. Its
+    namespace has the name of the session. The binding has the same name in every session. It is created first and
+    removed last, so that two sessions cannot share a cluster.
 
-    :raises StackError: when another session uses the cluster, or something of these names is there.
+    :raises StackError: if another session uses the cluster, or if an object with one of these names exists.
     """
     labels = {LABEL: session}
     binding = {
@@ -75,10 +120,10 @@ def install_reviewer(cluster: Cluster, session: str) -> str:
 def open_vault(
     server: VaultServer, timeouts: Timeouts, *, which: str, hint: str, log: Callable[[], str] = lambda: ""
 ) -> VaultAdmin:
-    """Initialise and unseal a Vault that was just started.
+    """Initialize and unseal a new Vault.
 
-    :param which: what it is, :param hint: what to do, :param log: gives the end of its log; all for the error.
-    :raises StackError: when it refuses, as one that is no Vault of ours does.
+    :param which: describes the Vault in the error; :param hint: what to do; :param log: returns the end of its log.
+    :raises StackError: if Vault refuses.
     """
     admin = VaultAdmin(server, timeouts)
     try:
@@ -86,14 +131,14 @@ def open_vault(
         admin.unseal()
     except hvac.exceptions.VaultError as error:
         seen = f"; the end of its log:\n{text}" if (text := log()) else ""
-        raise StackError(f"{which} could not be initialised: {error}{seen}", hint=hint) from error
+        raise StackError(f"{which} could not be initialized: {error}{seen}", hint=hint) from error
     return admin
 
 
 def mount_defaults(admin: VaultAdmin, kubernetes: Kubernetes, reviewer_token: str) -> list[str]:
-    """Enable the auth methods at their default paths and return those that were not there before.
+    """Enable the auth methods at their default paths, and return those that did not exist.
 
-    A mount that exists is somebody's: it is neither configured nor removed.
+    A mount that existed is not configured and not removed.
     """
     created: list[str] = []
     for method in DEFAULT_MOUNTS:
@@ -110,9 +155,9 @@ def mount_defaults(admin: VaultAdmin, kubernetes: Kubernetes, reviewer_token: st
 
 
 def check_reviews(admin: VaultAdmin, kubernetes: Kubernetes, reviewer_token: str, session: str) -> None:
-    """See that Vault can ask the cluster whose a token is: have the reviewer itself log in.
+    """Check that Vault can review tokens at the cluster's API: log in with the reviewer's own token.
 
-    :raises StackError: when it cannot; without this, issuers would be blamed for it.
+    :raises StackError: if it cannot. Otherwise the tests would blame the controller.
     """
     workspace = VaultWorkspace(admin, kubernetes, reviewer_token)
     refusals: list[hvac.exceptions.VaultError] = []
@@ -126,9 +171,9 @@ def check_reviews(admin: VaultAdmin, kubernetes: Kubernetes, reviewer_token: str
                 refusals.append(error)
                 return None
 
-        # The API server may take a moment to know that the reviewer may review.
+        # The API server's authorizer may learn of the binding with a delay.
         if not poll(probe, timeout=admin.timeouts.api, interval=0.5):
             raise StackError(
-                f"Vault cannot ask the Kubernetes API at {kubernetes.url_for_vault} whose a token is: {refusals[-1]}",
-                hint="name in --vault-issuer-kubernetes-host an address at which Vault reaches the API server",
+                f"Vault cannot review tokens at the Kubernetes API at {kubernetes.url_for_vault}: {refusals[-1]}",
+                hint="set --vault-issuer-kubernetes-host to an address at which Vault reaches the API server",
             )

@@ -104,6 +104,13 @@ def directory() -> Path:
 _held: dict[Path, int] = {}
 
 
+def release(session: str) -> None:
+    """Release the record of a session if this process holds it; see :meth:`CleanupRecord.release`."""
+    for path in list(_held):
+        if path.name == f"{session}{_SUFFIX}":
+            CleanupRecord(path).release()
+
+
 class CleanupRecord:
     """One record.
 

@@ -1,18 +1,27 @@
-"""What a provider hands over, and what it has to offer: the protocol all providers meet."""
+"""A stack, and the protocol of the providers that start stacks."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, NoReturn, Protocol
 
 import yaml
 
+from ..errors import NotRunnable
 from ..kube.cluster_info import Kubernetes
+from ..options import Settings
+from ..supervisor.run_directory import RunDirectory
+from ..timeouts import Timeouts
+from ..toolchain import Toolchain
+from ..toolchain.images import NeededImage
 from ..vault.connection import VaultServer
 
-# The CRDs are 30,000 lines: libyaml reads them in a tenth of a second, the pure Python loader takes more than one.
+#: The toolchain's component of this binary also contains cert-manager's CRDs, which every stack needs.
+CRDS_BINARY = "cert-manager-controller"
+# The CRDs have 30,000 lines. libyaml reads them in 0.1 s, the loader in pure Python in more than 1 s.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -20,20 +29,20 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class Stack:
     """One Vault and one Kubernetes API, ready for use.
 
-    :ivar provider: ``process``, ``kind`` or ``existing``.
-    :ivar reason: why this provider was chosen, for people.
-    :ivar disposable: nothing in it outlives the run, so that slow clean-up can be left out.
-    :ivar bind: address on which servers of the tests have to listen.
+    :ivar provider: name of the provider: ``process``, ``kind`` or ``existing``.
+    :ivar reason: why the provider was selected, as shown in the header.
+    :ivar disposable: whether the stack ends with its session, so that tests can skip a slow cleanup.
+    :ivar bind: address on which the servers of the tests must listen.
     :ivar reviewer_token: token of a service account bound to ``system:auth-delegator``.
-    :ivar components: versions, by component.
-    :ivar foreign: the cluster is somebody else's: what is there is left as it is.
-    :ivar created_mounts: auth mounts at default paths that are ours.
-    :ivar run: value of the label on everything this run creates in the cluster.
-    :ivar record: path of the cleanup record, '' where nothing outlives the run.
-    :ivar vault_binary: path of the program that further Vaults are started from; '' where the provider starts none.
-    :ivar vault_image: container image that further Vaults are started from; '' likewise.
-    :ivar kind_cluster: name of the kind cluster, '' where there is none.
-    :ivar network: the container network that Vault and the cluster's nodes are on, '' where there is none.
+    :ivar components: version by component.
+    :ivar foreign: whether the cluster existed before the session, which then changes nothing in it.
+    :ivar created_mounts: auth mounts at default paths that the session created.
+    :ivar run: name of the session, the value of the label on everything that it creates in the cluster.
+    :ivar record: path of the cleanup record; '' if nothing outlives the session.
+    :ivar vault_binary: path of the binary of further Vaults (process); '' if there is none.
+    :ivar vault_image: container image of further Vaults (kind); '' if there is none.
+    :ivar kind_cluster: name of the kind cluster; '' if there is none.
+    :ivar network: container network of Vault and of the cluster's nodes; '' if there is none.
     """
 
     provider: str
@@ -54,14 +63,14 @@ class Stack:
     record: str = ""
 
     def to_json(self) -> str:
-        """Serialise, credentials included: only for files that nobody else can read."""
+        """Return the stack as JSON, including credentials: write it only to files that only the user can read."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Stack:
-        """Return what :meth:`to_json` serialised.
+        """Return the stack that :meth:`to_json` wrote.
 
-        :raises ValueError: when it is something else: cut off, or of another version.
+        :raises ValueError: if the text is incomplete or was written by another version.
         """
         try:
             data = json.loads(text)
@@ -73,6 +82,18 @@ class Stack:
             for entry in fields(part):
                 _check_type(f"{type(part).__name__}.{entry.name}", getattr(part, entry.name), str(entry.type))
         return stack
+
+    def unsupported(self, what: str) -> NotRunnable:
+        """Return the error for a test that this stack cannot run.
+
+        :param what: what the provider does not do; completes "the provider kind ...".
+        """
+        return unsupported(self.provider, what)
+
+
+def unsupported(provider: str, what: str) -> NotRunnable:
+    """Return the error for a test that a provider's stacks cannot run; see :meth:`Stack.unsupported`."""
+    return NotRunnable(f"the provider {provider} {what}", hint="use --vault-issuer-stack=process")
 
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -90,27 +111,106 @@ def _check_type(place: str, value: object, annotation: str) -> None:
         raise ValueError(f"{place} must be {annotation}, got {type(value).__name__}")
 
 
-class Provider(Protocol):
-    """What starts a stack; what it started ends with the run directory or by its module's ``stop``."""
-
-    name: str
-
-    def start(self) -> Stack:
-        """Start everything and return it ready; raise StackError or ToolchainError."""
-
-
 class VaultLauncher(Protocol):
-    """Starts further Vaults beside the stack's own, for states a shared one cannot be put into."""
+    """Starts further Vaults beside the stack's own Vault, for tests that need a Vault in a state of its own."""
 
     def start_vault(self, *, storage: str = "inmem", advertised: str = "") -> VaultServer:
-        """Start a Vault that is not initialised.
+        """Start a Vault that is not initialized.
 
         :param storage: ``inmem`` or ``raft``.
-        :param advertised: URL to which other nodes redirect clients of this one; '' for its own.
+        :param advertised: URL to which other nodes redirect the clients of this Vault; '' for its own URL.
+        :raises StackError: if it does not start.
+        :raises NotRunnable: if the provider cannot start further Vaults.
         """
 
     def stop_vault(self, server: VaultServer) -> None:
         """Stop a Vault that :meth:`start_vault` started."""
+
+
+class NoVaults:
+    """The :class:`VaultLauncher` of a provider that cannot start further Vaults."""
+
+    def __init__(self, provider: str) -> None:
+        self._provider = provider
+
+    def start_vault(self, *, storage: str = "inmem", advertised: str = "") -> NoReturn:
+        """Raise NotRunnable."""
+        raise unsupported(self._provider, "cannot start a second Vault")
+
+    def stop_vault(self, server: VaultServer) -> None:
+        """Do nothing: :meth:`start_vault` never started one."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """The parts of a session that its provider uses.
+
+    :ivar toolchain: with the versions that the session selected.
+    :ivar run: the session's run directory.
+    :ivar progress: receives lines about long steps.
+    """
+
+    settings: Settings
+    toolchain: Toolchain
+    run: RunDirectory
+    timeouts: Timeouts
+    progress: Callable[[str], None]
+
+
+class Provider(Protocol):
+    """Starts the stack of one session; :func:`~.select.make_provider` makes it, without side effects.
+
+    A provider has no method that stops the stack: the supervisor ends it with the session, also after a kill.
+
+    :cvar name: value of ``--vault-issuer-stack``.
+    :cvar has_nodes: whether the cluster can run pods.
+    :cvar is_local: whether Vault and the API server run on this machine and reach servers on its loopback interface.
+    :ivar reason: why the provider was selected, as shown in the header.
+    """
+
+    name: ClassVar[str]
+    has_nodes: ClassVar[bool]
+    is_local: ClassVar[bool]
+
+    @property
+    def reason(self) -> str:
+        """Why the provider was selected, as shown in the header."""
+
+    def binaries(self) -> list[str]:
+        """Return the names of the toolchain's binaries that a new stack needs."""
+
+    def images(self, controller: Iterable[str]) -> list[NeededImage]:
+        """Return the images that the container engine needs; [] for a provider without an engine.
+
+        :param controller: images of the controller; not iterated by a provider without an engine.
+        :raises ConfigurationError: if the images cannot be determined.
+        """
+
+    def check(self, images: Iterable[NeededImage]) -> None:
+        """Check, before anything is built or started, that everything exists that the toolchain does not build.
+
+        :param images: from :meth:`images`; pulled if the engine does not have them.
+        :raises ConfigurationError, StackError: in seconds, each with a hint.
+        """
+
+    def start(self) -> Stack:
+        """Start the stack and return it when it is ready.
+
+        :raises StackError, ToolchainError, ConfigurationError: each with a hint.
+        """
+
+    def prepare(self, stack: Stack, images: Iterable[NeededImage]) -> None:
+        """Prepare the cluster of a stack to run the controller in pods.
+
+        :param images: from :meth:`images`.
+        :raises StackError: if an image cannot be loaded, or if pods cannot reach the servers of the tests.
+        """
+
+    def launcher(self, stack: Stack) -> VaultLauncher:
+        """Return a launcher of further Vaults for a stack, which may be the stack of another session."""
+
+    def stop_at_end(self) -> None:
+        """Tell the supervisor to remove, at the session's end, what the session adds outside of its processes."""
 
 
 def crd_manifests(directory: Path) -> list[dict[str, Any]]:

@@ -69,7 +69,7 @@ def test_a_run_passes_and_leaves_everything_as_it_was(
     run = suite.run(*options, *areas, "-n2", env={TOKEN: foreign_vault.server.token})
     assert run.status == 0, run.output
     assert run.verdict == "partial"
-    assert "stack existing (a cluster and a Vault are named)" in run.output
+    assert "stack existing (the options name a cluster and a Vault)" in run.output
     outcomes = {i: o for i, o in run.outcomes().items() if i.split("-")[1] in ("TOKEN", "KSTATIC", "HEALTH")}
     assert outcomes["VI-TOKEN-001"] == outcomes["VI-KSTATIC-001"] == outcomes["VI-HEALTH-001"] == "passed"
     assert outcomes["VI-HEALTH-004"] == "not-run", "a second Vault cannot be started here"

@@ -340,7 +340,8 @@ def test_what_a_run_killed_with_its_supervisor_left_goes_with_the_next_run(
     left = engine.names_of(directory.name)
     run = suite.run("--vault-issuer=cert-manager", ONE, *options, env={"TMPDIR": str(temporary)})
     assert run.status == 0, run.output
-    assert f"removed what the killed run {directory.name} had left: {', '.join([*left, str(directory)])}" in run.output
+    removed = ", ".join([*left, str(directory)])
+    assert f"removed orphaned resources of the killed session {directory.name}: {removed}" in run.output
     assert engine.names_of(directory.name) == []
     assert list(temporary.iterdir()) == []
     assert processes_of(directory) == []

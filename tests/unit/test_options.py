@@ -492,7 +492,7 @@ def test_a_run_to_join_that_is_not_there(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_inprocess("--vault-issuer=cert-manager", "--vault-issuer-join=absent")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
-        ["*--vault-issuer-join=absent: no run has a stack there*", "*hint: name the directory*"]
+        ["*--vault-issuer-join=absent: there is no stack in this directory*", "*hint: name the directory*"]
     )
 
 

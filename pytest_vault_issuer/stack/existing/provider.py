@@ -1,134 +1,137 @@
-"""Provider ``existing``: a Vault and a cluster the user names; what is made there is removed at the end."""
+"""Provider ``existing``: a Vault and a cluster that the user names. A session removes what it created there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
+from typing import ClassVar
 
 from ...errors import ConfigurationError
 from ...kube.client import CONFIG_MAPS, Cluster
 from ...kube.cluster_info import Kubernetes
 from ...options import TOKEN_VARIABLE
-from ...supervisor.run_directory import RunDirectory
-from ...timeouts import Timeouts
+from ...toolchain.images import NeededImage
 from ...vault.connection import VaultServer
 from ...vault.server import VaultAdmin, check_existing
 from .. import finish, record
-from ..bootstrap import check_reviews, install_contract, install_reviewer, mount_defaults
+from ..bootstrap import check_reviews, complete_stack
 from ..kubeconfig import private_copy
 from ..record import CleanupRecord, Whereabouts
-from ..types import Stack, crd_manifests
+from ..types import CRDS_BINARY, Context, NoVaults, Stack
 
 NAME = "existing"
+#: Default address of the servers of the tests.
+LOOPBACK = "127.0.0.1"
 
 
 class ExistingProvider:
-    """Uses what is there.
+    """Uses the Vault and the cluster that the settings name; the cluster gets cert-manager's CRDs if it has none."""
 
-    :param run: whose supervisor removes everything at the end.
-    :param kubeconfig: named by the user; never the ambient one.
-    :param vault: with a token that may mount, write policies and create tokens.
-    :param token_file: the file that has the token, None where the environment does.
-    :param url_for_vault: where Vault reaches the API server, default the kubeconfig's server.
-    :param crds: directory of cert-manager's CRDs, for a cluster without them.
-    :param scale: of the timeouts.
-    """
+    name: ClassVar[str] = NAME
+    has_nodes: ClassVar[bool] = True
+    is_local: ClassVar[bool] = False
 
-    name = NAME
+    def __init__(self, context: Context, reason: str) -> None:
+        self._settings = context.settings
+        self._toolchain = context.toolchain
+        self._run = context.run
+        self._timeouts = context.timeouts
+        self._progress = context.progress
+        self.reason = reason
 
-    def __init__(
-        self,
-        run: RunDirectory,
-        kubeconfig: Path,
-        vault: VaultServer,
-        timeouts: Timeouts,
-        progress: Callable[[str], None],
-        *,
-        reason: str,
-        context: str | None = None,
-        token_file: Path | None = None,
-        url_for_vault: str | None = None,
-        crds: Path | None = None,
-        bind: str = "127.0.0.1",
-        scale: float = 1.0,
-    ) -> None:
-        self._run = run
-        self._kubeconfig = kubeconfig
-        self._context = context
-        self._vault = vault
-        self._timeouts = timeouts
-        self._progress = progress
-        self._reason = reason
-        self._token_file = token_file
-        self._url_for_vault = url_for_vault
-        self._crds = crds
-        self._bind = bind
-        self._scale = scale
+    def binaries(self) -> list[str]:
+        """Return the component that contains the CRDs."""
+        return [CRDS_BINARY]
+
+    def images(self, controller: Iterable[str]) -> list[NeededImage]:
+        """Return []: the cluster pulls its images itself."""
+        return []
+
+    def check(self, images: Iterable[NeededImage]) -> None:
+        """Do nothing: :meth:`start` checks the cluster and Vault before it creates anything."""
 
     def start(self) -> Stack:
-        """Check both, add what a test needs, and return them; whatever was added goes at the session's end.
+        """Check the cluster and Vault, create what tests need there, and return them as a stack.
 
-        :raises StackError: when one cannot be reached or used.
-        :raises ConfigurationError: when the kubeconfig cannot be read.
+        :raises StackError: if the cluster or Vault cannot be reached or used.
+        :raises ConfigurationError: if the kubeconfig, the token or the CA file cannot be read.
         """
+        settings = self._settings
+        assert settings.kubeconfig is not None
         session = self._run.path.name
-        check_existing(self._vault, self._timeouts)
-        kubeconfig = private_copy(self._kubeconfig, self._context, self._run.write)
+        vault = self._vault()
+        check_existing(vault, self._timeouts)
+        kubeconfig = private_copy(settings.kubeconfig, settings.kube_context, self._run.write)
         cluster = Cluster(kubeconfig, timeouts=self._timeouts)
-        version = cluster.version
+        _ = cluster.version  # fails here, before anything is created, if the cluster does not answer
         for line in record.notices():
             self._progress(line)
-        written = self._begin_record(cluster.server, kubeconfig)
+        written = self._begin_record(settings.kubeconfig, vault, cluster.server, kubeconfig)
         cluster.announcing(written.announce_type)
-        admin = VaultAdmin(self._vault, self._timeouts, session=session, announce=written.announcer(session))
-        reviewer_token = install_reviewer(cluster, session)
-        if self._crds is not None:
-            install_contract(cluster, crd_manifests(self._crds), ours=False, session=session)
+        admin = VaultAdmin(vault, self._timeouts, session=session, announce=written.announcer(session))
         kubernetes = Kubernetes(
             kubeconfig=str(kubeconfig),
-            url_for_vault=self._url_for_vault or cluster.server,
+            url_for_vault=settings.kubernetes_host or cluster.server,
             ca_pem=_ca_of(cluster),
         )
-        mounts = mount_defaults(admin, kubernetes, reviewer_token)
-        check_reviews(admin, kubernetes, reviewer_token, session)
-        cluster.close()
-        return Stack(
-            provider=NAME,
-            reason=self._reason,
-            disposable=False,
+        stack = complete_stack(
+            NAME,
+            self.reason,
+            session,
+            kubernetes,
+            cluster,
+            self._toolchain.crds(),
+            lambda: admin,
             foreign=True,
-            kubernetes=kubernetes,
-            vault=self._vault,
-            components={"kubernetes": version, admin.product: admin.version},
-            reviewer_token=reviewer_token,
-            bind=self._bind,
-            created_mounts=mounts,
-            run=session,
+            bind=settings.bind or LOOPBACK,
             record=str(written.path),
         )
+        check_reviews(admin, kubernetes, stack.reviewer_token, session)
+        return stack
 
-    def _begin_record(self, server: str, kubeconfig: Path) -> CleanupRecord:
+    def _vault(self) -> VaultServer:
+        settings = self._settings
+        if settings.vault_ca_cert is not None and not settings.vault_ca_cert.is_file():
+            raise ConfigurationError(
+                f"--vault-issuer-vault-ca-cert={settings.vault_ca_cert} does not exist", hint="check the path"
+            )
+        token = settings.vault_token()
+        self._run.redactor.add(token)  # before its first use
+        return VaultServer(url=settings.vault_addr.rstrip("/"), ca_file=str(settings.vault_ca_cert or ""), token=token)
+
+    def _begin_record(self, source: Path, vault: VaultServer, server: str, kubeconfig: Path) -> CleanupRecord:
+        settings = self._settings
         whereabouts = Whereabouts(
             session=self._run.path.name,
             directory=str(self._run.path),
-            kubeconfig=str(self._kubeconfig.absolute()),
-            context=self._context or "",
+            kubeconfig=str(source.absolute()),
+            context=settings.kube_context or "",
             server=server,
-            vault_addr=self._vault.url,
-            vault_ca=str(Path(self._vault.ca_file).absolute()) if self._vault.ca_file else "",
-            token_file=str(self._token_file.absolute()) if self._token_file else "",
-            scale=self._scale,
+            vault_addr=vault.url,
+            vault_ca=str(Path(vault.ca_file).absolute()) if vault.ca_file else "",
+            token_file=str(settings.vault_token_file.absolute()) if settings.vault_token_file else "",
+            scale=settings.timeout_scale,
         )
-        return finish.begin(self._run, whereabouts, kubeconfig, self._timeouts, {TOKEN_VARIABLE: self._vault.token})
+        return finish.begin(self._run, whereabouts, kubeconfig, self._timeouts, {TOKEN_VARIABLE: vault.token})
+
+    def prepare(self, stack: Stack, images: Iterable[NeededImage]) -> None:
+        """Do nothing: the nodes pull images themselves, and the user chooses the address that pods reach."""
+
+    def launcher(self, stack: Stack) -> NoVaults:
+        """Return a launcher that refuses: the session starts nothing beside the user's Vault."""
+        return NoVaults(NAME)
+
+    def stop_at_end(self) -> None:
+        """Do nothing: :meth:`start` registers the cleanup with the record of what was created."""
 
 
 def _ca_of(cluster: Cluster) -> str:
-    # Published in every namespace since Kubernetes 1.20; what the kubeconfig trusts may be a front of the server.
+    # Kubernetes 1.20 and later publish it in every namespace. The kubeconfig may trust a proxy in front of the server.
     published = cluster.find(CONFIG_MAPS, "kube-root-ca.crt", "default") or {}
     pem = published.get("data", {}).get("ca.crt") or cluster.ca_pem
     if not pem:
         raise ConfigurationError(
-            "neither the cluster nor the kubeconfig says which CA the API server has",
-            hint="name one in the kubeconfig (certificate-authority-data)",
+            "the CA of the API server is unknown: neither the cluster nor the kubeconfig contains it",
+            hint="add it to the kubeconfig (certificate-authority-data)",
         )
     return str(pem)

@@ -1,77 +1,91 @@
-"""Provider ``process``: everything as local processes on loopback, TLS everywhere, nothing left behind."""
+"""Provider ``process``: Vault and Kubernetes as local processes on loopback, with TLS; nothing outlives the session."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import ClassVar
 
-from ...errors import StackError
 from ...kube.client import Cluster
-from ...supervisor.run_directory import RunDirectory
-from ...timeouts import Timeouts
-from ...toolchain import Binaries
+from ...options import Settings
+from ...toolchain import KUBERNETES, Binaries, resolve
+from ...toolchain.images import NeededImage
 from ...vault.server import VaultAdmin
-from ..bootstrap import install_contract, install_reviewer, mount_defaults, open_vault
+from ..bootstrap import complete_stack, open_vault
 from ..certificates import StackAuthority
-from ..types import Stack, crd_manifests
+from ..types import CRDS_BINARY, Context, Stack
 from .kubernetes import KubernetesProcesses
 from .vault import VaultProcesses
 
 NAME = "process"
 
 
+def needed_binaries(settings: Settings) -> list[str]:
+    """Return the names of the toolchain's binaries that a stack of these settings needs."""
+    directory = settings.kubernetes_binaries
+    given = {name for name in KUBERNETES if directory and (directory / name).is_file()}
+    if settings.vault_binary:
+        given.add("vault")
+    return [name for name in (*KUBERNETES, "vault", CRDS_BINARY) if name not in given]
+
+
 class ProcessProvider:
-    """Starts etcd, kube-apiserver, kube-controller-manager and Vault from binaries.
+    """Starts etcd, kube-apiserver, kube-controller-manager and Vault from binaries."""
 
-    :param reason: why this provider was chosen, for people.
-    """
+    name: ClassVar[str] = NAME
+    has_nodes: ClassVar[bool] = False
+    is_local: ClassVar[bool] = True
 
-    name = NAME
+    def __init__(self, context: Context, reason: str) -> None:
+        self._settings = context.settings
+        self._toolchain = context.toolchain
+        self._run = context.run
+        self._timeouts = context.timeouts
+        self.reason = reason
 
-    def __init__(self, run: RunDirectory, binaries: Binaries, timeouts: Timeouts, *, reason: str) -> None:
-        self._run = run
-        self._binaries = binaries
-        self._timeouts = timeouts
-        self._reason = reason
+    def binaries(self) -> list[str]:
+        """Return the names of those that the user does not provide."""
+        return needed_binaries(self._settings)
+
+    def images(self, controller: Iterable[str]) -> list[NeededImage]:
+        """Return []: no container engine is used."""
+        return []
+
+    def check(self, images: Iterable[NeededImage]) -> None:
+        """Do nothing: the toolchain builds what the user does not provide."""
 
     def start(self) -> Stack:
-        """Start everything and return it ready.
+        """Start the processes and return the stack when it is ready.
 
+        :raises ToolchainError: if a binary is not built.
+        :raises ConfigurationError: if a binary of the user cannot be executed.
         :raises StackError: with the log of the component that failed.
         """
-        if self._binaries.crds is None:
-            raise StackError("cert-manager's CRDs are not there", hint="run: vault-issuer toolchain build cert-manager")
+        settings = self._settings
+        binaries = resolve(self._toolchain, kubernetes_dir=settings.kubernetes_binaries, vault=settings.vault_binary)
         authority = StackAuthority(self._run)
         VaultProcesses.prepare(authority)
-        control_plane = KubernetesProcesses(self._run, authority, self._binaries, self._timeouts)
-        vaults = VaultProcesses(self._run, authority.file, self._binaries.vault, self._timeouts)
+        control_plane = KubernetesProcesses(self._run, authority, binaries, self._timeouts)
         control_plane.spawn()
-        # Vault is ready long before the API server is: set it up in the meantime.
+        # Vault is ready long before the API server: set it up in parallel.
         with ThreadPoolExecutor(1) as background:
-            starting = background.submit(self._start_vault, vaults)
+            starting = background.submit(self._start_vault, authority, binaries)
             kubernetes = control_plane.wait()
-            cluster = Cluster(Path(kubernetes.kubeconfig), timeouts=self._timeouts)
-            install_contract(cluster, crd_manifests(self._binaries.crds), ours=True, session=self._run.path.name)
-            reviewer_token = install_reviewer(cluster, self._run.path.name)
-            admin = starting.result()
-        mounts = mount_defaults(admin, kubernetes, reviewer_token)
-        components = {"kubernetes": cluster.version, admin.product: admin.version}
-        cluster.close()
-        return Stack(
-            provider=NAME,
-            reason=self._reason,
-            disposable=True,
-            kubernetes=kubernetes,
-            vault=admin.server,
-            components=components,
-            reviewer_token=reviewer_token,
-            run=self._run.path.name,
-            created_mounts=mounts,
-            vault_binary=str(self._binaries.vault),
-        )
+            return complete_stack(
+                NAME,
+                self.reason,
+                self._run.path.name,
+                kubernetes,
+                Cluster(Path(kubernetes.kubeconfig), timeouts=self._timeouts),
+                binaries.crds,
+                starting.result,
+                foreign=False,
+                vault_binary=str(binaries.vault),
+            )
 
-    def _start_vault(self, vaults: VaultProcesses) -> VaultAdmin:
-        server = vaults.start_vault()
+    def _start_vault(self, authority: StackAuthority, binaries: Binaries) -> VaultAdmin:
+        server = VaultProcesses(self._run, authority.file, binaries.vault, self._timeouts).start_vault()
         return open_vault(
             server,
             self._timeouts,
@@ -79,3 +93,13 @@ class ProcessProvider:
             hint="name another binary with --vault-issuer-vault-binary",
             log=lambda: self._run.log_tail(server.name),
         )
+
+    def prepare(self, stack: Stack, images: Iterable[NeededImage]) -> None:
+        """Do nothing: the cluster has no nodes, so that the session never calls this."""
+
+    def launcher(self, stack: Stack) -> VaultProcesses:
+        """Return a launcher that starts the stack's Vault binary."""
+        return VaultProcesses(self._run, Path(stack.vault.ca_file), Path(stack.vault_binary), self._timeouts)
+
+    def stop_at_end(self) -> None:
+        """Do nothing: the supervisor ends all processes."""

@@ -43,9 +43,7 @@ FILES = BROKEN | {name: json.dumps(data).encode() for name, data in OTHER_VERSIO
 @pytest.mark.parametrize("content", FILES.values(), ids=FILES)
 def test_joining_a_stack_whose_file_is_broken_is_an_error_with_a_way_out(tmp_path: Path, content: bytes) -> None:
     (tmp_path / STATE).write_bytes(content)
-    with pytest.raises(
-        ConfigurationError, match=f"--vault-issuer-join={tmp_path}: its stack.json is cut off"
-    ) as raised:
+    with pytest.raises(ConfigurationError, match=f"--vault-issuer-join={tmp_path}: stack.json is incomplete") as raised:
         joined(tmp_path)
     assert f"vault-issuer stack down {tmp_path}" in raised.value.hint
 

@@ -113,4 +113,7 @@ def test_a_run_that_joins_another_starts_further_vaults_from_the_same_program() 
 
 def test_the_header_says_which_versions_will_be_built() -> None:
     one = run(implementation="cert-manager@1.15", vault_binary=Path("bao"))
-    assert one.provider == ("process", f"after building kubernetes {find('kubernetes').version}, cert-manager v1.15.3")
+    assert (one.provider.name, one.provider.reason) == (
+        "process",
+        f"after building kubernetes {find('kubernetes').version}, cert-manager v1.15.3",
+    )

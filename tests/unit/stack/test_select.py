@@ -1,0 +1,80 @@
+"""The provider is selected once, and states itself what it cannot do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_vault_issuer.errors import ConfigurationError, NotRunnable
+from pytest_vault_issuer.kube.cluster_info import Kubernetes
+from pytest_vault_issuer.options import STACKS, Settings
+from pytest_vault_issuer.session.session import Session, SessionKey
+from pytest_vault_issuer.stack.select import STATE, make_provider
+from pytest_vault_issuer.stack.types import Context, Provider, Stack
+from pytest_vault_issuer.supervisor.run_directory import RunDirectory
+from pytest_vault_issuer.timeouts import Timeouts
+from pytest_vault_issuer.toolchain import Toolchain
+from pytest_vault_issuer.vault.connection import VaultServer
+
+FILE = """
+[implementation]
+name = "mine"
+version = "1"
+[run]
+image = "mine:1"
+[features]
+supported = ["core"]
+"""
+
+
+def stack(provider: str) -> Stack:
+    return Stack(provider, "selected before", True, Kubernetes("", "", ""), VaultServer("https://vault.test"), {}, "")
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    return Context(Settings(), Toolchain(tmp_path), RunDirectory(tmp_path / "run", 0), Timeouts(), print)
+
+
+@pytest.mark.parametrize("name", [name for name in STACKS if name != "auto"])
+def test_each_value_of_the_option_has_a_provider_with_the_parts_of_the_protocol(name: str, context: Context) -> None:
+    provider: Provider = make_provider(name, "because", context)
+    assert (provider.name, provider.reason) == (name, "because")
+    assert isinstance(provider.has_nodes, bool)
+    assert isinstance(provider.is_local, bool)
+    for part in ("binaries", "images", "check", "start", "prepare", "launcher", "stop_at_end"):
+        assert callable(getattr(provider, part))
+
+
+def test_existing_refuses_a_second_vault_and_names_a_provider_that_starts_one(context: Context) -> None:
+    launcher = make_provider("existing", "", context).launcher(stack("existing"))
+    with pytest.raises(NotRunnable, match="the provider existing cannot start a second Vault") as refused:
+        launcher.start_vault()
+    assert refused.value.hint == "use --vault-issuer-stack=process"
+
+
+def test_providers_without_a_container_engine_do_not_ask_for_the_images_of_the_controller(context: Context) -> None:
+    def images() -> Iterator[str]:
+        pytest.fail("the manifests may not be readable before the stack is built")
+        yield ""
+
+    for name in ("process", "existing"):
+        assert make_provider(name, "", context).images(images()) == []
+
+
+def test_session_keeps_the_provider_that_started_its_stack(tmp_path: Path) -> None:
+    """Otherwise `auto` could select another one in a worker, after the toolchain has built its binaries."""
+    key = SessionKey(str(tmp_path), 0)
+    (tmp_path / STATE).write_text(stack("kind").to_json())
+    provider = Session(Settings(), key, print).provider
+    assert (provider.name, provider.reason) == ("kind", "selected before")
+
+
+def test_a_controller_in_the_cluster_is_refused_where_no_pod_can_run(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(FILE)
+    settings = Settings(implementation=str(tmp_path / "mine.toml"), stack="process")
+    with pytest.raises(ConfigurationError, match="the cluster of the provider process has no nodes") as refused:
+        Session(settings, SessionKey(str(tmp_path / "run"), 0), print).check()
+    assert refused.value.hint == "use --vault-issuer-stack=kind or --vault-issuer-stack=existing"
