@@ -9,6 +9,7 @@ import sys
 import threading
 from traceback import format_tb
 
+from . import shapes
 from .certificate_requests import CertificateRequestController
 from .certificate_signing_requests import CertificateSigningRequestController
 from .certificates import CertificateController
@@ -39,11 +40,14 @@ def arguments(words: list[str]) -> argparse.Namespace:
         help="where the Secrets and service accounts are that cluster-scoped issuers refer to",
     )
     parser.add_argument("--api-version", default="cert-manager.io/v1", help="group and version of the issuers")
-    parser.add_argument("--issuer-kind", default="Issuer", help="the namespaced kind of issuer")
-    parser.add_argument("--cluster-issuer-kind", default="ClusterIssuer", help="the cluster-scoped kind of issuer")
+    parser.add_argument("--issuer-kind", default="Issuer", help="the namespaced kind of issuer, '' for none")
+    parser.add_argument(
+        "--cluster-issuer-kind", default="ClusterIssuer", help="the cluster-scoped kind of issuer, '' for none"
+    )
     parser.add_argument(
         "--certificates", action="store_true", help="serve Certificates too, where cert-manager does not"
     )
+    parser.add_argument("--shape", choices=shapes.NAMES, help="how issuers are written, if not as spec.vault")
     parser.add_argument("--workers", type=int, default=20, help="issuers, and requests, looked at at the same time")
     parser.add_argument(
         "--qps",
@@ -61,11 +65,15 @@ def main(words: list[str]) -> int:
     options = arguments(words)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("urllib3").setLevel(logging.WARNING)
-    cluster = Cluster(options.kubeconfig, rate=options.qps)
+    if options.shape:
+        cluster: Cluster = shapes.ShapedCluster(options.kubeconfig, options.shape, rate=options.qps)
+    else:
+        cluster = Cluster(options.kubeconfig, rate=options.qps)
+    names = [kind for kind in (options.issuer_kind, options.cluster_issuer_kind) if kind]
     try:
-        kinds = [
-            cluster.discover(options.api_version, kind) for kind in (options.issuer_kind, options.cluster_issuer_kind)
-        ]
+        kinds = [cluster.discover(options.api_version, kind) for kind in names]
+        if isinstance(cluster, shapes.ShapedCluster):
+            cluster.translate(kinds, options.cluster_resource_namespace)
     except ClusterError as error:
         log.error("%s", error)
         return 1
@@ -104,6 +112,8 @@ def main(words: list[str]) -> int:
         certificate_controller = CertificateController(cluster, certificates, requests, secrets, issuers)
         start_workers(certificate_controller.queue, certificate_controller.reconcile, options.workers)
         watchers.append(certificates)
+    if isinstance(cluster, shapes.ShapedCluster):
+        watchers += cluster.watch_references(issuers)
     for watcher in watchers:
         watcher.start()
     log.info("watching %s", ", ".join(kind.plural for kind in kinds))

@@ -57,6 +57,10 @@ class Watcher:
         with self._lock:
             return list(self._items.values())
 
+    def refresh(self, key: Key) -> None:
+        """Read an object again that something else has changed, and tell of the change."""
+        self._change(key, self._cluster.find(self.resource, *key))
+
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
