@@ -79,6 +79,8 @@ if TYPE_CHECKING:
     from .sandbox.handles import decode_certificates as decode_certificates
     from .sandbox.handles import is_current as is_current
     from .sandbox.kubernetes_csr import CertificateSigningRequest as CertificateSigningRequest
+    from .sandbox.shapes import Configuration as Configuration
+    from .sandbox.shapes import InexpressibleError as InexpressibleError
     from .session.session import Session as Session
     from .stack.types import Stack as Stack
     from .timeouts import poll as poll
@@ -178,6 +180,10 @@ _PUBLIC = {
         "is_current",
     ),
     "sandbox.kubernetes_csr": ("CertificateSigningRequest",),
+    "sandbox.shapes": (
+        "Configuration",
+        "InexpressibleError",
+    ),
     "session.session": ("Session",),
     "stack.types": ("Stack",),
     "timeouts": ("poll",),
@@ -216,6 +222,7 @@ __all__ = [
     "CertificateSigningRequest",
     "ClientCertificate",
     "Cluster",
+    "Configuration",
     "ConfigurationError",
     "Delay",
     "EmptyAnswer",
@@ -226,6 +233,7 @@ __all__ = [
     "Hold",
     "IamLogin",
     "Implementation",
+    "InexpressibleError",
     "Injection",
     "Issuer",
     "KeyPair",

@@ -21,6 +21,7 @@ from pytest_vault_issuer import (
     Fault,
     Handle,
     Hold,
+    InexpressibleError,
     Issuer,
     Object,
     Pki,
@@ -48,11 +49,16 @@ def never_ready(sandbox: Sandbox, kind: str, variants: Mapping[str, Mapping[str,
     :raises Unmet: if one becomes Ready or gets no condition.
     """
     issuers: dict[str, Issuer] = {}
+    inexpressible: list[InexpressibleError] = []
     for wrong, options in variants.items():
         try:
             issuers[wrong] = sandbox.issuer(kind, **options)
         except RefusedError:
             continue  # a rejection by the API server is enough
+        except InexpressibleError as error:
+            inexpressible.append(error)
+    if inexpressible and len(inexpressible) == len(variants):
+        raise inexpressible[0]
     sandbox.ready_issuer(kind)
     for wrong, issuer in issuers.items():
         issuer.wait(is_judged, f"to get a Ready condition ({wrong})", timeout=sandbox.timeouts.issuer)
@@ -184,8 +190,7 @@ def set_transition_time(handle: Handle) -> str:
     ready = [entry for entry in conditions if entry.get("type") == "Ready"]
     for entry in ready:
         entry["lastTransitionTime"] = long_ago
-    body = {"status": {"conditions": conditions}}
-    handle.cluster.patch(handle.resource, handle.name, handle.namespace, body, subresource="status")
+    handle.write_conditions(conditions)
     return long_ago if ready else ""
 
 

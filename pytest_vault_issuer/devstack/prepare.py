@@ -12,7 +12,7 @@ from ..proxy import ClientCertificate
 from ..sandbox import Environment
 from ..sandbox.authentication import Authentication
 from ..sandbox.credentials import Authentications
-from ..sandbox.handles import IssuerType
+from ..sandbox.handles import Issuer, IssuerType
 from ..vault import Pki, VaultWorkspace
 
 NAMESPACE = "dev-stack"
@@ -89,8 +89,18 @@ class Preparing(Authentications):
             "auth": auth.spec,
         }
         namespace = None if kind.cluster_scoped else NAMESPACE
-        body = kind.manifest(self._name, namespace, vault, self.labels)
-        return kind, self.environment.cluster.create(kind.resource, body)
+        issuer = Issuer(
+            self.cluster,
+            self.timeouts,
+            kind,
+            self._name,
+            namespace,
+            home=self.home(part),
+            vault=vault,
+            labels=self.labels,
+        )
+        issuer.create()
+        return kind, self.cluster.get(kind.resource, self._name, namespace)
 
     def _aws(self, kind: str) -> Authentication:
         auth = self.aws(kind, mount=self._mount("aws", kind))

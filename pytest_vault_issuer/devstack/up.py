@@ -100,11 +100,11 @@ def _seen(cluster: Cluster, kind: IssuerType, item: Object, feature: str, deadli
         kind.resource,
         name,
         namespace,
-        lambda seen: condition(seen, "Ready").get("status") == "True",
+        lambda seen: condition(seen, kind.ready_condition).get("status") == "True",
         # The present state is looked at in any case.
         timeout=max(1.0, deadline - time.monotonic()),
     )
-    ready = condition(last or {}, "Ready")
+    ready = condition(last or {}, kind.ready_condition)
     return TriedIssuer(kind.kind, name, namespace or "", feature, ready.get("status", ""), ready.get("message", ""))
 
 

@@ -10,14 +10,15 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from ..errors import ConfigurationError, ImplementationError
 from ..kube.client import NAMESPACES, SERVICE_ACCOUNTS, Cluster, Object
 from ..kube.ownership import LABEL
-from ..sandbox.handles import IssuerType
+from ..requirements.features import KINDS
+from ..sandbox.handles import Issuer, IssuerType
+from ..sandbox.shapes import sample
 from ..stack.bootstrap import install_contract
 from ..stack.local.kubernetes import kubeconfig
 from ..stack.types import Stack
@@ -69,10 +70,16 @@ def issuer_kinds(implementation: Implementation, cluster: Cluster) -> dict[str, 
     described = implementation.issuer
     found = {}
     for part, kind in (("Issuer", described.kind), ("ClusterIssuer", described.cluster_kind)):
-        if kind and (part == "Issuer" or "cluster-issuer" in implementation.features):
+        if KINDS[part] in implementation.features:
             resource = cluster.discover(described.api_version, kind)
-            path = tuple(described.vault_at.split("."))
-            found[part] = IssuerType(kind, resource, path, cluster_scoped=not resource.namespaced)
+            found[part] = IssuerType(
+                kind,
+                resource,
+                implementation.shape,
+                cluster_scoped=not resource.namespaced,
+                signer_name=described.cluster_signer_name if part == "ClusterIssuer" else described.signer_name,
+                ready_condition=described.ready_condition,
+            )
     return found
 
 
@@ -282,24 +289,22 @@ def _answers(
 
     :raises ImplementationError: when it ends meanwhile.
     """
-    kind = issuer_kinds(implementation, cluster)["Issuer"]
+    kind = next(iter(issuer_kinds(implementation, cluster).values()))
     namespace = f"vi-{secrets.token_hex(5)}"
     cluster.create(
         NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}
     )
-    vault: dict[str, Any] = {
-        "server": stack.vault.url,
-        "path": "pki/sign/probe",
-        "auth": {"tokenSecretRef": {"name": "absent", "key": "token"}},
-    }
-    home = namespace if kind.resource.namespaced else None
-    cluster.create(kind.resource, kind.manifest("probe", home, vault, labels))
+    vault = sample(implementation.features, server=stack.vault.url, ca_pem=stack.vault.ca_pem, shape=kind.shape)
+    scope = None if kind.cluster_scoped else namespace
+    home = scope or implementation.run.cluster_resource_namespace
+    issuer = Issuer(cluster, timeouts, kind, namespace, scope, home=home, vault=vault, labels=labels)
     try:
+        issuer.create()
         left = timeouts.first_answer
         while left > 0:
             # In slices, so that a process that ends is noticed at once.
             piece = min(left, 2.0)
-            done, _ = cluster.wait(kind.resource, "probe", home, _has_condition, timeout=piece)
+            done, _ = cluster.wait(kind.resource, namespace, scope, _has_condition, timeout=piece)
             if done:
                 return True
             if message := how_it_ended():
@@ -309,7 +314,7 @@ def _answers(
             left -= piece
         return False
     finally:
-        cluster.delete(kind.resource, "probe", home)
+        issuer.delete()
         cluster.delete(NAMESPACES, namespace)
 
 

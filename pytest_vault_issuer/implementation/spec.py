@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import reprlib
+import sys
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,9 @@ from packaging.version import InvalidVersion, Version
 
 from ..aws.sts import PLACEHOLDERS as AWS_PLACEHOLDERS
 from ..errors import ConfigurationError
-from ..requirements.features import FEATURES, PROFILES, check_known, expand, meant
+from ..requirements.features import FEATURES, KINDS, PROFILES, REQUEST_APIS, check_known, expand, meant
+from ..sandbox.handles import CLUSTER_SIGNER_NAME, READY, SIGNER_NAME
+from ..sandbox.shapes import BlockShape, FunctionShape, Shape, check_expressible, read_mapping
 from ..toolchain.images import check_image
 
 _REQUIREMENT = re.compile(r"VI-[A-Z]+-[0-9]{3}")
@@ -24,6 +29,7 @@ NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _API_VERSION = re.compile(r"([a-z0-9][a-z0-9.-]*/)?v[a-z0-9]+")
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9]*")
+_CONDITION = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
 _VAULT_AT = re.compile(r"[^.\s]+(\.[^.\s]+)*")
 #: What may stand between braces in ``command`` and ``env``.
 PLACEHOLDERS = ("kubeconfig", "cluster_resource_namespace", "directory", "python", *AWS_PLACEHOLDERS)
@@ -31,16 +37,27 @@ PLACEHOLDERS = ("kubeconfig", "cluster_resource_namespace", "directory", "python
 
 @dataclass(frozen=True)
 class IssuerDescription:
-    """Table ``[issuer]``: where the Vault configuration lives.
+    """Table ``[issuer]``: how the implementation writes the configuration of its issuer objects.
 
-    :ivar kind: the namespaced kind; :ivar cluster_kind: the cluster-scoped one, '' for none.
-    :ivar vault_at: path to the Vault configuration inside the object.
+    :ivar kind: the namespaced kind; :ivar cluster_kind: the cluster-scoped one; '' for none.
+    :ivar vault_at: path of cert-manager's block inside the object, if neither `shape` nor `render` is given.
+    :ivar shape: the mapping, see :func:`~..sandbox.shapes.read_mapping`; {} for none.
+    :ivar render: ``package.module:function``, which takes a :class:`~..sandbox.shapes.Configuration` and returns the
+        objects, the issuer object first; '' for none. The module may be beside the file.
+    :ivar signer_name: template of the ``signerName`` that means a namespaced issuer object;
+        :ivar cluster_signer_name: of a cluster-scoped one.
+    :ivar ready_condition: type of the condition that says whether an issuer object is Ready.
     """
 
     api_version: str = "cert-manager.io/v1"
     kind: str = "Issuer"
     cluster_kind: str = "ClusterIssuer"
     vault_at: str = "spec.vault"
+    shape: dict[str, Any] = field(default_factory=dict)
+    render: str = ""
+    signer_name: str = SIGNER_NAME
+    cluster_signer_name: str = CLUSTER_SIGNER_NAME
+    ready_condition: str = READY
 
 
 @dataclass(frozen=True)
@@ -131,11 +148,7 @@ class Implementation:
             )
         self._check_issuer()
         self._check_env()
-        if "cluster-issuer" in self.features and not self.issuer.cluster_kind:
-            raise ConfigurationError(
-                "the feature cluster-issuer is claimed but [issuer] cluster_kind is empty",
-                hint="name the kind, or do not claim the feature",
-            )
+        self._check_features()
         if self.run.image:
             check_image("[run] image", self.run.image)
         for image in self.run.images:
@@ -154,15 +167,61 @@ class Implementation:
         described = self.issuer
         for key, value, form, example in (
             ("api_version", described.api_version, _API_VERSION, "example.com/v1"),
-            ("kind", described.kind, _KIND, "VaultIssuer"),
+            ("kind", described.kind or "None", _KIND, "VaultIssuer"),
             ("cluster_kind", described.cluster_kind or "None", _KIND, "VaultClusterIssuer"),
             ("vault_at", described.vault_at, _VAULT_AT, "spec.vault"),
+            ("ready_condition", described.ready_condition, _CONDITION, "Ready"),
         ):
             if not form.fullmatch(value):
                 raise ConfigurationError(
                     f"[issuer] {key} {'is empty' if not value else f'cannot be {value!r}'}",
                     hint=f'for example "{example}"',
                 )
+
+        if described.shape and described.render:
+            raise ConfigurationError("[issuer] has both shape and render", hint="describe the objects by one of them")
+        for key, template in (
+            ("signer_name", described.signer_name),
+            ("cluster_signer_name", described.cluster_signer_name),
+        ):
+            names = re.findall(r"\{([^{}]*)\}", template)
+            check_known(f"placeholder of [issuer] {key}", names, ("plural", "group", "namespace", "name", "kind"))
+            if "name" not in names or re.search(r"[{}]", re.sub(r"\{\w+\}", "", template)):
+                raise ConfigurationError(
+                    f"[issuer] {key} {template!r} does not say the name of the issuer object",
+                    hint=f'for example "{SIGNER_NAME}"',
+                )
+
+    def _check_features(self) -> None:
+        described = self.issuer
+        for feature, key, kind in (
+            ("issuer", "kind", described.kind),
+            ("cluster-issuer", "cluster_kind", described.cluster_kind),
+        ):
+            if feature in self.features and not kind:
+                raise ConfigurationError(
+                    f"the feature {feature} is claimed but [issuer] {key} is empty",
+                    hint=f'name the kind, or write unsupported = ["{feature}"] in [features]',
+                )
+        for what, names in (("kind of issuer object", KINDS.values()), ("way to request certificates", REQUEST_APIS)):
+            if self.features.isdisjoint(names):
+                raise ConfigurationError(
+                    f"[features] claims no {what}", hint=f"claim one of: {', '.join(names)}; see docs/implementers.md"
+                )
+        check_expressible(self.shape, self.features, described.api_version, described.kind or described.cluster_kind)
+
+    @cached_property
+    def shape(self) -> Shape:
+        """How its issuer objects are written.
+
+        :raises ConfigurationError: if `render` cannot be imported.
+        """
+        described = self.issuer
+        if described.shape:
+            return read_mapping(described.shape)
+        if described.render:
+            return FunctionShape(described.render, _import(described.render, self.directory))
+        return BlockShape(tuple(described.vault_at.split(".")))
 
     def _check_env(self) -> None:
         for name in self.run.env:
@@ -197,7 +256,7 @@ class Implementation:
             if about.get(key, "") == "":
                 raise ConfigurationError(f"[implementation] {key} is missing", hint=f'add {key} = "…"')
         claimed = _table(data, "features")
-        _check_keys("[features]", claimed, ("all", "supported"))
+        _check_keys("[features]", claimed, ("all", "supported", "unsupported"))
         everything = _typed("[features] all", claimed.get("all", False), bool)
         supported = _typed("[features] supported", claimed.get("supported", []), list[str])
         if everything == bool(supported):
@@ -206,11 +265,15 @@ class Implementation:
                 hint=f"supported = [...] of: {', '.join([*PROFILES, *FEATURES])}",
             )
         known = _table(data, "known_failures")
+        if "vault_at" in (issuer := _table(data, "issuer")) and ("shape" in issuer or "render" in issuer):
+            raise ConfigurationError("[issuer] has vault_at and another shape", hint="remove vault_at")
+        unsupported = _typed("[features] unsupported", claimed.get("unsupported", []), list[str])
+        described = _section(IssuerDescription, "issuer", data)
         return cls(
             **{key: _typed(f"[implementation] {key}", value, texts[key]) for key, value in about.items()},
-            issuer=_section(IssuerDescription, "issuer", data),
+            issuer=described,
             run=_section(RunDescription, "run", data),
-            features=expand(PROFILES if everything else supported),
+            features=_features(PROFILES if everything else supported, unsupported, described),
             known_failures={k: _typed(f"[known_failures] {k}", v, str) for k, v in known.items()},
             directory=directory,
         )
@@ -218,6 +281,31 @@ class Implementation:
     def with_run(self, **changes: Any) -> Implementation:
         """Return a copy with fields of ``[run]`` changed."""
         return replace(self, run=replace(self.run, **changes))
+
+
+def _features(supported: Iterable[str], unsupported: list[str], described: IssuerDescription) -> frozenset[str]:
+    """Return what a file claims. A namespaced kind and CertificateRequests need not be claimed, only disclaimed."""
+    implied = {"certificate-request"} | ({"issuer"} if described.kind else set())
+    return (expand(supported) | implied) - expand(unsupported)
+
+
+def _import(name: str, directory: Path) -> Any:
+    """Return the function that ``package.module:function`` names; the module may be in a directory."""
+    module, _, attribute = name.partition(":")
+    place = str(directory.absolute())
+    sys.path.insert(0, place)
+    try:
+        function = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        raise ConfigurationError(
+            f"[issuer] render {name!r} cannot be imported: {error}",
+            hint="name package.module:function; the module may be in the folder of the implementation file",
+        ) from error
+    finally:
+        sys.path.remove(place)
+    if not callable(function):
+        raise ConfigurationError(f"[issuer] render {name!r} is no function", hint="name a function")
+    return function
 
 
 def _section(kind: type[Any], name: str, data: Mapping[str, Any]) -> Any:
@@ -249,10 +337,11 @@ def _typed(place: str, value: Any, kind: Any) -> Any:
     elif origin is list:
         right = isinstance(value, list) and all(isinstance(item, parts[0]) for item in value)
     else:
-        right = isinstance(value, dict) and all(isinstance(item, parts[1]) for item in value.values())
+        right = isinstance(value, dict) and all(parts[1] is Any or isinstance(v, parts[1]) for v in value.values())
     if not right:
         names = {str: "a string", bool: "true or false"}
-        wanted = names.get(kind) or {list: "a list of strings", dict: "a table of strings"}[origin]
+        tables = "a table" if parts[1:] == (Any,) else "a table of strings"
+        wanted = names.get(kind) or {list: "a list of strings", dict: tables}[origin]
         raise ConfigurationError(
             f"{place} is to be {wanted}, not {reprlib.repr(value)}",
             hint="see docs/implementers.md, the implementation file",

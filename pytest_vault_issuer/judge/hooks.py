@@ -21,6 +21,7 @@ from ..report.outcomes import ENDED_EARLY, TO_EXPLAIN, Outcome, RequirementResul
 from ..requirements.catalogue import SUITE, Catalogue, Requirement
 from ..requirements.mark import REQUIREMENT
 from ..sandbox import Sandbox
+from ..sandbox.shapes import InexpressibleError
 from ..session.session import SILENT_LIMIT, Session
 from ..stack.types import Stack
 from ..text import plain, printable, writable
@@ -327,8 +328,9 @@ class Conformance:
             return Outcome(item.stash.get(_OUTCOME, Outcome.NOT_RUN))
         if isinstance(error, NotRunnable):
             report.outcome = "skipped"
-            report.longrepr = (str(item.path), 0, f"not run: {error.message}")
-            return Outcome.NOT_RUN
+            unsupported = isinstance(error, InexpressibleError)
+            report.longrepr = (str(item.path), 0, f"{'unsupported' if unsupported else 'not run'}: {error.message}")
+            return Outcome.UNSUPPORTED if unsupported else Outcome.NOT_RUN
         if call.when != "call" or not isinstance(error, AssertionError | pytest.fail.Exception) or self.run.lost:
             return Outcome.ERROR
         reasons = [self.implementation.known_failures[i] for i in ids if i in self.implementation.known_failures]

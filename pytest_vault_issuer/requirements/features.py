@@ -16,7 +16,9 @@ BY_PROFILE = {
         "approle": "authentication with an AppRole (auth.appRole)",
         "kubernetes-static": "authentication with a service account token in a Secret (auth.kubernetes.secretRef)",
         "kubernetes-secretless": "authentication with requested tokens (auth.kubernetes.serviceAccountRef)",
+        "issuer": "a namespaced issuer (Issuer)",
         "cluster-issuer": "a cluster-scoped issuer (ClusterIssuer)",
+        "certificate-request": "CertificateRequests (cert-manager.io/v1 CertificateRequest)",
     },
     EXTENDED: {
         "ca-bundle-secret": "the CA bundle in a Secret (caBundleSecretRef)",
@@ -33,6 +35,10 @@ BY_PROFILE = {
 }
 PROFILES = tuple(BY_PROFILE)
 FEATURES = {feature: text for features in BY_PROFILE.values() for feature, text in features.items()}
+#: Kind of the suite's tests -> the feature of implementations that have it.
+KINDS = {"Issuer": "issuer", "ClusterIssuer": "cluster-issuer"}
+#: The features of which each is a way to request a certificate.
+REQUEST_APIS = ("certificate-request", "certificate-signing-request")
 #: Area of the ids -> what it is about, in the order of reports.
 AREAS = {
     "SPEC": "which configurations work, and which are refused",

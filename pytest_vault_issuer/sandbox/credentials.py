@@ -70,7 +70,13 @@ class Authentications(CredentialObjects):
 
     def default_authentication(self, kind: str, **options: Any) -> Authentication:
         """Prepare the simplest way of authenticating that the implementation supports."""
-        return self.authenticate(next(f for f in FEATURES if f in self.environment.features), kind, **options)
+        supported = [feature for feature in (*FEATURES, "client-certificate") if feature in self.environment.features]
+        if not supported:
+            raise NotRunnable(
+                f"the implementation claims none of the authentication methods {', '.join(FEATURES)}",
+                hint="claim one that it has in [features]",
+            )
+        return self.authenticate(supported[0], kind, **options)
 
     def token(
         self,
@@ -78,18 +84,19 @@ class Authentications(CredentialObjects):
         *,
         pki: Pki | None = None,
         policy: str | None = None,
-        key: str = "token",
+        key: str | None = None,
         namespace: str | None = None,
         vault: VaultWorkspace | None = None,
         **parameters: Any,
     ) -> Authentication:
         """Create a Vault token in a Secret where an issuer of `kind` looks for it.
 
-        :param key: in the Secret.
+        :param key: in the Secret, default ``token``.
         :param namespace: of the Secret, default the right one.
         :param vault: a workspace in another Vault; give a `pki` or `policy` of it too.
         :param parameters: of the token, such as ``ttl``.
         """
+        key = key or self.environment.fixed("auth.tokenSecretRef.key", "token")
         credential = (vault or self.vault).token(policy or self.sign_policy(pki, vault), **parameters)
         namespace = namespace or self.home(kind)
         name = self.secret({key: credential}, namespace=namespace)
@@ -102,7 +109,7 @@ class Authentications(CredentialObjects):
         *,
         pki: Pki | None = None,
         policy: str | None = None,
-        key: str = "secretId",
+        key: str | None = None,
         mount: str | None = None,
         namespace: str | None = None,
         vault: VaultWorkspace | None = None,
@@ -113,6 +120,7 @@ class Authentications(CredentialObjects):
         :param mount: of an existing AppRole method, such as the default ``approle``; None mounts one.
         :param parameters: of the AppRole, such as ``ttl``.
         """
+        key = key or self.environment.fixed("auth.appRole.secretRef.key", "secretId")
         policy = policy or self.sign_policy(pki, vault)
         approle = (vault or self.vault).approle(policy, mount=self._ours(mount), **parameters)
         namespace = namespace or self.home(kind)
@@ -132,7 +140,7 @@ class Authentications(CredentialObjects):
         *,
         pki: Pki | None = None,
         policy: str | None = None,
-        key: str = "token",
+        key: str | None = None,
         mount: str | None = None,
         namespace: str | None = None,
         audience: str = "",
@@ -141,8 +149,9 @@ class Authentications(CredentialObjects):
     ) -> Authentication:
         """Create a ServiceAccount, its token Secret filled by Kubernetes, and a Vault role bound to it.
 
-        :param key: anything but ``token`` copies the token to a Secret of our own with that key.
+        :param key: default ``token``; anything else copies the token to a Secret of our own with that key.
         """
+        key = key or self.environment.fixed("auth.kubernetes.secretRef.key", "token")
         namespace = namespace or self.home(kind)
         account = self.service_account(namespace, grant=False)
         name = f"{account}-token"

@@ -48,3 +48,12 @@ class Environment:
     implementation_env: Mapping[str, str] = field(default_factory=dict)
     sts: Sts = field(default_factory=Sts)
     system_server: ServerCertificate | None = None
+
+    def fixed(self, field: str, default: str) -> str:
+        """Return the only value that the implementation's shape has for a field of a configuration, else the default.
+
+        :param field: such as ``auth.appRole.secretRef.key``.
+        """
+        for kind in self.kinds.values():
+            return kind.shape.fixed.get(field, default)
+        return default

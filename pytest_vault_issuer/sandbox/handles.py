@@ -17,11 +17,17 @@ from cryptography import x509
 from ..errors import Unmet
 from ..kube.client import CERTIFICATE_REQUESTS, EVENTS, ApiError, Cluster, Interrupt, Object, Resource, condition
 from ..timeouts import Timeouts, poll
+from .companions import Companions, rewrite
 from .csr import SigningRequest
 from .decision import decide, is_decided
+from .shapes import BlockShape, Configuration, Shape
 
 #: With these the API server refuses an object: malformed, forbidden by an admission webhook, invalid.
 REFUSED = (400, 403, 422)
+READY = "Ready"
+#: cert-manager's names of signers (https://cert-manager.io/docs/usage/kube-csr/).
+SIGNER_NAME = "{plural}.{group}/{namespace}.{name}"
+CLUSTER_SIGNER_NAME = "{plural}.{group}/{name}"
 
 
 class RefusedError(ApiError, Unmet):
@@ -51,33 +57,33 @@ class IssuerType:
     """One kind of issuer of an implementation.
 
     :ivar kind: its kind; :ivar resource: how the API server serves it.
-    :ivar vault_at: path of the Vault configuration in the object, such as ``spec.vault``.
+    :ivar shape: how its objects are written.
     :ivar cluster_scoped: whether it plays the part of a ClusterIssuer.
+    :ivar signer_name: template of the ``signerName`` of CertificateSigningRequests for it, see :meth:`signer_of`.
+    :ivar ready_condition: the type of its condition that says whether it is Ready.
     """
 
     kind: str
     resource: Resource
-    vault_at: tuple[str, ...]
+    shape: Shape
     cluster_scoped: bool
+    signer_name: str = ""
+    ready_condition: str = READY
 
-    def manifest(self, name: str, namespace: str | None, vault: dict[str, Any], labels: dict[str, str]) -> Object:
-        """Return an issuer object around a Vault configuration."""
-        body: Object = {
-            "apiVersion": self.resource.api_version,
-            "kind": self.kind,
-            "metadata": {"name": name, "labels": labels} | ({"namespace": namespace} if namespace else {}),
-        }
-        inner = body
-        for part in self.vault_at[:-1]:
-            inner = inner.setdefault(part, {})
-        inner[self.vault_at[-1]] = vault
-        return body
+    @property
+    def vault_at(self) -> tuple[str, ...]:
+        """The path of cert-manager's block in the object, () for another shape."""
+        return self.shape.vault_at if isinstance(self.shape, BlockShape) else ()
 
-    def vault_of(self, body: Object) -> dict[str, Any]:
-        """Return the Vault configuration inside an issuer object (not a copy)."""
-        for part in self.vault_at:
-            body = body[part]
-        return body
+    def signer_of(self, name: str, namespace: str | None) -> str:
+        """Return the ``signerName`` that means an issuer object."""
+        template = self.signer_name or (CLUSTER_SIGNER_NAME if self.cluster_scoped else SIGNER_NAME)
+        values = {"plural": self.resource.plural, "group": self.resource.group, "name": name, "kind": self.kind}
+        return template.format(**values, namespace=namespace or "")
+
+    def configuration(self, name: str, namespace: str | None, home: str, vault: dict[str, Any]) -> Configuration:
+        """Return a configuration for an object of this kind."""
+        return Configuration(self.resource.api_version, self.kind, name, namespace or "", home, vault)
 
 
 class Handle:
@@ -92,13 +98,29 @@ class Handle:
         self.kind = kind
         self.name = name
         self.namespace = namespace
+        #: the type of its condition that this class and its users call Ready
+        self.ready_condition = READY
 
     def __str__(self) -> str:
         return f"{self.kind} {self.namespace + '/' if self.namespace else ''}{self.name}"
 
     def get(self) -> Object:
         """Return the object as it is now. :raises ApiError: 404 when it is gone."""
-        return self.cluster.get(self.resource, self.name, self.namespace)
+        return self._seen(self.cluster.get(self.resource, self.name, self.namespace))
+
+    def _seen(self, item: Object) -> Object:
+        """Return an object with its Ready condition under that name, whatever its implementation calls it."""
+        if self.ready_condition == READY or not item.get("status", {}).get("conditions"):
+            return item
+        named = {self.ready_condition: READY, READY: f"{READY} (of another meaning)"}
+        listed = [entry | {"type": named.get(entry["type"], entry["type"])} for entry in item["status"]["conditions"]]
+        return {**item, "status": {**item["status"], "conditions": listed}}
+
+    def write_conditions(self, listed: list[Object]) -> None:
+        """Write conditions that :meth:`conditions` returned, changed, into the status."""
+        entries = [entry | ({"type": self.ready_condition} if entry["type"] == READY else {}) for entry in listed]
+        body = {"status": {"conditions": entries}}
+        self.cluster.patch(self.resource, self.name, self.namespace, body, subresource="status")
 
     def condition(self, kind: str = "Ready") -> Object:
         """Return a condition as it is now ({} when it is not set)."""
@@ -123,7 +145,10 @@ class Handle:
         :param what: for the failure's message: "to be Ready".
         :raises Unmet: when it does not within `timeout` seconds.
         """
-        done, last = self.cluster.wait(self.resource, self.name, self.namespace, until, timeout=timeout)
+        done, last = self.cluster.wait(
+            self.resource, self.name, self.namespace, lambda item: until(self._seen(item)), timeout=timeout
+        )
+        last = last and self._seen(last)
         if not done or last is None:
             raise Unmet(f"waited {timeout:g} s for {self} {what}; {describe_conditions(last)}")
         return last
@@ -139,7 +164,7 @@ class Handle:
             for _, item in self.cluster.watch(
                 self.resource, self.namespace, self.name, timeout=bound, interrupt=interrupt
             ):
-                states.append(item)
+                states.append(self._seen(item))
 
         with ThreadPoolExecutor(1) as pool:
             recording = pool.submit(record)
@@ -151,7 +176,8 @@ class Handle:
 
     def explain(self) -> str:
         """Say in words what its conditions are now."""
-        return describe_conditions(self.cluster.find(self.resource, self.name, self.namespace))
+        item = self.cluster.find(self.resource, self.name, self.namespace)
+        return describe_conditions(item and self._seen(item))
 
     def wait_event(self, where: Callable[[Object], bool], what: str, *, timeout: float | None = None) -> Object:
         """Wait until an event about this object is recorded and return it.
@@ -242,13 +268,51 @@ def is_current(item: Object, entry: Object) -> bool:
 
 
 class Issuer(Handle):
-    """An Issuer or ClusterIssuer of the implementation under test."""
+    """An Issuer or ClusterIssuer of the implementation under test.
+
+    :ivar vault: its configuration in the field names of cert-manager's API reference, however it is written.
+    """
 
     def __init__(
-        self, cluster: Cluster, timeouts: Timeouts, kind: IssuerType, name: str, namespace: str | None
+        self,
+        cluster: Cluster,
+        timeouts: Timeouts,
+        kind: IssuerType,
+        name: str,
+        namespace: str | None,
+        *,
+        home: str,
+        vault: dict[str, Any],
+        labels: dict[str, str],
     ) -> None:
         super().__init__(cluster, timeouts, kind.resource, kind.kind, name, namespace)
         self.type = kind
+        self.ready_condition = kind.ready_condition
+        self.vault = vault
+        self._home = home
+        self._labels = labels
+        self.companions = Companions(cluster, home, labels)
+
+    def create(self) -> None:
+        """Create it, and before it the additional objects of its shape.
+
+        :raises InexpressibleError: if the shape has no place for a part of its configuration.
+        :raises RefusedError: when the API server refuses one of them.
+        """
+        first, *others = self._render(self.vault)
+        metadata = first["metadata"]
+        labels = {**(metadata.get("labels") or {}), **self._labels}
+        with blaming_the_implementation():
+            self.companions.update(others)
+            self.cluster.create(self.resource, {**first, "metadata": {**metadata, "labels": labels}})
+
+    def _render(self, vault: dict[str, Any]) -> list[Object]:
+        return self.type.shape.render(self.type.configuration(self.name, self.namespace, self._home, vault))
+
+    def delete(self) -> None:
+        """Delete it and the additional objects of its shape."""
+        super().delete()
+        self.companions.delete()
 
     @property
     def ref(self) -> dict[str, str]:
@@ -258,9 +322,7 @@ class Issuer(Handle):
     @property
     def signer_name(self) -> str:
         """What the ``signerName`` of a CertificateSigningRequest has to be."""
-        return (
-            f"{self.resource.plural}.{self.resource.group}/{self.namespace + '.' if self.namespace else ''}{self.name}"
-        )
+        return self.type.signer_of(self.name, self.namespace)
 
     @property
     def audience(self) -> str:
@@ -292,13 +354,20 @@ class Issuer(Handle):
         return self.wait(not_ready, _because("to be not Ready", why), timeout=timeout or self.timeouts.issuer)
 
     def change(self, edit: Callable[[dict[str, Any]], None]) -> None:
-        """Change its Vault configuration in place.
+        """Change its configuration in place: all objects of its shape are rendered again.
 
-        :param edit: gets the configuration and changes it.
+        :param edit: gets a copy of :attr:`vault` and changes it; a field that becomes None is left out.
+        :raises InexpressibleError: if the shape has no place for a part of the result.
         :raises RefusedError: when the API server refuses the result.
         """
+        vault = copy.deepcopy(self.vault)
+        edit(vault)
+        vault = {key: value for key, value in vault.items() if value is not None}
+        first, *others = self._render(vault)
         with blaming_the_implementation():
-            self._edit(lambda body: edit(self.type.vault_of(body)))
+            self.companions.update(others)
+            rewrite(self.cluster, (self.resource, self.name, self.namespace), first)
+        self.vault = vault
 
 
 class CertificateRequest(Handle):

@@ -26,7 +26,7 @@ from .authentication import Authentication
 from .credentials import Authentications
 from .csr import SigningRequest
 from .environment import Environment
-from .handles import CertificateRequest, Handle, Issuer, IssuerType, RefusedError, blaming_the_implementation
+from .handles import CertificateRequest, Handle, Issuer, IssuerType, RefusedError
 from .kubernetes_csr import CertificateSigningRequest
 from .requests import Certificates
 from .vault_ha import VaultCluster, VaultNode
@@ -256,8 +256,9 @@ class Sandbox(Authentications, Certificates):
         :param auth: prepared, or the raw value of ``auth``; default the simplest supported.
         :param proxy: which one it talks to; :attr:`proxy` by default, whose CA it trusts.
         :param vault_namespace: the Vault configuration's field `namespace`.
-        :param vault: its other fields that differ; None leaves a field out.
+        :param vault: its other fields that differ, in the names of cert-manager's API reference; None leaves one out.
         :raises RefusedError: when the API server refuses it.
+        :raises InexpressibleError: if the implementation's shape has no place for a part of it.
         """
         issuer_type = self.kind(kind)
         if auth is None:
@@ -271,13 +272,20 @@ class Sandbox(Authentications, Certificates):
             "auth": copy.deepcopy(auth.spec if isinstance(auth, Authentication) else auth),
         } | vault
         spec = {key: value for key, value in spec.items() if value is not None}
-        name = name or self.issuer_name()
         namespace = None if issuer_type.cluster_scoped else (namespace or self.namespace)
-        with blaming_the_implementation():
-            self.cluster.create(issuer_type.resource, issuer_type.manifest(name, namespace, spec, self.labels))
-        issuer = Issuer(self.cluster, self.timeouts, issuer_type, name, namespace)
+        issuer = Issuer(
+            self.cluster,
+            self.timeouts,
+            issuer_type,
+            name or self.issuer_name(),
+            namespace,
+            home=namespace or self.home(kind),
+            vault=spec,
+            labels=self.labels,
+        )
         # Also where the stack is thrown away: an issuer that fails would be retried until then.
         self._cleanup.callback(issuer.delete)
+        issuer.create()
         self.issuers.append(issuer)
         return issuer
 
@@ -396,6 +404,8 @@ class Sandbox(Authentications, Certificates):
                 item = handle.get()
                 parts.append(json.dumps({"status": item.get("status"), "metadata": item["metadata"]}))
                 parts.append(json.dumps(handle.events()))
+        for issuer in self.issuers:
+            parts += [json.dumps({"status": item.get("status")}) for item in issuer.companions.get()]
         return "\n".join(parts)
 
     def barrier(self, issuer: Issuer, **options: Any) -> CertificateRequest:

@@ -1,0 +1,560 @@
+"""How an implementation writes the configuration of an issuer object.
+
+The suite thinks in an abstract configuration: server, path, CA, namespace and authentication, in the field names of
+cert-manager's API reference. A shape turns it into objects. cert-manager's own block is one shape; an implementation
+file describes others by a mapping or by a function.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import copy
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import ConfigurationError, NotRunnable
+from ..kube.client import Object
+from ..requirements.features import meant
+
+_MISSING = object()
+_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([A-Za-z.]*)\}|[{}]")
+_REFERENCE = ("name", "key")
+_SERVICE_ACCOUNT = ("name", "audiences")
+#: The fields of an abstract configuration (https://cert-manager.io/docs/reference/api-docs/#cert-manager.io/v1.VaultIssuer).
+_FIELDS: dict[str, tuple[str, ...]] = {
+    "server": (),
+    "path": (),
+    "namespace": (),
+    "caBundle": (),
+    "caBundleSecretRef": _REFERENCE,
+    "serverName": (),
+    "clientCertSecretRef": _REFERENCE,
+    "clientKeySecretRef": _REFERENCE,
+    "auth": (),
+    "auth.tokenSecretRef": _REFERENCE,
+    "auth.appRole": ("path", "roleId"),
+    "auth.appRole.secretRef": _REFERENCE,
+    "auth.kubernetes": ("mountPath", "role"),
+    "auth.kubernetes.secretRef": _REFERENCE,
+    "auth.kubernetes.serviceAccountRef": _SERVICE_ACCOUNT,
+    "auth.clientCertificate": ("mountPath", "name", "secretName"),
+    "auth.aws": ("mountPath", "role", "region", "iamRoleArn", "vaultHeaderValue"),
+    "auth.aws.serviceAccountRef": _SERVICE_ACCOUNT,
+}
+FIELDS = tuple(path for parent, parts in _FIELDS.items() for path in (parent, *(f"{parent}.{part}" for part in parts)))
+#: Derived placeholder -> the field that it is a part or another form of.
+DERIVED = {
+    "mount": "path",
+    "role": "path",
+    "endpoint": "path",
+    "caPem": "caBundle",
+    "auth.kubernetes.mount": "auth.kubernetes.mountPath",
+    "auth.clientCertificate.mount": "auth.clientCertificate.mountPath",
+    "auth.aws.mount": "auth.aws.mountPath",
+}
+#: What is known of the issuer object itself.
+OBJECT_FIELDS = ("issuer.name", "issuer.namespace", "issuer.home", "issuer.kind")
+PLACEHOLDERS = (*FIELDS, *DERIVED, *OBJECT_FIELDS)
+#: Must all be in the objects before a path counts as written; the endpoint is ``sign`` unless it is written too.
+_PARTS_OF_PATH = {"mount", "role", "endpoint"}
+
+
+class InexpressibleError(NotRunnable):
+    """The shape of the implementation has no place for a part of a configuration; the test is unsupported.
+
+    :ivar what: that part, such as ``auth.appRole.roleId``.
+    """
+
+    def __init__(self, what: str, why: str = "no field of the shape has it") -> None:
+        super().__init__(
+            f"the shape of the implementation cannot express {what}: {why}",
+            hint="see docs/implementers.md, Other shapes",
+        )
+        self.what = what
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What an issuer object says, independent of how its implementation writes it.
+
+    :ivar api_version: of the issuer object; :ivar kind: its kind.
+    :ivar name: its name; :ivar namespace: its namespace, '' for a cluster-scoped one.
+    :ivar home: the namespace of the Secrets and ServiceAccounts that it names.
+    :ivar vault: server, path, caBundle (base64) and so on, in the field names of cert-manager's API reference.
+    """
+
+    api_version: str
+    kind: str
+    name: str
+    namespace: str
+    home: str
+    vault: Mapping[str, Any]
+
+    @property
+    def metadata(self) -> Object:
+        """Name and namespace of the issuer object."""
+        return {"name": self.name} | ({"namespace": self.namespace} if self.namespace else {})
+
+
+class Shape(ABC):
+    """Turns configurations into objects.
+
+    :ivar own_fields: whether the objects have the field names of cert-manager's API reference.
+    :ivar fixed: field of the configuration -> the only value that the implementation has for it.
+    """
+
+    own_fields = False
+    fixed: Mapping[str, str] = {}
+
+    @abstractmethod
+    def render(self, configuration: Configuration) -> list[Object]:
+        """Return the objects for a configuration, the issuer object first.
+
+        :raises InexpressibleError: if they cannot say all of it.
+        """
+
+
+@dataclass(frozen=True)
+class BlockShape(Shape):
+    """cert-manager's block.
+
+    :ivar vault_at: its path in the issuer object, such as ``("spec", "vault")``.
+    """
+
+    vault_at: tuple[str, ...]
+    own_fields = True
+
+    def render(self, configuration: Configuration) -> list[Object]:
+        """Return the issuer object."""
+        body = _body(configuration.api_version, configuration.kind, configuration.metadata)
+        _put(body, self.vault_at, copy.deepcopy(dict(configuration.vault)))
+        return [body]
+
+
+@dataclass(frozen=True)
+class FunctionShape(Shape):
+    """Objects that a function of the implementation's author returns.
+
+    :ivar name: of the function, for messages.
+    """
+
+    name: str
+    function: Callable[[Configuration], list[Object]]
+
+    def render(self, configuration: Configuration) -> list[Object]:
+        """Return what the function returns, after a check of its form.
+
+        :raises ConfigurationError: if it is no list of objects that begins with the issuer object.
+        """
+        objects = self.function(configuration)
+        hint = "return a list of objects with apiVersion, kind and metadata.name, the issuer object first"
+        if not isinstance(objects, list) or not objects or not all(map(_is_object, objects)):
+            raise ConfigurationError(f"[issuer] render: {self.name} returned no list of objects", hint=hint)
+        first = objects[0]
+        if (first["apiVersion"], first["kind"], first["metadata"]["name"]) != (
+            configuration.api_version,
+            configuration.kind,
+            configuration.name,
+        ):
+            raise ConfigurationError(
+                f"[issuer] render: {self.name} returned {first['kind']} {first['metadata']['name']} first, "
+                f"expected {configuration.kind} {configuration.name}",
+                hint=hint,
+            )
+        return copy.deepcopy(objects)
+
+
+def _is_object(item: object) -> bool:
+    return (
+        isinstance(item, dict)
+        and {"apiVersion", "kind", "metadata"} <= item.keys()
+        and isinstance(item["metadata"], dict)
+        and isinstance(item["metadata"].get("name"), str)
+    )
+
+
+# -- the mapping of an implementation file ----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Template:
+    """One way to fill a field.
+
+    :ivar value: a constant, or a string with placeholders such as ``{server}``.
+    :ivar when: the field applies only to configurations with this field; '' for all.
+    :ivar default: the value where the configuration lacks what a placeholder stands for; None leaves the field out.
+    """
+
+    value: Any
+    when: str = ""
+    default: Any = None
+
+    def placeholders(self) -> list[str]:
+        """Return the names between braces."""
+        if not isinstance(self.value, str):
+            return []
+        return [match[1] for match in _PLACEHOLDER.finditer(self.value) if match[1] is not None]
+
+
+@dataclass(frozen=True)
+class ObjectTemplate:
+    """Fields of one object: path -> the ways to fill it, of which those that apply must agree.
+
+    :ivar api_version: '' for the issuer object, like `kind` and `name`.
+    :ivar namespace: a template; '' for the namespace of the Secrets that the issuer object names.
+    :ivar when: the object is created only for configurations with this field; '' for all.
+    """
+
+    fields: Mapping[tuple[str, ...], tuple[Template, ...]]
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
+    namespace: str = ""
+    when: str = ""
+
+
+@dataclass(frozen=True)
+class MappingShape(Shape):
+    """The tables below ``[issuer.shape]``."""
+
+    issuer: ObjectTemplate
+    objects: tuple[ObjectTemplate, ...] = ()
+    fixed: Mapping[str, str] = field(default_factory=dict)
+
+    def render(self, configuration: Configuration) -> list[Object]:
+        """Return the issuer object and the additional objects that apply."""
+        values = _Values(configuration)
+        first = _body(configuration.api_version, configuration.kind, configuration.metadata)
+        _fill(first, self.issuer, values)
+        rendered = [first]
+        for template in self.objects:
+            if template.when and not values.has(template.when):
+                continue
+            metadata = {"name": values.text(template.name)}
+            if template.namespace:
+                metadata["namespace"] = values.text(template.namespace)
+            rendered.append(_body(template.api_version, template.kind, metadata))
+            _fill(rendered[-1], template, values)
+        values.check_complete(self.fixed)
+        return rendered
+
+
+def read_mapping(table: Mapping[str, Any]) -> MappingShape:
+    """Return the shape that ``[issuer.shape]`` describes.
+
+    :raises ConfigurationError: naming the place.
+    """
+    place = "[issuer.shape]"
+    _known_keys(place, table, ("fields", "objects", "fixed"))
+    objects = table.get("objects", [])
+    if not isinstance(objects, list) or not all(isinstance(item, dict) for item in objects):
+        raise ConfigurationError(f"{place} objects must be tables", hint="write [[issuer.shape.objects]]")
+    fixed = table.get("fixed", {})
+    if not isinstance(fixed, dict) or not all(isinstance(value, str) for value in fixed.values()):
+        raise ConfigurationError(f"{place} fixed must be a table of strings", hint='for example server = "…"')
+    for name in fixed:
+        if name not in FIELDS:
+            raise ConfigurationError(f"{place} fixed: there is no field {name!r}", hint=meant(name, list(FIELDS)))
+    issuer = ObjectTemplate(_read_fields(f"{place} fields", table.get("fields", {})))
+    return MappingShape(issuer, tuple(_read_object(item, number) for number, item in enumerate(objects, 1)), fixed)
+
+
+def _read_object(table: Mapping[str, Any], number: int) -> ObjectTemplate:
+    place = f"[[issuer.shape.objects]] {number}:"
+    texts = ("api_version", "kind", "name", "namespace", "when")
+    _known_keys(place, table, (*texts, "fields"))
+    given = {key: table.get(key, "") for key in texts}
+    for key, value in given.items():
+        if not isinstance(value, str):
+            raise ConfigurationError(f"{place} {key} must be a string, got {value!r}", hint='for example name = "…"')
+        if not value and key in ("api_version", "kind", "name"):
+            raise ConfigurationError(f"{place} {key} is missing", hint=f'add {key} = "…"')
+    for key in ("name", "namespace"):
+        _check_template(f"{place} {key}", Template(given[key]))
+    _check_when(place, given["when"])
+    return ObjectTemplate(_read_fields(f"{place} fields", table.get("fields", {})), **given)
+
+
+def _read_fields(place: str, table: Any) -> dict[tuple[str, ...], tuple[Template, ...]]:
+    if not isinstance(table, dict):
+        raise ConfigurationError(f"{place} must be a table", hint='for example "spec.url" = "{server}"')
+    found = {}
+    for path, value in table.items():
+        parts = tuple(part.replace("\\.", ".") for part in re.split(r"(?<!\\)\.", path))
+        if not all(parts) or parts[0] in ("apiVersion", "kind", "status"):
+            raise ConfigurationError(f"{place}: {path!r} cannot be a field", hint='for example "spec.url"')
+        listed = value if isinstance(value, list) else [value]
+        found[parts] = tuple(_read_template(f"{place}: {path!r}", item) for item in listed)
+    for parts in found:
+        for length in range(1, len(parts)):
+            if parts[:length] in found:
+                raise ConfigurationError(
+                    f"{place}: {'.'.join(parts)!r} is inside of {'.'.join(parts[:length])!r}, which is a value",
+                    hint="fill either the whole or its parts",
+                )
+    return found
+
+
+def _read_template(place: str, value: Any) -> Template:
+    if isinstance(value, dict):
+        _known_keys(place, value, ("value", "when", "default"))
+        if "value" not in value:
+            raise ConfigurationError(f"{place} has no value", hint='for example { value = "…", when = "auth.appRole" }')
+        when = value.get("when", "")
+        _check_when(place, when)
+        template = Template(value["value"], when, value.get("default"))
+    else:
+        template = Template(value)
+    _check_template(place, template)
+    return template
+
+
+def _check_when(place: str, when: Any) -> None:
+    if when and when not in FIELDS:
+        raise ConfigurationError(
+            f"{place} when: there is no field {when!r}",
+            hint=meant(when, list(FIELDS)) if isinstance(when, str) else "name a field, such as auth.appRole",
+        )
+
+
+def _check_template(place: str, template: Template) -> None:
+    if isinstance(template.value, str):
+        for match in _PLACEHOLDER.finditer(template.value):
+            if match[0] in ("{", "}"):
+                raise ConfigurationError(f"{place}: a single {match[0]} in {template.value!r}", hint="double it")
+    for name in template.placeholders():
+        if name not in PLACEHOLDERS:
+            raise ConfigurationError(f"{place}: there is no placeholder {name!r}", hint=meant(name, list(PLACEHOLDERS)))
+
+
+def _known_keys(place: str, table: Any, known: Iterable[str]) -> None:
+    if not isinstance(table, Mapping):
+        raise ConfigurationError(f"{place} is not a table", hint="write its keys below it")
+    for key in table:
+        if key not in known:
+            raise ConfigurationError(f"unknown key {key!r} in {place}", hint=meant(key, list(known)))
+
+
+# -- rendering --------------------------------------------------------------------------------------
+
+
+class _Values:
+    """The values of placeholders for one configuration, and which parts of it the objects have."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._vault = configuration.vault
+        self._about = {
+            "issuer.name": configuration.name,
+            "issuer.namespace": configuration.namespace or _MISSING,
+            "issuer.home": configuration.home,
+            "issuer.kind": configuration.kind,
+        }
+        self._written: set[str] = set()
+
+    def has(self, path: str) -> bool:
+        """Whether the configuration has a field; an empty one counts as written then."""
+        found = self._find(path)
+        if found == {}:
+            self._written.add(path)
+        return found is not _MISSING
+
+    def _find(self, path: str) -> Any:
+        found: Any = self._vault
+        for part in path.split("."):
+            if not isinstance(found, Mapping) or part not in found:
+                return _MISSING
+            found = found[part]
+        return found
+
+    def value(self, template: Template) -> Any:
+        """Return what a template stands for; ``_MISSING`` if the configuration lacks a part of it."""
+        if template.when and not self.has(template.when):
+            return _MISSING
+        names = template.placeholders()
+        found = {name: self._placeholder(name) for name in names}
+        if _MISSING in found.values():
+            return _MISSING if template.default is None else copy.deepcopy(template.default)
+        self._written.update(names)
+        if not isinstance(template.value, str):
+            return copy.deepcopy(template.value)
+        if names and template.value == f"{{{names[0]}}}":
+            return copy.deepcopy(found[names[0]])
+        return _PLACEHOLDER.sub(lambda match: match[0][0] if match[1] is None else str(found[match[1]]), template.value)
+
+    def text(self, template: str) -> str:
+        """Return a name.
+
+        :raises InexpressibleError: if the configuration lacks a part of it.
+        """
+        value = self.value(Template(template))
+        if value is _MISSING:
+            raise InexpressibleError(template, "the configuration does not have it")
+        return str(value)
+
+    def _placeholder(self, name: str) -> Any:
+        if name in self._about:
+            return self._about[name]
+        if name not in DERIVED:
+            return self._find(name)
+        source = self._find(DERIVED[name])
+        if source is _MISSING or source == "":
+            return source
+        if DERIVED[name] == "path":
+            return _part_of_path(str(source), name)
+        return _pem(source) if name == "caPem" else _mount(str(source), DERIVED[name])
+
+    def check_complete(self, fixed: Mapping[str, str]) -> None:
+        """Check that nothing of the configuration is lost.
+
+        :raises InexpressibleError: naming the first part that no object has.
+        """
+        for path, value in _leaves(self._vault):
+            if path in fixed:
+                if value != fixed[path]:
+                    raise InexpressibleError(path, f"it is always {fixed[path]!r}")
+            elif not self._is_written(path):
+                raise InexpressibleError(path)
+
+    def _is_written(self, path: str) -> bool:
+        parents = [path[: match.start()] for match in re.finditer(r"\.", path)]
+        if not self._written.isdisjoint((path, *parents)):
+            return True
+        derived = {name for name, source in DERIVED.items() if source == path}
+        if path != "path":
+            return not self._written.isdisjoint(derived)
+        missing = _PARTS_OF_PATH - self._written
+        return not missing or (missing == {"endpoint"} and self._placeholder("endpoint") in ("sign", ""))
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and (value or path not in ("", "auth")):
+        if not value:
+            yield path, value
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}" if path else key)
+    elif not isinstance(value, Mapping):
+        yield path, value
+
+
+def _part_of_path(path: str, part: str) -> str:
+    """Return mount, endpoint or role of a sign path: ``<mount>/<endpoint>/<role>``."""
+    mount, _, rest = path.rpartition("/sign/") if "/sign/" in path else path.rpartition("/sign-verbatim/")
+    endpoint = path[len(mount) + 1 : len(path) - len(rest) - 1]
+    if not mount or not rest or "/" in rest or mount.startswith("/"):
+        raise InexpressibleError(f"the path {path!r}", "it is not <mount>/sign/<role>")
+    return {"mount": mount, "endpoint": endpoint, "role": rest}[part]
+
+
+def _pem(bundle: Any) -> str:
+    try:
+        return base64.b64decode(str(bundle), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise InexpressibleError("a caBundle that is no text", "the shape writes it as text") from error
+
+
+def _mount(path: str, name: str) -> str:
+    prefix, _, mount = path.partition("/v1/auth/")
+    if prefix or not mount:
+        raise InexpressibleError(f"{name} {path!r}", "it is not /v1/auth/<mount>")
+    return mount
+
+
+def _fill(body: Object, template: ObjectTemplate, values: _Values) -> None:
+    for path, ways in template.fields.items():
+        found = [value for value in map(values.value, ways) if value is not _MISSING]
+        if any(value != found[0] for value in found[1:]):
+            raise InexpressibleError(f"two values of {'.'.join(path)}", "the configuration asks for both")
+        if found:
+            _put(body, path, found[0])
+
+
+def _put(body: Object, path: tuple[str, ...], value: Any) -> None:
+    for part in path[:-1]:
+        body = body.setdefault(part, {})
+    body[path[-1]] = value
+
+
+def _body(api_version: str, kind: str, metadata: Object) -> Object:
+    return {"apiVersion": api_version, "kind": kind, "metadata": dict(metadata)}
+
+
+# -- what a shape must be able to express ---------------------------------------------------------------
+
+
+def _secret(key: str) -> dict[str, str]:
+    return {"name": "absent", "key": key}
+
+
+_KUBERNETES = {"mountPath": "/v1/auth/kubernetes", "role": "probe"}
+#: Feature -> what a configuration with it adds to server, path, CA bundle and, where it is no method, a method.
+_SAMPLES: dict[str, dict[str, Any]] = {
+    "token": {"auth": {"tokenSecretRef": _secret("token")}},
+    "approle": {"auth": {"appRole": {"path": "approle", "roleId": "probe", "secretRef": _secret("secretId")}}},
+    "kubernetes-static": {"auth": {"kubernetes": _KUBERNETES | {"secretRef": _secret("token")}}},
+    "kubernetes-secretless": {"auth": {"kubernetes": _KUBERNETES | {"serviceAccountRef": {"name": "absent"}}}},
+    "client-certificate": {
+        "auth": {"clientCertificate": {"mountPath": "/v1/auth/cert", "name": "probe", "secretName": "absent"}}
+    },
+    "aws": {
+        "auth": {
+            "aws": {
+                "mountPath": "/v1/auth/aws",
+                "role": "probe",
+                "serviceAccountRef": {"name": "absent"},
+                "iamRoleArn": "arn:aws:iam::123456789012:role/probe",
+            }
+        }
+    },
+    "ca-bundle-secret": {"caBundle": None, "caBundleSecretRef": _secret("ca.crt")},
+    "server-name": {"serverName": "vault.example.test"},
+    "mtls": {"clientCertSecretRef": _secret("tls.crt"), "clientKeySecretRef": _secret("tls.key")},
+    "vault-namespace": {"namespace": "probe"},
+}
+_SAMPLES["jwt"] = _SAMPLES["kubernetes-secretless"]
+
+
+def sample(features: Iterable[str], feature: str = "", *, server: str, ca_pem: str, shape: Shape) -> dict[str, Any]:
+    """Return an abstract configuration that refers to nothing that exists.
+
+    :param features: what the implementation claims; the first authentication method of it is used.
+    :param feature: what the configuration must have.
+    """
+    methods = [name for name in _SAMPLES if name in features and "auth" in _SAMPLES[name]]
+    method = _SAMPLES[methods[0]] if methods else {}
+    vault: dict[str, Any] = {
+        "server": server,
+        "path": "pki/sign/probe",
+        "caBundle": base64.b64encode(ca_pem.encode()).decode() if ca_pem else None,
+        **copy.deepcopy(method),
+        **copy.deepcopy(_SAMPLES.get(feature, {})),
+    }
+    for path, value in shape.fixed.items():
+        *parents, last = path.split(".")
+        inner: Any = vault
+        for part in parents:
+            inner = inner.get(part) or {}
+        if last in inner:
+            inner[last] = value
+    return {key: value for key, value in vault.items() if value is not None}
+
+
+def check_expressible(shape: Shape, features: Iterable[str], api_version: str, kind: str) -> None:
+    """Check that a shape can express the features that an implementation claims.
+
+    :raises ConfigurationError: naming the feature and what the shape lacks.
+    """
+    features = sorted(features)
+    for feature in ["", *(name for name in _SAMPLES if name in features)]:
+        vault = sample(features, feature, server="https://127.0.0.1", ca_pem="-----BEGIN CERTIFICATE-----", shape=shape)
+        try:
+            shape.render(Configuration(api_version, kind, "probe", "probe", "probe", vault))
+        except InexpressibleError as error:
+            what = f"the feature {feature} is claimed but " if feature else ""
+            raise ConfigurationError(
+                f"{what}[issuer.shape] cannot express {error.what}",
+                hint=f"add a field with {{{error.what}}}" + (f", or do not claim {feature}" if feature else ""),
+            ) from error
