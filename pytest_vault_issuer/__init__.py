@@ -76,8 +76,8 @@ if TYPE_CHECKING:
     from .sandbox.handles import Handle as Handle
     from .sandbox.handles import Issuer as Issuer
     from .sandbox.handles import RefusedError as RefusedError
+    from .sandbox.handles import answer as answer
     from .sandbox.handles import decode_certificates as decode_certificates
-    from .sandbox.handles import is_current as is_current
     from .sandbox.kubernetes_csr import CertificateSigningRequest as CertificateSigningRequest
     from .sandbox.shapes import Configuration as Configuration
     from .sandbox.shapes import InexpressibleError as InexpressibleError
@@ -176,8 +176,8 @@ _PUBLIC = {
         "Handle",
         "Issuer",
         "RefusedError",
+        "answer",
         "decode_certificates",
-        "is_current",
     ),
     "sandbox.kubernetes_csr": ("CertificateSigningRequest",),
     "sandbox.shapes": (
@@ -262,6 +262,7 @@ __all__ = [
     "VaultWorkspace",
     "__version__",
     "add_to_chain",
+    "answer",
     "at_barrier",
     "common_name_of",
     "condition",
@@ -270,7 +271,6 @@ __all__ = [
     "drop_chain",
     "duplicate_chain",
     "generate_key",
-    "is_current",
     "is_decided",
     "key_to_pem",
     "names_of",

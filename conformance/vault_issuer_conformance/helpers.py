@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import json
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,7 +23,6 @@ from pytest_vault_issuer import (
     Hold,
     InexpressibleError,
     Issuer,
-    Object,
     Pki,
     Proxy,
     RefusedError,
@@ -31,8 +30,8 @@ from pytest_vault_issuer import (
     Route,
     Sandbox,
     Unmet,
+    at_barrier,
     condition,
-    is_current,
 )
 
 #: The authentication methods of the core profile that log in.
@@ -42,11 +41,13 @@ LOGINS = tuple(feature for feature in FEATURES if feature != "token")
 def never_ready(sandbox: Sandbox, kind: str, variants: Mapping[str, Mapping[str, Any]]) -> dict[str, Issuer]:
     """Create invalid issuer objects at once and check that each is rejected by the API server or not Ready.
 
-    The barrier is a valid issuer object that is created after them and becomes Ready.
+    The barrier is a valid issuer object that is created after them and becomes Ready. Afterwards, each has until the
+    bound to get an answer.
 
     :param variants: arguments of :meth:`Sandbox.issuer` by a description of the error.
     :return: the issuer objects that the API server accepted, by the description of the error.
-    :raises Unmet: if one becomes Ready or gets no condition.
+    :raises Unmet: if one becomes Ready.
+    :raises BarrierUnmet: if the valid one does not.
     """
     issuers: dict[str, Issuer] = {}
     inexpressible: list[InexpressibleError] = []
@@ -59,11 +60,21 @@ def never_ready(sandbox: Sandbox, kind: str, variants: Mapping[str, Mapping[str,
             inexpressible.append(error)
     if inexpressible and len(inexpressible) == len(variants):
         raise inexpressible[0]
-    sandbox.ready_issuer(kind)
-    for wrong, issuer in issuers.items():
-        issuer.wait(is_judged, f"to get a Ready condition ({wrong})", timeout=sandbox.timeouts.issuer)
+    with at_barrier():
+        sandbox.ready_issuer(kind)
+    wait_answers(issuers.values())
     assert_not_ready(issuers)
     return issuers
+
+
+def wait_answers(issuers: Collection[Issuer]) -> None:
+    """Wait until each issuer object is Ready or not, at most until the bound.
+
+    They are waited for in parallel, because a controller need not answer while it knows of no result.
+    """
+    if issuers:
+        with ThreadPoolExecutor(len(issuers)) as pool:
+            list(pool.map(Issuer.wait_answer, issuers))
 
 
 def logins_without_a_token(sandbox: Sandbox, auth: Authentication) -> dict[str, dict[str, Any]]:
@@ -93,12 +104,6 @@ def wait_held(sandbox: Sandbox, hold: Hold, what: str) -> None:
         raise Unmet(f"expected {what} within {sandbox.timeouts.wire:g} s, saw none")
 
 
-def is_judged(item: Object) -> bool:
-    """Whether the Ready condition of an issuer object is for its current generation, with any status."""
-    entry = condition(item, "Ready")
-    return bool(entry.get("status")) and is_current(item, entry)
-
-
 def assert_not_ready(issuers: Mapping[str, Issuer]) -> None:
     """Check that issuer objects are not Ready now; the keys describe their errors."""
     for wrong, issuer in issuers.items():
@@ -124,10 +129,10 @@ def assert_silent(proxy: Proxy, *, since: int = 0) -> None:
 
 
 def settle(request: CertificateRequest) -> None:
-    """Give the controller time to set a Ready condition; whether it does is another requirement."""
+    """Give the controller time to set Ready to True or False; whether it does is another requirement."""
     with contextlib.suppress(Unmet):
         request.wait(
-            lambda item: bool(condition(item, "Ready")),
+            lambda item: condition(item, "Ready").get("status") in ("True", "False"),
             "to get a Ready condition",
             timeout=request.timeouts.request / 4,
         )

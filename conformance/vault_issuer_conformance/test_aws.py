@@ -31,7 +31,7 @@ from pytest_vault_issuer import (
     user_name,
 )
 
-from .helpers import is_judged, never_ready, with_fields
+from .helpers import never_ready, with_fields
 
 REGIONS = ("eu-central-1", "ap-southeast-2", "us-west-2", "sa-east-1")
 STS_AUDIENCE = "sts.amazonaws.com"
@@ -227,7 +227,8 @@ def test_cluster_issuer_uses_the_identity_of_the_controller(sandbox: Sandbox, ki
 def test_aws_secrets_are_neither_sent_nor_shown(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.aws(kind)
     issuer = sandbox.issuer(kind, auth)
-    issuer.wait(is_judged, "to get a Ready condition", timeout=sandbox.timeouts.issuer)
+    sandbox.proxy.wait_for(Route.LOGIN, timeout=sandbox.timeouts.wire, what="a login")
+    issuer.wait_answer()
     seen, published = sent(sandbox), sandbox.published()
     for role in assumed(sandbox, auth):
         for what, secret in (("secret access key", role.secret_access_key), ("token", role.web_identity_token)):

@@ -170,16 +170,18 @@ def test_sealed_vault_keeps_issuer_not_ready(sandbox: Sandbox) -> None:
     def check(kind: str) -> None:
         vault = sandbox.new_vault()
         vault.seal()
-        proxy = sandbox.new_proxy(upstream=vault)
+        proxies = {feature: sandbox.new_proxy(upstream=vault) for feature in claimed(sandbox)}
         never_ready(
             sandbox,
             kind,
             {
                 f"Vault is sealed ({feature})": {"auth": sandbox.authenticate(feature, kind), "proxy": proxy}
-                for feature in claimed(sandbox)
+                for feature, proxy in proxies.items()
             },
         )
-        assert proxy.seen(), "expected a request to the sealed Vault, saw none"
+        for feature, proxy in proxies.items():
+            what = f"a request to the sealed Vault ({feature})"
+            proxy.wait_for(None, timeout=sandbox.timeouts.wire, what=what)
 
     for_each_kind(sandbox, check)
 
@@ -188,7 +190,7 @@ def test_sealed_vault_keeps_issuer_not_ready(sandbox: Sandbox) -> None:
 def test_uninitialized_vault_keeps_issuer_not_ready(sandbox: Sandbox, kind: str) -> None:
     proxy = sandbox.new_proxy(upstream=sandbox.new_vault(initialise=False))
     never_ready(sandbox, kind, {"Vault is not initialized": {"proxy": proxy}})
-    assert proxy.seen(), "expected a request to the uninitialized Vault, saw none"
+    proxy.wait_for(None, timeout=sandbox.timeouts.wire, what="a request to the uninitialized Vault")
 
 
 @requirement("VI-HEALTH-005")

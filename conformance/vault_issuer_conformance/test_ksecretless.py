@@ -370,13 +370,18 @@ def test_vault_role_accepts_only_the_issuers_own_audience(sandbox: Sandbox, kind
     sandbox.issued(admitted)
 
     # The same Vault: only the token differs.
-    proxy = sandbox.new_proxy()
-    sandbox.expect_rejected(kind, auth, name=f"{name}-2", proxy=proxy)
-    for each in kinds[1:]:
-        sandbox.expect_rejected(each, auth, name=name, proxy=proxy)
+    others = {kind: f"{name}-2"} | dict.fromkeys(kinds[1:], name)
+    proxies = {each: sandbox.new_proxy() for each in others}
+    for each, other in others.items():
+        sandbox.expect_rejected(each, auth, name=other, proxy=proxies[each])
     sandbox.barrier(admitted)
-    for jwt in jwts(proxy, auth):
-        assert audience not in jwt.audiences, f"expected no {audience} in another Issuer's JWT, saw {jwt.audiences}"
+    for proxy in proxies.values():
+        proxy.wait_for(Route.LOGIN, timeout=sandbox.timeouts.wire, what="a login")
+        for jwt in jwts(proxy, auth):
+            assert audience not in jwt.audiences, f"expected no {audience} in another Issuer's JWT, saw {jwt.audiences}"
+    for issuer in sandbox.issuers:
+        if issuer.name != admitted.name or issuer.kind != admitted.kind:
+            assert ready_status(issuer.get()) != "True", f"expected {issuer} not to be Ready, saw Ready=True"
 
 
 @requirement("VI-KSECRETLESS-012")

@@ -34,7 +34,7 @@ from pytest_vault_issuer import (
     requirement,
 )
 
-from .helpers import claimed, settle, with_fields, with_secret
+from .helpers import claimed, settle, wait_answers, with_fields, with_secret
 
 #: In bytes. A message of this size or more counts as unbounded.
 BOUND = 4096
@@ -140,8 +140,7 @@ def exercise(sandbox: Sandbox, kind: str) -> dict[str, str]:
     for request in requests[:-1]:
         request.wait_issued()
     requests[-1].wait_reason("Failed", "Pending")
-    for issuer in refused:
-        issuer.wait(has_condition, "to get a condition", timeout=sandbox.timeouts.issuer)
+    wait_answers(refused)
     waiting = [sandbox.request(issuer) for issuer in refused]
     for request in waiting:
         settle(request)
@@ -153,10 +152,6 @@ def exercise(sandbox: Sandbox, kind: str) -> dict[str, str]:
             if isinstance(value, str) and "\n" not in value:
                 canaries[f"{what} of request {exchange.number}"] = value
     return {what: secret for what, secret in canaries.items() if secret}
-
-
-def has_condition(item: dict[str, Any]) -> bool:
-    return bool(item.get("status", {}).get("conditions"))
 
 
 def is_ready(issuer: Issuer) -> bool:
@@ -195,8 +190,7 @@ def unfit_clients(sandbox: Sandbox, kind: str, feature: str) -> dict[str, str]:
             issuers.append(sandbox.issuer(kind, **reference))
         else:
             issuers.append(sandbox.issuer(kind, {"clientCertificate": {"secretName": name}}))
-    for issuer in issuers:
-        issuer.wait(has_condition, "to get a condition", timeout=sandbox.timeouts.issuer)
+    wait_answers(issuers)
     wait_events(sandbox, *issuers)
     return canaries
 

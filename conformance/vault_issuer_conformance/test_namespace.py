@@ -119,6 +119,7 @@ def test_rejected_login_is_not_tried_in_another_namespace(sandbox: Sandbox, kind
         },
     )
     for configured, proxy in proxies.items():
+        proxy.wait_for(Route.LOGIN, timeout=sandbox.timeouts.wire, what="a login")
         assert_sent_to(proxy.seen(Route.LOGIN), login_of(auth, configured))
 
 

@@ -267,6 +267,17 @@ def is_current(item: Object, entry: Object) -> bool:
     return bool(seen >= item["metadata"].get("generation", 0))
 
 
+def answer(item: Object) -> str:
+    """Return what an issuer object's Ready condition says of its present generation: ``True``, ``False``, or ''.
+
+    Unknown, a missing condition and one of an older generation are no answer yet:
+    controllers built on issuer-lib set Ready=Unknown on each new issuer object first.
+    """
+    entry = condition(item, "Ready")
+    status = entry.get("status")
+    return str(status) if status in ("True", "False") and is_current(item, entry) else ""
+
+
 class Issuer(Handle):
     """An Issuer or ClusterIssuer of the implementation under test.
 
@@ -336,22 +347,36 @@ class Issuer(Handle):
         """
 
         def ready(item: Object) -> bool:
-            entry = condition(item, "Ready")
-            return entry.get("status") == "True" and is_current(item, entry)
+            return answer(item) == "True"
 
         return self.wait(ready, _because("to be Ready", why), timeout=timeout or self.timeouts.issuer)
 
     def wait_not_ready(self, why: str = "", *, timeout: float | None = None) -> Object:
-        """Wait until its Ready condition is False (or Unknown) for its present generation; return it.
+        """Wait until its Ready condition is False for its present generation; return it.
 
-        :param why: it was not to be, for the failure's message: "its Secret is missing".
+        Unknown, a missing condition and one of an older generation are no answer yet. A controller that gives no
+        other within the bound has at least not set it Ready.
+
+        :param why: it must not be Ready, for the failure's message: "its Secret is missing".
+        :raises Unmet: if Ready is True at the end, for whatever generation.
         """
 
         def not_ready(item: Object) -> bool:
-            entry = condition(item, "Ready")
-            return entry.get("status") in ("False", "Unknown") and is_current(item, entry)
+            return answer(item) == "False"
 
-        return self.wait(not_ready, _because("to be not Ready", why), timeout=timeout or self.timeouts.issuer)
+        try:
+            return self.wait(not_ready, _because("to be not Ready", why), timeout=timeout or self.timeouts.issuer)
+        except Unmet:
+            item = self.cluster.find(self.resource, self.name, self.namespace)
+            if item is None or condition(item, "Ready").get("status") == "True":
+                raise
+            return item
+
+    def wait_answer(self, *, timeout: float | None = None) -> str:
+        """Wait until the controller says whether it is Ready; return :func:`answer`, '' if it says nothing in time."""
+        with contextlib.suppress(Unmet):
+            self.wait(lambda item: bool(answer(item)), "to be Ready or not", timeout=timeout or self.timeouts.issuer)
+        return answer(self.get())
 
     def change(self, edit: Callable[[dict[str, Any]], None]) -> None:
         """Change its configuration in place: all objects of its shape are rendered again.

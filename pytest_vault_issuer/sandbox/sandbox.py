@@ -302,16 +302,14 @@ class Sandbox(Authentications, Certificates):
         the object and never make it Ready.
 
         :return: the message with which it was refused.
-        :raises Unmet: when it becomes Ready or gets no condition.
+        :raises Unmet: when it becomes Ready.
         """
         try:
             issuer = self.issuer(kind, auth, **options)
         except RefusedError as error:
             return str(error)
-        item = issuer.wait(
-            lambda item: bool(ready_status(item)), "to get a Ready condition", timeout=self.timeouts.issuer
-        )
-        if ready_status(item) == "True":
+        issuer.wait_answer()
+        if ready_status(issuer.get()) == "True":
             raise Unmet(f"{issuer} became Ready although its configuration is wrong")
         return str(issuer.condition().get("message", ""))
 

@@ -1,0 +1,66 @@
+"""What counts as a controller's answer about an issuer object."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pytest_vault_issuer.errors import Unmet
+from pytest_vault_issuer.sandbox.handles import Issuer, answer
+from pytest_vault_issuer.timeouts import Timeouts
+
+
+def issuer_with(*conditions: dict[str, Any], generation: int = 2) -> dict[str, Any]:
+    return {"metadata": {"generation": generation}, "status": {"conditions": list(conditions)}}
+
+
+def ready(status: str, generation: int | None = None) -> dict[str, Any]:
+    observed = {} if generation is None else {"observedGeneration": generation}
+    return {"type": "Ready", "status": status} | observed
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        ([], ""),
+        ([ready("Unknown", 2)], ""),
+        ([ready("Unknown")], ""),
+        ([ready("False", 1)], ""),
+        ([ready("True", 1)], ""),
+        ([ready("False", 2)], "False"),
+        ([ready("True", 2)], "True"),
+        ([ready("False")], "False"),
+        ([{"type": "Other", "status": "True"}], ""),
+    ],
+)
+def test_only_a_current_true_or_false_is_an_answer(conditions: list[dict[str, Any]], expected: str) -> None:
+    assert answer(issuer_with(*conditions)) == expected
+
+
+def stuck(item: dict[str, Any]) -> Issuer:
+    """Return an issuer object that stays as it is until every bound."""
+    cluster: Any = SimpleNamespace(
+        wait=lambda resource, name, namespace, until, timeout: (until(item), item),
+        find=lambda *_: item,
+        get=lambda *_: item,
+    )
+    kind: Any = SimpleNamespace(resource=None, kind="Issuer")
+    return Issuer(cluster, Timeouts(), kind, "mine", "here")
+
+
+@pytest.mark.parametrize("item", [issuer_with(), issuer_with(ready("Unknown", 2)), issuer_with(ready("False", 1))])
+def test_issuer_without_an_answer_until_the_bound_is_not_ready(item: dict[str, Any]) -> None:
+    assert stuck(item).wait_not_ready() is item
+
+
+@pytest.mark.parametrize("item", [issuer_with(ready("True", 2)), issuer_with(ready("True", 1))])
+def test_issuer_that_stays_ready_is_not_taken_as_not_ready(item: dict[str, Any]) -> None:
+    with pytest.raises(Unmet, match="to be not Ready"):
+        stuck(item).wait_not_ready()
+
+
+def test_unknown_is_no_answer() -> None:
+    assert stuck(issuer_with(ready("Unknown", 2))).wait_answer() == ""
+    assert stuck(issuer_with(ready("False", 2))).wait_answer() == "False"
