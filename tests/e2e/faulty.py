@@ -9,10 +9,10 @@ import json
 from pathlib import Path
 
 from pytest_vault_issuer.implementation import load_implementation
-from tests.trust.defects import DEFECTS
-from tests.trust.mutants import PACKAGE, Mutant
+from tests.mutation.builds import PACKAGE, Build
+from tests.mutation.load import mutants
 
-#: The defects, and the requirement that each breaks.
+#: The mutants, and the requirement that each breaks.
 BROKEN = {
     "approle-last-segment-of-the-mount": "VI-APPROLE-001",
     "ksecretless-an-hour": "VI-KSECRETLESS-004",
@@ -25,9 +25,9 @@ BROKEN = {
 
 def write(directory: Path) -> Path:
     """Write the issuer's program and its file into a directory, and return the file's path."""
-    chosen = [defect for defect in DEFECTS if defect.name in BROKEN]
-    assert {defect.name: defect.breaks for defect in chosen} == BROKEN
-    Mutant("my-issuer", tuple(edit for defect in chosen for edit in defect.edits), "").write(directory)
+    chosen = [mutant for mutant in mutants() if mutant.name in BROKEN]
+    assert {mutant.name: mutant.requirement for mutant in chosen} == BROKEN
+    Build("my-issuer", tuple(edit for mutant in chosen for edit in mutant.edits), "").write(directory)
     right = load_implementation("sample-controller")
     module = right.run.command.index("-m") + 1
     command = ["{python}", "-m", PACKAGE, *right.run.command[module + 1 :]]

@@ -20,8 +20,8 @@ _INSTALL = "python3 -m venv .venv && .venv/bin/pip install '.[xdist,go]'"
 ELSEWHERE = {
     _INSTALL: ("the first command of README.md does so in the same clone", "tests/e2e/test_commands.py"),
     "python3 -m venv .venv && .venv/bin/pip install tox && .venv/bin/tox run": (_TOX, ".ci/run"),
-    "tox run -e trust": (f"{_TOX}; it takes hours", "tests/trust/test_matrix.py"),
-    "tox run -e trust -- tests/trust -k approle": (_TOX, "tests/trust/test_matrix.py"),
+    "tox run -e mutation": (f"{_TOX}; it takes hours", "tests/mutation/test_matrix.py"),
+    "tox run -e mutation -- tests/mutation -k approle": (_TOX, "tests/mutation/test_matrix.py"),
     "tox run -e soak -- --runs 20": (f"{_TOX}; it takes half an hour, and is run by hand", "benchmarks/soak.py"),
     "tox run -e matrix -- cert-manager@1.18 cert-manager@1.20": (
         f"{_TOX}; it builds two further releases, and is run by hand",

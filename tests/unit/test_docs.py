@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
-from trust.defects import DEFECTS
+from mutation.load import mutants
 
 import pytest_vault_issuer
 from pytest_vault_issuer import fixtures
@@ -223,9 +223,9 @@ def test_the_table_of_the_bench_is_of_the_command_that_is_shown(generated: Any) 
 
 
 @every_page
-def test_there_are_as_many_defects_as_is_said(page: Path) -> None:
+def test_the_number_of_mutants_is_about_right(page: Path) -> None:
     said = re.findall(r"[Mm]ore than (\d+)\s+plausible\s+mistakes", page.read_text())
-    assert all(int(number) < len(DEFECTS) < int(number) + 100 for number in said)
+    assert all(int(number) < len(mutants()) < int(number) + 100 for number in said)
 
 
 # -- messages -------------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""Judges the suite: it runs on wrong and on right builds of the sample controller."""

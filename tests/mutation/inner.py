@@ -1,0 +1,48 @@
+"""A pytest plugin for the sessions that judge a build: it provides the build and skips tests that add nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_vault_issuer.implementation import Implementation, load_implementation
+from pytest_vault_issuer.judge.hooks import requirement_ids
+from pytest_vault_issuer.report.outcomes import Outcome
+
+from .builds import PACKAGE, RBAC
+
+#: The directory with the build's source, for :func:`implementation`.
+SOURCE = "MUTATION_SOURCE"
+#: The implementation that the build is made of: an implementation file, or the name of a built-in one.
+DESCRIBED = "MUTATION_DESCRIBED"
+#: The name of the build.
+NAME = "MUTATION_NAME"
+
+
+def implementation() -> Implementation:
+    """Return the described implementation with the build's source instead of its own."""
+    described = load_implementation(os.environ[DESCRIBED])
+    command = described.run.command
+    changed = Path(os.environ[SOURCE]) / PACKAGE / RBAC
+    module = command.index("-m") + 1
+    return replace(
+        described.with_run(
+            command=[sys.executable, "-m", PACKAGE, *command[module + 1 :]],
+            crds=[str(described.resolve(path)) for path in described.run.crds],
+            rbac=[str(changed) if changed.exists() else str(described.resolve(path)) for path in described.run.rbac],
+        ),
+        name=os.environ[NAME],
+        directory=Path(os.environ[SOURCE]),  # the working directory, in which Python finds the package
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests whose requirements have all failed already: each would wait as long for the same answer."""
+    results = item.config.pluginmanager.get_plugin("vault-issuer-conformance").results
+    ids = [identifier for identifier in requirement_ids(item) if identifier in results]
+    if ids and all(results[identifier].outcome is Outcome.FAILED for identifier in ids):
+        pytest.skip("its requirements have failed already")

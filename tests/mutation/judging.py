@@ -1,0 +1,150 @@
+"""Judges builds on a stack that stays up, each in a session of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pytest_vault_issuer.options import Settings
+from pytest_vault_issuer.requirements.catalogue import SUITE
+from pytest_vault_issuer.requirements.features import PROFILES
+from pytest_vault_issuer.session.session import Session, SessionKey
+
+from .builds import PACKAGE, Build, Variant
+from .inner import DESCRIBED, NAME, SOURCE
+
+#: Seconds after which the session of one build is stopped.
+LIMIT = 1200
+#: The share of the mutants that are judged, drawn with the seed; all (1) by default.
+SHARE = "MUTATION_SHARE"
+#: The sample controller answers within moments, so that shorter timeouts suffice for what a mutant prevents.
+TIMEOUT_SCALE = 0.5
+#: Sessions that share a stack: the namespaces and mounts that tests leave in it make it slower.
+SESSIONS_PER_STACK = 25
+
+
+def share() -> float:
+    """Return the share that is judged."""
+    return float(os.environ.get(SHARE, "1"))
+
+
+def _modules(selection: list[str]) -> list[str]:
+    """Return which modules to collect for some requirements: with fewer of them a session starts sooner.
+
+    The others are ignored by name: pytest collects a module that is named by itself without the suite's conftest.
+    """
+    areas = {identifier.split("-")[1].lower() for identifier in selection}
+    modules = [Path(str(path)) for path in resources.files(SUITE).iterdir() if path.name.startswith("test_")]
+    others = [path for path in modules if areas and path.stem.split("_")[1] not in areas]
+    return [SUITE, *(f"--ignore={path}" for path in sorted(others))]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The suite's judgement of a build.
+
+    :ivar outcomes: by requirement, of those that were judged.
+    :ivar verdicts: by profile.
+    :ivar output: the output of the session.
+    """
+
+    outcomes: dict[str, str]
+    verdicts: dict[str, str]
+    output: str
+
+    def of(self, *outcomes: str) -> set[str]:
+        """Return the requirements with one of these outcomes."""
+        return {identifier for identifier, outcome in self.outcomes.items() if outcome in outcomes}
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How a build is judged.
+
+    :ivar described: the implementation that the build is made of: a file, or the name of a built-in one.
+    :ivar first_failure: stop at the first failure.
+    :ivar limit: seconds after which the session is stopped.
+    """
+
+    described: str = "sample-controller"
+    profiles: tuple[str, ...] = PROFILES
+    timeout_scale: float = TIMEOUT_SCALE
+    first_failure: bool = False
+    limit: float = LIMIT
+
+
+@dataclass
+class Bench:
+    """A stack and the sessions that use it; a new stack after enough of them."""
+
+    _session: Session | None = field(default=None, init=False)
+    _served: int = field(default=0, init=False)
+
+    def judge(
+        self, build: Build, directory: Path, selection: Iterable[str] = (), conditions: Conditions | None = None
+    ) -> Judgement:
+        """Run the suite on a build.
+
+        :param directory: an empty one.
+        :param selection: ids of requirements; () for all.
+        :raises subprocess.TimeoutExpired: if the session exceeds the limit.
+        :raises AssertionError: if the session writes no report; with its output.
+        """
+        conditions = conditions or Conditions()
+        if isinstance(build, Variant) and build.file is not None:
+            return self._run(str(build.file), directory, list(selection), conditions, {})
+        source = build.write(directory)
+        own_group = source / PACKAGE / "sample-controller.toml"
+        implementation = str(own_group) if build.own_group else "mutation.inner:implementation"
+        environment = {SOURCE: str(source), DESCRIBED: conditions.described, NAME: build.name}
+        return self._run(implementation, directory, list(selection), conditions, environment)
+
+    def _run(
+        self,
+        implementation: str,
+        directory: Path,
+        selection: list[str],
+        conditions: Conditions,
+        environment: dict[str, str],
+    ) -> Judgement:
+        command = [sys.executable, "-m", "pytest", "--pyargs", *_modules(selection), "-q"]
+        command += ["-p", "no:cacheprovider", "-p", "mutation.inner", f"--vault-issuer={implementation}"]
+        command += [f"--vault-issuer-join={self._stack()}", f"--vault-issuer-report={directory / 'report'}"]
+        command += [f"--vault-issuer-timeout-scale={conditions.timeout_scale}"]
+        command += [f"--vault-issuer-profile={profile}" for profile in conditions.profiles]
+        command += [f"--vault-issuer-select={part}" for part in selection]
+        command += ["-x"] if conditions.first_failure else []
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "VAULT_ISSUER"))}
+        kept |= {k: v for k, v in os.environ.items() if k == "VAULT_ISSUER_CACHE"}
+        kept |= {"PYTHONPATH": str(Path(__file__).parents[1])} | environment
+        run = subprocess.run(
+            command, cwd=directory, env=kept, capture_output=True, text=True, timeout=conditions.limit, check=False
+        )
+        report = directory / "report" / "report.json"
+        assert report.exists(), run.stdout + run.stderr
+        content: dict[str, Any] = json.loads(report.read_text())
+        outcomes = {entry["id"]: entry["outcome"] for entry in content["requirements"] if entry["tests"]}
+        verdicts = {name: profile["verdict"] for name, profile in content["profiles"].items()}
+        return Judgement(outcomes, verdicts, run.stdout)
+
+    def _stack(self) -> Path:
+        if self._session is not None and self._served >= SESSIONS_PER_STACK:
+            self.close()
+        if self._session is None:
+            self._session, self._served = Session(Settings(stack="process"), SessionKey.new(), print), 0
+            self._session.stack()
+        self._served += 1
+        return self._session.directory.path
+
+    def close(self) -> None:
+        """Stop the stack."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
