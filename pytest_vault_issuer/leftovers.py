@@ -1,18 +1,52 @@
-"""What a cleanup could not remove: said so that a person can remove it."""
+"""What a cleanup removed, and what it could not remove."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+#: Names in one line of :attr:`Removed.lines`; the rest is counted.
+_NAMED = 10
+
+
+class Removed:
+    """What a cleanup removed: names, by kind of thing.
+
+    >>> removed = Removed()
+    >>> removed.add("containers", "vault", "node")
+    >>> removed.lines
+    ['containers: 2 (vault, node)']
+    """
+
+    def __init__(self) -> None:
+        self.names: dict[str, list[str]] = {}
+
+    def add(self, kind: str, *names: str) -> None:
+        """Add names of things that were removed.
+
+        :param kind: for people, in the plural: ``containers``.
+        """
+        if names:
+            self.names.setdefault(kind, []).extend(names)
+
+    @property
+    def lines(self) -> list[str]:
+        """One line for each kind, with the count and the names."""
+        return [f"{kind}: {len(names)} ({_shortened(names)})" for kind, names in self.names.items()]
+
+
+def _shortened(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names if more <= 0 else [*names[:_NAMED], f"and {more} more"])
+
 
 @dataclass(frozen=True)
 class Leftover:
-    """One thing, or several of a kind, that a cleanup has left.
+    """One thing, or several of one kind, that a cleanup could not remove.
 
     :ivar what: kind and name, for people.
-    :ivar why: what went wrong, in one sentence.
-    :ivar command: removes it by hand, or shows what keeps it.
+    :ivar why: the reason, in one sentence.
+    :ivar command: removes it, or shows what prevents its removal.
     """
 
     what: str

@@ -15,6 +15,7 @@ from typing import Any
 from ..devstack import DevStack, dev_stacks, load, make
 from ..errors import ConfigurationError, StackError, VaultIssuerError
 from ..implementation.process import PROCESS
+from ..leftovers import Removed
 from ..options import Settings, versions_of
 from ..session.session import Session, SessionKey
 from ..stack import finish
@@ -434,8 +435,7 @@ def _down(options: argparse.Namespace) -> int:
     removed = []
     for run in [*chosen, *(orphan for orphan in orphans if orphan not in chosen)]:
         dev_stack = load(run.path)
-        cleanup.remove(run)
-        removed.append((run, dev_stack.name if dev_stack else ""))
+        removed.append((run, dev_stack.name if dev_stack else "", cleanup.remove(run)))
     status = _finish([record for record in unfinished if record.path.exists()], removed, options)
     if options.format != "json":
         _print_unattributed(runs)
@@ -443,28 +443,38 @@ def _down(options: argparse.Namespace) -> int:
 
 
 def _finish(
-    unfinished: Sequence[CleanupRecord], removed: Sequence[tuple[FoundRun, str]], options: argparse.Namespace
+    unfinished: Sequence[CleanupRecord], removed: Sequence[tuple[FoundRun, str, Removed]], options: argparse.Namespace
 ) -> int:
     """Finish the cleanup of killed sessions, and print what was removed; one that fails does not keep another."""
     finished, errors = [], []
     for record in unfinished:
+        things = Removed()
         try:
-            if left := finish.finish(record, _token_of(record, options.vault_token_file)):
+            if left := finish.finish(record, _token_of(record, options.vault_token_file), removed=things):
                 raise finish.unremoved(record.session, left)
         except VaultIssuerError as error:
             errors.append(str(error))
         else:
-            finished.append(record)
+            finished.append((record, things))
     if options.format == "json":
         print_json(
-            [_removed_as_dict(run, name) for run, name in removed]
-            + [{"directory": "", "name": record.session, "state": UNFINISHED, "containers": []} for record in finished]
+            [_removed_as_dict(run, name, things) for run, name, things in removed]
+            + [
+                {
+                    "directory": "",
+                    "name": record.session,
+                    "state": UNFINISHED,
+                    "containers": [],
+                    "removed": things.names,
+                }
+                for record, things in finished
+            ]
         )
     else:
-        for run, name in removed:
-            print(f"removed {name + ' ' if name else ''}({run.state}): {', '.join([str(run.path), *run.containers])}")
-        for record in finished:
-            print(f"removed what session {record.session} had left")
+        for run, name, things in removed:
+            _print_removed(f"{name or run.path.name} ({run.state})", things)
+        for record, things in finished:
+            _print_removed(f"{record.session} ({UNFINISHED})", things)
         if not removed and not unfinished:
             print("nothing is up, and nothing is left of killed runs")
     if errors:
@@ -478,8 +488,15 @@ def _token_of(record: CleanupRecord, file: str) -> str:
     return Settings(vault_token_file=Path(file)).vault_token()
 
 
-def _removed_as_dict(run: FoundRun, name: str) -> dict[str, Any]:
-    return {"directory": str(run.path), "name": name, "state": run.state, "containers": list(run.containers)}
+def _print_removed(what: str, things: Removed) -> None:
+    print(f"removed {what}")
+    for line in things.lines:
+        print(f"  {line}")
+
+
+def _removed_as_dict(run: FoundRun, name: str, things: Removed) -> dict[str, Any]:
+    about = {"directory": str(run.path), "name": name, "state": run.state, "containers": list(run.containers)}
+    return {**about, "removed": things.names}
 
 
 def _named(name: str | None, runs: Sequence[FoundRun]) -> list[FoundRun]:

@@ -1,4 +1,4 @@
-"""Removes what carries a session's label, of whatever kind and wherever in a cluster it is."""
+"""Removes all objects of a cluster that carry a session's label, of every type and in every namespace."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from ..errors import StackError
-from ..leftovers import Leftover
+from ..leftovers import Leftover, Removed
 from ..timeouts import Timeouts, poll
 from .client import CRDS, NAMESPACES, ApiError, Cluster, Object, Resource
 from .ownership import name_of
 
-#: Whoever may not list a type has made nothing of it; what is served by nobody at the moment keeps nothing.
+#: A session that may not list a type has created no object of it; a type that is not served has no objects.
 _NOTHING_THERE = (403, 404, 405, 503)
-#: Seconds between two looks at what is being deleted.
+#: Seconds between two listings of objects that are being deleted.
 _INTERVAL = 0.25
 
 
 @dataclass(frozen=True)
 class _Found:
-    """An object with the label; the uid tells it from a later one of the same name."""
+    """An object with the label; its uid distinguishes it from a later object of the same name."""
 
     resource: Resource
     name: str
@@ -40,16 +40,19 @@ def remove_labelled(
     *,
     created: Container[Resource] = (),
     last: tuple[Resource, str] | None = None,
+    removed: Removed | None = None,
 ) -> list[Leftover]:
-    """Delete everything that a label selector finds, and wait until it is gone.
+    """Delete all objects that match a label selector, and wait until they are gone.
 
-    Best effort: what fails is reported, and the rest goes on. CustomResourceDefinitions stay: to remove them would
-    remove everybody's objects.
+    If one cannot be deleted, the others are still deleted. CustomResourceDefinitions are kept, because their removal
+    would delete all objects of these types.
 
-    :param created: types that are known to be among them: not to be allowed to list these is a failure.
-    :param last: type and name of what is deleted when all else is gone, and otherwise stays.
+    :param created: types of which objects were created; it is a failure if these types cannot be listed.
+    :param last: type and name of the object that is deleted after all others, and kept if one of them is left.
+    :param removed: receives what was removed.
     :return: what is left, and why.
     """
+    removed = removed or Removed()
     try:
         resources = [resource for resource in cluster.served("list", "delete") if resource != CRDS]
     except StackError as error:
@@ -57,10 +60,10 @@ def remove_labelled(
     left: list[Leftover] = []
     found = _find(cluster, resources, selector, created, left)
     held = [item for item in found if (item.resource, item.name) == last]
-    left += _delete(cluster, [item for item in found if item not in held], selector, timeouts)
+    left += _delete(cluster, [item for item in found if item not in held], selector, timeouts, removed)
     if left:
         return left + [item.leftover("stays until the rest is removed") for item in held]
-    return _delete(cluster, held, selector, timeouts)
+    return _delete(cluster, held, selector, timeouts, removed)
 
 
 def _find(
@@ -90,7 +93,7 @@ def _find(
     return [
         _found(resource, item)
         for resource, item in items
-        # These go with their namespace or their owner.
+        # The API server deletes the others with their namespace or their owner.
         if item["metadata"].get("namespace") not in namespaces and not item["metadata"].get("ownerReferences")
     ]
 
@@ -101,7 +104,9 @@ def _found(resource: Resource, item: Object) -> _Found:
     return _Found(resource, metadata["name"], metadata.get("namespace"), metadata["uid"], finalizers)
 
 
-def _delete(cluster: Cluster, found: list[_Found], selector: str, timeouts: Timeouts) -> list[Leftover]:
+def _delete(
+    cluster: Cluster, found: list[_Found], selector: str, timeouts: Timeouts, removed: Removed
+) -> list[Leftover]:
     left = []
     waiting = []
     for item in found:
@@ -113,7 +118,7 @@ def _delete(cluster: Cluster, found: list[_Found], selector: str, timeouts: Time
             waiting.append(item)
 
     def remaining() -> list[_Found]:
-        """Return those that are still there: by listing, which whoever has found them may."""
+        """Return the objects that still exist. It lists them, because this permission was needed to find them."""
         there = {
             entry["metadata"]["uid"]
             for resource in dict.fromkeys(item.resource for item in waiting)
@@ -125,11 +130,15 @@ def _delete(cluster: Cluster, found: list[_Found], selector: str, timeouts: Time
         try:
             waiting[:] = remaining()
         except StackError:
-            return None  # asked again until the time is over
+            return None  # list again until the timeout
         return True if not waiting else None
 
+    deleted = list(waiting)
     if waiting:
         poll(gone, timeout=timeouts.deletion, interval=_INTERVAL)
+    for item in deleted:
+        if item not in waiting:
+            removed.add(name_of(item.resource), f"{item.namespace + '/' if item.namespace else ''}{item.name}")
     for item in waiting:
         kept = f" (finalizers: {', '.join(item.finalizers)})" if item.finalizers else ""
         left.append(item.leftover(f"still being deleted after {timeouts.deletion:g} s{kept}", verb="get --output=yaml"))

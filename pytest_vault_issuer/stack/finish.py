@@ -1,7 +1,7 @@
-"""Removes what a session has created on somebody's cluster and in their Vault, from its cleanup record.
+"""Removes what a session created in an existing cluster and an existing Vault, as its cleanup record states.
 
-Run as ``python -m pytest_vault_issuer.stack.finish RECORD [KUBECONFIG]`` by the session's supervisor, at its end
-however it comes; by `vault-issuer stack down` where the supervisor was killed too.
+The supervisor of the session runs ``python -m pytest_vault_issuer.stack.finish RECORD [KUBECONFIG]`` at its end. If the
+supervisor is killed too, `vault-issuer stack down` does the same.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..errors import ConfigurationError, StackError, VaultIssuerError
 from ..kube.cleanup import remove_labelled
 from ..kube.client import CLUSTER_ROLE_BINDINGS, Cluster
 from ..kube.ownership import selector
-from ..leftovers import Leftover, listed
+from ..leftovers import Leftover, Removed, listed
 from ..options import TOKEN_VARIABLE, Settings
 from ..supervisor import interpreter
 from ..supervisor.run_directory import RunDirectory
@@ -31,9 +31,9 @@ from .kind.engine import Engine
 from .kubeconfig import private_copy
 from .record import CleanupRecord, Contents, Whereabouts
 
-#: Seconds in which the processes of a session that was killed are gone: pytest-xdist's workers take up to 15.
+#: Seconds after which the processes of a killed session have ended: pytest-xdist's workers take up to 15.
 _RELEASE = 30.0
-#: Calls to the APIs that may each take their whole time before a cleanup is given up.
+#: Number of API calls that may each take their whole timeout before the cleanup is stopped.
 _SLOW_CALLS = 20
 
 
@@ -43,7 +43,7 @@ def limit(timeouts: Timeouts) -> float:
 
 
 def command(record: CleanupRecord, kubeconfig: Path | None = None) -> list[str]:
-    """Return the command that finishes a session's cleanup; it takes the token from its environment.
+    """Return the command that finishes a session's cleanup; it reads the token from its environment.
 
     :param kubeconfig: the session's copy.
     """
@@ -53,11 +53,12 @@ def command(record: CleanupRecord, kubeconfig: Path | None = None) -> list[str]:
 def begin(
     run: RunDirectory, whereabouts: Whereabouts, kubeconfig: Path, timeouts: Timeouts, env: Mapping[str, str]
 ) -> CleanupRecord:
-    """Write the cleanup record of a session, and have its supervisor finish the cleanup, whatever ends the session.
+    """Write the cleanup record of a session, and register the cleanup with its supervisor as an exit hook.
 
     :param kubeconfig: the session's copy.
-    :param env: with Vault's token; credential plugins of the kubeconfig get the environment of this process too.
-    :raises StackError: when the record cannot be written: nothing may be created then.
+    :param env: with Vault's token; it is added to the environment of this process, which credential plugins of the
+        kubeconfig may need.
+    :raises StackError: if the record cannot be written; the session must then create nothing.
     """
     record = CleanupRecord.begin(whereabouts)
     run.at_end(command(record, kubeconfig), {**os.environ, **interpreter.environment(), **env}, limit=limit(timeouts))
@@ -66,9 +67,9 @@ def begin(
 
 
 def token_of(whereabouts: Whereabouts) -> str:
-    """Return the token for a session's Vault, from the environment or from its file; '' where there is none.
+    """Return the token for a session's Vault, from the environment or from its file; '' if there is none.
 
-    :raises ConfigurationError: when it cannot be one.
+    :raises ConfigurationError: if the text cannot be a token.
     """
     if os.environ.get(TOKEN_VARIABLE, "").strip():
         return Settings().vault_token()
@@ -76,32 +77,36 @@ def token_of(whereabouts: Whereabouts) -> str:
     return Settings(vault_token_file=file).vault_token() if whereabouts.token_file and file.is_file() else ""
 
 
-def finish(record: CleanupRecord, token: str, kubeconfig: Path | None = None) -> list[Leftover]:
-    """Remove what a session has created, and its record where nothing is left.
+def finish(
+    record: CleanupRecord, token: str, kubeconfig: Path | None = None, removed: Removed | None = None
+) -> list[Leftover]:
+    """Remove what a session created, and its record if nothing is left.
 
-    Best effort: what fails is reported, and the rest goes on.
+    If one step fails, the others still run.
 
-    :param token: for its Vault, '' where there is none.
-    :param kubeconfig: the session's copy; None makes one of the user's.
+    :param token: for the session's Vault; '' if there is none.
+    :param kubeconfig: the session's copy; None makes a copy of the user's kubeconfig.
+    :param removed: receives what was removed.
     :return: what is left, and why.
-    :raises StackError: when the record cannot be read, or the session is under way.
+    :raises StackError: if the record cannot be read, or if the session is under way.
     """
+    removed = removed or Removed()
     contents = record.read()
     try:
         claimed = record.claim(_RELEASE)
     except FileNotFoundError:
-        return []  # somebody else has finished it
+        return []  # another process has finished it
     if not claimed:
         raise StackError(
-            f"processes of session {record.session} are still there, or its cleanup is under way",
-            hint="wait until they have ended",
+            f"processes of session {record.session} are still running, or another process cleans up after it",
+            hint="wait until they end",
         )
     try:
         where = contents.whereabouts
         timeouts = Timeouts().scaled(where.scale)
         sessions = list(dict.fromkeys([where.session, *contents.created]))
-        left = _from_vault(contents, sessions, token, timeouts) if where.vault_addr else []
-        left += _from_cluster(contents, sessions, kubeconfig, timeouts)
+        left = _from_vault(contents, sessions, token, timeouts, removed) if where.vault_addr else []
+        left += _from_cluster(contents, sessions, kubeconfig, timeouts, removed)
         if not left:
             record.remove()
         return left
@@ -109,13 +114,15 @@ def finish(record: CleanupRecord, token: str, kubeconfig: Path | None = None) ->
         record.release()
 
 
-def _from_vault(contents: Contents, sessions: list[str], token: str, timeouts: Timeouts) -> list[Leftover]:
+def _from_vault(
+    contents: Contents, sessions: list[str], token: str, timeouts: Timeouts, removed: Removed
+) -> list[Leftover]:
     where = contents.whereabouts
     if not token:
         return [
             Leftover(
                 f"what session {where.session} created in the Vault at {where.vault_addr}",
-                "there is no token for it",
+                "there is no token for this Vault",
                 f"{TOKEN_VARIABLE}=… vault-issuer stack down {where.session}",
             )
         ]
@@ -125,12 +132,12 @@ def _from_vault(contents: Contents, sessions: list[str], token: str, timeouts: T
         return [Leftover(f"what session {where.session} created in {where.vault_addr}", str(error), "restore the file")]
     left = []
     for session in sessions:
-        left += remove_created(admin, session, contents.created.get(session, []))
+        left += remove_created(admin, session, contents.created.get(session, []), removed)
     return left
 
 
 def _from_cluster(
-    contents: Contents, sessions: list[str], kubeconfig: Path | None, timeouts: Timeouts
+    contents: Contents, sessions: list[str], kubeconfig: Path | None, timeouts: Timeouts, removed: Removed
 ) -> list[Leftover]:
     where = contents.whereabouts
     with _kubeconfig(where, kubeconfig, timeouts) as open_kubeconfig:
@@ -141,16 +148,18 @@ def _from_cluster(
             return [Leftover(what, str(error), f"vault-issuer stack down {where.session}")]
         left = []
         with contextlib.closing(cluster):
-            # Its guests' first: the session's own binding says that the cluster is in use.
+            # Joined sessions first: the binding of the session itself states that the cluster is in use.
             for session in reversed(sessions):
                 last = (CLUSTER_ROLE_BINDINGS, REVIEWER_BINDING) if session == where.session else None
-                left += remove_labelled(cluster, selector(session), timeouts, created=contents.types, last=last)
+                left += remove_labelled(
+                    cluster, selector(session), timeouts, created=contents.types, last=last, removed=removed
+                )
         return left
 
 
 @contextlib.contextmanager
 def _kubeconfig(where: Whereabouts, given: Path | None, timeouts: Timeouts) -> Iterator[Callable[[], Path]]:
-    """Yield what returns the session's copy of the kubeconfig, or makes one that goes at the end."""
+    """Yield a function that returns the session's copy of the kubeconfig, or a new copy that is removed at the end."""
     with contextlib.ExitStack() as scratch:
 
         def find() -> Path:
@@ -167,10 +176,10 @@ def _kubeconfig(where: Whereabouts, given: Path | None, timeouts: Timeouts) -> I
 
 
 def unremoved(session: str, left: list[Leftover]) -> StackError:
-    """Return the error that lists what a cleanup has left."""
+    """Return the error that lists what a cleanup could not remove."""
     return StackError(
-        f"session {session} is over, and this of it could not be removed:\n{listed(left)}",
-        hint=f"remove it by hand, or try again: vault-issuer stack down {session}",
+        f"the cleanup of session {session} could not remove everything:\n{listed(left)}",
+        hint=f"remove the rest by hand, or try again: vault-issuer stack down {session}",
     )
 
 
@@ -181,7 +190,7 @@ def main(path: str, kubeconfig: str = "") -> int:
         return 0
     try:
         where = record.read().whereabouts
-        token = ""  # without it, the cluster is cleaned up all the same
+        token = ""  # without a token, the cluster is cleaned up nevertheless
         with contextlib.suppress(ConfigurationError):
             token = token_of(where)
         left = finish(record, token, Path(kubeconfig) if kubeconfig else None)

@@ -28,6 +28,8 @@ from .provenance import unpinned
 #: Names another directory than the user's cache directory.
 VARIABLE = "VAULT_ISSUER_CACHE"
 _DRAFT = ".building-"
+#: File that marks a directory as one of :meth:`Toolchain.directory`.
+_MARK = ".vault-issuer-cache"
 _GO_CACHES = "go-caches"
 #: Who builds, for those who wait.
 _HOLDER = "build.holder.json"
@@ -258,19 +260,40 @@ class Toolchain:
                 hint=f"free some space, or name a cache on another disk in {VARIABLE}",
             )
 
+    # -- other builds --------------------------------------------------------------
+
+    def directory(self, name: str, version: str) -> Path:
+        """Return a directory for the cache of another build; it replaces that of another version of this name.
+
+        :meth:`clean` removes it, because it carries a mark.
+
+        :param name: of the build, such as ``external-issuer``.
+        :param version: of what it is built from and with.
+        """
+        path = self.cache / f"{name}-{version}"
+        path.mkdir(parents=True, exist_ok=True)
+        (path / _MARK).touch()
+        for other in self.cache.glob(f"{name}-*"):
+            if other != path and (other / _MARK).is_file():
+                shutil.rmtree(other)
+        return path
+
     # -- cleaning ------------------------------------------------------------------
 
     def clean(self, *, old: bool = False) -> int:
-        """Remove everything, or only what the present components do not use; return the bytes freed."""
+        """Remove everything that was built, and the caches of builds; return the number of bytes freed.
+
+        :param old: keep the present components and the caches of :meth:`directory`.
+        """
         if not self.cache.is_dir():
             return 0
         with self._lock(to_stderr, BUILD_WAIT):
             kept = {self._place(component) for component in self.available} if old else set()
             freed = 0
             for path in self.cache.iterdir():
-                # Only what is ours: the cache may have been given a directory with other things in it.
+                # The user may have named a directory that contains other files, too.
                 ours = (path / MANIFEST).is_file() or path.name.startswith(_DRAFT) or path.name == _GO_CACHES
-                if ours and path not in kept:
+                if (ours and path not in kept) or ((path / _MARK).is_file() and not old):
                     freed += _size(path)
                     try:
                         shutil.rmtree(path)

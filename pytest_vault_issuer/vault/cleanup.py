@@ -11,7 +11,7 @@ import hvac
 import hvac.exceptions
 
 from ..errors import StackError
-from ..leftovers import Leftover
+from ..leftovers import Leftover, Removed
 from .server import AUTH, POLICY, SECRETS_ENGINE, TOKEN, VaultAdmin, mark_of
 
 _ERRORS = (StackError, hvac.exceptions.VaultError)
@@ -31,16 +31,19 @@ class Created:
     accessor: str = ""
 
 
-def remove_created(admin: VaultAdmin, session: str, created: Iterable[Created] = ()) -> list[Leftover]:
+def remove_created(
+    admin: VaultAdmin, session: str, created: Iterable[Created] = (), removed: Removed | None = None
+) -> list[Leftover]:
     """Remove a session's tokens, auth methods, secrets engines, policies and entities from a Vault.
 
     A mount is removed only where its accessor is the recorded one or its description names the session, a policy only
     where its name begins with that of the session. What is not recorded is found by listing, as far as the token may.
     Best effort: what fails is reported, and the rest goes on.
 
+    :param removed: receives what was removed.
     :return: what is left, and why.
     """
-    removal = _Removal(admin, session, list(created))
+    removal = _Removal(admin, session, list(created), removed or Removed())
     removal.tokens()
     removal.mounts(AUTH)
     removal.mounts(SECRETS_ENGINE)
@@ -50,8 +53,9 @@ def remove_created(admin: VaultAdmin, session: str, created: Iterable[Created] =
 
 
 class _Removal:
-    def __init__(self, admin: VaultAdmin, session: str, created: list[Created]) -> None:
+    def __init__(self, admin: VaultAdmin, session: str, created: list[Created], removed: Removed) -> None:
         self.left: list[Leftover] = []
+        self._removed = removed
         self._client = admin.client
         self._session = session
         self._created = created
@@ -63,6 +67,7 @@ class _Removal:
             with self._reported(f"token with accessor {accessor}", f"vault token revoke -accessor {accessor}"):
                 try:
                     self._client.auth.token.revoke_accessor(accessor)
+                    self._removed.add("Vault tokens", f"accessor {accessor}")
                 except (hvac.exceptions.InvalidRequest, hvac.exceptions.Forbidden) as error:
                     if "invalid accessor" not in str(error):  # it has expired, or the test has revoked it
                         raise
@@ -84,6 +89,7 @@ class _Removal:
                     if what == AUTH:
                         self._accessors.add(about["accessor"])
                     remove(path)
+                    self._removed.add(f"Vault {what}s", path)
 
     def policies(self) -> None:
         """Delete policies."""
@@ -94,6 +100,7 @@ class _Removal:
         for name in [name for name in names if name.startswith(f"{self._session}-")]:
             with self._reported(f"{POLICY} {name}", f"vault policy delete {name}"):
                 self._client.sys.delete_policy(name)
+                self._removed.add("Vault policies", name)
 
     def entities(self) -> None:
         """Delete the entities that logins have made: they stay when their auth method goes."""
@@ -109,6 +116,7 @@ class _Removal:
             for entity in [entity for entity, every in ours.items() if every]:
                 with self._reported(f"entity {entity}", f"vault delete identity/entity/id/{entity}"):
                     self._client.delete(f"identity/entity/id/{entity}")
+                    self._removed.add("Vault identity entities", entity)
 
     def _recorded(self, what: str) -> list[str]:
         return [one.name for one in self._created if one.what == what]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vault_issuer.toolchain.cache import default_cache
+from pytest_vault_issuer.toolchain import Toolchain
 from pytest_vault_issuer.toolchain.go import find_go
 from tests.support.reader import NARROWED, ROOT, Reader, Workflow, commands_of, surroundings
 from tests.support.scope import complete, one_per_area
@@ -42,12 +42,7 @@ def go_caches(go: Path) -> Path:
     version = subprocess.run([go, "env", "GOVERSION"], check=True, capture_output=True).stdout
     lists = (EXAMPLE / name for name in ("go.mod", "go.sum"))
     key = hashlib.sha256(b"\0".join([version, *(path.read_bytes() for path in lists)])).hexdigest()[:16]
-    folder = default_cache() / f"external-issuer-{key}"
-    folder.mkdir(parents=True, exist_ok=True)
-    for other in folder.parent.glob("external-issuer-*"):
-        if other != folder:
-            shutil.rmtree(other)
-    return folder
+    return Toolchain().directory("external-issuer", key)
 
 
 @pytest.fixture(scope="module")

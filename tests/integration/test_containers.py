@@ -399,5 +399,11 @@ def test_what_is_left_is_shown_and_taken_down_though_its_directory_is_gone(
     found = next(finding for finding in examine_surroundings(Toolchain()) if finding.subject == "left of killed runs")
     assert found.detail == f"on the container engine: {', '.join(left)}"
     assert main(["stack", "down"]) == 0
-    assert capsys.readouterr().out == f"removed (orphan): {', '.join([str(run.path), *left])}\n"
+    containers = [name for name in left if not name.startswith("network ")]
+    networks = [name.removeprefix("network ") for name in left if name.startswith("network ")]
+    assert capsys.readouterr().out.splitlines() == [
+        f"removed {run.path.name} (orphan)",
+        f"  containers: {len(containers)} ({', '.join(containers)})",
+        f"  container networks: {len(networks)} ({', '.join(networks)})",
+    ]
     assert left_of(engine, run.path.name) == []

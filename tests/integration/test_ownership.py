@@ -16,6 +16,7 @@ from pytest_vault_issuer.kube import rbac as grants
 from pytest_vault_issuer.kube.cleanup import remove_labelled
 from pytest_vault_issuer.kube.client import CLUSTER_ROLES, CONFIG_MAPS, NAMESPACES, SECRETS, Object, Resource
 from pytest_vault_issuer.kube.ownership import LABEL, create_own, selector
+from pytest_vault_issuer.leftovers import Removed
 from pytest_vault_issuer.timeouts import Timeouts
 from pytest_vault_issuer.vault import VaultAdmin
 from pytest_vault_issuer.vault.cleanup import Created, remove_created
@@ -110,7 +111,9 @@ def test_what_cannot_be_deleted_is_listed_and_keeps_nothing_else(cluster: Cluste
     cluster.create(CONFIG_MAPS, config_map(f"{session}-kept", session, finalizers=["vault-issuer.test/keep"]))
     cluster.create(CONFIG_MAPS, config_map(f"{session}-free", session))
     cluster.create(CLUSTER_ROLES, role)
-    left = remove_labelled(cluster, selector(session), QUICK, last=(CLUSTER_ROLES, session))
+    removed = Removed()
+    left = remove_labelled(cluster, selector(session), QUICK, last=(CLUSTER_ROLES, session), removed=removed)
+    assert removed.names == {"configmaps": [f"default/{session}-free"]}
     assert [leftover.what for leftover in left] == [
         f"configmaps default/{session}-kept",
         f"clusterroles.rbac.authorization.k8s.io {session}",
@@ -205,7 +208,14 @@ def test_everything_of_a_session_goes(
     ours.enable_pki(f"{session}/pki", "1h")
     ours.client.sys.create_or_update_policy(f"{session}-policy", ANY)
     before = entities(ours)
-    assert remove_created(ours, session, record if recorded else []) == []
+    removed = Removed()
+    assert remove_created(ours, session, record if recorded else [], removed) == []
+    assert removed.names.pop("Vault identity entities")
+    assert removed.names == {
+        "Vault auth methods": [mounted],
+        "Vault secrets engines": [f"{session}/pki"],
+        "Vault policies": [f"{session}-policy"],
+    }
     assert f"{mounted}/" not in ours.client.sys.list_auth_methods()["data"]
     assert f"{session}/pki/" not in ours.client.sys.list_mounted_secrets_engines()["data"]
     assert f"{session}-policy" not in ours.client.sys.list_policies()["data"]["policies"]

@@ -11,20 +11,21 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...errors import VaultIssuerError
+from ...leftovers import Removed
 from ...supervisor import discovery as runs
 from ...supervisor import interpreter
-from ...supervisor.discovery import ORPHAN, UNATTRIBUTED, FoundRun, find_run, find_runs
+from ...supervisor.discovery import KEPT, ORPHAN, UNATTRIBUTED, FoundRun, find_run, find_runs
 from ...supervisor.identity import RUNS
 from ...supervisor.marked import marked
 from ...supervisor.run_directory import RunDirectory
-from .engine import Engine, Owner
+from .engine import NETWORK, Engine, Owner, connect_errors
 
-#: Seconds that an engine gets to answer where it is only asked what is left.
+#: Seconds for an answer of the engine when resources are only listed.
 _ANSWER = 10.0
 
 
 def command(run: str) -> list[str]:
-    """Return the command that removes everything of a run."""
+    """Return the command that removes all resources of a session on the engine."""
     return interpreter.command(__name__, run)
 
 
@@ -34,8 +35,8 @@ def orphans(engine: Engine) -> list[Owner]:
 
 
 def unattributed(engine: Engine) -> list[Owner]:
-    """Return the runs that have something on the engine, and of which it is proved neither that they are under way
-    nor that they are orphans of this user: other users, containers and machines may use the engine too.
+    """Return the sessions with resources on the engine that are proved neither to be under way nor to be this user's
+    and to have ended. Other users, containers and machines may use the same engine.
     """
     return [
         owner
@@ -49,25 +50,25 @@ def _answers(owner: Owner) -> bool:
 
 
 def remove_orphans(engine: Engine) -> dict[str, list[str]]:
-    """Remove what killed runs left: containers, kind clusters, networks, and their directories; nothing else.
+    """Remove the orphaned resources of killed sessions: containers, kind clusters, networks and run directories.
 
-    :return: what was removed, by run: the names of containers and networks, and the directory.
-    :raises StackError: when something cannot be removed.
+    :return: what was removed, by session: the names of containers and networks, and the directory.
+    :raises StackError: if something cannot be removed.
     """
     removed = {}
     for owner in orphans(engine):
         names = engine.names_of(owner.run)
         found = find_run(owner.directory)
         if found is not None and found.state == ORPHAN:
-            runs.remove(found)  # first: what still runs of it may make more
+            runs.remove(found)  # first: its processes may create more
             names.append(str(owner.directory))
         removed[owner.run] = list(dict.fromkeys([*engine.remove(owner.run), *names]))
     return removed
 
 
 def find_all() -> list[FoundRun]:
-    """Return this user's runs, and what there is on the container engine of others than those under way, if one
-    answers: of killed runs, and of runs of which that is not known.
+    """Return this user's sessions. If a container engine answers, add their orphaned resources on it, and the sessions
+    with resources on it whose owner or state is unknown.
     """
     left = _left_on_engine()
     orphans = {run.path: run for run in left if run.state == ORPHAN}
@@ -75,7 +76,7 @@ def find_all() -> list[FoundRun]:
     for run in find_runs():
         other = orphans.pop(run.path, None)
         found.append(replace(run, containers=other.containers) if other and run.state == ORPHAN else run)
-    # Their directories are gone, or elsewhere than this user's temporary files are now.
+    # Their directories are gone, or are not in this user's present directory for temporary files.
     found += [_with_directory(run) for run in orphans.values()]
     return found + [run for run in left if run.state == UNATTRIBUTED]
 
@@ -85,19 +86,37 @@ def _with_directory(run: FoundRun) -> FoundRun:
     return replace(there, containers=run.containers)
 
 
-def remove(run: FoundRun) -> None:
-    """End what runs of it, remove its directory, and what it has left on the container engine.
+def remove(run: FoundRun) -> Removed:
+    """End the processes of a session, and remove its directory and its resources on the container engine.
 
-    :raises StackError: when something cannot be ended or removed.
+    :return: what was removed.
+    :raises StackError: if something cannot be ended or removed.
     """
+    removed = Removed()
+    running = [name for name, status in run.processes.items() if status is None]
+    removed.add("processes", *running, *(str(pid) for pid in run.leftovers))
+    # The exit hooks of a stack that is up remove its containers.
+    names = _names_on_engine(run.path.name) if run.state == KEPT else run.containers
+    removed.add("containers", *(name for name in names if not name.startswith(NETWORK)))
+    removed.add("container networks", *(name.removeprefix(NETWORK) for name in names if name.startswith(NETWORK)))
     try:
-        # What a label says is a run's directory has to be one.
+        # A label may name any directory: it must be a run directory.
         if find_run(run.path) is not None:
             runs.remove(run)
+            removed.add("directories", str(run.path))
     finally:
         if run.containers:
             with contextlib.closing(Engine()) as engine:
                 engine.remove(run.path.name)
+    return removed
+
+
+def _names_on_engine(run: str) -> tuple[str, ...]:
+    try:
+        with contextlib.closing(Engine(_ANSWER)) as engine:
+            return tuple(engine.names_of(run))
+    except (VaultIssuerError, *connect_errors()):
+        return ()
 
 
 def _left_on_engine() -> list[FoundRun]:
@@ -122,7 +141,7 @@ def _left_on_engine() -> list[FoundRun]:
 
 
 def main(run: str) -> int:
-    """Remove everything of a run; return the exit status."""
+    """Remove all resources of a session on the engine; return the exit status."""
     try:
         Engine().remove(run)
     except VaultIssuerError as error:

@@ -32,6 +32,8 @@ RUN_LABEL = f"{PREFIX}run"
 DIRECTORY_LABEL = f"{PREFIX}directory"
 #: What kind puts on a cluster's nodes.
 CLUSTER_LABEL = "io.x-k8s.kind.cluster"
+#: Prefix of networks in lists of resources.
+NETWORK = "network "
 EXTRA = "pip install 'pytest-vault-issuer[kind]'"
 #: What the engine's programs (docker, podman, kind) have to be told of it, beside PATH and HOME.
 _VARIABLE = re.compile(
@@ -291,7 +293,7 @@ class Engine:
 
 
 def _called(network: Network) -> str:
-    return f"network {network.name}"
+    return f"{NETWORK}{network.name}"
 
 
 def connect_errors() -> tuple[type[Exception], ...]:

@@ -144,11 +144,23 @@ def test_down_removes_one_and_what_killed_runs_have_left(
     assert main(["stack", "down"]) == 2
     assert orphan.exists(), "nothing is done where it is not clear what"
     assert main(["stack", "down", "one"]) == 0
-    assert capsys.readouterr().out == f"removed one (up): {one.directory}\nremoved (orphan): {orphan}\n"
+    assert capsys.readouterr().out.splitlines() == [
+        "removed one (up)",
+        "  processes: 1 (implementation)",
+        f"  directories: 1 ({one.directory})",
+        f"removed {orphan.name} (orphan)",
+        f"  directories: 1 ({orphan})",
+    ]
     assert {path.name for path in temporary.iterdir()} == {Path(two.directory).name, "vault-issuer-notes"}
     assert main(["stack", "down", "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out) == [
-        {"directory": two.directory, "name": "two", "state": "up", "containers": []}
+        {
+            "directory": two.directory,
+            "name": "two",
+            "state": "up",
+            "containers": [],
+            "removed": {"processes": ["implementation"], "directories": [two.directory]},
+        }
     ]
     assert main(["stack", "down"]) == 0
     assert capsys.readouterr().out == "nothing is up, and nothing is left of killed runs\n"

@@ -1,0 +1,20 @@
+"""A cleanup lists what it removed: one line for each kind of thing."""
+
+from __future__ import annotations
+
+from pytest_vault_issuer.leftovers import Removed
+
+
+def test_each_kind_has_one_line_with_count_and_names() -> None:
+    removed = Removed()
+    removed.add("containers", "vault", "node")
+    removed.add("directories", "/tmp/a")
+    removed.add("containers", "proxy")
+    removed.add("container networks")
+    assert removed.lines == ["containers: 3 (vault, node, proxy)", "directories: 1 (/tmp/a)"]
+
+
+def test_many_names_are_counted() -> None:
+    removed = Removed()
+    removed.add("secrets", *map(str, range(12)))
+    assert removed.lines == ["secrets: 12 (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, and 2 more)"]
