@@ -1,15 +1,13 @@
-"""Keeps the processes of one run and ends them with the run, however it ends.
+"""The supervisor: starts the processes of one session, and ends them with the session, also after a kill.
 
-The supervisor is a small process of its own. It starts what it is told to start,
-each in a session of its own with its output in a log file, and ends all of it
-and removes the run directory when it is told to, when its owner (the pytest
-process) is gone, even by SIGKILL, or when it is terminated itself. Where Linux
-offers it, children also die with the supervisor, and their orphans come to it.
-A stack that is to stay without an owner is kept from then on.
+The supervisor is a separate, small process. It starts each requested process in a process session of its own, and
+writes its output to a log file. It ends all of them and removes the run directory in these cases: a client requests it,
+its owner (the pytest process) has ended, even by SIGKILL, or the supervisor itself is terminated. On Linux, the
+processes also die with the supervisor, and the supervisor inherits their orphaned children. After ``keep``, it has no
+owner and runs until a client ends it.
 
-Run as ``python -I daemon.py RUN_DIRECTORY OWNER_PID``; only the standard
-library is imported, so that it starts in a few dozen ms. One request is one
-JSON line over a Unix socket in the run directory (mode 0700).
+Run as ``python -I daemon.py RUN_DIRECTORY OWNER_PID``. It imports only the standard library, so that it starts in about
+50 ms. A request is one line of JSON over a Unix socket in the run directory (mode 0700).
 """
 
 from __future__ import annotations
@@ -37,19 +35,19 @@ LOGS = "logs"
 COMMANDS = "at-end.json"
 #: Environment variable of every process that a supervisor starts: the run directory. It identifies orphaned processes.
 MARK = "VAULT_ISSUER_RUN"
-#: Seconds for a command at the end that asks for no others; removing a kind cluster takes a few.
+#: Default limit of an exit hook, in seconds. Removing a kind cluster takes a few seconds.
 EXIT_HOOK_LIMIT = 120.0
-#: A command for the end: its words, its environment, and the seconds that it gets.
+#: An exit hook: its arguments, its environment, and its limit in seconds.
 Command = tuple[list[str], dict[str, str], float]
-#: Seconds a process gets between SIGTERM and SIGKILL when a graceful stop is asked for.
+#: Seconds between SIGTERM and SIGKILL in a graceful stop.
 GRACE = 3.0
-#: Bytes of one request: the arguments and the environment of a process are at most 2 MB on Linux.
+#: Maximum size of a request in bytes. Linux limits arguments and environment of a process to 2 MB.
 REQUEST_LIMIT = 4 << 20
-#: Seconds in which a client must have sent its whole request, and must take its answer.
+#: Seconds for a client to send its whole request, and to receive the answer.
 PATIENCE = 10.0
-#: Clients that may be in the middle of their request; the oldest is closed for one more.
+#: Maximum number of clients with an incomplete request. A new client closes the oldest.
 _CLIENTS = 64
-#: Processes that may hold another; each takes a file descriptor.
+#: Maximum number of processes that pause the same process. Each uses a file descriptor.
 _HOLDERS = 64
 _LINUX = sys.platform == "linux"
 _PR_SET_PDEATHSIG = 1
@@ -62,14 +60,14 @@ def _prctl(option: int, value: int) -> None:
 
 def _die_with(supervisor: int) -> None:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != supervisor:  # it died before that
+    if os.getppid() != supervisor:  # the supervisor died before this call
         os._exit(1)
 
 
 class Other:
-    """A process that is not the supervisor's own, and whether it is gone.
+    """A process that the supervisor did not start.
 
-    :ivar descriptor: becomes readable when it is; None where the system has no such thing.
+    :ivar descriptor: becomes readable when the process ends; None if the system has no pidfd.
     """
 
     def __init__(self, pid: int) -> None:
@@ -83,28 +81,29 @@ class Other:
                 self._never_was = True
 
     def gone(self) -> bool:
-        """Whether it has ended."""
+        """Whether the process has ended."""
         if self.descriptor is not None:
             return bool(select.select([self.descriptor], [], [], 0)[0])
         if self._never_was:
             return True
         try:
             os.kill(self.pid, 0)
-        except (ProcessLookupError, PermissionError):  # another user's has its number by now
+        except (ProcessLookupError, PermissionError):  # a process of another user has this id now
             return True
         return False
 
     def forget(self) -> None:
-        """Watch it no longer."""
+        """Stop watching the process."""
         if self.descriptor is not None:
             os.close(self.descriptor)
 
 
 class Supervisor:
-    """The processes of one run, by name.
+    """The processes of one session.
 
-    :ivar owner: with whom it all ends; None for a stack that is kept.
-    :ivar holders: who wants a process to stand still, by its name.
+    :ivar owner: process whose end ends the session; None for a stack that is kept.
+    :ivar holders: the processes that pause a process, by the name of the paused process.
+    :ivar processes: by name.
     """
 
     def __init__(self, directory: Path, owner: int) -> None:
@@ -118,7 +117,7 @@ class Supervisor:
         self.logs.mkdir(mode=0o700, exist_ok=True)
 
     def spawn(self, name: str, argv: list[str], env: dict[str, str], cwd: str | None = None) -> dict[str, Any]:
-        """Start `argv` with `env` and the mark, nothing else; its output goes to ``logs/NAME.log``."""
+        """Start `argv`. Its environment is `env` and the mark; its output goes to ``logs/NAME.log``."""
         old = self.processes.get(name)
         if old is not None and old.poll() is None:
             raise ValueError(f"a process named {name} is running")
@@ -140,12 +139,12 @@ class Supervisor:
         return {"pid": process.pid}
 
     def status(self, name: str) -> dict[str, Any]:
-        """Say whether the process runs, and its exit status (negative: a signal) if not."""
+        """Return the process id, and the exit status (negative: a signal), None while the process runs."""
         process = self.processes[name]
         return {"pid": process.pid, "returncode": process.poll()}
 
     def stop(self, name: str, graceful: bool = False) -> dict[str, Any]:
-        """End the process and everything in its session; return once it is gone."""
+        """End the process and its process session; return after its end."""
         process = self.processes[name]
         if graceful and process.poll() is None:
             _signal_group(process.pid, signal.SIGTERM)
@@ -156,7 +155,7 @@ class Supervisor:
         return {"returncode": process.returncode}
 
     def keep(self) -> dict[str, Any]:
-        """Go on without an owner, its terminal and its directory."""
+        """Continue without an owner, a terminal and a working directory."""
         if self.owner is not None:
             log = os.open(self.logs / "supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             os.dup2(log, sys.stderr.fileno())
@@ -167,7 +166,7 @@ class Supervisor:
         return {}
 
     def describe(self) -> dict[str, Any]:
-        """Say whose this is (0: nobody's), and what runs (None) or has ended (its exit status)."""
+        """Return the owner (0: none), the processes with their exit status (None: running), and the paused ones."""
         return {
             "supervisor": os.getpid(),
             "owner": self.owner.pid if self.owner else 0,
@@ -176,23 +175,23 @@ class Supervisor:
         }
 
     def hold(self, name: str, holder: int) -> dict[str, Any]:
-        """Have a process stand still until :meth:`release`, or until the holder is gone."""
+        """Pause a process until :meth:`release`, or until the holder ends."""
         process = self.processes[name]
         holders = self.holders.get(name, [])
         if len(holders) >= _HOLDERS:
-            raise ValueError(f"{name} is held by {_HOLDERS} processes already")
+            raise ValueError(f"{_HOLDERS} processes already pause {name}")
         if holder not in (other.pid for other in holders):
             self.holders[name] = [*holders, Other(holder)]
         _signal_running(process, signal.SIGSTOP)
         return {}
 
     def release(self, name: str, holder: int) -> dict[str, Any]:
-        """Let a process go on, unless others hold it too."""
+        """Resume a process, unless another holder pauses it too."""
         self._let_go(lambda held, other: (held, other.pid) == (name, holder))
         return {}
 
     def release_of_the_gone(self) -> None:
-        """Let go on what nobody holds any more."""
+        """Resume the processes whose holders have ended."""
         self._let_go(lambda _, other: other.gone())
 
     def _let_go(self, ended: Callable[[str, Other], bool]) -> None:
@@ -205,13 +204,13 @@ class Supervisor:
                 _signal_running(self.processes[name], signal.SIGCONT)
 
     def watched(self) -> list[Other]:
-        """Return the processes whose end matters."""
+        """Return the processes whose end the supervisor must notice: the owner and the holders."""
         return [*([self.owner] if self.owner else []), *(other for held in self.holders.values() for other in held)]
 
     def at_end(self, argv: list[str], env: dict[str, str], limit: float = EXIT_HOOK_LIMIT) -> dict[str, Any]:
-        """Have a command run at the end, when no process is left: for what is not on this machine's process table.
+        """Add an exit hook: a command that runs after all processes have ended. It removes what is not a process.
 
-        :param limit: seconds that it gets.
+        :param limit: in seconds.
         """
         self.exit_hooks.append((argv, env, limit))
         draft = self.directory / f".{COMMANDS}"
@@ -220,9 +219,9 @@ class Supervisor:
         return {}
 
     def end(self) -> dict[str, Any]:
-        """End everything and remove the run directory; say which commands for the end have failed, and how.
+        """End all processes, run the exit hooks, and remove the run directory; return the errors of the exit hooks.
 
-        The directory holds credentials: it is removed whatever happens before that.
+        The directory contains credentials. It is removed even if a step before fails.
         """
         self.ended = True
         try:
@@ -239,7 +238,7 @@ class Supervisor:
             _signal_group(process.pid, signal.SIGKILL)
         for process in self.processes.values():
             process.wait()
-        # What left its session was re-parented to this process as the subreaper.
+        # Processes that left their process session have this process, the subreaper, as their parent.
         while orphans := _children():
             for pid in orphans:
                 with contextlib.suppress(ProcessLookupError):
@@ -249,19 +248,19 @@ class Supervisor:
                     os.waitpid(pid, 0)
 
     def answer(self, line: bytes) -> dict[str, Any]:
-        """Do what one request asks for; an answer with ``error`` says why it could not be done."""
+        """Perform one request and return the answer; its ``error`` states why the request failed."""
         try:
             operation, arguments = parse(line)
             return dict(getattr(self, operation)(**arguments))
-        # Whatever it is: a request must not end the supervisor, and with it the run.
+        # No error of a request may end the supervisor, and with it the session.
         except Exception as error:
             return {"error": f"{type(error).__name__}: {error}"}
 
 
 def recorded_commands(directory: Path) -> list[Command]:
-    """Return the commands for the end that the supervisor of a run directory has written down.
+    """Return the exit hooks that the supervisor of a run directory recorded.
 
-    :raises ValueError: when they cannot be read.
+    :raises ValueError: if they cannot be read.
     """
     try:
         commands = json.loads((directory / COMMANDS).read_bytes())
@@ -276,7 +275,7 @@ def recorded_commands(directory: Path) -> list[Command]:
 
 
 def run_commands(commands: list[Command]) -> list[str]:
-    """Run each command, whatever became of those before it, and return what those that fail say."""
+    """Run all commands, even if one fails, and return the error output of those that failed."""
     return [text for command in commands if (text := _run_command(*command))]
 
 
@@ -300,9 +299,9 @@ def _run_command(argv: list[str], env: dict[str, str], limit: float) -> str:
 
 
 def parse(line: bytes) -> tuple[str, dict[str, Any]]:
-    """Return the operation that a request asks for, and its arguments.
+    """Return the operation and the arguments of a request.
 
-    :raises ValueError: when it is none, with what is wrong.
+    :raises ValueError: if the request is invalid, with the reason.
     """
     request = json.loads(line, parse_constant=_no_constant)
     if not isinstance(request, dict):
@@ -318,7 +317,7 @@ def parse(line: bytes) -> tuple[str, dict[str, Any]]:
     for name, value in request.items():
         what, fits, _ = wanted[name]
         if not fits(value):
-            # Without the value: it may be a credential.
+            # Do not show the value: it may be a credential.
             raise ValueError(f"{operation}: {name} must be {what}, got {type(value).__name__}")
     return operation, request
 
@@ -328,7 +327,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _is_text(value: object) -> bool:
-    """Whether the system takes it as an argument or a path."""
+    """Whether the system accepts the value as an argument or a path."""
     try:
         return isinstance(value, str) and b"\0" not in os.fsencode(value)
     except UnicodeEncodeError:
@@ -336,7 +335,7 @@ def _is_text(value: object) -> bool:
 
 
 def _is_name(value: object) -> bool:
-    """Whether a log can be named after it."""
+    """Whether the value can be the name of a log file."""
     return _is_text(value) and value not in ("", ".", "..") and "/" not in str(value)
 
 
@@ -371,7 +370,7 @@ _NAME = ("the name of a process", _is_name, True)
 _ARGV = ("a list of words", _is_command, True)
 _ENV = ("an object of texts", _is_environment, True)
 _HOLDER = ("a process id", _is_process, True)
-#: For each operation, by the name of an argument: what it must be, whether a value is that, and whether it is needed.
+#: For each operation and argument: a description of valid values, their check, and whether the argument is required.
 _OPERATIONS: dict[str, dict[str, tuple[str, Callable[[object], bool], bool]]] = {
     "spawn": {"name": _NAME, "argv": _ARGV, "env": _ENV, "cwd": ("a directory or null", _is_directory, False)},
     "status": {"name": _NAME},
@@ -386,29 +385,29 @@ _OPERATIONS: dict[str, dict[str, tuple[str, Callable[[object], bool], bool]]] = 
 
 
 class Clients:
-    """Those in the middle of a request: none of them makes the supervisor, or another, wait.
+    """Clients with an incomplete request. None of them can block the supervisor or another client.
 
-    :param answer: returns what a request is answered with.
+    :param answer: returns the answer to a request.
     """
 
     def __init__(self, listener: socket.socket, answer: Callable[[bytes], dict[str, Any]]) -> None:
         self._listener = listener
         self._answer = answer
-        # In the order of their coming: what each has sent, and until when it may go on.
+        # In the order of connection: the data that each client has sent, and its deadline.
         self._pending: dict[socket.socket, tuple[bytearray, float]] = {}
 
     @property
     def sources(self) -> list[socket.socket]:
-        """What becomes readable."""
+        """The sockets to select for reading."""
         return [self._listener, *self._pending]
 
     @property
     def patience(self) -> float | None:
-        """Seconds until the next one has had its time; None where there is none."""
+        """Seconds until the next deadline of a client; None if there is no client."""
         return max(0.0, min(limit for _, limit in self._pending.values()) - time.monotonic()) if self._pending else None
 
     def serve(self, readable: list[Any]) -> None:
-        """Read what there is, answer whole requests, and close those who have had their time."""
+        """Read from the readable clients, answer complete requests, and close the clients after their deadline."""
         for client in [client for client in self._pending if client in readable]:
             self._read(client)
         now = time.monotonic()
@@ -418,14 +417,14 @@ class Clients:
             self._accept()
 
     def close(self) -> None:
-        """Close all of them."""
+        """Close all clients."""
         for client in list(self._pending):
             self._close(client)
 
     def _accept(self) -> None:
         try:
             client, _ = self._listener.accept()
-        except OSError:  # it went, or there are no descriptors left: the oldest gives its own
+        except OSError:  # the client is gone, or no descriptor is left: close the oldest client
             if self._pending:
                 self._close(next(iter(self._pending)))
             return
@@ -475,7 +474,7 @@ def _signal_group(pid: int, number: int) -> None:
 
 
 def _signal_running(process: subprocess.Popen[bytes], number: int) -> None:
-    # The id of one that has ended and was waited for may be another's by now.
+    # After a wait, the id of a process that has ended may belong to another process.
     if process.poll() is None:
         _signal_group(process.pid, number)
 
@@ -484,14 +483,14 @@ def _children() -> list[int]:
     path = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
     try:
         return [int(pid) for pid in path.read_text().split()]
-    except OSError:  # no procfs: process groups are all there is
+    except OSError:  # without procfs, only process groups are known
         return []
 
 
 def main(directory: Path, owner: int) -> None:
-    """Serve until the end is asked for, the owner (if any) is gone, or a signal asks to end."""
+    """Serve until a client requests the end, the owner (if any) ends, or a signal arrives."""
     if os.fork():
-        os._exit(0)  # whoever started the supervisor need not outlive it, nor wait for it
+        os._exit(0)  # the parent of the supervisor need not outlive it or wait for it
     os.setsid()  # a Ctrl-C in the owner's terminal must not reach the supervisor
     os.umask(0o077)
     if _LINUX:
@@ -505,7 +504,7 @@ def main(directory: Path, owner: int) -> None:
         signal.signal(number, lambda number, _: terminated.append(number))
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(directory / SOCKET))
-        listener.listen(1024)  # clients are refused when it is full
+        listener.listen(1024)  # the system refuses clients when the queue is full
         listener.setblocking(False)
         print("ready", flush=True)
         os.dup2(os.open(os.devnull, os.O_RDWR), sys.stdout.fileno())
@@ -515,8 +514,8 @@ def main(directory: Path, owner: int) -> None:
                 _serve_once(supervisor, clients, wake)
         finally:
             clients.close()
-            # Still listening: as long as it removes what is the run's, nobody else is to take that for left behind.
-            # An error of the supervisor's own is an end like any other.
+            # Still listening: during the cleanup, other sessions must not take the resources for orphaned ones.
+            # This also runs after an error of the supervisor itself.
             if not supervisor.ended:
                 supervisor.end()
 
@@ -526,7 +525,7 @@ def _serve_once(supervisor: Supervisor, clients: Clients, wake: socket.socket) -
     supervisor.release_of_the_gone()
     watched = supervisor.watched()
     descriptors = [other.descriptor for other in watched if other.descriptor is not None]
-    # Without pidfd there is no event for the end of others: look once a second.
+    # Without pidfd, the end of another process is no event: check once a second.
     limits = [clients.patience, None if len(descriptors) == len(watched) else 1.0]
     timeout = min((limit for limit in limits if limit is not None), default=None)
     sources: list[socket.socket | int] = [*clients.sources, wake, *descriptors]

@@ -1,4 +1,4 @@
-"""Finds the runs of this user on this machine: those under way, stacks that were kept, and what killed runs left."""
+"""Finds the sessions of this user on this machine: those under way, kept stacks, and orphaned ones."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from . import daemon as supervisor
 from .marked import marked
 from .run_directory import PREFIX, RunDirectory
 
-#: States of a run.
+#: States of a session.
 KEPT, UNDER_WAY, ORPHAN, IN_BETWEEN = "up", "under way", "orphan", "starting or ending"
-#: Something is on the container engine, but nothing proves whose it is, or that its run has ended.
+#: Resources on the container engine whose owner, or whose session's end, is not proved.
 UNATTRIBUTED = "not attributed"
-#: Seconds after which a run directory without a supervisor is no longer one that is just being made.
+#: Age in seconds after which a run directory without a supervisor is orphaned; before, it may still start.
 _YOUNG = 10.0
 
 
 @dataclass(frozen=True)
 class FoundRun:
-    """A run directory and what is known of it.
+    """A run directory, or resources on the container engine, and their session.
 
-    :ivar state: `KEPT` (stays until it is taken down), `UNDER_WAY` (ends with its owner), `ORPHAN` (its supervisor is
-        gone), `IN_BETWEEN`, or `UNATTRIBUTED`.
-    :ivar owner: process id of who started it, 0 where nobody waits for it.
-    :ivar processes: by name, None or the exit status; empty for an orphan.
-    :ivar held: names of the processes that stand still for somebody.
-    :ivar leftovers: process ids of an orphan's processes.
-    :ivar containers: what an orphan has left on the container engine, by name; :mod:`~.cleanup` knows.
-    :ivar whose: of what is not attributed: what its labels say, for people.
-    :ivar removal: of what is not attributed: the commands that remove it.
+    :ivar state: `KEPT` (runs until ``stack down``), `UNDER_WAY` (ends with its owner), `ORPHAN` (its supervisor was
+        killed), `IN_BETWEEN`, or `UNATTRIBUTED`.
+    :ivar owner: process id of the owner; 0 if there is none.
+    :ivar processes: exit status by name, None while the process runs; empty for an orphan.
+    :ivar held: names of the paused processes.
+    :ivar leftovers: ids of an orphan's processes.
+    :ivar containers: names of an orphan's resources on the container engine; set by :mod:`~.stack.kind.cleanup`.
+    :ivar whose: for `UNATTRIBUTED`: the owner according to the labels, for people.
+    :ivar removal: for `UNATTRIBUTED`: the commands that remove the resources.
     """
 
     path: Path
@@ -53,14 +53,14 @@ class FoundRun:
 
     @property
     def directory(self) -> RunDirectory:
-        """The directory, with its supervisor's client."""
+        """The run directory, with a client of its supervisor."""
         return RunDirectory(self.path, self.owner)
 
 
 def find_runs(parent: Path | None = None) -> list[FoundRun]:
-    """Return this user's runs, the oldest first.
+    """Return this user's sessions, the oldest first.
 
-    :param parent: where run directories are, default the directory for temporary files.
+    :param parent: parent of the run directories; default: the directory for temporary files.
     """
     parent = parent or Path(tempfile.gettempdir())
     found = []
@@ -71,15 +71,15 @@ def find_runs(parent: Path | None = None) -> list[FoundRun]:
 
 
 def find_run(path: Path) -> FoundRun | None:
-    """Return this user's run of a directory; None where that is none."""
+    """Return the session of a directory; None if it is not a run directory of this user."""
     changed = _changed(path)
     return None if changed is None else _look(path, changed)
 
 
 def remove(run: FoundRun) -> None:
-    """End what runs of it, run its commands for the end, and remove its directory.
+    """End the processes of a session, run its exit hooks, and remove its directory.
 
-    :raises StackError: when a process cannot be ended, so that the directory stays; or when a command fails.
+    :raises StackError: if a process cannot be ended, so that the directory is kept; or if an exit hook fails.
     """
     if run.state == ORPHAN:
         run.directory.finish()
@@ -88,9 +88,9 @@ def remove(run: FoundRun) -> None:
 
 
 def _changed(path: Path) -> float | None:
-    """Return when a run directory of this user was last changed; None where it is none."""
+    """Return the time of the last change of a run directory; None if it is not a run directory of this user."""
     if re.fullmatch(PREFIX + "[0-9a-f]{12}", path.name):
-        with contextlib.suppress(FileNotFoundError):  # it went while it was looked at
+        with contextlib.suppress(FileNotFoundError):  # it was removed in the meantime
             about = path.lstat()
             if stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid():
                 return about.st_mtime
@@ -101,14 +101,14 @@ def _look(path: Path, changed: float) -> FoundRun:
     directory = RunDirectory(path, 0)
     if (path / supervisor.SOCKET).exists():
         try:
-            told = directory.describe()
+            described = directory.describe()
         except StackError as error:
             if not isinstance(error.__cause__, ConnectionRefusedError):
-                return FoundRun(path, IN_BETWEEN)  # it hung up, or answered nothing: it is ending
+                return FoundRun(path, IN_BETWEEN)  # it closed the connection: it is ending
         else:
-            owner = int(told["owner"])
+            owner = int(described["owner"])
             state = UNDER_WAY if owner else KEPT
-            return FoundRun(path, state, owner, told["processes"], tuple(told["held"]))
+            return FoundRun(path, state, owner, described["processes"], tuple(described["held"]))
     elif time.time() - changed < _YOUNG:
         if not (path / "supervisor.lock").exists():
             return FoundRun(path, IN_BETWEEN)

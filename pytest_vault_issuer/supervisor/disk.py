@@ -1,4 +1,4 @@
-"""A full disk: how it shows, and what can be done about it."""
+"""Recognizes a full disk in errors and logs, and explains what to do."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pathlib import Path
 
 from ..errors import StackError
 
-#: What the system calls it, and so every component in its log.
+#: Message of the system for ENOSPC, which every component writes to its log.
 SAID = "no space left on device"
-#: Bytes below which a directory is taken for full: a component that could not write may not have written of it either.
+#: A disk with less free space (bytes) counts as full: a component may have been unable to write its log.
 LEAST = 1 << 20
 
 
 def hint(said: str, place: Path, otherwise: str) -> str:
-    """Return what to do about a failure: `otherwise`, unless a full disk is the reason.
+    """Return the hint for a failure: `otherwise`, unless a full disk is the reason.
 
-    :param said: what there is to read of it.
-    :param place: directory on the disk that would be the full one.
+    :param said: the error message or log.
+    :param place: directory on the disk in question.
     """
     if SAID in said.lower() or (place.exists() and shutil.disk_usage(place).free < LEAST):
         return f"the disk is full: free some space (df -h {place})"
@@ -29,9 +29,9 @@ def hint(said: str, place: Path, otherwise: str) -> str:
 
 @contextlib.contextmanager
 def explained(place: Path) -> Iterator[None]:
-    """Say what to do where something cannot be written because the disk is full.
+    """Replace the OSError of a full disk by an error with a hint.
 
-    :raises StackError: in the place of an OSError that means this.
+    :raises StackError: if the disk is full.
     """
     try:
         yield

@@ -1,7 +1,7 @@
-"""Which process made something on a container engine, so exactly that its end can be proved later.
+"""Identifies the process that owns a resource on a container engine, so exactly that its end can be proved later.
 
-An engine may be shared: by users, by containers that have its socket but other processes and files, by machines. A
-process id alone says nothing there: another one may have it, or nobody here though its process runs elsewhere.
+Users, machines, and containers with other processes and files can share an engine. A process id alone identifies
+nothing there: the id may belong to another process, or to a process that runs elsewhere.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 PREFIX = "vault-issuer.test/"
-#: What is proved of a process: it runs, it has ended, or neither.
+#: The proved state of a process: it runs, it has ended, or neither is proved.
 RUNS, ENDED, UNKNOWN = "runs", "ended", "unknown"
 _LINUX = sys.platform == "linux"
-#: States of a process, as Linux shows them, that has ended but that its parent has not waited for.
+#: States in /proc of a process that has ended, but whose parent has not waited for it.
 _DEAD = "ZXx"
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A process, by everything that tells it from others; '' for what is not known.
+    """A process, with everything that distinguishes it from others; '' if unknown.
 
     :ivar pid: its id in its PID namespace.
-    :ivar start: when it started: clock ticks since the boot on Linux, a date elsewhere.
-    :ivar boot: id of the boot of its machine.
+    :ivar start: its start time: clock ticks since boot on Linux, a date on other systems.
+    :ivar boot: boot id of its machine.
     :ivar pid_namespace: inode of its PID namespace, on Linux.
     :ivar mount_namespace: inode of its mount namespace, on Linux.
     :ivar uid: user id.
@@ -52,29 +52,29 @@ class Identity:
 
     @classmethod
     def from_labels(cls, labels: Mapping[str, str]) -> Identity:
-        """Return what :attr:`labels` stand for; of labels of another version, what they have.
+        """Return the identity in :attr:`labels`; labels of another version may lack parts.
 
-        Anybody can have written them: what could not be shown in a line is left out.
+        Labels are untrusted: characters that are not printable are removed.
         """
         return cls(**{name: shown(labels.get(_label(name), "")) for name in cls.__dataclass_fields__})
 
     @property
     def labels(self) -> dict[str, str]:
-        """What is put on networks and containers."""
+        """The labels for networks and containers."""
         return {_label(name): value for name, value in asdict(self).items()}
 
     @property
     def _is_comparable(self) -> bool:
-        """Whether its process id means the same here, and what is seen of processes is of this namespace."""
+        """Whether its process id refers to this PID namespace, and /proc shows this namespace."""
         known = bool(self.boot and self.start) and self.pid.isdecimal() and len(self.pid) < 10
         if not known or (self.boot, self.pid_namespace) != (_boot(), _namespace("pid")):
             return False
-        # Another namespace's /proc, as after `unshare --pid` alone, has other processes by these ids.
+        # After `unshare --pid` alone, /proc shows another namespace, with other processes for these ids.
         return not _LINUX or (bool(self.pid_namespace) and str(Path("/proc/self").readlink()) == str(os.getpid()))
 
     @property
     def standing(self) -> str:
-        """`RUNS` or `ENDED` where that is proved, `UNKNOWN` otherwise."""
+        """`RUNS` or `ENDED` if that is proved, else `UNKNOWN`."""
         if not self._is_comparable:
             return UNKNOWN
         try:
@@ -85,13 +85,13 @@ class Identity:
             pass
         started = _start(int(self.pid))
         if not started:
-            # It ended just now, or is a zombie, or is hidden here.
+            # The process has just ended, is a zombie, or is hidden.
             return ENDED if self.is_ours else UNKNOWN
         return RUNS if started == self.start else ENDED
 
     @property
     def is_ours(self) -> bool:
-        """Whether it is of this user, on this machine, and sees the files that this process sees."""
+        """Whether it belongs to this user, on this machine, and sees the same files as this process."""
         return (self.uid, self.host, self.mount_namespace) == (
             str(os.getuid()),
             socket.gethostname(),
@@ -100,16 +100,16 @@ class Identity:
 
     @property
     def is_orphaned(self) -> bool:
-        """Whether what it has made may be removed: it is proved to be this user's, and to have ended."""
+        """Whether its resources may be removed: it is proved that it belongs to this user and has ended."""
         return self.is_ours and self.standing == ENDED
 
     def __str__(self) -> str:
-        """Say for people whose it is."""
+        """Return the owner, for people."""
         return f"process {self.pid or '?'} of user {self.uid or '?'} on host {self.host or '?'}"
 
 
 def shown(text: str) -> str:
-    """Return a text without what a terminal might obey."""
+    """Return at most 256 characters of a text, without those that control a terminal."""
     return "".join(character for character in text[:256] if character.isprintable())
 
 
@@ -118,10 +118,10 @@ def _label(name: str) -> str:
 
 
 def _start(pid: int) -> str:
-    """Return when a process started; '' where there is none, or it has ended and was not waited for."""
+    """Return the start time of a process; '' if there is none, or if it is a zombie."""
     if _LINUX:
         try:
-            # The name, which comes second, may have spaces and parentheses in it.
+            # The second field, the name, may contain spaces and parentheses.
             fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
         except OSError:
             return ""

@@ -1,4 +1,4 @@
-"""Finds the processes of a run by the mark that its supervisor has put into their environment."""
+"""Finds the processes of a session by the mark that its supervisor adds to their environment."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from pathlib import Path
 from ..timeouts import poll
 from . import daemon as supervisor
 
-#: Seconds in which what was killed is gone.
+#: Seconds for killed processes to end.
 _LIMIT = 10.0
 
 
 def marked(path: Path) -> tuple[int, ...]:
-    """Return the ids of this user's processes that the supervisor of a run directory has started, or their children.
+    """Return the ids of this user's processes that the supervisor of a run directory started, and of their children.
 
-    They are told by the mark in their environment: nothing else has it, whatever its arguments and directory are.
+    The mark in their environment identifies them, not their arguments or their directory.
     """
     wanted = f"{supervisor.MARK}={path}"
     return tuple(pid for pid, has in _environments() if pid != os.getpid() and has(wanted))
 
 
 def end_marked(path: Path) -> tuple[int, ...]:
-    """Kill these processes, and what they start meanwhile; return the ids of those that do not end."""
+    """Kill these processes, and those that they start meanwhile; return the ids of those that do not end."""
     ended = poll(lambda: None if _kill(marked(path)) else True, timeout=_LIMIT)
     return () if ended else marked(path)
 
@@ -39,17 +39,17 @@ def _kill(pids: tuple[int, ...]) -> bool:
 
 
 def _environments() -> Iterator[tuple[int, Callable[[str], bool]]]:
-    """Yield each process of this user that can be looked at, and whether a variable is in its environment."""
+    """Yield the id of each readable process of this user, and a function that checks its environment."""
     if Path("/proc/self/environ").exists():
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
-                with contextlib.suppress(OSError):  # another user's, or gone
+                with contextlib.suppress(OSError):  # of another user, or ended
                     if entry.stat().st_uid == os.getuid():
                         variables = (entry / "environ").read_bytes().decode(errors="replace").split("\0")
                         yield int(entry.name), variables.__contains__
         return
     listing = subprocess.run(
-        ["ps", "eww", "-U", str(os.getuid()), "-o", "pid=,command="],  # noqa: S607 (where it is differs)
+        ["ps", "eww", "-U", str(os.getuid()), "-o", "pid=,command="],  # noqa: S607 (its path differs between systems)
         capture_output=True,
         text=True,
         check=True,

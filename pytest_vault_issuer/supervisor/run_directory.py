@@ -1,4 +1,4 @@
-"""The private directory of one run, and the client of the supervisor that owns it."""
+"""The private directory of one session, and the client of the supervisor that owns it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from . import disk
 from .marked import end_marked
 
 PREFIX = "vault-issuer-"
-#: Bytes that the path of a Unix socket may have, its end included: 104 on macOS, 108 on Linux.
+#: Maximum length of the path of a Unix socket in bytes, with its terminating zero: 104 on macOS, 108 on Linux.
 SOCKET_PATH_LIMIT = 104
-#: What is registered as secret in one process of a run, for the others: one JSON string in a line.
+#: File with the secrets that one process of a session registers for the others: one JSON string in each line.
 SECRETS = "secrets.jsonl"
-#: Bytes of a log's end that an error is made of: more would take long to redact.
+#: Number of bytes at the end of a log that an error may show: redacting more would take long.
 LOG_END = 1_000_000
-#: Seconds that a supervisor gets to answer.
+#: Seconds for an answer of the supervisor.
 _ANSWER = 30.0
 
 
@@ -42,16 +42,16 @@ def new_path() -> Path:
 
 
 def socket_path_excess(path: Path) -> int:
-    """Return by how many bytes the path of a run directory is too long for its socket; at most 0 where it fits."""
+    """Return by how many bytes the path of a run directory is too long for its socket; 0 or less if it fits."""
     return len(os.fsencode(path / supervisor.SOCKET)) + 1 - SOCKET_PATH_LIMIT
 
 
 class RunDirectory:
-    """Files, logs and processes of one run; shared by all pytest-xdist workers of it.
+    """Files, logs and processes of one session, shared by all its pytest-xdist workers.
 
-    :param path: from :func:`new_path`, the same in every process of the run.
-    :param owner: process id with which everything here ends.
-    :ivar redactor: knows every secret of the run, in whichever process it was registered.
+    :param path: from :func:`new_path`, the same in all processes of the session.
+    :param owner: id of the process whose end ends the session.
+    :ivar redactor: has the secrets of all processes of the session.
     """
 
     def __init__(self, path: Path, owner: int) -> None:
@@ -61,70 +61,70 @@ class RunDirectory:
 
     @property
     def exists(self) -> bool:
-        """Whether anything was started in this run."""
+        """Whether the session has started anything."""
         return self.path.is_dir()
 
     def lock(self, name: str = "run") -> FileLock:
-        """Return a lock between the processes of this run (create the directory first)."""
+        """Return a lock between the processes of this session; the directory must exist."""
         return FileLock(self.path / f"{name}.lock", mode=0o600)
 
     def open(self) -> None:
-        """Create the directory and start its supervisor, if nobody has yet.
+        """Create the directory and start its supervisor, unless another process of the session has.
 
-        :raises StackError: when the supervisor does not start, or the path is too long.
+        :raises StackError: if the supervisor does not start, or if the path is too long.
         """
         if (excess := socket_path_excess(self.path)) > 0:
             raise StackError(
                 f"the path of {self.path} is too long by {excess} bytes for a Unix socket in it",
-                hint="name a directory with a shorter path in TMPDIR",
+                hint="set TMPDIR to a directory with a shorter path",
             )
         with disk.explained(self.path):
             self.path.mkdir(mode=0o700, exist_ok=True)
         with self.lock("supervisor"):
             if (self.path / supervisor.SOCKET).exists():
                 return
-            # As a file and isolated: it imports nothing of this package, and starts the sooner.
+            # As an isolated file it imports nothing of this package, so that it starts faster.
             command = [sys.executable, "-I", supervisor.__file__, str(self.path), str(self.owner)]
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
             assert process.stdout is not None
             with process.stdout:
                 answer = process.stdout.readline()
-            status = process.wait()  # it leaves a child behind and ends
+            status = process.wait()  # it forks and ends
             if answer != "ready\n":
                 shutil.rmtree(self.path, ignore_errors=True)
                 raise StackError(
                     f"the process supervisor did not start (exit status {status})",
-                    hint=disk.hint("", self.path.parent, f"try `{' '.join(command[:3])}` by hand and read its error"),
+                    hint=disk.hint("", self.path.parent, f"run `{' '.join(command[:3])}` by hand to see its error"),
                 )
 
     def spawn(self, name: str, argv: list[str], env: dict[str, str] | None = None, cwd: Path | None = None) -> int:
-        """Start a process that ends with the run and return its process id.
+        """Start a process that ends with the session, and return its process id.
 
-        It gets PATH, HOME and the locale of this process plus `env`, nothing
-        else: what a component does must not depend on the user's shell.
+        Its environment is PATH, HOME, LANG and TMPDIR of this process, and `env`: the behavior of a component must not
+        depend on the user's shell.
 
-        :raises StackError: when it cannot be executed.
+        :raises StackError: if it cannot be executed.
         """
         request = {"name": name, "argv": argv, "env": _kept() | (env or {}), "cwd": str(cwd) if cwd else None}
         return int(self._ask("spawn", **request)["pid"])
 
     def returncode(self, name: str) -> int | None:
-        """Return the exit status of a process, None while it runs."""
+        """Return the exit status of a process; None while it runs."""
         status: int | None = self._ask("status", name=name)["returncode"]
         return status
 
     def stop(self, name: str, *, graceful: bool = False) -> None:
-        """End one process; return once it is gone."""
+        """End one process, and return after its end."""
         self._ask("stop", name=name, graceful=graceful)
 
     def keep(self) -> None:
-        """Have everything stay when the owner ends, until :meth:`close`."""
+        """Keep the session after the end of its owner, until :meth:`close`."""
         self._ask("keep")
 
     def describe(self) -> dict[str, Any]:
-        """Return whose it is (`owner`, 0: kept) and its `processes`, each with None or its exit status.
+        """Return the process id of the `owner` (0: kept), and the exit status of each of the `processes` (None: runs).
 
-        :raises StackError: when no supervisor answers.
+        :raises StackError: if no supervisor answers.
         """
         return self._ask("describe")
 
@@ -132,46 +132,47 @@ class RunDirectory:
     def supervisor(self) -> int:
         """The supervisor's process id.
 
-        :raises StackError: when none answers.
+        :raises StackError: if none answers.
         """
         return int(self.describe()["supervisor"])
 
     def hold(self, name: str, holder: int) -> None:
-        """Have one process stand still until :meth:`release`, or until the process `holder` is gone."""
+        """Pause one process until :meth:`release`, or until the process `holder` ends."""
         self._ask("hold", name=name, holder=holder)
 
     def release(self, name: str, holder: int) -> None:
-        """Let a process that `holder` held go on."""
+        """Resume a process that `holder` paused, unless another holder pauses it."""
         self._ask("release", name=name, holder=holder)
 
     def at_end(self, argv: list[str], env: dict[str, str] | None = None, limit: float | None = None) -> None:
-        """Have a command run when everything else has ended, however that comes about; `env` as for :meth:`spawn`.
+        """Add an exit hook: a command that the supervisor runs when all processes have ended, also after a kill.
 
-        It is run in the root directory.
+        Its working directory is the root directory.
 
-        :param limit: seconds that it gets, default two minutes.
+        :param env: as for :meth:`spawn`.
+        :param limit: in seconds; default: two minutes.
         """
         self._ask("at_end", argv=argv, env=_kept() | (env or {}), **({} if limit is None else {"limit": limit}))
 
     @property
     def answers(self) -> bool:
-        """Whether a supervisor is there, so that somebody will end what is in this run."""
+        """Whether a supervisor runs, which will end the session."""
         with socket.socket(socket.AF_UNIX) as connection:
             try:
                 connection.connect(str(self.path / supervisor.SOCKET))
             except PermissionError:
-                return True  # another user's, who will see to it
+                return True  # it belongs to another user
             except OSError:
                 return False
         return True
 
     def close(self) -> None:
-        """End every process, run what is to be run at the end, and remove the directory.
+        """End every process, run the exit hooks, and remove the directory.
 
-        Where the supervisor was killed, this process does so in its place.
+        If the supervisor was killed, this process does the same.
 
-        :raises StackError: when the supervisor is gone, or one of these commands fails; the directory, which holds
-            credentials, is removed all the same.
+        :raises StackError: if the supervisor was killed, or if an exit hook fails. The directory, which contains
+            credentials, is removed nevertheless.
         """
         try:
             if (self.path / supervisor.SOCKET).exists():
@@ -180,35 +181,35 @@ class RunDirectory:
             shutil.rmtree(self.path, ignore_errors=True)
 
     def _end(self) -> list[str]:
-        """Have the supervisor end the run; return what the commands for the end say that failed."""
+        """Let the supervisor end the session; return the errors of its exit hooks."""
         try:
             return list(self._ask("end")["failed"])
         except StackError:
-            # One that is ending already hangs up, and goes on: what it does is not done twice.
+            # A supervisor that is already ending closes the connection and continues: do not repeat its work.
             if poll(lambda: None if self.answers else True, timeout=self._end_limit()) and self.exists:
                 self.finish()
             raise
 
     def _end_limit(self) -> float:
-        """Return the seconds that the commands for the end may take together."""
+        """Return the sum of the limits of the exit hooks, in seconds."""
         try:
             return sum(limit for _, _, limit in supervisor.recorded_commands(self.path)) or supervisor.EXIT_HOOK_LIMIT
         except (OSError, ValueError):
             return supervisor.EXIT_HOOK_LIMIT
 
     def finish(self) -> None:
-        """End a run whose supervisor was killed: its processes, what is to be run at the end, and the directory.
+        """End a session whose supervisor was killed: end its processes, run its exit hooks, remove its directory.
 
-        :raises StackError: when a process cannot be ended, so that the directory stays; or when a command fails.
+        :raises StackError: if a process cannot be ended, so that the directory is kept; or if an exit hook fails.
         """
         if left := end_marked(self.path):
             raise StackError(
-                f"processes of {self.path} cannot be ended: {', '.join(map(str, left))}", hint="look at them: ps"
+                f"processes of {self.path} cannot be ended: {', '.join(map(str, left))}", hint="inspect them with ps"
             )
         try:
             failed = supervisor.run_commands(supervisor.recorded_commands(self.path))
         except (OSError, ValueError) as error:
-            failed = [f"what was to be run at the end cannot be read: {error}"]
+            failed = [f"the exit hooks of the session cannot be read: {error}"]
         finally:
             shutil.rmtree(self.path, ignore_errors=True)
         if self.exists:
@@ -216,11 +217,11 @@ class RunDirectory:
         _raise_failed(failed)
 
     def log(self, name: str) -> Path:
-        """Return the path of a process's log."""
+        """Return the path of the log of a process."""
         return self.path / supervisor.LOGS / f"{name}.log"
 
     def log_tail(self, name: str, lines: int = 20) -> str:
-        """Return the last `lines` of a process's log, redacted ('' when there is none)."""
+        """Return the last `lines` of the log of a process, redacted; '' if there is none."""
         try:
             with self.log(name).open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
@@ -231,7 +232,7 @@ class RunDirectory:
         return "\n".join(self.redactor.redact(text).splitlines()[-lines:])
 
     def write(self, name: str, content: str | bytes) -> Path:
-        """Write a file only the user can read, atomically, and return its path."""
+        """Write a file that only the user can read, atomically, and return its path."""
         path = self.path / name
         with disk.explained(self.path):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -245,9 +246,9 @@ class RunDirectory:
         return path
 
     def not_ready(self, name: str, what: str, limit: float, hint: str) -> StackError:
-        """Return the error for a process that did not come up: how it went, and the end of its log.
+        """Return the error for a process that did not become ready, with the end of its log.
 
-        :param what: it is, for people; :param limit: seconds it was waited for; :param hint: what to do about it.
+        :param what: describes the process; :param limit: in seconds; :param hint: unless the disk is full.
         """
         status = self.returncode(name)
         how = f"did not become ready within {limit:g} s" if status is None else f"ended at once (exit status {status})"
@@ -257,7 +258,7 @@ class RunDirectory:
         )
 
     def _ask(self, operation: str, **request: Any) -> dict[str, Any]:
-        # To "end", it answers when the commands for the end have run.
+        # The answer to "end" arrives after the exit hooks have run.
         limit = _ANSWER + (self._end_limit() if operation == "end" else 0.0)
         try:
             with socket.socket(socket.AF_UNIX) as connection:
@@ -269,7 +270,7 @@ class RunDirectory:
                     answer: dict[str, Any] = json.loads(stream.readline())
         except (OSError, ValueError) as error:
             raise StackError(
-                f"the process supervisor of {self.path} does not answer: {error}", hint="start the run again"
+                f"the process supervisor of {self.path} does not answer: {error}", hint="start the session again"
             ) from error
         if "error" in answer:
             raise StackError(

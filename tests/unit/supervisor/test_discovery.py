@@ -116,7 +116,7 @@ def test_an_orphans_commands_for_the_end_are_run(run: RunDirectory, tmp_path: Pa
 def test_an_orphans_commands_that_cannot_be_read_are_told_of(run: RunDirectory, record: str) -> None:
     kill_supervisor(run)
     (run.path / supervisor.COMMANDS).write_text(record)
-    with pytest.raises(StackError, match="what was to be run at the end cannot be read"):
+    with pytest.raises(StackError, match="the exit hooks of the session cannot be read"):
         remove(orphan(run))
     assert not run.exists, "credentials are in it"
 
