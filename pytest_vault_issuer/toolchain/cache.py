@@ -100,9 +100,9 @@ class Toolchain:
     ) -> None:
         self.cache = cache or default_cache()
         self.available = tuple(components)
+        followed = {component.name: component.follows or component.name for component in self.available}
         self.components = {
-            name: find(name, (versions or {}).get(name, ""), self.available)
-            for name in dict.fromkeys(component.name for component in self.available)
+            name: find(name, (versions or {}).get(leader, ""), self.available) for name, leader in followed.items()
         }
 
     # -- looking ---------------------------------------------------------------
@@ -326,7 +326,7 @@ def _build(go: Go, component: Component, cache: Path, place: Path, progress: Cal
     began = time.monotonic()
 
     def say(text: str) -> None:
-        progress(f"  {f'{component.name} {component.line}':<18}{_minutes(time.monotonic() - began):>9}  {text}")
+        progress(f"  {f'{component.name} {component.line}':<26}{_minutes(time.monotonic() - began):>9}  {text}")
 
     draft = Path(tempfile.mkdtemp(prefix=f"{_DRAFT}{component.name}-", dir=cache))
     (draft / "bin").mkdir()
@@ -335,6 +335,8 @@ def _build(go: Go, component: Component, cache: Path, place: Path, progress: Cal
     for name, path in component.sources.items():
         (module / name).write_bytes(path.read_bytes())
     say("fetching modules")
+    if component.inside:
+        module = _copied(go, component, module, draft / "upstream")
     packages = list(component.packages.values())
     total = len(go.run("list", "-deps", *packages, directory=module).split())
     compiled = 0
@@ -353,14 +355,15 @@ def _build(go: Go, component: Component, cache: Path, place: Path, progress: Cal
     for binary, package in component.packages.items():
         output = str(draft / "bin" / binary)
         go.run("build", "-v", *component.flags, "-o", output, package, directory=module, line=count)
-        if reason := unpinned(Path(output), component):
+        if reason := unpinned(Path(output), module / "go.sum"):
             raise ToolchainError(f"{binary} is not what was to be built: {reason}", hint="reinstall Go")
     if component.crds:
         source = go.run("list", "-m", "-f", "{{.Dir}}", component.upstream, directory=module).strip()
         (draft / "crds").mkdir()
         for path in sorted((Path(source) / component.crds).glob("*.yaml")):
             (draft / "crds" / path.name).write_text(plain(path.read_text(), path.name))
-    shutil.rmtree(module)
+    for sources in (draft / "module", draft / "upstream"):
+        shutil.rmtree(sources, ignore_errors=True)
     manifest = {"component": component.name, "version": component.version, "binaries": list(component.packages)}
     seal(draft, manifest)
     draft.chmod(0o755)
@@ -368,6 +371,17 @@ def _build(go: Go, component: Component, cache: Path, place: Path, progress: Cal
     draft.rename(place)
     sync(cache)
     say(f"done, {_megabytes(_size(place))}")
+
+
+def _copied(go: Go, component: Component, module: Path, copy: Path) -> Path:
+    """Copy the upstream module, which the go.sum of `module` pins, put our Go files into it, and return its path."""
+    downloaded = json.loads(go.run("mod", "download", "-json", component.upstream, directory=module))
+    shutil.copytree(downloaded["Dir"], copy)
+    copy.chmod(0o755)  # the module cache is writable, but an archive may say otherwise
+    (copy / component.inside).mkdir()
+    for path in module.glob("*.go"):
+        path.rename(copy / component.inside / path.name)
+    return copy
 
 
 def _acquired(lock: FileLock, seconds: float, progress: Callable[[str], None], holder: Path) -> bool:

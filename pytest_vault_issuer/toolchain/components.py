@@ -38,6 +38,9 @@ class Component:
     :ivar shared: directory of the Go files that all versions have in common, None where there are none.
     :ivar stamps: Go variables that say the version, and what of it; unset, binaries call themselves something else.
     :ivar crds: directory in the upstream module whose YAML files are kept beside the binaries.
+    :ivar inside: new folder in a copy of the upstream module in which the shared Go files are built, so that they may
+        import the module's internal packages; '' for a module of their own. The upstream go.sum pins such a build.
+    :ivar follows: component whose version it has; '' for a version of its own.
     :ivar minutes: measured duration of a build from nothing on 2 cores.
     :ivar peak: MB that Go's caches grow by meanwhile, measured.
     :ivar kept: MB of the binaries, measured.
@@ -50,6 +53,8 @@ class Component:
     shared: Path | None = None
     stamps: dict[str, str] = field(default_factory=dict, hash=False)
     crds: str = ""
+    inside: str = ""
+    follows: str = ""
     minutes: float = 1.0
     peak: int = 500
     kept: int = 1
@@ -74,7 +79,7 @@ class Component:
             for directory in (self.shared, self.directory)
             if directory is not None
             for path in sorted(directory.iterdir())
-            if path.is_file()
+            if path.is_file() and not (self.inside and directory == self.directory and path.suffix == ".go")
         }
 
     @property
@@ -154,6 +159,23 @@ def _cert_manager(line: str, *, minutes: float, peak: int, kept: int) -> Compone
     )
 
 
+def _cert_manager_webhook(line: str, *, minutes: float, peak: int, kept: int) -> Component:
+    folder = "vault-issuer-webhook"
+    return Component(
+        "cert-manager-webhook",
+        MODULES / "cert_manager" / line,  # go.mod and go.sum pin the release that is copied
+        {"cert-manager-webhook": f"./{folder}"},
+        "github.com/cert-manager/cert-manager",
+        shared=MODULES / "cert_manager_webhook",
+        stamps={"github.com/cert-manager/cert-manager/pkg/util.AppVersion": "{version}"},
+        inside=folder,
+        follows="cert-manager",
+        minutes=minutes,
+        peak=peak,
+        kept=kept,
+    )
+
+
 #: In the order in which they are started, the longest first; of each, the first is the default.
 COMPONENTS = (
     _kubernetes("1.36", minutes=5, peak=4600, kept=287),
@@ -167,6 +189,10 @@ COMPONENTS = (
     _cert_manager("1.20", minutes=2, peak=1900, kept=65),
     _cert_manager("1.18", minutes=2, peak=1900, kept=61),
     _cert_manager("1.15", minutes=2, peak=1900, kept=55),
+    _cert_manager_webhook("1.21", minutes=1, peak=1900, kept=65),
+    _cert_manager_webhook("1.20", minutes=1, peak=1900, kept=60),
+    _cert_manager_webhook("1.18", minutes=1, peak=1900, kept=56),
+    _cert_manager_webhook("1.15", minutes=1, peak=1900, kept=50),
 )
 BINARIES = tuple(dict.fromkeys(binary for component in COMPONENTS for binary in component.packages))
 

@@ -88,7 +88,7 @@ def _adopt(place: Path, component: Component, manifest: dict[str, Any], files: I
     Each program names its modules, and their sums are those of go.sum: it is no less pinned than one built today.
     """
     for binary in component.packages:
-        if reason := unpinned(place / "bin" / binary, component):
+        if reason := unpinned(place / "bin" / binary, component.directory / "go.sum"):
             return f"{place / 'bin' / binary}: {reason}"
     digests = {name: _digest(place / name) for name in files}
     with contextlib.suppress(OSError):  # where it cannot be written, every process looks again

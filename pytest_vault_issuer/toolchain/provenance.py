@@ -5,8 +5,6 @@ from __future__ import annotations
 import mmap
 from pathlib import Path
 
-from .components import Component
-
 #: Begins what ``go version -m`` prints: https://pkg.go.dev/debug/buildinfo, src/debug/buildinfo/buildinfo.go.
 _MAGIC = b"\xff Go buildinf:"
 #: Bytes from the magic to the first string, and the flag of the format of Go 1.18 and newer in the byte after next.
@@ -17,16 +15,17 @@ _SENTINEL = 16
 _LONGEST = 1 << 20
 
 
-def unpinned(binary: Path, component: Component) -> str:
-    """Say what in a program does not come from the pinned modules of its component; '' for nothing.
+def unpinned(binary: Path, sums: Path) -> str:
+    """Say what in a program does not come from pinned modules; '' for nothing.
 
-    :raises OSError: when it cannot be read.
+    :param sums: the go.sum that pins them.
+    :raises OSError: when either cannot be read.
     """
     listing = _modules(binary)
     lines = [line.split("\t") for line in listing.splitlines()]
     if not any(words[0] == "mod" for words in lines):
         return "it was not built from a Go module"
-    pinned = set((component.directory / "go.sum").read_text().splitlines()) if _needs_sums(lines) else set()
+    pinned = set(sums.read_text().splitlines()) if _needs_sums(lines) else set()
     for words, after in zip(lines, [*lines[1:], [""]], strict=True):
         if words[0] not in ("dep", "=>") or after[0] == "=>":  # what is replaced has no sum of its own
             continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import dataclasses
 import hashlib
 import json
 import os
@@ -11,6 +13,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -301,7 +304,7 @@ def test_settings_of_go_neither_change_a_build_nor_run_a_program(
     toolchain.build(progress=lambda line: None)
     binary = toolchain.path("tiny")
     assert binary is not None
-    assert unpinned(binary, component) == ""
+    assert unpinned(binary, component.directory / "go.sum") == ""
     assert not (tmp_path / "ran").exists()
 
 
@@ -317,7 +320,59 @@ def test_a_program_that_go_sum_does_not_pin_is_known_by_its_own_list(
     own = {"GO111MODULE": "off", "GOCACHE": str(cache / "go-caches" / "build"), "CGO_ENABLED": "0"}
     command = [go, "build", *component.flags, "-o", "tiny", "."]
     subprocess.run(command, cwd=other, env={**os.environ, **own}, check=True)
-    assert unpinned(other / "tiny", component) == "it was not built from a Go module"
+    assert unpinned(other / "tiny", component.directory / "go.sum") == "it was not built from a Go module"
+
+
+def published(proxy: Path, module: str, version: str, files: dict[str, str]) -> str:
+    """Publish a module in a proxy that is a directory; return the lines of go.sum that pin it.
+
+    https://go.dev/ref/mod#goproxy-protocol, and for the hash https://pkg.go.dev/golang.org/x/mod/sumdb/dirhash.
+    """
+
+    def hashed(named: dict[str, str]) -> str:
+        lines = [f"{hashlib.sha256(text.encode()).hexdigest()}  {name}\n" for name, text in sorted(named.items())]
+        return "h1:" + base64.b64encode(hashlib.sha256("".join(lines).encode()).digest()).decode()
+
+    place = proxy / module / "@v"
+    place.mkdir(parents=True)
+    archived = {f"{module}@{version}/{name}": text for name, text in files.items()}
+    with zipfile.ZipFile(place / f"{version}.zip", "w") as archive:
+        for name, text in archived.items():
+            archive.writestr(name, text)
+    (place / f"{version}.mod").write_text(files["go.mod"])
+    (place / f"{version}.info").write_text(json.dumps({"Version": version}))
+    go_mod = hashed({"go.mod": files["go.mod"]})
+    return f"{module} {version} {hashed(archived)}\n{module} {version}/go.mod {go_mod}\n"
+
+
+def test_program_inside_a_copy_of_its_module_uses_internal_packages(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upstream = {
+        "go.mod": "module example.test/up\n\ngo 1.26.0\n",
+        "go.sum": "",
+        "internal/said.go": 'package internal\n\nconst Said = "from inside"\n',
+    }
+    sums = published(tmp_path / "proxy", "example.test/up", "v1.2.3", upstream)
+    monkeypatch.setenv("GOPROXY", (tmp_path / "proxy").as_uri())
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "main.go").write_text(
+        'package main\n\nimport "example.test/up/internal"\n\nfunc main() { println(internal.Said) }\n'
+    )
+    component = dataclasses.replace(
+        module(tmp_path / "module", "package main\n\nthis is not built\n"),
+        packages={"tiny": "./ours"},
+        shared=shared,
+        inside="ours",
+    )
+    (component.directory / "go.sum").write_text(sums)
+    toolchain = Toolchain(cache, [component])
+    toolchain.build(progress=lambda line: None)
+    binary = toolchain.path("tiny")
+    assert binary is not None
+    assert subprocess.run([binary], capture_output=True, text=True, check=True).stderr == "from inside\n"
+    assert sorted(path.name for path in binary.parent.parent.iterdir()) == ["bin", "manifest.json", "verified.json"]
 
 
 # -- what is in the cache is used as it was built, or not at all -----------------------------------------------
