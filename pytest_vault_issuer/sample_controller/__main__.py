@@ -23,9 +23,18 @@ from .cluster import (
     Cluster,
     ClusterError,
 )
+from .habits import HABITS
 from .issuers import IssuerController
 from .watching import Watcher
 from .work_queue import FIRST_DELAY, LONGEST_DELAY, start_workers
+
+#: Field of :class:`Habits` -> the help text of its option.
+HABIT_OPTIONS = {
+    "unknown_first": "set a new issuer to Ready=Unknown before the first check",
+    "sign_paths_only": "refuse a path that is not a sign endpoint",
+    "preflight": "before an issuer becomes Ready, ask Vault whether its token may sign",
+    "keep_logins": "sign with one login per issuer until its token expires or is refused",
+}
 
 log = logging.getLogger("sample-controller")
 
@@ -45,6 +54,9 @@ def arguments(words: list[str]) -> argparse.Namespace:
         "--cluster-issuer-kind", default="ClusterIssuer", help="the cluster-scoped kind of issuer, '' for none"
     )
     parser.add_argument(
+        "--no-certificate-requests", action="store_true", help="serve CertificateSigningRequests only"
+    )
+    parser.add_argument(
         "--certificates", action="store_true", help="serve Certificates too, where cert-manager does not"
     )
     parser.add_argument("--shape", choices=shapes.NAMES, help="how issuers are written, if not as spec.vault")
@@ -57,6 +69,8 @@ def arguments(words: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--first-retry", type=float, default=FIRST_DELAY, help="seconds before the first retry")
     parser.add_argument("--max-retry", type=float, default=LONGEST_DELAY, help="the most seconds between two retries")
+    for habit, text in HABIT_OPTIONS.items():
+        parser.add_argument(f"--{habit.replace('_', '-')}", action="store_true", help=text)
     return parser.parse_args(words)
 
 
@@ -65,6 +79,8 @@ def main(words: list[str]) -> int:
     options = arguments(words)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("urllib3").setLevel(logging.WARNING)
+    for habit in HABIT_OPTIONS:
+        setattr(HABITS, habit, getattr(options, habit))
     if options.shape:
         cluster: Cluster = shapes.ShapedCluster(options.kubeconfig, options.shape, rate=options.qps)
     else:
@@ -104,9 +120,11 @@ def main(words: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     start_workers(issuer_controller.queue, issuer_controller.reconcile, options.workers)
-    start_workers(request_controller.queue, request_controller.reconcile, options.workers)
+    watchers = [*issuers, signing_requests, secrets, service_accounts]
+    if not options.no_certificate_requests:
+        start_workers(request_controller.queue, request_controller.reconcile, options.workers)
+        watchers.append(requests)
     start_workers(signing_controller.queue, signing_controller.reconcile, options.workers)
-    watchers = [*issuers, requests, signing_requests, secrets, service_accounts]
     if options.certificates:
         certificates = Watcher(cluster, CERTIFICATES)
         certificate_controller = CertificateController(cluster, certificates, requests, secrets, issuers)

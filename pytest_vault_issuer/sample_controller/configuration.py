@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .cluster import Object, Resource
+from .habits import HABITS
 
 #: The ways of authenticating, by the field of ``auth`` that holds each.
 METHODS = ("tokenSecretRef", "appRole", "kubernetes", "clientCertificate", "aws")
@@ -78,6 +79,8 @@ def check(issuer: Issuer) -> None:
     _check_server(issuer.server)
     _require(issuer.path, "path is empty")
     _check_segments(issuer.path, "path")
+    if HABITS.sign_paths_only and issuer.path.strip("/").split("/")[-2:-1] != ["sign"]:
+        raise InvalidConfigurationError("path is not a sign endpoint, which ends in sign/ROLE")
     _check_connection(issuer.vault)
     methods = [method for method in METHODS if issuer.auth.get(method) is not None]
     if not methods:

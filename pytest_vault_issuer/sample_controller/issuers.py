@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from .cluster import Cluster, Object, Resource
-from .conditions import set_ready, write_status
+from .conditions import condition, set_ready, write_status
 from .configuration import InvalidConfigurationError, check, read_issuer, secret_names, service_account_names, vault_of
 from .credentials import obtain_token
 from .events import record
+from .habits import HABITS
 from .secret_values import CredentialError
 from .tls import connection_context
 from .vault import Vault, VaultError
@@ -90,6 +91,8 @@ class IssuerController:
         item = self._cluster.find(resource, key.namespace, key.name)
         if item is None or vault_of(item) is None:
             return
+        if HABITS.unknown_first and not condition(item, "Ready"):
+            self._write(resource, item, "Unknown", "Initializing", "The issuer is new")
         try:
             self._prove(resource, item)
         except InvalidConfigurationError as error:
@@ -111,7 +114,9 @@ class IssuerController:
         check(issuer)
         with Vault(issuer, connection_context(self._cluster, issuer)) as vault:
             vault.check_health()
-            obtain_token(self._cluster, issuer, vault)
+            token = obtain_token(self._cluster, issuer, vault)
+            if HABITS.preflight:
+                vault.check_permission(issuer.path, token)
 
     def _not_ready(self, resource: Resource, item: Object, reason: str, message: str) -> None:
         if self._write(resource, item, "False", reason, message):

@@ -10,6 +10,8 @@ from .conditions import condition
 from .configuration import InvalidConfigurationError, Issuer, check, read_issuer
 from .credentials import obtain_token
 from .csr import UnfitCertificateError, UnreadableCsrError, check_fits, parameters, read_csr
+from .habits import HABITS
+from .logins import LOGINS
 from .secret_values import CredentialError
 from .tls import connection_context
 from .vault import UnusableAnswerError, Vault, VaultError, VaultRefusalError
@@ -49,6 +51,8 @@ def sign(
         chain = read_chain(data)
         check_fits(chain.certificates[0], csr)
     except (UnreadableCsrError, VaultRefusalError, UnusableAnswerError, ChainError, UnfitCertificateError) as error:
+        if isinstance(error, VaultRefusalError) and LOGINS.forget(described):
+            raise DelayedError(str(error)) from error  # Vault may refuse the token that was kept, not the CSR
         raise RefusedError(str(error)) from error
     except (InvalidConfigurationError, CredentialError, VaultError) as error:
         raise DelayedError(str(error)) from error
@@ -57,6 +61,8 @@ def sign(
 
 def _token(cluster: Cluster, described: Issuer, vault: Vault) -> str:
     try:
+        if HABITS.keep_logins:
+            return LOGINS.token(described, lambda: obtain_token(cluster, described, vault))
         return obtain_token(cluster, described, vault)
     except VaultError as error:
         # Also one that is refused: the next login may be let in, and it says nothing of the CSR.

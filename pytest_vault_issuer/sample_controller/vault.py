@@ -38,6 +38,15 @@ class UnusableAnswerError(VaultError):
     """Vault agreed, but its answer is of no use."""
 
 
+class LoginToken(str):
+    """The token of a login.
+
+    :ivar ttl: seconds that it lives; 0 if Vault does not say.
+    """
+
+    ttl: float = 0.0
+
+
 class Vault:
     """The Vault of one issuer, for a few calls one after the other; use it in a ``with`` statement.
 
@@ -90,7 +99,21 @@ class Vault:
         token = (answer.get("auth") or {}).get("client_token")
         if not isinstance(token, str) or not token:
             raise UnusableAnswerError("the login was answered without a token")
-        return token
+        result = LoginToken(token)
+        result.ttl = float((answer.get("auth") or {}).get("lease_duration") or 0)
+        return result
+
+    def check_permission(self, path: str, token: str) -> None:
+        """Ask Vault whether a token may sign at a path.
+
+        :raises VaultError: if it may not; no error if it may not ask.
+        """
+        headers = self._namespace_header() | {"X-Vault-Token": token}
+        place = path.strip("/")
+        status, answer = self._call("POST", "/v1/sys/capabilities-self", body={"paths": [place]}, headers=headers)
+        granted = (answer.get("data") or {}).get(place)
+        if status == 200 and granted is not None and not {"create", "update", "root"} & set(granted):
+            raise VaultError("the token may not sign at the path")
 
     def sign(self, path: str, token: str, parameters: dict[str, str]) -> dict[str, Any]:
         """Have Vault sign and return the data of its answer.
@@ -115,7 +138,7 @@ class Vault:
         return {"X-Vault-Namespace": self._namespace}
 
     def _call(
-        self, method: str, path: str, *, body: dict[str, str] | None = None, headers: dict[str, str] | None = None
+        self, method: str, path: str, *, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, dict[str, Any]]:
         """Make a request, follow one redirect, and return the status and the JSON object of the answer ({}: none)."""
         url = self._server + quote(path)
