@@ -53,9 +53,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--cluster-issuer-kind", default="ClusterIssuer", help="the cluster-scoped kind of issuer, '' for none"
     )
-    parser.add_argument(
-        "--no-certificate-requests", action="store_true", help="serve CertificateSigningRequests only"
-    )
+    parser.add_argument("--no-certificate-requests", action="store_true", help="serve CertificateSigningRequests only")
     parser.add_argument(
         "--certificates", action="store_true", help="serve Certificates too, where cert-manager does not"
     )
