@@ -112,7 +112,7 @@ def _close(config: pytest.Config, run: Session) -> None:
         conformance = config.pluginmanager.getplugin(_PLUGIN)
         if conformance is None:  # a session of fixtures alone: pytest has decided on its status
             raise SystemExit(3) from error
-        conformance.not_ended()
+        conformance.cleanup_failed()
 
 
 class _HandOver:

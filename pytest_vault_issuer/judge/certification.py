@@ -1,4 +1,4 @@
-"""Certify mode: a run whose report may be shown to others, because nothing was left out and it can be repeated."""
+"""Certify mode: makes a report that others can rely on, because it leaves nothing out and can be repeated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..requirements.features import BY_PROFILE
 from ..toolchain.images import tag_of
 
 OPTION = "--vault-issuer-certify"
-#: A version that stays what it is: 1.4, v1.4.0-rc.1+build; not main, latest or a commit.
+#: A version that does not change, such as 1.4 or v1.4.0-rc.1+build; not main, latest or a commit.
 _RELEASE = re.compile(r"v?\d+(\.\d+)+([-+.]?[0-9A-Za-z][0-9A-Za-z.+-]*)?")
 #: Options of pytest and its usual plugins that leave tests out, repeat them or do not call them, by destination.
 _REFUSED = {
@@ -35,25 +35,25 @@ _REFUSED = {
 
 
 def check_implementation(implementation: Implementation) -> None:
-    """Check that a report can say whom it is about.
+    """Check that a report can identify the implementation and its vendor.
 
-    :raises ConfigurationError: for a version or an image that is no release, or when nobody answers for it.
+    :raises ConfigurationError: when a version or an image is not a release, or the vendor is missing.
     """
     if not _RELEASE.fullmatch(implementation.version):
         raise ConfigurationError(
-            f"{OPTION}: the version {implementation.version!r} is no release",
-            hint="a branch or a tag that moves says nothing later: certify a version such as 1.4.0",
+            f"{OPTION}: the version {implementation.version!r} is not a release",
+            hint="a branch or a moving tag names something else tomorrow: certify a version such as 1.4.0",
         )
     for image in filter(None, (implementation.run.image, *implementation.run.images)):
         if "@" not in image and not _RELEASE.fullmatch(tag_of(image)):
             raise ConfigurationError(
-                f"{OPTION}: the image {image} is no release",
-                hint="a branch or a tag that moves says nothing later: name a tag such as 1.4.0, or a digest",
+                f"{OPTION}: the image {image} is not a release",
+                hint="a branch or a moving tag names something else tomorrow: use a tag such as 1.4.0, or a digest",
             )
     for key in ("organization", "url", "contact"):
         if not getattr(implementation, key):
             raise ConfigurationError(
-                f"{OPTION}: [implementation] {key} is missing", hint="a report says who made it and whom to ask"
+                f"{OPTION}: [implementation] {key} is missing", hint="a report names the vendor and a contact"
             )
 
 
@@ -61,47 +61,47 @@ def check_options(options: Mapping[str, Any], arguments: list[str], suite: str) 
     """Check that the command line runs the whole suite, once.
 
     :param options: pytest's, by destination.
-    :param arguments: what pytest is to collect.
-    :param suite: what it has to be.
+    :param arguments: what pytest collects.
+    :param suite: what it must collect.
     :raises ConfigurationError: naming the option that leaves something out.
     """
     for destination, option in _REFUSED.items():
         if options.get(destination):
             raise ConfigurationError(
-                f"{OPTION} and {option} do not go together", hint="run the suite whole and each test once"
+                f"{OPTION} and {option} cannot be combined", hint="run the whole suite, and each test once"
             )
     if arguments != [suite]:
         raise ConfigurationError(
-            f"{OPTION} runs the whole suite, not {' '.join(arguments)}", hint=f"pytest --pyargs {suite}"
+            f"{OPTION} runs the whole suite, got {' '.join(arguments)}", hint=f"run: pytest --pyargs {suite}"
         )
 
 
 def check_collection(missing: list[str]) -> None:
-    """Check that nobody left out tests after they were collected.
+    """Check that no plugin or option left out tests after they were collected.
 
-    :param missing: node ids of those that are to be run and will not be.
+    :param missing: node ids of selected tests that do not run.
     :raises ConfigurationError: naming the first.
     """
     if missing:
         raise ConfigurationError(
             f"{OPTION}: {len(missing)} tests were left out: {missing[0]}{', ...' if len(missing) > 1 else ''}",
-            hint="leave out the option, conftest or plugin that does so",
+            hint="remove the option, conftest or plugin that leaves them out",
         )
 
 
 def check_selection(implementation: Implementation, profiles: tuple[str, ...], selection: tuple[str, ...]) -> None:
-    """Check that everything the implementation claims is judged.
+    """Check that the session judges everything that the implementation claims.
 
     :raises ConfigurationError: naming what is claimed and not selected.
     """
     if selection:
         raise ConfigurationError(
-            f"{OPTION} and --vault-issuer-select do not go together", hint="leave --vault-issuer-select out"
+            f"{OPTION} and --vault-issuer-select cannot be combined", hint="remove --vault-issuer-select"
         )
     for profile, features in BY_PROFILE.items():
         claimed = sorted(implementation.features.intersection(features))
         if claimed and profile not in profiles:
             raise ConfigurationError(
-                f"{OPTION}: {', '.join(claimed)} claimed, and the profile {profile} is not selected",
+                f"{OPTION}: the implementation claims {', '.join(claimed)}, but the profile {profile} is not selected",
                 hint=f"add --vault-issuer-profile={profile}, or claim less",
             )

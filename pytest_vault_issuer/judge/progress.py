@@ -1,4 +1,4 @@
-"""The session of a pytest configuration, and lines of progress on its terminal."""
+"""The session of a pytest configuration, and progress on its terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SESSION_KEY = pytest.StashKey[Session]()
 
 
 def say(config: pytest.Config, line: str) -> None:
-    """Print a line of progress now, redacted, whatever is captured."""
+    """Print a line of progress, redacted, even while pytest captures output."""
     line = printable(config.stash[SESSION_KEY].redactor.redact(line))
     capture = config.pluginmanager.getplugin("capturemanager")
     terminal = config.pluginmanager.getplugin("terminalreporter")

@@ -1,4 +1,4 @@
-"""Redacts what pytest prints or keeps of a run: reports, internal errors, warnings, comparisons, crashed workers."""
+"""Redacts what pytest prints or keeps: reports, internal errors, warnings, comparisons, crashes of workers."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ _LONGEST = 400
 class Secrecy:
     """The hooks through which text leaves pytest.
 
-    They do nothing in a run that has nothing to do with this plugin: other people's tests print what they print.
+    They do nothing in a pytest run that uses nothing of this plugin: its tests print what they print.
     """
 
-    def __init__(self, run: Session) -> None:
-        self._run = run
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     def redact(self, text: str) -> str:
         """Return a text without secrets."""
-        return self._run.redactor.redact(text)
+        return self._session.redactor.redact(text)
 
     @property
     def _active(self) -> bool:
-        """Whether there is anything to protect: an implementation is judged, or a fixture has started a stack."""
-        return bool(self._run.settings.implementation) or self._run.directory.exists
+        """Whether there may be secrets: the session judges an implementation, or a fixture has started a stack."""
+        return bool(self._session.settings.implementation) or self._session.directory.exists
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Redact the report of a test that judges no requirement: a user's own one of an issuer."""
+        """Redact the report of a test that judges no requirement, such as a user's own test of a controller."""
         report = yield
         ours = any(name.startswith(_FIXTURES) for name in getattr(item, "fixturenames", ()))
         if (self._active or ours) and not hasattr(report, "vault_issuer"):
@@ -45,7 +45,7 @@ class Secrecy:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_make_collect_report(self) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-        """Redact an error of collection."""
+        """Redact an error during collection."""
         report = yield
         if self._active and report.failed:
             redact_report(report, self.redact)
@@ -53,19 +53,19 @@ class Secrecy:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Redact the report that pytest-xdist makes of the crash of a worker."""
+        """Redact the report in which pytest-xdist describes the crash of a worker."""
         if self._active and report.when not in _PHASES:
             redact_report(report, self.redact)
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
     def pytest_testnodedown(self, error: Any) -> None:
-        """Redact what pytest-xdist prints of the end of a worker: a traceback in its words."""
+        """Redact the traceback that pytest-xdist prints when a worker ends."""
         if self._active and isinstance(formatted := getattr(error, "formatted", None), str):
             error.formatted = self.redact(formatted)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_internalerror(self, excrepr: Any) -> None:
-        """Redact an internal error, in whatever style, with locals and arguments."""
+        """Redact an internal error in any style, with its locals and arguments."""
         if self._active:
             _redact_representation(excrepr, self.redact)
 
@@ -77,7 +77,7 @@ class Secrecy:
             warning_message.message = Warning(redacted)
 
     def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> list[str] | None:
-        """Compare values that hold secrets by their marks: pytest itself would cut them first, and show the halves."""
+        """Show redacted values in a comparison. pytest would cut the values first, and show parts of secrets."""
         if not self._active:
             return None
         values = [repr(left), repr(right)]
@@ -88,7 +88,7 @@ class Secrecy:
 
 
 def redact_report(report: pytest.TestReport | pytest.CollectReport, redact: Redact) -> None:
-    """Redact everything of a test that pytest prints or a report keeps."""
+    """Redact everything of a report that pytest prints or a file keeps."""
     report.sections = [(title, redact(text)) for title, text in report.sections]
     if isinstance(report, pytest.TestReport):
         report.user_properties = [
@@ -97,22 +97,22 @@ def redact_report(report: pytest.TestReport | pytest.CollectReport, redact: Reda
     representation: Any = report.longrepr
     if isinstance(representation, str):
         report.longrepr = redact(representation)
-    elif isinstance(representation, tuple):  # of a skip: path, line, reason
+    elif isinstance(representation, tuple):  # a skip: path, line, reason
         report.longrepr = (*representation[:2], redact(representation[2]))
     elif representation is not None:
         _redact_representation(representation, redact)
         text = str(representation)
-        if redact(text) != text:  # of a kind that is not known here, or a secret that is spread over several parts
+        if redact(text) != text:  # an unknown kind of representation, or a secret spread over several parts
             report.longrepr = redact(text)
 
 
 def _redact_representation(representation: Any, redact: Redact) -> None:
-    if isinstance(getattr(representation, "longrepr", None), str):  # of an error of collection
+    if isinstance(getattr(representation, "longrepr", None), str):  # an error during collection
         representation.longrepr = redact(representation.longrepr)
     if getattr(representation, "sections", None):
         representation.sections = [(name, redact(text), sep) for name, text, sep in representation.sections]
     chain = getattr(representation, "chain", None)
-    if chain is None and hasattr(representation, "reprtraceback"):  # --tb=native makes one without links
+    if chain is None and hasattr(representation, "reprtraceback"):  # --tb=native has no chain
         chain = [(representation.reprtraceback, getattr(representation, "reprcrash", None), None)]
     for traceback, crash, _ in chain or ():
         if crash is not None:
@@ -132,7 +132,7 @@ def _redact_entry(entry: Any, redact: Redact) -> None:
 
 
 def _redact_lines(lines: list[str], redact: Redact) -> list[str]:
-    """Redact the lines of a traceback's entry; those of an error's message together, for a secret may have several."""
+    """Redact the lines of a traceback's entry. Those of a message are one text, because a secret may span lines."""
     marked = [line.startswith("E ") for line in lines]
     if not any(marked):
         return redact("\n".join(lines)).split("\n") if lines else []

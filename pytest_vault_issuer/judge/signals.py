@@ -1,4 +1,4 @@
-"""Signals that end a process in order, as Ctrl-C does, and work that they do not interrupt."""
+"""Signals that end a process as Ctrl-C does, and work that the first of them does not interrupt."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-#: What ends a process at once unless it handles them; Python handles SIGINT itself.
+#: Signals that end a process at once unless it handles them. Python handles SIGINT itself.
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asked this process to end; its text is the signal's name."""
+    """A signal asked this process to end. Its text is the name of the signal."""
 
 
 def stop_in_order() -> Callable[[], None]:
-    """Have SIGTERM and SIGHUP raise :class:`Stopped`, and return what restores them.
+    """Make SIGTERM and SIGHUP raise :class:`Stopped`, and return a function that restores them.
 
-    A signal that is ignored, as with ``nohup``, or that somebody else handles is left alone.
+    A signal that is ignored, as with ``nohup``, or that has another handler is left alone.
     """
     if threading.current_thread() is not threading.main_thread():
         return lambda: None
@@ -42,9 +42,9 @@ def _stop(number: int, _frame: FrameType | None) -> None:
 
 @contextlib.contextmanager
 def held_back(what: str) -> Iterator[None]:
-    """Hold back the first signal that would interrupt the work of this context; the next one ends it.
+    """Ignore the first signal that would interrupt this context; the next one ends it.
 
-    :param what: is done meanwhile, for people.
+    :param what: the work, in the words of the message that the first signal prints.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -58,7 +58,7 @@ def held_back(what: str) -> Iterator[None]:
 
     def hold(number: int, _frame: FrameType | None) -> None:
         restore()
-        message = f"\nvault-issuer: {what}; {signal.Signals(number).name} once more ends at once\n"
+        message = f"\nvault-issuer: {what}; send {signal.Signals(number).name} again to stop at once\n"
         with contextlib.suppress(OSError):
             os.write(2, message.encode())
 

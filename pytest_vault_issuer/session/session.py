@@ -221,7 +221,7 @@ class Session:
     @property
     def has_stack(self) -> bool:
         """Whether some process of the run has started its stack."""
-        return (self.directory.path / STATE).exists()
+        return self._stack is not None or (self.directory.path / STATE).exists()
 
     def running(self) -> RunningImplementation:
         """Return the implementation, started if no process of the run has started it.

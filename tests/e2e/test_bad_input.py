@@ -103,7 +103,7 @@ def test_known_failure_of_nothing(suite: Any) -> None:
     )
     run = suite.run(f"--vault-issuer={suite.write('x.toml', text)}")
     assert run.status == USAGE
-    assert "[known_failures] VI-SIGN-999 is no requirement of this suite" in run.output
+    assert "[known_failures] VI-SIGN-999: the suite has no such requirement" in run.output
 
 
 def test_command_that_exits_at_once(suite: Any, implementation: Any) -> None:

@@ -1,4 +1,4 @@
-"""Certify mode: what it refuses, and what it makes of less than everything."""
+"""Certify mode: what it refuses, and what it reports if something is missing."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_releases(version: str) -> None:
 
 @pytest.mark.parametrize("version", ["main", "latest", "release-1.4", "", "3f2a9bc", "1", "v2", "1.4.x/main"])
 def test_versions_that_move(version: str) -> None:
-    assert "is no release" in refused(certification.check_implementation, mine(version=version))
+    assert "is not a release" in refused(certification.check_implementation, mine(version=version))
 
 
 @pytest.mark.parametrize(("key", "empty"), [("organization", ""), ("url", ""), ("contact", [])])
@@ -68,7 +68,7 @@ def test_images_that_stay_what_they_are(image: str) -> None:
 @pytest.mark.parametrize("key", ["image", "images"])
 def test_images_that_move(image: str, key: str) -> None:
     moving = RunDescription(image=image) if key == "image" else RunDescription(images=[image])
-    assert f"the image {image} is no release" in refused(certification.check_implementation, mine(run=moving))
+    assert f"the image {image} is not a release" in refused(certification.check_implementation, mine(run=moving))
 
 
 # -- the command line -------------------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ def certifying(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Ce
 def test_everything_passed(certifying: Certifying) -> None:
     result = certifying.run("-p", "no:cacheprovider")
     assert result.ret == pytest.ExitCode.OK
-    result.stdout.fnmatch_lines(["*to be certified*", "profile core: conformant *"])
+    result.stdout.fnmatch_lines(["*, certify mode", "profile core: conformant *"])
     report = certifying.report
     assert list(report["profiles"]) == ["core"]
     assert report["options"]["certify"] is True
@@ -274,7 +274,7 @@ def test_a_test_that_is_repeated(certifying: Certifying, workers: tuple[str, ...
     certifying.conftest(repeated)
     result = certifying.run(*workers)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["probe: *test_0 was repeated: *"])
+    result.stdout.fnmatch_lines(["probe: *test_0 ran more than once: *"])
 
 
 @RUNS

@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 import pytest
 
 from pytest_vault_issuer.errors import ConfigurationError, ImplementationError, StackError, VaultIssuerError
-from pytest_vault_issuer.judge.hooks import Conformance, _test_name, features_of, requirement_ids
+from pytest_vault_issuer.judge import start
+from pytest_vault_issuer.judge.items import features_of, name_of, requirement_ids
 from pytest_vault_issuer.judge.progress import SESSION_KEY
 from pytest_vault_issuer.judge.secrecy import redact_report
 from pytest_vault_issuer.redaction.redactor import Redactor
@@ -73,7 +74,7 @@ class Inner:
         (self.pytester.path / "probe.toml").write_text(file)
 
     def without_start(self) -> None:
-        self.monkeypatch.setattr(Conformance, "_start", lambda self: None)
+        self.monkeypatch.setattr(start, "start", lambda *arguments: True)
 
     def run(self, tests: str, *arguments: str, plugins: Any = ()) -> pytest.RunResult:
         self.pytester.makepyfile(HEAD + tests)
@@ -120,7 +121,7 @@ def judging(identifier: str, body: str, name: str = "test_it") -> str:
 def test_a_mark_with_an_unknown_id_is_a_usage_error(inner: Inner) -> None:
     result = inner.run(judging("VI-SIGN-999", "pass"))
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*::test_it judges VI-SIGN-999, not in the catalogue"])
+    result.stderr.fnmatch_lines(["*::test_it judges VI-SIGN-999: the catalogue has no such requirement"])
 
 
 def test_conformance_tests_of_nothing_are_a_usage_error(pytester: pytest.Pytester) -> None:
@@ -157,7 +158,7 @@ def test_a_known_failure_of_nothing_is_a_usage_error(inner: Inner) -> None:
     inner.describe(known='"VI-SIGN-999" = "x"')
     result = inner.run("")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*VI-SIGN-999 is no requirement of this suite"])
+    result.stderr.fnmatch_lines(["*[[]known_failures] VI-SIGN-999: the suite has no such requirement"])
 
 
 def test_slow_tests_are_started_first(stackless: Inner) -> None:
@@ -321,7 +322,7 @@ def test_tests_after_the_death_of_the_supervisor_are_errors(stackless: Inner, mo
     assert result.ret == 3
     assert stackless.outcome(MUST) == stackless.outcome(OTHER_MUST) == "error"
     assert verdict(stackless) == "incomplete"
-    lost = "the supervisor of the run has ended, and the stack with it"
+    lost = "the session's supervisor has ended, and the stack with it"
     assert stackless.entry(MUST)["tests"][0]["message"] == f"{lost}: it did not"
     assert stackless.report["incomplete"] == lost
 
@@ -341,14 +342,12 @@ def test_a_supervisor_that_does_not_answer_at_the_end_is_no_traceback(
     result = stackless.run(judging(MUST, "pass"))
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert stackless.report["incomplete"] == "the process supervisor does not answer"
-    result.stdout.fnmatch_lines(["the run ended early: the process supervisor does not answer"])
+    result.stdout.fnmatch_lines(["the session ended early: the process supervisor does not answer"])
 
 
 def test_a_worker_that_crashes_is_an_error_of_its_test(pytester: pytest.Pytester) -> None:
     pytest.importorskip("xdist")
-    pytester.makeconftest(
-        "from pytest_vault_issuer.judge.hooks import Conformance\nConformance._start = lambda self: None\n"
-    )
+    pytester.makeconftest("from pytest_vault_issuer.judge import start\nstart.start = lambda *arguments: True\n")
     (pytester.path / "probe.toml").write_text(FILE.format(features="all = true", known="", contract=""))
     # A lone surrogate in a message does not cross to the process that reports.
     said = "raise Unmet('it said \\ud800 \\x1b]52;c;x\\x07')"
@@ -419,7 +418,7 @@ def test_a_disk_that_is_full_at_the_end_is_said_and_leaves_no_half_file(
         patch.setattr(Path, "replace", full)
         result = stackless.run(judging(MUST, "pass"))
     assert result.ret == 3
-    result.stdout.fnmatch_lines(["the report could not be written: *No space left on device*"])
+    result.stdout.fnmatch_lines(["could not write the report: *No space left on device*"])
     assert [path.name for path in (stackless.pytester.path / "out").iterdir()] == ["report.jsonl"]
 
 
@@ -563,7 +562,7 @@ def test_a_known_failure_that_passes_has_passed(stackless: Inner) -> None:
 def test_a_test_that_was_not_called_has_not_passed(stackless: Inner, option: str) -> None:
     assert stackless.run(judging(MUST, "assert 0"), option).ret == pytest.ExitCode.TESTS_FAILED
     assert stackless.outcome(MUST) == "not-run"
-    assert stackless.entry(MUST)["tests"][0]["message"] == "not run: only what it needs was set up"
+    assert stackless.entry(MUST)["tests"][0]["message"] == "not run: only its setup ran"
     assert stackless.report["profiles"]["core"]["verdict"] == "non-conformant"
 
 
@@ -610,9 +609,7 @@ def test_the_worst_of_several_tests(stackless: Inner) -> None:
 
 def test_the_exit_status_with_workers(pytester: pytest.Pytester) -> None:
     pytest.importorskip("xdist")
-    pytester.makeconftest(
-        "from pytest_vault_issuer.judge.hooks import Conformance\nConformance._start = lambda self: None\n"
-    )
+    pytester.makeconftest("from pytest_vault_issuer.judge import start\nstart.start = lambda *arguments: True\n")
     (pytester.path / "probe.toml").write_text(FILE.format(features="all = true", known="", contract=""))
     pytester.makepyfile(HEAD + judging(SHOULD, "assert 0", "test_a") + judging(MUST, "pass", "test_b"))
     result = pytester.runpytest_subprocess("-n2", "--vault-issuer=probe.toml", "--vault-issuer-report=out")
@@ -729,7 +726,7 @@ def test_node_ids_of_the_suite_do_not_tell_where_it_is(stackless: Inner) -> None
 
         @pytest.hookimpl(trylast=True)
         def pytest_collection_finish(self, session: pytest.Session) -> None:
-            self.names.update(_test_name(item) for item in session.items)
+            self.names.update(name_of(item) for item in session.items)
 
     stackless.run(
         "def test_own(): pass",

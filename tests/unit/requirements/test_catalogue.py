@@ -183,7 +183,7 @@ def test_every_level_and_feature_occurs(catalogue: Catalogue) -> None:
 DUMP = """
 import json, os
 import pytest
-from pytest_vault_issuer.judge.hooks import features_of, requirement_ids
+from pytest_vault_issuer.judge.items import features_of, requirement_ids
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session):

@@ -1,0 +1,78 @@
+"""Which requirements a session judges, and which tests the implementation does not have to pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from ..errors import ConfigurationError
+from ..implementation import Implementation
+from ..report.outcomes import RequirementResult
+from ..requirements.catalogue import Catalogue, Requirement
+from ..session.session import Session
+from .items import features_of, requirement_ids
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The requirements that a session judges.
+
+    :ivar profiles: names of the profiles.
+    :ivar ids: of the selected requirements; a profile may have more.
+    """
+
+    catalogue: Catalogue
+    implementation: Implementation
+    profiles: tuple[str, ...]
+    ids: frozenset[str]
+
+    @classmethod
+    def of(cls, session: Session) -> Selection:
+        """Return what a session's settings select.
+
+        :raises ConfigurationError: when the selection or a known failure names an unknown requirement.
+        """
+        catalogue = Catalogue.load()
+        selected = catalogue.select(session.profiles, session.settings.select)
+        for identifier in session.implementation.known_failures:
+            if identifier not in catalogue.ids:
+                raise ConfigurationError(
+                    f"[known_failures] {identifier}: the suite has no such requirement",
+                    hint="list the requirements: vault-issuer requirements",
+                )
+        return cls(catalogue, session.implementation, session.profiles, frozenset(r.id for r in selected))
+
+    def check(self, item: pytest.Item) -> bool:
+        """Return whether a session runs a test: it judges a selected requirement, or none at all.
+
+        :raises ConfigurationError: when it judges an unknown requirement.
+        """
+        ids = requirement_ids(item)
+        if unknown := [i for i in ids if i not in self.catalogue.ids]:
+            raise ConfigurationError(
+                f"{item.nodeid} judges {', '.join(unknown)}: the catalogue has no such requirement",
+                hint="list the requirements: vault-issuer requirements",
+            )
+        return not ids or not self.ids.isdisjoint(ids)
+
+    def unsupported(self, item: pytest.Item) -> str:
+        """Return why the implementation does not have to pass a test; '' if it has to."""
+        ids = requirement_ids(item)
+        needed = {self.catalogue[i].feature for i in ids} | features_of(item)
+        if missing := sorted(needed - self.implementation.features - {""}):
+            return f"{self.implementation.name} does not claim {', '.join(missing)}"
+        return next(filter(None, (self._later(self.catalogue[i]) for i in ids)), "")
+
+    def results(self) -> dict[str, RequirementResult]:
+        """Return an empty result for each requirement of the profiles, by its id."""
+        members = [r for r in self.catalogue.requirements if r.profile in self.profiles]
+        return {r.id: RequirementResult(r, later=self._later(r)) for r in members}
+
+    def _later(self, requirement: Requirement) -> str:
+        """Return that a requirement is newer than the contract that the implementation follows; '' if it is not."""
+        if not requirement.later_than(self.implementation.contract):
+            return ""
+        return (
+            f"since cert-manager {requirement.since}, {self.implementation.name} follows {self.implementation.contract}"
+        )

@@ -1,0 +1,57 @@
+"""Starts the stack and the controller before the first test."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from ..errors import ConfigurationError, ImplementationError, VaultIssuerError
+from ..report.load import versions
+from ..session.session import SILENT_LIMIT, Session
+from .ending import Ending
+from .exit_status import NO_STACK
+
+
+def start(session: Session, ending: Ending, say: Callable[[str], None], clean: Callable[[str], str]) -> bool:
+    """Start the stack and the controller.
+
+    :param ending: gets what goes wrong.
+    :param say: prints a line of progress.
+    :param clean: redacts a text and makes it printable.
+    :return: whether tests can run.
+    :raises pytest.UsageError: when the configuration is wrong.
+    :raises pytest.exit.Exception: when the stack does not start.
+    """
+    try:
+        ending.failure = _start(session, say)
+    except ImplementationError as error:
+        ending.failure, ending.hint = clean(error.message), clean(error.hint)
+        return False
+    except ConfigurationError as error:
+        ending.early = clean(error.message)
+        raise pytest.UsageError(clean(str(error))) from error
+    except VaultIssuerError as error:
+        ending.early = clean(error.message)
+        pytest.exit(f"vault-issuer: {clean(str(error))}", returncode=NO_STACK)
+    return True
+
+
+def _start(session: Session, say: Callable[[str], None]) -> str:
+    """Return why the controller does not answer; '' if it does."""
+    name = session.implementation.name
+    session.build()
+    began = time.monotonic()
+    stack = session.stack()
+    ready = time.monotonic()
+    say(f"vault-issuer: {versions(stack.components)} ready in {ready - began:.1f} s")
+    if session.running().answers:
+        say(f"vault-issuer: {name} answered in {time.monotonic() - ready:.1f} s")
+        return ""
+    failure = (
+        f"it set no condition on its first issuer object within {session.timeouts.first_answer:g} s; "
+        f"every wait for it is cut to {SILENT_LIMIT:g} s"
+    )
+    say(f"vault-issuer: {name} does not answer: {failure}")
+    return failure
