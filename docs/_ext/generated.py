@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from importlib import resources
 from pathlib import Path
 from unittest import mock
@@ -16,7 +16,7 @@ from unittest import mock
 from pytest_vault_issuer.bench import Result
 from pytest_vault_issuer.cli import bench as bench_command
 from pytest_vault_issuer.cli import main as cli
-from pytest_vault_issuer.options import OPTIONS, Option, Settings
+from pytest_vault_issuer.options import OPTIONS, Option
 from pytest_vault_issuer.requirements.catalogue import LEVELS, SUITE, Catalogue, Requirement
 from pytest_vault_issuer.requirements.features import AREAS, BY_PROFILE
 from pytest_vault_issuer.scaffold import GITHUB, Answers, render
@@ -153,11 +153,9 @@ def _option(option: Option) -> Iterator[str]:
 
 
 def _default(option: Option) -> str:
-    field = next(field for field in fields(Settings) if field.name == option.field)
-    assert field.default is not MISSING
-    if field.default in (None, "", ()):
+    if option.default in (None, "", ()):
         return "none"
-    return f"`{str(field.default).lower() if option.flag else field.default}`"
+    return f"`{str(option.default).lower() if option.flag else option.default}`"
 
 
 # -- command line ---------------------------------------------------------------------------------------------

@@ -1,11 +1,10 @@
-"""``vault-issuer bench``: what implementations cost, side by side."""
+"""``vault-issuer bench``: measures what controllers cost, side by side."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import math
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,11 +16,14 @@ from ..errors import ConfigurationError
 from ..options import Settings
 from ..sandbox import FEATURES
 from ..session.session import Session, SessionKey
+from . import session_options
 from .output import add_command, add_format, markdown_table, print_json, table
 from .progress import Progress
 
 _DATA, _PLOT = "bench.json", "bench.svg"
 _HEADERS = ("implementation", "what", "count", *(f"p{p} ms" for p in PERCENTILES), "max ms", "per s", "to Vault each")
+#: Fields of the settings that the command has options for.
+_FIELDS = ("timeout_scale",)
 
 
 def add_parser(commands: Any) -> None:
@@ -29,12 +31,12 @@ def add_parser(commands: Any) -> None:
     parser = add_command(
         commands,
         "bench",
-        "measure what implementations cost: latencies, throughput, requests to Vault",
-        "Measure how long an Issuer takes to be Ready and a CertificateRequest to be issued, from its creation, how\n"
-        "many are issued a second, and how many requests reach Vault for each. Every implementation gets a stack of\n"
-        "its own, one after the other, in turn for each round, so that a machine that becomes slower does so for all.\n"
-        "The proxy that counts stands between each of them and Vault: its share is the same. Compare numbers of one\n"
-        "run only. Exit status 1 says that one of them costs more than --fail-above allows.",
+        "measure what controllers cost: latencies, throughput, requests to Vault",
+        "Measure the time from the creation of an Issuer until it is Ready, and of a CertificateRequest until it is\n"
+        "issued; how many are issued per second; and how many requests reach Vault for each. Every controller gets a\n"
+        "stack of its own. The controllers take turns in each round, so that a machine that slows down affects all of\n"
+        "them. All of them talk to Vault through the proxy that counts the requests. Compare only numbers of the same\n"
+        "command. Exit status 1: a controller costs more than --fail-above allows.",
         """
 vault-issuer bench cert-manager@1.18 cert-manager@1.21 --rounds 3 --output bench
 vault-issuer bench ./my-issuer.toml cert-manager --issuers 1000 --requests 1000 --concurrency 50
@@ -45,30 +47,38 @@ vault-issuer bench cert-manager@1.20 cert-manager@1.21 --fail-above 1.5    # bef
     parser.add_argument(
         "implementations",
         nargs="+",
-        metavar="ISSUER",
-        help="built in (cert-manager, cert-manager@VERSION, sample-controller), a TOML file, or package.module:factory",
-    )
-    parser.add_argument("--issuers", type=_positive, default=20, metavar="N", help="Issuers (default: %(default)s)")
-    parser.add_argument("--requests", type=_positive, default=200, metavar="N", help="requests (default: %(default)s)")
-    parser.add_argument(
-        "--concurrency", type=_positive, default=10, metavar="N", help="under way at a time (default: %(default)s)"
+        metavar="IMPLEMENTATION",
+        help="cert-manager, cert-manager@VERSION, sample-controller, a TOML file, or package.module:factory",
     )
     parser.add_argument(
-        "--rounds", type=_positive, default=1, metavar="N", help="times each is measured (default: %(default)s)"
+        "--issuers", type=_positive, default=20, metavar="N", help="number of Issuers (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--requests", type=_positive, default=200, metavar="N", help="number of requests (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--concurrency",
+        type=_positive,
+        default=10,
+        metavar="N",
+        help="number of objects in progress at a time (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--rounds", type=_positive, default=1, metavar="N", help="number of measurements of each (default: %(default)s)"
     )
     parser.add_argument(
         "--auth",
         default=FEATURES[0],
         choices=FEATURES,
         metavar="FEATURE",
-        help=f"how the issuers authenticate: {', '.join(FEATURES)} (default: %(default)s, which needs no login)",
+        help=f"auth method of the Issuers: {', '.join(FEATURES)} (default: %(default)s, which needs no login)",
     )
     parser.add_argument(
         "--fail-above",
         type=_ratio,
         metavar="RATIO",
-        help="exit with 1 if a median latency of a later one, or its requests to Vault, are more than RATIO times "
-        "those of the first",
+        help="exit with 1 if a median latency or the requests to Vault of another implementation are more than RATIO "
+        "times those of the first",
     )
     parser.add_argument(
         "--output",
@@ -76,9 +86,7 @@ vault-issuer bench cert-manager@1.20 cert-manager@1.21 --fail-above 1.5    # bef
         metavar="DIR",
         help=f"directory for {_DATA}, with every single value, and {_PLOT}, a plot",
     )
-    parser.add_argument(
-        "--timeout-scale", default="", metavar="NUMBER", help="multiply every timeout by this, on a slow machine"
-    )
+    session_options.add_options(parser, *_FIELDS)
     add_format(parser)
     parser.set_defaults(run=_run)
 
@@ -86,14 +94,14 @@ vault-issuer bench cert-manager@1.20 cert-manager@1.21 --fail-above 1.5    # bef
 def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not 1 or more")
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
     return value
 
 
 def _ratio(text: str) -> float:
     value = float(text)
     if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not a number more than 0")
+        raise argparse.ArgumentTypeError(f"must be a number above 0, got {text}")
     return value
 
 
@@ -101,10 +109,11 @@ def _run(options: argparse.Namespace) -> int:
     load = Load(options.issuers, options.requests, options.concurrency, options.auth)
     names: list[str] = options.implementations
     if options.fail_above and len(names) < 2:
-        raise ConfigurationError("--fail-above compares with the first implementation", hint="name another one")
+        raise ConfigurationError("--fail-above needs two implementations to compare", hint="name another one")
     if len(set(names)) < len(names):
-        raise ConfigurationError("an implementation is named twice", hint="--rounds measures each several times")
-    settings = [_settings(name, options.timeout_scale) for name in names]
+        raise ConfigurationError("an implementation is named twice", hint="use --rounds to measure it several times")
+    given = session_options.given(options, *_FIELDS)
+    settings = [Settings.of_command(implementation=name, stack="process", **given) for name in names]
     measured: dict[str, Result] = {}
     with Progress() as progress:
         for _ in range(options.rounds):
@@ -135,18 +144,8 @@ def _run(options: argparse.Namespace) -> int:
     return 1 if exceeded else 0
 
 
-def _settings(implementation: str, timeout_scale: str) -> Settings:
-    given = {
-        "vault-issuer": implementation,
-        "vault-issuer-stack": "process",
-        "vault-issuer-timeout-scale": timeout_scale,
-    }
-    ours = {key: value for key, value in os.environ.items() if key not in ("VAULT_ISSUER", "VAULT_ISSUER_JOIN")}
-    return Settings.collect(given.get, lambda _: "", ours)
-
-
 def markdown(results: Sequence[Result]) -> list[str]:
-    """Return the lines of a Markdown table of what was measured."""
+    """Return the lines of a Markdown table of the results."""
     return markdown_table(_HEADERS, _rows(results))
 
 

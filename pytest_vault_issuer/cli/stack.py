@@ -1,10 +1,9 @@
-"""``vault-issuer stack``: a dev stack that stays until it is taken down."""
+"""``vault-issuer stack``: starts, lists and removes dev stacks, and removes orphaned resources."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import re
 import shlex
 import textwrap
@@ -16,20 +15,23 @@ from ..devstack import DevStack, dev_stacks, load, make
 from ..errors import ConfigurationError, StackError, VaultIssuerError
 from ..implementation.process import PROCESS
 from ..leftovers import Removed
-from ..options import Settings, versions_of
+from ..options import Settings
+from ..requirements.features import PROFILES
 from ..session.session import Session, SessionKey
 from ..stack import finish
 from ..stack import record as records
 from ..stack.kind import cleanup
 from ..stack.record import UNFINISHED, CleanupRecord
 from ..supervisor.discovery import IN_BETWEEN, KEPT, ORPHAN, UNATTRIBUTED, UNDER_WAY, FoundRun, find_runs
-from . import stack_images
+from . import session_options, stack_images
 from .output import add_command, add_format, markdown_table, print_json, table
 from .progress import Progress
 
 DEFAULT_NAME = "dev-stack"
-#: In the place of an implementation: none runs.
+#: Instead of an implementation: no controller runs.
 NONE = "none"
+#: Fields of the settings that `stack up` has options for.
+_UP_FIELDS = ("vault_version", "kubernetes_version", "timeout_scale")
 
 
 def add_parser(commands: Any) -> None:
@@ -37,59 +39,53 @@ def add_parser(commands: Any) -> None:
     stack = add_command(
         commands,
         "stack",
-        "a dev stack: real Vault and Kubernetes, an issuer that runs, and issuers of each kind to try",
-        "A stack that stays when the command ends: Vault with a PKI and every auth method set up, a Kubernetes API\n"
-        "with cert-manager's CRDs, an issuer that runs, and an Issuer and a ClusterIssuer for each way of\n"
-        "authenticating. Everything listens on this machine alone, with random ports and credentials.",
+        "a dev stack: real Vault and Kubernetes, a controller, and issuer objects to try",
+        "A dev stack stays when the command ends. It has a Vault with a PKI and every auth method, a Kubernetes API\n"
+        "with cert-manager's CRDs, a controller, and an Issuer and a ClusterIssuer for each auth method. Everything\n"
+        "listens on this machine only, with random ports and credentials.",
         """
 vault-issuer stack up                     # a dev stack with cert-manager
 eval "$(vault-issuer stack env)"          # this shell talks to it
 kubectl get issuers,clusterissuers
-vault-issuer stack status                 # what is up, and what killed runs have left
-vault-issuer stack down                   # gone, with every process and file
+vault-issuer stack status                 # list what is up, and orphaned resources
+vault-issuer stack down                   # remove every process and file
 """,
     )
     actions = stack.add_subparsers(dest="action", required=True, metavar="ACTION")
     up = add_command(
         actions,
         "up",
-        "start one, and say what to type next",
-        "Start a dev stack and print what to type next. It takes seconds where the components are built\n"
-        "(`vault-issuer toolchain status`), and stays until `vault-issuer stack down`; after 24 hours the tokens of\n"
-        "its service accounts expire. Ctrl-C before it is up removes what was started.\n"
-        "Exit status: 0 when every issuer is Ready; 1 when the dev stack is up, but an issuer in it is not Ready.\n"
-        "Credentials are never printed: they are in files of the stack's directory that only you can read.",
+        "start a dev stack",
+        "Start a dev stack and print what to type next. It takes seconds if the components are built (see\n"
+        "`vault-issuer toolchain status`), and stays until `vault-issuer stack down`. The tokens of its service\n"
+        "accounts expire after 24 hours. Ctrl-C before it is up removes what was started.\n"
+        "Exit status: 0 if every issuer object is Ready; 1 if the dev stack is up, but an issuer object is not Ready.\n"
+        "The command prints no credentials: they are in files in the stack's directory that only you can read.",
         """
 vault-issuer stack up
 vault-issuer stack up --implementation ./my-issuer.toml --name mine
 vault-issuer stack up --implementation none               # Vault and Kubernetes only, to develop against
 pytest --pyargs vault_issuer_conformance --vault-issuer=./my-issuer.toml --vault-issuer-join=DIRECTORY
-                                                          # judge on it; an issuer that runs in it stands still
+                                                          # judge on it; this pauses its own controller
 """,
     )
     up.add_argument(
         "--implementation",
         default="cert-manager",
-        metavar="ISSUER",
-        help="what runs in it: cert-manager (default), cert-manager@VERSION, sample-controller, a TOML file, "
+        metavar="IMPLEMENTATION",
+        help="controller to start: cert-manager (default), cert-manager@VERSION, sample-controller, a TOML file, "
         f"package.module:factory, or {NONE}",
     )
-    up.add_argument("--name", default=DEFAULT_NAME, help="its name among those that are up (default: %(default)s)")
-    up.add_argument("--vault-version", default="", help=f"build and use this Vault: {versions_of('vault')}")
-    up.add_argument(
-        "--kubernetes-version", default="", help=f"build and use this Kubernetes: {versions_of('kubernetes')}"
-    )
-    up.add_argument(
-        "--timeout-scale", default="", metavar="NUMBER", help="multiply every timeout by this, on a slow machine"
-    )
+    up.add_argument("--name", default=DEFAULT_NAME, help="name of the dev stack (default: %(default)s)")
+    session_options.add_options(up, *_UP_FIELDS)
     add_format(up)
     up.set_defaults(run=_up)
     env = add_command(
         actions,
         "env",
-        "print a dev stack's environment, for eval",
-        "Print VAULT_ADDR, VAULT_CACERT, VAULT_TOKEN, KUBECONFIG and, where kubectl is not in the PATH, a PATH\n"
-        "with it, as lines for a POSIX shell. The token is read by your shell from its file; it is not printed.",
+        "print the environment of a dev stack, for eval",
+        "Print VAULT_ADDR, VAULT_CACERT, VAULT_TOKEN, KUBECONFIG and, if kubectl is not in the PATH, a PATH with it,\n"
+        "as lines for a POSIX shell. Your shell reads the token from its file; the command does not print it.",
         """
 eval "$(vault-issuer stack env)"
 eval "$(vault-issuer stack env mine)"
@@ -100,10 +96,10 @@ eval "$(vault-issuer stack env mine)"
     status = add_command(
         actions,
         "status",
-        "list dev stacks, runs under way, and what killed runs have left",
-        "List what this user has in the directory for temporary files (TMPDIR): dev stacks that are up, test runs\n"
-        "under way, and orphans, which are what is left when everything of a run was killed: directories, processes,\n"
-        "and what is on the container engine, if one answers.",
+        "list dev stacks, running sessions, and orphaned resources",
+        "List what you have in the directory for temporary files (TMPDIR): dev stacks that are up, running sessions,\n"
+        "and orphans. An orphan is what remains of a session that was killed together with its supervisor:\n"
+        "directories, processes, and resources on the container engine, if one answers.",
         """
 vault-issuer stack status
 vault-issuer stack status --format json
@@ -115,9 +111,9 @@ vault-issuer stack status --format json
         actions,
         "list",
         "list the cleanup records of sessions on existing clusters and Vaults",
-        "List this user's sessions on clusters and Vaults of others (providers existing, and kind with a named\n"
-        "cluster). A session that was killed together with its supervisor is unfinished: `vault-issuer stack down`\n"
-        "removes what it has created there. Records are in $XDG_STATE_HOME/vault-issuer (~/.local/state/vault-issuer).",
+        "List your sessions on existing clusters and Vaults (providers existing, and kind with a named cluster).\n"
+        "A session that was killed together with its supervisor is unfinished: `vault-issuer stack down` removes what\n"
+        "it created there. The records are in $XDG_STATE_HOME/vault-issuer (~/.local/state/vault-issuer).",
         """
 vault-issuer stack list
 vault-issuer stack list --format json
@@ -129,24 +125,24 @@ vault-issuer stack list --format json
     down = add_command(
         actions,
         "down",
-        "remove a dev stack, and what killed runs have left",
-        "Stop every process of a dev stack and remove its directory. Orphans of killed runs are removed too, with\n"
-        "their containers, kind clusters and container networks, and what they have created in existing clusters and\n"
-        "Vaults (`vault-issuer stack list`): that needs the Vault's token again, from its file or in\n"
-        "VAULT_ISSUER_VAULT_TOKEN. What cannot be removed is listed, with a command that removes it.\n"
-        "Nothing else is: test runs that are under way go on, and what others started is not looked at.",
+        "remove a dev stack, and orphaned resources",
+        "Stop every process of a dev stack and remove its directory. The command also removes orphans: their\n"
+        "directories, containers, kind clusters and container networks, and what they created in existing clusters\n"
+        "and Vaults (`vault-issuer stack list`). The latter needs the Vault's token, from its file or in\n"
+        "VAULT_ISSUER_VAULT_TOKEN. For what it cannot remove, it prints a command that does.\n"
+        "It leaves running sessions alone, and does not look at what others started.",
         """
-vault-issuer stack down            # the one that is up
+vault-issuer stack down            # the only one
 vault-issuer stack down mine       # by its name or directory
-vault-issuer stack down --all      # all of them
-vault-issuer stack down vault-issuer-0123456789ab    # what a killed session has left, by its name
+vault-issuer stack down --all      # all dev stacks
+vault-issuer stack down vault-issuer-0123456789ab    # what a killed session left, by its name
 """,
     )
     down.add_argument(
-        "--vault-token-file", default="", metavar="FILE", help="file with the token of a killed session's Vault"
+        "--vault-token-file", default="", metavar="FILE", help="file with the token for the Vault of a killed session"
     )
     _add_name(down)
-    down.add_argument("--all", action="store_true", help="all dev stacks")
+    down.add_argument("--all", action="store_true", help="remove all dev stacks")
     add_format(down)
     down.set_defaults(run=_down)
 
@@ -157,8 +153,10 @@ def names_up() -> list[str]:
 
 
 def _add_name(parser: argparse.ArgumentParser) -> None:
-    name = parser.add_argument("name", nargs="?", metavar="NAME", help="name or directory; default: the only one")
-    # argcomplete looks for this attribute; without argcomplete it means nothing.
+    name = parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="name or directory of a dev stack (default: the only one)"
+    )
+    # An attribute for argcomplete.
     name.completer = lambda **_: names_up()  # type: ignore[attr-defined]
 
 
@@ -167,31 +165,27 @@ def _add_name(parser: argparse.ArgumentParser) -> None:
 
 def _up(options: argparse.Namespace) -> int:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", options.name):
-        raise ConfigurationError(f"--name={options.name} is no name", hint="letters, digits, dots and dashes")
+        raise ConfigurationError(
+            f"--name={options.name} is not a valid name", hint="use letters, digits, dots, dashes and underscores"
+        )
     if options.name in names_up():
         raise ConfigurationError(
             f"a stack named {options.name} is up already",
-            hint="`vault-issuer stack env` uses it, `vault-issuer stack down` removes it; or give another --name",
+            hint="use it (vault-issuer stack env), remove it (vault-issuer stack down), or give another --name",
         )
-    given = {
-        "vault-issuer": "" if options.implementation == NONE else options.implementation,
-        # With the second profile, an STS is started where it can be.
-        "vault-issuer-profile": ["core", "extended"],
-        "vault-issuer-stack": "process",
-        "vault-issuer-vault-version": options.vault_version,
-        "vault-issuer-kubernetes-version": options.kubernetes_version,
-        "vault-issuer-timeout-scale": options.timeout_scale,
-    }
-    # What names the issuer, or a stack that is there already, is no matter of this command.
-    ours = {key: value for key, value in os.environ.items() if key not in ("VAULT_ISSUER", "VAULT_ISSUER_JOIN")}
-    settings = Settings.collect(given.get, lambda _: "", ours)
+    settings = Settings.of_command(
+        implementation="" if options.implementation == NONE else options.implementation,
+        profile=PROFILES,  # with the extended profile, the session starts a local STS if it can
+        stack="process",
+        **session_options.given(options, *_UP_FIELDS),
+    )
     with Progress() as progress:
-        run = Session(settings, SessionKey.new(), progress)
+        session = Session(settings, SessionKey.new(), progress)
         try:
-            dev_stack = make(run, options.name, progress)
-        except BaseException:  # also Ctrl-C
+            dev_stack = make(session, options.name, progress)
+        except BaseException:  # Ctrl-C too
             with contextlib.suppress(StackError):  # the first error is the one that matters
-                run.close()
+                session.close()
             raise
     if options.format == "json":
         print_json(_dev_stack_as_dict(dev_stack))
@@ -203,33 +197,32 @@ def _up(options: argparse.Namespace) -> int:
 
 
 def _next(dev_stack: DevStack) -> list[tuple[str, str]]:
-    """Return what to type next, and what it does."""
+    """Return commands to type next, and what each does."""
     name = "" if dev_stack.name == DEFAULT_NAME else f" {dev_stack.name}"
     steps = []
     if dev_stack.issuers:
-        steps.append(("kubectl get issuers,clusterissuers", "every way of authenticating, Ready"))
+        steps.append(("kubectl get issuers,clusterissuers", "an issuer object for each auth method, Ready"))
     if dev_stack.sample:
-        steps.append((f"kubectl apply -f {dev_stack.sample}", "ask for a certificate"))
-        steps.append(("kubectl get certificate,certificaterequest,secret", "and see it come"))
+        steps.append((f"kubectl apply -f {dev_stack.sample}", "request a certificate"))
+        steps.append(("kubectl get certificate,certificaterequest,secret", "watch it being issued"))
     elif dev_stack.issuers and not dev_stack.approves:
-        steps.append(("cmctl approve REQUEST", f"{dev_stack.implementation} does not approve: somebody has to"))
-    # The token is not among its arguments, which every user of the machine can read.
+        steps.append(("cmctl approve REQUEST", f"approve requests yourself: {dev_stack.implementation} does not"))
+    # Every user of the machine can read the arguments of a command, so the token is not one of them.
     header = shlex.quote(f"@{dev_stack.vault_header_file}")
     steps.append(
         (
             f'curl --cacert "$VAULT_CACERT" --header {header} "$VAULT_ADDR/v1/sys/auth"',
-            "Vault's auth methods; `vault auth list` where vault is installed",
+            "list Vault's auth methods, as `vault auth list` does",
         )
     )
     steps.append(
         (
             "pytest --pyargs vault_issuer_conformance --vault-issuer=./my-issuer.toml "
             f"--vault-issuer-join={dev_stack.directory}",
-            "judge an issuer on it"
-            + (f"; {dev_stack.implementation} stands still meanwhile" * bool(dev_stack.issuers)),
+            "judge a controller on it" + (f"; this pauses {dev_stack.implementation}" * bool(dev_stack.issuers)),
         )
     )
-    return [*steps, (f"vault-issuer stack down{name}", "remove all of it")]
+    return [*steps, (f"vault-issuer stack down{name}", "remove the dev stack")]
 
 
 def _issuer_rows(dev_stack: DevStack) -> list[list[str]]:
@@ -248,14 +241,14 @@ _ISSUER_HEADERS = ("KIND", "NAMESPACE", "NAME", "READY", "STATUS")
 
 def _up_pretty(dev_stack: DevStack) -> list[str]:
     components = ", ".join(f"{name} {version}" for name, version in dev_stack.components.items())
-    lines = [f"{dev_stack.name} is up: {components}, {dev_stack.implementation or 'no issuer'}"]
+    lines = [f"{dev_stack.name} is up: {components}, {dev_stack.implementation or 'no controller'}"]
     lines += [f"directory: {dev_stack.directory} (logs in {dev_stack.directory}/logs)"]
     if dev_stack.issuers:
         lines += ["", *(f"  {line}" for line in table(_ISSUER_HEADERS, _issuer_rows(dev_stack)))]
     lines += [f"  left out: {feature}, {why}" for feature, why in dev_stack.left_out.items()]
     lines += [
         "",
-        f"They sign at {dev_stack.pki_sign_path}." if dev_stack.issuers else f"PKI: {dev_stack.pki_sign_path}",
+        f"sign path: {dev_stack.pki_sign_path}",
     ]
     lines += ["", 'In your shell (or: eval "$(vault-issuer stack env)"):', ""]
     lines += [f"  {line}" for line in dev_stack.exports]
@@ -291,8 +284,8 @@ def _env(options: argparse.Namespace) -> int:
     unreadable = [run for run in runs if run.state == KEPT and run not in [known for known, _ in up]]
     if unreadable and not up:
         raise StackError(
-            f"the state of the stack in {unreadable[0].path} is cut off, or of another version",
-            hint=f"take it down and start another: vault-issuer stack down {unreadable[0].path}",
+            f"the state of the stack in {unreadable[0].path} is incomplete, or of another version",
+            hint=f"remove it and start another: vault-issuer stack down {unreadable[0].path}",
         )
     _, dev_stack = _chosen(options.name, up)
     print("\n".join(dev_stack.exports))
@@ -312,9 +305,9 @@ def _chosen(name: str | None, up: Sequence[tuple[FoundRun, DevStack]]) -> tuple[
     if not named:
         raise ConfigurationError(
             f"no stack named {name} is up" if name else "no stack is up",
-            hint=f"those that are: {names}" if names else "start one: vault-issuer stack up",
+            hint=f"these are up: {names}" if names else "start one: vault-issuer stack up",
         )
-    raise ConfigurationError("several stacks are up", hint=f"name one of: {names}; or its directory")
+    raise ConfigurationError("several stacks are up", hint=f"name one of: {names}; or give its directory")
 
 
 # -- status ---------------------------------------------------------------------------------------
@@ -333,20 +326,20 @@ def _status(options: argparse.Namespace) -> int:
     if options.format == "markdown":
         print("\n".join(markdown_table([header.lower() for header in headers], rows)))
         return 0
-    print("\n".join(table(headers, rows)) if rows else "nothing is up: vault-issuer stack up")
+    print("\n".join(table(headers, rows)) if rows else "no stack is up; start one: vault-issuer stack up")
     for line in records.notices():
         print(line)
     if any(run.state == ORPHAN for run, _ in found):
-        print("orphans are what killed runs have left: vault-issuer stack down removes them")
+        print("orphans remain of killed sessions; remove them: vault-issuer stack down")
     _print_unattributed(run for run, _ in found)
     return 0
 
 
 def _print_unattributed(found: Iterable[FoundRun]) -> None:
-    """Say how to remove what is not removed, because it may be of a run that is under way elsewhere."""
+    """Print how to remove what the command leaves alone, because it may belong to a session that runs elsewhere."""
     for run in found:
         if run.state == UNATTRIBUTED:
-            print(f"{run.path.name} is of {run.whose}; if that is not under way, remove it with:\n  {run.removal}")
+            print(f"{run.path.name} belongs to {run.whose}; if that does not run, remove it with:\n  {run.removal}")
 
 
 def _state(run: FoundRun) -> str:
@@ -363,8 +356,8 @@ def _what(run: FoundRun, dev_stack: DevStack | None) -> str:
         return f"of process {run.owner}"
     if dev_stack is None:
         return ""
-    held = " (stands still: another is judged)" if PROCESS in run.held else ""
-    return f"{dev_stack.implementation or 'no issuer'}{held}, since {dev_stack.started}"
+    paused = " (paused for a joined session)" if PROCESS in run.held else ""
+    return f"{dev_stack.implementation or 'no controller'}{paused}, since {dev_stack.started}"
 
 
 def _run_as_dict(run: FoundRun, dev_stack: DevStack | None) -> dict[str, Any]:
@@ -393,9 +386,11 @@ def _list(options: argparse.Namespace) -> int:
         print("\n".join(markdown_table(_RECORD_KEYS, rows)))
         return 0
     headers = [key.upper() for key in _RECORD_KEYS]
-    print("\n".join(table(headers, rows)) if rows else "no session has left anything in a cluster or Vault of others")
+    print(
+        "\n".join(table(headers, rows)) if rows else "there are no records of sessions on existing clusters and Vaults"
+    )
     if any(row[1] == UNFINISHED for row in rows):
-        print("vault-issuer stack down removes what unfinished sessions have left")
+        print("remove what unfinished sessions left: vault-issuer stack down")
     return 0
 
 
@@ -416,13 +411,13 @@ def _record_row(record: CleanupRecord) -> list[str]:
 
 def _down(options: argparse.Namespace) -> int:
     if options.all and options.name:
-        raise ConfigurationError("--all and a name exclude each other", hint="leave out one")
+        raise ConfigurationError("--all and a name cannot be combined", hint="remove one of them")
     runs = cleanup.find_all()
     orphans = [run for run in runs if run.state == ORPHAN]
     kept = [run for run in runs if run.state == KEPT]
     unfinished = records.unfinished()
     if options.name and (record := records.find(options.name)):
-        # With its directory, which holds credentials; and nothing else.
+        # Also its directory, which contains credentials; and nothing else.
         unfinished = [record]
         orphans = [run for run in orphans if run.path.name == record.session]
         chosen = []
@@ -445,7 +440,7 @@ def _down(options: argparse.Namespace) -> int:
 def _finish(
     unfinished: Sequence[CleanupRecord], removed: Sequence[tuple[FoundRun, str, Removed]], options: argparse.Namespace
 ) -> int:
-    """Finish the cleanup of killed sessions, and print what was removed; one that fails does not keep another."""
+    """Finish the cleanup of killed sessions, and print what was removed. One failure does not prevent the others."""
     finished, errors = [], []
     for record in unfinished:
         things = Removed()
@@ -476,7 +471,7 @@ def _finish(
         for record, things in finished:
             _print_removed(f"{record.session} ({UNFINISHED})", things)
         if not removed and not unfinished:
-            print("nothing is up, and nothing is left of killed runs")
+            print("no stack is up, and there are no orphaned resources")
     if errors:
         raise StackError("\n".join(errors))
     return 0
@@ -500,13 +495,13 @@ def _removed_as_dict(run: FoundRun, name: str, things: Removed) -> dict[str, Any
 
 
 def _named(name: str | None, runs: Sequence[FoundRun]) -> list[FoundRun]:
-    """Return the one dev stack or orphan of a name or directory."""
+    """Return the dev stack or orphan with a name or directory."""
     path = Path(name).absolute() if name else None
     for run in runs:
         if run.path == path and run.state in (UNDER_WAY, IN_BETWEEN):
             raise ConfigurationError(
-                f"{path} is a run that is {run.state}" + (f", of process {run.owner}" if run.owner else ""),
-                hint="end that process; the run goes with it",
+                f"{path} is a session that is {run.state}" + (f", of process {run.owner}" if run.owner else ""),
+                hint="end that process; the session ends with it",
             )
         if run.state == KEPT and run.path == path:
             return [run]

@@ -1,4 +1,4 @@
-"""``vault-issuer stack images``: which container images a run on the provider ``kind`` takes, and from where."""
+"""``vault-issuer stack images``: the container images that a session on the provider ``kind`` needs."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import argparse
 import os
 from typing import Any
 
-from ..options import OPTIONS, Settings
+from ..options import Settings
 from ..session.session import Session, SessionKey
 from ..stack.kind.provider import NODES
 from ..toolchain.images import mirrored
+from . import session_options
 from .output import add_command, add_format, markdown_table, print_json, table
 
-#: In the place of a format: the names to pull, one a line.
+#: A further format: the names to pull, one per line.
 NAMES = "names"
-#: Fields of the settings that decide on it; their options have the same names here, without prefix.
-_DECIDING = ("vault_image", "node_image", "kind_config", "kind_cluster", "image", "kubectl_binary", "registry_mirror")
+#: Fields of the settings that decide which images a session needs.
+_FIELDS = ("vault_image", "node_image", "kind_config", "kind_cluster", "image", "kubectl_binary", "registry_mirror")
 _HEADERS = ("IMAGE", "PULLED AS", "FOR")
 
 
@@ -24,10 +25,10 @@ def add_parser(actions: Any) -> None:
     images = add_command(
         actions,
         "images",
-        "list the container images that a run on kind takes",
-        "List the images that a run with --vault-issuer-stack=kind and these options has the container engine pull\n"
-        "where it has them not, by their names in the mirror. Nothing is pulled, and no engine is needed. The options\n"
-        "are those of a run, without --vault-issuer; what is not given is taken from the environment, as a run does.",
+        "list the container images that a session on kind needs",
+        "List the images that a session with --vault-issuer-stack=kind and these options needs, and the names under\n"
+        "which the container engine pulls them. The command pulls nothing and needs no engine. The options are those\n"
+        "of a session, without --vault-issuer. Values that you do not give come from the environment, as in a session.",
         """
 vault-issuer stack images --node-image kindest/node:v1.36.3
 vault-issuer stack images --implementation ./my-issuer.toml --node-image kindest/node:v1.36.3 \\
@@ -35,30 +36,19 @@ vault-issuer stack images --implementation ./my-issuer.toml --node-image kindest
 """,
     )
     images.add_argument(
-        "--implementation", default="", metavar="ISSUER", help="the issuer under test (default: cert-manager)"
+        "--implementation", metavar="IMPLEMENTATION", help="implementation to judge (default: cert-manager)"
     )
-    for option in OPTIONS:
-        if option.field in _DECIDING:
-            images.add_argument(f"--{_short(option.name)}", default="", metavar=option.metavar, help=option.help)
+    session_options.add_options(images, *_FIELDS)
     add_format(images, NAMES)
     images.set_defaults(run=_run)
 
 
-def _short(name: str) -> str:
-    return name.removeprefix("vault-issuer-")
-
-
 def _run(options: argparse.Namespace) -> int:
-    given = {
-        option.name: getattr(options, _short(option.name).replace("-", "_"))
-        for option in OPTIONS
-        if option.field in _DECIDING
-    }
-    issuer = options.implementation or os.environ.get("VAULT_ISSUER") or "cert-manager"
-    # A run that joins another pulls for its issuer alone; here all is listed.
-    environment = {key: value for key, value in os.environ.items() if key != "VAULT_ISSUER_JOIN"}
-    chosen = {**given, "vault-issuer": issuer, "vault-issuer-stack": "kind"}
-    settings = Settings.collect(chosen.get, lambda _: "", environment)
+    settings = Settings.of_command(
+        implementation=options.implementation or os.environ.get("VAULT_ISSUER") or "cert-manager",
+        stack="kind",
+        **session_options.given(options, *_FIELDS),
+    )
     needed = Session(settings, SessionKey.new(), print).images()
     rows = [[each.image, mirrored(each.image, settings.registry_mirror), each.purpose] for each in needed]
     if options.format == "json":
@@ -70,5 +60,5 @@ def _run(options: argparse.Namespace) -> int:
     else:
         print("\n".join(table(_HEADERS, rows)))
         if not settings.kind_cluster and not any(each.purpose == NODES for each in needed):
-            print("the image of the nodes is kind's own, pulled by kind: name one in --node-image to have it listed")
+            print("kind chooses and pulls the image of the nodes: give --node-image to list it")
     return 0

@@ -142,7 +142,7 @@ class Stranger:
 def run() -> Iterator[Session]:
     """A session with everything that one starts: all of the extended profile, for cert-manager."""
     run = Session(
-        Settings(implementation="cert-manager", stack="process", profiles=("extended",)), SessionKey.new(), print
+        Settings(implementation="cert-manager", stack="process", profile=("extended",)), SessionKey.new(), print
     )
     with closing(run):
         run.environment()

@@ -1,4 +1,4 @@
-"""Options: command line before environment before ini file, and what is refused."""
+"""Options: command line before environment before ini file, and values that are refused."""
 
 from __future__ import annotations
 
@@ -130,10 +130,38 @@ def test_names_of_implementations_are_no_paths() -> None:
     assert collect(ini={"vault_issuer": "cert-manager"}, base=Path("/project")).implementation == "cert-manager"
 
 
-def test_every_option_has_a_field_of_its_own() -> None:
-    named = [option.field for option in OPTIONS]
-    assert sorted(named) == sorted(field.name for field in dataclasses.fields(Settings))
-    assert all(option.name.startswith("vault-issuer") for option in OPTIONS)
+def test_fields_declare_options_completely() -> None:
+    assert [option.field for option in OPTIONS] == [field.name for field in dataclasses.fields(Settings)]
+    for option in OPTIONS:
+        assert option.name.startswith("vault-issuer")
+        assert option.help[0].islower()
+        assert option.default == getattr(Settings(), option.field)
+
+
+def test_help_of_an_option_is_a_phrase() -> None:
+    """It starts with a verb or a noun, not with a demonstrative, and has no full stop."""
+    for option in OPTIONS:
+        text = option.help.removeprefix("kind: ")
+        assert not text.startswith(("this ", "the ", "use this", "whether")), option.name
+        assert not text.endswith("."), option.name
+
+
+def test_a_command_takes_the_other_values_from_the_environment() -> None:
+    env = {"VAULT_ISSUER": "from-env", "VAULT_ISSUER_JOIN": "elsewhere", "VAULT_ISSUER_BIND": "192.0.2.7"}
+    settings = Settings.of_command(environment=env, implementation="mine", timeout_scale=2.0)
+    assert (settings.implementation, settings.timeout_scale, settings.bind) == ("mine", 2.0, "192.0.2.7")
+    assert settings.join is None
+
+
+def test_a_value_of_a_command_counts_even_if_it_is_the_default() -> None:
+    settings = Settings.of_command(environment={"VAULT_ISSUER": "from-env"}, implementation="")
+    assert settings.implementation == ""
+
+
+def test_a_version_of_a_command_comes_before_kubebuilder_assets() -> None:
+    env = {"KUBEBUILDER_ASSETS": "/assets"}
+    assert Settings.of_command(environment=env, kubernetes_version="1.36").kubernetes_binaries is None
+    assert Settings.of_command(environment=env).kubernetes_binaries == Path("/assets")
 
 
 # -- what is refused ------------------------------------------------------------------------------------------
@@ -152,7 +180,7 @@ def test_timeout_scale_that_bounds_nothing(value: str) -> None:
 
 def test_timeout_scale_that_is_no_number() -> None:
     error = refused(ini={"vault_issuer_timeout_scale": "long"})
-    assert error.message == "--vault-issuer-timeout-scale=long is not a number"
+    assert error.message == "--vault-issuer-timeout-scale must be a number, got long"
 
 
 @pytest.mark.parametrize("given", [{}, {"vault-issuer-kubeconfig": "k"}, {"vault-issuer-vault-addr": "https://v"}])
@@ -223,7 +251,7 @@ def test_an_address_that_is_fine(address: str) -> None:
     "bind", ["https://192.0.2.7", "192.0.2.7:80", "[::1]", "a b", "192.0.2", "-", "192.0.2.7/24", "a\n"]
 )
 def test_an_address_that_cannot_be_listened_on(bind: str) -> None:
-    assert refused(env={"VAULT_ISSUER_BIND": bind}).message.startswith(f"--vault-issuer-bind={bind} cannot be listened")
+    assert refused(env={"VAULT_ISSUER_BIND": bind}).message.startswith(f"--vault-issuer-bind={bind} is not an address")
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0", "::1", "host.docker.internal", "localhost"])
@@ -240,7 +268,7 @@ def test_a_mirror_that_cannot_be_one(mirror: str) -> None:
 
 @pytest.mark.parametrize("name", ["Mine", "a b", "-x", "a/b"])
 def test_a_cluster_that_kind_cannot_have_made(name: str) -> None:
-    assert "cannot be the name of a cluster" in refused(line={"vault-issuer-kind-cluster": name}).message
+    assert "is not the name of a kind cluster" in refused(line={"vault-issuer-kind-cluster": name}).message
 
 
 # -- versions -------------------------------------------------------------------------------------------------
@@ -272,7 +300,9 @@ def test_a_version_that_there_is_not(component: str) -> None:
 )
 def test_a_version_of_what_is_given(given: dict[str, str]) -> None:
     error = refused(line={"vault-issuer-vault-version": "1.21", **given})
-    assert error.message == "--vault-issuer-vault-version=1.21: nothing is built where vault is given"
+    assert error.message == (
+        "--vault-issuer-vault-version=1.21: this session does not build vault, because other options provide it"
+    )
 
 
 def test_a_version_of_one_and_a_binary_of_the_other() -> None:
@@ -306,7 +336,7 @@ def test_a_mode_that_vault_has_not() -> None:
 
 @pytest.mark.parametrize("other", [{"vault-issuer-node-image": "node:1"}, {"vault-issuer-kind-config": "kind.yaml"}])
 def test_a_cluster_that_is_there_has_its_nodes(other: dict[str, str]) -> None:
-    assert "is decided" in refused(line={"vault-issuer-kind-cluster": "mine", **other}).message
+    assert "its nodes cannot be chosen" in refused(line={"vault-issuer-kind-cluster": "mine", **other}).message
 
 
 @pytest.mark.parametrize(
@@ -317,7 +347,7 @@ def test_a_cluster_that_is_there_has_its_nodes(other: dict[str, str]) -> None:
     ],
 )
 def test_what_is_not_the_runs_own_is_not_kept(there: dict[str, str]) -> None:
-    assert "makes itself" in refused(line={"vault-issuer-keep-stack": "true", **there}).message
+    assert "starts itself" in refused(line={"vault-issuer-keep-stack": "true", **there}).message
 
 
 @pytest.mark.parametrize("component", ["vault", "kubernetes"])
@@ -399,7 +429,7 @@ def expected(base: Path) -> dict[str, Any]:
     values: dict[str, Any] = {option.field: SAMPLES[option.name] for option in VALUED}
     values |= {name: base / values[name] for name in PATHS}
     values |= {
-        "profiles": ("core",),
+        "profile": ("core",),
         "select": ("SIGN", "VI-TLS-001"),
         "timeout_scale": 2.5,
         "certify": False,
@@ -512,7 +542,7 @@ def test_a_flag_that_is_neither(pytester: pytest.Pytester, monkeypatch: pytest.M
     monkeypatch.setenv("VAULT_ISSUER_CERTIFY", "maybe")
     result = pytester.runpytest_inprocess()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*vault_issuer_certify is to be true or false, not maybe"])
+    result.stderr.fnmatch_lines(["*vault_issuer_certify must be true or false, got maybe"])
 
 
 # -- Vault's address and token ---------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import pytest
 
 from pytest_vault_issuer.cli import stack
 from pytest_vault_issuer.cli.main import main
-from pytest_vault_issuer.devstack import DevStack, TriedIssuer, load
+from pytest_vault_issuer.devstack import DevStack, IssuerObject, load
 from pytest_vault_issuer.devstack.state import FILE
 from pytest_vault_issuer.supervisor.run_directory import RunDirectory
 
@@ -54,7 +54,7 @@ def kept(temporary: Path) -> Iterator[Callable[[str], DevStack]]:
             namespace="dev-stack",
             pki_sign_path="pki/sign/role",
             sample=str(run.path / "certificate.yaml"),
-            issuers=[TriedIssuer("Issuer", "vault-token", "dev-stack", "token", "True", "verified")],
+            issuers=[IssuerObject("Issuer", "vault-token", "dev-stack", "token", "True", "verified")],
             left_out={"aws": "no local STS"},
         )
         run.write(FILE, dev_stack.to_json())
@@ -87,7 +87,7 @@ def test_exports_are_shell(kept: Make) -> None:
     ]
 
 
-def test_env_is_of_the_one_that_is_meant(kept: Make, capsys: pytest.CaptureFixture[str]) -> None:
+def test_env_prints_the_chosen_stack(kept: Make, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stack", "env"]) == 2
     assert "vault-issuer stack up" in capsys.readouterr().err
     one = kept("one")
@@ -105,7 +105,7 @@ def test_env_is_of_the_one_that_is_meant(kept: Make, capsys: pytest.CaptureFixtu
 
 def test_status(kept: Make, temporary: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stack", "status"]) == 0
-    assert capsys.readouterr().out == "nothing is up: vault-issuer stack up\n"
+    assert capsys.readouterr().out == "no stack is up; start one: vault-issuer stack up\n"
     dev_stack = kept("one")
     orphan = temporary / "vault-issuer-ffffffffffff"
     orphan.mkdir()
@@ -122,20 +122,18 @@ def test_status(kept: Make, temporary: Path, capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().out.startswith("| name | state | what | directory |\n|---|---|---|---|\n")
 
 
-def test_status_tells_what_has_ended_and_what_stands_still(kept: Make, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_shows_ended_and_paused_controllers(kept: Make, capsys: pytest.CaptureFixture[str]) -> None:
     run = RunDirectory(Path(kept("one").directory), 0)
     run.hold("implementation", os.getpid())
     main(["stack", "status"])
-    assert "stands still: another is judged" in capsys.readouterr().out
+    assert "paused for a joined session" in capsys.readouterr().out
     run.release("implementation", os.getpid())
     run.stop("implementation")
     main(["stack", "status"])
     assert "up (implementation ended)" in capsys.readouterr().out
 
 
-def test_down_removes_one_and_what_killed_runs_have_left(
-    kept: Make, temporary: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_down_removes_one_stack_and_orphans(kept: Make, temporary: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one, two = kept("one"), kept("two")
     orphan = temporary / "vault-issuer-ffffffffffff"
     orphan.mkdir()
@@ -163,7 +161,7 @@ def test_down_removes_one_and_what_killed_runs_have_left(
         }
     ]
     assert main(["stack", "down"]) == 0
-    assert capsys.readouterr().out == "nothing is up, and nothing is left of killed runs\n"
+    assert capsys.readouterr().out == "no stack is up, and there are no orphaned resources\n"
 
 
 def test_down_of_all(kept: Make, temporary: Path) -> None:
@@ -174,7 +172,7 @@ def test_down_of_all(kept: Make, temporary: Path) -> None:
     assert list(temporary.iterdir()) == []
 
 
-def test_a_run_under_way_is_nobodys_to_remove(temporary: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_down_leaves_a_running_session_alone(temporary: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = RunDirectory(temporary / "vault-issuer-000000000000", os.getpid())
     run.open()
     try:
@@ -188,12 +186,12 @@ def test_a_run_under_way_is_nobodys_to_remove(temporary: Path, capsys: pytest.Ca
         run.close()
 
 
-def test_up_refuses_a_name_that_is_taken_or_none(kept: Make, capsys: pytest.CaptureFixture[str]) -> None:
+def test_up_refuses_a_taken_or_invalid_name(kept: Make, capsys: pytest.CaptureFixture[str]) -> None:
     kept("one")
     assert main(["stack", "up", "--name", "one"]) == 2
     assert "is up already" in capsys.readouterr().err
     assert main(["stack", "up", "--name", "../x"]) == 2
-    assert "is no name" in capsys.readouterr().err
+    assert "is not a valid name" in capsys.readouterr().err
 
 
 def test_up_that_fails_leaves_nothing(temporary: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -220,6 +218,6 @@ def test_what_up_prints(kept: Make) -> None:
     page = "\n".join(stack._up_markdown(dev_stack))
     assert "| Issuer | dev-stack | vault-token | True | verified |" in page
     bare = "\n".join(stack._up_pretty(replace(dev_stack, name="dev-stack", implementation="", issuers=[], sample="")))
-    assert "no issuer" in bare
-    assert "stands still" not in bare
+    assert "no controller" in bare
+    assert "pauses" not in bare
     assert shlex.split(bare.splitlines()[-2]) == ["vault-issuer", "stack", "down"]

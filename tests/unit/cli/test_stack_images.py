@@ -1,4 +1,4 @@
-"""The images that a run takes: all of them, as they are pulled."""
+"""The images that a session needs, under the names that the engine pulls."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_for_people_and_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stack", "images", "--image=issuer:1"]) == 0
     printed = capsys.readouterr().out
     assert "issuer:1" in printed
-    assert "name one in --node-image" in printed
+    assert "give --node-image to list it" in printed
     assert main(["stack", "images", NODE, "--format=json"]) == 0
     assert json.loads(capsys.readouterr().out)[0] == {
         "image": "hashicorp/vault:1.21.0",

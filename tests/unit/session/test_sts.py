@@ -39,7 +39,7 @@ def sts(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(pytest_vault_issuer.session.session, "missing_modules", list)
 
     def of(implementation: Implementation = RIGHT, *, provider: str = "process", **settings: Any) -> Sts:
-        run = Session(Settings(**{"profiles": ("extended",)} | settings), SessionKey.new(), print)
+        run = Session(Settings(**{"profile": ("extended",)} | settings), SessionKey.new(), print)
         runs.append(run)
         run.implementation = implementation
         vault = VaultServer("https://127.0.0.1:2")
