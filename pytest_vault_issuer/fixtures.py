@@ -1,4 +1,4 @@
-"""The fixtures; each only hands out an object of the packages below."""
+"""The fixtures. Each returns an object of the packages below."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .vault import VaultAdmin, VaultWorkspace
 
 @pytest.fixture(scope="session")
 def vault_issuer_session(pytestconfig: pytest.Config) -> Session:
-    """The run: starts stack and implementation when they are first needed."""
+    """The session. It starts the stack and the controller when they are first needed."""
     return pytestconfig.stash[SESSION_KEY]
 
 
@@ -29,7 +29,7 @@ def vault_issuer_stack(vault_issuer_session: Session) -> Stack:
 
 @pytest.fixture(scope="session")
 def vault_issuer_cluster(vault_issuer_session: Session) -> Cluster:
-    """A client of the stack's Kubernetes API with all rights."""
+    """A client of the stack's Kubernetes API with all permissions."""
     return vault_issuer_session.cluster()
 
 
@@ -41,7 +41,7 @@ def vault_issuer_vault(vault_issuer_session: Session) -> VaultAdmin:
 
 @pytest.fixture
 def vault_issuer_workspace(vault_issuer_stack: Stack, vault_issuer_vault: VaultAdmin) -> Iterator[VaultWorkspace]:
-    """PKI, policies and auth methods for one test, removed at its end."""
+    """PKI, policies and auth methods for one test, removed when it ends."""
     workspace = VaultWorkspace(vault_issuer_vault, vault_issuer_stack.kubernetes, vault_issuer_stack.reviewer_token)
     with contextlib.closing(workspace):
         yield workspace
@@ -49,12 +49,12 @@ def vault_issuer_workspace(vault_issuer_stack: Stack, vault_issuer_vault: VaultA
 
 @pytest.fixture(scope="session")
 def vault_issuer_environment(vault_issuer_session: Session) -> Environment:
-    """The stack with the implementation under test running on it."""
+    """The stack and the controller under test, which runs on it."""
     return vault_issuer_session.environment()
 
 
 @pytest.fixture
 def vault_issuer_sandbox(vault_issuer_environment: Environment) -> Iterator[Sandbox]:
-    """What one test of an implementation owns: namespace, mounts, proxy, issuers, requests."""
+    """What one test owns: a namespace, Vault mounts, a proxy, issuer objects and requests."""
     with contextlib.closing(Sandbox(vault_issuer_environment)) as sandbox:
         yield sandbox

@@ -1,4 +1,4 @@
-"""The hook with which a plugin or conftest describes an implementation in Python."""
+"""The hook that lets a plugin or conftest describe an implementation in Python."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from .implementation import Implementation
 def pytest_vault_issuer_implementation(config: pytest.Config, name: str) -> Implementation | None:
     """Return the implementation that ``--vault-issuer=NAME`` stands for.
 
-    Asked before anything else is tried; None leaves the name to the built-ins, files and factories.
+    The plugin calls it first. If it returns None, the name is that of a built-in, a file or a factory.
     """

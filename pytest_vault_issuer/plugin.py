@@ -32,8 +32,8 @@ _PLUGIN = "vault-issuer-conformance"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add every option with its ini twin; the environment twin is in its help."""
-    group = parser.getgroup("vault-issuer", "Vault-backed certificate issuers")
+    """Add every option and its ini twin. The help names the environment twin."""
+    group = parser.getgroup("vault-issuer", "Vault-backed certificate controllers")
     for option in OPTIONS:
         extra: dict[str, Any] = {"metavar": option.metavar}
         if option.many:
@@ -56,11 +56,11 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hooks)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest decides on its own directory for temporary files
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses its directory for temporary files
 def pytest_configure(config: pytest.Config) -> None:
-    """Check the options and register what belongs to the run."""
-    config.addinivalue_line("markers", f"{REQUIREMENT}(*ids): the requirements that a test judges")
-    config.addinivalue_line("markers", "slow: waits for retries of the implementation; started first")
+    """Check the options, and register the plugins of the session."""
+    config.addinivalue_line("markers", f"{REQUIREMENT}(*ids): requirements that the test judges")
+    config.addinivalue_line("markers", "slow: waits for retries of the controller; starts early")
     try:
         settings = Settings.collect(
             lambda name: config.getoption(name.replace("-", "_")),
@@ -71,30 +71,30 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(Redactor().redact(str(error))) from error
     worker: dict[str, Any] | None = getattr(config, "workerinput", None)
     key = SessionKey(**worker[_WORKER_INPUT]) if worker else SessionKey.new()
-    run = Session(settings, key, lambda line: say(config, line))
-    config.stash[SESSION_KEY] = run
-    config.pluginmanager.register(Secrecy(run), "vault-issuer-secrecy")
+    session = Session(settings, key, lambda line: say(config, line))
+    config.stash[SESSION_KEY] = session
+    config.pluginmanager.register(Secrecy(session), "vault-issuer-secrecy")
     if settings.implementation:
         described = config.hook.pytest_vault_issuer_implementation(config=config, name=settings.implementation)
         try:
             if described is not None:
-                run.implementation = described
-            conformance = Conformance(config, run)
+                session.implementation = described
+            conformance = Conformance(config, session)
         except VaultIssuerError as error:
-            raise pytest.UsageError(run.redactor.redact(str(error))) from error
+            raise pytest.UsageError(session.redactor.redact(str(error))) from error
         config.pluginmanager.register(conformance, _PLUGIN)
     if worker is None:
-        config.add_cleanup(lambda: _close(config, run))
+        config.add_cleanup(lambda: _close(config, session))
         if settings.implementation and config.option.basetemp is None:
-            # Whatever ends the run, the supervisor removes pytest's temporary files with its own.
-            run.directory.open()
-            config.option.basetemp = str(run.directory.path / "pytest")
+            # However the session ends, the supervisor removes pytest's temporary files with its own.
+            session.directory.open()
+            config.option.basetemp = str(session.directory.path / "pytest")
     if worker is None and config.pluginmanager.hasplugin("xdist"):
         config.pluginmanager.register(_HandOver(key), "vault-issuer-xdist")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Refuse to run conformance tests of nothing."""
+    """Refuse to run conformance tests without an implementation."""
     if not config.stash[SESSION_KEY].settings.implementation and any(
         item.get_closest_marker(REQUIREMENT) for item in items
     ):
@@ -103,20 +103,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         )
 
 
-def _close(config: pytest.Config, run: Session) -> None:
-    """End the run; report what could not be removed, without a traceback."""
+def _close(config: pytest.Config, session: Session) -> None:
+    """End the session. Report without a traceback what could not be removed."""
     try:
-        run.close()
+        session.close()
     except VaultIssuerError as error:
-        print(f"vault-issuer: {printable(run.redactor.redact(str(error)))}", file=sys.stderr, flush=True)
+        print(f"vault-issuer: {printable(session.redactor.redact(str(error)))}", file=sys.stderr, flush=True)
         conformance = config.pluginmanager.getplugin(_PLUGIN)
-        if conformance is None:  # a session of fixtures alone: pytest has decided on its status
+        if conformance is None:  # only fixtures were used: pytest has its exit status already
             raise SystemExit(3) from error
         conformance.cleanup_failed()
 
 
 class _HandOver:
-    """Gives pytest-xdist's workers the key of the run."""
+    """Gives pytest-xdist's workers the key of the session."""
 
     def __init__(self, key: SessionKey) -> None:
         self._key = key

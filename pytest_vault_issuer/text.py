@@ -1,4 +1,4 @@
-"""Text that others wrote: a controller, a Vault, a report of unknown origin.
+"""Makes text of others safe: of a controller, of Vault, of a report of unknown origin.
 
 :func:`writable` and :func:`plain` make it safe to write, :func:`printable` and :func:`one_line` safe to show on a
 terminal, and :func:`markdown` safe to put into a sentence of Markdown.
@@ -11,18 +11,18 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-#: How deep a JSON value may be nested; readers and writers of JSON recurse.
+#: The nesting limit of a JSON value. Readers and writers of JSON recurse.
 LEVELS = 100
-#: The largest whole number that every reader of JSON takes.
+#: The largest integer that every reader of JSON accepts.
 LARGEST = 2**63 - 1
-#: What a terminal obeys or hides: controls but for line feed and tab, marks and overrides of the writing direction,
-#: invisible signs, line separators, surrogates, tags.
+#: What a terminal obeys or hides: control characters except line feed and tab, marks and overrides of the writing
+#: direction, invisible characters, line separators, surrogates, tags.
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\ufffe\uffff\U000e0000-\U000e007f]"
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
-#: Lines that a runner of GitHub Actions takes for commands: `::error::`, and `##[error]` anywhere.
+#: What a runner of GitHub Actions executes: lines that begin with `::error::`, and `##[error]` anywhere.
 _COMMAND = re.compile(r"^([^\S\n]*):(?=:[A-Za-z])", re.MULTILINE)
 _OLD_COMMAND = re.compile(r"##(?=\[)")
 _MARKDOWN = re.compile(r"[\\`*\[\]|$]|^\s*#")
@@ -34,10 +34,10 @@ def writable(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return text that a terminal shows and does not obey; line feeds and tabs stay.
+    """Return text that a terminal shows and does not obey. Line feeds and tabs stay.
 
     Control characters, overrides of the writing direction and lone surrogates become visible escapes,
-    and so does the beginning of what a runner of GitHub Actions takes for a command.
+    and so does the beginning of a command for a runner of GitHub Actions.
     """
     text = _UNSAFE.sub(_escape, text.replace("\r\n", "\n"))
     return _OLD_COMMAND.sub(r"#\\x23", _COMMAND.sub(r"\1\\x3a", text))
@@ -49,26 +49,26 @@ def one_line(text: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """Return text that Markdown shows as it is, in one line: no markup, image, HTML, table cell or mention."""
+    """Return text that Markdown shows unchanged, in one line: no markup, image, HTML, table cell or mention."""
     text = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    # Behind a zero-width space, what follows is no name: an escaped @ is one all the same.
+    # A zero-width space prevents a mention; an escaped @ does not.
     return _MARKDOWN.sub(r"\\\g<0>", text).replace("@", "@\u200b")
 
 
 def code(text: str) -> str:
-    """Return text as code of Markdown, in one line, outside of tables."""
+    """Return text as Markdown code in one line, for use outside of tables."""
     text = one_line(text)
     fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
     return f"{fence}{text}{fence}" if len(fence) == 1 and text.strip() else f"{fence} {text} {fence}"
 
 
 def coded(text: str) -> str:
-    """Return :func:`markdown` in which what stands between backticks is code."""
+    """Return :func:`markdown` text in which text between backticks is code."""
     parts = one_line(text).split("`")
     if len(parts) % 2 == 0:
         return markdown(text)
     return "".join(
-        # A bar ends a table's cell even in code.
+        # A bar ends a table cell even in code.
         "`{}`".format(part.replace("|", "\\|")) if index % 2 and part.strip() else markdown(part)
         for index, part in enumerate(parts)
     )
@@ -77,8 +77,8 @@ def coded(text: str) -> str:
 def plain(value: Any, levels: int = LEVELS) -> Any:
     """Return a value of JSON's types that every writer can write and every reader can read.
 
-    Lone surrogates become escapes; NaN, the infinities and numbers of more than 64 bits become strings; what is nested
-    deeper than `levels` becomes an ellipsis; values of other types become strings.
+    Lone surrogates become escapes. NaN, infinities, integers of more than 64 bits and values of other types become
+    strings. Values nested deeper than `levels` become an ellipsis.
     """
     if isinstance(value, bool) or value is None:
         return value
@@ -90,14 +90,14 @@ def plain(value: Any, levels: int = LEVELS) -> Any:
 
 
 def all_printable(value: Any, levels: int = 2 * LEVELS) -> Any:
-    """Return a copy of a JSON value in which every text, keys too, is :func:`printable`."""
+    """Return a copy of a JSON value in which every string, including keys, is :func:`printable`."""
     if value is None or isinstance(value, int | float):
         return value
     return _mapped(value, printable, all_printable, levels)
 
 
 def depth_exceeds(value: Any, levels: int = LEVELS) -> bool:
-    """Whether a JSON value is nested deeper than so many levels."""
+    """Whether a JSON value is nested deeper than `levels`."""
     layer = [value]
     for _ in range(levels):
         layer = [

@@ -1,4 +1,4 @@
-"""What an implementation costs: how long issuers and requests take, and what is asked of Vault for them."""
+"""Measures what a controller costs: latencies, throughput, and requests to Vault."""
 
 from .measure import Load, measure
 from .result import Result, compare, excesses

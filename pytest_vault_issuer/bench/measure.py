@@ -1,4 +1,4 @@
-"""Measures one implementation under a load, through the proxy that counts what it asks of Vault."""
+"""Measures one controller under a load, through a proxy that counts its requests to Vault."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from .result import Phase, Result
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked of an implementation.
+    """The load.
 
-    :ivar issuers: how many are created.
-    :ivar requests: how many are to be signed, by all issuers in turn.
-    :ivar concurrency: how many of either are under way at a time.
-    :ivar auth: how all issuers authenticate, by the feature's name; with one credential, which they share.
+    :ivar issuers: number of Issuers to create.
+    :ivar requests: number of CertificateRequests to create, for each Issuer in turn.
+    :ivar concurrency: number of objects in progress at a time.
+    :ivar auth: auth method of all Issuers, as a feature's name. They share one credential.
     """
 
     issuers: int
@@ -36,35 +36,35 @@ class Load:
     auth: str = FEATURES[0]
 
 
-def measure(run: Session, load: Load, progress: Callable[[str], None]) -> Result:
-    """Start a stack and an implementation, put the load on it, and end both.
+def measure(session: Session, load: Load, progress: Callable[[str], None]) -> Result:
+    """Start a stack and a controller, put the load on it, and end the session.
 
-    :param run: of this process, not started.
-    :raises ConfigurationError: when the implementation does not claim the load's way of authenticating.
-    :raises ImplementationError: when an issuer is not Ready, or a request is not issued, within its timeout.
-    :raises VaultIssuerError: when something cannot be started.
+    :param session: of this process, not started.
+    :raises ConfigurationError: when the implementation does not claim the auth method of the load.
+    :raises ImplementationError: when an Issuer is not Ready, or a request is not issued, within its timeout.
+    :raises VaultIssuerError: when something does not start.
     """
-    described = run.implementation
+    described = session.implementation
     name = f"{described.name} {described.version}"
     if load.auth not in described.features:
         raise ConfigurationError(
-            f"{name} does not claim {load.auth}", hint="choose with --auth how all of them can authenticate"
+            f"{name} does not claim {load.auth}", hint="choose an auth method that all of them claim with --auth"
         )
     try:
         progress(f"{name}: starting")
-        run.build()
-        with contextlib.closing(Sandbox(run.environment())) as sandbox:
-            progress(f"{name}: {load.issuers} issuers")
+        session.build()
+        with contextlib.closing(Sandbox(session.environment())) as sandbox:
+            progress(f"{name}: {load.issuers} Issuers")
             issuers, ready = _issuers(sandbox, load)
             progress(f"{name}: {load.requests} requests")
             signed = _requests(sandbox, load, issuers)
     finally:
-        run.close()
+        session.close()
     return Result(name, ready, signed)
 
 
 class _Watched:
-    """The moments at which objects of a namespace were first seen Ready, by one watch for all of them."""
+    """The times at which objects of a namespace were first seen Ready, from one watch for all of them."""
 
     def __init__(self, cluster: Cluster, resource: Resource, namespace: str) -> None:
         self._watch = (cluster, resource, namespace)
@@ -75,7 +75,7 @@ class _Watched:
 
     @contextlib.contextmanager
     def watching(self, timeout: float) -> Iterator[None]:
-        """Watch meanwhile, at most `timeout` seconds."""
+        """Watch during the context, for at most `timeout` seconds."""
         with ThreadPoolExecutor(1) as pool:
             reading = pool.submit(self._read, timeout)
             try:
@@ -98,15 +98,15 @@ class _Watched:
                 self._changed.notify_all()
 
     def when(self, name: str, timeout: float) -> float:
-        """Wait until an object is Ready and return when it was seen so.
+        """Wait until an object is Ready, and return the time at which it was first seen so.
 
-        :raises ImplementationError: when it is not within `timeout` seconds.
+        :raises ImplementationError: when it is not Ready within `timeout` seconds.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: name in self._ready, timeout):
                 raise ImplementationError(
-                    f"{name} was not Ready within {timeout:g} s; {self._last.get(name, 'it was not seen')}",
-                    hint="judge the implementation first; or try a lower --concurrency or a higher --timeout-scale",
+                    f"{name} was not Ready within {timeout:g} s; {self._last.get(name, 'no watch event for it')}",
+                    hint="judge the implementation first, or use a lower --concurrency or a higher --timeout-scale",
                 )
             return self._ready[name]
 
@@ -147,12 +147,12 @@ def _requests(sandbox: Sandbox, load: Load, issuers: list[Issuer]) -> Phase:
 
 
 def _bound(sandbox: Sandbox, count: int) -> float:
-    """Seconds after which a phase is over in any case: each of its objects has a timeout of its own."""
+    """Return seconds after which a phase has ended: each of its objects has its own timeout."""
     return count * max(sandbox.timeouts.issuer, sandbox.timeouts.request)
 
 
 class _Clock:
-    """Measures a phase: its duration, and what the proxy saw in it."""
+    """Measures a phase: its duration, and the requests that the proxy saw."""
 
     def __init__(self, proxy: Proxy) -> None:
         self._proxy = proxy
@@ -161,10 +161,10 @@ class _Clock:
         self._seconds = 0.0
 
     def end(self) -> None:
-        """The last object is Ready."""
+        """Note that the last object is Ready."""
         self._seconds = time.perf_counter() - self._began
 
     def result(self, seconds: list[float]) -> Phase:
-        """Return what was measured, with the seconds of each object."""
+        """Return the measurement, with the seconds of each object."""
         asked = Counter(exchange.route.value for exchange in self._proxy.seen(since=self._mark))
         return Phase(sorted(seconds), self._seconds, dict(asked))

@@ -1,4 +1,4 @@
-"""The plot: of each implementation, within how many milliseconds so many percent were done."""
+"""The plot: milliseconds by percentile, a line for each controller."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from .result import Phase, Result
 
 _WIDTH, _HEIGHT, _LEFT, _TOP = 380, 260, 60, 50
 _GAP = 90
-#: Told apart by people who see colours differently (Okabe and Ito), and by dashes.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
+#: A palette that color-blind people can distinguish (Okabe and Ito), and dashes.
+_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 _DASHES = ("", "6 3", "2 3", "8 3 2 3")
 
 
 def render(results: Sequence[Result]) -> str:
-    """Return an SVG with a panel for issuers and one for requests."""
+    """Return an SVG with a panel for Issuers and one for requests."""
     width = 2 * (_LEFT + _WIDTH) + _GAP
     height = _TOP + _HEIGHT + 60 + 20 * len(results)
     parts = [
@@ -64,8 +64,8 @@ def _nice(value: float) -> float:
 
 def _stroke(number: int) -> str:
     dashes = _DASHES[number % len(_DASHES)]
-    colour = _COLOURS[number % len(_COLOURS)]
-    return f'stroke="{colour}" stroke-width="2"' + (f' stroke-dasharray="{dashes}"' if dashes else "")
+    color = _COLORS[number % len(_COLORS)]
+    return f'stroke="{color}" stroke-width="2"' + (f' stroke-dasharray="{dashes}"' if dashes else "")
 
 
 def _text(value: str) -> str:

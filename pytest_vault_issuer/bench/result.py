@@ -1,4 +1,4 @@
-"""What was measured, in numbers that can be compared."""
+"""Results of measurements, and their comparison."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ PERCENTILES = (50, 90, 95, 99)
 class Phase:
     """One kind of object under a load.
 
-    :ivar seconds: from the creation of each object until it was seen Ready, sorted.
-    :ivar elapsed: seconds from the first creation to the last that was Ready.
-    :ivar asked: how many requests reached Vault meanwhile: login, health, sign, other.
+    :ivar seconds: from the creation of each object until it was first seen Ready, sorted.
+    :ivar elapsed: seconds from the first creation until the last object was Ready.
+    :ivar asked: number of requests that reached Vault, by route: login, health, sign, other.
     """
 
     seconds: list[float]
@@ -24,12 +24,12 @@ class Phase:
     asked: dict[str, int]
 
     def percentile(self, percent: float) -> float:
-        """Return the seconds within which so many percent were Ready (nearest rank)."""
+        """Return the seconds within which `percent` of the objects were Ready (nearest rank)."""
         return self.seconds[max(0, math.ceil(len(self.seconds) * percent / 100) - 1)]
 
     @property
     def rate(self) -> float:
-        """Objects a second."""
+        """Objects per second."""
         return len(self.seconds) / self.elapsed
 
     @property
@@ -38,7 +38,7 @@ class Phase:
         return sum(self.asked.values()) / len(self.seconds)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON, with all single values: others may want other percentiles."""
+        """Return a value for JSON, with every single value so that readers can compute other percentiles."""
         return {
             "count": len(self.seconds),
             **{f"p{percent}_s": self.percentile(percent) for percent in PERCENTILES},
@@ -52,7 +52,7 @@ class Phase:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Phase:
-        """Return what :meth:`as_dict` was made of."""
+        """Return the object that :meth:`as_dict` described."""
         return cls(data["seconds"], data["elapsed_s"], data["vault_requests"])
 
     def merged(self, other: Phase) -> Phase:
@@ -63,10 +63,11 @@ class Phase:
 
 @dataclass(frozen=True)
 class Result:
-    """What one implementation did.
+    """The measurements of one controller.
 
     :ivar name: name and version.
-    :ivar ready: issuers; :ivar signed: requests.
+    :ivar ready: the phase of Issuers.
+    :ivar signed: the phase of requests.
     """
 
     name: str
@@ -74,20 +75,20 @@ class Result:
     signed: Phase
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
+        """Return a value for JSON."""
         return {"implementation": self.name, "issuers": self.ready.as_dict(), "requests": self.signed.as_dict()}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Result:
-        """Return what :meth:`as_dict` was made of."""
+        """Return the object that :meth:`as_dict` described."""
         return cls(data["implementation"], Phase.from_dict(data["issuers"]), Phase.from_dict(data["requests"]))
 
     def merged(self, other: Result) -> Result:
-        """Return this and another round of the same implementation as one."""
+        """Return this and another round of the same controller as one."""
         return Result(self.name, self.ready.merged(other.ready), self.signed.merged(other.signed))
 
 
-#: What is the worse the larger it is: by its key in a comparison, in words.
+#: Values of a comparison that are worse if larger, in words.
 _COSTS = {
     "issuer_ready_p50": "the time until an Issuer is Ready",
     "request_signed_p50": "the time until a request is issued",
@@ -96,9 +97,9 @@ _COSTS = {
 
 
 def excesses(comparison: Sequence[dict[str, Any]], ratio: float) -> list[str]:
-    """Return a sentence for each cost of another that is more than `ratio` times the first's."""
+    """Return a sentence for each cost that is more than `ratio` times that of the first controller."""
     return [
-        f"{entry['implementation']}: {what}: {entry[cost]:.2f} times as much as {entry['against']}, more than {ratio:g}"
+        f"{entry['implementation']}: {what}: {entry[cost]:.2f} times that of {entry['against']}, the limit is {ratio:g}"
         for entry in comparison
         for cost, what in _COSTS.items()
         if entry[cost] > ratio
@@ -106,7 +107,7 @@ def excesses(comparison: Sequence[dict[str, Any]], ratio: float) -> list[str]:
 
 
 def compare(first: Result, others: Sequence[Result]) -> list[dict[str, Any]]:
-    """Say how many times as much each of the others took as the first did, by what was measured."""
+    """Return the ratio of each measurement of the others to that of the first."""
     return [
         {
             "implementation": other.name,

@@ -1,4 +1,4 @@
-"""``vault-issuer completion``: what a shell needs to complete this command."""
+"""``vault-issuer completion``: completion for shells."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import ConfigurationError
 from .output import add_command
 
 SHELLS = ("bash", "zsh", "fish")
-#: Set by the shell when it asks.
+#: The shell sets this variable when it asks for completions.
 _ASKED = "_ARGCOMPLETE"
 
 
@@ -20,9 +20,9 @@ def add_parser(commands: Any) -> None:
     parser = add_command(
         commands,
         "completion",
-        "print what bash, zsh or fish need to complete this command",
-        "Print code for a shell, after which Tab completes commands, options, their values, and names of stacks.\n"
-        "It needs the extra `completion`: pip install 'pytest-vault-issuer[completion]'.",
+        "print completion code for bash, zsh or fish",
+        "Print code for a shell. With it, Tab completes commands, options, their values, and names of dev stacks.\n"
+        "This needs the extra `completion`: pip install 'pytest-vault-issuer[completion]'.",
         """
 eval "$(vault-issuer completion bash)"        # in ~/.bashrc
 eval "$(vault-issuer completion zsh)"         # in ~/.zshrc, after compinit
@@ -34,7 +34,7 @@ vault-issuer completion fish | source         # in ~/.config/fish/config.fish
 
 
 def completing(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """Return the parser; where a shell asks what completes a line, answer and end the process."""
+    """Return the parser. If a shell asks for completions, answer and end the process."""
     if _ASKED in os.environ and find_spec("argcomplete") is not None:
         import argcomplete
 
@@ -45,7 +45,7 @@ def completing(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     if find_spec("argcomplete") is None:
         raise ConfigurationError(
-            "completion needs the package argcomplete", hint="pip install 'pytest-vault-issuer[completion]'"
+            "completion needs the package argcomplete", hint="run: pip install 'pytest-vault-issuer[completion]'"
         )
     from argcomplete.shell_integration import shellcode
 

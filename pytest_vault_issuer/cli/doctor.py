@@ -1,4 +1,4 @@
-"""``vault-issuer doctor``: what this machine can run, what is missing, and what to do about it."""
+"""``vault-issuer doctor``: checks whether this machine can run the suite."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ def add_parser(commands: Any) -> None:
     parser = add_command(
         commands,
         "doctor",
-        "say what this machine can run, what is missing, and how to mend it",
-        "Look at everything a run depends on: Python, the built components or what builds them (Go, disk, module\n"
+        "check whether this machine can run the suite, and how to fix what is missing",
+        "Check everything that a session needs: Python, the built components or what builds them (Go, disk, module\n"
         "proxy), given binaries, memory, limits, temporary files, optional extras, container engine, kind, kubectl.\n"
-        "Each line that is not `ok` says how to mend it: `!!` prevents the suite from running, `--` leaves out a\n"
-        "part.\n"
-        "Exit status: 0 when the suite can be run here, after a build if need be; 1 when it cannot.",
+        "Each line that is not `ok` has a fix. `!!`: the suite cannot run. `--`: a part of it cannot run.\n"
+        "Exit status: 0 if the suite can run here, possibly after a build; 1 if it cannot.",
         """
 vault-issuer doctor
-vault-issuer doctor --format markdown     # for a bug report: it holds no credentials
+vault-issuer doctor --format markdown     # for a bug report; contains no credentials
 """,
     )
     add_format(parser)
@@ -40,7 +39,7 @@ def _run(options: argparse.Namespace) -> int:
         print_json({"able": able, "findings": [vars(finding) for finding in findings]})
     elif options.format == "markdown":
         rows = [[finding.subject, _MARKS[finding.state], finding.detail, finding.fix] for finding in findings]
-        print("\n".join([*markdown_table(["what", "", "found", "how to mend it"], rows), "", _verdict(findings)]))
+        print("\n".join([*markdown_table(["what", "", "found", "fix"], rows), "", _verdict(findings)]))
     else:
         width = max(len(finding.subject) for finding in findings)
         for finding in findings:
@@ -54,5 +53,5 @@ def _run(options: argparse.Namespace) -> int:
 def _verdict(findings: Sequence[Finding]) -> str:
     broken = [finding.subject for finding in findings if finding.state == BROKEN]
     if broken:
-        return f"the suite cannot be run here yet: {', '.join(broken)}"
-    return "the suite can be run here: pytest --pyargs vault_issuer_conformance --vault-issuer=cert-manager"
+        return f"the suite cannot run here yet: {', '.join(broken)}"
+    return "the suite can run here: pytest --pyargs vault_issuer_conformance --vault-issuer=cert-manager"

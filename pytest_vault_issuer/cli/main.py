@@ -17,16 +17,16 @@ from . import report as report
 
 _EPILOG = """
 start here:
-  vault-issuer doctor                                        # can this machine do it? what is missing?
+  vault-issuer doctor                                        # check this machine
   pytest --pyargs vault_issuer_conformance --vault-issuer=cert-manager
                                                              # judge the reference, real cert-manager
-  vault-issuer init                                          # describe your own issuer, and run it in CI
+  vault-issuer init                                          # describe your own controller, and judge it in CI
   pytest --pyargs vault_issuer_conformance --vault-issuer=./my-issuer.toml --vault-issuer-report=report
-  vault-issuer report show report                            # what came out of it
-  vault-issuer stack up                                      # Vault and Kubernetes to play with
+  vault-issuer report show report                            # show the results
+  vault-issuer stack up                                      # start Vault and Kubernetes to try things
 
-Every command explains itself: vault-issuer COMMAND --help.
-Exit status: 0 done; 1 what the command judges is not right; 2 an error, which says what to do; 130 interrupted.
+Help for a command: vault-issuer COMMAND --help.
+Exit status: 0 success; 1 the command found a fault in what it judges; 2 an error, with a hint; 130 interrupted.
 """
 
 
@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
     top = argparse.ArgumentParser(
         prog="vault-issuer",
-        description="Tools around the conformance suite for Vault-backed certificate issuers.",
+        description="Tools for the conformance suite for Vault-backed certificate controllers.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status.
 
-    0 done, 1 what the command judges is not right, 2 an error that says what to do, 130 interrupted.
+    0 success, 1 the command found a fault in what it judges, 2 an error, 130 interrupted.
     """
     options = completion.completing(parser()).parse_args(arguments)
     try:
@@ -56,12 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except VaultIssuerError as error:
         return _failed(str(error))
     except BrokenPipeError:
-        raise  # its reader has seen enough
-    except OSError as error:  # what no command expects of a file: a disk that fails, rights that are missing
+        raise  # the reader of the output has closed it
+    except OSError as error:  # an unexpected error of a file, such as a failing disk or missing rights
         where = f": {error.filename}" if error.filename else ""
         return _failed(
             f"{options.command}: {error.strerror or error}{where}\n"
-            "  hint: check that the path is there and that this user may use it"
+            "  hint: check that the path exists and that this user may use it"
         )
     except KeyboardInterrupt:
         return 130
@@ -69,18 +69,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _failed(text: str) -> int:
-    """Print an error, which may quote what others wrote, and return its exit status."""
+    """Print an error, which may quote text of others, and return its exit status."""
     print(f"vault-issuer: {printable(Redactor().redact(text))}", file=sys.stderr)
     return 2
 
 
 def run() -> None:
-    """Entry point of the console script; SIGTERM ends it as Ctrl-C does, with everything it started."""
+    """Entry point of the console script. SIGTERM ends it as Ctrl-C does, with everything that it started."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         status = main()
         sys.stdout.flush()
-    except BrokenPipeError:  # such as `| head`: whoever read it has seen enough
+    except BrokenPipeError:  # the reader of the output, such as `head`, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
     sys.exit(status)

@@ -1,4 +1,4 @@
-"""How commands print: for people, as JSON, or as Markdown."""
+"""Output of commands: text, JSON and Markdown."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ FORMATS = ("pretty", "json", "markdown")
 
 
 def add_format(parser: argparse.ArgumentParser, *more: str) -> None:
-    """Add the option ``--format``, with further formats that explain themselves."""
+    """Add the option ``--format``, with further formats."""
     parser.add_argument(
         "--format",
         choices=(*FORMATS, *more),
         default="pretty",
-        help="pretty: for people (default); json: for programs; markdown: for a page or a CI job's summary",
+        help="output format: pretty (default), json (for programs) or markdown (for a page or the summary of a CI job)",
     )
 
 
 def add_command(commands: Any, name: str, text: str, description: str, examples: str = "") -> argparse.ArgumentParser:
-    """Add a command that explains itself.
+    """Add a command with its help.
 
-    :param text: what the list of commands says of it.
-    :param description: the first thing its own help says.
-    :param examples: lines that can be typed as they are, each with what it does behind ``#``.
+    :param text: its line in the list of commands: an imperative.
+    :param description: the first paragraph of its help.
+    :param examples: lines that users can type, each with a comment after ``#``.
     """
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
@@ -49,7 +49,7 @@ def print_json(value: Any) -> None:
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return lines of a table for people: columns that are as wide as what is in them."""
+    """Return the lines of a table with aligned columns."""
     rows = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in [headers, *rows]) for column in range(len(headers))]
     return [
@@ -59,7 +59,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return lines of the same table in Markdown."""
+    """Return the lines of the same table in Markdown."""
     return [
         f"| {' | '.join(headers)} |",
         f"|{'---|' * len(headers)}",

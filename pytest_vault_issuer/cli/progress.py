@@ -1,4 +1,4 @@
-"""Says what long work is at: one line that moves on a terminal, plain lines elsewhere."""
+"""Progress of long work: one moving line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TextIO
 
 from ..text import one_line
 
-#: Seconds between two pictures of the moving line.
+#: Seconds between two frames of the moving line.
 _FRAME = 0.2
 _SPINNER = "|/-\\"
 
@@ -19,7 +19,7 @@ _SPINNER = "|/-\\"
 class Progress:
     """Prints lines of progress to standard error; a context manager around the work.
 
-    On a terminal, the latest line shows for how long it has been the latest. It stays when another follows.
+    On a terminal, the latest line shows its duration. It stays when another line follows.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -32,7 +32,7 @@ class Progress:
         self._thread = threading.Thread(target=self._move, daemon=True)
 
     def __call__(self, line: str) -> None:
-        """Say what is done now."""
+        """Print what happens now."""
         line = one_line(line)
         with self._lock:
             if not self._moves:
@@ -56,7 +56,7 @@ class Progress:
             self._settle()
 
     def _settle(self) -> None:
-        """Leave the line as it is to stay."""
+        """End the moving line and keep it."""
         if self._line:
             self._stream.write(f"\r\x1b[K{self._line} ({self._seconds:.1f} s)\n")
             self._stream.flush()
@@ -72,7 +72,7 @@ class Progress:
 
     def _draw(self, count: int) -> None:
         line = f"{_SPINNER[count % len(_SPINNER)]} {self._line} {self._seconds:.0f} s"
-        # A line that goes on in the next row of the terminal could not be drawn over.
+        # A line that wraps could not be overwritten.
         self._stream.write(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}")
         self._stream.flush()
 

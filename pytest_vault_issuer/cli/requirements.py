@@ -1,4 +1,4 @@
-"""``vault-issuer requirements``: lists what is asked of an issuer."""
+"""``vault-issuer requirements``: lists the requirements for a controller."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ def add_parser(commands: Any) -> None:
     parser = add_command(
         commands,
         "requirements",
-        "list what is asked of an issuer",
-        "List the requirements: id, level, statement, and the documentation that asks for it.\n"
-        "Options narrow the list; with several, all have to hold.",
+        "list the requirements for a controller",
+        "List the requirements: id, level, statement and source.\n"
+        "Options narrow the list. A requirement is listed if all of them match.",
         """
 vault-issuer requirements --area SIGN --level MUST
-vault-issuer requirements --feature approle               # what claiming a feature means
+vault-issuer requirements --feature approle               # list what a feature requires
 vault-issuer requirements --profile core --format markdown
 """,
     )
-    parser.add_argument("--area", action="append", default=[], help=f"only this area: {', '.join(AREAS)}; repeatable")
-    parser.add_argument("--level", choices=LEVELS, help="only this level")
-    parser.add_argument("--profile", choices=PROFILES, help="only this profile")
-    parser.add_argument("--feature", choices=tuple(FEATURES), help="only what this feature asks for")
+    parser.add_argument("--area", action="append", default=[], help=f"area to list: {', '.join(AREAS)}; repeatable")
+    parser.add_argument("--level", choices=LEVELS, help="level to list")
+    parser.add_argument("--profile", choices=PROFILES, help="profile to list")
+    parser.add_argument("--feature", choices=tuple(FEATURES), help="feature whose requirements to list")
     add_format(parser)
     parser.set_defaults(run=_run)
 

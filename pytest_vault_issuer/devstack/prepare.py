@@ -1,4 +1,4 @@
-"""Every way of authenticating that an issuer supports, prepared under names that people can type."""
+"""Creates an issuer object for each auth method that a controller supports, with short names."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ..sandbox.handles import Issuer, IssuerType
 from ..vault import Pki, VaultWorkspace
 
 NAMESPACE = "dev-stack"
-#: Lifetime of the Vault token in the Secret of the issuer with a token.
+#: Lifetime of the Vault token in the Secret for the auth method token.
 TOKEN_TTL = "720h"  # noqa: S105 (a duration)
 _MOUNT = "pki"
 
 
 class Preparing(Authentications):
-    """Prepares issuers that talk to Vault themselves and stay as long as their stack.
+    """Creates issuer objects that name Vault itself, not a proxy, and stay as long as their stack.
 
-    :param known_failures: requirements that the implementation is known not to meet, where an issuer can do without.
+    :param known_failures: requirements that the controller is known not to meet; the objects avoid these.
     """
 
     def __init__(self, environment: Environment, known_failures: Container[str] = ()) -> None:
@@ -40,27 +40,27 @@ class Preparing(Authentications):
         metadata = {"name": NAMESPACE, "labels": self.labels}
         environment.cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 
-    # -- what Authentications builds on -------------------------------------------------
+    # -- what Authentications needs -------------------------------------------------
 
     @property
     def pki(self) -> Pki:
-        """The one PKI that there is."""
+        """The PKI of all issuer objects."""
         return self._pki
 
     def new_name(self, prefix: str) -> str:
-        """Return the name of the issuer that is being prepared: everything of its own has it."""
+        """Return the name of the current issuer object, which everything that belongs to it has."""
         return self._name
 
     def pass_on(self, client: ClientCertificate) -> None:
-        """Nothing stands between the issuers and Vault: it sees their certificates by itself."""
+        """Do nothing: without a proxy, Vault sees the client certificate itself."""
 
     def remove_later(self, remove: Callable[..., object], *arguments: object) -> None:
-        """Everything stays as long as the stack."""
+        """Do nothing: everything stays as long as the stack."""
 
     # -- issuers ----------------------------------------------------------------------
 
     def authentications(self) -> dict[str, Callable[[str], Authentication]]:
-        """Return what prepares each way of authenticating, by its feature, as far as the implementation has it."""
+        """Return a function for each auth method that the controller supports, by feature."""
         ways: dict[str, Callable[[str], Authentication]] = {
             "token": lambda kind: self.token(kind, ttl=TOKEN_TTL),
             "approle": lambda kind: self.approle(kind, mount="approle"),
@@ -73,10 +73,10 @@ class Preparing(Authentications):
         return {feature: prepare for feature, prepare in ways.items() if feature in self.environment.features}
 
     def issuer(self, part: str, feature: str, prepare: Callable[[str], Authentication]) -> tuple[IssuerType, Object]:
-        """Create an issuer with one way of authenticating; it is not waited for.
+        """Create an issuer object with one auth method. Do not wait until it is Ready.
 
         :param part: Issuer or ClusterIssuer.
-        :raises NotRunnable: where this stack cannot have this way.
+        :raises NotRunnable: when this stack cannot provide the auth method.
         """
         kind = self.environment.kinds[part]
         self._name = f"vault-{feature}"
@@ -105,12 +105,12 @@ class Preparing(Authentications):
     def _aws(self, kind: str) -> Authentication:
         auth = self.aws(kind, mount=self._mount("aws", kind))
         if "VI-AWS-001" in self._known_failures:
-            # It puts /v1 before a mountPath that has it already (cert-manager#8352): given without, it gets there.
+            # cert-manager#8352: it prepends /v1 to a mountPath that has it already.
             auth.spec["aws"]["mountPath"] = auth.spec["aws"]["mountPath"].removeprefix("/v1")
         return auth
 
     def _audience(self, part: str) -> str:
-        """The audience that the documentation gives to the tokens an issuer requests."""
+        """The audience that the documentation specifies for the tokens of an issuer object."""
         return (
             f"vault://{self._name}"
             if self.environment.kinds[part].cluster_scoped
@@ -118,5 +118,5 @@ class Preparing(Authentications):
         )
 
     def _mount(self, method: str, part: str) -> str:
-        """A path of its own for each kind: what is mounted there is configured for one issuer."""
+        """Return a mount path for each kind: the configuration of the mount is for one issuer object."""
         return f"{method}-cluster" if self.environment.kinds[part].cluster_scoped else method

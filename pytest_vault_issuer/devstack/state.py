@@ -1,4 +1,4 @@
-"""What is known of a dev stack, kept in its run directory."""
+"""The description of a dev stack, a file in its directory."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ FILE = "dev stack.json"
 
 
 @dataclass(frozen=True)
-class TriedIssuer:
+class IssuerObject:
     """One issuer object of a dev stack.
 
-    :ivar namespace: '' for a cluster-scoped one.
-    :ivar feature: its way of authenticating.
-    :ivar ready: status of its condition Ready as it was seen, '' for none.
+    :ivar namespace: '' if it is cluster-scoped.
+    :ivar feature: its auth method, as a feature's name.
+    :ivar ready: status of its Ready condition when the stack came up, '' for none.
+    :ivar message: of that condition.
     """
 
     kind: str
@@ -33,16 +34,17 @@ class TriedIssuer:
 
 @dataclass(frozen=True)
 class DevStack:
-    """A stack that stays.
+    """A dev stack.
 
-    :ivar implementation: name and version of the issuer that runs, '' for none.
+    :ivar implementation: name and version of the controller that runs, '' for none.
+    :ivar approves: whether that controller approves requests.
     :ivar components: versions, by component.
-    :ivar started: when, in ISO 8601.
-    :ivar vault_token_file: the file with the root token; nobody else can read it.
-    :ivar vault_header_file: the same as a header for curl, '' where an older version has made the stack.
-    :ivar kubectl: directory of a kubectl, '' where one is in the PATH.
-    :ivar sample: manifest that asks for a certificate, '' for none.
-    :ivar left_out: ways of authenticating that are not there, and why.
+    :ivar started: time in ISO 8601.
+    :ivar vault_token_file: file with the root token; only its owner can read it.
+    :ivar vault_header_file: the same token as a header for curl, '' if an older version started the stack.
+    :ivar kubectl: directory with kubectl, '' if one is in the PATH.
+    :ivar sample: manifest of a Certificate to try, '' for none.
+    :ivar left_out: auth methods without issuer objects, and why.
     """
 
     name: str
@@ -59,13 +61,13 @@ class DevStack:
     namespace: str
     pki_sign_path: str
     sample: str
-    issuers: list[TriedIssuer] = field(default_factory=list)
+    issuers: list[IssuerObject] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     vault_header_file: str = ""
 
     @property
     def exports(self) -> list[str]:
-        """Lines for a POSIX shell; the token itself is not among them, only where it is."""
+        """Lines for a POSIX shell. They name the file of the token, not the token."""
         lines = [
             f"export VAULT_ADDR={shlex.quote(self.vault_addr)}",
             f"export VAULT_CACERT={shlex.quote(self.vault_ca)}",
@@ -75,18 +77,18 @@ class DevStack:
         return [*lines, f'export PATH="$PATH:"{shlex.quote(self.kubectl)}'] if self.kubectl else lines
 
     def to_json(self) -> str:
-        """Serialise; without credentials, only where they are."""
+        """Serialize. The result names files of credentials, and contains none."""
         return json.dumps(asdict(self), indent=2)
 
 
 def load(directory: Path) -> DevStack | None:
-    """Return the dev stack in a run directory.
+    """Return the dev stack in a session's directory.
 
-    :return: None where there is none, or its file is cut off; what another version does not tell is empty.
+    :return: None if there is none, or its file is incomplete. Fields that another version lacks are empty.
     """
     try:
         data = json.loads((directory / FILE).read_text())
-    except (OSError, ValueError, RecursionError):  # also where it is not UTF-8
+    except (OSError, ValueError, RecursionError):  # ValueError: also if it is not UTF-8
         return None
     if not isinstance(data, dict) or not isinstance(data.get("name"), str):
         return None
@@ -94,13 +96,13 @@ def load(directory: Path) -> DevStack | None:
     listed = issuers if isinstance(issuers, list) else []
     values = _known(DevStack, data) | {
         "directory": str(directory),
-        "issuers": [TriedIssuer(**_known(TriedIssuer, issuer)) for issuer in listed if isinstance(issuer, dict)],
+        "issuers": [IssuerObject(**_known(IssuerObject, issuer)) for issuer in listed if isinstance(issuer, dict)],
     }
     return DevStack(**values)
 
 
 def _known(kind: type[Any], data: dict[str, Any]) -> dict[str, Any]:
-    """Return a value for each field of a data class: that of the data where its type is right, else an empty one."""
+    """Return a value for each field of a data class: from the data if it has the right type, else an empty one."""
     values = {}
     for entry in fields(kind):
         empty = _EMPTY[str(entry.type).partition("[")[0]]
@@ -113,5 +115,5 @@ _EMPTY: dict[str, Any] = {"str": "", "bool": False, "list": [], "dict": {}}
 
 
 def dev_stacks(runs: Iterable[FoundRun]) -> list[tuple[FoundRun, DevStack]]:
-    """Return the dev stacks among runs."""
+    """Return the dev stacks among sessions."""
     return [(run, dev_stack) for run in runs if (dev_stack := load(run.path)) is not None]

@@ -1,4 +1,4 @@
-"""Makes a dev stack: starts a run, prepares issuers in it, and lets it go."""
+"""Starts a dev stack: starts a session, creates issuer objects, and leaves both in place."""
 
 from __future__ import annotations
 
@@ -19,25 +19,24 @@ from ..session.session import Session
 from ..stack.types import Stack
 from ..vault import VaultWorkspace
 from .prepare import NAMESPACE, Preparing
-from .state import FILE, DevStack, TriedIssuer
+from .state import FILE, DevStack, IssuerObject
 
 
-def make(run: Session, name: str, progress: Callable[[str], None]) -> DevStack:
-    """Start what a run's settings say, prepare issuers, and have all of it stay when this process ends.
+def make(session: Session, name: str, progress: Callable[[str], None]) -> DevStack:
+    """Start a session's stack and controller, create issuer objects, and make all of it outlive this process.
 
-    :param run: of this process, not started; without an implementation in its settings, no issuer runs. Until it is
-        done, everything ends with this process.
-    :param progress: gets lines about what is being done.
-    :raises VaultIssuerError: when something cannot be started; nothing is left then.
+    :param session: of this process, not started. Without an implementation in its settings, no controller starts.
+    :param progress: gets lines of progress.
+    :raises VaultIssuerError: when something does not start. Closing the session then removes everything.
     """
-    bare = not run.settings.implementation
+    bare = not session.settings.implementation
     if not bare:
-        run.implementation = cert_manager.approving(run.implementation)
-    run.build()
+        session.implementation = cert_manager.approving(session.implementation)
+    session.build()
     progress("starting Vault and Kubernetes")
-    stack = run.stack()
+    stack = session.stack()
     progress("ready: " + ", ".join(f"{component} {version}" for component, version in stack.components.items()))
-    directory = run.directory
+    directory = session.directory
     config = yaml.safe_load(Path(stack.kubernetes.kubeconfig).read_text())
     for context in config["contexts"]:
         context["context"]["namespace"] = "default" if bare else NAMESPACE
@@ -51,26 +50,26 @@ def make(run: Session, name: str, progress: Callable[[str], None]) -> DevStack:
         "vault_token_file": str(directory.write("vault-token", stack.vault.token)),
         "vault_header_file": str(directory.write("vault-header", f"X-Vault-Token: {stack.vault.token}\n")),
         "kubeconfig": str(directory.write("kubeconfig", yaml.safe_dump(config))),
-        "kubectl": _kubectl(run),
+        "kubectl": _kubectl(session),
     }
-    dev_stack = _bare(run, stack, common) if bare else _with_issuers(run, common, progress)
+    dev_stack = _bare(session, stack, common) if bare else _with_issuers(session, common, progress)
     directory.write(FILE, dev_stack.to_json())
     directory.keep()
     return dev_stack
 
 
-def _bare(run: Session, stack: Stack, common: dict[str, Any]) -> DevStack:
-    workspace = VaultWorkspace(run.admin(), stack.kubernetes, stack.reviewer_token)
+def _bare(session: Session, stack: Stack, common: dict[str, Any]) -> DevStack:
+    workspace = VaultWorkspace(session.admin(), stack.kubernetes, stack.reviewer_token)
     pki = workspace.pki(mount="pki")
     return DevStack(
         **common, implementation="", approves=False, namespace="default", pki_sign_path=pki.sign_path, sample=""
     )
 
 
-def _with_issuers(run: Session, common: dict[str, Any], progress: Callable[[str], None]) -> DevStack:
-    described = run.implementation
+def _with_issuers(session: Session, common: dict[str, Any], progress: Callable[[str], None]) -> DevStack:
+    described = session.implementation
     progress(f"starting {described.name} {described.version}")
-    environment = run.environment()
+    environment = session.environment()
     preparing = Preparing(environment, described.known_failures)
     made, left_out = [], {}
     for feature, prepare in preparing.authentications().items():
@@ -79,7 +78,7 @@ def _with_issuers(run: Session, common: dict[str, Any], progress: Callable[[str]
                 made.append((feature, *preparing.issuer(part, feature, prepare)))
             except NotRunnable as error:
                 left_out[feature] = error.message
-    progress(f"{len(made)} issuers made, waiting until they are Ready")
+    progress(f"waiting until {len(made)} issuer objects are Ready")
     deadline = time.monotonic() + environment.timeouts.issuer
     issuers = [_seen(environment.cluster, kind, item, feature, deadline) for feature, kind, item in made]
     return DevStack(
@@ -90,25 +89,27 @@ def _with_issuers(run: Session, common: dict[str, Any], progress: Callable[[str]
         pki_sign_path=preparing.pki.sign_path,
         issuers=issuers,
         left_out=left_out,
-        sample=_sample(run, issuers, made[0][2]["apiVersion"]) if "certificate" in described.features and made else "",
+        sample=_sample(session, issuers, made[0][2]["apiVersion"])
+        if "certificate" in described.features and made
+        else "",
     )
 
 
-def _seen(cluster: Cluster, kind: IssuerType, item: Object, feature: str, deadline: float) -> TriedIssuer:
+def _seen(cluster: Cluster, kind: IssuerType, item: Object, feature: str, deadline: float) -> IssuerObject:
     name, namespace = item["metadata"]["name"], item["metadata"].get("namespace")
     _, last = cluster.wait(
         kind.resource,
         name,
         namespace,
         lambda seen: condition(seen, kind.ready_condition).get("status") == "True",
-        # The present state is looked at in any case.
+        # After the deadline, look at the present state all the same.
         timeout=max(1.0, deadline - time.monotonic()),
     )
     ready = condition(last or {}, kind.ready_condition)
-    return TriedIssuer(kind.kind, name, namespace or "", feature, ready.get("status", ""), ready.get("message", ""))
+    return IssuerObject(kind.kind, name, namespace or "", feature, ready.get("status", ""), ready.get("message", ""))
 
 
-def _sample(run: Session, issuers: list[TriedIssuer], api_version: str) -> str:
+def _sample(session: Session, issuers: list[IssuerObject], api_version: str) -> str:
     manifest = {
         "apiVersion": "cert-manager.io/v1",
         "kind": "Certificate",
@@ -124,10 +125,10 @@ def _sample(run: Session, issuers: list[TriedIssuer], api_version: str) -> str:
             },
         },
     }
-    return str(run.directory.write("certificate.yaml", yaml.safe_dump(manifest, sort_keys=False)))
+    return str(session.directory.write("certificate.yaml", yaml.safe_dump(manifest, sort_keys=False)))
 
 
-def _kubectl(run: Session) -> str:
-    """Return the directory of the toolchain's kubectl; '' where the PATH has one, or the toolchain does not."""
-    built = run.toolchain.path("kubectl")
+def _kubectl(session: Session) -> str:
+    """Return the directory of the toolchain's kubectl; '' if the PATH has one, or the toolchain has none."""
+    built = session.toolchain.path("kubectl")
     return "" if shutil.which("kubectl") or built is None else str(built.parent)

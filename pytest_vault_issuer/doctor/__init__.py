@@ -1,4 +1,4 @@
-"""What this machine can run: one finding after the other, each with how to mend it."""
+"""Checks what this machine can run. Each finding has a fix."""
 
 from .examine import examine
 from .finding import ABSENT, BROKEN, OK, Finding

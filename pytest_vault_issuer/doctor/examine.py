@@ -1,4 +1,4 @@
-"""The whole examination."""
+"""Checks the machine and the toolchain."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import os
 from collections.abc import Mapping
 
 from ..toolchain import Toolchain
-from .environment import examine_surroundings
 from .finding import Finding
+from .machine import examine_machine
 from .toolchain import examine_building
 
 
 def examine(toolchain: Toolchain | None = None, environment: Mapping[str, str] = os.environ) -> list[Finding]:
-    """Look at everything that a run depends on.
+    """Check everything that a session needs.
 
-    :param toolchain: default the user's.
+    :param toolchain: by default, the user's.
     """
     toolchain = toolchain or Toolchain()
-    return [*examine_surroundings(toolchain, environment), *examine_building(toolchain, environment)]
+    return [*examine_machine(toolchain, environment), *examine_building(toolchain, environment)]

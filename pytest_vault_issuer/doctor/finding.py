@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: States of a finding: fine; a part cannot be had; the suite cannot be run.
+#: States of a finding: fine; a part of the suite cannot run; the suite cannot run.
 OK, ABSENT, BROKEN = "ok", "absent", "broken"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked at, and what was seen.
+    """One checked property of the machine.
 
-    :ivar state: `OK`, `ABSENT` (an option is not there) or `BROKEN` (the suite cannot be run).
-    :ivar fix: how to mend it, '' where nothing is to be mended.
+    :ivar state: `OK`, `ABSENT` (a part of the suite cannot run) or `BROKEN` (the suite cannot run).
+    :ivar fix: what to do; '' if nothing needs a fix.
     """
 
     subject: str

@@ -1,4 +1,4 @@
-"""What a run needs of the machine besides the components, and what more it can do where more is there."""
+"""Checks what a session needs of the machine besides the components, and what optional programs add."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from ..supervisor.run_directory import new_path, socket_path_excess
 from ..toolchain import Toolchain
 from .finding import ABSENT, BROKEN, OK, Finding
 
-#: MB that the components of one run take, measured, and some for the issuer.
+#: MB of memory for the components of one session (measured) and the controller.
 _MEMORY = 1000
-#: MB that one run writes into the directory for temporary files, measured, and some for a long run's logs.
+#: MB that one session writes into the directory for temporary files (measured), and logs of a long one.
 _TEMPORARY = 500
-#: Open files of kube-apiserver and etcd under the suite, and some.
+#: Open files that kube-apiserver and etcd need under the suite, with a margin.
 _FILES = 1024
-#: Seconds that a container engine gets to answer.
+#: Seconds to wait for the answer of a container engine.
 _ANSWER = 10.0
 
 
-def examine_surroundings(toolchain: Toolchain, environment: Mapping[str, str] = os.environ) -> list[Finding]:
-    """Look at the machine."""
+def examine_machine(toolchain: Toolchain, environment: Mapping[str, str] = os.environ) -> list[Finding]:
+    """Check the machine."""
     findings = [_python(), _system(), _temporary(), _loopback(), _files()]
     memory = _memory()
     return [*findings, *([memory] if memory else []), *_extras(), *_programs(toolchain, environment), *_left()]
@@ -47,21 +47,23 @@ def _system() -> Finding:
     if platform.system() == "Linux":
         return Finding("system", OK, detail)
     if platform.system() == "Darwin":
-        return Finding("system", ABSENT, f"{detail}: children of a killed run live on", "vault-issuer stack down")
-    return Finding("system", BROKEN, f"{detail}: Vault and Kubernetes run as processes of Linux or macOS", "use one")
+        return Finding(
+            "system", ABSENT, f"{detail}: processes of a killed session keep running", "vault-issuer stack down"
+        )
+    return Finding("system", BROKEN, f"{detail}: the components run on Linux and macOS only", "use Linux or macOS")
 
 
 def _temporary() -> Finding:
     place = Path(tempfile.gettempdir())
     fix = "name another directory in TMPDIR"
     if (excess := socket_path_excess(new_path())) > 0:
-        detail = f"{place}: its path is too long by {excess} bytes for a Unix socket in it"
+        detail = f"{place}: the path is too long by {excess} bytes for a Unix socket in it"
         return Finding("temporary files", BROKEN, detail, "name a directory with a shorter path in TMPDIR")
     if not os.access(place, os.W_OK | os.X_OK):
-        return Finding("temporary files", BROKEN, f"{place} cannot be written", fix)
+        return Finding("temporary files", BROKEN, f"{place} is not writable", fix)
     free = shutil.disk_usage(place).free // 10**6
     if free < _TEMPORARY:
-        return Finding("temporary files", BROKEN, f"{place}: {free} MB free, a run needs {_TEMPORARY}", fix)
+        return Finding("temporary files", BROKEN, f"{place}: {free} MB free, a session needs {_TEMPORARY} MB", fix)
     return Finding("temporary files", OK, f"{place}, {free / 1000:.1f} GB free")
 
 
@@ -77,28 +79,28 @@ def _loopback() -> Finding:
 def _files() -> Finding:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < _FILES:
-        return Finding("open files", BROKEN, f"at most {soft}, {_FILES} are needed", f"ulimit -n {_FILES * 4}")
-    return Finding("open files", OK, "as many as are wanted" if soft == resource.RLIM_INFINITY else f"at most {soft}")
+        return Finding("open files", BROKEN, f"at most {soft}, a session needs {_FILES}", f"ulimit -n {_FILES * 4}")
+    return Finding("open files", OK, "unlimited" if soft == resource.RLIM_INFINITY else f"at most {soft}")
 
 
 def _memory() -> Finding | None:
-    """Say how much memory is free; None where the system does not."""
+    """Check the free memory; None if the system does not report it."""
     table = Path("/proc/meminfo")
     if not table.exists():
         return None
     lines = dict(line.split(":", 1) for line in table.read_text().splitlines())
     free = int(lines["MemAvailable"].split()[0]) // 1000
     if free < _MEMORY:
-        return Finding("memory", BROKEN, f"{free} MB free, about {_MEMORY} are needed", "close something large")
+        return Finding("memory", BROKEN, f"{free} MB free, a session needs about {_MEMORY} MB", "close other programs")
     return Finding("memory", OK, f"{free / 1000:.1f} GB free")
 
 
 def _extras() -> list[Finding]:
-    """Look for the optional packages."""
+    """Check the optional packages."""
     aws = missing_modules()
     wanted = {
-        "xdist": ("pytest-xdist", find_spec("xdist") is not None, "no -n: the suite runs on one core"),
-        "aws": ("a local STS (moto)", not aws, f"{', '.join(aws)} missing: the feature aws cannot be judged"),
+        "xdist": ("pytest-xdist", find_spec("xdist") is not None, "no -n: the suite runs in one process"),
+        "aws": ("a local STS (moto)", not aws, f"{', '.join(aws)} missing: the suite cannot judge the feature aws"),
         "completion": ("argcomplete", find_spec("argcomplete") is not None, "no completion in shells"),
     }
     return [
@@ -110,7 +112,7 @@ def _extras() -> list[Finding]:
 
 
 def _programs(toolchain: Toolchain, environment: Mapping[str, str]) -> list[Finding]:
-    """Look for what containers and people need."""
+    """Check the programs that the provider kind and users of dev stacks need."""
     search = environment.get("PATH", "")
     kubectl = shutil.which("kubectl", path=search) or toolchain.path("kubectl")
     kind = shutil.which("kind", path=search)
@@ -119,14 +121,14 @@ def _programs(toolchain: Toolchain, environment: Mapping[str, str]) -> list[Find
         _engine(search),
         Finding("kind", OK, kind)
         if kind
-        else Finding("kind", ABSENT, "not in PATH: no clusters in containers", "https://kind.sigs.k8s.io"),
+        else Finding("kind", ABSENT, "not in PATH: no provider kind", "https://kind.sigs.k8s.io"),
         Finding("kubectl", OK, str(kubectl))
         if kubectl
-        else Finding("kubectl", ABSENT, "not there", "vault-issuer toolchain build kubernetes"),
+        else Finding("kubectl", ABSENT, "not in PATH and not built", "vault-issuer toolchain build kubernetes"),
         Finding("vault command", OK, vault)
         if vault
         else Finding(
-            "vault command", ABSENT, "neither vault nor bao in PATH: of use in dev stacks only", "install one"
+            "vault command", ABSENT, "neither vault nor bao in PATH: only users of dev stacks need one", "install one"
         ),
     ]
 
@@ -148,20 +150,20 @@ def _engine(search: str) -> Finding:
         reason = answer.stderr.strip().splitlines()
         seen.append(f"{path}: {reason[-1] if reason else f'exit status {answer.returncode}'}")
     if seen:
-        return Finding(subject, ABSENT, "; ".join(seen), "start it, or ask for the right to use it")
-    return Finding(subject, ABSENT, "neither docker nor podman in PATH: no stacks in containers", "install one")
+        return Finding(subject, ABSENT, "; ".join(seen), "start it, or get the right to use it")
+    return Finding(subject, ABSENT, "neither docker nor podman in PATH: no provider kind", "install one")
 
 
 def _left() -> list[Finding]:
     found = cleanup.find_all()
     orphans = [run for run in found if run.state == ORPHAN]
-    findings = [_orphans(orphans) if orphans else Finding("left of killed runs", OK, "nothing")]
+    findings = [_orphans(orphans) if orphans else Finding("orphaned resources", OK, "none")]
     findings += [
         Finding(
             UNATTRIBUTED,
             ABSENT,
-            f"of {run.whose}, which may be under way: on the container engine: {', '.join(run.containers)}",
-            f"if it is not under way: {run.removal}",
+            f"on the container engine, of {run.whose}, which may still run: {', '.join(run.containers)}",
+            f"if it does not run: {run.removal}",
         )
         for run in found
         if run.state == UNATTRIBUTED
@@ -173,4 +175,4 @@ def _orphans(orphans: list[FoundRun]) -> Finding:
     directories = [str(run.path) for run in orphans if run.path.exists()]
     containers = [name for run in orphans for name in run.containers]
     left = [", ".join(directories), f"on the container engine: {', '.join(containers)}" if containers else ""]
-    return Finding("left of killed runs", ABSENT, "; ".join(filter(None, left)), "vault-issuer stack down")
+    return Finding("orphaned resources", ABSENT, "; ".join(filter(None, left)), "vault-issuer stack down")

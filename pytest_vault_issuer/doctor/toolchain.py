@@ -1,4 +1,4 @@
-"""Whether the components are there, or can be built."""
+"""Checks whether the components are built, or can be built."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ..toolchain import KUBERNETES, Toolchain
 from ..toolchain.go import fetching, find_go
 from .finding import ABSENT, BROKEN, OK, Finding
 
-#: Seconds that a module proxy gets to answer.
+#: Seconds to wait for the answer of a module proxy.
 _ANSWER = 10.0
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
 def examine_building(toolchain: Toolchain, environment: Mapping[str, str] = os.environ) -> list[Finding]:
-    """Look for the components, and, where some are missing, for all that is needed to build them."""
+    """Check the components and, if some are missing, everything that their build needs."""
     assets = environment.get("KUBEBUILDER_ASSETS", "")
     findings = [_assets(Path(assets))] if assets else []
     given = {name for name in KUBERNETES if assets and (Path(assets) / name).is_file()}
@@ -32,7 +32,9 @@ def examine_building(toolchain: Toolchain, environment: Mapping[str, str] = os.e
             Finding(
                 f"{name} {component.version}",
                 OK,
-                f"not built: about {component.minutes:g} min on 2 cores, by the first run" if absent else "built",
+                f"not built: the first session builds it, about {component.minutes:g} min on 2 cores"
+                if absent
+                else "built",
                 "vault-issuer toolchain build" if absent else "",
             )
         )
@@ -51,11 +53,11 @@ def _assets(directory: Path) -> Finding:
         return Finding(
             "KUBEBUILDER_ASSETS",
             BROKEN,
-            f"{directory} has no {' and no '.join(absent)} that can be executed",
-            "unset it, or: setup-envtest use -p path",
+            f"{directory} has no executable {' and no executable '.join(absent)}",
+            "unset the variable, or set it to the output of: setup-envtest use -p path",
         )
     own = "" if (directory / "kube-controller-manager").is_file() else "; kube-controller-manager from the toolchain"
-    return Finding("KUBEBUILDER_ASSETS", OK, f"etcd and kube-apiserver of {directory} are used{own}")
+    return Finding("KUBEBUILDER_ASSETS", OK, f"etcd and kube-apiserver from {directory}{own}")
 
 
 def _go(toolchain: Toolchain, missing: list[str], environment: Mapping[str, str]) -> tuple[Finding, Path | None]:
@@ -65,7 +67,7 @@ def _go(toolchain: Toolchain, missing: list[str], environment: Mapping[str, str]
     except ToolchainError as error:
         if missing:
             return Finding("Go", BROKEN, error.message, error.hint), None
-        return Finding("Go", ABSENT, f"{error.message}; nothing has to be built now", error.hint), None
+        return Finding("Go", ABSENT, f"{error.message}; nothing needs a build now", error.hint), None
     return Finding("Go", OK, str(path)), path
 
 
@@ -77,24 +79,24 @@ def _disk(toolchain: Toolchain, missing: list[str]) -> Finding:
     needed = sum(toolchain.components[name].peak for name in missing) * 10**6
     detail = f"{free / 10**9:.1f} GB free for {toolchain.cache}"
     if not os.access(place, os.W_OK) and missing:
-        return Finding("cache", BROKEN, f"{place} cannot be written", "name another directory in VAULT_ISSUER_CACHE")
+        return Finding("cache", BROKEN, f"{place} is not writable", "name another directory in VAULT_ISSUER_CACHE")
     if free < needed:
         return Finding(
             "cache",
             BROKEN,
-            f"{detail}, a build needs {needed / 10**9:.1f} GB meanwhile",
-            "free some space, or name a directory on another disk in VAULT_ISSUER_CACHE",
+            f"{detail}, a build needs {needed / 10**9:.1f} GB",
+            "free disk space, or name a directory on another disk in VAULT_ISSUER_CACHE",
         )
     return Finding("cache", OK, detail)
 
 
 def _proxies(environment: Mapping[str, str]) -> Finding:
-    """Say which proxies of the network are set; credentials in their addresses are left out."""
+    """List the network proxies that are set, without credentials in their addresses."""
     named = {name: environment.get(name) or environment.get(name.lower()) for name in _PROXIES}
     found = [f"{name}={value if name == 'NO_PROXY' else without_user(value)}" for name, value in named.items() if value]
     if not found:
         return Finding("network proxies", OK, "none")
-    return Finding("network proxies", OK, f"{', '.join(found)}: for building only, the stack is on this machine")
+    return Finding("network proxies", OK, f"{', '.join(found)}: only builds use them")
 
 
 def _modules(toolchain: Toolchain, missing: list[str], go: Path) -> Finding:
@@ -106,7 +108,7 @@ def _modules(toolchain: Toolchain, missing: list[str], go: Path) -> Finding:
     except ToolchainError as error:
         return Finding(subject, BROKEN, error.message, error.hint)
     if not first.startswith(("https://", "http://")):
-        return Finding(subject, OK, f"GOPROXY={first}: modules come from elsewhere, which was not tried")
+        return Finding(subject, OK, f"GOPROXY={first}: not a URL, so the doctor did not try it")
     path = "".join(f"!{letter.lower()}" if letter.isupper() else letter for letter in component.upstream)
     try:
         status = requests.get(f"{first}/{path}/@v/{component.version}.info", timeout=_ANSWER).status_code
@@ -114,12 +116,12 @@ def _modules(toolchain: Toolchain, missing: list[str], go: Path) -> Finding:
         return Finding(subject, BROKEN, f"{without_user(first)} does not answer: {type(error).__name__}", fix)
     if status != 200:
         detail = f"{without_user(first)} answers {status} for {component.upstream} {component.version}"
-        return Finding(subject, BROKEN, detail, "name a proxy that serves it in GOPROXY")
+        return Finding(subject, BROKEN, detail, "name a proxy that has it in GOPROXY")
     return Finding(subject, OK, f"{without_user(first)} serves {component.upstream} {component.version}")
 
 
 def without_user(address: str) -> str:
-    """Return an address without the user and password that it may hold."""
+    """Return an address without the user and password that it may contain."""
     parts = urlsplit(address if "://" in address else f"//{address}")
     shown = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     return shown.removeprefix("//")

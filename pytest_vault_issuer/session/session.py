@@ -1,4 +1,4 @@
-"""One run: its directory, its stack and its implementation, started once for all workers."""
+"""A session: its directory, its stack and its controller, started once for all workers."""
 
 from __future__ import annotations
 
@@ -38,30 +38,34 @@ from ..toolchain.images import NeededImage
 from ..vault import VaultAdmin
 from .join import join
 
-#: Seconds that waits are cut to while an implementation has never answered anything.
+#: Seconds that waits are cut to if the controller never answers.
 SILENT_LIMIT = 2.0
 
 
 @dataclass(frozen=True)
 class SessionKey:
-    """What the processes of one run have to share to find each other."""
+    """What the processes of one session share to find each other.
+
+    :ivar path: of the session's directory.
+    :ivar owner: id of the process that owns the session.
+    """
 
     path: str
     owner: int
 
     @property
     def name(self) -> str:
-        """The name of the run."""
+        """The name of the session."""
         return Path(self.path).name
 
     @classmethod
     def new(cls) -> SessionKey:
-        """Return the key of a new run that this process owns."""
+        """Return the key of a new session that this process owns."""
         return cls(str(new_path()), os.getpid())
 
 
 class Session:
-    """Starts the parts of a run when they are first asked for, in whichever process that is.
+    """Starts the parts of a session when a process first needs them.
 
     :param progress: gets lines about long work.
     """
@@ -81,25 +85,25 @@ class Session:
 
     @cached_property
     def implementation(self) -> Implementation:
-        """The description of the issuer under test; may be set instead.
+        """The implementation to judge; may be set instead.
 
-        :raises ConfigurationError: when none is named or it is wrong.
+        :raises ConfigurationError: when none is named, or its description is wrong.
         """
         described = load_implementation(self.settings.implementation)
         return described.with_run(image=self.settings.image) if self.settings.image else described
 
     @property
     def profiles(self) -> tuple[str, ...]:
-        """What is judged: the profiles that are named, else the core; and what is certified is all that is claimed."""
+        """The profiles to judge: those in the settings; by default the core, in certify mode all that are claimed."""
         claimed = {name for name, members in BY_PROFILE.items() if self.implementation.features.intersection(members)}
         by_default = (name for name in PROFILES if name == CORE or (self.settings.certify and name in claimed))
         return self.settings.profiles or tuple(by_default)
 
     @cached_property
     def toolchain(self) -> Toolchain:
-        """The toolchain, with the versions that this run asks for.
+        """The toolchain, with the versions that this session needs.
 
-        :raises ConfigurationError: for a version that there is not, or a wrong implementation.
+        :raises ConfigurationError: when a version does not exist, or the implementation is wrong.
         """
         versions = {"vault": self.settings.vault_version, "kubernetes": self.settings.kubernetes_version}
         if self.settings.implementation and (component := self.implementation.component):
@@ -128,7 +132,7 @@ class Session:
 
     @cached_property
     def manifests(self) -> Manifests:
-        """What the implementation declares for the cluster.
+        """The manifests of the implementation.
 
         :raises ConfigurationError: when it cannot be read.
         """
@@ -139,7 +143,7 @@ class Session:
 
     @property
     def _in_cluster(self) -> bool:
-        """Whether the implementation, or part of it, runs in the cluster."""
+        """Whether the controller, or part of it, runs in the cluster."""
         if not self.settings.implementation:
             return False
         return bool(self.implementation.run.image) or self.manifests.have_workloads
@@ -157,13 +161,15 @@ class Session:
             return
         names = [self.implementation.run.image, *self.implementation.run.images]
         if self.settings.registry_mirror:
-            names += self.manifests.images  # the nodes know of no mirror
+            names += self.manifests.images  # the nodes do not use the mirror
         yield from dict.fromkeys(filter(None, names))
 
     def check(self) -> None:
-        """See that what is not built is there too, once; :meth:`build` and :meth:`stack` do so first.
+        """Check once that everything exists that the session does not build. It takes seconds.
 
-        :raises ConfigurationError, StackError: in seconds, each with a hint.
+        :meth:`build` and :meth:`stack` call this first.
+
+        :raises ConfigurationError, StackError: each with a hint.
         """
         if self._checked:
             return
@@ -183,10 +189,10 @@ class Session:
             )
 
     def build(self) -> None:
-        """Build what the stack needs and is not there; :meth:`stack` does so too, but not as a step of its own.
+        """Build the missing components. :meth:`stack` calls this too.
 
-        :raises ToolchainError: when that is not possible.
-        :raises ConfigurationError, StackError: before anything is built, as :meth:`check` does.
+        :raises ToolchainError: when a component cannot be built.
+        :raises ConfigurationError, StackError: before anything is built, as in :meth:`check`.
         """
         self.check()
         missing = needed(self.provider, self.settings, self.toolchain, self._program)
@@ -194,9 +200,9 @@ class Session:
             self.toolchain.build(missing, progress=self._progress, keep_go_caches=self.settings.keep_go_caches)
 
     def stack(self) -> Stack:
-        """Return the stack, starting it if no process of the run has.
+        """Return the stack. The first process of the session that asks starts it.
 
-        :raises VaultIssuerError: when it cannot be started; the same in every worker.
+        :raises VaultIssuerError: when it does not start; the same error in every worker.
         """
         if self._stack is None:
             text = self._once("stack", self._start_stack)
@@ -210,9 +216,9 @@ class Session:
         return self._stack
 
     def admin(self, timeouts: Timeouts | None = None) -> VaultAdmin:
-        """Return what administrates the stack's Vault; what it creates there is removed however the run ends.
+        """Return an admin of the stack's Vault. What it creates there is removed however the session ends.
 
-        :param timeouts: default the run's.
+        :param timeouts: by default, those of the session.
         """
         stack = self.stack()
         announce = self._record.announcer(stack.run) if self._record else None
@@ -220,13 +226,13 @@ class Session:
 
     @property
     def has_stack(self) -> bool:
-        """Whether some process of the run has started its stack."""
+        """Whether a process of the session has started its stack."""
         return self._stack is not None or (self.directory.path / STATE).exists()
 
     def running(self) -> RunningImplementation:
-        """Return the implementation, started if no process of the run has started it.
+        """Return the running controller. The first process of the session that asks starts it.
 
-        :raises ImplementationError: when it could not be started; the same in every worker.
+        :raises ImplementationError: when it does not start; the same error in every worker.
         """
         self.stack()
         return RunningImplementation.from_json(self._once("implementation", self._start_implementation))
@@ -266,7 +272,7 @@ class Session:
         return WorkloadLog(self.cluster(), running.workloads) if running.workloads else None
 
     def sts(self) -> Sts:
-        """Return the STS of AWS for this run; it is started with the implementation, which has to be told of it."""
+        """Return the session's local STS. It starts with the controller, whose configuration names it."""
         return Sts.from_json(self._once("sts", self._start_sts))
 
     def _start_sts(self) -> str:
@@ -277,14 +283,14 @@ class Session:
         return start_sts(self.directory, provider, self.timeouts).to_json()
 
     def _sts_absence(self) -> str:
-        """Say why there can be no local STS; '' where there can."""
+        """Return why there is no local STS; '' if there can be one."""
         described = self.implementation
         asked = Catalogue.load().select(self.profiles, self.settings.select)
         if "aws" not in described.features or not any(requirement.feature == "aws" for requirement in asked):
-            return "a local STS is started only where the profile extended asks for the feature aws"
+            return "a local STS starts only if the session judges requirements of the feature aws"
         if not described.run.uses("sts_endpoint"):
-            # Without it, the implementation would go to AWS.
-            return f"{described.name} is not told of the local STS: [run] env or command has no {{sts_endpoint}}"
+            # Without it, the controller would call AWS.
+            return f"{described.name} does not use the local STS: [run] env or command has no {{sts_endpoint}}"
         if not self.provider.is_local:
             return f"the Vault of the provider {self.provider.name} may not reach a local STS"
         if missing := missing_modules():
@@ -292,14 +298,14 @@ class Session:
         return ""
 
     def system_roots(self) -> SystemRoots:
-        """Return what stands in the place of the system's roots for an implementation that this run starts."""
+        """Return the system trust store of a controller that this session starts."""
         bind = self.stack().bind
         return SystemRoots.from_json(
             self._once("system-roots", lambda: new_system_roots(self.directory, bind).to_json())
         )
 
     def _roots_are_ours(self, running: RunningImplementation) -> bool:
-        """Whether this run has said what the implementation is to take for the system's roots."""
+        """Whether this session has set the controller's system trust store."""
         described = self.implementation.run
         return (running.process or bool(described.image)) and ROOTS_VARIABLE not in described.env
 
@@ -318,20 +324,20 @@ class Session:
 
     @property
     def lost(self) -> bool:
-        """Whether the supervisor of the stack that this process uses is gone, and the stack with it."""
+        """Whether the supervisor has ended, and with it the stack that this process uses."""
         return self._stack is not None and not self.directory.answers
 
     def implementation_end(self) -> str:
-        """Say how the implementation ended; '' while it runs, or where this run has not started it."""
+        """Return how the controller ended; '' while it runs, or if this session has not started it."""
         if not (self.directory.path / "implementation.json").exists():
             return ""
         running = self.running()
         return exit_message(self.directory) if running.process else ended(running.workloads, self.cluster())
 
     def close(self) -> None:
-        """End the run: stop every process, remove what was added elsewhere, remove the directory.
+        """End the session: stop its processes, remove what it created elsewhere, and remove its directory.
 
-        :raises StackError: when the supervisor is gone, or something cannot be removed.
+        :raises StackError: when the supervisor has ended, or something cannot be removed.
         """
         if not self.directory.exists:
             return
@@ -344,21 +350,21 @@ class Session:
         self.directory.close()
 
     def _kept(self) -> Iterator[str]:
-        """Yield how to use and to remove a stack that stays; credentials are in files of the user's alone."""
+        """Yield how to use and to remove a stack that stays. Credentials are in files that only the user can read."""
         stack = self.stack()
         token = self.directory.write("vault-token", stack.vault.token)
-        yield f"vault-issuer: the stack stays, in {self.directory.path}"
+        yield f"vault-issuer: the stack stays up in {self.directory.path}"
         yield f"  export KUBECONFIG={shlex.quote(stack.kubernetes.kubeconfig)} VAULT_ADDR={stack.vault.url}"
         trusted = f"VAULT_CACERT={shlex.quote(stack.vault.ca_file)} " if stack.vault.ca_file else ""
         yield f'  export {trusted}VAULT_TOKEN="$(cat {shlex.quote(str(token))})"'
         directory = shlex.quote(str(self.directory.path))
         yield f"  pytest … --vault-issuer-join={directory}    # judge on it"
-        yield f"  vault-issuer stack down {directory}    # remove all of it"
+        yield f"  vault-issuer stack down {directory}    # remove it"
 
     # -- once for all processes ------------------------------------------------------
 
     def _once(self, name: str, start: Callable[[], str]) -> str:
-        """Return the state `name`, made by the first process that asks; a failure is remembered too."""
+        """Return the state `name`, which the first process that asks creates. Later processes get its error too."""
         self.directory.open()
         state = self.directory.path / f"{name}.json"
         failure = self.directory.path / f"{name}.failed.json"
@@ -385,9 +391,9 @@ class Session:
         return self.provider.start().to_json()
 
     def command(self) -> list[str]:
-        """Return what runs the implementation, its program as an absolute path ([] where it runs already).
+        """Return the controller's command with an absolute path ([] if the session does not start a process).
 
-        :raises ConfigurationError: when there is no such program.
+        :raises ConfigurationError: when the program does not exist.
         """
         binaries = {name: path for name in BINARIES if (path := self.toolchain.path(name)) is not None}
         return check_command(self.implementation, binaries)
@@ -408,9 +414,9 @@ class Session:
         return running.to_json()
 
     def _prepare_nodes(self) -> None:
-        """Have a cluster ready to run the implementation itself.
+        """Prepare the cluster's nodes for the controller.
 
-        :raises ConfigurationError: when it has no nodes.
+        :raises ConfigurationError: when the cluster has no nodes.
         :raises StackError: when pods do not reach the proxies.
         """
         self._check_nodes()

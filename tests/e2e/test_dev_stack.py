@@ -102,7 +102,7 @@ def test_up_try_judge_and_down(shell: Shell, suite: Suite, toolchain: Toolchain)
         env={"TMPDIR": str(shell.temporary)},
     )
     assert joined.status == 0, joined.output
-    assert "stands still meanwhile" in joined.output
+    assert "is paused until this session ends" in joined.output
     assert joined.outcomes()["VI-REQUEST-001"] == "passed"
     # The dev stack's own goes on: an issuer that is made now becomes Ready, too.
     copied = json.loads(shell.kubectl(kubectl, "get", "issuers.cert-manager.io", "vault-approle", "-ojson"))

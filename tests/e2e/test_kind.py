@@ -230,7 +230,7 @@ def test_an_issuer_in_a_cluster_that_stays_stands_still_while_another_is_judged(
     output, _ = process.communicate()
     if ending == "by itself":
         assert process.returncode == 0, output
-    assert f"the issuer that runs in {directory} stands still meanwhile" in output
+    assert f"the controller of the stack in {directory} is paused until this session ends" in output
     goes_on, _ = cluster.wait(DEPLOYMENTS, OWN, "cert-manager", has_pods, timeout=120)
     assert goes_on
     assert cluster.wait_gone(NAMESPACES, "mine", None, timeout=60)

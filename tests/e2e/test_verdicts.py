@@ -89,7 +89,7 @@ def test_an_implementation_that_does_nothing_passes_nothing(
     assert {i for i, outcome in outcomes.items() if outcome != "failed"} == set(), run.output
     messages = {test["message"] for entry in run.report["requirements"] for test in entry["tests"]}
     assert all("waited" in message for message in messages), "each says what was waited for"
-    assert "it wrote no condition on its first issuer" in run.output
+    assert "it set no condition on its first issuer object" in run.output
 
 
 def test_what_failed_is_run_again_alone_by_the_command_of_its_report(suite: Any) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from pytest_vault_issuer.cli.main import main
-from pytest_vault_issuer.doctor.environment import examine_surroundings
+from pytest_vault_issuer.doctor.machine import examine_machine
 from pytest_vault_issuer.errors import StackError
 from pytest_vault_issuer.stack.certificates import StackAuthority
 from pytest_vault_issuer.stack.kind import cleanup
@@ -396,7 +396,7 @@ def test_what_is_left_is_shown_and_taken_down_though_its_directory_is_gone(
     printed = capsys.readouterr().out
     assert f"orphan  0 processes, {', '.join(left)}" in printed
     assert str(run.path) in printed
-    found = next(finding for finding in examine_surroundings(Toolchain()) if finding.subject == "left of killed runs")
+    found = next(finding for finding in examine_machine(Toolchain()) if finding.subject == "orphaned resources")
     assert found.detail == f"on the container engine: {', '.join(left)}"
     assert main(["stack", "down"]) == 0
     containers = [name for name in left if not name.startswith("network ")]

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pytest_vault_issuer.cli.main import main
-from pytest_vault_issuer.doctor.environment import examine_surroundings
+from pytest_vault_issuer.doctor.machine import examine_machine
 from pytest_vault_issuer.stack.kind.engine import Engine
 from pytest_vault_issuer.supervisor.discovery import UNATTRIBUTED
 from pytest_vault_issuer.toolchain import Toolchain
@@ -189,7 +189,7 @@ def test_what_cannot_be_attributed_is_listed_with_what_removes_it(
     shown = capsys.readouterr().out
     (row,) = [line for line in shown.splitlines() if line.rstrip().endswith(str(session.directory))]
     assert f"{UNATTRIBUTED}  {', '.join(session.names)}" in row
-    found = [finding for finding in examine_surroundings(Toolchain()) if session.run in finding.detail]
+    found = [finding for finding in examine_machine(Toolchain()) if session.run in finding.detail]
     assert [finding.subject for finding in found] == [UNATTRIBUTED]
     command = engine.removal_of(session.run)
     assert command in told

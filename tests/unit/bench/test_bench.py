@@ -55,7 +55,7 @@ def test_what_costs_more_than_is_allowed_is_named() -> None:
     assert len(excesses([compared], 1.99)) == 3, "twice the throughput would be no cost"
     only_vault = compared | {"issuer_ready_p50": 1, "request_signed_p50": 1}
     assert excesses([only_vault], 1.5) == [
-        "slow: the requests to Vault for a request: 2.00 times as much as fast <1>, more than 1.5"
+        "slow: the requests to Vault for a request: 2.00 times that of fast <1>, the limit is 1.5"
     ]
 
 

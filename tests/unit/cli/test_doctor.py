@@ -1,4 +1,4 @@
-"""The doctor: what is missing is said, with how to mend it; the exit status says whether the suite can be run."""
+"""The doctor: each missing part has a fix, and the exit status shows whether the suite can run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a machine as Li
 
 @pytest.fixture(autouse=True)
 def temporary(monkeypatch: pytest.MonkeyPatch, short_directory: Path) -> Path:
-    """A directory for temporary files of the test's own: what others have left in theirs is no matter here."""
+    """A directory for temporary files of the test's own: orphans in the shared one do not affect the test."""
     monkeypatch.setattr(tempfile, "tempdir", str(short_directory))
     return short_directory
 
@@ -59,7 +59,7 @@ def states(toolchain: Toolchain, **environment: str) -> set[str]:
     return {finding.state for finding in examine(toolchain, {"PATH": "", **environment})}
 
 
-def test_what_is_not_fine_says_how_to_mend_it(tmp_path: Path) -> None:
+def test_every_fault_has_a_fix(tmp_path: Path) -> None:
     findings = examine(Toolchain(tmp_path / "empty"), {"PATH": "", "VAULT_ISSUER_GO": "/no/go"})
     assert [finding for finding in findings if finding.state != OK and not finding.fix] == []
 
@@ -89,7 +89,7 @@ def test_kubebuilder_assets(built: Toolchain, tmp_path: Path) -> None:
     program(assets, "etcd")
     wrong = found(built, "KUBEBUILDER_ASSETS", KUBEBUILDER_ASSETS=str(assets))
     assert wrong.state == BROKEN
-    assert "no kube-apiserver" in wrong.detail
+    assert "no executable kube-apiserver" in wrong.detail
     program(assets, "kube-apiserver")
     right = found(built, "KUBEBUILDER_ASSETS", KUBEBUILDER_ASSETS=str(assets))
     assert right.state == OK
@@ -190,13 +190,13 @@ def test_a_path_too_long_for_sockets(built: Toolchain, monkeypatch: pytest.Monke
     assert "TMPDIR" in place.fix
 
 
-def test_what_killed_runs_have_left(built: Toolchain, temporary: Path) -> None:
-    assert found(built, "left of killed runs").state == OK
+def test_orphaned_resources_are_listed(built: Toolchain, temporary: Path) -> None:
+    assert found(built, "orphaned resources").state == OK
     orphan = temporary / "vault-issuer-0123456789ab"
     orphan.mkdir()
     os.utime(orphan, (0, 0))
-    assert found(built, "left of killed runs") == Finding(
-        "left of killed runs", ABSENT, str(orphan), "vault-issuer stack down"
+    assert found(built, "orphaned resources") == Finding(
+        "orphaned resources", ABSENT, str(orphan), "vault-issuer stack down"
     )
 
 
@@ -208,14 +208,14 @@ def test_what_it_prints_and_its_exit_status(
     printed = capsys.readouterr().out
     assert "!!  Go" in printed
     assert "fix: " in printed
-    assert "cannot be run here yet" in printed
+    assert "cannot run here yet" in printed
     monkeypatch.setenv("VAULT_ISSUER_CACHE", str(built.cache))
     assert main(["doctor", "--format", "json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["able"] is True
     assert {"subject", "state", "detail", "fix"} == set(answer["findings"][0])
     assert main(["doctor", "--format", "markdown"]) == 0
-    assert capsys.readouterr().out.startswith("| what |  | found | how to mend it |\n|---|---|---|---|\n")
+    assert capsys.readouterr().out.startswith("| what |  | found | fix |\n|---|---|---|---|\n")
 
 
 def test_names_of_all_components_are_looked_for(built: Toolchain) -> None:
