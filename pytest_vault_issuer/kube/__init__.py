@@ -1,4 +1,4 @@
-"""What tests do in Kubernetes, over plain dictionaries."""
+"""A Kubernetes client whose objects are plain dictionaries, and what tests create in a cluster."""
 
 from .client import ApiError, Cluster, Resource
 

@@ -1,4 +1,4 @@
-"""The API server's audit log: who asked for what, whatever the implementation says of itself."""
+"""The audit log of the API server: the API calls of the controller, independent of its own log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..timeouts import poll
 
 Record = dict[str, Any]
 
-#: TokenRequests with their bodies (an answer would hold the token), Secrets and ConfigMaps by name.
+#: Records TokenRequests with their bodies (responses would contain the token), and the names of Secrets and ConfigMaps.
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
@@ -26,9 +26,10 @@ AUDIT_POLICY = {
 
 
 class AuditLog:
-    """Reads the audit log from the position it had when this object was made.
+    """Reads the audit log from its end at the creation of this object.
 
     :param path: JSON lines of ``audit.k8s.io/v1`` events.
+    :param timeout: of :meth:`wait`, in seconds.
     """
 
     def __init__(self, path: Path, *, timeout: float) -> None:
@@ -37,7 +38,7 @@ class AuditLog:
         self._start = path.stat().st_size
 
     def records(self) -> Iterator[Record]:
-        """Yield what was recorded since the start, complete lines only."""
+        """Yield the records since the start, from complete lines."""
         with self._path.open("rb") as file:
             file.seek(self._start)
             for line in file:
@@ -45,10 +46,9 @@ class AuditLog:
                     yield json.loads(line)
 
     def wait(self, matches: Callable[[Record], bool], *, count: int = 1) -> list[Record]:
-        """Return the records that match, once there are `count`, or those there are at the timeout.
+        """Return the matching records as soon as there are `count`, or all matching records at the timeout.
 
-        The log is written when a call has been answered, so that it can be a
-        moment behind what a test has already seen.
+        The API server writes a record after it has answered the call, so that the log lags behind.
         """
 
         def probe() -> list[Record] | None:
@@ -58,7 +58,7 @@ class AuditLog:
         return poll(probe, timeout=self._timeout) or [record for record in self.records() if matches(record)]
 
     def token_requests(self, namespace: str, service_account: str, *, count: int = 1) -> list[Record]:
-        """Return the granted TokenRequests for a ServiceAccount, waiting for `count` of them."""
+        """Return the granted TokenRequests for a ServiceAccount; wait until there are `count`."""
 
         def matches(record: Record) -> bool:
             target = record.get("objectRef", {})
@@ -73,7 +73,7 @@ class AuditLog:
         return self.wait(matches, count=count)
 
     def writes(self, user: str, resources: tuple[str, ...] = ("secrets", "configmaps")) -> list[Record]:
-        """Return the writes of a user (``system:serviceaccount:…``) to Secrets and ConfigMaps so far."""
+        """Return the writes of a user (``system:serviceaccount:…``) to Secrets and ConfigMaps until now."""
         return [
             record
             for record in self.records()

@@ -1,9 +1,8 @@
-"""A small client for the Kubernetes API that speaks dictionaries and waits on watches.
+"""A small client for the Kubernetes API: objects are dictionaries, and it waits on watches.
 
-The official client reads the kubeconfig (with its exec plugins and refreshed
-tokens); the calls go over requests, because a conformance suite needs what
-generated clients hide: the object exactly as it was sent, Tables as kubectl
-prints them, and watches that end at a deadline.
+The official client reads the kubeconfig, with exec plugins and refreshed tokens. The calls use requests, because a
+conformance suite needs what generated clients hide: objects exactly as sent, Tables as kubectl prints them, and watches
+that end at a deadline.
 """
 
 from __future__ import annotations
@@ -32,11 +31,11 @@ from .kubeconfig import check_trust, read_connection, unusable
 Object = dict[str, Any]
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 FIELD_MANAGER = "vault-issuer"
-#: The API server says 429 with Retry-After while it is overloaded, or while the storage of a new CRD is made; what was
-#: asked did not happen, so it is asked again, as Kubernetes' own clients do:
+#: The API server answers 429 with Retry-After while it is overloaded, or creates the storage of a new CRD. It did not
+#: perform the call, so that the client repeats it, as the clients of Kubernetes do:
 #: https://kubernetes.io/docs/concepts/cluster-administration/flow-control/
 TOO_EARLY = 429
-#: How often a call is made, at most.
+#: Maximum number of tries of a call.
 _TRIES = 10
 
 
@@ -51,13 +50,13 @@ class ApiError(StackError):
         self.reason = str(status.get("reason", ""))
         super().__init__(
             f"{call}: {code} {status.get('message', self.reason)}",
-            hint="" if code != TOO_EARLY else "the API server is overloaded: start again later",
+            hint="" if code != TOO_EARLY else "the API server is overloaded: try again later",
         )
 
 
 @dataclass(frozen=True)
 class Resource:
-    """A resource type: group ('' for core), version, plural name, and whether it has namespaces."""
+    """A resource type: group ('' for core), version, plural name, and whether its objects have a namespace."""
 
     group: str
     version: str
@@ -94,7 +93,7 @@ CSRS = Resource("certificates.k8s.io", "v1", "certificatesigningrequests", names
 
 
 class Interrupt:
-    """Ends a watch from another thread than the one that reads it."""
+    """Ends a watch that another thread reads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -103,18 +102,18 @@ class Interrupt:
 
     @property
     def is_set(self) -> bool:
-        """Whether the watch is to end."""
+        """Whether the watch must end."""
         return self._set
 
     def set(self) -> None:
-        """End the watch, also one that waits for its next event."""
+        """End the watch, also while it waits for an event."""
         with self._lock:
             self._set = True
             self._end()
 
     @contextlib.contextmanager
     def reads(self, response: requests.Response) -> Iterator[None]:
-        """Have the reading of an answer ended by :meth:`set`."""
+        """Let :meth:`set` end the reading of a response."""
         with self._lock:
             self._response = response
             if self._set:
@@ -126,17 +125,17 @@ class Interrupt:
                 self._response = None
 
     def _end(self) -> None:
-        # The reader may find the end of the answer by itself at any moment, and give the connection up or close it.
+        # At any moment, the reader may reach the end of the response itself, and release or close the connection.
         connection = self._response.raw.connection if self._response is not None else None
         sock = connection.sock if connection is not None else None
         if sock is not None:
             with contextlib.suppress(OSError):
-                # The TCP connection alone: without its TLS the reader would take what is on the wire for the answer.
+                # Shut down only the TCP connection: without TLS, the reader would read encrypted bytes as the response.
                 socket.socket.shutdown(sock, socket.SHUT_RD)
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    """Connects to a server whose certificate is for another name than its address (``tls-server-name``)."""
+    """Connects to a server whose certificate has another host name than its URL (``tls-server-name``)."""
 
     def __init__(self, server_name: str) -> None:
         names = ("server_hostname", "assert_hostname")
@@ -151,20 +150,20 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
 
 class Cluster:
-    """One Kubernetes API, with the rights of one kubeconfig.
+    """A client of one Kubernetes API, with the permissions of one kubeconfig.
 
     :param kubeconfig: path of the kubeconfig; never the ambient one.
-    :param context: name of the context, default its current one.
-    :param timeouts: the table of waits.
-    :raises ConfigurationError: when the kubeconfig cannot be read.
+    :param context: name of the context; default: its current one.
+    :param timeouts: default: those of a scale of 1.
+    :raises ConfigurationError: if the kubeconfig cannot be read.
     """
 
     def __init__(self, kubeconfig: Path, *, context: str | None = None, timeouts: Timeouts | None = None) -> None:
-        from kubernetes import client, config  # takes a quarter of a second: only where a cluster is used
+        from kubernetes import client, config  # takes 0.25 s: import it only if a cluster is used
 
         self.kubeconfig = kubeconfig
         self.timeouts = timeouts or Timeouts()
-        #: How the API server is reached.
+        #: Connection settings of the kubeconfig.
         self.connection = read_connection(kubeconfig, context)
         self._configuration = client.Configuration()
         try:
@@ -174,7 +173,7 @@ class Cluster:
                 client_configuration=self._configuration,
                 persist_config=False,
             )
-        except Exception as error:  # its plugins and providers, which the client runs, may raise anything
+        except Exception as error:  # the plugins that the client runs may raise any error
             raise unusable(kubeconfig, str(error) or type(error).__name__) from error
         if self._configuration.ssl_ca_cert:
             check_trust(kubeconfig, self._configuration.ssl_ca_cert)
@@ -192,29 +191,29 @@ class Cluster:
         if self._configuration.cert_file and self._configuration.key_file:
             self._session.cert = (self._configuration.cert_file, self._configuration.key_file)
         elif self.connection.plugin and not self._bearer:
-            # The client only logs that it failed, and would go on without credentials.
-            raise unusable(kubeconfig, "its exec plugin gives no credentials: run its command by hand")
+            # The client only logs the failure, and would continue without credentials.
+            raise unusable(kubeconfig, "its exec plugin returns no credentials: run its command by hand")
 
     @property
     def ca_pem(self) -> str:
-        """What the kubeconfig trusts ('' for the system's roots)."""
+        """CA certificates of the kubeconfig; '' for the system trust store."""
         path = self._configuration.ssl_ca_cert
         return Path(path).read_text() if path else ""
 
     @property
     def _bearer(self) -> str:
-        # Under this name in every version of the client; where its key in `api_key` is concerned, they differ.
+        # All versions of the client use this name; the key in `api_key` differs between versions.
         bearer = self._configuration.auth_settings().get("BearerToken")
         return str((bearer and bearer["value"]) or "")
 
     def acting_as(self, user: str) -> Cluster:
-        """Return a client whose calls the API server takes for those of another user (by impersonation)."""
+        """Return a client that impersonates another user."""
         other = copy.copy(self)
         other._headers = {"Impersonate-User": user}
         return other
 
     def announcing(self, announce: Callable[[Resource], None]) -> Cluster:
-        """Have each type announced before an object of it is created; return this client."""
+        """Call `announce` with the resource type before each creation of an object; return this client."""
         self._announce = announce
         return self
 
@@ -236,12 +235,11 @@ class Cluster:
         stream: bool = False,
         timeout: float | None = None,
     ) -> requests.Response:
-        """Send one request and return its answer.
+        """Send one request and return the response. Repeat it after a 429, within the timeout.
 
-        An answer that it came too early is waited out, as far as `timeout` (seconds, default that of the table) goes.
-
-        :raises ApiError: for a status of 400 and more.
-        :raises StackError: when the API server cannot be reached.
+        :param timeout: in seconds; default: that of the API in the table of timeouts.
+        :raises ApiError: for a status of 400 or more.
+        :raises StackError: if the API server does not answer.
         """
         limit = timeout or self.timeouts.api
         deadline = time.monotonic() + limit
@@ -263,7 +261,7 @@ class Cluster:
                 OSError,
                 ValueError,
                 urllib3.exceptions.HTTPError,
-            ) as error:  # files and addresses that are wrong too
+            ) as error:  # also for wrong files and addresses
                 raise StackError(
                     f"the Kubernetes API at {self.server} does not answer: {error}",
                     hint="check that the cluster runs and that the kubeconfig is right",
@@ -279,15 +277,15 @@ class Cluster:
                     status = response.json()
                 except ValueError:
                     status = None
-                if not isinstance(status, dict):  # such as the page of a server in between
+                if not isinstance(status, dict):  # such as an HTML page of a proxy
                     status = {"message": response.text[:500]}
             raise ApiError(f"{method} {path}", response.status_code, status)
         return response
 
     def _json(self, method: str, path: str, **options: Any) -> Object:
-        """Send one request, as :meth:`call` does, and return the object that is its answer.
+        """Send one request, as :meth:`call` does, and return the object in its response.
 
-        :raises StackError: when the answer is none.
+        :raises StackError: if the response is not an object.
         """
         response = self.call(method, path, **options)
         try:
@@ -298,17 +296,17 @@ class Cluster:
 
     def _foreign(self, method: str, path: str, answer: str) -> NoReturn:
         raise StackError(
-            f"{self.server} does not answer {method} {path} as Kubernetes does: {answer[:100]!r}",
+            f"the answer of {self.server} to {method} {path} is not that of a Kubernetes API: {answer[:100]!r}",
             hint="check the server in the kubeconfig",
         )
 
     def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
-        """Return one object. :raises ApiError: 404 where there is none."""
+        """Return one object. :raises ApiError: 404 if there is none."""
         result: Object = self._json("GET", resource.path(namespace, name))
         return result
 
     def find(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
-        """Return one object, or None."""
+        """Return one object; None if there is none."""
         try:
             return self.get(resource, name, namespace)
         except ApiError as error:
@@ -319,7 +317,7 @@ class Cluster:
     def list(
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
     ) -> list[Object]:
-        """Return the objects of a namespace, or of all, by label and field selector."""
+        """Return the objects of a namespace (None: of all) that match a label and a field selector."""
         query = {"labelSelector": labels, "fieldSelector": fields}
         items: list[Object] = self._json("GET", resource.path(namespace), query=query)["items"]
         return items
@@ -345,7 +343,7 @@ class Cluster:
         return result
 
     def replace(self, resource: Resource, body: Object) -> Object:
-        """Replace an object. :raises ApiError: 409 when it has changed meanwhile."""
+        """Replace an object. :raises ApiError: 409 if it has changed in the meantime."""
         metadata = body["metadata"]
         path = resource.path(metadata.get("namespace"), metadata["name"])
         result: Object = self._json("PUT", path, body=body)
@@ -354,16 +352,16 @@ class Cluster:
     def patch(
         self, resource: Resource, name: str, namespace: str | None, body: Any, *, subresource: str | None = None
     ) -> Object:
-        """Change an object by a JSON merge patch (a dict) or a JSON patch (a list)."""
+        """Change an object with a JSON merge patch (a dict) or a JSON patch (a list)."""
         kind = "application/json-patch+json" if isinstance(body, list) else "application/merge-patch+json"
         path = resource.path(namespace, name, subresource)
         result: Object = self._json("PATCH", path, body=body, content_type=kind)
         return result
 
     def delete(self, resource: Resource, name: str, namespace: str | None = None, *, uid: str = "") -> None:
-        """Delete an object; one that is not there is no error.
+        """Delete an object, if it exists.
 
-        :param uid: of the object that is meant: another one of the same name is left alone.
+        :param uid: uid of the object; another object of the same name is not deleted. '' for any.
         """
         body: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         if uid:
@@ -377,12 +375,12 @@ class Cluster:
                 raise
 
     def _is_another(self, resource: Resource, name: str, namespace: str | None, uid: str) -> bool:
-        """Whether an object is not the one of a uid any more: 409 may also mean that it is being deleted already."""
+        """Whether the object of a uid no longer exists. A 409 may also mean that it is already being deleted."""
         found = self.list(resource, namespace, fields=f"metadata.name={name}")
         return not found or found[0]["metadata"]["uid"] != uid
 
     def table(self, resource: Resource, name: str, namespace: str | None = None) -> dict[str, str]:
-        """Return one object's row as ``kubectl get -o wide`` prints it: upper-case column to cell."""
+        """Return the row of one object as ``kubectl get -o wide`` prints it: cells by upper-case column."""
         answer = self._json("GET", resource.path(namespace, name), accept=TABLE)
         columns = [column["name"].upper() for column in answer["columnDefinitions"]]
         return dict(zip(columns, (str(cell) for cell in answer["rows"][0]["cells"]), strict=True))
@@ -390,7 +388,7 @@ class Cluster:
     def create_token(
         self, service_account: str, namespace: str, *, audiences: Iterable[str] = (), seconds: int = 3600
     ) -> str:
-        """Return a token of a ServiceAccount by the TokenRequest API; `seconds` is at least 600."""
+        """Return a token of a ServiceAccount from the TokenRequest API; `seconds` must be at least 600."""
         spec = {"audiences": list(audiences), "expirationSeconds": seconds}
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
         path = SERVICE_ACCOUNTS.path(namespace, service_account, "token")
@@ -408,10 +406,11 @@ class Cluster:
         timeout: float,
         interrupt: Interrupt | None = None,
     ) -> Iterator[tuple[str, Object]]:
-        """Yield (event type, object), the present state first, until `timeout` seconds are over.
+        """Yield pairs of event type and object, the present state first.
 
-        :param name: of one object; None watches all of the namespace.
-        :param interrupt: ends it earlier.
+        :param name: name of one object; None watches all objects of the namespace.
+        :param timeout: in seconds.
+        :param interrupt: ends the watch before the timeout.
         """
         deadline = time.monotonic() + timeout
         fields = f"metadata.name={name}" if name else ""
@@ -427,7 +426,7 @@ class Cluster:
             try:
                 response = self.call("GET", resource.path(namespace), query=query, stream=True, timeout=left + 2)
                 with response, interrupt.reads(response):
-                    # Chunks are events: read each as it comes, not when a buffer is full.
+                    # A chunk is an event: read it when it arrives, not when a buffer is full.
                     for line in response.iter_lines(chunk_size=None):
                         event = json.loads(line)
                         if event["type"] == "ERROR":  # the resourceVersion is too old
@@ -438,7 +437,7 @@ class Cluster:
                         if time.monotonic() >= deadline or interrupt.is_set:
                             return
             except (requests.RequestException, urllib3.exceptions.HTTPError):
-                continue  # the connection broke or the read timed out: resume from the last version seen
+                continue  # the connection broke, or the read timed out: resume from the last version
 
     def wait(
         self,
@@ -449,10 +448,10 @@ class Cluster:
         *,
         timeout: float,
     ) -> tuple[bool, Object | None]:
-        """Watch one object until a condition holds.
+        """Watch one object until a condition is true.
 
-        :param timeout: seconds.
-        :return: whether it came to hold, and the object as last seen (None: not seen, or deleted).
+        :param timeout: in seconds.
+        :return: whether it became true, and the last state of the object (None: it does not exist).
         """
         last: Object | None = None
         for kind, item in self.watch(resource, namespace, name, timeout=timeout):
@@ -462,7 +461,7 @@ class Cluster:
         return False, last
 
     def wait_gone(self, resource: Resource, name: str, namespace: str | None, *, timeout: float) -> bool:
-        """Watch one object until it is deleted, at most `timeout` seconds; say whether it is."""
+        """Watch one object until it is deleted, for at most `timeout` seconds; return whether it is."""
         if self.find(resource, name, namespace) is None:
             return True
         return any(kind == "DELETED" for kind, _ in self.watch(resource, namespace, name, timeout=timeout)) or (
@@ -472,7 +471,7 @@ class Cluster:
     # -- discovery -----------------------------------------------------------
 
     def now(self) -> str:
-        """Return the API server's time, to the second, as Kubernetes writes it (RFC 3339)."""
+        """Return the time of the API server in seconds, in the format of Kubernetes (RFC 3339)."""
         date = parsedate_to_datetime(self.call("GET", "/version").headers["Date"])
         return date.strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -487,7 +486,7 @@ class Cluster:
     def discover(self, api_version: str, kind: str) -> Resource:
         """Return the resource type of a kind.
 
-        :raises StackError: when the API server does not serve it.
+        :raises StackError: if the API server does not serve it.
         """
         for resource, entry in self._served_in(api_version):
             if entry["kind"] == kind:
@@ -498,9 +497,9 @@ class Cluster:
         )
 
     def served(self, *verbs: str) -> Iterator[Resource]:
-        """Yield the types with which all of the verbs can be done, each in the version that its group prefers.
+        """Yield the resource types that support all verbs, each in the preferred version of its group.
 
-        What an extension does not serve at the moment is left out.
+        Types of an extension that does not answer are left out.
         """
         groups = self._json("GET", "/apis")["groups"]
         versions = ["v1", *(group["preferredVersion"]["groupVersion"] for group in groups)]
@@ -510,9 +509,9 @@ class Cluster:
                     yield resource
 
     def _served_in(self, api_version: str, absent: Iterable[int] = (404,)) -> Iterator[tuple[Resource, Object]]:
-        """Yield the types of a group's version, and what the API server says of each.
+        """Yield the resource types of a version of a group, and the API server's description of each.
 
-        :param absent: statuses that mean that there is none.
+        :param absent: HTTP statuses that mean that there are none.
         """
         group, _, version = api_version.rpartition("/")
         try:
@@ -526,28 +525,28 @@ class Cluster:
                 yield Resource(group, version, entry["name"], bool(entry["namespaced"])), entry
 
     def located(self, body: Object, default_namespace: str) -> tuple[Resource, Object]:
-        """Return the resource type of a manifest's object, and the object with a namespace where it needs one."""
+        """Return the resource type of an object of a manifest, and the object with a namespace if its type has one."""
         resource = self.discover(body["apiVersion"], body["kind"])
         if resource.namespaced and "namespace" not in body["metadata"]:
             body = {**body, "metadata": {**body["metadata"], "namespace": default_namespace}}
         return resource, body
 
     def apply_manifest(self, body: Object, default_namespace: str = "default") -> Object:
-        """Apply one object of a manifest, whatever its kind; namespaced ones without namespace get the default."""
+        """Apply one object of a manifest; `default_namespace` replaces a missing namespace of a namespaced type."""
         return self.apply(*self.located(body, default_namespace))
 
     def install_crds(self, manifests: Iterable[Object], *, replace: bool = True) -> None:
-        """Apply CustomResourceDefinitions and wait until they are served.
+        """Apply CustomResourceDefinitions and wait until the API server serves them.
 
-        :param replace: otherwise, those that are there already are left as they are.
-        :raises StackError: when the API server does not establish one in time.
+        :param replace: whether to change those that exist.
+        :raises StackError: if the API server does not establish one in time.
         """
         names = []
         for manifest in manifests:
             name = manifest["metadata"]["name"]
             there = None if replace else self.find(CRDS, name)
             if there is not None and is_established(there):
-                continue  # without a watch: to read one is all that an existing cluster has to permit
+                continue  # without a watch: an existing cluster needs to permit only get
             names.append(name)
             if replace:
                 self.apply(CRDS, manifest)
@@ -564,22 +563,22 @@ class Cluster:
 
 
 def _retry_after(response: requests.Response) -> float | None:
-    """Return how many seconds later a call is to be made again, None where it is not."""
+    """Return the seconds to wait before the call is repeated; None if it is not repeated."""
     if response.status_code != TOO_EARLY:
         return None
     try:
         return max(0.0, float(response.headers["Retry-After"]))
-    except (KeyError, ValueError):  # a date is not what the API server sends
+    except (KeyError, ValueError):  # the API server never sends a date
         return None
 
 
 def is_established(crd: Object) -> bool:
-    """Whether a CustomResourceDefinition is served."""
+    """Whether the API server serves a CustomResourceDefinition."""
     return condition(crd, "Established").get("status") == "True"
 
 
 def condition(item: Object, kind: str) -> Object:
-    """Return a condition of an object's status by type ({} where there is none)."""
+    """Return the condition of a type in an object's status; {} if there is none."""
     for entry in item.get("status", {}).get("conditions") or []:
         if entry.get("type") == kind:
             found: Object = entry

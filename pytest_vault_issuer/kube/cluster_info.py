@@ -1,4 +1,4 @@
-"""How clients, and Vault, reach one Kubernetes API."""
+"""How clients and Vault connect to a Kubernetes API."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 class Kubernetes:
     """One Kubernetes API.
 
-    :ivar kubeconfig: path of a kubeconfig with the rights the suite needs.
-    :ivar context: its context, None for the current one.
-    :ivar url_for_vault: where Vault reaches the API server for TokenReviews.
-    :ivar ca_pem: the API server's CA.
-    :ivar audit_log: path of the API server's audit log (JSON lines), None where it cannot be read.
+    :ivar kubeconfig: path of a kubeconfig with the permissions that the suite needs.
+    :ivar context: its context; None for the current one.
+    :ivar url_for_vault: URL at which Vault sends TokenReviews to the API server.
+    :ivar ca_pem: CA certificate of the API server.
+    :ivar audit_log: path of the API server's audit log (JSON lines); None if it cannot be read.
     """
 
     kubeconfig: str

@@ -1,4 +1,4 @@
-"""The public keys with which a cluster's service account tokens can be verified, as its API server publishes them."""
+"""The public keys of a cluster's service account tokens, as its API server publishes them."""
 
 from __future__ import annotations
 
@@ -10,28 +10,27 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from .client import Cluster
 
-#: Where the API server serves its JSON Web Key Set.
+#: Path of the API server's JSON Web Key Set.
 JWKS_PATH = "/openid/v1/jwks"
-#: Where the API server says who it is as an OpenID Connect provider.
+#: Path of the API server's OpenID Connect discovery document.
 DISCOVERY_PATH = "/.well-known/openid-configuration"
 _CURVES: dict[str, type[ec.EllipticCurve]] = {"P-256": ec.SECP256R1, "P-384": ec.SECP384R1, "P-521": ec.SECP521R1}
 
 
 def service_account_keys(cluster: Cluster) -> list[str]:
-    """Return the keys of the cluster's service account issuer (PEM).
+    """Return the public keys of the cluster's service account issuer (PEM).
 
-    This is what Vault's documentation of Kubernetes as an OIDC provider gives
-    a JWT auth mount as ``jwt_validation_pubkeys``.
+    Vault's documentation of Kubernetes as an OIDC provider sets them as ``jwt_validation_pubkeys`` of a JWT auth mount.
 
-    :raises ApiError: when the kubeconfig may not read them.
+    :raises ApiError: if the user of the kubeconfig may not read them.
     """
     return [to_pem(key) for key in cluster.call("GET", JWKS_PATH, accept="application/jwk-set+json").json()["keys"]]
 
 
 def service_account_issuer(cluster: Cluster) -> str:
-    """Return the issuer that the cluster's service account tokens name.
+    """Return the issuer (claim ``iss``) of the cluster's service account tokens.
 
-    :raises ApiError: when the kubeconfig may not read it.
+    :raises ApiError: if the user of the kubeconfig may not read it.
     """
     return str(cluster.call("GET", DISCOVERY_PATH, accept="application/json").json()["issuer"])
 
@@ -39,7 +38,7 @@ def service_account_issuer(cluster: Cluster) -> str:
 def to_pem(jwk: dict[str, Any]) -> str:
     """Return a JSON Web Key of RFC 7518 as PEM.
 
-    :raises ValueError: for a kind of key that no API server signs with.
+    :raises ValueError: for a type of key with which no API server signs.
     """
     key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey
     if jwk["kty"] == "RSA":

@@ -1,4 +1,4 @@
-"""Reads what a kubeconfig says of the connection, and says in one sentence what is wrong with one."""
+"""Reads and checks the connection settings of a kubeconfig."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _PROXIES = ("http", "https", "socks5")
 
 @dataclass(frozen=True)
 class Connection:
-    """How a context's API server is reached.
+    """The connection settings of a context.
 
     :ivar proxy_url: ``proxy-url``; '' for none. The proxies of the environment are never used.
-    :ivar plugin: whether a program (``exec``) gives the credentials.
-    :ivar server_name: ``tls-server-name``, which the server's certificate is for; '' for that of its address.
+    :ivar plugin: whether a program (``exec``) provides the credentials.
+    :ivar server_name: ``tls-server-name``, the host name in the server's certificate; '' for that of its URL.
     """
 
     proxy_url: str = ""
@@ -32,16 +32,16 @@ class Connection:
 
     @property
     def entry(self) -> dict[str, str]:
-        """What says the same in the cluster of another kubeconfig."""
+        """The same settings as fields of a cluster in another kubeconfig."""
         entry = {"proxy-url": self.proxy_url, "tls-server-name": self.server_name}
         return {key: value for key, value in entry.items() if value}
 
 
 def read_connection(path: Path, context: str | None) -> Connection:
-    """Check a kubeconfig, as far as it is used, and return how its API server is reached.
+    """Check the parts of a kubeconfig that are used, and return its connection settings.
 
-    :param context: its name; default the current one.
-    :raises ConfigurationError: naming what is missing or wrong.
+    :param context: name of the context; None for the current one.
+    :raises ConfigurationError: with what is missing or wrong.
     """
     try:
         return _connection(read_document(path), context)
@@ -69,7 +69,7 @@ def _connection(config: Any, context: str | None) -> Connection:
             _check_base64(user, key)
         for key in ("client-certificate", "client-key", "token", "tokenFile", "username", "password"):
             if not _text(user, key).isprintable():
-                raise DocumentError(f"{key} cannot be sent: it holds a line break or another control character")
+                raise DocumentError(f"{key} must not contain a line break or another control character")
         for key in ("exec", "auth-provider"):
             _check_plugin(user, key)
     _check_base64(cluster, "certificate-authority-data")
@@ -84,7 +84,7 @@ def _connection(config: Any, context: str | None) -> Connection:
 
 
 def _named(config: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
-    """Return the entry of a name in the list of clusters, contexts or users."""
+    """Return the named entry of the list of clusters, contexts or users."""
     entries = config.get(f"{kind}s")
     if not isinstance(entries, list):
         raise DocumentError(f"it has no list of {kind}s")
@@ -109,27 +109,27 @@ def _reference(about: dict[str, Any], key: str, context: str) -> str:
 def _text(table: dict[str, Any], key: str) -> str:
     value = table.get(key)
     if value is not None and not isinstance(value, str):
-        raise DocumentError(f"{key} is not a text")  # which may be secret
+        raise DocumentError(f"{key} must be a string")  # do not show the value: it may be a secret
     return value or ""
 
 
 def _check_plugin(user: dict[str, Any], key: str) -> None:
     plugin = user.get(key) or {}
     if not isinstance(plugin, dict):
-        raise DocumentError(f"{key} is not a mapping")
+        raise DocumentError(f"{key} must be a mapping")
     if key == "exec" and plugin and not _text(plugin, "command"):
         raise DocumentError("exec has no command")
 
 
 def check_trust(path: Path, ca_file: str) -> None:
-    """See that what a kubeconfig trusts are certificates.
+    """Check that the ``certificate-authority`` of a kubeconfig contains certificates.
 
-    :raises ConfigurationError: where they are not, or cannot be read.
+    :raises ConfigurationError: if it does not, or if it cannot be read.
     """
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(ca_file)
     except ssl.SSLError as error:
-        raise unusable(path, f"its certificate-authority holds no certificate: {error.reason}") from error
+        raise unusable(path, f"its certificate-authority contains no certificate: {error.reason}") from error
     except OSError as error:
         raise unusable(path, f"its certificate-authority {ca_file} cannot be read: {error.strerror}") from error
 

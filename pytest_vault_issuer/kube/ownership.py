@@ -1,29 +1,29 @@
-"""Whose an object in a cluster is: what a session creates carries its label, and nothing else is touched."""
+"""The owner of an object in a cluster: a session labels what it creates, and changes nothing else."""
 
 from __future__ import annotations
 
 from ..errors import StackError
 from .client import ApiError, Cluster, Object, Resource
 
-#: On everything this project creates in a cluster; its value names the session.
+#: Label of everything that the suite creates in a cluster; its value is the name of the session.
 LABEL = "vault-issuer.test/run"
 
 
 def selector(session: str) -> str:
-    """Return the label selector for what a session has created."""
+    """Return the label selector for the objects of a session."""
     return f"{LABEL}={session}"
 
 
 def owner_of(item: Object) -> str:
-    """Return the name of the session that has created an object, '' where none has."""
+    """Return the name of the session that created an object; '' if no session did."""
     return str((item["metadata"].get("labels") or {}).get(LABEL, ""))
 
 
 def create_own(cluster: Cluster, resource: Resource, body: Object) -> Object:
-    """Create an object that carries a session's label; change one of this name only where the same session made it.
+    """Create an object that carries a session's label. If the same session already created it, apply it again.
 
     :return: the object as stored.
-    :raises StackError: when there is one that the session has not made; it is left as it is.
+    :raises StackError: if an object of this name exists that the session did not create; it is not changed.
     """
     try:
         return cluster.create(resource, body)
@@ -37,7 +37,7 @@ def create_own(cluster: Cluster, resource: Resource, body: Object) -> Object:
 
 
 def _owner(cluster: Cluster, resource: Resource, body: Object) -> str | None:
-    """Return whose the object that is there is; None where that cannot be read."""
+    """Return the session that created the existing object, '' for none; None if the object cannot be read."""
     metadata = body["metadata"]
     try:
         found = cluster.list(resource, metadata.get("namespace"), fields=f"metadata.name={metadata['name']}")
@@ -57,13 +57,13 @@ def _taken(resource: Resource, body: Object, owner: str | None) -> StackError:
             f"{what} exists in the cluster: it belongs to session {owner}",
             hint=f"wait until that session ends; if it was killed: vault-issuer stack down {owner}, or: {kubectl}",
         )
-    whose = "it has no label of the suite" if owner == "" else "whose it is cannot be read"
+    reason = "it has no label of the suite" if owner == "" else "its labels cannot be read"
     return StackError(
-        f"{what} exists in the cluster, and this session did not create it ({whose}): it is left as it is",
-        hint=f"give it another name in the implementation's manifests, or, if nobody needs it: {kubectl}",
+        f"{what} exists in the cluster, and this session did not create it ({reason}): it is not changed",
+        hint=f"give it another name in the implementation's manifests, or delete it if it is not needed: {kubectl}",
     )
 
 
 def name_of(resource: Resource) -> str:
-    """Return a type as kubectl takes it, such as ``issuers.cert-manager.io``."""
+    """Return the name of a resource type for kubectl, such as ``issuers.cert-manager.io``."""
     return f"{resource.plural}.{resource.group}" if resource.group else resource.plural

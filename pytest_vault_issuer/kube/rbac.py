@@ -1,4 +1,4 @@
-"""ServiceAccounts, their tokens, and the Role of the documentation that lets an issuer ask for them."""
+"""ServiceAccounts, their tokens, and the documented Role that allows a controller to request tokens."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOKEN_SECRET_TYPE = "kubernetes.io/service-account-token"  # noqa: S105 (the nam
 
 
 def user_name(namespace: str, service_account: str) -> str:
-    """Return the user that a ServiceAccount is: the subject of its tokens."""
+    """Return the user name of a ServiceAccount, the subject of its tokens."""
     return f"system:serviceaccount:{namespace}:{service_account}"
 
 
@@ -34,7 +34,7 @@ def create_service_account(cluster: Cluster, namespace: str, name: str, labels: 
 
 
 def token_role(namespace: str, service_account: str, labels: dict[str, str]) -> Object:
-    """Return the documentation's Role: create ``serviceaccounts/token`` for one ServiceAccount."""
+    """Return the documented Role: it allows to create ``serviceaccounts/token`` of one ServiceAccount."""
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "Role",
@@ -53,9 +53,9 @@ def token_role(namespace: str, service_account: str, labels: dict[str, str]) -> 
 def grant_token_requests(
     cluster: Cluster, namespace: str, service_account: str, subject: str, labels: dict[str, str], timeouts: Timeouts
 ) -> None:
-    """Let `subject` (``namespace/name`` of a ServiceAccount) request tokens of a ServiceAccount.
+    """Allow `subject` (``namespace/name`` of a ServiceAccount) to request tokens of a ServiceAccount.
 
-    :raises StackError: when the API server does not come to allow it.
+    :raises StackError: if the API server does not allow it in time.
     """
     role = token_role(namespace, service_account, labels)
     subject_namespace, _, subject_name = subject.partition("/")
@@ -72,7 +72,7 @@ def grant_token_requests(
 
 
 def revoke_token_requests(cluster: Cluster, namespace: str, service_account: str) -> None:
-    """Take away what :func:`grant_token_requests` gave."""
+    """Revoke the permission of :func:`grant_token_requests`."""
     cluster.delete(ROLE_BINDINGS, service_account, namespace)
     cluster.delete(ROLES, service_account, namespace)
 
@@ -80,9 +80,9 @@ def revoke_token_requests(cluster: Cluster, namespace: str, service_account: str
 def create_token_secret(
     cluster: Cluster, namespace: str, service_account: str, name: str, labels: dict[str, str], timeouts: Timeouts
 ) -> Object:
-    """Create the documentation's Secret for a static token, wait for Kubernetes to fill it, and return it.
+    """Create the documented Secret for a static token, and return it after Kubernetes has filled it.
 
-    :raises TimeoutError: when the cluster's token controller does not.
+    :raises TimeoutError: if the cluster's token controller does not fill it in time.
     """
     body = {
         "apiVersion": "v1",
@@ -112,9 +112,9 @@ def grant_user(
     timeouts: Timeouts,
     namespace: str | None = None,
 ) -> None:
-    """Let a user do what one RBAC rule allows, in one namespace or in the whole cluster (None).
+    """Grant one RBAC rule to a user, in one namespace or in the whole cluster (None).
 
-    :raises StackError: when the API server does not come to allow it.
+    :raises StackError: if the API server does not allow it in time.
     """
     roles, bindings = _rbac(namespace)
     metadata = {"name": user, "labels": labels} | ({"namespace": namespace} if namespace else {})
@@ -134,7 +134,7 @@ def grant_user(
 
 
 def revoke_user(cluster: Cluster, user: str, namespace: str | None = None) -> None:
-    """Take away what :func:`grant_user` gave."""
+    """Revoke the permission of :func:`grant_user`."""
     roles, bindings = _rbac(namespace)
     cluster.delete(bindings, user, namespace)
     cluster.delete(roles, user, namespace)
@@ -145,9 +145,9 @@ def _rbac(namespace: str | None) -> tuple[Resource, Resource]:
 
 
 def _wait_allowed(cluster: Cluster, user: str, rule: Object, namespace: str | None, timeouts: Timeouts) -> None:
-    """Wait until a user may do the first thing a rule allows.
+    """Wait until the API server allows a user the first verb of a rule on its first resource.
 
-    The API server authorises from a cache of Roles that may lag behind what it has stored.
+    The authorizer of the API server reads Roles from a cache, which lags behind the stored Roles.
     """
     group, resource = rule["apiGroups"][0], rule["resources"][0]
     resource, _, subresource = resource.partition("/")
@@ -172,6 +172,6 @@ def _wait_allowed(cluster: Cluster, user: str, rule: Object, namespace: str | No
     if not poll(allowed, timeout=timeouts.api):
         wanted = f"{attributes['verb']} {rule['resources'][0]}"
         raise StackError(
-            f"the API server does not let {user} {wanted} within {timeouts.api:g} s although a Role allows it",
-            hint="look for an authoriser beside RBAC that denies it",
+            f"the API server does not allow {user} to {wanted} within {timeouts.api:g} s, although a Role allows it",
+            hint="check whether another authorizer than RBAC denies it",
         )

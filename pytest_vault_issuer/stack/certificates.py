@@ -1,4 +1,4 @@
-"""The certificates of a local stack: one throw-away authority, written where only the user can read."""
+"""The certificate authority of a stack, in files that only the user can read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..supervisor.run_directory import RunDirectory
 
 
 class StackAuthority:
-    """A certificate authority that lives as long as one run."""
+    """A certificate authority for one session."""
 
     def __init__(self, run: RunDirectory) -> None:
         self._run = run
@@ -19,11 +19,11 @@ class StackAuthority:
         self.file = run.write("pki/ca.pem", self.pem)
 
     def server(self, name: str, *hosts: str) -> tuple[Path, Path]:
-        """Issue for host names and addresses; return the paths of certificate and key."""
+        """Issue a certificate for host names and addresses; return the paths of certificate and key."""
         return self._write(name, self._ca.issue_cert(*hosts, key_type=trustme.KeyType.ECDSA))
 
     def client(self, name: str, common_name: str, organization: str | None = None) -> tuple[Path, Path]:
-        """Issue for a Kubernetes user (common name) of a group (organization)."""
+        """Issue a certificate for a Kubernetes user (common name) in a group (organization)."""
         leaf = self._ca.issue_cert(
             f"{name}.client.invalid",
             common_name=common_name,

@@ -1,6 +1,6 @@
-"""A session's own copy of a kubeconfig: with one context, and with credentials in private files.
+"""Makes a session's copy of a kubeconfig: with one context, and with credentials in private files.
 
-Clients write what is in a kubeconfig into temporary files, which stay when they are killed.
+Clients write embedded credentials to temporary files, which remain if the client is killed.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ Write = Callable[[str, bytes], Path]
 
 
 def with_files(config: dict[str, Any], prefix: str, write: Write) -> dict[str, Any]:
-    """Return a kubeconfig with credentials in files, in the place of those that are in it.
+    """Return a kubeconfig that refers to files instead of embedded credentials.
 
-    :param prefix: of the files' names.
+    :param prefix: prefix of the names of the files.
     :param write: writes a file that only the user can read, and returns its path.
     """
     for entry in [*(item["cluster"] for item in config["clusters"]), *(item["user"] for item in config["users"])]:
@@ -34,10 +34,10 @@ def with_files(config: dict[str, Any], prefix: str, write: Write) -> dict[str, A
 
 
 def private_copy(source: Path, context: str | None, write: Write) -> Path:
-    """Write a copy of a user's kubeconfig with the context that is used, and return its path.
+    """Write a copy of a user's kubeconfig with one context, and return its path.
 
-    :param context: default its current one.
-    :raises ConfigurationError: when it cannot be used.
+    :param context: default: its current context.
+    :raises ConfigurationError: if the kubeconfig cannot be used.
     """
     try:
         config = _of_context(yaml.safe_load(source.read_text()), context, source.absolute().parent)
@@ -53,7 +53,7 @@ def private_copy(source: Path, context: str | None, write: Write) -> Path:
 def _of_context(config: Any, context: str | None, base: Path) -> dict[str, Any]:
     name = context or config.get("current-context")
     if not name:
-        raise LookupError("it has no current context: name one")
+        raise LookupError("it has no current context, and no option names one")
     chosen = _named(config["contexts"], "context", name)
     parts: dict[str, list[dict[str, Any]]] = {"clusters": [], "users": []}
     for kind, key in (("clusters", "cluster"), ("users", "user")):
@@ -85,5 +85,5 @@ def _named(entries: Any, key: str, name: str) -> dict[str, Any]:
 def _unusable(source: Path, why: str) -> ConfigurationError:
     return ConfigurationError(
         f"the kubeconfig {source} cannot be used: {why}",
-        hint="name a readable kubeconfig file, and a context of it in --vault-issuer-kube-context",
+        hint="name a readable kubeconfig file, and one of its contexts in --vault-issuer-kube-context",
     )

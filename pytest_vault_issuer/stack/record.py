@@ -1,9 +1,9 @@
-"""The cleanup record of a session that uses somebody's cluster or Vault: whatever ends it, this says what to remove.
+"""The cleanup record of a session that uses an existing cluster or Vault: it states what the cleanup must remove.
 
-A file for each such session, outside its run directory, that only the user can read. It is written before anything is
-created: first where the session is and whose it is, then a line before each creation in Vault and before the first
-object of each type in the cluster. It holds no credentials, only where they come from. When everything is removed, so
-is the file; what is there without a session under way is unfinished.
+Each such session has one file outside of its run directory, which only the user can read. The session writes to it
+before it creates anything: first the cluster, Vault and process of the session, then a line before it creates something
+in Vault, and before it creates the first object of each type in the cluster. It contains no credentials, only their
+source. The cleanup removes the file when nothing is left. A record without a session under way is unfinished.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ from ..timeouts import poll
 from ..vault.cleanup import Created
 from ..version import __version__
 
-#: What is to be said of a record: its session will see to the cleanup, or nobody will.
+#: States of a record: its session is under way and will clean up, or the session has ended without a full cleanup.
 UNDER_WAY, UNFINISHED = "under way", "unfinished"
 _SUFFIX = ".jsonl"
-#: How a line begins that names a type of the cluster's API.
+#: Value of `what` in a line that names a resource type of the cluster.
 _TYPE = "type"
 
 
 @dataclass(frozen=True)
 class Whereabouts:
-    """Where a session works, and whose it is.
+    """The cluster, the Vault and the machine of a session.
 
-    :ivar session: its name, the value of the label on what it creates.
+    :ivar session: name of the session, the value of the label on what it creates.
     :ivar directory: its run directory.
-    :ivar started: when, in ISO 8601.
-    :ivar kubeconfig: the user's, '' where `kind_cluster` is named; :ivar context: in it, '' for the current one.
+    :ivar started: its start time in ISO 8601.
+    :ivar kubeconfig: the user's; '' if `kind_cluster` is set. :ivar context: its context; '' for the current one.
     :ivar server: URL of the API server, for people.
-    :ivar kind_binary: path of the kind that knows `kind_cluster`.
-    :ivar vault_addr: '' where the Vault goes with the session; :ivar vault_ca: path of its CA's certificate, or ''.
-    :ivar token_file: path of the file with Vault's token; '' where the token came from the environment.
-    :ivar host: name of the machine; :ivar scale: of timeouts.
+    :ivar kind_binary: path of the kind binary that created `kind_cluster`.
+    :ivar vault_addr: '' if the Vault ends with the session. :ivar vault_ca: path of its CA certificate, or ''.
+    :ivar token_file: path of the file with Vault's token; '' if the token came from the environment.
+    :ivar host: name of the machine. :ivar scale: factor of the timeouts.
     """
 
     session: str
@@ -73,10 +73,10 @@ class Whereabouts:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a record says.
+    """The contents of a record.
 
-    :ivar types: of which objects were created in the cluster.
-    :ivar created: what was created in Vault, or was about to be, by the session that created it.
+    :ivar types: resource types of the objects that the session created in the cluster.
+    :ivar created: what each session created in Vault, or was about to create.
     """
 
     whereabouts: Whereabouts
@@ -85,12 +85,12 @@ class Contents:
 
 
 def directory() -> Path:
-    """Return the directory with this user's records.
+    """Return the directory of this user's records.
 
-    :raises ConfigurationError: when the user has no home.
+    :raises ConfigurationError: if the user has no home directory.
     """
     state = os.environ.get("XDG_STATE_HOME", "")
-    if not Path(state).is_absolute():  # to be ignored, says the XDG base directory specification
+    if not Path(state).is_absolute():  # the XDG base directory specification ignores relative paths
         try:
             state = str(Path.home() / ".local/state")
         except RuntimeError as error:
@@ -100,7 +100,7 @@ def directory() -> Path:
     return Path(state) / "vault-issuer"
 
 
-#: The records that this process has locked, by the path of their file.
+#: Descriptors of the records that this process has locked, by path.
 _held: dict[Path, int] = {}
 
 
@@ -114,7 +114,7 @@ def release(session: str) -> None:
 class CleanupRecord:
     """One record.
 
-    :param path: of its file, which :meth:`begin` writes.
+    :param path: path of its file, which :meth:`begin` writes.
     """
 
     def __init__(self, path: Path) -> None:
@@ -123,9 +123,9 @@ class CleanupRecord:
 
     @classmethod
     def begin(cls, whereabouts: Whereabouts) -> CleanupRecord:
-        """Write the record of a session that is about to begin.
+        """Write the record of a new session.
 
-        :raises StackError: when it cannot be written: nothing may be created then.
+        :raises StackError: if it cannot be written; the session must then create nothing.
         """
         place = directory()
         record = cls(place / f"{whereabouts.session}{_SUFFIX}")
@@ -151,18 +151,18 @@ class CleanupRecord:
     # -- while the session is under way ------------------------------------------------
 
     def hold(self) -> None:
-        """Have the cleanup wait until this process has ended, or has released the record."""
+        """Make the cleanup wait until this process ends or releases the record."""
         if self.path not in _held and self.path.exists():
             _held[self.path] = os.open(self.path, os.O_RDONLY)
             fcntl.flock(_held[self.path], fcntl.LOCK_SH)
 
     def release(self) -> None:
-        """Create nothing more: let the cleanup begin, or another one."""
+        """Allow the cleanup to begin; this process must create nothing after this call."""
         if self.path in _held:
             os.close(_held.pop(self.path))
 
     def announcer(self, session: str) -> Callable[..., None]:
-        """Return what records that a session is about to create something in Vault."""
+        """Return a function that records what a session is about to create in Vault."""
 
         def announce(what: str, name: str, accessor: str = "") -> None:
             self._add({"session": session, "what": what, "name": name, "accessor": accessor})
@@ -170,7 +170,7 @@ class CleanupRecord:
         return announce
 
     def announce_type(self, resource: Resource) -> None:
-        """Record that an object of a type is about to be created in the cluster."""
+        """Record the resource type of an object that the session is about to create in the cluster."""
         if resource not in self._types:
             self._add({"what": _TYPE, **asdict(resource)})
             self._types.add(resource)
@@ -182,10 +182,10 @@ class CleanupRecord:
             except FileNotFoundError as error:
                 raise StackError(
                     f"session {self.session} has ended: its cleanup record {self.path} is gone",
-                    hint="start the run again",
+                    hint="start the session again",
                 ) from error
             try:
-                # On a line of its own, also where a full disk has cut off the one before.
+                # The newline first: a full disk may have cut the line before.
                 _write(descriptor, entry, before="\n")
             finally:
                 os.close(descriptor)
@@ -193,9 +193,9 @@ class CleanupRecord:
     # -- afterwards ---------------------------------------------------------------------
 
     def read(self) -> Contents:
-        """Return what it says; lines that were cut off or that another version has written otherwise are left out.
+        """Return the contents, without lines that are incomplete or of another version.
 
-        :raises StackError: when it does not even say where the session worked.
+        :raises StackError: if the first line, with the cluster and Vault of the session, is missing.
         """
         try:
             text = self.path.read_text(errors="replace")
@@ -206,8 +206,8 @@ class CleanupRecord:
         lines = [_parsed(line) for line in text.splitlines()]
         if not lines or not lines[0]:
             raise StackError(
-                f"the cleanup record {self.path} was cut off before it said anything",
-                hint=f"the session had created nothing yet; remove the record: rm {self.path}",
+                f"the cleanup record {self.path} has no complete first line",
+                hint=f"the session had not created anything; remove the record: rm {self.path}",
             )
         types: set[Resource] = set()
         created: dict[str, list[Created]] = {}
@@ -230,7 +230,7 @@ class CleanupRecord:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether a process of its session is there, its supervisor answers, or its cleanup is under way."""
+        """Whether a process of its session runs, its supervisor answers, or its cleanup is under way."""
         if self.path in _held:
             return True
         try:
@@ -244,10 +244,11 @@ class CleanupRecord:
         return not claimed
 
     def claim(self, timeout: float) -> bool:
-        """Wait until no process of the session can create anything more, and keep other cleanups away.
+        """Lock the record: wait until no process of the session can create anything, and exclude other cleanups.
 
-        :return: whether it is this process's now; until :meth:`release`, or the end of the process.
-        :raises FileNotFoundError: when it is gone.
+        :param timeout: in seconds.
+        :return: whether this process holds the lock, until :meth:`release` or its end.
+        :raises FileNotFoundError: if the record was removed.
         """
         self.release()
         descriptor = os.open(self.path, os.O_RDONLY)
@@ -266,25 +267,25 @@ class CleanupRecord:
         return True
 
     def remove(self) -> None:
-        """Remove the record: nothing is left."""
+        """Remove the record, because nothing is left."""
         self.path.unlink(missing_ok=True)
 
 
 def records() -> list[CleanupRecord]:
-    """Return this user's records, the oldest first: of sessions under way, and unfinished ones."""
+    """Return this user's records of sessions under way and of unfinished ones, the oldest first."""
     found = []
     try:
         place = directory()
     except ConfigurationError:
-        return []  # without a home, none was written
+        return []  # without a home directory, there are no records
     for path in place.glob(f"*{_SUFFIX}"):
-        with contextlib.suppress(FileNotFoundError):  # it went while it was looked at
+        with contextlib.suppress(FileNotFoundError):  # it was removed in the meantime
             found.append((path.stat().st_mtime, path))
     return [CleanupRecord(path) for _, path in sorted(found)]
 
 
 def state_of(record: CleanupRecord) -> str:
-    """Return `UNDER_WAY`, `UNFINISHED`, or ``of HOST`` where that is another machine's to say."""
+    """Return `UNDER_WAY`, `UNFINISHED`, or ``of HOST`` for a record that another machine wrote."""
     if record.is_under_way:
         return UNDER_WAY
     with contextlib.suppress(StackError):
@@ -295,12 +296,12 @@ def state_of(record: CleanupRecord) -> str:
 
 
 def unfinished() -> list[CleanupRecord]:
-    """Return the records of this machine's sessions that have ended before everything of theirs was removed."""
+    """Return the records of this machine's sessions that ended without a full cleanup."""
     return [record for record in records() if state_of(record) == UNFINISHED]
 
 
 def notices() -> list[str]:
-    """Return lines for people about what is unfinished."""
+    """Return a line for people about each unfinished cleanup."""
     return [
         f"vault-issuer: the cleanup of session {record.session} is unfinished: vault-issuer stack down {record.session}"
         for record in unfinished()
@@ -308,7 +309,7 @@ def notices() -> list[str]:
 
 
 def find(session: str) -> CleanupRecord | None:
-    """Return the record of a session, None where it has none."""
+    """Return the record of a session; None if there is none."""
     path = directory() / f"{Path(session).name}{_SUFFIX}"
     return CleanupRecord(path) if path.exists() else None
 
@@ -334,12 +335,12 @@ def _write(descriptor: int, entry: dict[str, Any], before: str = "") -> None:
 
 @contextlib.contextmanager
 def _explained(place: Path) -> Iterator[None]:
-    """Say what to do where a record cannot be written."""
+    """Replace an OSError of a write by an error with a hint."""
     try:
         with disk.explained(place):
             yield
     except OSError as error:
         raise StackError(
             f"the cleanup record cannot be written into {place}: {error.strerror}",
-            hint="name a directory of yours in XDG_STATE_HOME",
+            hint="set XDG_STATE_HOME to a directory that you can write to",
         ) from error

@@ -1,12 +1,12 @@
-"""What a Vault is told that is started not initialised, be it a process or in a container, Vault's own or OpenBao."""
+"""The configuration of a Vault or OpenBao server, as a process or in a container."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 
-#: Elections and promotions early: by default a lost active node is missed after five seconds or more, and who may be
-#: elected is looked at every ten. With 1, an active node would give up where a busy machine keeps it half a second.
+#: Fast elections and promotions. By default, a standby notices the loss of the active node after 5 s or more, and
+#: promotions happen every 10 s. With a multiplier of 1, an active node steps down if a busy machine delays it by 0.5 s.
 _RAFT = {"performance_multiplier": "2", "autopilot_reconcile_interval": "500ms", "autopilot_update_interval": "250ms"}
 
 
@@ -23,12 +23,13 @@ def configuration(
 ) -> str:
     """Return the configuration of a Vault that serves with TLS, as JSON.
 
-    :param storage: ``inmem`` or ``raft``, the latter with its files in `directory`.
-    :param host: by which others reach it.
+    :param storage: ``inmem`` or ``raft``.
+    :param directory: for the files of ``raft``.
+    :param host: host name or address for clients and other nodes.
     :param listen: address to listen on.
-    :param ports: for clients, and for other nodes.
+    :param ports: the port for clients, and the port for other nodes.
     :param certificates: directory with ``vault.pem`` and ``vault-key.pem``.
-    :param advertised: URL to which other nodes redirect its clients; '' for its own.
+    :param advertised: URL to which other nodes redirect its clients; '' for its own URL.
     """
     settings = {"path": directory, "node_id": name} | _RAFT if storage == "raft" else {}
     listener = {
@@ -43,8 +44,8 @@ def configuration(
         "api_addr": advertised or f"https://{host}:{ports[0]}",
         "cluster_addr": f"https://{host}:{ports[1]}",
         "disable_mlock": True,
-        # A standby hands on what it is asked. One of OpenBao would answer logins by itself, and deny those of
-        # Kubernetes by mounts younger than it is. Vault does not know the key, and says so in its log.
+        # A standby must forward requests. A standby of OpenBao would answer logins itself, and deny those of
+        # Kubernetes at mounts that are newer than itself. Vault logs that it does not know this key.
         "disable_standby_reads": True,
         "log_level": "info",
     }

@@ -249,11 +249,11 @@ def has_pods(deployment: dict[str, Any]) -> bool:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (["--vault-issuer-node-image=localhost:1/absent:1"], "localhost:1/absent:1 is not here and cannot be pulled"),
-        (["--vault-issuer-vault-image=localhost:1/absent:1"], "localhost:1/absent:1 is not here and cannot be pulled"),
-        (["--vault-issuer-kind-binary=/no/kind"], "/no/kind is no program"),
+        (["--vault-issuer-node-image=localhost:1/absent:1"], "the image localhost:1/absent:1 and cannot pull it"),
+        (["--vault-issuer-vault-image=localhost:1/absent:1"], "the image localhost:1/absent:1 and cannot pull it"),
+        (["--vault-issuer-kind-binary=/no/kind"], "/no/kind is not an executable file"),
         (["--vault-issuer-kind-cluster=absent"], "there is no kind cluster named absent"),
-        (["--vault-issuer-image=localhost:1/absent:1"], "localhost:1/absent:1 is not here and cannot be pulled"),
+        (["--vault-issuer-image=localhost:1/absent:1"], "the image localhost:1/absent:1 and cannot pull it"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_built(

@@ -146,7 +146,7 @@ def test_a_vault_that_ends_at_once(vaults: VaultContainers, engine: Engine, owne
 
 
 def test_an_image_that_is_nowhere(engine: Engine) -> None:
-    with pytest.raises(StackError, match=r"localhost:1/absent/vault:1\.0\.0 is not here and cannot be pulled"):
+    with pytest.raises(StackError, match=r"image localhost:1/absent/vault:1\.0\.0 and cannot pull it"):
         engine.provide("localhost:1/absent/vault:1.0.0")
 
 
@@ -155,7 +155,7 @@ def test_an_image_from_a_mirror(engine: Engine, registry: str, named: str) -> No
     before = everything(engine)
     image = named.format(f"1.21.0-{secrets.token_hex(3)}")
     push(engine, VAULT, registry, f"hub/library/{image.rpartition('/')[2]}")
-    with pytest.raises(StackError, match="is not here and cannot be pulled"):
+    with pytest.raises(StackError, match="and cannot pull it"):
         engine.provide(image)
     engine.provide(image, f"{registry}/hub")
     try:
@@ -199,7 +199,7 @@ def node(engine: Engine, owner: Owner) -> Iterator[str]:
 
 def test_a_name_that_is_taken(engine: Engine, owner: Owner, run: RunDirectory, node: str) -> None:
     clusters = KindClusters(run, engine, kind_program(), Timeouts())
-    with pytest.raises(StackError, match=f"there is a kind cluster named {node}, and it is not of this run"):
+    with pytest.raises(StackError, match=f"a kind cluster named {node} exists, and this session did not create it"):
         clusters.create(node, owner.run, image=NODE, config=None)
     assert len(engine.nodes(node)) == 1, "it is left alone"
 

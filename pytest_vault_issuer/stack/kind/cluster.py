@@ -1,4 +1,4 @@
-"""A kind cluster: made by pytest-kind, with what tests need of its API server."""
+"""Creates kind clusters with pytest-kind, with an API server that writes an audit log, and uses existing ones."""
 
 from __future__ import annotations
 
@@ -23,29 +23,28 @@ from ...timeouts import Timeouts, poll
 from ..kubeconfig import with_files
 from .engine import EXTRA, Engine, hint_for
 
-#: Where the run's folder for the API server is mounted, in the node and in the API server's pod.
+#: Mount point of the session's folder for the API server, in the node and in the API server's pod.
 _MOUNT = "/vault-issuer"
 _API_VERSION = "kind.x-k8s.io/v1alpha4"
 _CONTROL_PLANE, _PATCHES = "control-plane", "kubeadmConfigPatches"
 _POLICY, _AUDIT = "audit-policy.yaml", "audit.jsonl"
-#: Seconds for kind's questions to the engine.
+#: Seconds for a kind command that only reads.
 _ASKING = 60
 
 
 def find_kind(given: Path | None) -> Path:
-    """Return kind's path.
+    """Return the path of kind.
 
-    :param given: named by the user; otherwise it is looked for in PATH.
-    :raises ConfigurationError: when there is none.
+    :param given: the user's; None searches in PATH.
+    :raises ConfigurationError: if there is none.
     """
     return _program("kind", "--vault-issuer-kind-binary", given)
 
 
 def find_kubectl(given: Path | None, built: Path | None) -> Path:
-    """Return kubectl's path.
+    """Return the path of kubectl: the user's (`given`), else the toolchain's (`built`), else the one in PATH.
 
-    :param given: named by the user; otherwise the toolchain's (`built`), else it is looked for in PATH.
-    :raises ConfigurationError: when there is none.
+    :raises ConfigurationError: if there is none.
     """
     return _program("kubectl", "--vault-issuer-kubectl-binary", given or built)
 
@@ -53,24 +52,24 @@ def find_kubectl(given: Path | None, built: Path | None) -> Path:
 def _program(name: str, option: str, given: Path | None) -> Path:
     found = shutil.which(str(given.absolute()) if given else name)
     if found is None:
-        where = f"{given} is no program" if given else f"{name} is not in PATH"
-        raise ConfigurationError(f"{where}", hint=f"install {name}, or name it in {option}")
+        problem = f"{given} is not an executable file" if given else f"{name} is not in PATH"
+        raise ConfigurationError(problem, hint=f"install {name}, or name it in {option}")
     return Path(found).absolute()
 
 
 def check_pytest_kind() -> None:
-    """See that what makes clusters is installed; it is not imported here.
+    """Check that pytest-kind is installed, without importing it.
 
-    :raises ConfigurationError: when it is not.
+    :raises ConfigurationError: if it is not.
     """
     if importlib.util.find_spec("pytest_kind") is None:
         raise ConfigurationError("kind clusters need pytest-kind, which is not installed", hint=EXTRA)
 
 
 class KindClusters:
-    """Makes and uses kind clusters in a run.
+    """Creates and uses the kind clusters of a session.
 
-    :param program: kind's path.
+    :param program: path of kind.
     """
 
     def __init__(self, run: RunDirectory, engine: Engine, program: Path, timeouts: Timeouts) -> None:
@@ -81,25 +80,25 @@ class KindClusters:
 
     @property
     def kubeconfig(self) -> Path:
-        """Where the kubeconfig of the run's cluster is."""
+        """Path of the kubeconfig of the session's cluster."""
         return self._run.path / "kind.kubeconfig"
 
     def names(self) -> list[str]:
-        """Return the names of the clusters that there are."""
+        """Return the names of the existing clusters."""
         return self._ask("get", "clusters").split()
 
     def create(self, name: str, network: str, *, image: str, config: Path | None) -> Kubernetes:
-        """Make a cluster and return its API.
+        """Create a cluster and return its API.
 
-        :param network: the container network it is to be on.
-        :param image: of its nodes, '' for the one that this release of kind goes with.
-        :param config: kind's configuration to start from.
-        :raises StackError: when there is one of this name, or it cannot be made: with the end of kind's output.
+        :param network: container network of the nodes.
+        :param image: image of the nodes; '' for the default of this release of kind.
+        :param config: the user's configuration file of kind.
+        :raises StackError: if a cluster of this name exists; or if kind fails, with the end of its output.
         """
         if name in self.names():
             raise StackError(
-                f"there is a kind cluster named {name}, and it is not of this run",
-                hint=f"name it in --vault-issuer-kind-cluster to use it, or: kind delete cluster --name {name}",
+                f"a kind cluster named {name} exists, and this session did not create it",
+                hint=f"to use it: --vault-issuer-kind-cluster={name}; to delete it: kind delete cluster --name {name}",
             )
         folder = self._prepare_folder() if self._engine.is_local else None
         written = self._run.write("kind.yaml", yaml.safe_dump(configuration(config, folder)))
@@ -114,9 +113,9 @@ class KindClusters:
         return self.describe(name, folder / _AUDIT if folder else None)
 
     def describe(self, name: str, audit_log: Path | None = None) -> Kubernetes:
-        """Return the API of a cluster that there is; its kubeconfig is written anew.
+        """Write the kubeconfig of an existing cluster, and return its API.
 
-        :raises StackError: when there is none of this name.
+        :raises StackError: if there is no cluster of this name.
         """
         config = yaml.safe_load(self._ask("get", "kubeconfig", f"--name={name}"))
         self._run.write(self.kubeconfig.name, yaml.safe_dump(with_files(config, "kind", self._run.write)))
@@ -126,16 +125,16 @@ class KindClusters:
             kubeconfig=str(self.kubeconfig),
             url_for_vault=cluster["server"],
             ca_pem=base64.b64decode(cluster["certificate-authority-data"]).decode(),
-            # Empty by now, it is written by nobody here: a folder of this machine that the engine does not have.
+            # If the file is still empty, the engine does not share this folder, and nothing will write to it.
             audit_log=str(audit_log) if audit_log and audit_log.stat().st_size else None,
         )
 
     def load(self, name: str, image: str) -> None:
-        """Have an image, which the engine has, in the nodes of a cluster too.
+        """Load an image of the engine into the nodes of a cluster.
 
-        As an archive: to take it from the engine by itself, as pytest-kind does, kind needs docker's client.
+        As an archive: to read the image from the engine itself, as pytest-kind does, kind needs the docker command.
 
-        :raises StackError: with the end of kind's output.
+        :raises StackError: if kind fails, with the end of its output.
         """
         archive = self._run.path / "image.tar"
         try:
@@ -151,9 +150,9 @@ class KindClusters:
             archive.unlink(missing_ok=True)
 
     def _prepare_folder(self) -> Path:
-        """Make the folder that the API server finds its audit policy in and leaves its audit log."""
+        """Create the folder with the audit policy and the audit log of the API server."""
         self._run.write(f"apiserver/{_POLICY}", yaml.safe_dump(AUDIT_POLICY))
-        # Made by us, it stays ours, whoever writes into it.
+        # Create the log here, so that this user owns it and can read it.
         return self._run.write(f"apiserver/{_AUDIT}", "").parent
 
     def _run_kind(self, action: str, argv: list[str], *, what: str, limit: float, environment: dict[str, str]) -> None:
@@ -180,10 +179,10 @@ class KindClusters:
         except subprocess.CalledProcessError as error:
             raise StackError(
                 f"kind {' '.join(arguments)}: {error.stderr.strip()}",
-                hint="kind get clusters shows those that there are",
+                hint="list the existing clusters: kind get clusters",
             ) from error
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise StackError(f"kind {' '.join(arguments)}: {error}", hint="try it by hand") from error
+            raise StackError(f"kind {' '.join(arguments)}: {error}", hint="run the command by hand") from error
         return done.stdout
 
     def _environment(self, network: str) -> dict[str, str]:
@@ -192,22 +191,22 @@ class KindClusters:
 
 
 def node_images(given: Path | None) -> list[str]:
-    """Return the image of each node that a user's configuration describes, '' for kind's own.
+    """Return the image of each node in a user's configuration; '' for the default of kind.
 
-    :raises ConfigurationError: when the file cannot be used.
+    :raises ConfigurationError: if the file cannot be used.
     """
     return [node.get("image") or "" for node in _read(given)["nodes"]]
 
 
 def configuration(given: Path | None, folder: Path | None) -> dict[str, Any]:
-    """Return kind's configuration: the user's, with what tests need of the control plane.
+    """Return kind's configuration: the user's, with an audit log and higher API limits for the control plane.
 
     :param given: the user's file.
-    :param folder: with the audit policy; None where files of this machine cannot be mounted.
-    :raises ConfigurationError: when the file cannot be used.
+    :param folder: folder with the audit policy; None if the engine cannot mount files of this machine.
+    :raises ConfigurationError: if the file cannot be used.
     """
     config = _read(given)
-    # Without apiVersion and as tables, these fit every version of kubeadm's API that kind writes.
+    # Without apiVersion, and with extraArgs as tables, the patch fits all versions of kubeadm's API that kind writes.
     arguments = {"kube-api-qps": "200", "kube-api-burst": "400"}
     patch: dict[str, Any] = {"kind": "ClusterConfiguration", "controllerManager": {"extraArgs": arguments}}
     if folder is not None:
@@ -226,7 +225,7 @@ def configuration(given: Path | None, folder: Path | None) -> dict[str, Any]:
 
 
 def _read(given: Path | None) -> dict[str, Any]:
-    """Return kind's configuration, checked as far as something is added to it; kind itself checks the rest."""
+    """Return kind's configuration. The parts to which something is added are checked; kind checks the rest."""
     config: Any = {"kind": "Cluster", "apiVersion": _API_VERSION}
     if given is not None:
         try:
@@ -242,28 +241,28 @@ def _read(given: Path | None) -> dict[str, Any]:
 
 def _check(config: Any) -> None:
     if not isinstance(config, dict) or config.get("kind") != "Cluster":
-        raise DocumentError("it is not a cluster of kind: it has no kind: Cluster")
+        raise DocumentError("kind must be Cluster")
     if config.get("apiVersion") != _API_VERSION:
-        raise DocumentError(f"apiVersion is {reprlib.repr(config.get('apiVersion'))}, not {_API_VERSION}")
+        raise DocumentError(f"apiVersion must be {_API_VERSION}, got {reprlib.repr(config.get('apiVersion'))}")
     if not isinstance(nodes := config.get("nodes") or [], list):
-        raise DocumentError(f"nodes cannot be {reprlib.repr(nodes)}: it is a list")
+        raise DocumentError(f"nodes must be a list, got {reprlib.repr(nodes)}")
     _check_texts(config, _PATCHES, "")
     for number, node in enumerate(nodes):
         place = f"nodes, entry {number}"
         if not isinstance(node, dict):
-            raise DocumentError(f"{place} cannot be {reprlib.repr(node)}: it is a mapping, such as role: worker")
+            raise DocumentError(f"{place} must be a mapping such as role: worker, got {reprlib.repr(node)}")
         for key in ("role", "image"):
             if not isinstance(node.get(key) or "", str):
-                raise DocumentError(f"{place}: {key} cannot be {reprlib.repr(node[key])}")
+                raise DocumentError(f"{place}: {key} must be a string, got {reprlib.repr(node[key])}")
         _check_texts(node, _PATCHES, f"{place}: ")
         mounts = node.get("extraMounts") or []
         if not isinstance(mounts, list) or not all(isinstance(mount, dict) for mount in mounts):
-            raise DocumentError(f"{place}: extraMounts cannot be {reprlib.repr(mounts)}: it is a list of mappings")
+            raise DocumentError(f"{place}: extraMounts must be a list of mappings, got {reprlib.repr(mounts)}")
     if nodes and not any(node.get("role", _CONTROL_PLANE) == _CONTROL_PLANE for node in nodes):
-        raise DocumentError(f"no node has the role {_CONTROL_PLANE}")
+        raise DocumentError(f"a node must have the role {_CONTROL_PLANE}")
 
 
 def _check_texts(table: dict[str, Any], key: str, place: str) -> None:
     texts = table.get(key) or []
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise DocumentError(f"{place}{key} cannot be {reprlib.repr(texts)}: it is a list of texts (key: |)")
+        raise DocumentError(f"{place}{key} must be a list of strings, got {reprlib.repr(texts)}")

@@ -1,7 +1,7 @@
-"""The container engine (Docker, or Podman by its Docker API): images, networks, and what a run leaves there.
+"""The container engine (Docker, or Podman with its Docker API): images, networks, and the resources of sessions.
 
-Everything of a run is on a network of its own, which is made first and removed last: its labels say whose it is, and
-whatever is on it goes with it. Nothing else is ever removed.
+All resources of a session are on its own network, which is created first and removed last. The labels of the network
+name its owner. The removal of a session removes the network and everything on it, and nothing else.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
     from docker.models.networks import Network
 
-#: On networks and containers of ours, beside the identity of the run's supervisor: the run's name, and its directory.
+#: Labels of our networks and containers, beside the identity of the supervisor: name and run directory of the session.
 RUN_LABEL = f"{PREFIX}run"
 DIRECTORY_LABEL = f"{PREFIX}directory"
-#: What kind puts on a cluster's nodes.
+#: Label of kind on the nodes of a cluster.
 CLUSTER_LABEL = "io.x-k8s.kind.cluster"
 #: Prefix of networks in lists of resources.
 NETWORK = "network "
 EXTRA = "pip install 'pytest-vault-issuer[kind]'"
-#: What the engine's programs (docker, podman, kind) have to be told of it, beside PATH and HOME.
+#: Environment variables with which docker, podman and kind find the engine, beside PATH and HOME.
 _VARIABLE = re.compile(
     r"(DOCKER|CONTAINERS)_\w+|KIND_EXPERIMENTAL_PROVIDER|XDG_RUNTIME_DIR|(HTTPS?|NO)_PROXY", re.IGNORECASE
 )
-#: Names of runs.
+#: Valid names of sessions in labels.
 _RUN = re.compile(r"[A-Za-z0-9._-]{1,64}")
-#: Seconds for one call; making and removing a container takes long where the disk is busy.
+#: Seconds for one call. Creating and removing a container takes long if the disk is busy.
 _CALL = 120
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose something on the engine is.
+    """The owner of resources on the engine.
 
-    :ivar run: name of the run; the network's name too, and that of the kind cluster that it made.
-    :ivar directory: of the run.
-    :ivar supervisor: the process that removes it at the run's end.
+    :ivar run: name of the session; also the name of its network and of the kind cluster that it created.
+    :ivar directory: run directory of the session.
+    :ivar supervisor: the process that removes the resources at the session's end.
     """
 
     run: str
@@ -60,24 +60,24 @@ class Owner:
 
     @classmethod
     def of(cls, run: RunDirectory) -> Owner:
-        """Return the owner of what a run makes, which is open.
+        """Return a session as an owner.
 
-        :raises StackError: when its supervisor does not answer.
+        :raises StackError: if its supervisor does not answer.
         """
         return cls(run.path.name, run.path, Identity.of(run.supervisor))
 
     @property
     def labels(self) -> dict[str, str]:
-        """What is put on networks and containers."""
+        """The labels for networks and containers."""
         return {RUN_LABEL: self.run, DIRECTORY_LABEL: str(self.directory), **self.supervisor.labels}
 
 
 class Engine:
-    """The engine that testcontainers finds: ``DOCKER_HOST``, else docker's context, else the usual socket.
+    """The engine that testcontainers finds: ``DOCKER_HOST``, else docker's context, else the default socket.
 
-    :param patience: seconds for one call.
-    :raises ConfigurationError: when testcontainers is not installed.
-    :raises StackError: when no engine answers.
+    :param patience: timeout of one call in seconds.
+    :raises ConfigurationError: if testcontainers is not installed.
+    :raises StackError: if no engine answers.
     """
 
     def __init__(self, patience: float = _CALL) -> None:
@@ -98,19 +98,19 @@ class Engine:
         except (self._errors.DockerException, OSError) as error:
             raise StackError(
                 f"no container engine answers at {address}: {_first_line(error)}",
-                hint="start Docker or Podman, or say in DOCKER_HOST where it listens",
+                hint="start Docker or Podman, or set DOCKER_HOST to its address",
             ) from error
 
     @property
     def environment(self) -> dict[str, str]:
-        """What programs have to be told to use this engine."""
+        """Environment variables with which programs use this engine."""
         return {key: value for key, value in os.environ.items() if _VARIABLE.fullmatch(key)} | {
             "DOCKER_HOST": self.address
         }
 
     @property
     def is_local(self) -> bool:
-        """Whether files of this machine can be mounted."""
+        """Whether the engine can mount files of this machine."""
         return bool(self.address.startswith(("unix:", "npipe:")))
 
     def close(self) -> None:
@@ -120,12 +120,12 @@ class Engine:
     # -- images ------------------------------------------------------------------------
 
     def provide(self, image: str, mirror: str = "") -> None:
-        """Have an image here, pulled where it is not.
+        """Pull an image, unless the engine has it.
 
         :param image: with a tag or digest.
-        :param mirror: registry, and path, in whose place the image's own stands in a closed network.
-        :raises StackError: when it is neither here nor can be pulled.
-        :raises ConfigurationError: when it is named by its digest, and not here: no tag can give it its name.
+        :param mirror: registry and path that replace the registry of the image in a closed network; '' for none.
+        :raises StackError: if the engine cannot pull it.
+        :raises ConfigurationError: if a mirror is set and the name contains a digest: a tag cannot restore this name.
         """
         try:
             self.client.images.get(image)
@@ -133,11 +133,11 @@ class Engine:
         except self._errors.ImageNotFound:
             pass
         except self._errors.DockerException as error:
-            raise self.failure(f"the image {image} cannot be looked at", error) from error
+            raise self.failure(f"the image {image} cannot be inspected", error) from error
         if mirror and "@" in image:
             raise ConfigurationError(
-                f"the image {image} is not here, and by its digest it would have the name of {mirror}",
-                hint="name it by a tag",
+                f"the image {image} cannot be pulled from {mirror}, because its name contains a digest",
+                hint="name the image by a tag, or pull it yourself",
             )
         source = mirrored(image, mirror)
         try:
@@ -146,39 +146,39 @@ class Engine:
                 pulled.tag(image)
         except self._errors.DockerException as error:
             raise StackError(
-                f"the image {image} is not here and cannot be pulled"
+                f"the engine does not have the image {image} and cannot pull it"
                 + (f" as {source}" if source != image else "")
                 + f": {_first_line(error)}",
                 hint=hint_for(
                     str(error),
-                    "docker load or pull it, name another one, or name a mirror in --vault-issuer-registry-mirror",
+                    "load or pull it with docker, name another one, or set --vault-issuer-registry-mirror",
                 ),
             ) from error
 
     def save(self, image: str, archive: Path) -> None:
-        """Write an image that is here into a file, as ``docker save`` does.
+        """Write an image of the engine to a file, as ``docker save`` does.
 
-        :raises StackError: when that fails, as where the disk is full.
+        :raises StackError: if this fails, for example because the disk is full.
         """
         try:
             with archive.open("wb") as file:
                 file.writelines(self.client.api.get_image(image))
         except (OSError, self._errors.DockerException) as error:
-            raise self.failure(f"the image {image} cannot be written into {archive}", error) from error
+            raise self.failure(f"the image {image} cannot be written to {archive}", error) from error
 
     # -- networks ----------------------------------------------------------------------
 
     def create_network(self, owner: Owner) -> None:
-        """Make the network of a run, by the run's name."""
+        """Create the network of a session, with the name of the session."""
         try:
             self.client.networks.create(owner.run, driver="bridge", labels=owner.labels, check_duplicate=True)
         except self._errors.DockerException as error:
-            raise self.failure(f"the container network {owner.run} cannot be made", error) from error
+            raise self.failure(f"the container network {owner.run} cannot be created", error) from error
 
     def gateway(self, network: str) -> str:
-        """Return the IPv4 address that this machine has on a network.
+        """Return the IPv4 address of this machine on a network.
 
-        :raises StackError: when it has none, as where the engine runs in a virtual machine.
+        :raises StackError: if there is none, for example because the engine runs in a virtual machine.
         """
         attributes = self.client.networks.get(network).attrs
         entries = (attributes.get("IPAM") or {}).get("Config") or []
@@ -186,14 +186,14 @@ class Engine:
         with socket.socket() as probe:
             try:
                 if not address:
-                    raise OSError("it has no IPv4 gateway")
+                    raise OSError("the network has no IPv4 gateway")
                 probe.bind((address, 0))
             except OSError as error:
                 raise StackError(
                     f"this machine has no address on the container network {network} ({address or 'none'}: "
-                    f"{error.strerror or error}), so that containers could not reach the proxy",
-                    hint="use an engine of this machine itself (no virtual machine, not rootless), "
-                    "or name an address that containers reach in --vault-issuer-bind",
+                    f"{error.strerror or error}), so that containers cannot reach the proxy",
+                    hint="use an engine on this machine itself (no virtual machine, not rootless), "
+                    "or set --vault-issuer-bind to an address that containers reach",
                 ) from error
         return str(address)
 
@@ -213,13 +213,13 @@ class Engine:
         status, output = container.exec_run(command)
         return int(status), output.decode(errors="replace")
 
-    # -- what runs leave ---------------------------------------------------------------
+    # -- resources of sessions ---------------------------------------------------------
 
     def owners(self) -> list[Owner]:
-        """Return whose things there are, of all users and machines, whether these runs are under way, kept or dead."""
+        """Return the owners of all resources, of all users and machines and in all states."""
         networks: list[Network] = self.client.networks.list(filters={"label": RUN_LABEL})
         labels = [network.attrs["Labels"] for network in networks]
-        # A network on which nothing runs is removed by `docker network prune`, the containers are not.
+        # `docker network prune` removes a network without running containers, but not its stopped containers.
         labels += [container.labels for container in self._labelled(RUN_LABEL)]
         found = {
             label[RUN_LABEL]: Owner(
@@ -231,12 +231,12 @@ class Engine:
         return list(found.values())
 
     def remove(self, run: str) -> list[str]:
-        """Remove a run's containers, a kind cluster that it made, and its network; return what was removed.
+        """Remove a session's containers, the kind cluster that it created, and its network; return their names.
 
-        kind itself deletes a cluster so: its nodes are found by a label. Here they have to be on the run's network too.
-        Containers there that are of runs which had joined it go as well.
+        kind itself also deletes a cluster by the label of its nodes. Here, the nodes must be on the session's network
+        too. The containers of joined sessions on this network are also removed.
 
-        :raises StackError: when something cannot be removed.
+        :raises StackError: if something cannot be removed.
         """
         removed = []
         try:
@@ -250,16 +250,16 @@ class Engine:
                     network.remove()
                     removed.append(_called(network))
         except self._errors.DockerException as error:
-            raise self.failure(f"what run {run} left cannot be removed", error) from error
+            raise self.failure(f"the resources of session {run} cannot be removed", error) from error
         return removed
 
     def names_of(self, run: str) -> list[str]:
-        """Return what :meth:`remove` would remove."""
+        """Return the names of the resources that :meth:`remove` would remove."""
         containers, networks = self._things_of(run)
         return [*(str(container.name) for container in containers), *map(_called, networks)]
 
     def removal_of(self, run: str) -> str:
-        """Return the commands that remove what :meth:`remove` would, for people."""
+        """Return commands for people that remove the same resources as :meth:`remove`."""
         containers, networks = self._things_of(run)
         docker = f"docker --host {shlex.quote(self.address)}"
         commands = (
@@ -283,12 +283,12 @@ class Engine:
         return containers, networks
 
     def _labelled(self, label: str) -> list[Container]:
-        # Those that are not running too: these are on no network's own list.
+        # all=True: the list of a network does not contain stopped containers.
         found: list[Container] = self.client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
         return found
 
     def failure(self, what: str, error: Exception) -> StackError:
-        """Return an error with what the engine says, and a hint that fits it."""
+        """Return an error with the message of the engine, and a hint for it."""
         return StackError(f"{what}: {_first_line(error)}", hint=hint_for(str(error)))
 
 
@@ -297,24 +297,24 @@ def _called(network: Network) -> str:
 
 
 def connect_errors() -> tuple[type[Exception], ...]:
-    """Return the errors that the engine's client raises."""
+    """Return the types of the errors that the client of the engine raises."""
     import docker.errors
     import requests
 
     return (docker.errors.DockerException, requests.RequestException)
 
 
-def hint_for(text: str, otherwise: str = "look at the engine's own log") -> str:
-    """Return what can be done about an engine's complaint."""
+def hint_for(text: str, otherwise: str = "see the log of the engine") -> str:
+    """Return the hint for an error message of the engine."""
     if disk.SAID in text.lower():
         return f"the disk is full: free some space (docker system df; df -h {tempfile.gettempdir()})"
     if "address pools" in text:
-        return "too many container networks: docker network prune removes those that nothing uses"
+        return "there are too many container networks: remove the unused ones with docker network prune"
     return otherwise
 
 
 def _check_listening(address: str, patience: float) -> None:
-    # The client's own attempt would leave its socket open.
+    # A failed attempt of the client itself would leave its socket open.
     if address.startswith("unix:"):
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(patience)

@@ -1,7 +1,7 @@
-"""pytest-kind's ``KindCluster``, in a process of its own.
+"""Runs pytest-kind's ``KindCluster`` in a separate process.
 
-It talks to the terminal, makes a folder in the working directory and cannot be interrupted in between: here all of
-that is the run's. It is under the GPL, too: nothing else here imports it.
+``KindCluster`` prints to the terminal, creates a folder in its working directory, and cannot be interrupted. In a
+process of the session, none of this reaches the user. Its license is the GPL: no other module imports it.
 
 Run as ``python -m pytest_vault_issuer.stack.kind.program KIND KUBECONFIG NAME IMAGE CONFIG``.
 """
@@ -15,8 +15,8 @@ from pathlib import Path
 def main(kind: str, kubeconfig: str, name: str, image: str, config: str) -> None:
     """Create the cluster.
 
-    :param image: of its nodes, '' for kind's own.
-    :param config: kind's configuration, a file.
+    :param image: image of the nodes; '' for the default of kind.
+    :param config: path of kind's configuration file.
     """
     from pytest_kind import KindCluster
 

@@ -1,4 +1,4 @@
-"""Whether pods reach servers of this process: seen from a cluster's node, in whichever network namespace."""
+"""Checks, from a node and from the network namespace of a pod, that containers reach the servers of this process."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ if TYPE_CHECKING:
 
 
 def check_node(engine: Engine, cluster: str, bind: str, timeouts: Timeouts) -> None:
-    """See that a cluster's first node reaches this machine at an address.
+    """Check that the first node of a cluster reaches this machine at an address.
 
-    :raises StackError: when it does not.
+    :raises StackError: if it does not.
     """
     node = engine.nodes(cluster)[0]
     _check(engine, node, [], bind, timeouts, f"the node {node.name}")
 
 
 def check_pods(engine: Engine, cluster: str, bind: str, timeouts: Timeouts) -> None:
-    """See that a cluster's pods reach this machine at an address: from the network namespace of one that there is.
+    """Check that the pods of a cluster reach this machine at an address, from the network namespace of a running pod.
 
-    Nothing has to be in the pod for that: the program is the node's.
+    The program of the check is one of the node, so that the pod needs none.
 
-    :raises StackError: when it does not, or no pod gets a network namespace of its own.
+    :raises StackError: if it does not, or if no pod gets a network namespace.
     """
     found = poll(lambda: _namespace(engine, cluster), timeout=timeouts.component_start, interval=0.5)
     if found is None:
         raise StackError(
-            f"no pod of the cluster {cluster} has a network of its own: whether pods reach the proxy cannot be seen",
-            hint="kubectl get pods --all-namespaces shows what keeps them",
+            f"no pod of the cluster {cluster} has a network namespace: cannot check that pods reach the proxy",
+            hint="see why the pods do not start: kubectl get pods --all-namespaces",
         )
     node, name = found
     _check(engine, node, ["ip", "netns", "exec", name], bind, timeouts, f"a pod on the node {node.name}")
 
 
 def _namespace(engine: Engine, cluster: str) -> tuple[Container, str] | None:
-    """Return the network namespace of a pod, and its node; every cluster of kind soon has pods of its own."""
+    """Return a node and the network namespace of a pod on it; every kind cluster starts some pods itself."""
     for node in engine.nodes(cluster):
         _, listing = engine.run_in(node, ["ip", "netns", "list"])
         for line in listing.splitlines():
@@ -59,7 +59,7 @@ def _check(engine: Engine, node: Container, inside: list[str], bind: str, timeou
                 node, [*inside, "timeout", str(limit), "bash", "-c", f"exec 3<>/dev/tcp/{bind}/{port}"]
             )
         except connect_errors() as error:
-            raise engine.failure(f"nothing can be run in the node {node.name}", error) from error
+            raise engine.failure(f"no command can run in the node {node.name}", error) from error
     if status != 0:
         reason = (
             "no answer" if status == 124 else output.strip().splitlines()[-1] if output.strip() else f"status {status}"

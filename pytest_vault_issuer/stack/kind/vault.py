@@ -1,4 +1,4 @@
-"""Vault in containers, by testcontainers: started not initialised with TLS, or in dev mode, whatever image it is."""
+"""Vault or OpenBao in containers, with testcontainers: not initialized and with TLS, or in dev mode."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
 
 PORT, CLUSTER_PORT = 8200, 8201
-#: Where in a container what it is configured with lies; readable for whatever user its entry point turns into.
+#: Directory in the container with the configuration, readable for every user that the entry point may switch to.
 _FILES = "/vault-issuer"
-#: Mounted in memory, writable for whatever user the image has: HashiCorp's has /vault/file for that, OpenBao's has not.
+#: Directory in memory, writable for every user. The image of HashiCorp has /vault/file for this, that of OpenBao none.
 _STORAGE = "/vault-issuer-storage"
-#: By these an image in dev mode is told its token and address: Vault by the first prefix, OpenBao by the second.
+#: Prefixes of the environment variables with token and address for dev mode: of Vault, and of OpenBao.
 _PREFIXES = ("VAULT", "BAO")
-#: Published on loopback alone: testcontainers' own `with_exposed_ports` publishes on every address of the machine.
+#: Publishes only on loopback: `with_exposed_ports` of testcontainers publishes on all addresses of the machine.
 _LOOPBACK: dict[str, Any] = {str(PORT): ("127.0.0.1",)}
 
 
 class VaultContainers:
-    """Starts Vaults on a run's network; meets :class:`~.model.VaultLauncher`.
+    """Starts Vaults on a container network; a :class:`~..types.VaultLauncher`.
 
-    :param network: on which containers reach them and they reach the API server.
-    :param image: of HashiCorp's Vault or of OpenBao, or built like one of these.
-    :param ca_file: the stack's authority; beside it is what :meth:`prepare` issued.
-    :param domain: that its certificate is for; '' for the owner's.
+    :param network: on which containers reach Vault, and Vault reaches the API server.
+    :param image: an image of HashiCorp Vault or OpenBao, or one with the same entry point.
+    :param ca_file: the stack's CA; the certificate of :meth:`prepare` is in the same directory.
+    :param domain: domain of the certificate; '' for that of the owner.
     """
 
     def __init__(
@@ -62,13 +62,14 @@ class VaultContainers:
 
     @staticmethod
     def prepare(authority: StackAuthority, owner: Owner) -> None:
-        """Issue the certificate that all Vaults of the run serve with."""
+        """Issue the server certificate of all Vaults of the session."""
         authority.server("vault", "127.0.0.1", "localhost", f"*.{domain_of(owner.directory)}")
 
     def start_vault(self, *, storage: str = "inmem", advertised: str = "") -> VaultServer:
-        """Start a Vault that is not initialised and wait until it answers.
+        """Start a Vault that is not initialized, and wait until it answers.
 
-        :param advertised: URL to which other nodes redirect clients of this one; '' for its own.
+        :param storage: ``inmem`` or ``raft``.
+        :param advertised: URL to which other nodes redirect the clients of this Vault; '' for its own URL.
         :raises StackError: with the end of its log.
         """
         name = f"vault-{secrets.token_hex(4)}.{self._domain}"
@@ -78,7 +79,7 @@ class VaultContainers:
             storage,
             _STORAGE,
             host=name,
-            listen="0.0.0.0",  # noqa: S104 - of its own network
+            listen="0.0.0.0",  # noqa: S104 - in the container
             ports=(PORT, CLUSTER_PORT),
             certificates=_FILES,
             advertised=advertised,
@@ -93,7 +94,7 @@ class VaultContainers:
         return self._start(container, VaultServer(url="https:", ca_file=str(self._ca_file), name=name), internal)
 
     def start_dev(self) -> VaultServer:
-        """Start a Vault in dev mode, as its image does by itself: unsealed, in memory, and without TLS.
+        """Start a Vault in dev mode, with the default command of its image: unsealed, in memory, and without TLS.
 
         :raises StackError: with the end of its log.
         """
@@ -107,7 +108,7 @@ class VaultContainers:
         return self._start(container, server, f"http://{name}:{PORT}")
 
     def stop_vault(self, server: VaultServer) -> None:
-        """Kill a Vault of this run, its storage with it; one that is gone already is no error."""
+        """Remove a Vault of this session and its storage; do nothing if it is already removed."""
         try:
             self._remove(server)
         except connect_errors() as error:
@@ -120,13 +121,13 @@ class VaultContainers:
             self._engine.client.containers.get(server.name).remove(force=True, v=True)
 
     def _container(self, name: str) -> DockerContainer:
-        # Not its VaultContainer, which knows no TLS and waits two minutes for a container that has ended.
+        # testcontainers' VaultContainer does not support TLS, and waits two minutes for a container that has ended.
         from testcontainers.core.container import DockerContainer
 
         container = DockerContainer(self._image, name=name)
         container.with_kwargs(labels=self._owner.labels, network=self._network)
         container.ports = dict(_LOOPBACK)
-        # What images want IPC_LOCK for is turned off: disable_mlock.
+        # The images use IPC_LOCK only for mlock, which is disabled (disable_mlock).
         return container.with_env("SKIP_SETCAP", "true")
 
     def _start(self, container: DockerContainer, server: VaultServer, internal: str) -> VaultServer:
@@ -152,11 +153,11 @@ class VaultContainers:
         raise StackError(
             f"Vault ({self._image}) did not answer within {self._timeouts.component_start:g} s, or ended; "
             f"the end of its log:\n{log}",
-            hint=hint_for(log, "try the image by hand, or name another one in --vault-issuer-vault-image"),
+            hint=hint_for(log, "run the image by hand, or name another one in --vault-issuer-vault-image"),
         )
 
     def _answering(self, container: Container, server: VaultServer) -> str | None:
-        """Wait until it answers; return its URL for this machine, None when it ends or does not in time."""
+        """Wait until Vault answers; return its URL on this machine, or None if it ends or does not answer in time."""
         session = requests.Session()
         session.trust_env = False
 
@@ -179,9 +180,9 @@ class VaultContainers:
 
 @contextlib.contextmanager
 def without_reaper() -> Iterator[None]:
-    """Have testcontainers start no container of its own that removes others: the run's supervisor does that.
+    """Disable the reaper of testcontainers, a container that removes other containers: the supervisor does that.
 
-    Its reaper would be one image more to have, with the engine's socket in it, and knows nothing of clusters.
+    The reaper would need one more image and the socket of the engine, and does not remove kind clusters.
     """
     from testcontainers.core.config import testcontainers_config
 
@@ -194,5 +195,5 @@ def without_reaper() -> Iterator[None]:
 
 
 def domain_of(directory: Path) -> str:
-    """Return the domain of the Vaults of a run, by its directory."""
+    """Return the domain of the Vaults of a session, given its run directory."""
     return f"{directory.name}.internal"

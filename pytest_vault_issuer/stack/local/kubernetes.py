@@ -20,7 +20,7 @@ from ..certificates import StackAuthority
 from .ports import free_ports, taken
 
 ATTEMPTS = 3
-#: What tests need of the controller-manager: token Secrets filled, namespaces emptied, owners followed.
+#: Controllers that tests need: they fill token Secrets, empty namespaces, and delete the dependents of owners.
 CONTROLLERS = (
     "serviceaccount-controller",
     "serviceaccount-token-controller",
@@ -30,7 +30,7 @@ CONTROLLERS = (
 
 
 class KubernetesProcesses:
-    """A Kubernetes control plane on loopback, without nodes."""
+    """Starts a Kubernetes control plane on loopback, without nodes."""
 
     def __init__(self, run: RunDirectory, authority: StackAuthority, binaries: Binaries, timeouts: Timeouts) -> None:
         self._run = run
@@ -39,7 +39,7 @@ class KubernetesProcesses:
         self._timeouts = timeouts
 
     def spawn(self) -> None:
-        """Start etcd and the API server, without waiting for either."""
+        """Start etcd and the API server, and return before they are ready."""
         self._write_identities()
         self._etcd_port, peer_port, self._port = free_ports(3)
         self._attempt = getattr(self, "_attempt", 0) + 1
@@ -64,7 +64,7 @@ class KubernetesProcesses:
                 f"--peer-key-file={key}",
                 "--peer-client-cert-auth",
                 f"--peer-trusted-ca-file={self._authority.file}",
-                "--unsafe-no-fsync",  # the data is thrown away with the run
+                "--unsafe-no-fsync",  # the data ends with the session
                 "--log-level=warn",
             ],
         )
@@ -154,7 +154,7 @@ class KubernetesProcesses:
         )
 
     def _wait_ready(self, session: requests.Session, timeout: float) -> str | None:
-        """Return None when the API server is ready, else the component to blame."""
+        """Return None if the API server is ready, else the name of the component that failed."""
 
         def probe() -> str | None:
             for name in ("etcd", "kube-apiserver"):

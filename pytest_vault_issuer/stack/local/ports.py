@@ -1,4 +1,4 @@
-"""Free ports for components that must be told theirs."""
+"""Free ports for components that cannot choose their own."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import socket
 
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """Return `count` different TCP ports nobody listens on now.
+    """Return `count` different free TCP ports.
 
-    Another process can take one before its user does: whoever starts a
-    component with one starts it again with another when that happens.
+    Another process can take a port before the component listens on it. The caller then starts the component again, with
+    other ports.
     """
     with contextlib.ExitStack() as stack:
         ports = []
@@ -22,5 +22,5 @@ def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
 
 
 def taken(log: str) -> bool:
-    """Whether a component's log says that its port was taken."""
+    """Whether the log of a component states that another process uses its port."""
     return "address already in use" in log

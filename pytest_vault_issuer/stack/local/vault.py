@@ -1,4 +1,4 @@
-"""Vault as a local process, started not initialised, whatever binary it is (ours, vault or bao)."""
+"""Vault as a local process: the toolchain's binary, or a vault or bao binary of the user; not initialized."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ..certificates import StackAuthority
 from ..vault_configuration import configuration
 from .ports import free_ports, taken
 
-#: How often a start is tried when another process took the port in between.
+#: Maximum number of starts if another process takes the port.
 ATTEMPTS = 5
 
 
 class VaultProcesses:
-    """Starts Vaults in a run directory; meets :class:`~.model.VaultLauncher`.
+    """Starts Vaults in a run directory; a :class:`~..types.VaultLauncher`.
 
-    :param ca_file: the stack's authority; beside it is what :meth:`prepare` issued.
-    :param binary: understands ``server -config=FILE``.
+    :param ca_file: the stack's CA; the certificate of :meth:`prepare` is in the same directory.
+    :param binary: accepts ``server -config=FILE``.
     """
 
     def __init__(self, run: RunDirectory, ca_file: Path, binary: Path, timeouts: Timeouts) -> None:
@@ -33,13 +33,14 @@ class VaultProcesses:
 
     @staticmethod
     def prepare(authority: StackAuthority) -> None:
-        """Issue the certificate that all Vaults of the run serve with."""
+        """Issue the server certificate of all Vaults of the session."""
         authority.server("vault", "127.0.0.1", "localhost")
 
     def start_vault(self, *, storage: str = "inmem", advertised: str = "") -> VaultServer:
-        """Start a Vault that is not initialised and wait until it answers.
+        """Start a Vault that is not initialized, and wait until it answers.
 
-        :param advertised: URL to which other nodes redirect clients of this one; '' for its own.
+        :param storage: ``inmem`` or ``raft``.
+        :param advertised: URL to which other nodes redirect the clients of this Vault; '' for its own URL.
         :raises StackError: with the end of its log.
         """
         for _ in range(ATTEMPTS):
@@ -49,11 +50,11 @@ class VaultProcesses:
                 return server
             if not taken(self._run.log_tail(name)):
                 break
-        hint = f"try `{self.binary} server` by hand, or name another binary"
+        hint = f"run `{self.binary} server` by hand to see its error, or name another binary"
         raise self._run.not_ready(name, "Vault", self._timeouts.component_start, hint)
 
     def stop_vault(self, server: VaultServer) -> None:
-        """Stop a Vault of this run; its storage goes with the run directory."""
+        """Stop a Vault of this session; its storage remains until the session ends."""
         self._run.stop(server.name)
 
     def _spawn(self, name: str, storage: str, advertised: str) -> VaultServer:

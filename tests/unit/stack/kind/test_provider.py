@@ -53,7 +53,7 @@ def test_a_program_that_is_missing(
     find: Any, option: str, named: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ConfigurationError, match="is no program" if named else "is not in PATH") as caught:
+    with pytest.raises(ConfigurationError, match="is not an executable file" if named else "is not in PATH") as caught:
         find(tmp_path / "absent" if named else None)
     assert option in caught.value.hint
 
@@ -151,10 +151,10 @@ def test_an_image_is_pulled_through_the_mirror_and_has_its_own_name(image: str, 
     assert images.calls == calls
 
 
-def test_an_image_by_its_digest_is_not_to_be_had_through_a_mirror() -> None:
+def test_an_image_named_by_a_digest_cannot_be_pulled_through_a_mirror() -> None:
     engine = object.__new__(Engine)
     vars(engine).update(client=Images(), _errors=errors())
-    with pytest.raises(ConfigurationError, match="by its digest"):
+    with pytest.raises(ConfigurationError, match="its name contains a digest"):
         engine.provide("a/b@sha256:0", "mirror.test")
 
 
