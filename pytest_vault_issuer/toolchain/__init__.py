@@ -1,4 +1,4 @@
-"""Builds the real components from pinned Go modules, once, and finds them again."""
+"""Builds the components from pinned Go modules, once, and keeps them in a cache."""
 
 from .binaries import KUBERNETES, Binaries, resolve
 from .cache import ComponentStatus, Toolchain, to_stderr

@@ -1,4 +1,4 @@
-"""Which binaries a run uses: the user's own where given, else those of the toolchain."""
+"""Selects the binaries of a session: those of the user, else those of the toolchain."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from ..errors import ConfigurationError, ToolchainError
 from .cache import Toolchain
 
-#: What a local Kubernetes consists of; kubectl is for people.
+#: Binaries of a local Kubernetes; kubectl is for people.
 KUBERNETES = ("etcd", "kube-apiserver", "kube-controller-manager")
 
 
 @dataclass(frozen=True)
 class Binaries:
-    """Paths of what the provider ``process`` runs, and of cert-manager's CRDs."""
+    """Paths of the binaries of the provider ``process``, and of the directory with cert-manager's CRDs."""
 
     etcd: Path
     kube_apiserver: Path
@@ -27,15 +27,15 @@ class Binaries:
 def resolve(toolchain: Toolchain, *, kubernetes_dir: Path | None = None, vault: Path | None = None) -> Binaries:
     """Return the binaries to use.
 
-    :param kubernetes_dir: such as KUBEBUILDER_ASSETS; has to hold etcd and kube-apiserver.
+    :param kubernetes_dir: such as KUBEBUILDER_ASSETS; must contain etcd and kube-apiserver.
     :param vault: a vault or bao binary.
-    :raises ConfigurationError: when a given one is missing or not executable.
-    :raises ToolchainError: when the toolchain's is needed and not built.
+    :raises ConfigurationError: if a binary of the user is missing or not executable.
+    :raises ToolchainError: if a binary of the toolchain is needed and not built.
     """
     chosen = {
         name: _given(kubernetes_dir / name, "--vault-issuer-kubernetes-binaries")
         for name in KUBERNETES
-        # setup-envtest's directories have no controller-manager
+        # the directories of setup-envtest contain no kube-controller-manager
         if kubernetes_dir and (name != "kube-controller-manager" or (kubernetes_dir / name).exists())
     }
     if vault:

@@ -1,4 +1,4 @@
-"""The toolchain: builds what is missing, once, and finds it again by content."""
+"""The toolchain: builds missing components once, and finds them in a cache by a hash of their sources."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from .digests import MANIFEST, damage, seal, sync
 from .go import Go, explain, find_go
 from .provenance import unpinned
 
-#: Names another directory than the user's cache directory.
+#: Environment variable with the path of a cache directory to use instead of the default.
 VARIABLE = "VAULT_ISSUER_CACHE"
 _DRAFT = ".building-"
 #: File that marks a directory as one of :meth:`Toolchain.directory`.
 _MARK = ".vault-issuer-cache"
 _GO_CACHES = "go-caches"
-#: Who builds, for those who wait.
+#: File with the process that builds, for processes that wait for it.
 _HOLDER = "build.holder.json"
-#: Seconds between two lines about the same component, or about the build that this one waits for.
+#: Seconds between two progress lines about a component, or about the build of another process.
 _REPORT_EVERY = 15
-#: Seconds after which a build of another process is not waited for any longer: several times what all of them take.
+#: Seconds to wait for a build of another process: several times the duration of all builds.
 BUILD_WAIT = 3600.0
 
 
 def default_cache() -> Path:
-    """Return the user's cache directory for this project, or what :data:`VARIABLE` names.
+    """Return the directory in :data:`VARIABLE`, else the directory of this project in the user's cache directory.
 
-    :raises ConfigurationError: when neither is known.
+    :raises ConfigurationError: if the user has no home directory.
     """
     try:
         if named := os.environ.get(VARIABLE):
@@ -54,7 +54,7 @@ def default_cache() -> Path:
     except RuntimeError as error:  # no HOME, and no entry in /etc/passwd either
         raise ConfigurationError(
             f"the user's cache directory is unknown: {str(error).rstrip('.').lower()}",
-            hint=f"set HOME, or name a directory in {VARIABLE}",
+            hint=f"set HOME, or set {VARIABLE} to a directory",
         ) from error
     return (base / "vault-issuer").absolute()
 
@@ -66,10 +66,10 @@ def to_stderr(line: str) -> None:
 
 @dataclass(frozen=True)
 class ComponentStatus:
-    """What the cache has of a version of a component.
+    """The state of a version of a component in the cache.
 
-    :ivar chosen: whether this version is built and used where no other is asked for.
-    :ivar binaries: names; they are in ``bin`` of `place`, once built.
+    :ivar chosen: whether this is the default version.
+    :ivar binaries: names of the binaries, which a build writes to ``bin`` in `place`.
     :ivar bytes: size on disk.
     """
 
@@ -84,12 +84,12 @@ class ComponentStatus:
 
 
 class Toolchain:
-    """The components in a cache directory, of each the one version that is asked for.
+    """The components in a cache directory, each in one selected version.
 
-    :param cache: default :func:`default_cache`.
-    :param components: what can be built; another list in tests.
-    :param versions: by component; default the first of each in `components`.
-    :raises ConfigurationError: for a version that there is not.
+    :param cache: default: :func:`default_cache`.
+    :param components: the components that can be built; tests have their own list.
+    :param versions: by component; default: the first of each name in `components`.
+    :raises ConfigurationError: for an unknown version.
     """
 
     def __init__(
@@ -105,28 +105,28 @@ class Toolchain:
             name: find(name, (versions or {}).get(leader, ""), self.available) for name, leader in followed.items()
         }
 
-    # -- looking ---------------------------------------------------------------
+    # -- state -----------------------------------------------------------------
 
     def path(self, binary: str) -> Path | None:
-        """Return a binary's path, None while it is not built."""
+        """Return the path of a binary; None if it is not built."""
         component = self._component_of(binary)
         return self._place(component) / "bin" / binary if self._built(component) else None
 
     def missing(self, binaries: Iterable[str]) -> list[str]:
-        """Return the names of the components that have to be built for `binaries`, also for want of an intact copy.
+        """Return the names of the components that must be built for `binaries`, because they are missing or damaged.
 
-        :raises ToolchainError: when the cache cannot be read; so do the others that look.
+        :raises ToolchainError: if the cache cannot be read; this also applies to the other methods.
         """
         needed = {self._component_of(binary).name: self._component_of(binary) for binary in binaries}
         return [name for name, component in needed.items() if not self._built(component)]
 
     def crds(self) -> Path | None:
-        """Return the directory with cert-manager's CustomResourceDefinitions, None while it is not built."""
+        """Return the directory with cert-manager's CustomResourceDefinitions; None if they are not built."""
         component = next(c for c in self.components.values() if c.crds)
         return self._place(component) / "crds" if self._built(component) else None
 
     def status(self) -> list[ComponentStatus]:
-        """Return what there is of each version of each component."""
+        """Return the state of each version of each component."""
         return [self._status(component) for component in self.available]
 
     def _status(self, component: Component) -> ComponentStatus:
@@ -160,7 +160,7 @@ class Toolchain:
         return self._damage(component) == ""
 
     def _damage(self, component: Component) -> str | None:
-        """Say what is wrong with what was built: '' for nothing, None where nothing was."""
+        """Return what is wrong with a build: '' if nothing is; None if there is no build."""
         try:
             return damage(self._place(component), component)
         except OSError as error:
@@ -176,16 +176,15 @@ class Toolchain:
         keep_go_caches: bool = False,
         wait_limit: float = BUILD_WAIT,
     ) -> None:
-        """Build what is missing, or is not as it was built.
+        """Build the components that are missing or damaged.
 
-        Go's caches are cleared after success, and kept after a failure, so
-        that another try starts where it ended.
+        Go's caches are removed after a success. They are kept after a failure, so that the next build continues there.
 
-        :param components: names, or ``NAME@VERSION`` for a version other than the one chosen; default all chosen.
-        :param progress: gets lines for people.
+        :param components: names, or ``NAME@VERSION`` for another than the selected version; default: all selected ones.
+        :param progress: receives lines for people.
         :param wait_limit: seconds to wait for a build of another process.
-        :raises ConfigurationError: for a component or version that there is not.
-        :raises ToolchainError: no Go, a refused module, a full disk, a build that does not end, …; each with a hint.
+        :raises ConfigurationError: for an unknown component or version.
+        :raises ToolchainError: for example without Go, or for a refused module or a full disk; with a hint.
         """
         wanted = [self._named(name) for name in (components or self.components)]
         damages = [self._damage(component) for component in wanted]
@@ -197,20 +196,21 @@ class Toolchain:
             self.cache.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ToolchainError(
-                f"the cache directory {self.cache} cannot be made: {error.strerror}", hint=f"set {VARIABLE}"
+                f"the cache directory {self.cache} cannot be created: {error.strerror}",
+                hint=f"set {VARIABLE} to a directory that you can write to",
             ) from error
         with self._lock(progress, wait_limit):
             missing = [component for component in wanted if not self._built(component)]
             if not missing:
                 return
-            for draft in self.cache.glob(f"{_DRAFT}*"):  # of builds that were cut off: we hold the lock
+            for draft in self.cache.glob(f"{_DRAFT}*"):  # of interrupted builds: this process holds the lock
                 shutil.rmtree(draft)
             go = Go(find_go(max(c.go_version for c in missing)), self.cache / _GO_CACHES)
             self._announce(missing, progress)
             began = time.monotonic()
             try:
                 _build_all(go, missing, self.cache, self._place, progress)
-            except OSError as error:  # of our own files; go's errors are told from its output
+            except OSError as error:  # of files in the cache; errors of go are in its output
                 raise explain("writing to the cache", str(error).lower()) from error
             if not keep_go_caches:
                 shutil.rmtree(go.caches)
@@ -219,10 +219,10 @@ class Toolchain:
 
     @contextlib.contextmanager
     def _lock(self, progress: Callable[[str], None], limit: float) -> Iterator[None]:
-        """Keep other builds away.
+        """Exclude other builds.
 
-        :param limit: seconds to wait for another.
-        :raises ToolchainError: when another takes longer, naming its process, or the cache cannot be written.
+        :param limit: seconds to wait for another build.
+        :raises ToolchainError: if the other build takes longer, with its process; or if the cache is not writable.
         """
         lock = FileLock(self.cache / "build.lock")
         holder = self.cache / _HOLDER
@@ -231,8 +231,8 @@ class Toolchain:
             while not _acquired(lock, min(_REPORT_EVERY, max(0.0, deadline - time.monotonic())), progress, holder):
                 if time.monotonic() >= deadline:
                     raise ToolchainError(
-                        f"{_holder(holder)} builds in {self.cache}, and has not ended within {limit:g} s",
-                        hint="wait for it or end it, then start again; another cache is named in " + VARIABLE,
+                        f"{_holder(holder)} builds in {self.cache}, and did not end within {limit:g} s",
+                        hint=f"wait for it or end it, then start again; or set {VARIABLE} to another directory",
                     )
             mine = {"pid": os.getpid(), "host": socket.gethostname()}
             holder.write_text(json.dumps(mine))
@@ -256,8 +256,8 @@ class Toolchain:
         )
         if free < needed:
             raise ToolchainError(
-                f"{self.cache} has {_megabytes(free)} of free disk, about {_megabytes(needed)} are needed",
-                hint=f"free some space, or name a cache on another disk in {VARIABLE}",
+                f"{self.cache} has {_megabytes(free)} of free disk, and the build needs about {_megabytes(needed)}",
+                hint=f"free some space, or set {VARIABLE} to a directory on another disk",
             )
 
     # -- other builds --------------------------------------------------------------
@@ -309,14 +309,14 @@ def _build_all(
     place: Callable[[Component], Path],
     progress: Callable[[str], None],
 ) -> None:
-    # Two at a time: one compiles while the other fetches its modules or links, which takes one core only.
+    # Two at a time: one compiles while the other downloads modules or links, which uses only one core.
     with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
         futures = [pool.submit(_build, go, component, cache, place(component), progress) for component in missing]
         try:
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
             for future in done:
                 future.result()
-        except BaseException:  # also Ctrl-C, which arrives in this thread only: the pool waits for its own
+        except BaseException:  # also Ctrl-C, which only this thread receives
             pool.shutdown(wait=False, cancel_futures=True)
             go.stop()
             raise
@@ -356,7 +356,7 @@ def _build(go: Go, component: Component, cache: Path, place: Path, progress: Cal
         output = str(draft / "bin" / binary)
         go.run("build", "-v", *component.flags, "-o", output, package, directory=module, line=count)
         if reason := unpinned(Path(output), module / "go.sum"):
-            raise ToolchainError(f"{binary} is not what was to be built: {reason}", hint="reinstall Go")
+            raise ToolchainError(f"{binary} does not come from the pinned modules: {reason}", hint="reinstall Go")
     if component.crds:
         source = go.run("list", "-m", "-f", "{{.Dir}}", component.upstream, directory=module).strip()
         (draft / "crds").mkdir()
@@ -367,7 +367,7 @@ def _build(go: Go, component: Component, cache: Path, place: Path, progress: Cal
     manifest = {"component": component.name, "version": component.version, "binaries": list(component.packages)}
     seal(draft, manifest)
     draft.chmod(0o755)
-    shutil.rmtree(place, ignore_errors=True)  # what is left of a damaged one
+    shutil.rmtree(place, ignore_errors=True)  # a damaged build
     draft.rename(place)
     sync(cache)
     say(f"done, {_megabytes(_size(place))}")
@@ -385,7 +385,7 @@ def _copied(go: Go, component: Component, module: Path, copy: Path) -> Path:
 
 
 def _acquired(lock: FileLock, seconds: float, progress: Callable[[str], None], holder: Path) -> bool:
-    """Take the lock, at once or in some seconds, and say so when it has to be waited for."""
+    """Take the lock, at once or within some seconds, and report a wait."""
     with contextlib.suppress(Timeout):
         lock.acquire(timeout=0)
         return True
@@ -397,25 +397,25 @@ def _acquired(lock: FileLock, seconds: float, progress: Callable[[str], None], h
 
 
 def _holder(path: Path) -> str:
-    """Return who builds, for people."""
+    """Return the process that builds, for people."""
     try:
         data = json.loads(path.read_bytes())
         return f"process {data['pid']} on {data['host']}"
-    except (OSError, ValueError, KeyError, TypeError):  # it has not said so yet, or is of an older version
+    except (OSError, ValueError, KeyError, TypeError):  # it has not written the file yet, or is of another version
         return "another process"
 
 
 def _unreadable(cache: Path, error: OSError) -> ToolchainError:
     return ToolchainError(
         f"the cache {cache} cannot be read: {error.strerror}: {error.filename}",
-        hint=f"give this user access to it, or name another directory in {VARIABLE}",
+        hint=f"give this user access to it, or set {VARIABLE} to another directory",
     )
 
 
 def _unwritable(cache: Path, error: OSError) -> ToolchainError:
     return ToolchainError(
         f"the cache {cache} cannot be written: {error.strerror}: {error.filename}",
-        hint=f"name a directory of yours in {VARIABLE}, or have it built by the user whose cache this is",
+        hint=f"set {VARIABLE} to a directory that you can write to, or build as the owner of the cache",
     )
 
 

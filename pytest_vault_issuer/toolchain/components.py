@@ -1,4 +1,4 @@
-"""What is built: which Go modules and packages make which binaries."""
+"""The components: Go modules and packages, and the binaries that they produce."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..errors import ConfigurationError
 from ..requirements.features import check_known
 
 MODULES = Path(__file__).parent / "modules"
-#: Raised when something about building changes that no file of a module shows.
+#: Increase it after a change of the build that changes no file of a module.
 _RECIPE = 1
 _KUBERNETES_STAMPS = {
     f"{package}.{name}": value
@@ -30,20 +30,20 @@ _KUBERNETES_STAMPS = {
 
 @dataclass(frozen=True)
 class Component:
-    """One version of a Go module of ours and the binaries that come out of it.
+    """One version of a Go module of this package, and its binaries.
 
-    :ivar directory: what is this version's own: go.mod and go.sum, which pin everything, and Go files, if any.
-    :ivar packages: Go package by binary name.
-    :ivar upstream: module whose version is the component's.
-    :ivar shared: directory of the Go files that all versions have in common, None where there are none.
-    :ivar stamps: Go variables that say the version, and what of it; unset, binaries call themselves something else.
+    :ivar directory: files of this version: go.mod and go.sum, which pin everything, and Go files, if any.
+    :ivar packages: Go package by name of the binary.
+    :ivar upstream: module whose version is that of the component.
+    :ivar shared: directory of the Go files for all versions; None if there are none.
+    :ivar stamps: Go variables with the version, by name; without them, binaries report another version.
     :ivar crds: directory in the upstream module whose YAML files are kept beside the binaries.
-    :ivar inside: new folder in a copy of the upstream module in which the shared Go files are built, so that they may
-        import the module's internal packages; '' for a module of their own. The upstream go.sum pins such a build.
-    :ivar follows: component whose version it has; '' for a version of its own.
-    :ivar minutes: measured duration of a build from nothing on 2 cores.
-    :ivar peak: MB that Go's caches grow by meanwhile, measured.
-    :ivar kept: MB of the binaries, measured.
+    :ivar inside: new folder in a copy of the upstream module. The shared Go files are built there, so that they may import
+        internal packages of the module; '' for a separate module. The upstream go.sum pins such a build.
+    :ivar follows: component whose version this one has; '' for its own version.
+    :ivar minutes: measured duration of a full build on 2 cores.
+    :ivar peak: measured growth of Go's caches during the build, in MB.
+    :ivar kept: measured size of the binaries, in MB.
     """
 
     name: str
@@ -61,19 +61,19 @@ class Component:
 
     @property
     def version(self) -> str:
-        """The upstream module's version in go.mod, such as ``v1.36.3``."""
+        """The version of the upstream module in go.mod, such as ``v1.36.3``."""
         found = re.search(rf"^\s*(?:require )?{re.escape(self.upstream)} (v\S+)", self._go_mod, re.MULTILINE)
         assert found is not None, f"{self.directory}/go.mod does not require {self.upstream}"
         return found[1]
 
     @property
     def line(self) -> str:
-        """The minor release that it belongs to, such as ``1.36``."""
+        """Its minor release, such as ``1.36``."""
         return ".".join(self.version.lstrip("v").split(".")[:2])
 
     @property
     def sources(self) -> dict[str, Path]:
-        """Every file of the module by name, those of this version and the shared ones."""
+        """All files of the module by name: those of this version and the shared ones."""
         return {
             path.name: path
             for directory in (self.shared, self.directory)
@@ -91,7 +91,7 @@ class Component:
 
     @property
     def key(self) -> str:
-        """Hash of everything that goes into the binaries, the version of Go excepted."""
+        """Hash of everything that determines the binaries, except for the version of Go."""
         digest = hashlib.sha256(repr((_RECIPE, self.packages, self.flags, sys.platform, platform.machine())).encode())
         for name, path in sorted(self.sources.items()):
             digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -99,7 +99,7 @@ class Component:
 
     @property
     def flags(self) -> list[str]:
-        """Flags of ``go build``: reproducible, small, and without debug information, which takes long to make."""
+        """Flags of ``go build``: reproducible, small, and without debug information, which would take long."""
         major, minor = self.line.split(".")
         link = ["-s", "-w"]
         link += [
@@ -176,13 +176,13 @@ def _cert_manager_webhook(line: str, *, minutes: float, peak: int, kept: int) ->
     )
 
 
-#: In the order in which they are started, the longest first; of each, the first is the default.
+#: In the order of the builds, the longest first. The first version of each name is the default.
 COMPONENTS = (
     _kubernetes("1.36", minutes=5, peak=4600, kept=287),
     _kubernetes("1.34", minutes=5, peak=4600, kept=283),
-    # Vault's releases need a vault/sdk that was never published on its own: of each line the newest release that a
-    # published sdk happens to fit. None fits 1.20.0 to 1.20.3, 1.21.4, or 1.14: 1.14.2 compiles with 0.10.2, and then
-    # fails at the first write ("defines a CreateOperation but no ExistenceCheck").
+    # Releases of Vault need a vault/sdk that was not published separately. These are the newest releases of each minor
+    # version that work with a published sdk. None works with 1.20.0 to 1.20.3, 1.21.4, or 1.14: 1.14.2 compiles with
+    # 0.10.2, and fails at the first write ("defines a CreateOperation but no ExistenceCheck").
     _vault("1.21", minutes=4, peak=3700, kept=126),
     _vault("1.19", minutes=4, peak=3700, kept=119),
     _cert_manager("1.21", minutes=2, peak=1900, kept=71),
@@ -198,10 +198,10 @@ BINARIES = tuple(dict.fromkeys(binary for component in COMPONENTS for binary in 
 
 
 def find(name: str, version: str = "", components: Iterable[Component] = COMPONENTS) -> Component:
-    """Return the component of a name and a version.
+    """Return the component with a name and a version.
 
-    :param version: a minor release (1.18) or a full one (1.18.2, also v1.18.2); '' for the default.
-    :raises ConfigurationError: naming those that there are.
+    :param version: a minor release (1.18) or a full version (1.18.2 or v1.18.2); '' for the default.
+    :raises ConfigurationError: if there is none; it lists the existing ones.
     """
     components = list(components)
     check_known("component", [name], dict.fromkeys(component.name for component in components))

@@ -1,4 +1,4 @@
-"""cert-manager's CustomResourceDefinitions as manifests: up to 1.18 they are templates of its Helm chart."""
+"""Converts cert-manager's CustomResourceDefinitions to manifests: up to 1.18, they are templates of its Helm chart."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import re
 
 from ..errors import ToolchainError
 
-#: What the chart fills in where it is installed as documented: `helm install cert-manager`, with the CRDs.
+#: Values of the chart in the documented installation: `helm install cert-manager`, with the CRDs.
 _VALUES = {
     '{{ template "cert-manager.name" . }}': "cert-manager",
     "{{ .Release.Name }}": "cert-manager",
 }
-#: A condition, or labels that the chart adds; always in a comment, and all conditions hold for such an installation.
+#: A condition or the labels of the chart. They are in comments, and all conditions are true in such an installation.
 _DIRECTIVE = re.compile(r"^\s*# .*\{\{-? .*\}\}$\n?", re.MULTILINE)
 
 
 def plain(text: str, name: str) -> str:
-    """Return a CustomResourceDefinition as the chart installs it, but for the labels that name chart and version.
+    """Return a CustomResourceDefinition as the chart installs it, without the labels for chart and version.
 
-    :param name: of the file, for the message.
-    :raises ToolchainError: for a directive that is not known, rather than leaving it in.
+    :param name: name of the file, for the error.
+    :raises ToolchainError: for an unknown directive.
     """
     text = _DIRECTIVE.sub("", text)
     for directive, value in _VALUES.items():
@@ -27,7 +27,7 @@ def plain(text: str, name: str) -> str:
     if "{{" in text:
         line = next(line for line in text.splitlines() if "{{" in line)
         raise ToolchainError(
-            f"{name} holds a directive of Helm that is not known: {line.strip()}",
-            hint="if this is not yours to mend, please report it",
+            f"{name} contains an unknown directive of Helm: {line.strip()}",
+            hint="please report it with the version of cert-manager",
         )
     return text

@@ -1,10 +1,10 @@
-"""The digests of what was built: a program is used as it was built, or not at all.
+"""The digests of built files: the toolchain uses a program only if it is unchanged since its build.
 
-A manifest holds the SHA-256 of every file. Hashing half a gigabyte takes about a second, so that it is done once: a
-stamp beside the manifest says of which state of the files it was done. Whoever writes into a file, or puts another in
-its place, changes that state, for nobody can choose a file's ctime. This shows accidents: a build before a power cut, a
-cache that was restored in part, a program that was replaced by hand. Who may write into the cache may as well write the
-manifest; for that, there are the permissions of the directory.
+A manifest contains the SHA-256 of every file. Hashing 0.5 GB takes about 1 s, so that it is done once: a stamp beside
+the manifest records the state of the hashed files. A change or a replacement of a file changes this state, because no
+process can choose a file's ctime. This detects accidents: a power cut during a build, a cache that was partly restored,
+a program that was replaced by hand. A user with write access to the cache can also write the manifest; the permissions
+of the directory protect against this.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ MANIFEST = "manifest.json"
 _STAMP = "verified.json"
 #: Device, inode, size, mtime and ctime (ns) of a file.
 _State = list[int]
-#: What this process has found out, by place, manifest and states of the files: where the stamp cannot be written.
+#: Results of this process, by place, and by manifest and states of the files; needed if the stamp cannot be written.
 _known: dict[tuple[Path, str], str] = {}
 
 
 def seal(place: Path, about: dict[str, Any]) -> None:
-    """Write the manifest of what was built in `place`, and have all of it on the disk.
+    """Write the manifest of the files in `place`, and flush all files to the disk.
 
-    :param about: what else the manifest says.
+    :param about: further contents of the manifest.
     """
     names = sorted(path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file())
     files = {name: _digest(place / name) for name in names if name not in (MANIFEST, _STAMP)}
@@ -44,9 +44,9 @@ def seal(place: Path, about: dict[str, Any]) -> None:
 
 
 def damage(place: Path, component: Component) -> str | None:
-    """Say what is wrong with what is in `place`: '' for nothing, None where nothing was built.
+    """Return what is wrong with the files in `place`: '' if nothing is; None if nothing was built.
 
-    :raises OSError: when it cannot be read.
+    :raises OSError: if they cannot be read.
     """
     try:
         manifest = json.loads((place / MANIFEST).read_bytes())
@@ -72,7 +72,7 @@ def damage(place: Path, component: Component) -> str | None:
     if (place, text) not in _known:
         _known[place, text] = _adopt(place, component, manifest, files) if adopted else _compare(place, files)
         if not _known[place, text]:
-            with contextlib.suppress(OSError):  # a cache that cannot be written is looked at by every process
+            with contextlib.suppress(OSError):  # if the cache is not writable, every process checks again
                 _write(place / _STAMP, states)
     return _known[place, text]
 
@@ -83,15 +83,15 @@ def _expected(place: Path, component: Component) -> Iterable[str]:
 
 
 def _adopt(place: Path, component: Component, manifest: dict[str, Any], files: Iterable[str]) -> str:
-    """Give a manifest of an older version of ours its digests; say why not, where a file is not what it should be.
+    """Add digests to a manifest of an older version of this package; return the reason if a file is wrong.
 
-    Each program names its modules, and their sums are those of go.sum: it is no less pinned than one built today.
+    Each program lists its modules, and their sums are those in go.sum: it is pinned as strictly as a new build.
     """
     for binary in component.packages:
         if reason := unpinned(place / "bin" / binary, component.directory / "go.sum"):
             return f"{place / 'bin' / binary}: {reason}"
     digests = {name: _digest(place / name) for name in files}
-    with contextlib.suppress(OSError):  # where it cannot be written, every process looks again
+    with contextlib.suppress(OSError):  # if it is not writable, every process checks again
         _write(place / MANIFEST, {**manifest, "files": digests})
     return ""
 
@@ -100,7 +100,7 @@ def _compare(place: Path, files: dict[str, str]) -> str:
     for name, digest in files.items():
         if _digest(place / name) != digest:
             size = (place / name).stat().st_size
-            return f"{place / name} ({size} bytes) is not what was built: its SHA-256 differs"
+            return f"{place / name} ({size} bytes) has changed since its build: its SHA-256 differs"
     return ""
 
 
@@ -122,7 +122,7 @@ def _read(path: Path) -> Any:
 
 
 def _write(path: Path, content: Any) -> None:
-    """Write a file of JSON that is there as a whole or not at all, also after a power cut."""
+    """Write a JSON file atomically, also in case of a power cut."""
     descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w") as file:
@@ -137,7 +137,7 @@ def _write(path: Path, content: Any) -> None:
 
 
 def sync(path: Path) -> None:
-    """Have a file or directory on the disk."""
+    """Flush a file or directory to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

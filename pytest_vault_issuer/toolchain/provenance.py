@@ -1,25 +1,25 @@
-"""What Go writes into a program: which modules it is made of. It shows a build that go.sum did not pin."""
+"""Reads the list of modules that Go writes into a program, to detect a build that go.sum did not pin."""
 
 from __future__ import annotations
 
 import mmap
 from pathlib import Path
 
-#: Begins what ``go version -m`` prints: https://pkg.go.dev/debug/buildinfo, src/debug/buildinfo/buildinfo.go.
+#: Start of what ``go version -m`` prints: https://pkg.go.dev/debug/buildinfo, src/debug/buildinfo/buildinfo.go.
 _MAGIC = b"\xff Go buildinf:"
-#: Bytes from the magic to the first string, and the flag of the format of Go 1.18 and newer in the byte after next.
+#: Bytes from the magic to the first string, and the flag of the format of Go 1.18 and later in the second byte after.
 _HEADER, _INLINE = 32, 2
-#: Bytes around the list of modules.
+#: Number of bytes before and after the list of modules.
 _SENTINEL = 16
-#: No list of modules is longer (bytes).
+#: Maximum length of a list of modules in bytes.
 _LONGEST = 1 << 20
 
 
 def unpinned(binary: Path, sums: Path) -> str:
-    """Say what in a program does not come from pinned modules; '' for nothing.
+    """Return what in a program does not come from pinned modules; '' if nothing.
 
     :param sums: the go.sum that pins them.
-    :raises OSError: when either cannot be read.
+    :raises OSError: if one of the files cannot be read.
     """
     listing = _modules(binary)
     lines = [line.split("\t") for line in listing.splitlines()]
@@ -27,10 +27,10 @@ def unpinned(binary: Path, sums: Path) -> str:
         return "it was not built from a Go module"
     pinned = set(sums.read_text().splitlines()) if _needs_sums(lines) else set()
     for words, after in zip(lines, [*lines[1:], [""]], strict=True):
-        if words[0] not in ("dep", "=>") or after[0] == "=>":  # what is replaced has no sum of its own
+        if words[0] not in ("dep", "=>") or after[0] == "=>":  # a replaced module has no sum
             continue
         if " ".join(words[1:]) not in pinned:
-            return f"{' '.join(words[1:3])} is not what go.sum says"
+            return f"{' '.join(words[1:3])} differs from go.sum"
     return ""
 
 
@@ -39,7 +39,7 @@ def _needs_sums(lines: list[list[str]]) -> bool:
 
 
 def _modules(binary: Path) -> str:
-    """Return a program's list of modules, '' where it has none."""
+    """Return the list of modules of a program; '' if it has none."""
     with binary.open("rb") as file:
         if binary.stat().st_size == 0:
             return ""

@@ -55,7 +55,7 @@ def test_go_is_found_where_the_wheel_puts_it(monkeypatch: pytest.MonkeyPatch, tm
 @needs_go
 def test_the_one_asked_for_is_not_passed_over(tmp_path: Path) -> None:
     wrong = tmp_path / "go"
-    with pytest.raises(ToolchainError, match=f"VAULT_ISSUER_GO={wrong} is no Go toolchain"):
+    with pytest.raises(ToolchainError, match=f"VAULT_ISSUER_GO={wrong} is not a Go toolchain"):
         find_go((1, 1), {"PATH": str(Path(shutil.which("go") or "").parent), "VAULT_ISSUER_GO": str(wrong)})
 
 
