@@ -38,8 +38,8 @@ class Component:
     :ivar shared: directory of the Go files for all versions; None if there are none.
     :ivar stamps: Go variables with the version, by name; without them, binaries report another version.
     :ivar crds: directory in the upstream module whose YAML files are kept beside the binaries.
-    :ivar inside: new folder in a copy of the upstream module. The shared Go files are built there, so that they may import
-        internal packages of the module; '' for a separate module. The upstream go.sum pins such a build.
+    :ivar inside: new folder in a copy of the upstream module. The shared Go files are built there, so that they may
+        import internal packages of the module; '' for a separate module. The upstream go.sum pins such a build.
     :ivar follows: component whose version this one has; '' for its own version.
     :ivar minutes: measured duration of a full build on 2 cores.
     :ivar peak: measured growth of Go's caches during the build, in MB.
