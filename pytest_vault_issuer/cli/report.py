@@ -34,8 +34,8 @@ def add_parser(commands: Any) -> None:
         """
 vault-issuer report show report                           # outcomes and verdicts
 vault-issuer report show report --format markdown >> "$GITHUB_STEP_SUMMARY"
-vault-issuer report compare before after                  # what became better or worse
-vault-issuer report merge shard-1 shard-2 --output=all    # of runs on several machines
+vault-issuer report compare before after                  # better and worse outcomes
+vault-issuer report merge shard-1 shard-2 --output=all    # sessions on several machines
 """,
     )
     actions = report.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -43,7 +43,7 @@ vault-issuer report merge shard-1 shard-2 --output=all    # of runs on several m
         actions,
         "show",
         "print outcomes and verdicts",
-        "Print outcomes by requirement and the verdict of each profile.",
+        "Print the outcomes by area, the failures by cause, and the verdict of each profile.",
         "vault-issuer report show report\nvault-issuer report show report/report.json --format yaml   # to publish",
     )
     show.add_argument("report", type=Path, help=_REPORT)
@@ -51,7 +51,7 @@ vault-issuer report merge shard-1 shard-2 --output=all    # of runs on several m
     page = add_command(
         actions,
         "html",
-        "write the report for people: one HTML file",
+        "write the report as one HTML file",
         "Write one HTML file that needs no network, and print its path.",
         "vault-issuer report html report\nvault-issuer report html report/report.json --output=page.html",
     )
@@ -60,8 +60,8 @@ vault-issuer report merge shard-1 shard-2 --output=all    # of runs on several m
     comparing = add_command(
         actions,
         "compare",
-        "say what became better or worse; exit status 1 when something did worse",
-        "Compare two reports of one issuer, or of two. Exit status: 0, or 1 when something became worse.",
+        "list better and worse outcomes; exit status 1 if any is worse",
+        "Compare two reports, of one controller or of two. Exit status: 0, or 1 if any outcome is worse.",
         "vault-issuer report compare before after\nvault-issuer report compare main.json branch.json --format markdown",
     )
     comparing.add_argument("before", type=Path, help=_REPORT)
@@ -70,8 +70,8 @@ vault-issuer report merge shard-1 shard-2 --output=all    # of runs on several m
     merging = add_command(
         actions,
         "merge",
-        "make one report of those of several machines",
-        "Make one report of those of runs that each judged a part, such as areas on several machines of a CI.",
+        "merge the reports of several machines",
+        "Merge reports of sessions that each ran a part of the suite, for example on several machines of a CI.",
         "vault-issuer report merge sign/report.json tls/report.json --output=report",
     )
     merging.add_argument("reports", type=Path, nargs="+", metavar="report", help=_REPORT)
@@ -80,9 +80,9 @@ vault-issuer report merge shard-1 shard-2 --output=all    # of runs on several m
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command and return its exit status: 0, or 1 where something became worse.
+    """Run the command and return its exit status: 0, or 1 if an outcome is worse.
 
-    :raises ConfigurationError: when a report cannot be read or written, or reports do not belong together.
+    :raises ConfigurationError: if a report cannot be read or written, or if reports do not match.
     """
     if options.action == "show":
         return _show(load(options.report), options.format)
@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
             if options.output is None and os.path.lexists(path) and not is_ours(path):
                 raise ConfigurationError(
                     f"{path} is not from an earlier report, and the page would replace it",
-                    hint="name another place with --output",
+                    hint="name another path with --output",
                 )
             write_text(path, page)
         print(printable(str(path)))
@@ -110,12 +110,15 @@ def run(options: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _written(path: Path) -> Iterator[None]:
-    """Say of what cannot be written that the place is to be another."""
+    """Turn an error of writing into one that names the option for another path.
+
+    :raises ConfigurationError: for every ``OSError`` inside the block.
+    """
     try:
         yield
     except OSError as error:
         raise ConfigurationError(
-            f"{error.filename or path} cannot be written: {error.strerror}", hint="name another place with --output"
+            f"{error.filename or path} cannot be written: {error.strerror}", hint="name another path with --output"
         ) from error
 
 
@@ -161,6 +164,8 @@ def _compare(before: Report, after: Report, form: str) -> int:
             for change in (c for c in changes if c.direction == direction):
                 print(f"  {direction:7} {change.id} ({change.level}) {change.before or '-'} -> {change.after or '-'}")
                 print(f"          {one_line(change.statement)}")
+                if direction == "worse" and change.cause:
+                    print(f"          cause: {one_line(change.cause)}")
         if not changes:
             print("  no requirement has another outcome")
         for profile, old, new in _verdicts(before, after):

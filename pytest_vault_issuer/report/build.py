@@ -1,4 +1,4 @@
-"""``report.json``: everything a machine may want to know of a run."""
+"""``report.json``: the complete report, for programs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from ..implementation import Implementation
 from ..options import Settings
 from ..stack.types import Stack
 from ..version import __version__
+from .causes import complete
 from .files import GENERATOR, json_text, write_text
 from .outcomes import RequirementResult, profile_entries
 
-#: Raised when a consumer of the file has to change.
+#: A higher number means that programs that read the file must change.
 SCHEMA_VERSION = 1
 FILE = "report.json"
 SCHEMA = "report.schema.json"
@@ -34,14 +35,14 @@ def build(
 ) -> dict[str, Any]:
     """Return the report.
 
-    :param profiles: those that were judged.
+    :param profiles: the profiles that were judged.
     :param reproduction: from :func:`~.reproduction.describe`.
-    :param stack: None where it could not be started.
-    :param failure: why the implementation did not run or stopped, redacted.
-    :param incomplete: why the run ended early, redacted; '' where it ran to its end.
+    :param stack: None if it could not start.
+    :param failure: why the controller did not run or stopped, redacted.
+    :param incomplete: why the session ended early, redacted; '' if it ran to its end.
     """
     results, profiles = list(results), list(profiles)
-    return {
+    report = {
         "schema_version": SCHEMA_VERSION,
         "generator": {"name": GENERATOR, "version": __version__},
         "implementation": {
@@ -95,6 +96,8 @@ def build(
             for result in results
         ],
     }
+    complete(report)
+    return report
 
 
 def dumps(report: dict[str, Any]) -> str:
@@ -103,13 +106,13 @@ def dumps(report: dict[str, Any]) -> str:
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema that every report fulfils."""
+    """Return the JSON Schema that every report matches."""
     loaded: dict[str, Any] = json.loads((resources.files(__package__) / SCHEMA).read_text(encoding="utf-8"))
     return loaded
 
 
 def write(report: dict[str, Any], directory: Path) -> Path:
-    """Write ``report.json`` into a directory, created where it is missing, and return its path."""
+    """Write ``report.json`` into a directory, which is created if it does not exist, and return its path."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / FILE
     write_text(path, dumps(report))

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ..text import all_printable, code, coded, markdown
-from . import rerun as again
+from . import rerun
 from .evidence import LEGEND, sections
 from .files import json_text, write_text
 from .load import Report, generator, title, versions
-from .outcomes import HEADINGS, TO_EXPLAIN, Outcome
+from .outcomes import TO_EXPLAIN, Outcome, failed_at_barrier, heading
 
 FOLDER = "failures"
 #: Names what a report has made in the folder: only that is removed with it.
@@ -26,6 +26,10 @@ _TITLES = {
     Outcome.FAILED: "is not done by",
     Outcome.KNOWN_FAILURE: "is, as is known, not done by",
 }
+
+
+#: Only a barrier failed: the requirement was neither violated nor proved.
+_AT_BARRIER = "is not proved of"
 
 
 def write(report: Report, directory: Path) -> Path | None:
@@ -91,7 +95,8 @@ def slug(identifier: str, nodeid: str) -> str:
 
 def _readme(report: Report, entry: dict[str, Any], test: dict[str, Any]) -> Iterator[str]:
     outcome = Outcome(test["outcome"])
-    yield f"# {entry['id']} {_TITLES[outcome]} {markdown(title(report))}"
+    judged = _AT_BARRIER if failed_at_barrier(test["message"]) else _TITLES[outcome]
+    yield f"# {entry['id']} {judged} {markdown(title(report))}"
     yield ""
     yield f"> {coded(entry['statement'])} ({entry['level']})"
     yield ""
@@ -107,18 +112,18 @@ def _readme(report: Report, entry: dict[str, Any], test: dict[str, Any]) -> Iter
         stack = f"{versions(report['stack']['components'])} ({report['stack']['provider']})"
         yield f"* stack: {markdown(stack)}"
     yield ""
-    yield from _block(HEADINGS[outcome], test["message"])
+    yield from _block(heading(outcome, test["message"]), test["message"])
     yield from _block(
-        "Run just this again", again.command(report, test), "sh", note="In the directory where the run was started:"
+        "Run just this again", rerun.command(report, test), "sh", note="In the directory where the run was started:"
     )
-    for number, (heading, text) in enumerate(sections(test["evidence"]) if test["evidence"] else ()):
-        yield from _block(heading[0].upper() + heading[1:], text, note="" if number else LEGEND)
+    for number, (name, text) in enumerate(sections(test["evidence"]) if test["evidence"] else ()):
+        yield from _block(name[0].upper() + name[1:], text, note="" if number else LEGEND)
 
 
-def _block(heading: str, text: str, language: str = "text", *, note: str = "") -> Iterator[str]:
+def _block(name: str, text: str, language: str = "text", *, note: str = "") -> Iterator[str]:
     # A fence longer than any in the text: a log may hold Markdown.
     fence = "`" * max(3, max((len(run) for run in re.findall("`+", text)), default=0) + 1)
-    yield from (f"## {heading}", "")
+    yield from (f"## {name}", "")
     if note:
         yield from (note, "")
     yield from (f"{fence}{language}", text, fence, "")

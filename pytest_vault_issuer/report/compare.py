@@ -1,4 +1,4 @@
-"""What became better or worse from one report to another."""
+"""Compares two reports: which requirements have a better or a worse outcome."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .load import Report
-from .outcomes import Outcome
+from .outcomes import LEVELS, Outcome
 
-#: From the worst to the best for whoever relies on a requirement.
+#: From the worst to the best for the user of a controller.
 _RANK = {
     Outcome.ERROR: 0,
     Outcome.FAILED: 1,
@@ -21,9 +21,11 @@ _RANK = {
 
 @dataclass(frozen=True)
 class Change:
-    """What became of one requirement.
+    """A requirement with different outcomes in two reports.
 
-    :ivar before: its outcome; None where the older report does not know it; :ivar after: likewise.
+    :ivar before: the outcome in the older report; None if that report does not have the requirement.
+    :ivar after: the outcome in the newer report, likewise.
+    :ivar cause: the cause of the outcome in the newer report; '' if its messages do not name any.
     """
 
     id: str
@@ -31,10 +33,11 @@ class Change:
     statement: str
     before: str | None
     after: str | None
+    cause: str = ""
 
     @property
     def direction(self) -> str:
-        """``better``, ``worse``, or ``other``: neither, as for what only one of the reports knows."""
+        """``better``, ``worse``, or ``other``, such as for a requirement that only one of the reports has."""
         if self.after is None:
             return "other"
         if self.before is None:
@@ -44,7 +47,7 @@ class Change:
 
 
 def compare(before: Report, after: Report) -> list[Change]:
-    """Return the requirements whose outcome differs, in the order of the newer report."""
+    """Return the requirements with different outcomes: MUST before SHOULD, in the order of the newer report."""
     older, newer = ({entry["id"]: entry for entry in report["requirements"]} for report in (before, after))
     changes = []
     for identifier in [*newer, *(i for i in older if i not in newer)]:
@@ -56,7 +59,8 @@ def compare(before: Report, after: Report) -> list[Change]:
             known["statement"],
             old["outcome"] if old else None,
             new["outcome"] if new else None,
+            new.get("cause", "") if new else "",
         )
         if change.before != change.after:
             changes.append(change)
-    return changes
+    return sorted(changes, key=lambda change: LEVELS.index(change.level))

@@ -18,6 +18,7 @@ from ..text import LARGEST, LEVELS, depth_exceeds, one_line
 from ..version import __version__
 from . import journal
 from .build import FILE, SCHEMA_VERSION, schema
+from .causes import complete, deciding
 from .outcomes import Outcome, RequirementResult, TestResult, headline
 
 Report = dict[str, Any]
@@ -48,6 +49,7 @@ def load(path: Path) -> Report:
             hint=f"name the {FILE} itself: the other forms are made from it; if it was cut, run the suite again",
         ) from error
     _check(file, report)
+    complete(report)
     loaded: Report = report
     return loaded
 
@@ -201,8 +203,5 @@ def with_outcome(report: Report, outcomes: Iterable[str]) -> list[dict[str, Any]
 
 
 def messages(entry: dict[str, Any]) -> list[str]:
-    """Return in a line each what the tests of a requirement said that share its outcome, each once."""
-    said = [
-        headline(test["message"]) for test in entry["tests"] if test["message"] and test["outcome"] == entry["outcome"]
-    ]
-    return list(dict.fromkeys(said))
+    """Return a line for each different message of those tests of a requirement that have its outcome."""
+    return list(dict.fromkeys(map(headline, deciding(entry))))

@@ -1,4 +1,4 @@
-"""A report as Markdown: for the summary page of a CI job."""
+"""A report as Markdown, for the summary page of a CI job."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from ..requirements.features import AREAS
 from ..text import coded, markdown
+from .causes import Group, by_level, group_entries, said
 from .load import Report, early_end, messages, title, versions, with_outcome
 from .outcomes import ENDED_EARLY, Outcome
 
@@ -20,7 +21,7 @@ _SHOWN = {
 
 
 def render(report: Report) -> str:
-    """Return the report as Markdown of GitHub's kind."""
+    """Return the report as GitHub Flavored Markdown."""
     return "\n".join(_lines(report)) + "\n"
 
 
@@ -44,14 +45,24 @@ def _lines(report: Report) -> Iterator[str]:
         entries = with_outcome(report, [outcome.value])
         if entries:
             yield ""
-            yield f"### {heading}"
+            yield f"### {heading}: {by_level(entry['level'] for entry in entries)}"
             yield ""
-        told = [entry for entry in entries if not _cut_off(entry)]
-        for entry in told:
-            yield f"* **{entry['id']}** ({entry['level']}) {coded(entry['statement'])}"
-            yield from (f"  * {markdown(message[:300])}" for message in messages(entry))
-        if len(told) < len(entries):
-            yield f"* {len(entries) - len(told)} requirements, because the run ended early"
+        listed = [entry for entry in entries if not _cut_off(entry)]
+        for group in group_entries(listed):
+            yield from _group(group, outcome)
+        if len(listed) < len(entries):
+            yield f"* {len(entries) - len(listed)} requirements, because the run ended early"
+
+
+def _group(group: Group[dict[str, Any]], outcome: Outcome) -> Iterator[str]:
+    """Yield the requirements of a group; of those that share a cause, only the messages with another cause."""
+    together = len(group.members) > 1
+    if together:
+        yield f"* {markdown(group.title(outcome))}"
+    indent = "  " if together else ""
+    for entry in group.members:
+        yield f"{indent}* **{entry['id']}** ({entry['level']}) {coded(entry['statement'])}"
+        yield from (f"{indent}  * {markdown(message[:300])}" for message in said(group, entry))
 
 
 def _table(report: Report) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from ..text import one_line
+from .causes import complete
 from .load import Report, results, title, versions
 from .outcomes import Outcome, profile_entries
 
@@ -74,6 +75,7 @@ def merge(reports: Sequence[Report]) -> Report:
     merged["profiles"] = profile_entries(
         judged, merged["profiles"], strict=merged["options"]["certify"], incomplete=bool(reasons)
     )
+    complete(merged)
     return merged
 
 

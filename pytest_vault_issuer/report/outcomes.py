@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import BarrierUnmet
 from ..requirements.catalogue import Requirement
 from ..requirements.features import CORE
 
@@ -32,16 +33,25 @@ class Verdict(enum.StrEnum):
     INCOMPLETE = "incomplete"  #: the run ended early
 
 
+#: From the strongest to the weakest: the order of every list.
+LEVELS = ("MUST", "SHOULD", "MAY")
+
 #: What is wanted of a test with one of these: evidence, and a way to run it again.
 TO_EXPLAIN = (Outcome.FAILED, Outcome.ERROR, Outcome.KNOWN_FAILURE)
 
 
-#: What the message of a test with one of these is about.
-HEADINGS = {
-    Outcome.ERROR: "What went wrong in the harness or the stack: nothing is said of the issuer",
-    Outcome.FAILED: "What was expected, and what was seen",
-    Outcome.KNOWN_FAILURE: "What was expected, and what was seen",
-}
+def failed_at_barrier(message: str) -> bool:
+    """Whether the message of a test is that of a failed barrier."""
+    return message.startswith(BarrierUnmet.PREFIX)
+
+
+def heading(outcome: Outcome, message: str) -> str:
+    """Return the heading of a message of a test that failed or was an error."""
+    if outcome is Outcome.ERROR:
+        return "Error of the suite or the stack: it says nothing about the controller"
+    if failed_at_barrier(message):
+        return "The barrier failed: the requirement was neither violated nor proved"
+    return "What was expected, and what was seen"
 
 
 def headline(message: str) -> str:
@@ -139,9 +149,7 @@ def counts(results: Iterable[RequirementResult]) -> dict[str, dict[str, int]]:
     for result in results:
         table.setdefault(result.requirement.level, Counter())[result.outcome.value] += 1
     return {
-        level: {outcome.value: table[level][outcome.value] for outcome in Outcome}
-        for level in ("MUST", "SHOULD", "MAY")
-        if level in table
+        level: {outcome.value: table[level][outcome.value] for outcome in Outcome} for level in LEVELS if level in table
     }
 
 

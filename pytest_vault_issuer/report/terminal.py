@@ -1,4 +1,4 @@
-"""What a run says at its end: outcomes by area and level, what failed, and the verdict."""
+"""The summary on the terminal: outcomes by area, failures by cause, and the verdicts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ..requirements.features import AREAS
 from ..text import one_line
-from .outcomes import Outcome, RequirementResult, Verdict, headline, verdict
+from .causes import Group, by_level, described, grouped
+from .outcomes import LEVELS, Outcome, RequirementResult, Verdict, verdict
 
 _SHOWN = {
     Outcome.ERROR: "errors in the harness or the stack",
@@ -17,7 +18,7 @@ _SHOWN = {
 
 
 def table(results: Iterable[RequirementResult]) -> list[str]:
-    """Return outcomes by area, a line each, only the columns that occur."""
+    """Return a table of outcomes by area, with the outcomes that occur as columns."""
     results = list(results)
     columns = [outcome for outcome in reversed(Outcome) if any(r.outcome == outcome for r in results)]
     columns.sort(key=lambda outcome: outcome is not Outcome.PASSED)
@@ -37,7 +38,7 @@ def table(results: Iterable[RequirementResult]) -> list[str]:
 
 
 def details(results: Iterable[RequirementResult]) -> Iterator[str]:
-    """Yield what did not pass, with the statement and each test's message."""
+    """Yield what did not pass: by outcome, MUST before SHOULD, with the failures that share a cause in one place."""
     results = list(results)
     for outcome, title in _SHOWN.items():
         members = [r for r in results if r.outcome is outcome]
@@ -52,24 +53,37 @@ def details(results: Iterable[RequirementResult]) -> Iterator[str]:
             yield f"{title}, the run ended early: {len(cut_off)} requirements"
         members = [r for r in members if not r.cut_off]
         if members:
-            yield f"{title}:"
-        for result in members:
-            statement = one_line(result.requirement.statement)
-            yield f"  {result.requirement.id} ({result.requirement.level}) {statement}"
-            messages = {headline(test.message) for test in result.tests if test.message and test.outcome is outcome}
-            for message in sorted(messages):
-                yield f"      {one_line(message[:300])}"
+            yield f"{title}, {by_level(r.requirement.level for r in members)}:"
+        for group in grouped(members, lambda r: r.requirement.level, _messages):
+            yield from _group(group, outcome)
     for reason in dict.fromkeys(r.later for r in results if r.later):
         yield f"not asked for, {one_line(reason)}: {', '.join(r.requirement.id for r in results if r.later == reason)}"
+
+
+def _group(group: Group[RequirementResult], outcome: Outcome) -> Iterator[str]:
+    """Yield the requirements of a group; of those that share a cause, only the messages with another cause."""
+    together = len(group.members) > 1
+    if together:
+        yield f"  {one_line(group.title(outcome))}"
+    indent = "    " if together else "  "
+    for result in group.members:
+        statement = one_line(result.requirement.statement)
+        yield f"{indent}{result.requirement.id} ({result.requirement.level}) {statement}"
+        for message in described(group, _messages(result)):
+            yield f"{indent}    {one_line(message[:300])}"
+
+
+def _messages(result: RequirementResult) -> list[str]:
+    return [test.message for test in result.tests if test.message and test.outcome is result.outcome]
 
 
 def verdict_line(
     profile: str, members: Sequence[RequirementResult], *, strict: bool = False, incomplete: bool = False
 ) -> tuple[str, Verdict]:
-    """Return the sentence that says a profile's verdict, and the verdict."""
+    """Return the line with the verdict of a profile, and the verdict."""
     result = verdict(members, strict=strict, incomplete=incomplete)
     parts = []
-    for level in ("MUST", "SHOULD", "MAY"):
+    for level in LEVELS:
         total = [r for r in members if r.requirement.level == level and not r.later]
         if total:
             passed = sum(r.outcome is Outcome.PASSED for r in total)

@@ -172,6 +172,7 @@ def test_keys_of_the_report() -> None:
         "options",
         "reproduction",
         "profiles",
+        "groups",
         "requirements",
     }
     assert built["implementation"]["name"] == "cert-manager"
@@ -203,6 +204,7 @@ def test_requirements_of_the_report() -> None:
     failed = result(PASSED, FAILED, message="it was\nnot so")
     entry = report(failed)["requirements"][0]
     asked = failed.requirement
+    ran = {"duration_s": 0.5, "message": "it was\nnot so", "evidence": None}
     assert entry == {
         "id": asked.id,
         "area": "SIGN",
@@ -215,9 +217,11 @@ def test_requirements_of_the_report() -> None:
         "upstream": [],
         "outcome": "failed",
         "reason": "",
+        "cause": "it was",
+        "group": None,
         "tests": [
-            {"nodeid": "test_0", "outcome": "passed", "duration_s": 0.5, "message": "it was\nnot so", "evidence": None},
-            {"nodeid": "test_1", "outcome": "failed", "duration_s": 0.5, "message": "it was\nnot so", "evidence": None},
+            {"nodeid": "test_0", "outcome": "passed", "barrier": False, "cause": ""} | ran,
+            {"nodeid": "test_1", "outcome": "failed", "barrier": False, "cause": "it was"} | ran,
         ],
     }
 
@@ -262,7 +266,7 @@ def test_details_show_what_failed_with_the_first_line_of_each_message() -> None:
     failed = result(PASSED, FAILED, message="it was not so\nand more")
     lines = list(terminal.details([result(PASSED), failed]))
     assert lines == [
-        "failed:",
+        "failed, 1 MUST:",
         f"  {failed.requirement.id} (MUST) {failed.requirement.statement}",
         "      it was not so",
     ]
@@ -271,14 +275,14 @@ def test_details_show_what_failed_with_the_first_line_of_each_message() -> None:
 def test_details_tell_errors_from_failures() -> None:
     lines = list(terminal.details([result(FAILED), result(ERROR), result(KNOWN)]))
     titles = [line for line in lines if not line.startswith(" ")]
-    assert titles == ["errors in the harness or the stack:", "failed:", "known failures:"]
+    assert titles == ["errors in the harness or the stack, 1 MUST:", "failed, 1 MUST:", "known failures, 1 MUST:"]
 
 
 def test_details_count_what_was_not_selected_and_say_why_the_rest_was_not_run() -> None:
     unable = result(NOT_RUN, message="not run: there is no second Vault")
     assert list(terminal.details([*(result() for _ in range(16)), unable])) == [
         "not run, not selected: 16 requirements",
-        "not run:",
+        "not run, 1 MUST:",
         f"  {unable.requirement.id} (MUST) {unable.requirement.statement}",
         "      not run: there is no second Vault",
     ]
