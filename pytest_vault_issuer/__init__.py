@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from .kube.client import CONFIG_MAPS as CONFIG_MAPS
     from .kube.client import SECRETS as SECRETS
     from .kube.client import SERVICE_ACCOUNTS as SERVICE_ACCOUNTS
+    from .kube.client import ApiError as ApiError
     from .kube.client import Object as Object
     from .kube.client import condition as condition
     from .kube.rbac import create_token_secret as create_token_secret
+    from .kube.rbac import may_request_tokens as may_request_tokens
     from .kube.rbac import user_name as user_name
     from .proxy import JWT as JWT
     from .proxy import AddHeader as AddHeader
@@ -112,6 +114,7 @@ _PUBLIC = {
     "judge.progress": ("SESSION_KEY",),
     "kube": ("Cluster",),
     "kube.client": (
+        "ApiError",
         "CONFIG_MAPS",
         "Object",
         "SECRETS",
@@ -120,6 +123,7 @@ _PUBLIC = {
     ),
     "kube.rbac": (
         "create_token_secret",
+        "may_request_tokens",
         "user_name",
     ),
     "proxy": (
@@ -211,6 +215,7 @@ __all__ = [
     "SERVICE_ACCOUNTS",
     "SESSION_KEY",
     "AddHeader",
+    "ApiError",
     "AppRole",
     "AssumedRole",
     "Authentication",
@@ -273,6 +278,7 @@ __all__ = [
     "generate_key",
     "is_decided",
     "key_to_pem",
+    "may_request_tokens",
     "names_of",
     "new_iam_role",
     "new_key",

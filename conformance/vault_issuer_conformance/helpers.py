@@ -16,6 +16,7 @@ from pytest_vault_issuer import (
     FEATURES,
     Authentication,
     CertificateRequest,
+    CertificateSigningRequest,
     EmptyAnswer,
     Exchange,
     Fault,
@@ -23,6 +24,8 @@ from pytest_vault_issuer import (
     Hold,
     InexpressibleError,
     Issuer,
+    NotRunnable,
+    Object,
     Pki,
     Proxy,
     RefusedError,
@@ -32,6 +35,7 @@ from pytest_vault_issuer import (
     Unmet,
     at_barrier,
     condition,
+    may_request_tokens,
 )
 
 #: The authentication methods of the core profile that log in.
@@ -136,6 +140,90 @@ def settle(request: CertificateRequest) -> None:
             "to get a Ready condition",
             timeout=request.timeouts.request / 4,
         )
+
+
+def wait_final(request: CertificateRequest | CertificateSigningRequest, *, timeout: float | None = None) -> Object:
+    """Give the controller time to issue or fail a request; return the request as it is then.
+
+    It may also stay pending: a controller may repeat an attempt for minutes.
+    """
+
+    def is_final(item: Object) -> bool:
+        reason = condition(item, "Ready").get("reason")
+        failed = condition(item, "Failed").get("status") == "True"
+        return reason in ("Issued", "Failed") or failed or bool(item.get("status", {}).get("certificate"))
+
+    with contextlib.suppress(Unmet):
+        request.wait(is_final, "to be issued or to fail", timeout=timeout or request.timeouts.request)
+    return request.get()
+
+
+def end_logins(sandbox: Sandbox, proxy: Proxy, auth: Authentication) -> None:
+    """Revoke the Vault tokens of the logins at a proxy, so that the controller has to log in again.
+
+    A controller may keep such a token for its ttl: what it does at a login shows only at the next one.
+    """
+    answers = [
+        login.response_json.get("auth") or {} for login in proxy.seen(Route.LOGIN) if login.path == auth.login_path
+    ]
+    for token in {answer["client_token"] for answer in answers if answer.get("client_token")}:
+        sandbox.vault.revoke(token)
+
+
+def used_an_ended_token(sandbox: Sandbox, request: CertificateRequest | CertificateSigningRequest) -> bool:
+    """Whether Vault rejected the token of a sign request: after :func:`end_logins`, a controller may learn it so."""
+    return any(signing.status == 403 for signing in sandbox.signings(request))
+
+
+def require_no_token_permission(sandbox: Sandbox, auth: Authentication) -> None:
+    """Check that the controller's own RBAC does not grant what a test withholds.
+
+    :raises NotRunnable: if the controller may create tokens of a service account without the documented Role.
+    """
+    subject = sandbox.environment.service_account
+    if may_request_tokens(sandbox.cluster, subject, auth.namespace, auth.service_account):
+        raise NotRunnable(
+            f"the RBAC of the controller already lets {subject} create tokens of every service account",
+            hint="remove `create` of `serviceaccounts/token` from the manifests in [run] rbac",
+        )
+
+
+def another_role(sandbox: Sandbox, kind: str, pki: Pki) -> tuple[Authentication, Pki]:
+    """Return an authentication that may sign with both roles of a PKI mount, and the second, permissive role."""
+    other = Pki(pki.mount, f"role-{secrets.token_hex(4)}", pki.issuing)
+    sandbox.vault.set_pki_role(other)
+    return sandbox.default_authentication(kind, policy=sandbox.vault.policy(pki.sign_path, other.sign_path)), other
+
+
+def issue_endpoint(sandbox: Sandbox, kind: str) -> tuple[Authentication, str]:
+    """Return an authentication that may use an `issue` endpoint, which makes the key itself, and its path."""
+    pki = sandbox.vault.pki(role={"key_type": "ec", "key_bits": 256})
+    path = f"{pki.mount}/issue/{pki.role}"
+    return sandbox.default_authentication(kind, policy=sandbox.vault.policy(path)), path
+
+
+def assert_refused_or_first(
+    sandbox: Sandbox, kind: str, first: Authentication, other: Authentication, *, what: str
+) -> None:
+    """Check an issuer object with two authentication methods: refused, not Ready, or only the first is used.
+
+    The API reference defines the order of precedence.
+    """
+    proxy = sandbox.new_proxy()
+    try:
+        issuer = sandbox.issuer(kind, first.spec | other.spec, proxy=proxy)
+    except RefusedError:
+        return
+    with at_barrier():
+        sandbox.ready_issuer(kind)
+    if issuer.wait_answer() != "True":
+        return
+    signing = sandbox.signings(sandbox.issued(issuer))[-1]
+    paths = {login.path for login in proxy.seen(Route.LOGIN)}
+    expected = {first.login_path} - {""}
+    assert paths == expected, f"expected only the first of the methods {what}, saw logins at {sorted(paths)}"
+    if not first.login_path:
+        assert signing.token == first.credential, f"expected only the first of the methods {what}, saw another token"
 
 
 def issued_eventually(sandbox: Sandbox, issuer: Issuer, *, attempts: int = 5) -> CertificateRequest:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import secrets
 import uuid
 
-import pytest
-
 from pytest_vault_issuer import AppRole, Authentication, Exchange, Route, Sandbox, requirement
 
 from .helpers import logins_without_a_token, never_ready
@@ -56,7 +54,6 @@ def test_login_sends_role_id_and_secret_id(sandbox: Sandbox, kind: str) -> None:
 
 
 @requirement("VI-APPROLE-001")
-@pytest.mark.parametrize("kind", ["Issuer"])
 def test_login_goes_to_a_mount_with_slashes(sandbox: Sandbox, kind: str) -> None:
     mount = sandbox.vault.mount_auth("approle", f"{secrets.token_hex(3)}/{secrets.token_hex(3)}")
     auth = sandbox.approle(kind, mount=mount)
@@ -103,7 +100,6 @@ def test_not_ready_without_a_client_token(sandbox: Sandbox, kind: str) -> None:
 
 
 @requirement("VI-APPROLE-005")
-@pytest.mark.parametrize("kind", ["Issuer"])
 def test_whitespace_around_secret_id_and_role_id_is_ignored(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.approle(kind)
     sandbox.set_secret(auth.secret_name, auth.namespace, {auth.secret_key: f" {auth.credential}\r\n"})

@@ -20,6 +20,7 @@ from pytest_vault_issuer import (
     Object,
     Route,
     Sandbox,
+    at_barrier,
     common_name_of,
     condition,
     decode_certificates,
@@ -74,9 +75,10 @@ def barrier(sandbox: Sandbox, other: Issuer) -> None:
         certificate, _ = sandbox.issued_certificate(other)
         return datetime.fromisoformat(certificate.get()["metadata"]["creationTimestamp"])
 
-    first = created()
-    while created() < first + timedelta(seconds=2):
-        pass
+    with at_barrier():
+        first = created()
+        while created() < first + timedelta(seconds=2):
+            pass
 
 
 def tampered(sandbox: Sandbox, kind: str, fault: Fault) -> tuple[Certificate, Injection]:
@@ -132,7 +134,8 @@ def test_request_is_created_and_waits_for_approval(sandbox: Sandbox, kind: str) 
 def test_secret_holds_the_key_and_its_certificate(sandbox: Sandbox, kind: str) -> None:
     _, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind))
     assert pair.fits, "expected a certificate that matches tls.key, saw one for another key"
-    assert [pair.leaf] == signed(sandbox)[-1:], "expected the certificate that Vault signed"
+    # A controller with a stale cache may have the same request signed twice.
+    assert pair.leaf in signed(sandbox), "expected a certificate that Vault signed, saw another"
 
 
 @requirement("VI-CERTIFICATE-003")
@@ -147,7 +150,8 @@ def test_intermediates_follow_the_certificate(sandbox: Sandbox, kind: str, autho
     pki = chain_pki(sandbox, authorities, root_known=root_known)
     _, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind, pki=pki))
     above = pki.issuing.chain if root_known else [pki.issuing]
-    expected = [*signed(sandbox)[-1:], *without_roots([authority.certificate for authority in above])]
+    assert pair.leaf in signed(sandbox), "expected a certificate that Vault signed, saw another"
+    expected = [pair.leaf, *without_roots([authority.certificate for authority in above])]
     assert_chain(without_roots(pair.certificates), expected, "tls.crt")
 
 

@@ -25,12 +25,15 @@ from pytest_vault_issuer import (
     Respond,
     Route,
     Sandbox,
+    at_barrier,
     condition,
     requirement,
+    user_name,
 )
 
 from .helpers import (
     LOGINS,
+    another_role,
     claimed,
     for_each_kind,
     in_turn,
@@ -45,14 +48,13 @@ from .helpers import (
 HTML = "<!DOCTYPE html><html><body><h1>It is not Vault that answers here</h1></body></html>"
 #: By health status: fields of Vault's answer, and the query parameters that request another status instead.
 STATES: dict[int, tuple[dict[str, Any], tuple[str, ...]]] = {
-    472: ({"replication_dr_mode": "secondary"}, ("drsecondarycode",)),
     473: ({"standby": True, "performance_standby": True}, ("perfstandbyok", "performancestandbycode")),
     474: ({"standby": True, "ha_connection_healthy": False}, ("haunhealthycode",)),
     501: ({"initialized": False, "sealed": True, "standby": True}, ("uninitcode",)),
     503: ({"sealed": True, "standby": True}, ("sealedcode",)),
     530: ({"sealed": True, "standby": True, "removed_from_cluster": True}, ("removedcode",)),
 }
-#: The number of consecutive requests issued while the health queries to an unhealthy Vault are counted.
+#: The number of consecutive requests issued while the attempts for issuer objects that do not work are counted.
 MEANWHILE = 20
 #: Each authentication method once, with alternating kinds of issuer objects.
 EACH_FEATURE = pytest.mark.parametrize(
@@ -202,9 +204,8 @@ def test_health_seen_for_an_earlier_issuer_is_not_reused(sandbox: Sandbox, kind:
 
 
 @requirement("VI-HEALTH-009")
-@pytest.mark.parametrize("status", [472, 473])
-def test_issuer_of_a_secondary_or_performance_standby_is_ready(sandbox: Sandbox, kind: str, status: int) -> None:
-    report_health(sandbox.proxy, status)
+def test_issuer_of_a_performance_standby_is_ready(sandbox: Sandbox, kind: str) -> None:
+    report_health(sandbox.proxy, 473)
     sandbox.ready_issuer(kind)
 
 
@@ -377,7 +378,8 @@ def test_request_is_not_signed_before_the_issuer_is_ready(sandbox: Sandbox, kind
     issuer = sandbox.issuer(kind, auth)
     issuer.wait_not_ready("Vault is not initialized")
     request = sandbox.request(issuer)
-    other.wait_ready()
+    with at_barrier():
+        other.wait_ready()
     sandbox.barrier(other)
     asked = len(sandbox.signings(request))
     assert not asked, f"expected no sign request before the issuer object is Ready, saw {asked}"
@@ -486,10 +488,10 @@ def with_absent_reference(auth: Authentication) -> dict[str, Any]:
 
 @requirement("VI-HEALTH-014")
 def test_condition_names_the_evaluated_generation(sandbox: Sandbox, kind: str) -> None:
-    auth = sandbox.default_authentication(kind)
+    auth, other = another_role(sandbox, kind, sandbox.pki)
     issuer = sandbox.ready_issuer(kind, auth)
     assert_judged(issuer.get())
-    issuer.change(lambda vault: vault.update(path=f"{sandbox.pki.mount}/sign-verbatim/{sandbox.pki.role}"))
+    issuer.change(lambda vault: vault.update(path=other.sign_path))
     assert_judged(issuer.wait_ready())
     issuer.change(lambda vault: vault.update(auth=with_absent_reference(auth)))
     assert_judged(issuer.wait_not_ready("its configuration was changed to one that cannot work"))
@@ -521,11 +523,12 @@ def test_condition_does_not_name_an_unevaluated_generation(sandbox: Sandbox, kin
 
 @requirement("VI-HEALTH-022")
 def test_transition_time_changes_only_with_the_status(sandbox: Sandbox, kind: str) -> None:
-    auth = sandbox.default_authentication(kind)
+    auth, other = another_role(sandbox, kind, sandbox.pki)
     issuer = sandbox.ready_issuer(kind, auth)
+    sandbox.barrier(issuer)  # a controller may check an issuer object again after its own update
     long_ago = set_transition_time(issuer)
     mark = sandbox.proxy.mark()
-    issuer.change(lambda vault: vault.update(path=f"{sandbox.pki.mount}/sign-verbatim/{sandbox.pki.role}"))
+    issuer.change(lambda vault: vault.update(path=other.sign_path))
     sandbox.proxy.wait_for(
         Route.HEALTH, since=mark, timeout=sandbox.timeouts.wire, what="a health query after the change"
     )
@@ -555,17 +558,46 @@ def test_condition_has_a_machine_readable_reason(sandbox: Sandbox, kind: str) ->
     )
 
 
+def calls_for(sandbox: Sandbox, issuer: Issuer, service_account: str) -> int:
+    """Return the number of API calls in the audit log that change an issuer object or request a token for it.
+
+    It is 0 where the audit log cannot be read: then only the requests to Vault count.
+    """
+    if sandbox.audit_start is None:
+        return 0
+    user = user_name(*sandbox.environment.service_account.split("/"))
+    names = {issuer.name, service_account} - {""}
+    return sum(
+        record["user"]["username"] == user and record.get("objectRef", {}).get("name") in names
+        for record in sandbox.audit_start.records()
+    )
+
+
 @requirement("VI-HEALTH-024")
-def test_unhealthy_vault_is_not_queried_in_a_loop(sandbox: Sandbox, kind: str) -> None:
+def test_controller_pauses_between_its_attempts(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.default_authentication(kind)
     other = sandbox.ready_issuer(kind, auth, proxy=sandbox.new_proxy())
     # Not initialized: Vault's client library does not retry a 501.
-    report_health(sandbox.proxy, 501)
-    sandbox.issuer(kind, auth).wait_not_ready("Vault is not initialized")
-    mark = sandbox.proxy.mark()
+    proxy = in_state(sandbox, 501)
+    broken = [("with a Vault that is not initialized", sandbox.issuer(kind, auth, proxy=proxy), proxy, "")]
+    # Of the methods that log in, the last one also costs a TokenRequest.
+    for feature in claimed(sandbox, LOGINS)[-1:]:
+        login = sandbox.authenticate(feature, kind)
+        proxy = with_fault(sandbox, Route.LOGIN, Respond(403, json={"errors": ["permission denied"]}))
+        issuer = sandbox.issuer(kind, login, proxy=proxy)
+        broken.append((f"whose {feature} login is rejected", issuer, proxy, login.service_account))
+    for what, issuer, _, _ in broken:
+        issuer.wait_not_ready(f"it is one {what}")
+
+    def attempts() -> list[tuple[int, int]]:
+        return [(len(proxy.seen()), calls_for(sandbox, issuer, account)) for _, issuer, proxy, account in broken]
+
+    before = attempts()
     for _ in range(MEANWHILE):
         sandbox.barrier(other)
-    asked = len(sandbox.proxy.seen(Route.HEALTH, since=mark))
-    assert asked <= 2 * MEANWHILE, (
-        f"expected at most {2 * MEANWHILE} health queries while {MEANWHILE} requests are issued, saw {asked}"
-    )
+    for (what, *_), earlier, later in zip(broken, before, attempts(), strict=True):
+        asked, called = (now - then for then, now in zip(earlier, later, strict=True))
+        assert max(asked, called) <= 2 * MEANWHILE, (
+            f"expected at most {2 * MEANWHILE} requests to Vault and as many API calls for an issuer object {what} "
+            f"while {MEANWHILE} requests are issued, saw {asked} and {called}"
+        )

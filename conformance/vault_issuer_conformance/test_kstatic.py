@@ -134,7 +134,6 @@ def test_not_ready_without_a_client_token(sandbox: Sandbox, kind: str) -> None:
 
 
 @requirement("VI-KSTATIC-008")
-@pytest.mark.parametrize("kind", ["Issuer"])
 @pytest.mark.parametrize("line_break", ["\n", "\r\n"], ids=["newline", "carriage-return"])
 def test_jwt_that_ends_in_a_line_break_is_accepted(sandbox: Sandbox, kind: str, line_break: str) -> None:
     # Vault accepts both forms.

@@ -22,6 +22,7 @@ from pytest_vault_issuer import (
     Route,
     Sandbox,
     Unmet,
+    at_barrier,
     ready_status,
     requirement,
 )
@@ -114,10 +115,15 @@ def test_secret_in_another_namespace_is_not_read(sandbox: Sandbox, kind: str, fe
     sandbox.expect_rejected(kind, auth)
     for issuer in sandbox.issuers:
         sandbox.request(issuer, namespace=sandbox.namespace)
-    sandbox.barrier(sandbox.ready_issuer(kind))
+    rejected = list(sandbox.issuers)
+    with at_barrier():
+        right = sandbox.ready_issuer(kind)
+    sandbox.barrier(right)
     assert not any(presented(sandbox, decoy) for decoy in decoys), (
         "expected no credential from a Secret of the same name in another namespace, saw one"
     )
+    for issuer in rejected:
+        assert ready_status(issuer.get()) != "True", f"expected {issuer} not to become Ready, saw Ready=True"
 
 
 @requirement("VI-SCOPE-003")
@@ -129,7 +135,7 @@ def test_cluster_issuer_signs_requests_from_any_namespace(sandbox: Sandbox, kind
     issuer.wait_ready()
     requests.append(sandbox.request(issuer, namespace=sandbox.new_namespace()))
     for request in requests:
-        request.wait_issued()
+        request.wait_issued(timeout=sandbox.timeouts.retry)
         assert request.signing.matches(request.certificate()), (
             f"expected a certificate for the key of {request}, saw one for another key"
         )
@@ -147,7 +153,7 @@ def test_issuer_in_another_namespace_does_not_sign(sandbox: Sandbox, kind: str) 
     pki = another_pki(sandbox)
     auth = sandbox.default_authentication(kind, pki=pki, namespace=sandbox.other_namespace)
     sandbox.ready_issuer(kind, auth, name=issuer.name, namespace=sandbox.other_namespace, pki=pki)
-    request.wait_issued()
+    request.wait_issued(timeout=sandbox.timeouts.retry)
     assert_signed(sandbox, request, sandbox.proxy, pki, auth)
 
 
@@ -235,15 +241,16 @@ def test_interleaved_request_uses_its_own_issuer(sandbox: Sandbox, kind: str, fe
     for issuer in issuers:
         sandbox.issued(issuer)  # the controller has now also processed its own status updates
     hold = Hold()
-    proxies[0].inject(Route.LOGIN, hold)
+    # A controller that still has the token of an earlier login only sends a sign request.
+    proxies[0].inject(None, hold, where=lambda exchange: exchange.route in (Route.LOGIN, Route.SIGN))
     held = sandbox.request(issuers[0])
-    wait_held(sandbox, hold, "a login for the request")
+    wait_held(sandbox, hold, "a login or a sign request for the request")
     between = sandbox.request(issuers[1])
     with contextlib.suppress(Unmet):  # another requirement covers a hanging Vault
         between.wait_issued(timeout=sandbox.timeouts.request / 4)
     hold.release()
-    held.wait_issued()
-    between.wait_issued()
+    held.wait_issued(timeout=sandbox.timeouts.retry)
+    between.wait_issued(timeout=sandbox.timeouts.retry)
     for request, setting in zip((held, between), settings, strict=True):
         assert_signed(sandbox, request, *setting)
 

@@ -37,6 +37,7 @@ from pytest_vault_issuer import (
     set_data,
 )
 
+from .helpers import wait_final
 from .issued import (
     SHAPES,
     answered,
@@ -326,8 +327,8 @@ def test_certificates_outside_the_chain_are_left_out(sandbox: Sandbox, kind: str
     injection = sandbox.proxy.inject(Route.SIGN, add_to_chain(foreign.pem), times=1)
     request = sandbox.request(issuer)
     # A controller may reject the answer, permanently or until a retry, or pick the certificates of the leaf's chain.
-    request.wait_reason("Issued", "Failed", timeout=sandbox.timeouts.retry)
-    assert injection.hits == 1, "expected one sign request with a tampered answer"
+    injection.wait(sandbox.timeouts.wire)
+    wait_final(request)
     assert foreign.certificate not in request.certificates(), "expected no foreign CA in status.certificate, saw it"
     assert foreign.certificate not in request.ca(), "expected no foreign CA in status.ca, saw it"
 
@@ -347,7 +348,7 @@ def assert_never_issued_wrongly(sandbox: Sandbox, faults: list[tuple[Fault, int]
         injection = sandbox.proxy.inject(Route.SIGN, fault, times=times, where=for_key_of(signing))
         cases.append((fault, injection, sandbox.request(issuer, signing)))
     for fault, injection, request in cases:
-        item = request.wait_reason("Issued", "Failed", timeout=sandbox.timeouts.retry)
+        item = wait_final(request, timeout=sandbox.timeouts.retry)
         assert injection.hits, f"expected a sign request to Vault ({fault.name}), saw none"
         certificates = request.certificates()
         if request.condition().get("status") == "True":
@@ -359,7 +360,7 @@ def assert_never_issued_wrongly(sandbox: Sandbox, faults: list[tuple[Fault, int]
                 f"expected Vault's certificate for the requested key ({fault.name}), saw another"
             )
         else:
-            assert not item["status"].get("certificate"), (
+            assert not item.get("status", {}).get("certificate"), (
                 f"expected no certificate in a failed CertificateRequest ({fault.name}), saw one"
             )
 
@@ -382,7 +383,6 @@ def test_answer_without_certificate_is_not_issued(sandbox: Sandbox, kind: str) -
 
 @requirement("VI-SIGN-017")
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["Issuer"])
 def test_server_error_is_not_issued(sandbox: Sandbox, kind: str) -> None:
     html = "<html><body><h1>Bad gateway</h1></body></html>"
     faults: list[Fault] = [
@@ -395,12 +395,12 @@ def test_server_error_is_not_issued(sandbox: Sandbox, kind: str) -> None:
 
 
 def tampered(sandbox: Sandbox, kind: str, fault: Fault) -> CertificateRequest:
-    """Tamper with one answer, and return its request after it is Issued or Failed."""
+    """Tamper with one answer, and return its request after the controller had time to issue or fail it."""
     issuer = sandbox.ready_issuer(kind)
     injection = sandbox.proxy.inject(Route.SIGN, fault, times=1)
     request = sandbox.request(issuer)
-    request.wait_reason("Issued", "Failed", timeout=sandbox.timeouts.retry)
-    assert injection.hits == 1, "expected one sign request with a tampered answer"
+    injection.wait(sandbox.timeouts.wire)
+    wait_final(request)
     return request
 
 

@@ -8,9 +8,19 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer import Authentication, Authority, Issuer, Proxy, RefusedError, Route, Sandbox, requirement
+from pytest_vault_issuer import (
+    Authentication,
+    Authority,
+    Issuer,
+    Proxy,
+    RefusedError,
+    Route,
+    Sandbox,
+    at_barrier,
+    requirement,
+)
 
-from .helpers import bundle, never_ready
+from .helpers import assert_refused_or_first, bundle, issue_endpoint, never_ready, wait_final
 
 
 def prefixed_proxy(sandbox: Sandbox) -> tuple[Proxy, str]:
@@ -26,7 +36,6 @@ def assert_only_below(proxy: Proxy, prefix: str, *routes: Route) -> None:
 
 
 @requirement("VI-SPEC-001")
-@pytest.mark.parametrize("kind", ["Issuer"])
 def test_every_request_keeps_the_path_prefix(sandbox: Sandbox, kind: str, feature: str) -> None:
     proxy, prefix = prefixed_proxy(sandbox)
     auth = sandbox.authenticate(feature, kind)
@@ -113,15 +122,18 @@ def test_not_ready_without_authentication(sandbox: Sandbox, kind: str) -> None:
         ("ClusterIssuer", "kubernetes-static", "kubernetes-secretless"),
     ],
 )
-def test_two_authentication_methods_are_rejected(sandbox: Sandbox, kind: str, feature: str, other_feature: str) -> None:
+def test_two_authentication_methods_are_rejected_or_come_in_order(
+    sandbox: Sandbox, kind: str, feature: str, other_feature: str
+) -> None:
     auth = sandbox.authenticate(feature, kind)
     if feature == "kubernetes-static":
         # Both use the service account of the Vault role, so that each alone works.
         sandbox.grant_token_requests(auth.namespace, auth.service_account)
         both = {"kubernetes": auth.spec["kubernetes"] | {"serviceAccountRef": {"name": auth.service_account}}}
+        never_ready(sandbox, kind, {f"{feature} and {other_feature} are configured": {"auth": both}})
     else:
-        both = auth.spec | sandbox.authenticate(other_feature, kind).spec
-    never_ready(sandbox, kind, {f"{feature} and {other_feature} are configured": {"auth": both}})
+        other = sandbox.authenticate(other_feature, kind)
+        assert_refused_or_first(sandbox, kind, auth, other, what=f"{feature} and {other_feature}")
 
 
 def invalid_issuer(sandbox: Sandbox, kind: str, auth: Authentication) -> Issuer:
@@ -138,7 +150,24 @@ def test_ready_once_the_configuration_is_corrected(sandbox: Sandbox, kind: str) 
     issuer = invalid_issuer(sandbox, kind, auth)
     issuer.wait_not_ready("its configuration is invalid")
     issuer.change(lambda vault: vault.update(path=sandbox.pki.sign_path, caBundle=bundle(sandbox.proxy.ca_pem)))
-    issuer.wait_ready("its configuration is correct now")
+    issuer.wait_ready("its configuration is correct now", timeout=sandbox.timeouts.retry)
+
+
+@requirement("VI-SPEC-007")
+def test_path_that_is_not_a_sign_endpoint_issues_nothing(sandbox: Sandbox, kind: str) -> None:
+    auth, path = issue_endpoint(sandbox, kind)
+    try:
+        issuer = sandbox.issuer(kind, auth, path=path)
+    except RefusedError:
+        return  # a rejection by the API server is enough
+    with at_barrier():
+        right = sandbox.ready_issuer(kind)
+    if issuer.wait_answer() != "True":
+        return
+    request = sandbox.request(issuer)
+    wait_final(request)
+    sandbox.barrier(right)
+    assert not request.certificates(), f"expected no certificate from {path}, which is not a sign endpoint, saw one"
 
 
 @requirement("VI-SPEC-006")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 
+import hvac.exceptions
 import pytest
 
-from pytest_vault_issuer import SECRETS, Authentication, Exchange, Route, Sandbox, requirement
+from pytest_vault_issuer import SECRETS, Authentication, Exchange, Route, Sandbox, poll, requirement
 
-from .helpers import issued_eventually, never_ready, tokens_of
+from .helpers import for_each_kind, issued_eventually, never_ready, settle, tokens_of
 
 
 def add_decoys(sandbox: Sandbox, auth: Authentication, *keys: str) -> list[str]:
@@ -95,7 +96,6 @@ def test_request_with_an_empty_token_is_not_issued(sandbox: Sandbox, kind: str, 
 
 
 @requirement("VI-TOKEN-006")
-@pytest.mark.parametrize("kind", ["Issuer"])
 @pytest.mark.parametrize(
     ("before", "after"), [("", "\n"), ("", "\r\n"), (" \t", " ")], ids=["newline", "carriage-return", "blanks"]
 )
@@ -111,7 +111,7 @@ def test_new_token_is_used_after_the_old_one_was_revoked(sandbox: Sandbox, kind:
     issuer = sandbox.ready_issuer(kind, auth)
     sandbox.issued(issuer)
     sandbox.vault.revoke(auth.credential)
-    sandbox.request(issuer).wait_reason("Pending", "Failed")
+    settle(sandbox.request(issuer))
     new = sandbox.vault.token(sandbox.sign_policy())
     sandbox.set_secret(auth.secret_name, auth.namespace, {auth.secret_key: new})
     request = issued_eventually(sandbox, issuer)
@@ -137,6 +137,29 @@ def test_token_is_not_renewed_revoked_or_replaced(sandbox: Sandbox, kind: str) -
     assert now["expire_time"] == issued["expire_time"], "expected an unchanged expiry of the token"
     version = sandbox.cluster.get(SECRETS, auth.secret_name, auth.namespace)["metadata"]["resourceVersion"]
     assert version == stored["metadata"]["resourceVersion"], "expected an unchanged Secret"
+
+
+@requirement("VI-TOKEN-008")
+@pytest.mark.slow
+def test_token_is_not_renewed_before_it_expires(sandbox: Sandbox) -> None:
+    def check(kind: str) -> None:
+        # Long enough for a timer that renews a token in the course of its ttl, such as at two thirds.
+        auth = sandbox.token(kind, ttl="6s")
+        sandbox.issuer(kind, auth).wait_answer()
+
+        def expired() -> bool | None:
+            try:
+                sandbox.vault.client.auth.token.lookup(auth.credential)
+            except (hvac.exceptions.InvalidPath, hvac.exceptions.Forbidden, hvac.exceptions.InvalidRequest):
+                return True
+            return None
+
+        ended = poll(expired, timeout=sandbox.timeouts.issuer, interval=0.25)
+        managing = [exchange.summary for exchange in sandbox.proxy.seen() if manages_tokens(exchange)]
+        assert not managing, f"expected no request that manages tokens, saw {managing}"
+        assert ended, "expected the token to expire, saw it renewed"
+
+    for_each_kind(sandbox, check)
 
 
 def manages_tokens(exchange: Exchange) -> bool:

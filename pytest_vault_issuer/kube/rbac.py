@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..errors import StackError
 from ..timeouts import Timeouts, poll
 from .client import (
@@ -69,6 +67,16 @@ def grant_token_requests(
     cluster.create(ROLES, role)
     cluster.create(ROLE_BINDINGS, binding)
     _wait_allowed(cluster, user_name(subject_namespace, subject_name), role["rules"][0], namespace, timeouts)
+
+
+def may_request_tokens(cluster: Cluster, subject: str, namespace: str, service_account: str) -> bool:
+    """Whether `subject` (``namespace/name`` of a ServiceAccount) may request tokens of a ServiceAccount.
+
+    :raises ApiError: if the API server does not answer.
+    """
+    subject_namespace, _, subject_name = subject.partition("/")
+    rule = token_role(namespace, service_account, {})["rules"][0]
+    return _is_allowed(cluster, user_name(subject_namespace, subject_name), rule, namespace)
 
 
 def revoke_token_requests(cluster: Cluster, namespace: str, service_account: str) -> None:
@@ -149,10 +157,23 @@ def _wait_allowed(cluster: Cluster, user: str, rule: Object, namespace: str | No
 
     The authorizer of the API server reads Roles from a cache, which lags behind the stored Roles.
     """
-    group, resource = rule["apiGroups"][0], rule["resources"][0]
-    resource, _, subresource = resource.partition("/")
+
+    def allowed() -> bool | None:
+        return _is_allowed(cluster, user, rule, namespace) or None
+
+    if not poll(allowed, timeout=timeouts.api):
+        wanted = f"{rule['verbs'][0]} {rule['resources'][0]}"
+        raise StackError(
+            f"the API server does not allow {user} to {wanted} within {timeouts.api:g} s, although a Role allows it",
+            hint="check whether another authorizer than RBAC denies it",
+        )
+
+
+def _is_allowed(cluster: Cluster, user: str, rule: Object, namespace: str | None) -> bool:
+    """Whether a user may do the first thing that a rule allows."""
+    resource, _, subresource = rule["resources"][0].partition("/")
     attributes = {
-        "group": group,
+        "group": rule["apiGroups"][0],
         "resource": resource,
         "subresource": subresource,
         "verb": rule["verbs"][0],
@@ -165,13 +186,4 @@ def _wait_allowed(cluster: Cluster, user: str, rule: Object, namespace: str | No
         "metadata": {},
         "spec": {"user": user, "resourceAttributes": attributes},
     }
-
-    def allowed() -> Any:
-        return cluster.create(SUBJECT_ACCESS_REVIEWS, review)["status"]["allowed"] or None
-
-    if not poll(allowed, timeout=timeouts.api):
-        wanted = f"{attributes['verb']} {rule['resources'][0]}"
-        raise StackError(
-            f"the API server does not allow {user} to {wanted} within {timeouts.api:g} s, although a Role allows it",
-            hint="check whether another authorizer than RBAC denies it",
-        )
+    return bool(cluster.create(SUBJECT_ACCESS_REVIEWS, review)["status"]["allowed"])

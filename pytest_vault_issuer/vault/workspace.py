@@ -156,17 +156,13 @@ class VaultWorkspace:
         """Create a token with `policies`, without parent, and return it."""
         answer = self.client.auth.token.create_orphan(policies=list(policies), ttl=ttl, **parameters)
         token: str = answer["auth"]["client_token"]
-        self._undo.callback(self._forget_token, token)
+        self._undo.callback(self.revoke, token)
         if accessor := answer["auth"].get("accessor"):  # a batch token has none, and cannot be revoked
             self.admin.announce(TOKEN, accessor)
         return token
 
     def revoke(self, token: str) -> None:
-        """Revoke a token now."""
-        self.client.auth.token.revoke(token)
-
-    def _forget_token(self, token: str) -> None:
-        # It may have expired or been revoked by the test itself.
+        """Revoke a token now, if it has not ended already."""
         with contextlib.suppress(hvac.exceptions.InvalidRequest, hvac.exceptions.Forbidden):
             self.client.auth.token.revoke(token)
 
