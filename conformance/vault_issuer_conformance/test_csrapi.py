@@ -161,7 +161,7 @@ def test_certificate_for_another_key_is_not_passed_on(sandbox: Sandbox, kind: st
         assert request.signing.matches(leaf), "expected no certificate for another key, saw one"
 
 
-@requirement("VI-CSRAPI-015")
+@requirement("VI-CSRAPI-016")
 def test_expired_certificate_is_not_passed_on(sandbox: Sandbox, kind: str) -> None:
     for leaf in tampered(sandbox, kind, expire).certificates()[:1]:
         expiry = leaf.not_valid_after_utc

@@ -26,6 +26,7 @@ class Requirement:
     :ivar level: MUST, SHOULD or MAY.
     :ivar feature: what an implementation has to claim for it to apply; '' for every issuer.
     :ivar citation: page and section, or contract.
+    :ivar quote: a few words of the cited text; each MUST has them.
     :ivar since: cert-manager version where it came, '' for always.
     :ivar upstream: known upstream issues.
     """
@@ -38,6 +39,7 @@ class Requirement:
     citation: str
     since: str = ""
     upstream: tuple[str, ...] = ()
+    quote: str = ""
 
     @property
     def area(self) -> str:

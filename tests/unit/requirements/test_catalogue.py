@@ -159,6 +159,15 @@ def test_every_entry_is_a_sentence_with_a_source(catalogue: Catalogue) -> None:
     assert bare == []
 
 
+def test_every_must_quotes_its_source(catalogue: Catalogue) -> None:
+    bare = [r.id for r in catalogue.requirements if r.level == "MUST" and not r.quote.strip()]
+    assert bare == []
+
+
+def test_no_quote_is_longer_than_a_sentence(catalogue: Catalogue) -> None:
+    assert [r.id for r in catalogue.requirements if len(r.quote.split()) > 25] == []
+
+
 def test_statements_are_unique(catalogue: Catalogue) -> None:
     statements = [r.statement for r in catalogue.requirements]
     assert len(set(statements)) == len(statements)
