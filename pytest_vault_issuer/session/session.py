@@ -97,7 +97,7 @@ class Session:
         """The profiles to judge: those in the settings; by default the core, in certify mode all that are claimed."""
         claimed = {name for name, members in BY_PROFILE.items() if self.implementation.features.intersection(members)}
         by_default = (name for name in PROFILES if name == CORE or (self.settings.certify and name in claimed))
-        return self.settings.profiles or tuple(by_default)
+        return self.settings.profile or tuple(by_default)
 
     @cached_property
     def toolchain(self) -> Toolchain:
