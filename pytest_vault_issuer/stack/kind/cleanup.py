@@ -112,10 +112,11 @@ def remove(run: FoundRun) -> Removed:
 
 
 def _names_on_engine(run: str) -> tuple[str, ...]:
+    unreachable: tuple[type[Exception], ...] = (VaultIssuerError, *connect_errors())
     try:
         with contextlib.closing(Engine(_ANSWER)) as engine:
             return tuple(engine.names_of(run))
-    except (VaultIssuerError, *connect_errors()):
+    except unreachable:
         return ()
 
 
