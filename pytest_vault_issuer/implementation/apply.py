@@ -63,7 +63,7 @@ def store(cluster: Cluster, item: Object, *, foreign: bool) -> Object:
     return create_own(cluster, *cluster.located(item, "default")) if foreign else cluster.apply_manifest(item)
 
 
-def stand_still(cluster: Cluster, objects: Iterable[Object], timeouts: Timeouts) -> bool:
+def pause(cluster: Cluster, objects: Iterable[Object], timeouts: Timeouts) -> bool:
     """Leave the workloads among applied objects without pods; say whether there are any.
 
     :raises ImplementationError: when a pod does not go in time.
@@ -96,7 +96,7 @@ def _stands_still(workload: Object) -> bool:
     return bool(spec.get("replicas") == 0)
 
 
-def set_going(cluster: Cluster, objects: Iterable[Object]) -> None:
+def resume(cluster: Cluster, objects: Iterable[Object]) -> None:
     """Have applied objects be as they were applied, whatever became of them meanwhile."""
     for item in objects:
         cluster.apply_manifest(item)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import StackError, VaultIssuerError
-from ..implementation.apply import RECORD, set_going, stand_still
+from ..implementation.apply import RECORD, pause, resume
 from ..implementation.process import PROCESS
 from ..kube.cleanup import remove_labelled
 from ..kube.client import Cluster, Object
@@ -60,7 +60,7 @@ def join(
             _remove(cluster, stack, path, name, timeouts)
         owning.write(f"{_JOINED}/{directory.path.name}", str(directory.path))
         if is_dev_stack:
-            paused = stand_still(cluster, _applied(path), timeouts)
+            paused = pause(cluster, _applied(path), timeouts)
             if state["processes"].get(PROCESS, 0) is None:
                 owning.hold(PROCESS, directory.owner)
                 paused = True
@@ -87,7 +87,7 @@ def leave(path: Path, name: str, scale: float) -> None:
         finally:
             # Even if something of the joined session remains, the stack's own controller has to run again.
             if owning.describe()["owner"] == 0 and set(_joined_sessions(path)) <= {*_killed(path), name}:
-                set_going(cluster, _applied(path))
+                resume(cluster, _applied(path))
             cluster.close()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_vault_issuer.errors import ImplementationError
-from pytest_vault_issuer.implementation.apply import prepare, set_going, stand_still
+from pytest_vault_issuer.implementation.apply import pause, prepare, resume
 from pytest_vault_issuer.kube import Cluster
 from pytest_vault_issuer.kube.cleanup import remove_labelled
 from pytest_vault_issuer.kube.client import CLUSTER_ROLES, CONFIG_MAPS, NAMESPACES, Object, Resource
@@ -97,7 +97,7 @@ def test_a_workload_of_a_run_under_way_is_not_taken(cluster: Cluster, name: str)
     cluster.apply_manifest(item)
     with pytest.raises(ImplementationError, match=f"the Deployment default/{name} is that of run host"):
         prepare(cluster, workload("Deployment", name), "default", "guest")
-    stand_still(cluster, [item], Timeouts())
+    pause(cluster, [item], Timeouts())
     assert label_of(prepare(cluster, workload("Deployment", name), "default", "guest")) == "host"
 
 
@@ -109,26 +109,26 @@ def test_a_deployment_stands_still_and_goes_on(cluster: Cluster, name: str, repl
     asked = {"replicas": replicas} if replicas else {}
     item = prepare(cluster, workload("Deployment", name, **asked), "default", "host")
     before = cluster.apply_manifest(item)
-    assert stand_still(cluster, [body("ConfigMap", name), item], Timeouts())
+    assert pause(cluster, [body("ConfigMap", name), item], Timeouts())
     assert cluster.get(DEPLOYMENTS, name, "default")["spec"]["replicas"] == 0
     # A guest may have run its own by the same name meanwhile.
     cluster.apply_manifest(workload("Deployment", name, replicas=2, minReadySeconds=7))
-    set_going(cluster, [item])
+    resume(cluster, [item])
     assert cluster.get(DEPLOYMENTS, name, "default")["spec"] == before["spec"]
 
 
 def test_a_daemon_set_stands_still_and_goes_on(cluster: Cluster, name: str) -> None:
     item = prepare(cluster, workload("DaemonSet", name), "default", "host")
     before = cluster.apply_manifest(item)
-    assert stand_still(cluster, [item], Timeouts())
+    assert pause(cluster, [item], Timeouts())
     selector = cluster.get(DAEMON_SETS, name, "default")["spec"]["template"]["spec"]["nodeSelector"]
     assert selector == {"vault-issuer.test/stands-still": "true"}, "no node has it"
-    set_going(cluster, [item])
+    resume(cluster, [item])
     assert cluster.get(DAEMON_SETS, name, "default")["spec"] == before["spec"]
 
 
 def test_nothing_stands_still_where_nothing_runs(cluster: Cluster, name: str) -> None:
-    assert not stand_still(cluster, [body("ConfigMap", name)], Timeouts())
+    assert not pause(cluster, [body("ConfigMap", name)], Timeouts())
 
 
 def test_what_a_guest_has_made_in_the_hosts_vault_goes_and_no_more(vault_issuer_session: Session, name: str) -> None:

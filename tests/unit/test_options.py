@@ -66,7 +66,7 @@ def again(settings: Settings) -> Settings:
 # -- where a value comes from ---------------------------------------------------------------------------------
 
 
-def test_nothing_given_is_the_defaults() -> None:
+def test_settings_have_defaults() -> None:
     assert collect() == Settings()
 
 
@@ -80,7 +80,7 @@ def test_command_line_before_environment_before_ini() -> None:
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.field)
-def test_options_say_again_what_was_asked_for(option: Option) -> None:
+def test_options_reproduce_the_settings(option: Option) -> None:
     """Whichever way it was given; what was not given is not said."""
     given = VALUES.get(option.field, "true" if option.flag else "SIGN TLS" if option.many else "a b")
     for sources in ({"env": {option.env: given}}, {"ini": {option.ini: given}, "base": Path("/some where")}):
@@ -90,17 +90,17 @@ def test_options_say_again_what_was_asked_for(option: Option) -> None:
         assert settings.options(without={option.field}) == []
 
 
-def test_an_empty_variable_is_none() -> None:
+def test_empty_variable_is_ignored() -> None:
     assert collect(env={"VAULT_ISSUER": ""}, ini={"vault_issuer": "from-ini"}).implementation == "from-ini"
 
 
-def test_many_values() -> None:
+def test_option_takes_many_values() -> None:
     assert collect(line={"vault-issuer-select": ["SIGN", "TLS"]}).select == ("SIGN", "TLS")
     assert collect(env={"VAULT_ISSUER_SELECT": " SIGN  TLS "}).select == ("SIGN", "TLS")
     assert collect(ini={"vault_issuer_select": ["SIGN", "TLS"]}).select == ("SIGN", "TLS")
 
 
-def test_one_value_keeps_its_spaces() -> None:
+def test_value_keeps_its_spaces() -> None:
     assert collect(env={"VAULT_ISSUER_REPORT": "my reports"}).report == Path("my reports")
 
 
@@ -120,13 +120,13 @@ def test_paths_of_the_ini_file_are_relative_to_it() -> None:
     assert settings.implementation == "/project/my/issuer.toml"
 
 
-def test_other_paths_are_relative_to_where_the_run_starts() -> None:
+def test_other_paths_are_relative_to_the_current_directory() -> None:
     base = Path("/project")
     assert collect(line={"vault-issuer-report": "out"}, base=base).report == Path("out")
     assert collect(env={"VAULT_ISSUER": "my.toml"}, base=base).implementation == "my.toml"
 
 
-def test_names_of_implementations_are_no_paths() -> None:
+def test_name_of_an_implementation_is_not_a_path() -> None:
     assert collect(ini={"vault_issuer": "cert-manager"}, base=Path("/project")).implementation == "cert-manager"
 
 
@@ -167,18 +167,18 @@ def test_a_version_of_a_command_comes_before_kubebuilder_assets() -> None:
 # -- what is refused ------------------------------------------------------------------------------------------
 
 
-def test_unknown_stack() -> None:
+def test_unknown_stack_is_refused() -> None:
     error = refused(line={"vault-issuer-stack": "minikube"})
     assert "--vault-issuer-stack=minikube" in error.message
     assert "existing" in error.hint
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "1e-9", "1e300"])
-def test_timeout_scale_that_bounds_nothing(value: str) -> None:
+def test_timeout_scale_out_of_bounds_is_refused(value: str) -> None:
     assert "--vault-issuer-timeout-scale" in refused(env={"VAULT_ISSUER_TIMEOUT_SCALE": value}).message
 
 
-def test_timeout_scale_that_is_no_number() -> None:
+def test_timeout_scale_must_be_a_number() -> None:
     error = refused(ini={"vault_issuer_timeout_scale": "long"})
     assert error.message == "--vault-issuer-timeout-scale must be a number, got long"
 
@@ -189,7 +189,7 @@ def test_existing_needs_both_addresses(given: dict[str, str]) -> None:
     assert "needs a cluster and a Vault" in error.message
 
 
-def test_existing_with_both_addresses() -> None:
+def test_existing_takes_both_addresses() -> None:
     line = {"vault-issuer-kubeconfig": "k", "vault-issuer-vault-addr": "https://v"}
     assert collect(line={**line, "vault-issuer-stack": "existing"}).names_existing
     assert not collect().names_existing
@@ -227,7 +227,7 @@ ADDRESSES = {
 
 @pytest.mark.parametrize("option", ["vault-addr", "kubernetes-host"])
 @pytest.mark.parametrize(("address", "why"), ADDRESSES.items())
-def test_an_address_that_cannot_be_one(option: str, address: str, why: str) -> None:
+def test_wrong_address_is_refused(option: str, address: str, why: str) -> None:
     error = refused(line={f"vault-issuer-{option}": address})
     assert error.message.startswith(f"--vault-issuer-{option} is not the URL of a server: {why}")
     assert "hush" not in str(error)
@@ -243,31 +243,31 @@ def test_an_address_that_cannot_be_one(option: str, address: str, why: str) -> N
         "HTTPS://A",
     ],
 )
-def test_an_address_that_is_fine(address: str) -> None:
+def test_address_is_accepted(address: str) -> None:
     assert collect(line={"vault-issuer-vault-addr": address}).vault_addr == address
 
 
 @pytest.mark.parametrize(
     "bind", ["https://192.0.2.7", "192.0.2.7:80", "[::1]", "a b", "192.0.2", "-", "192.0.2.7/24", "a\n"]
 )
-def test_an_address_that_cannot_be_listened_on(bind: str) -> None:
+def test_wrong_bind_address_is_refused(bind: str) -> None:
     assert refused(env={"VAULT_ISSUER_BIND": bind}).message.startswith(f"--vault-issuer-bind={bind} is not an address")
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0", "::1", "host.docker.internal", "localhost"])
-def test_an_address_to_listen_on(bind: str) -> None:
+def test_bind_address_is_accepted(bind: str) -> None:
     assert collect(env={"VAULT_ISSUER_BIND": bind}).bind == bind
 
 
 @pytest.mark.parametrize("mirror", ["https://mirror.test", "mirror.test:port", "a b", "me:hush@mirror.test", "/hub"])
-def test_a_mirror_that_cannot_be_one(mirror: str) -> None:
+def test_wrong_mirror_is_refused(mirror: str) -> None:
     error = refused(line={"vault-issuer-registry-mirror": mirror})
     assert "is not the name of a registry" in error.message
     assert "hush" not in str(error)
 
 
 @pytest.mark.parametrize("name", ["Mine", "a b", "-x", "a/b"])
-def test_a_cluster_that_kind_cannot_have_made(name: str) -> None:
+def test_wrong_name_of_a_kind_cluster_is_refused(name: str) -> None:
     assert "is not the name of a kind cluster" in refused(line={"vault-issuer-kind-cluster": name}).message
 
 
@@ -275,7 +275,7 @@ def test_a_cluster_that_kind_cannot_have_made(name: str) -> None:
 
 
 @pytest.mark.parametrize("component", ["vault", "kubernetes"])
-def test_every_version_that_can_be_built_can_be_asked_for(component: str) -> None:
+def test_every_version_of_the_toolchain_is_accepted(component: str) -> None:
     built = [entry for entry in COMPONENTS if entry.name == component]
     for version in [text for entry in built for text in (entry.line, entry.version, entry.version.lstrip("v"))]:
         settings = collect(env={f"VAULT_ISSUER_{component.upper()}_VERSION": version})
@@ -283,7 +283,7 @@ def test_every_version_that_can_be_built_can_be_asked_for(component: str) -> Non
 
 
 @pytest.mark.parametrize("component", ["vault", "kubernetes"])
-def test_a_version_that_there_is_not(component: str) -> None:
+def test_unknown_version_is_refused(component: str) -> None:
     error = refused(line={f"vault-issuer-{component}-version": "0.9"})
     assert error.message == f"--vault-issuer-{component}-version=0.9: there is no {component} 0.9"
     newest = next(entry for entry in COMPONENTS if entry.name == component)
@@ -298,19 +298,19 @@ def test_a_version_that_there_is_not(component: str) -> None:
         {"vault-issuer-join": "elsewhere"},
     ],
 )
-def test_a_version_of_what_is_given(given: dict[str, str]) -> None:
+def test_version_of_a_given_component_is_refused(given: dict[str, str]) -> None:
     error = refused(line={"vault-issuer-vault-version": "1.21", **given})
     assert error.message == (
         "--vault-issuer-vault-version=1.21: this session does not build vault, because other options provide it"
     )
 
 
-def test_a_version_of_one_and_a_binary_of_the_other() -> None:
+def test_version_and_binary_of_different_components_are_accepted() -> None:
     line = {"vault-issuer-kubernetes-version": "1.36", "vault-issuer-vault-binary": "bao"}
     assert collect(line=line).kubernetes_version == "1.36"
 
 
-def test_a_version_comes_before_kubebuilder_assets() -> None:
+def test_version_comes_before_kubebuilder_assets() -> None:
     settings = collect(line={"vault-issuer-kubernetes-version": "1.36"}, env={"KUBEBUILDER_ASSETS": "/assets"})
     assert settings.kubernetes_binaries is None
 
@@ -320,22 +320,22 @@ def test_a_version_comes_before_kubebuilder_assets() -> None:
 
 @pytest.mark.parametrize("option", ["vault-image", "node-image", "image"])
 @pytest.mark.parametrize("image", ["hashicorp/vault", "hashicorp/vault:latest", "registry.test:5000/vault"])
-def test_an_image_whose_version_moves(option: str, image: str) -> None:
+def test_image_with_a_moving_version_is_refused(option: str, image: str) -> None:
     error = refused(line={f"vault-issuer-{option}": image})
     assert f"--vault-issuer-{option}={image} names no version" in error.message
 
 
-def test_an_image_by_digest() -> None:
+def test_image_by_digest_is_accepted() -> None:
     image = "hashicorp/vault@sha256:" + "0" * 64
     assert collect(line={"vault-issuer-vault-image": image}).vault_image == image
 
 
-def test_a_mode_that_vault_has_not() -> None:
+def test_unknown_vault_mode_is_refused() -> None:
     assert "server, dev" in refused(line={"vault-issuer-vault-mode": "production"}).hint
 
 
 @pytest.mark.parametrize("other", [{"vault-issuer-node-image": "node:1"}, {"vault-issuer-kind-config": "kind.yaml"}])
-def test_a_cluster_that_is_there_has_its_nodes(other: dict[str, str]) -> None:
+def test_nodes_of_an_existing_cluster_cannot_be_chosen(other: dict[str, str]) -> None:
     assert "its nodes cannot be chosen" in refused(line={"vault-issuer-kind-cluster": "mine", **other}).message
 
 
@@ -346,12 +346,12 @@ def test_a_cluster_that_is_there_has_its_nodes(other: dict[str, str]) -> None:
         {"vault-issuer-kubeconfig": "config", "vault-issuer-vault-addr": "https://vault.test"},
     ],
 )
-def test_what_is_not_the_runs_own_is_not_kept(there: dict[str, str]) -> None:
+def test_foreign_stack_cannot_be_kept(there: dict[str, str]) -> None:
     assert "starts itself" in refused(line={"vault-issuer-keep-stack": "true", **there}).message
 
 
 @pytest.mark.parametrize("component", ["vault", "kubernetes"])
-def test_nothing_is_built_for_containers(component: str) -> None:
+def test_version_to_build_is_refused_for_containers(component: str) -> None:
     version = next(c.line for c in COMPONENTS if c.name == component)
     refused(line={"vault-issuer-stack": "kind", f"vault-issuer-{component}-version": version})
 
@@ -359,7 +359,7 @@ def test_nothing_is_built_for_containers(component: str) -> None:
 # -- the existing Vault's token -------------------------------------------------------------------------------
 
 
-def test_token_file_before_variable(tmp_path: Path) -> None:
+def test_token_file_comes_before_the_variable(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("from-file\n")
     env = {TOKEN_VARIABLE: "from-env"}
@@ -367,13 +367,13 @@ def test_token_file_before_variable(tmp_path: Path) -> None:
     assert Settings().vault_token(env) == "from-env"
 
 
-def test_no_token() -> None:
+def test_missing_token_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="no token") as caught:
         Settings().vault_token({})
     assert TOKEN_VARIABLE in caught.value.hint
 
 
-def test_token_file_that_is_not_there(tmp_path: Path) -> None:
+def test_missing_token_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
         Settings(vault_token_file=tmp_path / "absent").vault_token({TOKEN_VARIABLE: "not used"})
 
@@ -460,7 +460,7 @@ def settings_of(pytester: pytest.Pytester, *arguments: str) -> Settings:
     return grab.settings
 
 
-def test_every_option_on_the_command_line(pytester: pytest.Pytester) -> None:
+def test_command_line_has_every_option(pytester: pytest.Pytester) -> None:
     arguments = [
         f"--{option.name}={value}"
         for option in VALUED
@@ -469,13 +469,13 @@ def test_every_option_on_the_command_line(pytester: pytest.Pytester) -> None:
     assert dataclasses.asdict(settings_of(pytester, *arguments)) == expected(Path())
 
 
-def test_every_option_in_the_environment(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_has_every_option(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     for option in VALUED:
         monkeypatch.setenv(option.env, SAMPLES[option.name])
     assert dataclasses.asdict(settings_of(pytester)) == expected(Path())
 
 
-def test_every_option_in_the_ini_file(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ini_file_has_every_option(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [f"{option.ini} = {SAMPLES[option.name]}" for option in VALUED]
     pytester.makeini("\n".join(["[pytest]", *lines]))
     monkeypatch.chdir(pytester.mkdir("elsewhere"))
@@ -483,7 +483,7 @@ def test_every_option_in_the_ini_file(pytester: pytest.Pytester, monkeypatch: py
     assert dataclasses.asdict(settings) == expected(pytester.path)
 
 
-def test_the_help_names_every_twin(pytester: pytest.Pytester) -> None:
+def test_help_names_every_twin(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_inprocess("--help")
     words = set(re.findall(r"[\w-]+", result.stdout.str()))
     assert {option.env for option in OPTIONS} <= words
@@ -511,14 +511,14 @@ def test_unknown_implementation_is_a_usage_error(pytester: pytest.Pytester) -> N
     result.stderr.fnmatch_lines(["*--vault-issuer=cert-manger: no such implementation", "*hint: built in: *"])
 
 
-def test_other_tests_run_as_if_the_plugin_were_not_there(pytester: pytest.Pytester) -> None:
+def test_other_tests_are_not_affected(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_one(): pass")
     result = pytester.runpytest_inprocess()
     assert result.ret == pytest.ExitCode.OK
     assert "vault-issuer:" not in result.stdout.str()
 
 
-def test_a_run_to_join_that_is_not_there(pytester: pytest.Pytester) -> None:
+def test_joining_a_missing_stack_is_a_usage_error(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_inprocess("--vault-issuer=cert-manager", "--vault-issuer-join=absent")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
@@ -527,7 +527,9 @@ def test_a_run_to_join_that_is_not_there(pytester: pytest.Pytester) -> None:
 
 
 @pytest.mark.parametrize("source", ["command line", "environment", "ini"])
-def test_a_flag(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+def test_flag_is_taken_from_each_source(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
     arguments = []
     if source == "command line":
         arguments = ["--vault-issuer-certify"]
@@ -538,7 +540,7 @@ def test_a_flag(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, sour
     assert settings_of(pytester, *arguments).certify is True
 
 
-def test_a_flag_that_is_neither(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flag_must_be_true_or_false(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VAULT_ISSUER_CERTIFY", "maybe")
     result = pytester.runpytest_inprocess()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -549,7 +551,7 @@ def test_a_flag_that_is_neither(pytester: pytest.Pytester, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("token", ["canary\n", " canary\r\n", "\ncanary\t", "\ufeffcanary\n"])
-def test_whitespace_around_the_token_is_no_part_of_it(tmp_path: Path, token: str) -> None:
+def test_whitespace_around_the_token_is_removed(tmp_path: Path, token: str) -> None:
     (tmp_path / "token").write_text(token)
     assert Settings(vault_token_file=tmp_path / "token").vault_token({}) == "canary"
     assert Settings().vault_token({TOKEN_VARIABLE: token.removeprefix("\ufeff")}) == "canary"
@@ -589,7 +591,7 @@ def test_empty_token_file_is_refused(tmp_path: Path) -> None:
         "https://[::1",
     ],
 )
-def test_address_at_which_no_vault_can_be_is_refused(address: str) -> None:
+def test_wrong_address_of_a_vault_is_refused(address: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         Settings(vault_addr=address)
     assert raised.value.hint
@@ -597,5 +599,5 @@ def test_address_at_which_no_vault_can_be_is_refused(address: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["https://vault:8200", "http://[::1]:8200/", "https://vault.example.com"])
-def test_address_of_a_vault_is_taken(address: str) -> None:
+def test_address_of_a_vault_is_accepted(address: str) -> None:
     assert Settings(vault_addr=address).vault_addr == address

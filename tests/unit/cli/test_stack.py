@@ -70,7 +70,7 @@ def kept(temporary: Path) -> Iterator[Callable[[str], DevStack]]:
 Make = Callable[[str], DevStack]
 
 
-def test_a_dev_stack_is_read_as_it_was_written(kept: Make) -> None:
+def test_dev_stack_is_read_as_written(kept: Make) -> None:
     dev_stack = kept("one")
     assert load(Path(dev_stack.directory)) == dev_stack
 
@@ -103,7 +103,7 @@ def test_env_prints_the_chosen_stack(kept: Make, capsys: pytest.CaptureFixture[s
     assert "no stack named three is up" in capsys.readouterr().err
 
 
-def test_status(kept: Make, temporary: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_lists_stacks_and_orphans(kept: Make, temporary: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stack", "status"]) == 0
     assert capsys.readouterr().out == "no stack is up; start one: vault-issuer stack up\n"
     dev_stack = kept("one")
@@ -164,7 +164,7 @@ def test_down_removes_one_stack_and_orphans(kept: Make, temporary: Path, capsys:
     assert capsys.readouterr().out == "no stack is up, and there are no orphaned resources\n"
 
 
-def test_down_of_all(kept: Make, temporary: Path) -> None:
+def test_down_removes_all_stacks(kept: Make, temporary: Path) -> None:
     kept("one")
     kept("two")
     assert main(["stack", "down", "one", "--all"]) == 2
@@ -202,7 +202,7 @@ def test_up_that_fails_leaves_nothing(temporary: Path, capsys: pytest.CaptureFix
     assert "no such implementation" in capsys.readouterr().err
 
 
-def test_what_up_prints(kept: Make) -> None:
+def test_up_prints_next_steps_without_credentials(kept: Make) -> None:
     dev_stack = kept("one")
     printed = "\n".join(stack._up_pretty(dev_stack))
     assert TOKEN not in printed

@@ -46,18 +46,18 @@ def names(capsys: pytest.CaptureFixture[str], *options: str) -> list[str]:
     return capsys.readouterr().out.split()
 
 
-def test_of_a_stack_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_images_of_the_stack(capsys: pytest.CaptureFixture[str]) -> None:
     assert names(capsys) == ["hashicorp/vault:1.21.0"]
     assert names(capsys, NODE) == ["hashicorp/vault:1.21.0", "kindest/node:v1.36.3"]
     assert names(capsys, "--kind-cluster=mine", "--vault-image=openbao/openbao:2.4.1") == ["openbao/openbao:2.4.1"]
 
 
-def test_of_an_issuer_that_runs_in_the_cluster(capsys: pytest.CaptureFixture[str], file: str) -> None:
+def test_images_of_a_controller_in_the_cluster(capsys: pytest.CaptureFixture[str], file: str) -> None:
     assert names(capsys, NODE, "--image=issuer:1")[2:] == ["issuer:1"]
     assert names(capsys, NODE, file)[2:] == ["mine:1.4.0"], "the nodes pull the others"
 
 
-def test_all_through_a_mirror(capsys: pytest.CaptureFixture[str], file: str) -> None:
+def test_images_come_from_the_mirror(capsys: pytest.CaptureFixture[str], file: str) -> None:
     assert names(capsys, NODE, file, f"--registry-mirror={MIRROR}") == [
         f"{MIRROR}/hashicorp/vault:1.21.0",
         f"{MIRROR}/kindest/node:v1.36.3",
@@ -66,7 +66,7 @@ def test_all_through_a_mirror(capsys: pytest.CaptureFixture[str], file: str) -> 
     ]
 
 
-def test_the_nodes_of_a_configuration(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_node_images_of_a_configuration(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     config = tmp_path / "kind.yaml"
     head = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n"
     config.write_text(f"{head}nodes: [{{role: control-plane, image: 'kindest/node:v1'}}]")
@@ -78,13 +78,13 @@ def test_a_mirror_without_the_nodes_image_is_refused(capsys: pytest.CaptureFixtu
     assert "--vault-issuer-node-image" in capsys.readouterr().err
 
 
-def test_what_the_environment_says(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_come_from_the_environment(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VAULT_ISSUER_REGISTRY_MIRROR", MIRROR)
     monkeypatch.setenv("VAULT_ISSUER_NODE_IMAGE", "kindest/node:v1")
     assert names(capsys) == [f"{MIRROR}/hashicorp/vault:1.21.0", f"{MIRROR}/kindest/node:v1"]
 
 
-def test_for_people_and_programs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_formats(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stack", "images", "--image=issuer:1"]) == 0
     printed = capsys.readouterr().out
     assert "issuer:1" in printed

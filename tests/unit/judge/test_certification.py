@@ -42,17 +42,17 @@ def refused(check: Any, *arguments: Any) -> str:
 
 
 @pytest.mark.parametrize("version", ["1.4", "v1.4.0", "1.4.0-rc.1", "1.4.0+build.7", "2024.11.3"])
-def test_releases(version: str) -> None:
+def test_release_versions_are_accepted(version: str) -> None:
     certification.check_implementation(mine(version=version))
 
 
 @pytest.mark.parametrize("version", ["main", "latest", "release-1.4", "", "3f2a9bc", "1", "v2", "1.4.x/main"])
-def test_versions_that_move(version: str) -> None:
+def test_moving_versions_are_refused(version: str) -> None:
     assert "is not a release" in refused(certification.check_implementation, mine(version=version))
 
 
 @pytest.mark.parametrize(("key", "empty"), [("organization", ""), ("url", ""), ("contact", [])])
-def test_somebody_has_to_answer_for_it(key: str, empty: Any) -> None:
+def test_missing_vendor_is_refused(key: str, empty: Any) -> None:
     assert key in refused(certification.check_implementation, mine(**{key: empty}))
 
 
@@ -60,13 +60,13 @@ def test_somebody_has_to_answer_for_it(key: str, empty: Any) -> None:
     "image",
     ["mine:1.4.0", "registry.example.com:5000/we/mine:v1.4.0-rc.1", f"mine@sha256:{'0' * 64}", "mine:main@sha256:1"],
 )
-def test_images_that_stay_what_they_are(image: str) -> None:
+def test_fixed_images_are_accepted(image: str) -> None:
     certification.check_implementation(mine(run=RunDescription(image=image, images=[image])))
 
 
 @pytest.mark.parametrize("image", ["mine:main", "registry.example.com:5000/we/mine:nightly", "mine:1", "mine:3f2a9bc"])
 @pytest.mark.parametrize("key", ["image", "images"])
-def test_images_that_move(image: str, key: str) -> None:
+def test_moving_images_are_refused(image: str, key: str) -> None:
     moving = RunDescription(image=image) if key == "image" else RunDescription(images=[image])
     assert f"the image {image} is not a release" in refused(certification.check_implementation, mine(run=moving))
 
@@ -91,23 +91,23 @@ def test_images_that_move(image: str, key: str) -> None:
         ({"setupplan": True, "setuponly": True}, "--setup-plan"),
     ],
 )
-def test_options_that_leave_something_out_or_repeat_it(options: dict[str, Any], named: str) -> None:
+def test_options_that_leave_out_or_repeat_tests_are_refused(options: dict[str, Any], named: str) -> None:
     assert named in refused(certification.check_options, options, [SUITE], SUITE)
 
 
-def test_options_that_do_not() -> None:
+def test_other_options_are_accepted() -> None:
     certification.check_options({"keyword": "", "maxfail": 0, "deselect": None, "verbose": 2}, [SUITE], SUITE)
 
 
 @pytest.mark.parametrize("arguments", [[], ["test_mine.py"], [f"{SUITE}/test_sign.py"], [SUITE, "test_mine.py"]])
-def test_anything_but_the_suite(arguments: list[str]) -> None:
+def test_other_arguments_than_the_suite_are_refused(arguments: list[str]) -> None:
     assert "runs the whole suite" in refused(certification.check_options, {}, arguments, SUITE)
 
 
 # -- what is claimed --------------------------------------------------------------------------------------------
 
 
-def test_a_claim_that_is_not_judged() -> None:
+def test_claim_outside_the_selected_profiles_is_refused() -> None:
     claiming = mine(features=frozenset({"token", "mtls"}))
     certification.check_selection(claiming, ("core", "extended"), ())
     assert "mtls" in refused(certification.check_selection, claiming, ("core",), ())
@@ -115,7 +115,7 @@ def test_a_claim_that_is_not_judged() -> None:
     certification.check_selection(mine(), ("core",), ())
 
 
-def test_a_selection() -> None:
+def test_selection_is_refused() -> None:
     assert "--vault-issuer-select" in refused(certification.check_selection, mine(), ("core",), ("SIGN",))
 
 
@@ -182,7 +182,7 @@ def certifying(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Ce
     return Certifying(pytester, monkeypatch)
 
 
-def test_everything_passed(certifying: Certifying) -> None:
+def test_complete_session_is_conformant(certifying: Certifying) -> None:
     result = certifying.run("-p", "no:cacheprovider")
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(["*, certify mode", "profile core: conformant *"])
@@ -198,12 +198,12 @@ def test_everything_passed(certifying: Certifying) -> None:
     jsonschema.validate(report, json_report.schema())
 
 
-def test_all_that_is_claimed_is_judged_by_default(certifying: Certifying) -> None:
+def test_claimed_profiles_are_judged_by_default(certifying: Certifying) -> None:
     result = certifying.run(supported='["core", "mtls"]')
     result.stdout.fnmatch_lines(["vault-issuer: probe 1.0, profile core, extended, *"])
 
 
-def test_a_known_failure_is_partial_and_no_success(certifying: Certifying) -> None:
+def test_known_failure_makes_the_verdict_partial(certifying: Certifying) -> None:
     identifier = Catalogue.load().ids[0]
     failing = f"@requirement({identifier!r})\ndef test_it(): assert 0\n"
     result = certifying.run(known=f'"{identifier}" = "issue #12"', extra=failing)
@@ -211,7 +211,7 @@ def test_a_known_failure_is_partial_and_no_success(certifying: Certifying) -> No
     assert certifying.report["profiles"]["core"]["verdict"] == "partial"
 
 
-def test_a_skip_is_partial_and_no_success(certifying: Certifying) -> None:
+def test_skip_makes_the_verdict_partial(certifying: Certifying) -> None:
     identifier = next(r.id for r in Catalogue.load().requirements if r.level == "SHOULD")
     skipping = f"@requirement({identifier!r})\ndef test_it(): pytest.skip('later')\n"
     assert certifying.run(extra=skipping).ret == pytest.ExitCode.TESTS_FAILED
@@ -227,7 +227,9 @@ LEFT_OUT = "\ndef pytest_collection_modifyitems(config, items):\n    "
     ["config.hook.pytest_deselected(items=[items.pop()])", "items[:] = [i for i in items if i.name != 'test_it[b]']"],
     ids=["deselected", "in silence"],
 )
-def test_tests_that_a_conftest_leaves_out(certifying: Certifying, workers: tuple[str, ...], left_out: str) -> None:
+def test_tests_left_out_by_a_conftest_are_refused(
+    certifying: Certifying, workers: tuple[str, ...], left_out: str
+) -> None:
     """Also one of several of its requirement: the others passed."""
     certifying.conftest(LEFT_OUT + left_out)
     cases = "@pytest.mark.parametrize('case', ['a', 'b'])\n"
@@ -240,13 +242,13 @@ def test_tests_that_a_conftest_leaves_out(certifying: Certifying, workers: tuple
 
 
 @pytest.mark.parametrize("where", ["tryfirst", "trylast"])
-def test_tests_that_are_left_out_before_or_after_the_suite_s_own_hook(certifying: Certifying, where: str) -> None:
+def test_tests_left_out_before_or_after_the_own_hook_are_refused(certifying: Certifying, where: str) -> None:
     hook = f"\nimport pytest\n@pytest.hookimpl({where}=True)" + LEFT_OUT
     certifying.conftest(hook + "items[:] = [i for i in items if i.name != 'test_0']")
     assert certifying.run().ret == pytest.ExitCode.USAGE_ERROR
 
 
-def test_tests_of_a_profile_that_is_not_claimed_may_be_left_out(certifying: Certifying) -> None:
+def test_tests_of_an_unclaimed_profile_may_be_left_out(certifying: Certifying) -> None:
     extended = next(r.id for r in Catalogue.load().requirements if r.profile == "extended")
     certifying.conftest(LEFT_OUT + "items[:] = [i for i in items if i.name != 'test_it']")
     assert certifying.run(extra=f"@requirement({extended!r})\ndef test_it(): pass\n").ret == pytest.ExitCode.OK
@@ -270,7 +272,7 @@ def pytest_runtest_call(item):
 
 @RUNS
 @pytest.mark.parametrize("repeated", [REPEATED, REPEATED_UNSEEN], ids=["reported", "in silence"])
-def test_a_test_that_is_repeated(certifying: Certifying, workers: tuple[str, ...], repeated: str) -> None:
+def test_repeated_test_is_not_certified(certifying: Certifying, workers: tuple[str, ...], repeated: str) -> None:
     certifying.conftest(repeated)
     result = certifying.run(*workers)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -279,18 +281,18 @@ def test_a_test_that_is_repeated(certifying: Certifying, workers: tuple[str, ...
 
 @RUNS
 @pytest.mark.parametrize("option", ["--setup-only", "--setup-plan"])
-def test_tests_that_are_not_called(certifying: Certifying, workers: tuple[str, ...], option: str) -> None:
+def test_tests_without_a_call_are_not_run(certifying: Certifying, workers: tuple[str, ...], option: str) -> None:
     """Were these options not refused, nothing would be certified either."""
     assert certifying.run(option, *workers).ret == pytest.ExitCode.TESTS_FAILED
     assert {entry["outcome"] for entry in certifying.report["requirements"]} == {"not-run"}
 
 
 @pytest.mark.parametrize("argument", ["--vault-issuer-select=SIGN", "--vault-issuer-profile=extended"])
-def test_a_part(certifying: Certifying, argument: str) -> None:
+def test_part_of_the_suite_is_refused(certifying: Certifying, argument: str) -> None:
     result = certifying.run(argument)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*--vault-issuer-certify*"])
 
 
-def test_a_branch(certifying: Certifying) -> None:
+def test_branch_as_version_is_refused(certifying: Certifying) -> None:
     assert certifying.run(version="main").ret == pytest.ExitCode.USAGE_ERROR

@@ -16,7 +16,7 @@ import pytest
 
 from pytest_vault_issuer.errors import ConfigurationError, ImplementationError, StackError, VaultIssuerError
 from pytest_vault_issuer.judge import start
-from pytest_vault_issuer.judge.items import features_of, name_of, requirement_ids
+from pytest_vault_issuer.judge.items import name_of
 from pytest_vault_issuer.judge.progress import SESSION_KEY
 from pytest_vault_issuer.judge.secrecy import redact_report
 from pytest_vault_issuer.redaction.redactor import Redactor
@@ -118,13 +118,13 @@ def judging(identifier: str, body: str, name: str = "test_it") -> str:
 # -- collection -----------------------------------------------------------------------------------------------
 
 
-def test_a_mark_with_an_unknown_id_is_a_usage_error(inner: Inner) -> None:
+def test_unknown_requirement_in_a_mark_is_a_usage_error(inner: Inner) -> None:
     result = inner.run(judging("VI-SIGN-999", "pass"))
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*::test_it judges VI-SIGN-999: the catalogue has no such requirement"])
 
 
-def test_conformance_tests_of_nothing_are_a_usage_error(pytester: pytest.Pytester) -> None:
+def test_session_without_implementation_is_a_usage_error(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(HEAD + judging(MUST, "pass"))
     result = pytester.runpytest_inprocess()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -148,13 +148,13 @@ def test_selecting_a_requirement(stackless: Inner) -> None:
 
 
 @pytest.mark.parametrize("option", ["--vault-issuer-select=SING", "--vault-issuer-profile=cor"])
-def test_selecting_what_does_not_exist_is_a_usage_error(inner: Inner, option: str) -> None:
+def test_unknown_selection_is_a_usage_error(inner: Inner, option: str) -> None:
     result = inner.run("", option)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*hint: did you mean *"])
 
 
-def test_a_known_failure_of_nothing_is_a_usage_error(inner: Inner) -> None:
+def test_unknown_known_failure_is_a_usage_error(inner: Inner) -> None:
     inner.describe(known='"VI-SIGN-999" = "x"')
     result = inner.run("")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -195,7 +195,7 @@ def refuse_to_start(monkeypatch: pytest.MonkeyPatch, error: Exception | None = N
     ],
     ids=["no test", "another test", "only collected", "deselected", "not importable"],
 )
-def test_where_there_is_nothing_to_judge_nothing_is_started(
+def test_nothing_starts_without_tests_to_judge(
     inner: Inner, monkeypatch: pytest.MonkeyPatch, tests: str, arguments: list[str]
 ) -> None:
     starts = refuse_to_start(monkeypatch)
@@ -203,13 +203,13 @@ def test_where_there_is_nothing_to_judge_nothing_is_started(
     assert starts == []
 
 
-def test_what_is_to_be_judged_starts_the_stack(inner: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stack_starts_before_the_first_judged_test(inner: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
     starts = refuse_to_start(monkeypatch, StackError("no etcd", hint="get one"))
     inner.run(judging(MUST, "pass"))
     assert starts == ["probe.toml"]
 
 
-def test_a_stack_that_does_not_start_leaves_an_incomplete_report(inner: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stack_that_does_not_start_makes_the_report_incomplete(inner: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
     files.write_all(ALL, inner.pytester.path / "out")  # of an earlier run
     refuse_to_start(monkeypatch, StackError("no etcd, token hvs.CAESIcanarycanarycanary", hint="get one"))
     result = inner.run(judging(MUST, "pass"))
@@ -223,16 +223,14 @@ def test_a_stack_that_does_not_start_leaves_an_incomplete_report(inner: Inner, m
     assert "vault-issuer: report: out/report.json" in result.stdout.str()
 
 
-def test_a_wrong_configuration_seen_at_the_start_is_a_usage_error(
-    inner: Inner, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wrong_configuration_at_the_start_is_a_usage_error(inner: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse_to_start(monkeypatch, ConfigurationError("no such binary", hint="check the path"))
     result = inner.run(judging(MUST, "pass"))
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*no such binary", "*hint: check the path"])
 
 
-def test_an_implementation_that_does_not_start_is_reported(inner: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_controller_that_does_not_start_is_reported(inner: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse_to_start(monkeypatch, ImplementationError("it stopped (exit status 1)", hint="run it by hand"))
     result = inner.run(judging(MUST, "pass"))
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -270,7 +268,7 @@ def pytest_runtest_logfinish(nodeid):
 
 
 @pytest.mark.parametrize(("body", "status", "reason"), ENDINGS.values(), ids=ENDINGS)
-def test_a_run_that_ends_early_reports_what_it_judged(stackless: Inner, body: str, status: int, reason: str) -> None:
+def test_session_that_ends_early_reports_its_results(stackless: Inner, body: str, status: int, reason: str) -> None:
     stackless.pytester.makeconftest(BREAKS.replace("BROKEN", str("INTERNAL" in body)))
     third, fourth = some(number=2).id, some(number=3).id
     tests = judging(MUST, "pass", "test_a") + judging(OTHER_MUST, body, "test_b") + judging(third, "pass", "test_c")
@@ -291,19 +289,19 @@ def test_a_run_that_ends_early_reports_what_it_judged(stackless: Inner, body: st
         assert reason in (stackless.pytester.path / "out" / name).read_text()
 
 
-def test_the_last_test_that_fails_does_not_make_a_run_incomplete(stackless: Inner) -> None:
+def test_failure_of_the_last_test_does_not_make_the_session_incomplete(stackless: Inner) -> None:
     stackless.run(judging(MUST, "pass", "test_a") + judging(OTHER_MUST, "assert 0", "test_b"), "-x")
     assert verdict(stackless) == "non-conformant"
     assert stackless.report["incomplete"] == ""
 
 
-def test_signals_are_as_before_after_a_run(stackless: Inner) -> None:
+def test_signal_handlers_are_restored(stackless: Inner) -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     stackless.run(judging(MUST, "pass"))
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
 
 
-def test_a_second_interrupt_does_not_spoil_the_report(stackless: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupt_while_writing_keeps_the_report(stackless: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
     write_all = files.write_all
 
     def interrupted(*arguments: Any) -> Any:
@@ -315,7 +313,7 @@ def test_a_second_interrupt_does_not_spoil_the_report(stackless: Inner, monkeypa
     assert verdict(stackless) == "incomplete"
 
 
-def test_tests_after_the_death_of_the_supervisor_are_errors(stackless: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tests_after_the_end_of_the_supervisor_are_errors(stackless: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Session, "lost", property(lambda self: (stackless.pytester.path / "lost").exists()))
     dies = "open('lost', 'w').close(); raise Unmet('it did not')"
     result = stackless.run(judging(MUST, dies, "test_a") + judging(OTHER_MUST, "pass", "test_b"))
@@ -327,7 +325,7 @@ def test_tests_after_the_death_of_the_supervisor_are_errors(stackless: Inner, mo
     assert stackless.report["incomplete"] == lost
 
 
-def test_a_supervisor_that_does_not_answer_at_the_end_is_no_traceback(
+def test_silent_supervisor_at_the_end_is_reported_without_traceback(
     stackless: Inner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends = iter(["", StackError("the process supervisor does not answer", hint="start again")])
@@ -345,7 +343,7 @@ def test_a_supervisor_that_does_not_answer_at_the_end_is_no_traceback(
     result.stdout.fnmatch_lines(["the session ended early: the process supervisor does not answer"])
 
 
-def test_a_worker_that_crashes_is_an_error_of_its_test(pytester: pytest.Pytester) -> None:
+def test_crash_of_a_worker_is_an_error_of_its_test(pytester: pytest.Pytester) -> None:
     pytest.importorskip("xdist")
     pytester.makeconftest("from pytest_vault_issuer.judge import start\nstart.start = lambda *arguments: True\n")
     (pytester.path / "probe.toml").write_text(FILE.format(features="all = true", known="", contract=""))
@@ -368,7 +366,7 @@ def test_a_worker_that_crashes_is_an_error_of_its_test(pytester: pytest.Pytester
 
 
 @pytest.mark.parametrize("name", ["report.md", "report.json", "report.yaml", "report.jsonl", "failures/notes.txt"])
-def test_files_of_somebody_else_are_neither_removed_nor_replaced(
+def test_foreign_files_are_neither_removed_nor_replaced(
     inner: Inner, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     starts = refuse_to_start(monkeypatch)
@@ -385,7 +383,7 @@ def test_files_of_somebody_else_are_neither_removed_nor_replaced(
     assert path.read_text() == "mine"
 
 
-def test_an_earlier_report_is_replaced(stackless: Inner) -> None:
+def test_earlier_report_is_replaced(stackless: Inner) -> None:
     stackless.run(judging(MUST, "assert 0"))
     notes = next((stackless.pytester.path / "out" / "failures").glob("VI-*")) / "notes.txt"
     notes.write_text("mine")
@@ -397,7 +395,7 @@ def test_an_earlier_report_is_replaced(stackless: Inner) -> None:
 
 
 @pytest.mark.parametrize("place", ["a file", "a file/below"])
-def test_a_place_where_no_report_can_be_written_is_a_usage_error(
+def test_unwritable_report_directory_is_a_usage_error(
     inner: Inner, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     starts = refuse_to_start(monkeypatch)
@@ -408,7 +406,7 @@ def test_a_place_where_no_report_can_be_written_is_a_usage_error(
     assert "hint: name another directory with --vault-issuer-report" in result.stderr.str()
 
 
-def test_a_disk_that_is_full_at_the_end_is_said_and_leaves_no_half_file(
+def test_full_disk_at_the_end_is_reported_and_leaves_no_partial_file(
     stackless: Inner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(self: Path, *arguments: Any) -> None:
@@ -425,7 +423,7 @@ def test_a_disk_that_is_full_at_the_end_is_said_and_leaves_no_half_file(
 # -- outcomes and exit status ---------------------------------------------------------------------------------
 
 
-def test_passed(stackless: Inner) -> None:
+def test_passed_test_passes_its_requirement(stackless: Inner) -> None:
     result = stackless.run(judging(MUST, "pass"))
     assert result.ret == pytest.ExitCode.OK
     entry = stackless.entry(MUST)
@@ -439,7 +437,7 @@ def test_passed(stackless: Inner) -> None:
 @pytest.mark.parametrize(
     "body", ["assert 1 == 2", "raise Unmet('it did not')", "pytest.fail('it did not')"], ids=["assert", "Unmet", "fail"]
 )
-def test_a_must_that_failed_fails_the_run(stackless: Inner, body: str) -> None:
+def test_failed_must_fails_the_session(stackless: Inner, body: str) -> None:
     result = stackless.run(judging(MUST, body) + judging(OTHER_MUST, "pass", "test_other"))
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert stackless.outcome(MUST) == "failed"
@@ -447,21 +445,21 @@ def test_a_must_that_failed_fails_the_run(stackless: Inner, body: str) -> None:
     result.stdout.fnmatch_lines(["failed:", f"  {MUST} (MUST) *", "profile core: non-conformant *"])
 
 
-def test_a_should_that_failed_is_reported_but_does_not_fail_the_run(stackless: Inner) -> None:
+def test_failed_should_does_not_fail_the_session(stackless: Inner) -> None:
     result = stackless.run(judging(SHOULD, "assert 0") + judging(MUST, "pass", "test_other"))
     assert result.ret == pytest.ExitCode.OK
     result.assert_outcomes(failed=1, passed=1)
     assert stackless.outcome(SHOULD) == "failed"
 
 
-def test_an_error_of_the_harness_is_not_blamed_on_the_implementation(stackless: Inner) -> None:
+def test_error_of_the_stack_is_not_a_failure_of_the_controller(stackless: Inner) -> None:
     result = stackless.run(judging(SHOULD, "raise StackError('no answer')") + judging(MUST, "pass", "test_other"))
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert stackless.outcome(SHOULD) == "error"
 
 
 @pytest.mark.parametrize("phase", ["setup", "teardown"])
-def test_a_failure_around_a_test_is_an_error(stackless: Inner, phase: str) -> None:
+def test_failure_in_setup_or_teardown_is_an_error(stackless: Inner, phase: str) -> None:
     before, after = ("assert 0", "pass") if phase == "setup" else ("pass", "assert 0")
     fixture = f"@pytest.fixture(autouse=True)\ndef around():\n    {before}\n    yield\n    {after}\n\n"
     result = stackless.run(fixture + judging(MUST, "pass"))
@@ -471,9 +469,7 @@ def test_a_failure_around_a_test_is_an_error(stackless: Inner, phase: str) -> No
 
 
 @pytest.mark.parametrize("phase", ["setup", "teardown"])
-def test_what_was_seen_till_then_is_evidence_of_an_error_too(
-    stackless: Inner, monkeypatch: pytest.MonkeyPatch, phase: str
-) -> None:
+def test_error_in_setup_or_teardown_has_evidence(stackless: Inner, monkeypatch: pytest.MonkeyPatch, phase: str) -> None:
     seen = {"proxies": 0, "exchanges": [], "refused": [], "objects": [], "log": ["seen"], "log_of": "all"}
     monkeypatch.setattr(evidence, "collect", lambda sandbox: seen)
     around = "assert 0" if phase == "setup" else "yield; assert 0"
@@ -489,7 +485,7 @@ def test_what_was_seen_till_then_is_evidence_of_an_error_too(
     assert "seen" in (folder / "README.md").read_text()
 
 
-def test_what_the_stack_cannot_show_was_not_run(stackless: Inner) -> None:
+def test_what_the_stack_cannot_show_is_not_run(stackless: Inner) -> None:
     tests = judging(MUST, "raise NotRunnable('no raft here')") + judging(OTHER_MUST, "pass", "test_other")
     result = stackless.run(tests, "-rs")
     assert result.ret == pytest.ExitCode.OK
@@ -499,7 +495,7 @@ def test_what_the_stack_cannot_show_was_not_run(stackless: Inner) -> None:
     result.stdout.fnmatch_lines(["SKIPPED * not run: no raft here"])
 
 
-def test_a_feature_that_is_not_claimed_is_unsupported_and_its_test_does_not_run(stackless: Inner) -> None:
+def test_test_of_an_unclaimed_feature_does_not_run(stackless: Inner) -> None:
     stackless.describe(features='supported = ["token"]')
     result = stackless.run(judging(APPROLE, "assert 0") + judging(MUST, "pass", "test_other"))
     assert result.ret == pytest.ExitCode.OK
@@ -508,7 +504,7 @@ def test_a_feature_that_is_not_claimed_is_unsupported_and_its_test_does_not_run(
     assert "does not claim approle" in stackless.entry(APPROLE)["tests"][0]["message"]
 
 
-def test_a_parameter_may_need_a_feature_too(stackless: Inner) -> None:
+def test_parameter_may_need_a_feature(stackless: Inner) -> None:
     stackless.describe(features='supported = ["token"]')
     parameters = "@pytest.mark.parametrize('kind', ['Issuer', 'ClusterIssuer'])\n"
     result = stackless.run(parameters + judging(MUST, "pass").replace("test_it()", "test_it(kind)"))
@@ -518,7 +514,7 @@ def test_a_parameter_may_need_a_feature_too(stackless: Inner) -> None:
 
 
 @pytest.mark.parametrize("contract", ["1.18", "1.19.9", "1.9"])
-def test_what_came_after_the_contract_is_not_asked_for(stackless: Inner, contract: str) -> None:
+def test_requirement_after_the_contract_is_unsupported(stackless: Inner, contract: str) -> None:
     stackless.describe(contract=contract)
     result = stackless.run(judging(NEW.id, "assert 0") + judging(MUST, "pass", "test_other"))
     assert result.ret == pytest.ExitCode.OK
@@ -531,13 +527,13 @@ def test_what_came_after_the_contract_is_not_asked_for(stackless: Inner, contrac
 
 
 @pytest.mark.parametrize("contract", ["", "1.20", "1.20.1", "1.100"])
-def test_what_came_with_the_contract_is_asked_for(stackless: Inner, contract: str) -> None:
+def test_requirement_of_the_contract_is_judged(stackless: Inner, contract: str) -> None:
     stackless.describe(contract=contract)
     stackless.run(judging(NEW.id, "assert 0"))
     assert stackless.outcome(NEW.id) == "failed"
 
 
-def test_a_known_failure_does_not_fail_the_run(stackless: Inner) -> None:
+def test_known_failure_does_not_fail_the_session(stackless: Inner) -> None:
     stackless.describe(known=f'"{MUST}" = "issue #12"')
     result = stackless.run(judging(MUST, "assert 0") + judging(OTHER_MUST, "pass", "test_other"))
     assert result.ret == pytest.ExitCode.OK
@@ -545,21 +541,21 @@ def test_a_known_failure_does_not_fail_the_run(stackless: Inner) -> None:
     assert stackless.outcome(MUST) == "known-failure"
 
 
-def test_a_known_failure_excuses_no_error(stackless: Inner) -> None:
+def test_known_failure_does_not_excuse_an_error(stackless: Inner) -> None:
     stackless.describe(known=f'"{MUST}" = "issue #12"')
     result = stackless.run(judging(MUST, "raise OSError('x')") + judging(OTHER_MUST, "pass", "test_other"))
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert stackless.outcome(MUST) == "error"
 
 
-def test_a_known_failure_that_passes_has_passed(stackless: Inner) -> None:
+def test_known_failure_that_passes_is_passed(stackless: Inner) -> None:
     stackless.describe(known=f'"{MUST}" = "issue #12"')
     assert stackless.run(judging(MUST, "pass")).ret == pytest.ExitCode.OK
     assert stackless.outcome(MUST) == "passed"
 
 
 @pytest.mark.parametrize("option", ["--setup-only", "--setup-plan"])
-def test_a_test_that_was_not_called_has_not_passed(stackless: Inner, option: str) -> None:
+def test_test_without_a_call_has_not_passed(stackless: Inner, option: str) -> None:
     assert stackless.run(judging(MUST, "assert 0"), option).ret == pytest.ExitCode.TESTS_FAILED
     assert stackless.outcome(MUST) == "not-run"
     assert stackless.entry(MUST)["tests"][0]["message"] == "not run: only its setup ran"
@@ -567,47 +563,47 @@ def test_a_test_that_was_not_called_has_not_passed(stackless: Inner, option: str
 
 
 @pytest.mark.parametrize("body", ["pytest.skip('later')", "raise NotRunnable('no')"])
-def test_a_run_in_which_nothing_passed_is_no_success(stackless: Inner, body: str) -> None:
+def test_session_without_a_passed_test_fails(stackless: Inner, body: str) -> None:
     assert stackless.run(judging(MUST, body)).ret == pytest.ExitCode.TESTS_FAILED
     assert stackless.report["profiles"]["core"]["verdict"] == "non-conformant"
 
 
-def test_a_run_of_known_failures_only_is_no_success(stackless: Inner) -> None:
+def test_session_of_known_failures_fails(stackless: Inner) -> None:
     stackless.describe(known=f'"{MUST}" = "issue #12"')
     assert stackless.run(judging(MUST, "assert 0")).ret == pytest.ExitCode.TESTS_FAILED
 
 
-def test_no_test_at_all_is_no_success(stackless: Inner) -> None:
+def test_session_without_tests_fails(stackless: Inner) -> None:
     result = stackless.run("")
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
     assert "profile core: non-conformant" in result.stdout.str()
 
 
 @pytest.mark.parametrize(("body", "status"), [("pass", 0), ("assert 0", 1)])
-def test_tests_of_somebody_s_own_are_no_run_of_the_suite(stackless: Inner, body: str, status: int) -> None:
+def test_other_tests_alone_get_no_verdict(stackless: Inner, body: str, status: int) -> None:
     result = stackless.run(f"def test_ours(): {body}\n")
     assert result.ret == status
     assert "profile core:" not in result.stdout.str()
     assert not (stackless.pytester.path / "out").exists()
 
 
-def test_other_tests_of_the_run_keep_their_say(stackless: Inner) -> None:
+def test_failure_of_another_test_fails_the_session(stackless: Inner) -> None:
     result = stackless.run(judging(SHOULD, "assert 0") + judging(MUST, "pass", "test_b") + "def test_c(): assert 0\n")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
-def test_one_test_of_two_requirements_counts_for_both(stackless: Inner) -> None:
+def test_test_of_two_requirements_counts_for_both(stackless: Inner) -> None:
     stackless.run(f"@requirement({MUST!r}, {SHOULD!r})\ndef test_it(): assert 0\n")
     assert stackless.outcome(MUST) == stackless.outcome(SHOULD) == "failed"
 
 
-def test_the_worst_of_several_tests(stackless: Inner) -> None:
+def test_requirement_has_the_worst_outcome_of_its_tests(stackless: Inner) -> None:
     stackless.run(judging(MUST, "pass", "test_a") + judging(MUST, "assert 0", "test_b"))
     assert [test["outcome"] for test in stackless.entry(MUST)["tests"]] == ["passed", "failed"]
     assert stackless.outcome(MUST) == "failed"
 
 
-def test_the_exit_status_with_workers(pytester: pytest.Pytester) -> None:
+def test_exit_status_with_workers(pytester: pytest.Pytester) -> None:
     pytest.importorskip("xdist")
     pytester.makeconftest("from pytest_vault_issuer.judge import start\nstart.start = lambda *arguments: True\n")
     (pytester.path / "probe.toml").write_text(FILE.format(features="all = true", known="", contract=""))
@@ -672,7 +668,7 @@ def test_arguments_in_a_traceback_are_redacted(stackless: Inner) -> None:
     assert CANARY not in result.stdout.str()
 
 
-def test_a_secret_of_several_lines_is_no_secret_line_by_line(stackless: Inner) -> None:
+def test_no_line_of_a_secret_is_shown(stackless: Inner) -> None:
     key = "from pytest_vault_issuer.vault.pki import key_to_pem, new_key; key = key_to_pem(new_key())"
     remember = "open('key', 'w').write(key)"
     tests = judging(MUST, f"{key}; {remember}; raise Unmet('got this:\\n' + key + 'and more')")
@@ -684,7 +680,7 @@ def test_a_secret_of_several_lines_is_no_secret_line_by_line(stackless: Inner) -
     result.stdout.fnmatch_lines(["E * got this:", "E * <private key *>", "E * and more"])
 
 
-def test_redact_leaves_what_it_does_not_know() -> None:
+def test_report_without_representation_is_redacted() -> None:
     report = pytest.TestReport("a", ("a", 0, "a"), {}, "passed", None, "call", sections=[("out", CANARY)])
     redactor = Redactor()
     redactor.add(CANARY)
@@ -693,31 +689,7 @@ def test_redact_leaves_what_it_does_not_know() -> None:
     assert CANARY not in report.sections[0][1]
 
 
-# -- small parts ----------------------------------------------------------------------------------------------
-
-
-def test_ids_come_from_every_mark(pytester: pytest.Pytester) -> None:
-    source = f"{HEAD}@requirement('VI-A-1', 'VI-A-2')\n@requirement('VI-A-3')\ndef test_it(): pass\n"
-    (item,) = pytester.getitems(source)
-    assert sorted(requirement_ids(item)) == ["VI-A-1", "VI-A-2", "VI-A-3"]
-
-
-@pytest.mark.parametrize(
-    ("names", "values", "needed"),
-    [
-        ("feature", "approle", {"approle"}),
-        ("kind", "ClusterIssuer", {"cluster-issuer"}),
-        ("kind", "Issuer", set()),
-        ("feature,kind", "('token', 'ClusterIssuer')", {"token", "cluster-issuer"}),
-        ("feature,other_feature", "('token', 'approle')", {"token", "approle"}),
-        ("kind,other_kind", "('Issuer', 'ClusterIssuer')", {"cluster-issuer"}),
-        ("other", "ClusterIssuer", set()),
-    ],
-)
-def test_features_of_parameters(pytester: pytest.Pytester, names: str, values: str, needed: set[str]) -> None:
-    value = values if values.startswith("(") else repr(values)
-    source = f"import pytest\n@pytest.mark.parametrize({names!r}, [{value}])\ndef test_it({names}): pass\n"
-    assert {frozenset(features_of(item)) for item in pytester.getitems(source)} == {frozenset(needed)}
+# -- node ids, errors ---------------------------------------------------------------------------------------
 
 
 def test_node_ids_of_the_suite_do_not_tell_where_it_is(stackless: Inner) -> None:

@@ -54,7 +54,7 @@ def sts(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_where_everything_is_there(sts: Any) -> None:
     assert sts() == STARTED
     assert sts(select=("VI-AWS-001",)) == STARTED
-    assert sts(profiles=(), certify=True) == STARTED, "what is certified is all that is claimed"
+    assert sts(profile=(), certify=True) == STARTED, "what is certified is all that is claimed"
 
 
 @pytest.mark.parametrize(
