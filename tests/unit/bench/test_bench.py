@@ -137,7 +137,8 @@ def test_a_way_of_authenticating_is_chosen(measured: list[tuple[str, Load]]) -> 
 def test_a_way_of_authenticating_that_is_not_claimed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(
-        '[implementation]\nname = "mine"\nversion = "1"\n[run]\ncommand = ["x"]\n[features]\nsupported = ["approle"]\n'
+        '[implementation]\nname = "mine"\nversion = "1"\n[run]\ncommand = ["x"]\n'
+        '[features]\nsupported = ["issuer", "certificate-request", "approle"]\n'
     )
     assert main(["bench", str(file)]) == 2
     assert "mine 1 does not claim token" in capsys.readouterr().err

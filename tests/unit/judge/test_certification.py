@@ -25,7 +25,7 @@ def mine(**fields: Any) -> Implementation:
         "organization": "We",
         "url": "https://example.com",
         "contact": ["us@example.com"],
-        "features": frozenset({"token"}),
+        "features": frozenset({"issuer", "certificate-request", "token"}),
     }
     return Implementation(issuer=IssuerDescription(), **({"run": RunDescription()} | given | fields))
 
@@ -108,7 +108,7 @@ def test_other_arguments_than_the_suite_are_refused(arguments: list[str]) -> Non
 
 
 def test_claim_outside_the_selected_profiles_is_refused() -> None:
-    claiming = mine(features=frozenset({"token", "mtls"}))
+    claiming = mine(features=frozenset({"issuer", "certificate-request", "token", "mtls"}))
     certification.check_selection(claiming, ("core", "extended"), ())
     assert "mtls" in refused(certification.check_selection, claiming, ("core",), ())
     assert "token" in refused(certification.check_selection, claiming, ("extended",), ())

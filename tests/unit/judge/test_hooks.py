@@ -496,7 +496,7 @@ def test_what_the_stack_cannot_show_is_not_run(stackless: Inner) -> None:
 
 
 def test_test_of_an_unclaimed_feature_does_not_run(stackless: Inner) -> None:
-    stackless.describe(features='supported = ["token"]')
+    stackless.describe(features='supported = ["issuer", "certificate-request", "token"]')
     result = stackless.run(judging(APPROLE, "assert 0") + judging(MUST, "pass", "test_other"))
     assert result.ret == pytest.ExitCode.OK
     result.assert_outcomes(skipped=1, passed=1)
@@ -505,7 +505,7 @@ def test_test_of_an_unclaimed_feature_does_not_run(stackless: Inner) -> None:
 
 
 def test_parameter_may_need_a_feature(stackless: Inner) -> None:
-    stackless.describe(features='supported = ["token"]')
+    stackless.describe(features='supported = ["issuer", "certificate-request", "token"]')
     parameters = "@pytest.mark.parametrize('kind', ['Issuer', 'ClusterIssuer'])\n"
     result = stackless.run(parameters + judging(MUST, "pass").replace("test_it()", "test_it(kind)"))
     result.assert_outcomes(skipped=1, passed=1)

@@ -21,7 +21,7 @@ RIGHT = Implementation(
     version="1",
     issuer=IssuerDescription(),
     run=RunDescription(command=["mine"], env={"AWS_ENDPOINT_URL_STS": "{sts_endpoint}"}),
-    features=frozenset({"token", "aws"}),
+    features=frozenset({"issuer", "certificate-request", "token", "aws"}),
 )
 STARTED = Sts("http://127.0.0.1:1", "record")
 
@@ -63,7 +63,7 @@ def test_where_everything_is_there(sts: Any) -> None:
         ({"profiles": ("core",)}, "profile extended"),
         ({"profiles": ()}, "profile extended"),
         ({"select": ("JWT", "VI-TLS-001")}, "profile extended"),
-        ({"implementation": replace(RIGHT, features=frozenset({"token"}))}, "feature aws"),
+        ({"implementation": replace(RIGHT, features=frozenset({"issuer", "certificate-request", "token"}))}, "feature aws"),
         ({"implementation": RIGHT.with_run(env={})}, "no {sts_endpoint}"),
         ({"implementation": RIGHT.with_run(command=[], env={})}, "no {sts_endpoint}"),
         ({"provider": "existing"}, "provider existing"),
