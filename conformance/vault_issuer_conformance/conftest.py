@@ -11,13 +11,25 @@ from pytest_vault_issuer import SESSION_KEY, NotRunnable, Redactor, Sandbox, Ses
 
 from .comparing import explanation
 
-KINDS = ("Issuer", "ClusterIssuer")
+#: Kind -> the feature of implementations that have it.
+KINDS = {"Issuer": "issuer", "ClusterIssuer": "cluster-issuer"}
+ALTERNATING = "vault_issuer_alternating"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the suite's own mark."""
+    config.addinivalue_line(
+        "markers", f"{ALTERNATING}(names, values): cases, each with one of the kinds of issuer objects"
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrize a test by ``kind`` of issuer object and ``feature`` (authentication method), if it names them."""
+    for mark in metafunc.definition.iter_markers(ALTERNATING):
+        names, values = mark.args
+        metafunc.parametrize(names, with_present_kind(values, present_kinds(metafunc.config)))
     if "kind" in metafunc.fixturenames and not _given(metafunc, "kind"):
-        metafunc.parametrize("kind", KINDS)
+        metafunc.parametrize("kind", list(KINDS))
     if "feature" in metafunc.fixturenames and not _given(metafunc, "feature"):
         metafunc.parametrize("feature", AUTHENTICATIONS)
 
@@ -29,8 +41,24 @@ def pytest_assertrepr_compare(config: pytest.Config, op: str, left: Any, right: 
     return explanation(left, right, redactor.redact) if op == "==" else None
 
 
+def present_kinds(config: pytest.Config) -> list[str]:
+    """Return the kinds of issuer objects that the implementation has, all of them if it is not known."""
+    session = config.stash.get(SESSION_KEY, None)
+    if session is None or not session.settings.implementation:
+        return list(KINDS)
+    return [kind for kind, feature in KINDS.items() if feature in session.implementation.features]
+
+
+def with_present_kind(values: list[tuple[Any, ...]], kinds: list[str]) -> list[tuple[Any, ...]]:
+    """Return cases that begin with a kind; if there is only one kind, each case once, with this kind."""
+    if len(kinds) != 1:
+        return values
+    return list(dict.fromkeys((kinds[0], *rest) for _, *rest in values))
+
+
 def _given(metafunc: pytest.Metafunc, name: str) -> bool:
-    for mark in metafunc.definition.iter_markers("parametrize"):
+    marks = [*metafunc.definition.iter_markers("parametrize"), *metafunc.definition.iter_markers(ALTERNATING)]
+    for mark in marks:
         names = mark.args[0]
         if name in ([part.strip() for part in names.split(",")] if isinstance(names, str) else names):
             return True

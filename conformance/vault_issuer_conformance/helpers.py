@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from pytest_vault_issuer import (
     FEATURES,
     Authentication,
@@ -296,9 +298,19 @@ def transition_time(handle: Handle) -> str:
     return str(stated)
 
 
-def in_turn(features: Iterable[str], kinds: tuple[str, str] = ("Issuer", "ClusterIssuer")) -> list[tuple[str, str]]:
-    """Return test parameters: each feature once, with alternating kinds of issuer objects."""
-    return list(zip(itertools.cycle(kinds), features, strict=False))
+def alternating(names: tuple[str, ...], values: Iterable[tuple[Any, ...]]) -> pytest.MarkDecorator:
+    """Parametrize a test whose cases do not depend on the kind of issuer object, so that each has one of the kinds.
+
+    An implementation with only one kind gets all cases with this kind.
+
+    :param names: of the parameters; the first is ``kind``.
+    """
+    return pytest.mark.vault_issuer_alternating(names, list(values))
+
+
+def in_turn(features: Iterable[str], kinds: tuple[str, str] = ("Issuer", "ClusterIssuer")) -> pytest.MarkDecorator:
+    """Parametrize a test by ``kind`` and ``feature``: each feature once, with alternating kinds of issuer objects."""
+    return alternating(("kind", "feature"), zip(itertools.cycle(kinds), features, strict=False))
 
 
 def for_each_kind(sandbox: Sandbox, check: Callable[[str], None]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
 from cryptography import x509
 
 from pytest_vault_issuer import (
@@ -20,11 +19,13 @@ from pytest_vault_issuer import (
     to_pem,
 )
 
+from .helpers import alternating
+
 #: Tolerance: Vault backdates certificates, and the clocks of two machines may differ.
 CLOCKS = timedelta(minutes=1)
 #: Number of authorities above the leaf, and whether Vault knows those above the signing one.
 #: Chains do not depend on the kind of issuer object, so each kind covers some of the shapes.
-SHAPES = pytest.mark.parametrize(
+SHAPES = alternating(
     ("kind", "authorities", "root_known"),
     [("Issuer", 1, True), ("ClusterIssuer", 2, True), ("Issuer", 3, True), ("ClusterIssuer", 2, False)],
 )

@@ -15,7 +15,7 @@ import pytest
 
 from pytest_vault_issuer import FEATURES, Authority, Issuer, RefusedError, Sandbox, Unmet, requirement
 
-from .helpers import bundle, claimed
+from .helpers import alternating, bundle, claimed
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -112,7 +112,7 @@ def test_missing_authentication_is_rejected(sandbox: Sandbox, kind: str) -> None
 
 
 @requirement("VI-ADMISSION-003")
-@pytest.mark.parametrize(
+@alternating(
     ("kind", "feature", "other_feature"),
     [
         ("Issuer", "kubernetes-static", "kubernetes-secretless"),

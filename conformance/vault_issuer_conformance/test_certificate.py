@@ -31,7 +31,7 @@ from pytest_vault_issuer import (
     requirement,
 )
 
-from .helpers import picky_pki, wait_held
+from .helpers import alternating, picky_pki, wait_held
 from .issued import (
     SHAPES,
     assert_chain,
@@ -156,7 +156,7 @@ def test_intermediates_follow_the_certificate(sandbox: Sandbox, kind: str, autho
 
 
 @requirement("VI-CERTIFICATE-005")
-@pytest.mark.parametrize(("kind", "authorities"), [("Issuer", 1), ("ClusterIssuer", 3)])
+@alternating(("kind", "authorities"), [("Issuer", 1), ("ClusterIssuer", 3)])
 def test_root_is_left_out(sandbox: Sandbox, kind: str, authorities: int) -> None:
     issuer = sandbox.ready_issuer(kind, pki=chain_pki(sandbox, authorities))
     _, pair = sandbox.issued_certificate(issuer)

@@ -20,6 +20,7 @@ from pytest_vault_issuer import (
 )
 
 from .helpers import (
+    alternating,
     assert_refused_or_first,
     assert_untrusted,
     bundle,
@@ -285,7 +286,7 @@ def test_untrusted_server_gets_no_login(sandbox: Sandbox, kind: str, server: str
 
 
 @requirement("VI-CLIENTCERT-012")
-@pytest.mark.parametrize(
+@alternating(
     ("kind", "other_feature"), [("Issuer", "token"), ("ClusterIssuer", "approle"), ("Issuer", "kubernetes-static")]
 )
 def test_second_authentication_method_is_rejected_or_comes_in_order(

@@ -24,7 +24,16 @@ from pytest_vault_issuer import (
     requirement,
 )
 
-from .helpers import claimed, end_logins, for_each_kind, picky_pki, used_an_ended_token, wait_final, with_secret
+from .helpers import (
+    alternating,
+    claimed,
+    end_logins,
+    for_each_kind,
+    picky_pki,
+    used_an_ended_token,
+    wait_final,
+    with_secret,
+)
 from .issued import (
     SHAPES,
     answered,
@@ -117,7 +126,7 @@ def test_intermediates_follow_the_certificate(sandbox: Sandbox, kind: str, autho
 
 
 @requirement("VI-CSRAPI-006")
-@pytest.mark.parametrize(("kind", "authorities"), [("Issuer", 1), ("ClusterIssuer", 3)])
+@alternating(("kind", "authorities"), [("Issuer", 1), ("ClusterIssuer", 3)])
 def test_root_is_left_out(sandbox: Sandbox, kind: str, authorities: int) -> None:
     request = signed(sandbox, sandbox.ready_issuer(kind, pki=chain_pki(sandbox, authorities)))
     roots = list(filter(is_self_signed, request.certificates()))

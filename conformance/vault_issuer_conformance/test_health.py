@@ -57,10 +57,7 @@ STATES: dict[int, tuple[dict[str, Any], tuple[str, ...]]] = {
 #: The number of consecutive requests issued while the attempts for issuer objects that do not work are counted.
 MEANWHILE = 20
 #: Each authentication method once, with alternating kinds of issuer objects.
-EACH_FEATURE = pytest.mark.parametrize(
-    ("kind", "feature"),
-    in_turn(FEATURES),
-)
+EACH_FEATURE = in_turn(FEATURES)
 
 
 def report_health(proxy: Proxy, status: int) -> None:
@@ -304,10 +301,7 @@ def refused_logins(sandbox: Sandbox, kind: str, feature: str) -> dict[str, dict[
 
 
 @requirement("VI-HEALTH-011")
-@pytest.mark.parametrize(
-    ("kind", "feature"),
-    in_turn((*LOGINS, "approle"), ("ClusterIssuer", "Issuer")),
-)
+@in_turn((*LOGINS, "approle"), ("ClusterIssuer", "Issuer"))
 def test_rejected_login_keeps_issuer_not_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
     refused = refused_logins(sandbox, kind, feature)
     never_ready(sandbox, kind, {wrong: {"auth": spec} for wrong, spec in refused.items()})

@@ -99,10 +99,7 @@ def assert_unfinished(sandbox: Sandbox, request: CertificateRequest, why: str) -
 
 
 @requirement("VI-REQUEST-001")
-@pytest.mark.parametrize(
-    ("kind", "feature"),
-    in_turn(FEATURES),
-)
+@in_turn(FEATURES)
 def test_issued_condition_comes_with_the_certificate(sandbox: Sandbox, kind: str, feature: str) -> None:
     issuer = sandbox.ready_issuer(kind, sandbox.authenticate(feature, kind))
     hold = Hold()

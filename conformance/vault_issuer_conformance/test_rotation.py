@@ -27,6 +27,7 @@ from pytest_vault_issuer import (
 )
 
 from .helpers import (
+    alternating,
     bundle,
     claimed,
     end_logins,
@@ -43,10 +44,7 @@ from .helpers import (
 #: Authentication methods with a credential in a Secret.
 WITH_SECRET = ("token", "approle", "kubernetes-static")
 #: Each of them once, with alternating kinds of issuer objects.
-EACH_WITH_SECRET = pytest.mark.parametrize(
-    ("kind", "feature"),
-    in_turn(WITH_SECRET),
-)
+EACH_WITH_SECRET = in_turn(WITH_SECRET)
 
 
 def new_key() -> str:
@@ -335,7 +333,7 @@ def test_replaced_ca_bundle_is_no_longer_trusted(sandbox: Sandbox, kind: str) ->
 
 
 #: From each authentication method to the next.
-CHANGES = pytest.mark.parametrize(
+CHANGES = alternating(
     ("kind", "feature", "other_feature"),
     [
         ("Issuer", "token", "approle"),

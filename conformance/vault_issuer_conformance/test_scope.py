@@ -232,7 +232,7 @@ def check_two_issuers(
 
 
 @requirement("VI-SCOPE-006")
-@pytest.mark.parametrize(("kind", "feature"), in_turn(LOGINS))
+@in_turn(LOGINS)
 def test_interleaved_request_uses_its_own_issuer(sandbox: Sandbox, kind: str, feature: str) -> None:
     pkis, proxies = [sandbox.pki, another_pki(sandbox)], [sandbox.proxy, sandbox.new_proxy()]
     auths = [sandbox.authenticate(feature, kind, pki=pki) for pki in pkis]

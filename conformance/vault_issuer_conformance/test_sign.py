@@ -37,7 +37,7 @@ from pytest_vault_issuer import (
     set_data,
 )
 
-from .helpers import wait_final
+from .helpers import alternating, wait_final
 from .issued import (
     SHAPES,
     answered,
@@ -256,7 +256,7 @@ def test_status_ca_is_the_topmost_certificate(sandbox: Sandbox, kind: str, autho
 
 
 @requirement("VI-SIGN-020")
-@pytest.mark.parametrize(("kind", "authorities"), [("Issuer", 1), ("ClusterIssuer", 3)])
+@alternating(("kind", "authorities"), [("Issuer", 1), ("ClusterIssuer", 3)])
 def test_root_is_left_out(sandbox: Sandbox, kind: str, authorities: int) -> None:
     request = sandbox.issued(sandbox.ready_issuer(kind, pki=chain_pki(sandbox, authorities)))
     roots = list(filter(is_self_signed, request.certificates()))
@@ -296,7 +296,7 @@ def test_chain_does_not_depend_on_order_and_repetition(sandbox: Sandbox, kind: s
 
 
 @requirement("VI-SIGN-015")
-@pytest.mark.parametrize(("kind", "authorities"), [("Issuer", 2), ("ClusterIssuer", 1)])
+@alternating(("kind", "authorities"), [("Issuer", 2), ("ClusterIssuer", 1)])
 def test_missing_chain_falls_back_to_issuing_ca(sandbox: Sandbox, kind: str, authorities: int) -> None:
     pki = chain_pki(sandbox, authorities)
     sandbox.proxy.inject(Route.SIGN, drop_chain())
@@ -316,9 +316,7 @@ def test_missing_chain_and_issuing_ca_fall_back_to_the_leaf(sandbox: Sandbox, ki
 
 
 @requirement("VI-SIGN-016")
-@pytest.mark.parametrize(
-    ("kind", "same_name"), [("Issuer", True), ("ClusterIssuer", False)], ids=["Issuer-same-name", "ClusterIssuer-other"]
-)
+@alternating(("kind", "same_name"), [("Issuer", True), ("ClusterIssuer", False)])
 def test_certificates_outside_the_chain_are_left_out(sandbox: Sandbox, kind: str, same_name: bool) -> None:
     pki = chain_pki(sandbox, 2)
     issuer = sandbox.ready_issuer(kind, pki=pki)

@@ -20,7 +20,7 @@ from pytest_vault_issuer import (
     requirement,
 )
 
-from .helpers import assert_refused_or_first, bundle, issue_endpoint, never_ready, wait_final
+from .helpers import alternating, assert_refused_or_first, bundle, issue_endpoint, never_ready, wait_final
 
 
 def prefixed_proxy(sandbox: Sandbox) -> tuple[Proxy, str]:
@@ -111,7 +111,7 @@ def test_not_ready_without_authentication(sandbox: Sandbox, kind: str) -> None:
 
 
 @requirement("VI-SPEC-004")
-@pytest.mark.parametrize(
+@alternating(
     ("kind", "feature", "other_feature"),
     [
         ("Issuer", "token", "approle"),

@@ -25,6 +25,7 @@ from pytest_vault_issuer import (
 
 from .helpers import (
     LOGINS,
+    alternating,
     assert_not_ready,
     assert_silent,
     assert_untrusted,
@@ -121,7 +122,7 @@ def test_private_ca_is_not_trusted_without_a_bundle(sandbox: Sandbox, kind: str)
 
 
 @requirement("VI-TLS-006")
-@pytest.mark.parametrize(
+@alternating(
     ("kind", "feature"),
     [
         ("Issuer", "token"),
@@ -148,7 +149,7 @@ def test_certificate_is_verified_again_to_sign(sandbox: Sandbox, kind: str, feat
 
 
 @requirement("VI-TLS-007")
-@pytest.mark.parametrize(("kind", "position"), [("Issuer", 0), ("Issuer", 1), ("Issuer", 2), ("ClusterIssuer", 1)])
+@alternating(("kind", "position"), [("Issuer", 0), ("Issuer", 1), ("Issuer", 2), ("ClusterIssuer", 1)])
 def test_bundle_of_several_certificates_is_accepted(sandbox: Sandbox, kind: str, position: int) -> None:
     # The first of the other CAs has the name of the right one.
     listed = [Authority().pem, Authority(f"CA {secrets.token_hex(4)}").pem]
@@ -203,7 +204,7 @@ def redirected(sandbox: Sandbox, route: Route, status: int, path: str) -> tuple[
 
 
 @requirement("VI-TLS-009")
-@pytest.mark.parametrize(("kind", "status"), [("Issuer", 307), ("ClusterIssuer", 302)])
+@alternating(("kind", "status"), [("Issuer", 307), ("ClusterIssuer", 302)])
 def test_health_query_does_not_follow_a_redirect_to_plain_http(sandbox: Sandbox, kind: str, status: int) -> None:
     plain, end_redirects = redirected(sandbox, Route.HEALTH, status, "/v1/sys/health")
     issuer = sandbox.issuer(kind)
@@ -224,7 +225,7 @@ def test_login_does_not_follow_a_redirect_to_plain_http(sandbox: Sandbox, kind: 
 
 
 @requirement("VI-TLS-009")
-@pytest.mark.parametrize(("kind", "status"), [("Issuer", 307), ("ClusterIssuer", 302)])
+@alternating(("kind", "status"), [("Issuer", 307), ("ClusterIssuer", 302)])
 def test_sign_request_does_not_follow_a_redirect_to_plain_http(sandbox: Sandbox, kind: str, status: int) -> None:
     plain, end_redirects = redirected(sandbox, Route.SIGN, status, f"/v1/{sandbox.pki.sign_path}")
     issuer = sandbox.ready_issuer(kind)
