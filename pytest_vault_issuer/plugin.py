@@ -20,6 +20,7 @@ from .fixtures import (  # noqa: F401 (pytest finds them here)
 )
 from .judge.hooks import Conformance
 from .judge.progress import SESSION_KEY, say
+from .judge.schedule import HOLDS, Schedule
 from .judge.secrecy import Secrecy
 from .options import OPTIONS, Settings
 from .redaction.redactor import Redactor
@@ -61,6 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check the options, and register the plugins of the session."""
     config.addinivalue_line("markers", f"{REQUIREMENT}(*ids): requirements that the test judges")
     config.addinivalue_line("markers", "slow: waits for retries of the controller; starts early")
+    config.addinivalue_line("markers", f"{HOLDS}: occupies the controller; runs alone if it has few workers")
     try:
         settings = Settings.collect(
             lambda name: config.getoption(name.replace("-", "_")),
@@ -83,6 +85,7 @@ def pytest_configure(config: pytest.Config) -> None:
         except VaultIssuerError as error:
             raise pytest.UsageError(session.redactor.redact(str(error))) from error
         config.pluginmanager.register(conformance, _PLUGIN)
+        config.pluginmanager.register(Schedule(session), "vault-issuer-schedule")
     if worker is None:
         config.add_cleanup(lambda: _close(config, session))
         if settings.implementation and config.option.basetemp is None:

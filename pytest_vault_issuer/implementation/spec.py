@@ -30,6 +30,8 @@ _SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _API_VERSION = re.compile(r"([a-z0-9][a-z0-9.-]*/)?v[a-z0-9]+")
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 _CONDITION = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
+_DURATION = re.compile(r"([1-9][0-9]{0,4})(s|m|h)")
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _VAULT_AT = re.compile(r"[^.\s]+(\.[^.\s]+)*")
 #: What may stand between braces in ``command`` and ``env``.
 PLACEHOLDERS = ("kubeconfig", "cluster_resource_namespace", "directory", "python", *AWS_PLACEHOLDERS)
@@ -78,6 +80,7 @@ class RunDescription:
     :ivar cluster_resource_namespace: where it looks for what a cluster-scoped issuer refers to.
     :ivar approves: whether it brings its own approver; otherwise the suite approves.
     :ivar ready_log: regular expression; it is started when a line of its log matches. '' for at once.
+    :ivar concurrency: how many objects of a kind it works on at once; 0 has the session measure it.
     """
 
     command: list[str] = field(default_factory=list)
@@ -91,10 +94,28 @@ class RunDescription:
     cluster_resource_namespace: str = "vault-issuer"
     approves: bool = False
     ready_log: str = ""
+    concurrency: int = 0
 
     def uses(self, placeholder: str) -> bool:
         """Whether a placeholder is in the command or its environment."""
         return any(f"{{{placeholder}}}" in text for text in [*self.command, *self.env.values()])
+
+
+@dataclass(frozen=True)
+class TimingDescription:
+    """Table ``[timing]``: habits that decide how long the suite waits.
+
+    :ivar retry: the longest time after which it tries again what failed, such as ``90s`` or ``5m``; '' for the
+        suite's own bound.
+    """
+
+    retry: str = ""
+
+    @property
+    def retry_seconds(self) -> float:
+        """The time of :attr:`retry` in seconds, 0 where it is not stated."""
+        found = _DURATION.fullmatch(self.retry)
+        return int(found[1]) * _UNITS[found[2]] if found else 0.0
 
 
 @dataclass(frozen=True)
@@ -115,6 +136,7 @@ class Implementation:
     run: RunDescription
     features: frozenset[str]
     known_failures: dict[str, str] = field(default_factory=dict)
+    timing: TimingDescription = TimingDescription()
     organization: str = ""
     url: str = ""
     contact: list[str] = field(default_factory=list)
@@ -149,6 +171,7 @@ class Implementation:
         self._check_issuer()
         self._check_env()
         self._check_features()
+        self._check_timing()
         if self.run.image:
             check_image("[run] image", self.run.image)
         for image in self.run.images:
@@ -230,6 +253,18 @@ class Implementation:
                     f"[run] env {name!r} is not the name of a variable", hint='for example env = { NAME = "value" }'
                 )
 
+    def _check_timing(self) -> None:
+        if self.run.concurrency < 0:
+            raise ConfigurationError(
+                f"[run] concurrency must be a positive number, got {self.run.concurrency}",
+                hint="give the number of workers per kind, or leave it out to have it measured",
+            )
+        if self.timing.retry and not _DURATION.fullmatch(self.timing.retry):
+            raise ConfigurationError(
+                f"[timing] retry must be a number with a unit (s, m or h), got {self.timing.retry!r}",
+                hint='for example "5m"',
+            )
+
     def resolve(self, path: str) -> Path:
         """Return a path of the description as an absolute one."""
         return Path(os.path.realpath(self.directory / path))  # never fails, not even where links form a circle
@@ -240,7 +275,7 @@ class Implementation:
 
         :raises ConfigurationError: for unknown keys and wrong types, naming the place.
         """
-        tables = {"implementation", "issuer", "run", "features", "known_failures"}
+        tables = {"implementation", "issuer", "run", "timing", "features", "known_failures"}
         _check_keys("the file", data, tables)
         about = _table(data, "implementation")
         texts = {
@@ -273,6 +308,7 @@ class Implementation:
             **{key: _typed(f"[implementation] {key}", value, texts[key]) for key, value in about.items()},
             issuer=described,
             run=_section(RunDescription, "run", data),
+            timing=_section(TimingDescription, "timing", data),
             features=_features(PROFILES if everything else supported, unsupported, described),
             known_failures={k: _typed(f"[known_failures] {k}", v, str) for k, v in known.items()},
             directory=directory,
@@ -333,13 +369,13 @@ def _typed(place: str, value: Any, kind: Any) -> Any:
     """Return the value if it is of the type (a class, or a list or dict of one)."""
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
     if origin is None:
-        right = isinstance(value, kind)
+        right = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
     elif origin is list:
         right = isinstance(value, list) and all(isinstance(item, parts[0]) for item in value)
     else:
         right = isinstance(value, dict) and all(parts[1] is Any or isinstance(v, parts[1]) for v in value.values())
     if not right:
-        names = {str: "a string", bool: "true or false"}
+        names = {str: "a string", bool: "true or false", int: "a number"}
         tables = "a table" if parts[1:] == (Any,) else "a table of strings"
         wanted = names.get(kind) or {list: "a list of strings", dict: tables}[origin]
         raise ConfigurationError(

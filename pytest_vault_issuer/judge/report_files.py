@@ -97,6 +97,7 @@ class ReportFiles:
             ),
             failure=ending.failure,
             incomplete=ending.early,
+            pace=session.pace,
         )
         try:
             self.path = files.write_all(report, session.settings.report)

@@ -48,6 +48,7 @@ def _start(session: Session, say: Callable[[str], None]) -> str:
     say(f"vault-issuer: {versions(stack.components)} ready in {ready - began:.1f} s")
     if session.running().answers:
         say(f"vault-issuer: {name} answered in {time.monotonic() - ready:.1f} s")
+        say(f"vault-issuer: {name}: {session.measure()}")
         return ""
     failure = (
         f"it set no condition on its first issuer object within {session.timeouts.first_answer:g} s; "

@@ -25,7 +25,7 @@ import requests
 import urllib3
 
 from ..errors import StackError
-from ..timeouts import Timeouts
+from ..timeouts import Bound, Timeouts
 from .kubeconfig import check_trust, read_connection, unusable
 
 Object = dict[str, Any]
@@ -403,7 +403,7 @@ class Cluster:
         namespace: str | None,
         name: str | None,
         *,
-        timeout: float,
+        timeout: float | Bound,
         interrupt: Interrupt | None = None,
     ) -> Iterator[tuple[str, Object]]:
         """Yield pairs of event type and object, the present state first.
@@ -412,11 +412,11 @@ class Cluster:
         :param timeout: in seconds.
         :param interrupt: ends the watch before the timeout.
         """
-        deadline = time.monotonic() + timeout
+        bound = timeout if isinstance(timeout, Bound) else Bound(timeout)
         fields = f"metadata.name={name}" if name else ""
         interrupt = interrupt or Interrupt()
         version = ""
-        while (left := deadline - time.monotonic()) > 0 and not interrupt.is_set:
+        while (left := bound.left()) > 0 and not interrupt.is_set:
             query = {
                 "watch": "true",
                 "fieldSelector": fields,
@@ -434,7 +434,7 @@ class Cluster:
                             break
                         version = event["object"]["metadata"]["resourceVersion"]
                         yield event["type"], event["object"]
-                        if time.monotonic() >= deadline or interrupt.is_set:
+                        if interrupt.is_set or bound.left() <= 0:
                             return
             except (requests.RequestException, urllib3.exceptions.HTTPError):
                 continue  # the connection broke, or the read timed out: resume from the last version
@@ -446,7 +446,7 @@ class Cluster:
         namespace: str | None,
         until: Callable[[Object], bool],
         *,
-        timeout: float,
+        timeout: float | Bound,
     ) -> tuple[bool, Object | None]:
         """Watch one object until a condition is true.
 

@@ -142,7 +142,7 @@ class ClientConnection:
                 return
             except ConnectionAbortedError:
                 return
-            if head is None or not self._exchange(head) or self._ending:
+            if head is None or not self._observed_exchange(head) or self._ending:
                 return
 
     def _begin(self) -> None:
@@ -157,6 +157,10 @@ class ClientConnection:
                 raise ConnectionAbortedError("retired")
             self._heard = self._busy = True
             self._number = self._shared.recorder.arrive()
+
+    def _observed_exchange(self, head: Head) -> bool:
+        with self._shared.recorder.observer.request(Route.of(head.method, head.path)):
+            return self._exchange(head)
 
     def _exchange(self, head: Head) -> bool:
         """Treats one request; whether the connection may be used for another."""

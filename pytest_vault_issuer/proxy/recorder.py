@@ -2,16 +2,51 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 from pytest_vault_issuer.errors import Unmet
 from pytest_vault_issuer.proxy.exchange import Exchange, HandshakeFailure, Route
 from pytest_vault_issuer.proxy.faults import Fault
+from pytest_vault_issuer.timeouts import Bound
 
 Where = Callable[[Exchange], bool]
 """A condition on a request; for an injection the answer's fields are not filled in yet."""
+
+
+class Observer(Protocol):
+    """Sees the requests of every proxy of a session, and says how long to wait for the next one."""
+
+    def request(self, route: Route) -> AbstractContextManager[object]:
+        """Return a context that lasts as long as a request is in progress."""
+
+    def bound(self, seconds: float) -> Bound:
+        """Return the bound of a wait, which begins now."""
+
+
+class Unobserved:
+    """The observer of a proxy that stands alone."""
+
+    def request(self, route: Route) -> AbstractContextManager[object]:
+        """Return a context that does nothing."""
+        return contextlib.nullcontext()
+
+    def bound(self, seconds: float) -> Bound:
+        """Return a bound that nothing stretches."""
+        return Bound(seconds)
+
+
+def _wait(changed: threading.Condition, until: Callable[[], bool], bound: Bound) -> bool:
+    """Wait until something holds, which is looked at after every change; the caller holds the condition."""
+    while not until():
+        if (left := bound.left()) <= 0:
+            return False
+        changed.wait(left)
+    return True
 
 
 class Injection:
@@ -26,9 +61,11 @@ class Injection:
         times: int | None,
         where: Where | None,
         skip: int,
+        observer: Observer,
     ) -> None:
         self.fault = fault
         self._changed = changed
+        self._observer = observer
         self._route = route
         self._times = times
         self._where = where
@@ -60,11 +97,12 @@ class Injection:
         :raises Unmet: it was not.
         """
         wanted = self._times if self._times is not None else 1
+        bound = self._observer.bound(timeout)
         with self._changed:
-            if not self._changed.wait_for(lambda: self._hits >= wanted, timeout):
+            if not _wait(self._changed, lambda: self._hits >= wanted, bound):
                 route = self._route.name if self._route else "any"
                 raise Unmet(
-                    f"waited {timeout:g} s for the fault {self.fault.name!r} to meet {wanted} request(s) of route "
+                    f"waited {bound} for the fault {self.fault.name!r} to meet {wanted} request(s) of route "
                     f"{route}: it met {self._hits}"
                 )
 
@@ -85,7 +123,8 @@ class Injection:
 class Recorder:
     """Exchanges, handshake failures and injections under one condition variable."""
 
-    def __init__(self) -> None:
+    def __init__(self, observer: Observer | None = None) -> None:
+        self.observer = observer or Unobserved()
         self._changed = threading.Condition()
         self._next = 0
         self._exchanges: dict[int, Exchange] = {}
@@ -127,7 +166,7 @@ class Recorder:
         self, route: Route | None, fault: Fault, *, times: int | None, where: Where | None, skip: int
     ) -> Injection:
         """Declares a fault."""
-        injection = Injection(self._changed, route, fault, times=times, where=where, skip=skip)
+        injection = Injection(self._changed, route, fault, times=times, where=where, skip=skip, observer=self.observer)
         with self._changed:
             self._injections.append(injection)
         return injection
@@ -179,20 +218,22 @@ class Recorder:
             found[:] = self.seen(route, since, where)
             return len(found) >= count
 
+        bound = self.observer.bound(timeout)
         with self._changed:
-            if not self._changed.wait_for(enough, timeout):
+            if not _wait(self._changed, enough, bound):
                 name = route.name if route else "any"
                 raise Unmet(
-                    f"waited {timeout:g} s for {what or f'{count} request(s) of route {name}'}: "
+                    f"waited {bound} for {what or f'{count} request(s) of route {name}'}: "
                     f"{len(found)} of {count} seen\n{self._listing(since)}"
                 )
         return found
 
     def wait_for_handshake_failure(self, timeout: float, since: int) -> HandshakeFailure:
         """See :meth:`Proxy.wait_for_handshake_failure`."""
+        bound = self.observer.bound(timeout)
         with self._changed:
-            if not self._changed.wait_for(lambda: len(self._failures) > since, timeout):
-                raise Unmet(f"waited {timeout:g} s for a TLS handshake to fail: none did\n{self._listing(0)}")
+            if not _wait(self._changed, lambda: len(self._failures) > since, bound):
+                raise Unmet(f"waited {bound} for a TLS handshake to fail: none did\n{self._listing(0)}")
             return self._failures[since]
 
     def _listing(self, since: int) -> str:

@@ -17,7 +17,7 @@ from pytest_vault_issuer.proxy.connection import ClientConnection, Shared
 from pytest_vault_issuer.proxy.exchange import Exchange, HandshakeFailure, Route
 from pytest_vault_issuer.proxy.faults import Fault
 from pytest_vault_issuer.proxy.namespaces import canonical
-from pytest_vault_issuer.proxy.recorder import Injection, Where
+from pytest_vault_issuer.proxy.recorder import Injection, Observer, Recorder, Where
 from pytest_vault_issuer.proxy.tls import ClientCertificate, ServerCertificate, server_context
 from pytest_vault_issuer.proxy.upstream import EXHAUSTED, Upstream
 
@@ -50,6 +50,7 @@ class Proxy:
         namespaces of Vault Enterprise, see :mod:`~pytest_vault_issuer.proxy.namespaces`; () for one without any.
     :param client_ca: PEM; clients are asked for a certificate, and one they present must come from here.
     :param client_certificate_required: a client without a certificate is refused.
+    :param observer: sees the requests, and bounds the waits for them.
     :raises ConfigurationError: the arguments contradict each other or ``upstream`` is no address.
     """
 
@@ -66,12 +67,18 @@ class Proxy:
         namespaces: Iterable[str] = (),
         client_ca: str | None = None,
         client_certificate_required: bool = False,
+        observer: Observer | None = None,
     ) -> None:
         if client_certificate_required and client_ca is None:
             raise ConfigurationError("a required client certificate needs client_ca", hint="Give the CA to verify it.")
         if client_ca is not None and certificate is None:
             raise ConfigurationError("there are no client certificates in plain HTTP", hint="Give a certificate.")
-        self._shared = Shared(Upstream(upstream, upstream_ca), prefix.rstrip("/"), tuple(map(canonical, namespaces)))
+        self._shared = Shared(
+            Upstream(upstream, upstream_ca),
+            prefix.rstrip("/"),
+            tuple(map(canonical, namespaces)),
+            recorder=Recorder(observer),
+        )
         self._bind = bind
         self._wanted_port = port
         self._advertise = advertise or bind

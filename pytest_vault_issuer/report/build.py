@@ -10,6 +10,7 @@ from typing import Any
 
 from ..implementation import Implementation
 from ..options import Settings
+from ..sandbox.pace import Pace
 from ..stack.types import Stack
 from ..version import __version__
 from .causes import complete
@@ -32,6 +33,7 @@ def build(
     reproduction: dict[str, Any],
     failure: str = "",
     incomplete: str = "",
+    pace: Pace | None = None,
 ) -> dict[str, Any]:
     """Return the report.
 
@@ -40,6 +42,7 @@ def build(
     :param stack: None if it could not start.
     :param failure: why the controller did not run or stopped, redacted.
     :param incomplete: why the session ended early, redacted; '' if it ran to its end.
+    :param pace: of the controller, None if it was not measured.
     """
     results, profiles = list(results), list(profiles)
     report = {
@@ -55,6 +58,7 @@ def build(
             "features": sorted(implementation.features),
             "known_failures": implementation.known_failures,
             "failure": failure,
+            "pace": pace.reported() if pace else None,
         },
         "incomplete": incomplete,
         "stack": (

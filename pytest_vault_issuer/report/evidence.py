@@ -6,6 +6,7 @@ Collected once, as plain data that any report can hold; :func:`sections` puts it
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +27,8 @@ EXCHANGES = 30
 LONGEST, _KEPT = 200, 40
 #: What the API server writes into a request's specification: who made it, which here is always the suite.
 _OF_THE_API = frozenset({"username", "groups", "uid", "extra"})
+#: The title of the requests at proxies of other tests.
+ELSEWHERE = "what else the controller was asked during the wait: requests at proxies of other tests"
 #: How to read the requests of a test.
 LEGEND = (
     "As the proxy between the issuer and Vault recorded them. In brackets: what the test had the proxy do to a "
@@ -39,7 +42,8 @@ def collect(sandbox: Sandbox) -> dict[str, Any]:
     :return: ``exchanges`` (see :meth:`~..proxy.Exchange.record`, with the number of its ``proxy``) and
         ``refused`` connections in their order, ``objects`` with specification, conditions and events, ``log``, a list
         of lines, and ``log_of``: ``test`` where these are the last that name the test's namespaces, issuers or
-        requests, ``all`` where none does and they are simply the last.
+        requests, ``all`` where none does and they are simply the last. ``elsewhere``: requests at proxies of other
+        tests during the last wait, which may have kept the controller busy.
     """
     redactor = sandbox.environment.redactor
     exchanges, refused = [], []
@@ -65,7 +69,22 @@ def collect(sandbox: Sandbox) -> dict[str, Any]:
         "objects": [_shortened(item) for item in redactor.redact_json([_object(h) for h in sandbox.handles])],
         "log": (ours or log)[-LOG_LINES:],
         "log_of": "test" if ours else "all",
+        "elsewhere": _elsewhere(sandbox),
     }
+
+
+def _elsewhere(sandbox: Sandbox) -> list[dict[str, Any]]:
+    """Return what other tests had the controller do during the last wait; the names of tests are the suite's own."""
+    activity, now = sandbox.environment.activity, time.monotonic()
+    return [
+        {
+            "route": request.route,
+            "seconds": round((request.ended or now) - request.began, 1),
+            "in_progress": request.ended is None,
+            "test": sandbox.environment.redactor.redact(request.test),
+        }
+        for request in activity.others(max(activity.waiting_since, sandbox.began))
+    ]
 
 
 def _redacted(record: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
@@ -119,6 +138,8 @@ def sections(evidence: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "issuers and requests", "\n".join(object_text(item) for item in evidence["objects"]) or "none"
     if evidence["log"]:
         yield log_title(evidence), "\n".join(evidence["log"])
+    if elsewhere := evidence.get("elsewhere"):
+        yield ELSEWHERE, "\n".join(elsewhere_text(request) for request in elsewhere)
 
 
 def log_title(evidence: dict[str, Any]) -> str:
@@ -126,6 +147,12 @@ def log_title(evidence: dict[str, Any]) -> str:
     if evidence["log_of"] == "test":
         return "log of the implementation since the test began: lines that name its objects"
     return "log of the implementation since the test began: its end, for no line names the test's objects"
+
+
+def elsewhere_text(request: dict[str, Any]) -> str:
+    """One request at a proxy of another test as a line."""
+    state = "in progress for" if request["in_progress"] else "took"
+    return f"{request['route'].upper()} {state} {request['seconds']:.1f} s, {request['test'] or 'no test'}"
 
 
 def connection(exchange: dict[str, Any]) -> Iterator[str]:

@@ -20,9 +20,9 @@ from ..requirements.features import AREAS
 from ..text import all_printable
 from . import rerun
 from .causes import Group, group_entries, said
-from .evidence import LEGEND, body_text, connection, log_title, spec_text
+from .evidence import ELSEWHERE, LEGEND, body_text, connection, elsewhere_text, log_title, spec_text
 from .files import HTML_MARK, write_text
-from .load import Report, generator, shortened, title, versions, with_outcome
+from .load import Report, generator, pace, shortened, title, versions, with_outcome
 from .outcomes import LEVELS, TO_EXPLAIN, Outcome, heading
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def _environment() -> Environment:
     )
     filters: dict[str, Callable[..., Any]] = {
         "coded": _coded,
+        "elsewhere_text": elsewhere_text,
         "connection": lambda exchange: "\n".join(connection(exchange)),
         "day": _day,
         "first_line": lambda text: text.partition("\n")[::2],
@@ -126,6 +127,7 @@ def _environment() -> Environment:
         "versions": versions,
     }
     environment.filters.update(filters)
+    environment.globals["elsewhere_title"] = ELSEWHERE[0].upper() + ELSEWHERE[1:]
     return environment
 
 
@@ -177,6 +179,7 @@ def _repeat(report: Report) -> dict[str, str]:
         "Made": made["time"],
         "Command": made["command"],
         "Stack": versions(report["stack"]["components"] if report["stack"] else {}),
+        "Controller": pace(report) or "not measured",
         "Python": f"{made['python']} on {made['platform']}",
         "Packages": versions(made["packages"]),
         "Suite": f"{generator(report)}, sha256 {made['suite_sha256'][:16]}",

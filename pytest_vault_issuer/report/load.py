@@ -14,6 +14,7 @@ import fastjsonschema
 
 from ..errors import ConfigurationError
 from ..requirements.catalogue import Requirement
+from ..sandbox.pace import Pace
 from ..text import LARGEST, LEVELS, depth_exceeds, one_line
 from ..version import __version__
 from . import journal
@@ -189,6 +190,12 @@ def early_end(report: Report) -> str:
 def generator(report: Report) -> str:
     """Which version of this project wrote a report."""
     return f"{report['generator']['name']} {report['generator']['version']}"
+
+
+def pace(report: Report) -> str:
+    """How fast the controller is, in words; '' where that was not measured."""
+    told = report["implementation"].get("pace")
+    return str(Pace.of_report(told)) if told else ""
 
 
 def versions(named: dict[str, str]) -> str:

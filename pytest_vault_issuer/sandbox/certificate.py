@@ -88,12 +88,11 @@ class Certificate(Handle):
 
     def wait_request(self) -> Object:
         """Wait until a CertificateRequest is made for it and return it."""
-        for kind, item in self.cluster.watch(
-            CERTIFICATE_REQUESTS, self.namespace, None, timeout=self.timeouts.certificate
-        ):
+        bound = self.timeouts.bound(self.timeouts.certificate)
+        for kind, item in self.cluster.watch(CERTIFICATE_REQUESTS, self.namespace, None, timeout=bound):
             if kind != "DELETED" and owner_of(item) == self.uid:
                 return item
-        raise Unmet(f"waited {self.timeouts.certificate:g} s for a CertificateRequest made for {self}")
+        raise Unmet(f"waited {bound} for a CertificateRequest made for {self}")
 
     def wait_ready(self) -> Object:
         """Wait until it is Ready for its present generation, and no issuance is under way; return it.
@@ -136,11 +135,11 @@ class Certificate(Handle):
             pair = KeyPair.of(secret)
             return pair is not None and until(pair)
 
-        bound = self.timeouts.certificate
+        bound = self.timeouts.bound(self.timeouts.certificate)
         done, secret = self.cluster.wait(SECRETS, self.secret_name, self.namespace, holds, timeout=bound)
         pair = KeyPair.of(secret) if done and secret else None
         if pair is None:
-            raise Unmet(f"waited {bound:g} s for {what} in the Secret of {self}; {self.explain()}")
+            raise Unmet(f"waited {bound} for {what} in the Secret of {self}; {self.explain()}")
         return pair
 
     def wait_new_certificate(self, old: KeyPair) -> KeyPair:

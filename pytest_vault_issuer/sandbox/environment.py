@@ -13,8 +13,10 @@ from ..redaction.redactor import Redactor
 from ..stack.types import Stack, VaultLauncher
 from ..timeouts import Timeouts
 from ..vault import VaultAdmin
+from .activity import Activity
 from .handles import IssuerType
 from .logs import Log
+from .pace import Pace
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Environment:
     :ivar sts: the STS that it and Vault are told to use in the place of AWS's.
     :ivar system_server: a certificate for a server here, of a CA that is among its system's roots; None where the run
         does not say what these are.
+    :ivar pace: how fast the controller is, None where it has not been measured.
+    :ivar activity: records and tells what keeps the controller busy.
     """
 
     stack: Stack
@@ -48,6 +52,18 @@ class Environment:
     implementation_env: Mapping[str, str] = field(default_factory=dict)
     sts: Sts = field(default_factory=Sts)
     system_server: ServerCertificate | None = None
+    pace: Pace | None = None
+    activity: Activity = field(default_factory=Activity)
+
+    @property
+    def concurrency(self) -> int | None:
+        """How many objects the controller works on at once, measured or stated; None unknown."""
+        return self.pace.concurrency if self.pace else None
+
+    @property
+    def works_at_once(self) -> bool:
+        """Whether the controller can do two things at once, such as signing two requests; True where it is unknown."""
+        return self.concurrency is None or self.concurrency > 1
 
     def fixed(self, field: str, default: str) -> str:
         """Return the only value that the implementation's shape has for a field of a configuration, else the default.

@@ -143,14 +143,16 @@ class Handle:
         """Watch the object until a condition holds and return it.
 
         :param what: for the failure's message: "to be Ready".
-        :raises Unmet: when it does not within `timeout` seconds.
+        :param timeout: seconds in which the controller could have acted; see :class:`~..timeouts.Bound`.
+        :raises Unmet: when it does not in that time.
         """
+        bound = self.timeouts.bound(timeout)
         done, last = self.cluster.wait(
-            self.resource, self.name, self.namespace, lambda item: until(self._seen(item)), timeout=timeout
+            self.resource, self.name, self.namespace, lambda item: until(self._seen(item)), timeout=bound
         )
         last = last and self._seen(last)
         if not done or last is None:
-            raise Unmet(f"waited {timeout:g} s for {self} {what}; {describe_conditions(last)}")
+            raise Unmet(f"waited {bound} for {self} {what}; {describe_conditions(last)}")
         return last
 
     @contextlib.contextmanager
@@ -187,12 +189,12 @@ class Handle:
         :param timeout: seconds, default that of an event.
         :raises Unmet: when there is none; the message lists those there are.
         """
-        bound = timeout or self.timeouts.event
+        bound = self.timeouts.bound(timeout or self.timeouts.event)
         # Events have names of their own, so that a watch would have to be one on all events of the cluster.
         found = poll(lambda: next(filter(where, self.events()), None), timeout=bound, interval=0.05)
         if found is None:
             seen = "; ".join(f"{e.get('type')} {e.get('reason')}" for e in self.events()) or "none"
-            raise Unmet(f"waited {bound:g} s for an event about {self} {what}; its events: {seen}")
+            raise Unmet(f"waited {bound} for an event about {self} {what}; its events: {seen}")
         return found
 
     def touch(self) -> None:

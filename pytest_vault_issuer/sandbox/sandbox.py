@@ -12,6 +12,7 @@ import copy
 import json
 import secrets
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ class Sandbox(Authentications, Certificates):
     :ivar namespace: its namespace, created.
     :ivar vault: its workspace in the stack's Vault.
     :ivar proxy: between the implementation and that Vault; issuers point to it by default.
+    :ivar began: when the test began to use it (monotonic seconds).
     """
 
     def __init__(self, environment: Environment) -> None:
@@ -46,6 +48,7 @@ class Sandbox(Authentications, Certificates):
         self.cluster = environment.cluster
         self.timeouts = environment.timeouts
         self.labels = {LABEL: environment.stack.run}
+        self.began = time.monotonic()
         self._cleanup = contextlib.ExitStack()
         self._pki: Pki | None = None
         self._second_namespace: str | None = None
@@ -129,7 +132,14 @@ class Sandbox(Authentications, Certificates):
         bind = self.environment.stack.bind
         if certificate is None and not plain:
             certificate = self.authority.issue(bind)
-        proxy = Proxy(server.url, upstream_ca=server.ca_pem or None, certificate=certificate, bind=bind, **options)
+        proxy = Proxy(
+            server.url,
+            upstream_ca=server.ca_pem or None,
+            certificate=certificate,
+            bind=bind,
+            observer=self.environment.activity,
+            **options,
+        )
         if not plain:
             for client in self._clients:
                 proxy.pass_on(client)

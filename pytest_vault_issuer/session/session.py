@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -25,7 +25,9 @@ from ..options import Settings
 from ..requirements.catalogue import Catalogue
 from ..requirements.features import BY_PROFILE, CORE, PROFILES
 from ..sandbox import Environment
+from ..sandbox.activity import Activity
 from ..sandbox.logs import Log
+from ..sandbox.pace import Pace
 from ..stack.kind.cluster import find_kubectl
 from ..stack.record import CleanupRecord
 from ..stack.record import release as release_records
@@ -37,7 +39,11 @@ from ..toolchain import BINARIES, Toolchain
 from ..toolchain.images import NeededImage
 from ..vault import VaultAdmin
 from .join import join
+from .pace import measure
 
+#: Names in the directory of a session: the pace of its controller, and the requests at the proxies of its processes.
+PACE = "pace"
+ACTIVITY = "activity"
 #: Seconds that waits are cut to if the controller never answers.
 SILENT_LIMIT = 2.0
 
@@ -245,7 +251,9 @@ class Session:
 
     def _new_environment(self) -> Environment:
         stack, running = self.stack(), self.running()
-        timeouts = self.timeouts if running.answers else self.timeouts.shortened(SILENT_LIMIT)
+        timeouts = self._timeouts_with(running)
+        activity = self._activity(running, timeouts)
+        timeouts = replace(timeouts, observe=activity.observe)
         self.redactor.add(self.sts().secret_access_key)
         return Environment(
             stack=stack,
@@ -264,7 +272,40 @@ class Session:
             implementation_env=self.implementation.run.env,
             sts=self.sts(),
             system_server=self.system_roots().server if self._roots_are_ours(running) else None,
+            pace=self.pace,
+            activity=activity,
         )
+
+    def _timeouts_with(self, running: RunningImplementation) -> Timeouts:
+        """Return the bounds of waits for this implementation."""
+        if not running.answers:
+            return self.timeouts.shortened(SILENT_LIMIT)
+        retry = self.implementation.timing.retry_seconds * self.settings.timeout_scale
+        return replace(self.timeouts, retry=max(self.timeouts.retry, retry))
+
+    def _activity(self, running: RunningImplementation, timeouts: Timeouts) -> Activity:
+        audit_log = self.stack().kubernetes.audit_log
+        user = f"system:serviceaccount:{running.service_account.replace('/', ':')}"
+        return Activity(
+            self.directory.path / ACTIVITY,
+            pace=self.pace,
+            stretch=timeouts.stretch,
+            audit=(Path(audit_log), user) if audit_log else None,
+            log=self._log(running),
+        )
+
+    @property
+    def pace(self) -> Pace | None:
+        """How fast the controller is; None where :meth:`measure` has not been called in any process of the run."""
+        state = self.directory.path / f"{PACE}.json"
+        return Pace.from_json(state.read_text()) if state.exists() else None
+
+    def measure(self) -> Pace:
+        """Measure how fast the controller is and how much it does at once, if no process of the run has."""
+        stated = self.implementation.run.concurrency
+        measured = self._once(PACE, lambda: measure(self._new_environment(), stated).to_json())
+        self._environment = None  # it may have been made without the pace
+        return Pace.from_json(measured)
 
     def _log(self, running: RunningImplementation) -> Log | None:
         if running.process:

@@ -1,0 +1,254 @@
+"""What keeps the controller busy: requests at every proxy of the session, its API calls, and lines of its log.
+
+Each process of a session appends the requests at its proxies to a file of its own in the session's directory, and
+reads those of the others. The times are of the monotonic clock, which all processes of a machine share.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import secrets
+import threading
+import time
+import weakref
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..errors import StackError
+from ..proxy import Route
+from ..timeouts import Bound, Busy
+from .logs import Log
+from .pace import Pace
+
+#: Seconds for which the controller counts as busy after a request or an API call: what it does next need not be
+#: visible, such as the pause before Vault's client tries again, or a turn under a limit of API calls.
+RECENT = 2.5
+#: Requests that a failure shows.
+SHOWN = 10
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request at some proxy of the session.
+
+    :ivar process: the name of the file that it is recorded in: each process has its own.
+    :ivar test: the test whose proxy it came to, '' for none.
+    :ivar began: monotonic seconds; :ivar ended: likewise, None while it is in progress.
+    """
+
+    process: str
+    route: str
+    test: str
+    began: float
+    ended: float | None = None
+
+
+class Activity:
+    """Records the requests at the proxies of this process, and says when the controller was busy.
+
+    An observer of proxies; see :class:`~..proxy.recorder.Observer`.
+
+    :param directory: where the processes of the session record requests; None records nothing.
+    :param pace: of the controller; without it, nothing counts as busy.
+    :param stretch: the most seconds that a wait goes on longer.
+    :param audit: the API server's audit log, with the user as whom the controller calls; None when it is not readable.
+    :param log: the controller's log, looked at when there is no audit log.
+    """
+
+    def __init__(
+        self,
+        directory: Path | None = None,
+        *,
+        pace: Pace | None = None,
+        stretch: float = 0.0,
+        audit: tuple[Path, str] | None = None,
+        log: Log | None = None,
+    ) -> None:
+        self._directory = directory
+        self._pace = pace
+        self._stretch = stretch
+        self._audit = audit
+        self._log = log if audit is None else None
+        self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._numbers = itertools.count()
+        self._lock = threading.Lock()
+        self._file: int | None = None
+        self._offsets: dict[Path, int] = {}
+        self._requests: dict[tuple[str, int], Request] = {}
+        #: When the last wait began that outlasted its bound (monotonic seconds).
+        self.waiting_since = 0.0
+
+    # -- recording ------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def request(self, route: Route) -> Iterator[None]:
+        """Record a request for as long as it is in progress."""
+        number = next(self._numbers)
+        # pytest sets this variable: "path::test (call)"
+        test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
+        self._append([number, time.monotonic(), route.value, _short(test)])
+        try:
+            yield
+        finally:
+            self._append([number, time.monotonic()])
+
+    def _append(self, entry: list[Any]) -> None:
+        if self._directory is None:
+            return
+        line = json.dumps(entry).encode() + b"\n"
+        # Evidence only: a full disk, or a directory that is gone already, must not fail a request.
+        with contextlib.suppress(OSError), self._lock:
+            if self._file is None:
+                self._directory.mkdir(mode=0o700, exist_ok=True)
+                path = self._directory / f"{self._name}.jsonl"
+                self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+                weakref.finalize(self, os.close, self._file)
+            os.write(self._file, line)
+
+    # -- reading --------------------------------------------------------------------
+
+    def requests(self) -> list[Request]:
+        """Return the requests at all proxies of the session so far."""
+        if self._directory is None:
+            return []
+        with self._lock:
+            for path in self._directory.glob("*.jsonl"):
+                self._read(path)
+            return list(self._requests.values())
+
+    def _read(self, path: Path) -> None:
+        with path.open("rb") as file:
+            file.seek(self._offsets.get(path, 0))
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                self._offsets[path] = self._offsets.get(path, 0) + len(line)
+                number, at, *about = json.loads(line)
+                key = path.stem, number
+                if about:
+                    self._requests[key] = Request(path.stem, about[0], about[1], at)
+                else:
+                    self._requests[key] = replace(self._requests[key], ended=at)
+
+    def others(self, since: float) -> list[Request]:
+        """Return requests at proxies of other tests since then: those in progress first, then the longest.
+
+        :param since: monotonic seconds.
+        """
+        now = time.monotonic()
+        found = [
+            request
+            for request in self.requests()
+            if request.process != self._name and (request.ended or now) >= since and _goes_on(request)
+        ]
+        return sorted(found, key=lambda r: (r.ended is not None, r.began - (r.ended or now)))[:SHOWN]
+
+    # -- observing --------------------------------------------------------------------
+
+    def bound(self, seconds: float) -> Bound:
+        """Return the fair bound of a wait, which begins now."""
+        return Bound(seconds, stretch=self._stretch, observe=self.observe)
+
+    def observe(self) -> Busy:
+        """Begin to observe the controller; what is returned counts the seconds since then in which it was busy."""
+        level = self._pace.level if self._pace else None
+        began = time.monotonic()
+        audit_start = _size(self._audit[0]) if self._audit else 0
+        logged: list[Interval] = []
+        mark = ""
+
+        def busy() -> float:
+            nonlocal mark
+            self.waiting_since = began
+            if level is None:
+                return 0.0
+            now = time.monotonic()
+            if level > 1:
+                return covered([(r.began, r.ended or now) for r in self._going_on()], began, now, level)
+            if self._log is not None:
+                # Its lines have times of their own form: what there is to see is whether it grew since the last look.
+                with contextlib.suppress(StackError):
+                    if mark and self._log.since(mark):
+                        logged.append((now - RECENT, now))
+                    mark = self._log.mark()
+            intervals = [*map(self._occupied, self._going_on()), *logged, *self._called(audit_start)]
+            return covered(intervals, began, now)
+
+        return busy
+
+    def _going_on(self) -> list[Request]:
+        return [request for request in self.requests() if _goes_on(request)]
+
+    def _occupied(self, request: Request) -> Interval:
+        """Return when a request kept a worker busy, as far as a test that waits need accept it."""
+        ended = request.ended or time.monotonic()
+        if request.process == self._name:
+            # What this test itself holds is what it asks about: whether the controller works on meanwhile.
+            ended = min(ended, request.began + RECENT)
+        return request.began, ended + RECENT
+
+    def _called(self, start: int) -> Iterator[Interval]:
+        """Yield when the controller was busy with calls to the API server, by the audit log from a position on."""
+        if self._audit is None:
+            return
+        path, user = self._audit
+        offset = time.time() - time.monotonic()
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            file.seek(start)
+            for line in file:
+                if user.encode() not in line or not line.endswith(b"\n"):
+                    continue
+                record = json.loads(line)
+                # A lease is renewed every few seconds, whatever else there is to do.
+                if record["user"]["username"] != user or record.get("objectRef", {}).get("resource") == "leases":
+                    continue
+                at = datetime.fromisoformat(record["stageTimestamp"]).timestamp() - offset
+                yield at, at + RECENT
+
+
+def covered(intervals: Iterable[Interval], since: float, until: float, level: int = 1) -> float:
+    """Return for how many seconds of a period at least `level` intervals overlap."""
+    edges = sorted(
+        edge
+        for began, ended in intervals
+        if (first := max(began, since)) < (last := min(ended, until))
+        for edge in ((first, 1), (last, -1))
+    )
+    total, depth, before = 0.0, 0, since
+    for at, change in edges:
+        if depth >= level:
+            total += at - before
+        depth, before = depth + change, at
+    return total
+
+
+def _goes_on(request: Request) -> bool:
+    """Whether a request has ended, or can still be in progress: a process that crashed recorded no end."""
+    if request.ended is not None:
+        return True
+    try:
+        os.kill(int(request.process.partition("-")[0]), 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _short(test: str) -> str:
+    """Return a test's node id with the name of its module for the path."""
+    path, separator, name = test.partition("::")
+    return f"{Path(path).name}{separator}{name}"

@@ -1,0 +1,83 @@
+"""Measures how fast the controller is and how much it does at once, before the first test."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from ..errors import Unmet, VaultIssuerError
+from ..kube.client import Object
+from ..proxy import Hold
+from ..sandbox import Environment, Sandbox
+from ..sandbox.handles import Issuer
+from ..sandbox.pace import BATCH, Pace
+from ..timeouts import Bound, poll
+
+#: Seconds for the first Issuer to become Ready, and for the first request of a batch to arrive.
+_READY = 10.0
+#: Seconds without a further request after which no more are expected while the others are held: as many times what a
+#: first Issuer takes, within these limits.
+_QUIET, _SHORTEST_QUIET, _LONGEST_QUIET = 3.0, 0.25, 1.0
+#: Seconds for a batch of Issuers to become Ready: a controller that takes longer is slow, and how slow is not asked.
+_BATCH_READY = 2.5
+
+
+def measure(environment: Environment, stated: int) -> Pace:
+    """Measure with a few Issuers at a proxy.
+
+    What cannot be measured stays unknown: why a controller does not make an Issuer Ready is for the tests to say.
+
+    :param stated: the concurrency that the implementation file states, 0 for none.
+    """
+    pace = Pace(concurrency=stated or None, stated=bool(stated))
+    with contextlib.suppress(Unmet, VaultIssuerError), contextlib.closing(Sandbox(environment)) as sandbox:
+        kind = next(iter(environment.kinds))
+        auth = sandbox.default_authentication(kind)
+        began = time.monotonic()
+        first = sandbox.issuer(kind, auth)
+        first.wait(_has_condition, "to get a condition", timeout=_READY)
+        pace = replace(pace, first_condition=time.monotonic() - began)
+        first.wait_ready(timeout=_READY)
+        ready = time.monotonic() - began
+        pace = replace(pace, ready=ready)
+        if stated:
+            return pace
+        proxy, hold = sandbox.new_proxy(), Hold()
+        injection = proxy.inject(None, hold)
+        issuers = [sandbox.issuer(kind, auth, proxy=proxy) for _ in range(BATCH)]
+        quiet = min(max(_QUIET * ready, _SHORTEST_QUIET), _LONGEST_QUIET)
+        concurrency = _count(lambda: injection.hits, quiet)
+        pace = replace(pace, concurrency=concurrency or None)
+        hold.release()
+        pace = replace(pace, batch=_until_ready(issuers))
+    return pace
+
+
+def _count(hits: Callable[[], int], quiet: float) -> int:
+    """Return how many requests have arrived, all of them held, when no more do."""
+    seen = 0
+
+    def more() -> int | None:
+        arrived = hits()
+        return arrived if arrived > seen else None
+
+    while seen < BATCH and (arrived := poll(more, timeout=quiet if seen else _READY)):
+        seen = arrived
+    return min(seen, BATCH)
+
+
+def _until_ready(issuers: list[Issuer]) -> float | None:
+    """Return the seconds until all are Ready, None when they are not in time."""
+    began, bound = time.monotonic(), Bound(_BATCH_READY)
+    for issuer in issuers:
+        try:
+            issuer.wait_ready(timeout=bound.left() or 0.01)
+        except Unmet:
+            return None
+    return time.monotonic() - began
+
+
+def _has_condition(item: Object) -> bool:
+    return bool(item.get("status", {}).get("conditions"))
