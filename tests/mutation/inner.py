@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +24,8 @@ SOURCE = "MUTATION_SOURCE"
 DESCRIBED = "MUTATION_DESCRIBED"
 #: The name of the build.
 NAME = "MUTATION_NAME"
+#: A file for the times of the tests, one JSON object a line; see :mod:`.trace`.
+TIMES = "MUTATION_TIMES"
 
 
 def implementation() -> Implementation:
@@ -46,3 +51,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     ids = [identifier for identifier in requirement_ids(item) if identifier in results]
     if ids and all(results[identifier].outcome is Outcome.FAILED for identifier in ids):
         pytest.skip("its requirements have failed already")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
+    """Write when each test begins and ends, if a file is named for it."""
+    start = time.time()
+    try:
+        return (yield)
+    finally:
+        if path := os.environ.get(TIMES):
+            entry = {"ids": requirement_ids(item), "start": start, "end": time.time()}
+            with Path(path).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")

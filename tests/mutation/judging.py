@@ -18,7 +18,7 @@ from pytest_vault_issuer.requirements.features import PROFILES
 from pytest_vault_issuer.session.session import Session, SessionKey
 
 from .builds import PACKAGE, Build, Variant
-from .inner import DESCRIBED, NAME, SOURCE
+from .inner import DESCRIBED, NAME, SOURCE, TIMES
 
 #: Seconds after which the session of one build is stopped.
 LIMIT = 1200
@@ -71,6 +71,7 @@ class Conditions:
     :ivar described: the implementation that the build is made of: a file, or the name of a built-in one.
     :ivar first_failure: stop at the first failure.
     :ivar limit: seconds after which the session is stopped.
+    :ivar times: a file for the times of the tests; None for none.
     """
 
     described: str = "sample-controller"
@@ -78,6 +79,7 @@ class Conditions:
     timeout_scale: float = TIMEOUT_SCALE
     first_failure: bool = False
     limit: float = LIMIT
+    times: Path | None = None
 
 
 @dataclass
@@ -124,6 +126,7 @@ class Bench:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "VAULT_ISSUER"))}
         kept |= {k: v for k, v in os.environ.items() if k == "VAULT_ISSUER_CACHE"}
         kept |= {"PYTHONPATH": str(Path(__file__).parents[1])} | environment
+        kept |= {TIMES: str(conditions.times)} if conditions.times else {}
         run = subprocess.run(
             command, cwd=directory, env=kept, capture_output=True, text=True, timeout=conditions.limit, check=False
         )

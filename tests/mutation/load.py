@@ -14,6 +14,8 @@ HERE = Path(__file__).parent
 MUTANTS = HERE / "mutants"
 #: Implementation files of the sample controller with other options.
 VARIANTS = HERE / "variants"
+#: Examples of other shapes, which are variants too: ``<shape>/controller.toml``.
+SHAPES = HERE.parents[1] / "examples" / "shapes"
 #: Right builds that no option expresses.
 PATCHED_VARIANTS = HERE / "patched_variants.toml"
 EDIT = {"file", "old", "new"}
@@ -38,15 +40,19 @@ def variants(directory: Path = VARIANTS, patched: Path = PATCHED_VARIANTS) -> tu
 
     :raises MutationFileError: if an entry is invalid.
     """
-    described = []
-    for file in sorted(directory.glob("*.toml")):
-        summary = file.read_text().splitlines()[0].removeprefix("#").strip()
-        described.append(Variant(file.stem, (), summary, file))
+    described = [Variant(file.stem, (), _summary(file), file) for file in sorted(directory.glob("*.toml"))]
+    shapes = [Variant(file.parent.name, (), _summary(file), file) for file in sorted(SHAPES.glob("*/controller.toml"))]
     return (
         Variant("unchanged", (), "The sample controller itself."),
         *described,
+        *shapes,
         *(Variant(*_build(patched, entry, set())) for entry in _entries(patched, "variant")),
     )
+
+
+def _summary(file: Path) -> str:
+    """Return the first line of an implementation file, a comment, as a sentence."""
+    return file.read_text().splitlines()[0].removeprefix("#").strip().rstrip(".:") + "."
 
 
 def _mutants(file: Path) -> list[Mutant]:

@@ -1,0 +1,133 @@
+"""Right variants of the sample controller pass, and their mutants are still caught.
+
+A suite that forgives everything proves nothing. Therefore a sample of mutants is built into each variant.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pytest_vault_issuer.implementation import Implementation, load_implementation
+from pytest_vault_issuer.requirements.catalogue import Catalogue
+from pytest_vault_issuer.requirements.features import CORE, EXTENDED, PROFILES
+from tests.support.scope import complete
+
+from .builds import Mutant, Variant
+from .draw import SEED, drawn
+from .judging import Bench, Conditions
+from .load import mutants, variants
+
+#: Variants are judged as users do: slow controllers need the whole waits.
+TIMEOUT_SCALE = 1.0
+#: How many mutants are built into each variant.
+SAMPLE = 5
+#: Mutants whose mistake no habit hides, of many areas; those are drawn from whose requirement the variant claims.
+POOL = (
+    "approle-white-space-around-the-secret-id",
+    "audience-with-a-dot",
+    "answer-of-the-review-is-not-read",
+    "bad-token-is-quoted",
+    "chain-from-the-top",
+    "denied-is-failed",
+    "every-bad-health-is-sealed",
+    "expiration-in-minutes",
+    "kstatic-default-key-of-another-method",
+    "leaf-alone",
+    "names-without-a-wildcard",
+    "other-health-is-final",
+    "root-in-the-certificate",
+    "server-with-a-slash-doubles-it",
+    "tls-host-not-checked",
+    "token-key-ignored",
+    "verified-in-other-words",
+)
+MUTANTS = {mutant.name: mutant for mutant in mutants()}
+VARIANTS = variants()
+
+
+def implementation(variant: Variant) -> Implementation:
+    """Return a variant's description."""
+    return load_implementation(str(variant.file or "sample-controller"))
+
+
+def claimed(variant: Variant) -> set[str]:
+    """Return the requirements that apply to a variant."""
+    features = implementation(variant).features
+    return {r.id for r in Catalogue.load().requirements if not r.feature or r.feature in features}
+
+
+def sample_for(variant: Variant) -> list[Mutant]:
+    """Return today's mutants for a variant."""
+    applies = claimed(variant)
+    # The mutants that wait for a CertificateRequest say nothing of a variant that serves only the other API.
+    own_api = "certificate-request" in implementation(variant).features
+    fitting = [
+        mutant
+        for mutant in (MUTANTS[name] for name in POOL)
+        if mutant.requirement in applies and (own_api or not mutant.requirement.startswith("VI-REQUEST-"))
+    ]
+    return drawn(fitting, 1)[:SAMPLE]
+
+
+def one_per_area(profile: str, variant: Variant) -> list[str]:
+    """Return one requirement of each area of a profile that applies to a variant."""
+    applies = claimed(variant)
+    first: dict[str, str] = {}
+    for requirement in Catalogue.load().requirements:
+        if requirement.profile == profile and requirement.id in applies:
+            first.setdefault(requirement.area, requirement.id)
+    return list(first.values())
+
+
+def whole(variant: Variant) -> bool:
+    """Whether a variant is judged by whole profiles: today's one, and each in the complete run."""
+    return complete() or variant == drawn(VARIANTS, 1)[0]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
+def test_a_variant_is_conformant(variant: Variant, profile: str, bench: Bench, tmp_path: Path, built: None) -> None:
+    selection = () if whole(variant) else one_per_area(profile, variant)
+    if not whole(variant) and not selection:
+        pytest.skip(f"it claims nothing of the profile {profile}")
+    judgement = bench.judge(variant, tmp_path, selection, Conditions(profiles=(profile,), timeout_scale=TIMEOUT_SCALE))
+    known = set(implementation(variant).known_failures)
+    assert judgement.of("failed", "error") == set(), judgement.output
+    assert judgement.of("known-failure") <= known, judgement.output
+    assert judgement.of("passed")
+    if not selection:
+        assert judgement.verdicts[profile] in ("conformant", "partial"), judgement.output
+
+
+@pytest.mark.parametrize("variant", [variant for variant in VARIANTS if variant.file], ids=lambda variant: variant.name)
+def test_mutants_of_a_variant_are_caught(variant: Variant, bench: Bench, tmp_path: Path, built: None) -> None:
+    missed = {}
+    for mutant in sample_for(variant)[: SAMPLE if whole(variant) else 1]:
+        directory = tmp_path / mutant.name
+        directory.mkdir()
+        conditions = Conditions(described=str(variant.file), timeout_scale=TIMEOUT_SCALE)
+        judgement = bench.judge(mutant, directory, [mutant.requirement], conditions)
+        if mutant.requirement not in judgement.of("failed"):
+            missed[mutant.name] = judgement.output
+    assert missed == {}, "\n".join(missed.values())
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
+def test_each_variant_has_a_sample_of_mutants(variant: Variant) -> None:
+    assert len(sample_for(variant)) == SAMPLE
+
+
+def test_each_variant_has_its_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = set()
+    for number in range(200):
+        monkeypatch.setenv(SEED, str(number))
+        chosen.add(drawn(VARIANTS, 1)[0])
+    assert chosen == set(VARIANTS)
+
+
+def test_profiles_are_those_of_the_variants() -> None:
+    assert set(PROFILES) == {CORE, EXTENDED}
+    assert os.environ[SEED]
