@@ -125,7 +125,8 @@ class Bench:
         command += ["-x"] if conditions.first_failure else []
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "VAULT_ISSUER"))}
         kept |= {k: v for k, v in os.environ.items() if k == "VAULT_ISSUER_CACHE"}
-        kept |= {"PYTHONPATH": str(Path(__file__).parents[1])} | environment
+        path = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
+        kept |= {"PYTHONPATH": path} | environment
         kept |= {TIMES: str(conditions.times)} if conditions.times else {}
         run = subprocess.run(
             command, cwd=directory, env=kept, capture_output=True, text=True, timeout=conditions.limit, check=False
