@@ -43,6 +43,8 @@ def _write() -> None:
             file.flush()
 
 
-threading.Thread(target=_write, daemon=True).start()
-threading.settrace(_record)
-sys.settrace(_record)
+def start() -> None:
+    """Record from now on: this thread and those that it starts."""
+    threading.Thread(target=_write, daemon=True).start()
+    threading.settrace(_record)
+    sys.settrace(_record)

@@ -24,6 +24,9 @@ EQUIVALENT = HERE / "equivalent.toml"
 #: Modules that only run with options that the built-in sample controller does not set: see test_variants.
 OF_VARIANTS = ("habits.py", "logins.py", "shapes.py")
 
+RULES = ("negate", "drop", "swap", "constant")
+#: Names whose calls are not changed: logs, and the texts of options.
+_LOG = ("log", "logging", "parser")
 SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
     ast.Eq: ast.NotEq,
     ast.NotEq: ast.Eq,
@@ -72,9 +75,13 @@ class Place:
     def mutant(self) -> Mutant:
         """Return the mutant: one edit that replaces the whole module."""
         text = (SAMPLE_CONTROLLER / self.module).read_text()
+        return Mutant(self.key, (Edit(self.module, text, self.change(text)),), f"By rule: {self.key}.")
+
+    def change(self, text: str) -> str:
+        """Return the module's text with this change, as :mod:`ast` writes it."""
         tree = ast.parse(text)
         _replace(tree, self.path, self.rule)
-        return Mutant(self.key, (Edit(self.module, text, ast.unparse(tree) + "\n"),), f"By rule: {self.key}.")
+        return ast.unparse(tree) + "\n"
 
 
 @cache
@@ -83,14 +90,20 @@ def places() -> tuple[Place, ...]:
     found: list[Place] = []
     for file in sorted(SAMPLE_CONTROLLER.glob("*.py")):
         if file.name != "__init__.py" and file.name not in OF_VARIANTS:
-            tree = ast.parse(file.read_text())
-            found += _Finder(file.name, tree).found()
+            found += places_in(file.name, file.read_text())
+    return tuple(found)
+
+
+def places_in(module: str, text: str) -> list[Place]:
+    """Return the places of a module."""
+    tree = ast.parse(text)
+    found = list(_visit(module, tree, (), "", (0, 0)))
     times: Counter[str] = Counter()
     numbered = []
     for place in found:
         times[place.key] += 1
         numbered.append(Place(**(place.__dict__ | {"number": times[place.key]})))
-    return tuple(numbered)
+    return numbered
 
 
 @cache
@@ -109,38 +122,27 @@ def equivalent(file: Path = EQUIVALENT) -> dict[str, str]:
     return {entry["key"]: entry["reason"] for entry in entries}
 
 
-class _Finder:
-    def __init__(self, module: str, tree: ast.Module) -> None:
-        self._module = module
-        self._tree = tree
-
-    def found(self) -> list[Place]:
-        return list(self._visit(self._tree, (), "", (0, 0)))
-
-    def _visit(
-        self, node: ast.AST, path: tuple[str | int, ...], function: str, lines: tuple[int, int]
-    ) -> Iterator[Place]:
-        for field, value in ast.iter_fields(node):
-            if field in ("annotation", "returns", "decorator_list", "bases", "type_params"):
+def _visit(
+    module: str, node: ast.AST, path: tuple[str | int, ...], function: str, lines: tuple[int, int]
+) -> Iterator[Place]:
+    """Yield the places inside of a node."""
+    for field, value in ast.iter_fields(node):
+        if field in ("annotation", "returns", "decorator_list", "bases", "type_params"):
+            continue
+        children = value if isinstance(value, list) else [value]
+        for index, child in enumerate(children):
+            if not isinstance(child, ast.AST) or _left_out(child, node):
                 continue
-            children = value if isinstance(value, list) else [value]
-            for index, child in enumerate(children):
-                if not isinstance(child, ast.AST) or _left_out(child, node):
-                    continue
-                inner = (*path, field, index) if isinstance(value, list) else (*path, field)
-                name = getattr(child, "name", "") if isinstance(child, ast.FunctionDef | ast.ClassDef) else ""
-                inside = ".".join(filter(None, (function, name)))
-                within = _lines(child) if isinstance(child, ast.stmt) else lines
-                for rule in RULES:
-                    replaced = _replaced(child, rule, node, field)
-                    if replaced is not None and not (rule == "drop" and _only_declares(child)):
-                        old, new = _text(child), _text(replaced)
-                        yield Place(self._module, inside or "module", within, rule, old, new, inner)
-                yield from self._visit(child, inner, inside, within)
-
-
-RULES = ("negate", "drop", "swap", "constant")
-_LOG = ("log", "logging", "parser")
+            inner = (*path, field, index) if isinstance(value, list) else (*path, field)
+            name = getattr(child, "name", "") if isinstance(child, ast.FunctionDef | ast.ClassDef) else ""
+            inside = ".".join(filter(None, (function, name)))
+            within = _lines(child) if isinstance(child, ast.stmt) else lines
+            for rule in RULES:
+                replaced = _replaced(child, rule, node, field)
+                if replaced is not None and not (rule == "drop" and _only_declares(child)):
+                    old, new = _text(child), _text(replaced)
+                    yield Place(module, inside or "module", within, rule, old, new, inner)
+            yield from _visit(module, child, inner, inside, within)
 
 
 def _lines(statement: ast.stmt) -> tuple[int, int]:

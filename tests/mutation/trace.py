@@ -112,7 +112,7 @@ def record(bench: Bench, selection: Sequence[str] = ()) -> Trace:
     :param selection: ids of requirements; () for all.
     """
     begin = "from __future__ import annotations\n"
-    edit = Edit("__main__.py", begin, f"{begin}\nfrom . import {RECORDER}  # noqa: F401\n")
+    edit = Edit("__main__.py", begin, f"{begin}\nfrom . import {RECORDER}\n\n{RECORDER}.start()\n")
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         times = directory / "times.jsonl"

@@ -1,0 +1,129 @@
+"""The rules find every place, always in the same order, and change nothing else."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from .draw import SEED, drawn
+from .rules import EQUIVALENT, SAMPLE_CONTROLLER, equivalent, places, places_in
+from .trace import Trace, assemble
+
+SOURCE = '''"""A module."""
+import re
+LIMIT: int = 3
+log = make()
+
+class C:
+    def f(self, a: "int", b) -> None:
+        """Text."""
+        log.info("ends", a)
+        if not a:
+            return self.g(a + b)
+        for c in [x for x in b if x == a]:
+            raise ValueError("for people", "word", True)
+'''
+
+
+def found(rule: str) -> list[str]:
+    return [place.key for place in places_in("m.py", SOURCE) if place.rule == rule]
+
+
+def test_conditions_are_negated() -> None:
+    assert found("negate") == ["m.py:C.f: negate: not a -> a", "m.py:C.f: negate: x == a -> not x == a"]
+
+
+def test_statements_are_dropped() -> None:
+    assert found("drop") == [
+        "m.py:module: drop: LIMIT: int = 3 -> pass",
+        "m.py:C.f: drop: return self.g(a + b) -> pass",
+        "m.py:C.f: drop: raise ValueError('for people', 'word', True) -> pass",
+    ]
+
+
+def test_operators_are_swapped() -> None:
+    assert found("swap") == ["m.py:C.f: swap: Add -> Sub", "m.py:C.f: swap: Eq -> NotEq"]
+
+
+def test_constants_are_changed_but_no_text_for_people() -> None:
+    assert found("constant") == [
+        "m.py:module: constant: 3 -> 4",
+        "m.py:C.f: constant: 'word' -> 'wordx'",
+        "m.py:C.f: constant: True -> False",
+    ]
+
+
+def test_a_change_touches_its_place_only() -> None:
+    place = next(place for place in places_in("m.py", SOURCE) if place.rule == "swap")
+    before, after = ast.unparse(ast.parse(SOURCE)).splitlines(), place.change(SOURCE).splitlines()
+    assert [(b, a) for b, a in zip(before, after, strict=True) if a != b] == [
+        ("            return self.g(a + b)", "            return self.g(a - b)")
+    ]
+
+
+def test_places_with_the_same_text_are_numbered() -> None:
+    keys = [place.key for place in places_in("m.py", "def f():\n    g()\n    g()\n")]
+    assert keys == ["m.py:f: drop: g() -> pass", "m.py:f: drop: g() -> pass #2"]
+
+
+def test_keys_are_unique() -> None:
+    assert len({place.key for place in places()}) == len(places()) > 2000
+
+
+def test_mutants_by_rule_compile_and_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SEED, "1")
+    for place in drawn(places(), 0.02):
+        text = (SAMPLE_CONTROLLER / place.module).read_text()
+        changed = place.mutant().sources()[place.module]
+        compile(changed, place.module, "exec")
+        assert changed != ast.unparse(ast.parse(text)) + "\n"
+
+
+def test_equivalent_mutants_have_places_and_reasons() -> None:
+    assert all(reason.endswith(".") for reason in equivalent(EQUIVALENT).values())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[[equivalent]]\nkey = "x"\n', "expected key and reason, got ['key']"),
+        ('[[equivalent]]\nkey = "x"\nreason = "It."\n', "no such place, remove it: x"),
+    ],
+)
+def test_a_wrong_entry_of_equivalent_mutants_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "equivalent.toml").write_text(text)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        equivalent(tmp_path / "equivalent.toml")
+    assert message in str(caught.value)
+
+
+def test_a_line_affects_the_requirements_whose_tests_ran_beside_it() -> None:
+    tests = [
+        {"ids": ["VI-A-001"], "start": 10.0, "end": 12.0},
+        {"ids": ["VI-A-002"], "start": 12.0, "end": 20.0},
+        {"ids": ["VI-A-003"], "start": 20.0, "end": 21.0},
+    ]
+    intervals = [
+        {"end": 9.0, "lines": {"m.py": [1, 2]}},
+        {"end": 15.0, "lines": {"m.py": [2]}},
+        {"end": 20.5, "lines": {"m.py": [2, 3]}},
+    ]
+    trace = assemble(tests, intervals, ["VI-A-001", "VI-A-002", "VI-A-003"], {})
+    assert trace == Trace(
+        {"m.py": {1: [], 2: ["VI-A-002", "VI-A-003"], 3: ["VI-A-003"]}},
+        {"m.py": [1, 2]},
+        {"VI-A-001": 2.0, "VI-A-002": 8.0, "VI-A-003": 1.0},
+    )
+
+
+def test_requirements_that_did_not_pass_are_left_out() -> None:
+    tests = [{"ids": ["VI-A-001", "VI-A-002"], "start": 10.0, "end": 12.0}]
+    trace = assemble(tests, [{"end": 11.0, "lines": {"m.py": [5]}}], ["VI-A-001"], {"m.py": 2})
+    assert trace.lines == {"m.py": {3: ["VI-A-001"]}}
+
+
+def test_the_quickest_requirements_are_tried_first() -> None:
+    trace = Trace({"m.py": {2: ["VI-A-001", "VI-A-002"]}}, {}, {"VI-A-001": 2.0, "VI-A-002": 1.0})
+    assert trace.affected(places_in("m.py", "def f():\n    g()\n")[0]) == ["VI-A-002", "VI-A-001"]
