@@ -60,8 +60,8 @@ def test_where_everything_is_there(sts: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"profiles": ("core",)}, "profile extended"),
-        ({"profiles": ()}, "profile extended"),
+        ({"profile": ("core",)}, "profile extended"),
+        ({"profile": ()}, "profile extended"),
         ({"select": ("JWT", "VI-TLS-001")}, "profile extended"),
         ({"implementation": replace(RIGHT, features=frozenset({"issuer", "certificate-request", "token"}))}, "feature aws"),
         ({"implementation": RIGHT.with_run(env={})}, "no {sts_endpoint}"),
