@@ -14,6 +14,7 @@ from pytest_vault_issuer.toolchain import Toolchain
 from .draw import SEED, drawn, sample, set_seed
 from .judging import SHARE, Bench, share
 from .load import mutants
+from .score import summary
 
 #: A file for the table.
 REPORT = "MUTATION_REPORT"
@@ -51,22 +52,40 @@ def bench() -> Iterator[Bench]:
     bench.close()
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Print the table of mutants, and write it to the file that MUTATION_REPORT names."""
-    rows = [
+def recorded(terminalreporter: Any, wanted: str) -> list[Any]:
+    """Return what tests recorded under a name."""
+    return [
         value
         for reports in terminalreporter.stats.values()
         for report in reports
         for name, value in getattr(report, "user_properties", ())
-        if name == "mutant" and report.when == "call"
+        if name == wanted and report.when == "call"
     ]
-    if not rows:
-        return
+
+
+def matrix(rows: list[list[Any]]) -> list[str]:
+    """Return the table of mutants."""
     lines = ["| mutant | breaks | failed | judged by |", "|---|---|---|---|"]
     for name, breaks, failed, full in sorted(rows, key=lambda row: (row[1], row[0])):
         judged_by = "whole suite" if full else "what it can affect"
         lines.append(f"| {name} | {breaks} | {', '.join(failed) or '-'} | {judged_by} |")
-    terminalreporter.section(f"{len(rows)} mutants (sample of {os.environ[SEED]}: {', '.join(sorted(sample()))})")
+    return lines
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Print the table of mutants and the score of those by rule, and write them to the file of MUTATION_REPORT."""
+    lines = []
+    if rows := recorded(terminalreporter, "mutant"):
+        lines += [
+            f"{len(rows)} mutants (sample of {os.environ[SEED]}: {', '.join(sorted(sample()))})",
+            "",
+            *matrix(rows),
+        ]
+    if entries := recorded(terminalreporter, "by rule"):
+        lines += ["", *summary(entries)]
+    if not lines:
+        return
+    terminalreporter.section("mutation testing")
     terminalreporter.write_line("\n".join(lines))
     if path := os.environ.get(REPORT):
         Path(path).write_text("\n".join(lines) + "\n")

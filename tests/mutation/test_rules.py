@@ -9,6 +9,7 @@ import pytest
 
 from .draw import SEED, drawn
 from .rules import EQUIVALENT, SAMPLE_CONTROLLER, equivalent, places, places_in
+from .score import CAUGHT, NOT_STARTED, SURVIVED, UNFINISHED, summary
 from .trace import Trace, assemble
 
 SOURCE = '''"""A module."""
@@ -127,3 +128,22 @@ def test_requirements_that_did_not_pass_are_left_out() -> None:
 def test_the_quickest_requirements_are_tried_first() -> None:
     trace = Trace({"m.py": {2: ["VI-A-001", "VI-A-002"]}}, {}, {"VI-A-001": 2.0, "VI-A-002": 1.0})
     assert trace.affected(places_in("m.py", "def f():\n    g()\n")[0]) == ["VI-A-002", "VI-A-001"]
+
+
+def test_the_score_leaves_out_equivalent_and_unfinished_mutants() -> None:
+    results = [(CAUGHT, ""), (NOT_STARTED, ""), (SURVIVED, ""), (SURVIVED, "It is a text."), (UNFINISHED, "")]
+    entries = [
+        {"key": f"m.py:f: drop: {n} -> pass", "rule": "drop", "module": "m.py", "line": n, "result": r, "equivalent": e}
+        for n, (r, e) in enumerate(results)
+    ]
+    assert summary(entries) == [
+        "mutants by rule: 2 of 3 caught (66.7 %), 1 equivalent, 1 not finished",
+        "",
+        "| rule | caught | did not start | survived | not run by any test |",
+        "|---|---|---|---|---|",
+        "| drop | 1 | 1 | 1 | 0 |",
+        "",
+        "| survivor | line | result |",
+        "|---|---|---|",
+        "| `m.py:f: drop: 2 -> pass` | 2 | survived |",
+    ]
