@@ -22,7 +22,7 @@ from ..stack import finish
 from ..stack import record as records
 from ..stack.kind import cleanup
 from ..stack.record import UNFINISHED, CleanupRecord
-from ..supervisor.discovery import IN_BETWEEN, KEPT, ORPHAN, UNATTRIBUTED, UNDER_WAY, FoundRun, find_runs
+from ..supervisor.discovery import IN_BETWEEN, KEPT, ORPHAN, UNATTRIBUTED, UNDER_WAY, FoundSession, find_sessions
 from . import session_options, stack_images
 from .output import add_command, add_format, markdown_table, print_json, table
 from .progress import Progress
@@ -149,7 +149,7 @@ vault-issuer stack down vault-issuer-0123456789ab    # what a killed session lef
 
 def names_up() -> list[str]:
     """Return the names of the dev stacks that are up."""
-    return [dev_stack.name for run, dev_stack in dev_stacks(find_runs()) if run.state == KEPT]
+    return [dev_stack.name for run, dev_stack in dev_stacks(find_sessions()) if run.state == KEPT]
 
 
 def _add_name(parser: argparse.ArgumentParser) -> None:
@@ -279,7 +279,7 @@ def _dev_stack_as_dict(dev_stack: DevStack) -> dict[str, Any]:
 
 
 def _env(options: argparse.Namespace) -> int:
-    runs = find_runs()
+    runs = find_sessions()
     up = dev_stacks(runs)
     unreadable = [run for run in runs if run.state == KEPT and run not in [known for known, _ in up]]
     if unreadable and not up:
@@ -292,7 +292,7 @@ def _env(options: argparse.Namespace) -> int:
     return 0
 
 
-def _chosen(name: str | None, up: Sequence[tuple[FoundRun, DevStack]]) -> tuple[FoundRun, DevStack]:
+def _chosen(name: str | None, up: Sequence[tuple[FoundSession, DevStack]]) -> tuple[FoundSession, DevStack]:
     usable = [(run, dev_stack) for run, dev_stack in up if run.state == KEPT]
     named = [
         (run, dev_stack)
@@ -335,19 +335,19 @@ def _status(options: argparse.Namespace) -> int:
     return 0
 
 
-def _print_unattributed(found: Iterable[FoundRun]) -> None:
+def _print_unattributed(found: Iterable[FoundSession]) -> None:
     """Print how to remove what the command leaves alone, because it may belong to a session that runs elsewhere."""
     for run in found:
         if run.state == UNATTRIBUTED:
             print(f"{run.path.name} belongs to {run.whose}; if that does not run, remove it with:\n  {run.removal}")
 
 
-def _state(run: FoundRun) -> str:
+def _state(run: FoundSession) -> str:
     ended = [name for name, status in run.processes.items() if status is not None]
     return run.state + (f" ({', '.join(ended)} ended)" if run.state == KEPT and ended else "")
 
 
-def _what(run: FoundRun, dev_stack: DevStack | None) -> str:
+def _what(run: FoundSession, dev_stack: DevStack | None) -> str:
     if run.state == ORPHAN:
         return ", ".join([f"{len(run.leftovers)} processes", *run.containers])
     if run.state == UNATTRIBUTED:
@@ -356,11 +356,11 @@ def _what(run: FoundRun, dev_stack: DevStack | None) -> str:
         return f"of process {run.owner}"
     if dev_stack is None:
         return ""
-    paused = " (paused for a joined session)" if PROCESS in run.held else ""
+    paused = " (paused for a joined session)" if PROCESS in run.paused else ""
     return f"{dev_stack.implementation or 'no controller'}{paused}, since {dev_stack.started}"
 
 
-def _run_as_dict(run: FoundRun, dev_stack: DevStack | None) -> dict[str, Any]:
+def _run_as_dict(run: FoundSession, dev_stack: DevStack | None) -> dict[str, Any]:
     return {
         "state": run.state,
         "directory": str(run.path),
@@ -438,7 +438,9 @@ def _down(options: argparse.Namespace) -> int:
 
 
 def _finish(
-    unfinished: Sequence[CleanupRecord], removed: Sequence[tuple[FoundRun, str, Removed]], options: argparse.Namespace
+    unfinished: Sequence[CleanupRecord],
+    removed: Sequence[tuple[FoundSession, str, Removed]],
+    options: argparse.Namespace,
 ) -> int:
     """Finish the cleanup of killed sessions, and print what was removed. One failure does not prevent the others."""
     finished, errors = [], []
@@ -489,12 +491,12 @@ def _print_removed(what: str, things: Removed) -> None:
         print(f"  {line}")
 
 
-def _removed_as_dict(run: FoundRun, name: str, things: Removed) -> dict[str, Any]:
+def _removed_as_dict(run: FoundSession, name: str, things: Removed) -> dict[str, Any]:
     about = {"directory": str(run.path), "name": name, "state": run.state, "containers": list(run.containers)}
     return {**about, "removed": things.names}
 
 
-def _named(name: str | None, runs: Sequence[FoundRun]) -> list[FoundRun]:
+def _named(name: str | None, runs: Sequence[FoundSession]) -> list[FoundSession]:
     """Return the dev stack or orphan with a name or directory."""
     path = Path(name).absolute() if name else None
     for run in runs:

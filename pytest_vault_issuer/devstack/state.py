@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ..supervisor.discovery import FoundRun
+from ..supervisor.discovery import FoundSession
 
 FILE = "dev stack.json"
 
@@ -114,6 +114,6 @@ def _known(kind: type[Any], data: dict[str, Any]) -> dict[str, Any]:
 _EMPTY: dict[str, Any] = {"str": "", "bool": False, "list": [], "dict": {}}
 
 
-def dev_stacks(runs: Iterable[FoundRun]) -> list[tuple[FoundRun, DevStack]]:
+def dev_stacks(runs: Iterable[FoundSession]) -> list[tuple[FoundSession, DevStack]]:
     """Return the dev stacks among sessions."""
     return [(run, dev_stack) for run in runs if (dev_stack := load(run.path)) is not None]

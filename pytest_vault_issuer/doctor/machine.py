@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..aws.sts import missing_modules
 from ..stack.kind import cleanup
-from ..supervisor.discovery import ORPHAN, UNATTRIBUTED, FoundRun
+from ..supervisor.discovery import ORPHAN, UNATTRIBUTED, FoundSession
 from ..supervisor.run_directory import new_path, socket_path_excess
 from ..toolchain import Toolchain
 from .finding import ABSENT, BROKEN, OK, Finding
@@ -171,7 +171,7 @@ def _left() -> list[Finding]:
     return findings
 
 
-def _orphans(orphans: list[FoundRun]) -> Finding:
+def _orphans(orphans: list[FoundSession]) -> Finding:
     directories = [str(run.path) for run in orphans if run.path.exists()]
     containers = [name for run in orphans for name in run.containers]
     left = [", ".join(directories), f"on the container engine: {', '.join(containers)}" if containers else ""]

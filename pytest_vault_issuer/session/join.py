@@ -62,7 +62,7 @@ def join(
         if is_dev_stack:
             paused = pause(cluster, _applied(path), timeouts)
             if state["processes"].get(PROCESS, 0) is None:
-                owning.hold(PROCESS, directory.owner)
+                owning.pause(PROCESS, directory.owner)
                 paused = True
             if paused:
                 progress(f"vault-issuer: the controller of the stack in {path} is paused until this session ends")

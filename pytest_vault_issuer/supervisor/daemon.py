@@ -48,7 +48,7 @@ PATIENCE = 10.0
 #: Maximum number of clients with an incomplete request. A new client closes the oldest.
 _CLIENTS = 64
 #: Maximum number of processes that pause the same process. Each uses a file descriptor.
-_HOLDERS = 64
+_PAUSES = 64
 _LINUX = sys.platform == "linux"
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -102,14 +102,14 @@ class Supervisor:
     """The processes of one session.
 
     :ivar owner: process whose end ends the session; None for a stack that is kept.
-    :ivar holders: the processes that pause a process, by the name of the paused process.
+    :ivar pauses: the processes that pause another one, by the name of the paused process.
     :ivar processes: by name.
     """
 
     def __init__(self, directory: Path, owner: int) -> None:
         self.directory = directory
         self.owner: Other | None = Other(owner)
-        self.holders: dict[str, list[Other]] = {}
+        self.pauses: dict[str, list[Other]] = {}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.exit_hooks: list[Command] = []
         self.ended = False
@@ -171,41 +171,44 @@ class Supervisor:
             "supervisor": os.getpid(),
             "owner": self.owner.pid if self.owner else 0,
             "processes": {name: process.poll() for name, process in self.processes.items()},
-            "held": sorted(self.holders),
+            "paused": sorted(self.pauses),
         }
 
-    def hold(self, name: str, holder: int) -> dict[str, Any]:
-        """Pause a process until :meth:`release`, or until the holder ends."""
+    def pause(self, name: str, by: int) -> dict[str, Any]:
+        """Pause a process until :meth:`resume`, or until the process `by` ends."""
         process = self.processes[name]
-        holders = self.holders.get(name, [])
-        if len(holders) >= _HOLDERS:
-            raise ValueError(f"{_HOLDERS} processes already pause {name}")
-        if holder not in (other.pid for other in holders):
-            self.holders[name] = [*holders, Other(holder)]
+        pausing = self.pauses.get(name, [])
+        if len(pausing) >= _PAUSES:
+            raise ValueError(f"{_PAUSES} processes already pause {name}")
+        if by not in (other.pid for other in pausing):
+            self.pauses[name] = [*pausing, Other(by)]
         _signal_running(process, signal.SIGSTOP)
         return {}
 
-    def release(self, name: str, holder: int) -> dict[str, Any]:
-        """Resume a process, unless another holder pauses it too."""
-        self._let_go(lambda held, other: (held, other.pid) == (name, holder))
+    def resume(self, name: str, by: int) -> dict[str, Any]:
+        """Resume a process that `by` paused, unless another process pauses it, too."""
+        self._resume(lambda paused, other: (paused, other.pid) == (name, by))
         return {}
 
-    def release_of_the_gone(self) -> None:
-        """Resume the processes whose holders have ended."""
-        self._let_go(lambda _, other: other.gone())
+    def resume_after_end(self) -> None:
+        """Resume the processes that only ended processes paused."""
+        self._resume(lambda _, other: other.gone())
 
-    def _let_go(self, ended: Callable[[str, Other], bool]) -> None:
-        for name in list(self.holders):
-            for other in [other for other in self.holders[name] if ended(name, other)]:
-                self.holders[name].remove(other)
+    def _resume(self, ended: Callable[[str, Other], bool]) -> None:
+        for name in list(self.pauses):
+            for other in [other for other in self.pauses[name] if ended(name, other)]:
+                self.pauses[name].remove(other)
                 other.forget()
-            if not self.holders[name]:
-                del self.holders[name]
+            if not self.pauses[name]:
+                del self.pauses[name]
                 _signal_running(self.processes[name], signal.SIGCONT)
 
     def watched(self) -> list[Other]:
-        """Return the processes whose end the supervisor must notice: the owner and the holders."""
-        return [*([self.owner] if self.owner else []), *(other for held in self.holders.values() for other in held)]
+        """Return the processes whose end the supervisor must notice: the owner, and those that pause another one."""
+        return [
+            *([self.owner] if self.owner else []),
+            *(other for pausing in self.pauses.values() for other in pausing),
+        ]
 
     def at_end(self, argv: list[str], env: dict[str, str], limit: float = EXIT_HOOK_LIMIT) -> dict[str, Any]:
         """Add an exit hook: a command that runs after all processes have ended. It removes what is not a process.
@@ -369,7 +372,7 @@ _COMMAND = (_is_command, _is_environment, _is_seconds)
 _NAME = ("the name of a process", _is_name, True)
 _ARGV = ("a list of words", _is_command, True)
 _ENV = ("an object of texts", _is_environment, True)
-_HOLDER = ("a process id", _is_process, True)
+_BY = ("a process id", _is_process, True)
 #: For each operation and argument: a description of valid values, their check, and whether the argument is required.
 _OPERATIONS: dict[str, dict[str, tuple[str, Callable[[object], bool], bool]]] = {
     "spawn": {"name": _NAME, "argv": _ARGV, "env": _ENV, "cwd": ("a directory or null", _is_directory, False)},
@@ -377,8 +380,8 @@ _OPERATIONS: dict[str, dict[str, tuple[str, Callable[[object], bool], bool]]] = 
     "stop": {"name": _NAME, "graceful": ("true or false", _is_flag, False)},
     "keep": {},
     "describe": {},
-    "hold": {"name": _NAME, "holder": _HOLDER},
-    "release": {"name": _NAME, "holder": _HOLDER},
+    "pause": {"name": _NAME, "by": _BY},
+    "resume": {"name": _NAME, "by": _BY},
     "at_end": {"argv": _ARGV, "env": _ENV, "limit": ("a number of seconds", _is_seconds, False)},
     "end": {},
 }
@@ -522,7 +525,7 @@ def main(directory: Path, owner: int) -> None:
 
 def _serve_once(supervisor: Supervisor, clients: Clients, wake: socket.socket) -> None:
     """Wait for the next event, and handle it."""
-    supervisor.release_of_the_gone()
+    supervisor.resume_after_end()
     watched = supervisor.watched()
     descriptors = [other.descriptor for other in watched if other.descriptor is not None]
     # Without pidfd, the end of another process is no event: check once a second.

@@ -27,14 +27,14 @@ _YOUNG = 10.0
 
 
 @dataclass(frozen=True)
-class FoundRun:
+class FoundSession:
     """A run directory, or resources on the container engine, and their session.
 
     :ivar state: `KEPT` (runs until ``stack down``), `UNDER_WAY` (ends with its owner), `ORPHAN` (its supervisor was
         killed), `IN_BETWEEN`, or `UNATTRIBUTED`.
     :ivar owner: process id of the owner; 0 if there is none.
     :ivar processes: exit status by name, None while the process runs; empty for an orphan.
-    :ivar held: names of the paused processes.
+    :ivar paused: names of the paused processes.
     :ivar leftovers: ids of an orphan's processes.
     :ivar containers: names of an orphan's resources on the container engine; set by :mod:`~.stack.kind.cleanup`.
     :ivar whose: for `UNATTRIBUTED`: the owner according to the labels, for people.
@@ -45,7 +45,7 @@ class FoundRun:
     state: str
     owner: int = 0
     processes: dict[str, int | None] = field(default_factory=dict)
-    held: tuple[str, ...] = ()
+    paused: tuple[str, ...] = ()
     leftovers: tuple[int, ...] = ()
     containers: tuple[str, ...] = ()
     whose: str = ""
@@ -57,7 +57,7 @@ class FoundRun:
         return RunDirectory(self.path, self.owner)
 
 
-def find_runs(parent: Path | None = None) -> list[FoundRun]:
+def find_sessions(parent: Path | None = None) -> list[FoundSession]:
     """Return this user's sessions, the oldest first.
 
     :param parent: parent of the run directories; default: the directory for temporary files.
@@ -70,13 +70,13 @@ def find_runs(parent: Path | None = None) -> list[FoundRun]:
     return [run for _, run in sorted(found, key=lambda pair: pair[0])]
 
 
-def find_run(path: Path) -> FoundRun | None:
+def find_session(path: Path) -> FoundSession | None:
     """Return the session of a directory; None if it is not a run directory of this user."""
     changed = _changed(path)
     return None if changed is None else _look(path, changed)
 
 
-def remove(run: FoundRun) -> None:
+def remove(run: FoundSession) -> None:
     """End the processes of a session, run its exit hooks, and remove its directory.
 
     :raises StackError: if a process cannot be ended, so that the directory is kept; or if an exit hook fails.
@@ -97,24 +97,24 @@ def _changed(path: Path) -> float | None:
     return None
 
 
-def _look(path: Path, changed: float) -> FoundRun:
+def _look(path: Path, changed: float) -> FoundSession:
     directory = RunDirectory(path, 0)
     if (path / supervisor.SOCKET).exists():
         try:
             described = directory.describe()
         except StackError as error:
             if not isinstance(error.__cause__, ConnectionRefusedError):
-                return FoundRun(path, IN_BETWEEN)  # it closed the connection: it is ending
+                return FoundSession(path, IN_BETWEEN)  # it closed the connection: it is ending
         else:
             owner = int(described["owner"])
             state = UNDER_WAY if owner else KEPT
-            return FoundRun(path, state, owner, described["processes"], tuple(described["held"]))
+            return FoundSession(path, state, owner, described["processes"], tuple(described["paused"]))
     elif time.time() - changed < _YOUNG:
         if not (path / "supervisor.lock").exists():
-            return FoundRun(path, IN_BETWEEN)
+            return FoundSession(path, IN_BETWEEN)
         try:
             with directory.lock("supervisor").acquire(timeout=0):
                 pass
         except Timeout:
-            return FoundRun(path, IN_BETWEEN)
-    return FoundRun(path, ORPHAN, leftovers=marked(path))
+            return FoundSession(path, IN_BETWEEN)
+    return FoundSession(path, ORPHAN, leftovers=marked(path))

@@ -136,13 +136,13 @@ class RunDirectory:
         """
         return int(self.describe()["supervisor"])
 
-    def hold(self, name: str, holder: int) -> None:
-        """Pause one process until :meth:`release`, or until the process `holder` ends."""
-        self._ask("hold", name=name, holder=holder)
+    def pause(self, name: str, by: int) -> None:
+        """Pause one process until :meth:`resume`, or until the process `by` ends."""
+        self._ask("pause", name=name, by=by)
 
-    def release(self, name: str, holder: int) -> None:
-        """Resume a process that `holder` paused, unless another holder pauses it."""
-        self._ask("release", name=name, holder=holder)
+    def resume(self, name: str, by: int) -> None:
+        """Resume a process that `by` paused, unless another process pauses it, too."""
+        self._ask("resume", name=name, by=by)
 
     def at_end(self, argv: list[str], env: dict[str, str] | None = None, limit: float | None = None) -> None:
         """Add an exit hook: a command that the supervisor runs when all processes have ended, also after a kill.

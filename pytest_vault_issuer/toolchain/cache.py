@@ -32,7 +32,7 @@ _DRAFT = ".building-"
 _MARK = ".vault-issuer-cache"
 _GO_CACHES = "go-caches"
 #: File with the process that builds, for processes that wait for it.
-_HOLDER = "build.holder.json"
+_BUILDER = "builder.json"
 #: Seconds between two progress lines about a component, or about the build of another process.
 _REPORT_EVERY = 15
 #: Seconds to wait for a build of another process: several times the duration of all builds.
@@ -225,24 +225,24 @@ class Toolchain:
         :raises ToolchainError: if the other build takes longer, with its process; or if the cache is not writable.
         """
         lock = FileLock(self.cache / "build.lock")
-        holder = self.cache / _HOLDER
+        builder = self.cache / _BUILDER
         deadline = time.monotonic() + limit
         try:
-            while not _acquired(lock, min(_REPORT_EVERY, max(0.0, deadline - time.monotonic())), progress, holder):
+            while not _acquired(lock, min(_REPORT_EVERY, max(0.0, deadline - time.monotonic())), progress, builder):
                 if time.monotonic() >= deadline:
                     raise ToolchainError(
-                        f"{_holder(holder)} builds in {self.cache}, and did not end within {limit:g} s",
+                        f"{_builder(builder)} builds in {self.cache}, and did not end within {limit:g} s",
                         hint=f"wait for it or end it, then start again; or set {VARIABLE} to another directory",
                     )
             mine = {"pid": os.getpid(), "host": socket.gethostname()}
-            holder.write_text(json.dumps(mine))
+            builder.write_text(json.dumps(mine))
         except OSError as error:
             lock.release()
             raise _unwritable(self.cache, error) from error
         try:
             yield
         finally:
-            holder.unlink(missing_ok=True)
+            builder.unlink(missing_ok=True)
             lock.release()
 
     def _announce(self, missing: list[Component], progress: Callable[[str], None]) -> None:
@@ -384,19 +384,19 @@ def _copied(go: Go, component: Component, module: Path, copy: Path) -> Path:
     return copy
 
 
-def _acquired(lock: FileLock, seconds: float, progress: Callable[[str], None], holder: Path) -> bool:
+def _acquired(lock: FileLock, seconds: float, progress: Callable[[str], None], builder: Path) -> bool:
     """Take the lock, at once or within some seconds, and report a wait."""
     with contextlib.suppress(Timeout):
         lock.acquire(timeout=0)
         return True
-    progress(f"another build is under way: waiting for {_holder(holder)}")
+    progress(f"another build is under way: waiting for {_builder(builder)}")
     with contextlib.suppress(Timeout):
         lock.acquire(timeout=seconds)
         return True
     return False
 
 
-def _holder(path: Path) -> str:
+def _builder(path: Path) -> str:
     """Return the process that builds, for people."""
     try:
         data = json.loads(path.read_bytes())

@@ -25,7 +25,7 @@ from pytest_vault_issuer.stack.kind.cluster import KindClusters
 from pytest_vault_issuer.stack.kind.engine import CLUSTER_LABEL, RUN_LABEL, Engine, Owner
 from pytest_vault_issuer.stack.kind.reachability import check_node
 from pytest_vault_issuer.stack.kind.vault import VaultContainers
-from pytest_vault_issuer.supervisor.discovery import ORPHAN, find_run, remove
+from pytest_vault_issuer.supervisor.discovery import ORPHAN, find_session, remove
 from pytest_vault_issuer.supervisor.run_directory import RunDirectory, new_path
 from pytest_vault_issuer.timeouts import Timeouts, poll
 from pytest_vault_issuer.toolchain import Toolchain
@@ -342,7 +342,7 @@ def killed(engine: Engine) -> Iterator[tuple[subprocess.Popen[str], RunDirectory
     process.communicate()
     engine.remove(path.name)
     # Where its supervisor was killed too, its directory stays until somebody takes it down.
-    if (found := find_run(path)) is not None and found.state == ORPHAN:
+    if (found := find_session(path)) is not None and found.state == ORPHAN:
         remove(found)
     assert poll(lambda: None if path.exists() else True, timeout=60), path
 

@@ -14,7 +14,7 @@ from ...errors import VaultIssuerError
 from ...leftovers import Removed
 from ...supervisor import discovery as runs
 from ...supervisor import interpreter
-from ...supervisor.discovery import KEPT, ORPHAN, UNATTRIBUTED, FoundRun, find_run, find_runs
+from ...supervisor.discovery import KEPT, ORPHAN, UNATTRIBUTED, FoundSession, find_session, find_sessions
 from ...supervisor.identity import RUNS
 from ...supervisor.marked import marked
 from ...supervisor.run_directory import RunDirectory
@@ -58,7 +58,7 @@ def remove_orphans(engine: Engine) -> dict[str, list[str]]:
     removed = {}
     for owner in orphans(engine):
         names = engine.names_of(owner.run)
-        found = find_run(owner.directory)
+        found = find_session(owner.directory)
         if found is not None and found.state == ORPHAN:
             runs.remove(found)  # first: its processes may create more
             names.append(str(owner.directory))
@@ -66,14 +66,14 @@ def remove_orphans(engine: Engine) -> dict[str, list[str]]:
     return removed
 
 
-def find_all() -> list[FoundRun]:
+def find_all() -> list[FoundSession]:
     """Return this user's sessions. If a container engine answers, add their orphaned resources on it, and the sessions
     with resources on it whose owner or state is unknown.
     """
     left = _left_on_engine()
     orphans = {run.path: run for run in left if run.state == ORPHAN}
     found = []
-    for run in find_runs():
+    for run in find_sessions():
         other = orphans.pop(run.path, None)
         found.append(replace(run, containers=other.containers) if other and run.state == ORPHAN else run)
     # Their directories are gone, or are not in this user's present directory for temporary files.
@@ -81,12 +81,12 @@ def find_all() -> list[FoundRun]:
     return found + [run for run in left if run.state == UNATTRIBUTED]
 
 
-def _with_directory(run: FoundRun) -> FoundRun:
-    there = find_run(run.path) or replace(run, leftovers=marked(run.path))
+def _with_directory(run: FoundSession) -> FoundSession:
+    there = find_session(run.path) or replace(run, leftovers=marked(run.path))
     return replace(there, containers=run.containers)
 
 
-def remove(run: FoundRun) -> Removed:
+def remove(run: FoundSession) -> Removed:
     """End the processes of a session, and remove its directory and its resources on the container engine.
 
     :return: what was removed.
@@ -101,7 +101,7 @@ def remove(run: FoundRun) -> Removed:
     removed.add("container networks", *(name.removeprefix(NETWORK) for name in names if name.startswith(NETWORK)))
     try:
         # A label may name any directory: it must be a run directory.
-        if find_run(run.path) is not None:
+        if find_session(run.path) is not None:
             runs.remove(run)
             removed.add("directories", str(run.path))
     finally:
@@ -112,25 +112,27 @@ def remove(run: FoundRun) -> Removed:
 
 
 def _names_on_engine(run: str) -> tuple[str, ...]:
-    unreachable: tuple[type[Exception], ...] = (VaultIssuerError, *connect_errors())
     try:
-        with contextlib.closing(Engine(_ANSWER)) as engine:
-            return tuple(engine.names_of(run))
-    except unreachable:
+        engine = Engine(_ANSWER)
+    except VaultIssuerError:  # no engine answers, or the extra kind is not installed
         return ()
+    with contextlib.closing(engine), contextlib.suppress(*connect_errors()):
+        return tuple(engine.names_of(run))
+    return ()
 
 
-def _left_on_engine() -> list[FoundRun]:
+def _left_on_engine() -> list[FoundSession]:
     try:
         engine = Engine(_ANSWER)
     except VaultIssuerError:
         return []
     with contextlib.closing(engine):
         left = [
-            FoundRun(owner.directory, ORPHAN, containers=tuple(engine.names_of(owner.run))) for owner in orphans(engine)
+            FoundSession(owner.directory, ORPHAN, containers=tuple(engine.names_of(owner.run)))
+            for owner in orphans(engine)
         ]
         return left + [
-            FoundRun(
+            FoundSession(
                 owner.directory,
                 UNATTRIBUTED,
                 containers=tuple(engine.names_of(owner.run)),

@@ -124,10 +124,10 @@ def test_status_lists_stacks_and_orphans(kept: Make, temporary: Path, capsys: py
 
 def test_status_shows_ended_and_paused_controllers(kept: Make, capsys: pytest.CaptureFixture[str]) -> None:
     run = RunDirectory(Path(kept("one").directory), 0)
-    run.hold("implementation", os.getpid())
+    run.pause("implementation", os.getpid())
     main(["stack", "status"])
     assert "paused for a joined session" in capsys.readouterr().out
-    run.release("implementation", os.getpid())
+    run.resume("implementation", os.getpid())
     run.stop("implementation")
     main(["stack", "status"])
     assert "up (implementation ended)" in capsys.readouterr().out

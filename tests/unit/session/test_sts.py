@@ -63,7 +63,10 @@ def test_where_everything_is_there(sts: Any) -> None:
         ({"profile": ("core",)}, "profile extended"),
         ({"profile": ()}, "profile extended"),
         ({"select": ("JWT", "VI-TLS-001")}, "profile extended"),
-        ({"implementation": replace(RIGHT, features=frozenset({"issuer", "certificate-request", "token"}))}, "feature aws"),
+        (
+            {"implementation": replace(RIGHT, features=frozenset({"issuer", "certificate-request", "token"}))},
+            "feature aws",
+        ),
         ({"implementation": RIGHT.with_run(env={})}, "no {sts_endpoint}"),
         ({"implementation": RIGHT.with_run(command=[], env={})}, "no {sts_endpoint}"),
         ({"provider": "existing"}, "provider existing"),

@@ -214,7 +214,7 @@ WRONG = {
     "no object": (b"[]\n", "a request must be an object, got list"),
     "no operation": (b"{}\n", "operation must be one of spawn, status"),
     "an unknown operation": (b'{"operation": "dance"}\n', "operation must be one of spawn, status"),
-    "a private operation": (b'{"operation": "_let_go"}\n', "operation must be one of spawn, status"),
+    "a private operation": (b'{"operation": "_resume"}\n', "operation must be one of spawn, status"),
     "an operation that is a list": (b'{"operation": [[]]}\n', "operation must be one of spawn, status"),
     "an argument that is missing": (requested("spawn", name="x", argv=["true"]), "spawn needs env"),
     "an argument that is unknown": (requested("status", name="x", self=1), "status has no 'self'"),
@@ -226,10 +226,10 @@ WRONG = {
     "a lone surrogate": (requested("spawn", name="x", argv=["\ud800"], env={}), "spawn: argv must be"),
     "a variable with =": (requested("spawn", name="x", argv=["true"], env={"a=b": ""}), "spawn: env must be"),
     "an environment that is a list": (requested("at_end", argv=["true"], env=[]), "at_end: env must be"),
-    "a holder that is a text": (requested("hold", name="x", holder="1"), "hold: holder must be a process id"),
-    "a holder that is a yes": (requested("hold", name="x", holder=True), "hold: holder must be a process id"),
-    "a holder out of range": (requested("hold", name="x", holder=10**30), "hold: holder must be a process id"),
-    "a process that is not there": (requested("hold", name="x", holder=1), "'x'"),
+    "a pausing process that is a text": (requested("pause", name="x", by="1"), "pause: by must be a process id"),
+    "a pausing process that is a yes": (requested("pause", name="x", by=True), "pause: by must be a process id"),
+    "a pausing process out of range": (requested("pause", name="x", by=10**30), "pause: by must be a process id"),
+    "a process that is not there": (requested("pause", name="x", by=1), "'x'"),
     "deep nesting": (b"[" * 1_000_000 + b"\n", "recursion"),
     "a huge line": (b"x" * (supervisor.REQUEST_LIMIT + (1 << 20)), "a request must be shorter than"),
 }
@@ -317,11 +317,11 @@ ARGUMENTS = strategies.fixed_dictionaries(
         "env": strategies.just({}) | strategies.dictionaries(strategies.text(), strategies.text(), max_size=3) | JSON,
         "cwd": strategies.just("/") | JSON,
         "graceful": JSON,
-        "holder": strategies.integers(-1, 1 << 40) | JSON,
+        "by": strategies.integers(-1, 1 << 40) | JSON,
         "other": JSON,
     },
 )
-OPERATIONS = strategies.sampled_from(["spawn", "status", "stop", "keep_", "describe", "hold", "release", "at_end_"])
+OPERATIONS = strategies.sampled_from(["spawn", "status", "stop", "keep_", "describe", "pause", "resume", "at_end_"])
 REQUESTS = (
     strategies.binary(max_size=200)
     | JSON.map(lambda value: json.dumps(value).encode() + b"\n")
@@ -586,7 +586,7 @@ def test_what_is_kept_outlives_its_owner(short_directory: Path, watch: Watch) ->
             "supervisor": supervisor_of(run),
             "owner": 0,
             "processes": {"one": None, "two": None},
-            "held": [],
+            "paused": [],
         }
         run.stop("one")
         assert run.describe()["processes"] == {"one": -signal.SIGKILL, "two": None}
@@ -609,21 +609,21 @@ def comes_to(pid: int, state: str) -> bool:
 def test_a_process_stands_still_until_all_let_it_go(run: RunDirectory) -> None:
     pid = run.spawn("sleeper", FOREVER)
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other:
-        run.hold("sleeper", os.getpid())
-        run.hold("sleeper", other.pid)
+        run.pause("sleeper", os.getpid())
+        run.pause("sleeper", other.pid)
         assert comes_to(pid, "T")
-        assert run.describe()["held"] == ["sleeper"]
-        run.release("sleeper", os.getpid())
+        assert run.describe()["paused"] == ["sleeper"]
+        run.resume("sleeper", os.getpid())
         assert state_of(pid) == "T"
         other.kill()  # without a word
     assert comes_to(pid, "S")
-    assert run.describe()["held"] == []
+    assert run.describe()["paused"] == []
 
 
 @linux
-def test_a_process_that_is_held_can_be_stopped(run: RunDirectory, watch: Watch) -> None:
+def test_paused_process_can_be_stopped(run: RunDirectory, watch: Watch) -> None:
     pid = watch.add(run.spawn("sleeper", FOREVER))
-    run.hold("sleeper", os.getpid())
+    run.pause("sleeper", os.getpid())
     run.stop("sleeper")
     assert not watch.running(pid)
 

@@ -20,9 +20,9 @@ from pytest_vault_issuer.supervisor.discovery import (
     KEPT,
     ORPHAN,
     UNDER_WAY,
-    FoundRun,
-    find_run,
-    find_runs,
+    FoundSession,
+    find_session,
+    find_sessions,
     remove,
 )
 from pytest_vault_issuer.supervisor.marked import marked
@@ -53,11 +53,11 @@ def kill_supervisor(run: RunDirectory) -> None:
     os.kill(struct.unpack("3i", credentials)[0], signal.SIGKILL)
 
 
-def orphan(run: RunDirectory) -> FoundRun:
+def orphan(run: RunDirectory) -> FoundSession:
     """Wait until a run has become one."""
 
-    def probe() -> FoundRun | None:
-        (found,) = find_runs(run.path.parent)
+    def probe() -> FoundSession | None:
+        (found,) = find_sessions(run.path.parent)
         return found if found.state == ORPHAN else None
 
     found = poll(probe, timeout=LIMIT)
@@ -67,7 +67,7 @@ def orphan(run: RunDirectory) -> FoundRun:
 
 def test_a_run_under_way(run: RunDirectory) -> None:
     run.spawn("sleeper", FOREVER)
-    (found,) = find_runs(run.path.parent)
+    (found,) = find_sessions(run.path.parent)
     assert (found.path, found.state, found.owner) == (run.path, UNDER_WAY, os.getpid())
     assert found.processes == {"sleeper": None}
 
@@ -75,12 +75,12 @@ def test_a_run_under_way(run: RunDirectory) -> None:
 def test_a_stack_that_is_kept(run: RunDirectory, watch: Watch) -> None:
     pid = watch.add(run.spawn("sleeper", FOREVER))
     run.keep()
-    (found,) = find_runs(run.path.parent)
+    (found,) = find_sessions(run.path.parent)
     assert (found.state, found.owner) == (KEPT, 0)
     remove(found)
     assert not watch.running(pid)
     assert not run.exists
-    assert find_runs(run.path.parent) == []
+    assert find_sessions(run.path.parent) == []
 
 
 def test_an_orphan_goes_with_what_outlived_its_supervisor_and_with_nothing_else(
@@ -132,11 +132,11 @@ def test_processes_are_found_without_procfs_too(run: RunDirectory, monkeypatch: 
 def test_one_that_is_just_being_made_is_left_alone(short_directory: Path) -> None:
     run = RunDirectory(short_directory / NAME, os.getpid())
     run.path.mkdir()
-    assert [found.state for found in find_runs(short_directory)] == [IN_BETWEEN]
+    assert [found.state for found in find_sessions(short_directory)] == [IN_BETWEEN]
     with run.lock("supervisor"):
-        assert [found.state for found in find_runs(short_directory)] == [IN_BETWEEN]
+        assert [found.state for found in find_sessions(short_directory)] == [IN_BETWEEN]
     os.utime(run.path, (0, 0))
-    assert [found.state for found in find_runs(short_directory)] == [ORPHAN]
+    assert [found.state for found in find_sessions(short_directory)] == [ORPHAN]
 
 
 def test_what_is_not_ours_is_not_looked_at(short_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +147,7 @@ def test_what_is_not_ours_is_not_looked_at(short_directory: Path, monkeypatch: p
     theirs = short_directory / NAME.replace("0", "2")
     theirs.mkdir()
     os.utime(theirs, (0, 0))
-    assert [found.path for found in find_runs(short_directory)] == [theirs]
-    assert [path for path in short_directory.iterdir() if find_run(path)] == [theirs]
+    assert [found.path for found in find_sessions(short_directory)] == [theirs]
+    assert [path for path in short_directory.iterdir() if find_session(path)] == [theirs]
     monkeypatch.setattr(os, "getuid", lambda: theirs.stat().st_uid + 1)
-    assert find_runs(short_directory) == []
+    assert find_sessions(short_directory) == []
