@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from .aws import AssumedRole as AssumedRole
     from .aws import IamLogin as IamLogin
     from .aws.sts import IDENTIFY as IDENTIFY
+    from .certificates import Authority as Authority
+    from .certificates import ClientCertificate as ClientCertificate
+    from .certificates import ServerCertificate as ServerCertificate
+    from .certificates import key_to_pem as key_to_pem
+    from .certificates import new_key as new_key
+    from .certificates import to_pem as to_pem
     from .errors import BarrierUnmet as BarrierUnmet
     from .errors import ConfigurationError as ConfigurationError
     from .errors import NotRunnable as NotRunnable
@@ -35,8 +41,6 @@ if TYPE_CHECKING:
     from .kube.rbac import user_name as user_name
     from .proxy import JWT as JWT
     from .proxy import AddHeader as AddHeader
-    from .proxy import Authority as Authority
-    from .proxy import ClientCertificate as ClientCertificate
     from .proxy import Delay as Delay
     from .proxy import EmptyAnswer as EmptyAnswer
     from .proxy import Exchange as Exchange
@@ -49,7 +53,6 @@ if TYPE_CHECKING:
     from .proxy import ResetBefore as ResetBefore
     from .proxy import Respond as Respond
     from .proxy import Route as Route
-    from .proxy import ServerCertificate as ServerCertificate
     from .proxy import Tamper as Tamper
     from .proxy import TamperBody as TamperBody
     from .proxy import add_to_chain as add_to_chain
@@ -87,13 +90,9 @@ if TYPE_CHECKING:
     from .stack.types import Stack as Stack
     from .timeouts import poll as poll
     from .vault import AppRole as AppRole
-    from .vault import CertificateAuthority as CertificateAuthority
     from .vault import Pki as Pki
     from .vault import VaultAdmin as VaultAdmin
     from .vault import VaultWorkspace as VaultWorkspace
-    from .vault.pki import key_to_pem as key_to_pem
-    from .vault.pki import new_key as new_key
-    from .vault.pki import to_pem as to_pem
 
 #: Public name -> module below the package.
 _PUBLIC = {
@@ -102,6 +101,14 @@ _PUBLIC = {
         "IamLogin",
     ),
     "aws.sts": ("IDENTIFY",),
+    "certificates": (
+        "Authority",
+        "ClientCertificate",
+        "ServerCertificate",
+        "key_to_pem",
+        "new_key",
+        "to_pem",
+    ),
     "errors": (
         "BarrierUnmet",
         "ConfigurationError",
@@ -128,8 +135,6 @@ _PUBLIC = {
     ),
     "proxy": (
         "AddHeader",
-        "Authority",
-        "ClientCertificate",
         "Delay",
         "EmptyAnswer",
         "Exchange",
@@ -143,7 +148,6 @@ _PUBLIC = {
         "ResetBefore",
         "Respond",
         "Route",
-        "ServerCertificate",
         "Tamper",
         "TamperBody",
         "add_to_chain",
@@ -193,15 +197,9 @@ _PUBLIC = {
     "timeouts": ("poll",),
     "vault": (
         "AppRole",
-        "CertificateAuthority",
         "Pki",
         "VaultAdmin",
         "VaultWorkspace",
-    ),
-    "vault.pki": (
-        "key_to_pem",
-        "new_key",
-        "to_pem",
     ),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
@@ -222,7 +220,6 @@ __all__ = [
     "Authority",
     "BarrierUnmet",
     "Certificate",
-    "CertificateAuthority",
     "CertificateRequest",
     "CertificateSigningRequest",
     "ClientCertificate",

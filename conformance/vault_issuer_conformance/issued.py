@@ -8,7 +8,7 @@ from typing import Any
 from cryptography import x509
 
 from pytest_vault_issuer import (
-    CertificateAuthority,
+    Authority,
     CertificateRequest,
     CertificateSigningRequest,
     Pki,
@@ -33,7 +33,7 @@ SHAPES = alternating(
 
 def chain_pki(sandbox: Sandbox, authorities: int, *, root_known: bool = True) -> Pki:
     """Mount a PKI with this many authorities above a leaf; without `root_known` Vault has only the signing one."""
-    authority = CertificateAuthority.root()
+    authority = Authority.root()
     for _ in range(authorities - 1):
         authority = authority.intermediate()
     return sandbox.vault.pki(authority, import_chain=root_known)

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
 
 from pytest_vault_issuer import (
-    CertificateAuthority,
+    Authority,
     CertificateRequest,
     EmptyAnswer,
     Exchange,
@@ -321,7 +321,7 @@ def test_certificates_outside_the_chain_are_left_out(sandbox: Sandbox, kind: str
     pki = chain_pki(sandbox, 2)
     issuer = sandbox.ready_issuer(kind, pki=pki)
     subject = common_name_of(pki.issuing.certificate) if same_name else None
-    foreign = CertificateAuthority.root(subject)
+    foreign = Authority.root(subject)
     injection = sandbox.proxy.inject(Route.SIGN, add_to_chain(foreign.pem), times=1)
     request = sandbox.request(issuer)
     # A controller may reject the answer, permanently or until a retry, or pick the certificates of the leaf's chain.

@@ -6,11 +6,12 @@ import hvac
 import hvac.exceptions
 import pytest
 
+from pytest_vault_issuer.certificates import Authority
 from pytest_vault_issuer.kube import ApiError, Cluster, Resource
 from pytest_vault_issuer.sandbox.csr import SigningRequest
 from pytest_vault_issuer.session.session import Session
 from pytest_vault_issuer.stack.types import Stack
-from pytest_vault_issuer.vault import CertificateAuthority, VaultAdmin, VaultWorkspace
+from pytest_vault_issuer.vault import VaultAdmin, VaultWorkspace
 
 
 def test_addresses(vault_issuer_stack: Stack) -> None:
@@ -49,7 +50,7 @@ def test_health_of_vault(vault_issuer_vault: VaultAdmin) -> None:
 
 
 def test_our_policy_allows_signing_alone(vault_issuer_workspace: VaultWorkspace) -> None:
-    pki = vault_issuer_workspace.pki(CertificateAuthority.root().intermediate())
+    pki = vault_issuer_workspace.pki(Authority.root().intermediate())
     vault_issuer_workspace.set_pki_role(
         pki,
         allow_any_name=False,

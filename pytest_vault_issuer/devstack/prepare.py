@@ -6,9 +6,9 @@ import base64
 from collections.abc import Callable, Container
 from typing import Any
 
+from ..certificates import ClientCertificate
 from ..kube.client import NAMESPACES, Object
 from ..kube.ownership import LABEL
-from ..proxy import ClientCertificate
 from ..sandbox import Environment
 from ..sandbox.authentication import Authentication
 from ..sandbox.credentials import Authentications

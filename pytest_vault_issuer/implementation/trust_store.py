@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from ..proxy import Authority, ServerCertificate
+from ..certificates import Authority, ServerCertificate
 from ..supervisor.run_directory import RunDirectory
 
 

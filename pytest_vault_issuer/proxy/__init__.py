@@ -22,13 +22,10 @@ from pytest_vault_issuer.proxy.faults import (
 )
 from pytest_vault_issuer.proxy.recorder import Injection
 from pytest_vault_issuer.proxy.server import Proxy
-from pytest_vault_issuer.proxy.tls import Authority, ClientCertificate, ServerCertificate
 
 __all__ = [
     "JWT",
     "AddHeader",
-    "Authority",
-    "ClientCertificate",
     "Delay",
     "EmptyAnswer",
     "Exchange",
@@ -43,7 +40,6 @@ __all__ = [
     "ResetBefore",
     "Respond",
     "Route",
-    "ServerCertificate",
     "Tamper",
     "TamperBody",
     "add_to_chain",

@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
+from pytest_vault_issuer.certificates import ClientCertificate
 from pytest_vault_issuer.proxy import namespaces
 from pytest_vault_issuer.proxy.exchange import Answer, Exchange, Headers, Route
 from pytest_vault_issuer.proxy.faults import Lifetime, Reset
@@ -26,7 +27,7 @@ from pytest_vault_issuer.proxy.http1 import (
     read_head,
 )
 from pytest_vault_issuer.proxy.recorder import Recorder
-from pytest_vault_issuer.proxy.tls import ClientCertificate, ServerSocket
+from pytest_vault_issuer.proxy.tls import ServerSocket
 from pytest_vault_issuer.proxy.upstream import Unreachable, Upstream, UpstreamConnection
 
 _log = logging.getLogger(__name__)

@@ -12,11 +12,11 @@ from typing import Any
 
 import hvac.exceptions
 
+from ..certificates import Authority, ClientCertificate
 from ..errors import NotRunnable
 from ..kube import rbac as grants
 from ..kube.client import SECRETS
 from ..kube.jwks import service_account_keys
-from ..proxy import Authority, ClientCertificate
 from ..proxy.upstream import Upstream
 from ..stack.bootstrap import DEFAULT_MOUNTS
 from ..vault import AuthRole, Pki, VaultWorkspace

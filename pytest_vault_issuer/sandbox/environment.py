@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..aws import Sts
+from ..certificates import ServerCertificate
 from ..kube.client import Cluster
-from ..proxy import ServerCertificate
 from ..redaction.redactor import Redactor
 from ..stack.types import Stack, VaultLauncher
 from ..timeouts import Timeouts

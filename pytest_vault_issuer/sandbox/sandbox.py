@@ -17,11 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..certificates import Authority, ClientCertificate, ServerCertificate
 from ..errors import StackError, Unmet, at_barrier
 from ..kube.audit import AuditLog
 from ..kube.client import CERTIFICATE_REQUESTS, NAMESPACES, ApiError, Object
 from ..kube.ownership import LABEL
-from ..proxy import Authority, ClientCertificate, Exchange, Proxy, Route, ServerCertificate
+from ..proxy import Exchange, Proxy, Route
 from ..vault import Pki, VaultAdmin, VaultWorkspace
 from .authentication import Authentication
 from .credentials import Authentications

@@ -12,8 +12,8 @@ from typing import Any
 import hvac
 import hvac.exceptions
 
+from ..certificates import Authority
 from ..kube.cluster_info import Kubernetes
-from .pki import CertificateAuthority
 from .server import POLICY, TOKEN, VaultAdmin
 
 #: The longest lifetime a role or mount of a workspace allows; the suite asks for 90 days at most by default.
@@ -30,7 +30,7 @@ class Pki:
 
     mount: str
     role: str
-    issuing: CertificateAuthority = field(repr=False)
+    issuing: Authority = field(repr=False)
 
     @property
     def sign_path(self) -> str:
@@ -88,7 +88,7 @@ class VaultWorkspace:
 
     def pki(
         self,
-        authority: CertificateAuthority | None = None,
+        authority: Authority | None = None,
         *,
         import_chain: bool = True,
         mount: str | None = None,
@@ -101,7 +101,7 @@ class VaultWorkspace:
         :param mount: its path, random by default; may hold slashes.
         :param role: parameters of the role that differ from "any name, any key, any SAN".
         """
-        authority = authority or CertificateAuthority.root().intermediate()
+        authority = authority or Authority.root().intermediate()
         mount = mount or f"pki-{secrets.token_hex(4)}"
         self.admin.enable_pki(mount, MAX_TTL)
         self._undo.callback(self.client.sys.disable_secrets_engine, mount)
@@ -132,7 +132,7 @@ class VaultWorkspace:
             pki.role, extra_params=defaults | parameters, mount_point=pki.mount
         )
 
-    def _choose_issuer(self, mount: str, authority: CertificateAuthority) -> None:
+    def _choose_issuer(self, mount: str, authority: Authority) -> None:
         listing = self.client.list(f"{mount}/issuers")["data"]["key_info"]
         for identifier, info in listing.items():
             if info.get("serial_number", "").replace(":", "").lstrip("0") == f"{authority.certificate.serial_number:x}":

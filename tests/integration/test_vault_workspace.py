@@ -9,12 +9,11 @@ import hvac.exceptions
 import pytest
 from cryptography import x509
 
-from pytest_vault_issuer.proxy import Authority
+from pytest_vault_issuer.certificates import Authority, to_pem
 from pytest_vault_issuer.sandbox.credentials import certificate_login
 from pytest_vault_issuer.sandbox.csr import SigningRequest
 from pytest_vault_issuer.stack.types import Stack
-from pytest_vault_issuer.vault import CertificateAuthority, VaultAdmin, VaultWorkspace
-from pytest_vault_issuer.vault.pki import to_pem
+from pytest_vault_issuer.vault import VaultAdmin, VaultWorkspace
 
 
 def sign(workspace: VaultWorkspace, path: str) -> dict[str, Any]:
@@ -31,7 +30,7 @@ def chain_of(answer: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize("links", [1, 2, 3])
 def test_vault_answers_with_the_chain_it_knows(vault_issuer_workspace: VaultWorkspace, links: int) -> None:
-    authority = CertificateAuthority.root()
+    authority = Authority.root()
     for _ in range(links - 1):
         authority = authority.intermediate()
     pki = vault_issuer_workspace.pki(authority)
@@ -39,7 +38,7 @@ def test_vault_answers_with_the_chain_it_knows(vault_issuer_workspace: VaultWork
 
 
 def test_vault_does_not_know_what_was_not_imported(vault_issuer_workspace: VaultWorkspace) -> None:
-    authority = CertificateAuthority.root().intermediate()
+    authority = Authority.root().intermediate()
     pki = vault_issuer_workspace.pki(authority, import_chain=False)
     assert chain_of(sign(vault_issuer_workspace, pki.sign_path)) == [authority.pem]
 

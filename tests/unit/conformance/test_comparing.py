@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 from vault_issuer_conformance.comparing import explanation
 
-from pytest_vault_issuer.proxy import Authority
+from pytest_vault_issuer.certificates import Authority
 from pytest_vault_issuer.redaction.redactor import Redactor
 from pytest_vault_issuer.report.outcomes import headline
 

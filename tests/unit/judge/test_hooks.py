@@ -669,7 +669,7 @@ def test_arguments_in_a_traceback_are_redacted(stackless: Inner) -> None:
 
 
 def test_no_line_of_a_secret_is_shown(stackless: Inner) -> None:
-    key = "from pytest_vault_issuer.vault.pki import key_to_pem, new_key; key = key_to_pem(new_key())"
+    key = "from pytest_vault_issuer.certificates import key_to_pem, new_key; key = key_to_pem(new_key())"
     remember = "open('key', 'w').write(key)"
     tests = judging(MUST, f"{key}; {remember}; raise Unmet('got this:\\n' + key + 'and more')")
     result = stackless.run(tests, "-l", "-vv")

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_vault_issuer.certificates import key_to_pem, new_key
 from pytest_vault_issuer.redaction.redactor import Redactor
 from pytest_vault_issuer.supervisor.run_directory import SECRETS, RunDirectory
-from pytest_vault_issuer.vault.pki import key_to_pem, new_key
 
 pytest_plugins = ("pytester",)
 

@@ -10,11 +10,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-import trustme
 import yaml
 
+from pytest_vault_issuer.certificates import Authority
 from pytest_vault_issuer.errors import StackError
 from pytest_vault_issuer.kube.client import NAMESPACES, ApiError, Cluster
+from pytest_vault_issuer.proxy.tls import load_certificate
 
 
 def kubeconfig(tmp_path: Path, server: str, **more: str) -> Path:
@@ -161,12 +162,13 @@ def test_calls_do_not_go_through_the_proxy_of_the_environment(tmp_path: Path, mo
 def test_the_certificate_of_the_server_is_for_the_name_in_the_kubeconfig(
     tmp_path: Path, named: str, trusted: bool
 ) -> None:
-    authority = trustme.CA()
+    authority = Authority()
+    issued = authority.issue("api.test")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("api.test").configure_cert(context)
+    load_certificate(context, issued.certificate_chain_pem, issued.key_pem)
     asked: list[str | None] = []
     context.sni_callback = lambda connection, name, of: asked.append(name)
-    (tmp_path / "ca.pem").write_bytes(authority.cert_pem.bytes())
+    (tmp_path / "ca.pem").write_text(authority.pem)
     server = Server(200, body=VERSION)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     with server.serves():

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_vault_issuer.certificates import Authority
 from pytest_vault_issuer.errors import ConfigurationError, Unmet, VaultIssuerError
-from pytest_vault_issuer.proxy import Authority, Exchange, Hold, Proxy, Respond, Route
+from pytest_vault_issuer.proxy import Exchange, Hold, Proxy, Respond, Route
 
 if TYPE_CHECKING:
     from tests.unit.proxy.conftest import Client, Upstream

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_vault_issuer.certificates import Authority
 from pytest_vault_issuer.errors import Unmet, VaultIssuerError
-from pytest_vault_issuer.proxy import Authority, Proxy, Respond, Route, connection, server
+from pytest_vault_issuer.proxy import Proxy, Respond, Route, connection, server
 from pytest_vault_issuer.timeouts import poll
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from pytest_vault_issuer.proxy import Authority
+from pytest_vault_issuer.certificates import Authority
 from pytest_vault_issuer.redaction.redactor import Redactor, decode_jwt
 
 # Characters that every encoding changes.

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_vault_issuer.proxy import Authority
+from pytest_vault_issuer.certificates import Authority
 from pytest_vault_issuer.redaction.redactor import Redactor
 
 RANDOM = random.Random(7)

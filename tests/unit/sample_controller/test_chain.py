@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from pytest_vault_issuer.certificates import CertificateAuthority, new_key, to_pem
 from pytest_vault_issuer.sample_controller.chain import ChainError, order, read_chain
-from pytest_vault_issuer.vault.pki import CertificateAuthority, new_key, to_pem
 
 Certificates = list[x509.Certificate]
 

@@ -7,8 +7,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from pytest_vault_issuer.certificates import new_key
 from pytest_vault_issuer.sample_controller.csr import UnreadableCsrError, parameters, read_csr
-from pytest_vault_issuer.vault.pki import new_key
 
 NAMES = [x509.DNSName("a.example.test"), x509.DNSName("*.b.example.test"), x509.UniformResourceIdentifier("urn:x:y")]
 

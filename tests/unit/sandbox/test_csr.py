@@ -10,6 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from pytest_vault_issuer.certificates import Authority, new_key, to_pem
 from pytest_vault_issuer.errors import Unmet
 from pytest_vault_issuer.sandbox.csr import (
     KEY_TYPES,
@@ -20,7 +21,6 @@ from pytest_vault_issuer.sandbox.csr import (
     public_bytes,
 )
 from pytest_vault_issuer.sandbox.handles import decode_certificates, describe_conditions, is_current
-from pytest_vault_issuer.vault.pki import CertificateAuthority, new_key, to_pem
 
 
 def load(signing: SigningRequest) -> x509.CertificateSigningRequest:
@@ -89,13 +89,13 @@ def test_what_is_not_given_is_left_out() -> None:
 
 
 def test_names_of_a_certificate() -> None:
-    leaf = CertificateAuthority.root().leaf(new_key().public_key(), "a.test")
+    leaf = Authority.root().leaf(new_key().public_key(), "a.test")
     assert names_of(leaf) == {"dns": ["a.test"], "ips": [], "uris": [], "emails": []}
     assert common_name_of(leaf) == "a.test"
 
 
 def test_names_of_a_certificate_without_any() -> None:
-    assert names_of(CertificateAuthority.root().certificate) == {"dns": [], "ips": [], "uris": [], "emails": []}
+    assert names_of(Authority.root().certificate) == {"dns": [], "ips": [], "uris": [], "emails": []}
 
 
 # -- whose key ------------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ def test_names_of_a_certificate_without_any() -> None:
 
 def test_a_certificate_matches_its_request_only() -> None:
     mine, other = SigningRequest.build("a.test"), SigningRequest.build("a.test")
-    leaf = CertificateAuthority.root().leaf(mine.key.public_key(), "a.test")
+    leaf = Authority.root().leaf(mine.key.public_key(), "a.test")
     assert mine.matches(leaf)
     assert not other.matches(leaf)
 
@@ -127,7 +127,7 @@ def encoded(*certificates: x509.Certificate) -> str:
 
 
 def test_certificates_keep_their_order() -> None:
-    chain = [authority.certificate for authority in CertificateAuthority.root().intermediate().intermediate().chain]
+    chain = [authority.certificate for authority in Authority.root().intermediate().intermediate().chain]
     for order in itertools.permutations(chain):
         assert decode_certificates(encoded(*order)) == list(order)
 
@@ -137,7 +137,7 @@ def test_no_certificates(empty: str | None) -> None:
     assert decode_certificates(empty) == []
 
 
-PEM = to_pem(CertificateAuthority.root().certificate)
+PEM = to_pem(Authority.root().certificate)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
+from pytest_vault_issuer.certificates import Authority
 from pytest_vault_issuer.errors import ConfigurationError
 from pytest_vault_issuer.kube import Cluster
-from pytest_vault_issuer.proxy import Authority
 from pytest_vault_issuer.stack.kubeconfig import private_copy
 from pytest_vault_issuer.supervisor.run_directory import RunDirectory
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import hvac.exceptions
 import pytest
 
+from pytest_vault_issuer.certificates import Authority
 from pytest_vault_issuer.errors import StackError
-from pytest_vault_issuer.proxy import Authority
 from pytest_vault_issuer.timeouts import Timeouts
 from pytest_vault_issuer.vault.client import VaultRefusedError, VaultUnreachableError, client
 from pytest_vault_issuer.vault.connection import VaultServer

@@ -10,11 +10,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from pytest_vault_issuer.certificates import Authority, key_to_pem, new_key
 from pytest_vault_issuer.sandbox.csr import public_bytes
-from pytest_vault_issuer.vault.pki import CertificateAuthority, key_to_pem, new_key
 
 
-def chained(leaf: x509.Certificate, authority: CertificateAuthority) -> None:
+def chained(leaf: x509.Certificate, authority: Authority) -> None:
     """Check each signature from a leaf to the root."""
     certificate = leaf
     for above in authority.chain:
@@ -25,7 +25,7 @@ def chained(leaf: x509.Certificate, authority: CertificateAuthority) -> None:
 
 @pytest.mark.parametrize("depth", [0, 1, 2, 5])
 def test_a_chain_of_any_length_verifies(depth: int) -> None:
-    authority = CertificateAuthority.root()
+    authority = Authority.root()
     for _ in range(depth):
         authority = authority.intermediate()
     assert len(authority.chain) == depth + 1
@@ -34,19 +34,19 @@ def test_a_chain_of_any_length_verifies(depth: int) -> None:
 
 @pytest.mark.parametrize("key_type", ["ec", "rsa"])
 def test_authorities_of_both_key_types(key_type: str) -> None:
-    authority = CertificateAuthority.root(key_type=key_type).intermediate(key_type=key_type)
+    authority = Authority.root(key_type=key_type).intermediate(key_type=key_type)
     assert isinstance(authority.key, {"ec": ec.EllipticCurvePrivateKey, "rsa": rsa.RSAPrivateKey}[key_type])
     chained(authority.leaf(new_key().public_key(), "a.test"), authority)
 
 
 def test_another_authority_did_not_sign() -> None:
-    leaf = CertificateAuthority.root("same name").leaf(new_key().public_key(), "a.test")
+    leaf = Authority.root("same name").leaf(new_key().public_key(), "a.test")
     with pytest.raises(InvalidSignature):
-        leaf.verify_directly_issued_by(CertificateAuthority.root("same name").certificate)
+        leaf.verify_directly_issued_by(Authority.root("same name").certificate)
 
 
 def test_chain_and_anchor() -> None:
-    root = CertificateAuthority.root()
+    root = Authority.root()
     lower = root.intermediate().intermediate()
     assert lower.anchor is root
     assert [authority.certificate for authority in lower.chain][-1] == root.certificate
@@ -54,13 +54,13 @@ def test_chain_and_anchor() -> None:
 
 
 def test_names_are_random_unless_given() -> None:
-    names = {CertificateAuthority.root().certificate.subject.rfc4514_string() for _ in range(3)}
+    names = {Authority.root().certificate.subject.rfc4514_string() for _ in range(3)}
     assert len(names) == 3
-    assert CertificateAuthority.root("mine").certificate.subject.rfc4514_string() == "CN=mine"
+    assert Authority.root("mine").certificate.subject.rfc4514_string() == "CN=mine"
 
 
 def test_authorities_may_sign_and_leaves_may_not() -> None:
-    root = CertificateAuthority.root()
+    root = Authority.root()
     leaf = root.leaf(new_key().public_key(), "a.test")
     for certificate, ca in ((root.certificate, True), (root.intermediate().certificate, True), (leaf, False)):
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
@@ -72,7 +72,7 @@ def test_authorities_may_sign_and_leaves_may_not() -> None:
 def test_a_leaf_for_any_key_and_time() -> None:
     key = new_key("rsa")
     then = datetime(2020, 1, 1, tzinfo=UTC)
-    leaf = CertificateAuthority.root().leaf(
+    leaf = Authority.root().leaf(
         key.public_key(), "a.test", not_before=then, not_after=then + timedelta(days=1)
     )
     assert public_bytes(leaf.public_key()) == public_bytes(key.public_key())
@@ -80,17 +80,17 @@ def test_a_leaf_for_any_key_and_time() -> None:
 
 
 def test_a_leaf_is_valid_now_by_default() -> None:
-    leaf = CertificateAuthority.root().leaf(new_key().public_key(), "a.test")
+    leaf = Authority.root().leaf(new_key().public_key(), "a.test")
     assert leaf.not_valid_before_utc < datetime.now(UTC) < leaf.not_valid_after_utc
 
 
 def test_authorities_outlive_what_they_sign() -> None:
-    root = CertificateAuthority.root()
+    root = Authority.root()
     assert root.certificate.not_valid_after_utc > datetime.now(UTC) + timedelta(days=3000)
 
 
 def test_pem_round_trip() -> None:
-    authority = CertificateAuthority.root()
+    authority = Authority.root()
     assert x509.load_pem_x509_certificate(authority.pem.encode()) == authority.certificate
     key = serialization.load_pem_private_key(authority.key_pem.encode(), None)
     assert public_bytes(key.public_key()) == public_bytes(authority.certificate.public_key())
@@ -99,7 +99,7 @@ def test_pem_round_trip() -> None:
 
 
 def test_a_repr_shows_no_key() -> None:
-    assert "key=" not in repr(CertificateAuthority.root())
+    assert "key=" not in repr(Authority.root())
 
 
 def test_unknown_key_type() -> None:
