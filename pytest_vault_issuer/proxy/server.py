@@ -18,7 +18,7 @@ from pytest_vault_issuer.proxy.connection import ClientConnection, Shared
 from pytest_vault_issuer.proxy.exchange import Exchange, HandshakeFailure, Route
 from pytest_vault_issuer.proxy.faults import Fault
 from pytest_vault_issuer.proxy.namespaces import canonical
-from pytest_vault_issuer.proxy.recorder import Injection, Observer, Where
+from pytest_vault_issuer.proxy.recorder import Injection, Observer, Recorder, Where
 from pytest_vault_issuer.proxy.tls import server_context
 from pytest_vault_issuer.proxy.upstream import EXHAUSTED, Upstream
 
