@@ -35,7 +35,7 @@ class SignedRequest:
     body: bytes = b""
 
     def header(self, name: str) -> str:
-        """Return a header's value, '' where there is none."""
+        """Return the value of a header, or '' without one."""
         return next((value for key, value in self.headers.items() if key.lower() == name.lower()), "")
 
     @property
@@ -53,7 +53,7 @@ class SignedRequest:
 class Signature:
     """What a request says of its signature.
 
-    :ivar access_key_id: of whoever signed.
+    :ivar access_key_id: of the signer.
     :ivar timestamp: when, such as ``20260102T030405Z``.
     :ivar region: that it is for; :ivar service: likewise.
     :ivar headers: names of the headers that are signed, in lower case.
@@ -69,7 +69,7 @@ class Signature:
 
     @classmethod
     def of(cls, request: SignedRequest) -> Signature | None:
-        """Read a request's signature; None where it has none that can be read."""
+        """Return the signature of a request, or None without a readable one."""
         query = dict(request.query)
         if query.get("X-Amz-Algorithm") == ALGORITHM:
             credential, names = query.get("X-Amz-Credential", ""), query.get("X-Amz-SignedHeaders", "")

@@ -28,7 +28,7 @@ TAIL = 20
 
 @dataclass(frozen=True)
 class AssumedRole:
-    """An AWS role that somebody assumed with a token, and the credentials that came of it."""
+    """An AWS role that a client assumed with a token, and the credentials that it received."""
 
     role_arn: str
     session_name: str
@@ -42,9 +42,9 @@ class AssumedRole:
 class Sts:
     """The STS of one run.
 
-    :ivar endpoint: its URL on this machine; '' where there is none.
+    :ivar endpoint: its URL on this machine; '' without a local STS.
     :ivar record: path of what it was asked and answered, a JSON object a line.
-    :ivar absence: why there is none, for people.
+    :ivar absence: why there is no local STS, for people.
     :ivar user_arn: of the user whose credentials the implementation may find in its environment.
     :ivar access_key_id: that user's; :ivar secret_access_key: likewise.
     """
@@ -86,7 +86,7 @@ class Sts:
         ]
 
     def offered(self, role_arn: str) -> list[str]:
-        """Return the tokens of the session's cluster with which a role was to be assumed, also those refused."""
+        """Return the tokens of the session's cluster used to assume a role, also the refused ones."""
         return [call["parameters"]["WebIdentityToken"] for call in self._assumptions(role_arn)]
 
     def refusals(self, role_arn: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The process of the local STS: it answers two actions, for its own session alone.
+"""The process of the local STS: it answers two actions, only for its own session.
 
 * ``AssumeRoleWithWebIdentity``, with a token that the session's cluster has
   signed, for STS, and that has not expired.
@@ -46,7 +46,7 @@ from .signature import ALGORITHM, Signature, SignedRequest
 from .sts import ASSUME, IDENTIFY
 from .web_identity import IdentityProvider, TokenRefused
 
-#: How far the clocks of AWS and of whoever signs may be apart.
+#: The allowed difference between the clocks of AWS and of the signer.
 TOLERANCE = datetime.timedelta(minutes=15)
 #: Bytes of a request's body; a token has two thousand.
 LARGEST_BODY = 64 * 1024

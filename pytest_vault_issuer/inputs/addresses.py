@@ -1,4 +1,4 @@
-"""Addresses that people give: one clear reason for each that cannot be used, which repeats no password."""
+"""Checks addresses that users write. The reason for a wrong address never contains a password."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A
 
 
 def why_no_url(text: str, schemes: Iterable[str] = ("https", "http"), *, user: bool = False) -> str:
-    """Say why a text is not the URL of a server; '' where it is.
+    """Return why a text is not the URL of a server; '' if it is one.
 
-    :param user: whether it may hold a user and a password.
+    :param user: whether it may contain a user and a password.
     """
     if any(character.isspace() or not character.isprintable() for character in text):
         return "it holds a space or a control character"
     try:
         parts = urlsplit(text)
         port = parts.port
-    except ValueError:  # half an IPv6 address, or a port that is none
+    except ValueError:  # an incomplete IPv6 address, or an invalid port
         return "its host or port cannot be read"
     schemes = list(schemes)
     if parts.scheme not in schemes or not text.lower().startswith(f"{parts.scheme}://"):
@@ -37,11 +37,11 @@ def why_no_url(text: str, schemes: Iterable[str] = ("https", "http"), *, user: b
 
 
 def why_no_host(text: str) -> str:
-    """Say why a text is neither an IP address nor a host name; '' where it is one."""
+    """Return why a text is neither an IP address nor a host name; '' if it is one."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
-        # What consists of numbers is an address that is mistyped.
+        # A text of only digits and dots is a mistyped address.
         if not _HOST.fullmatch(text) or len(text) > 253 or re.fullmatch(r"[0-9.]+", text):
             return "it is neither an IP address nor a host name"
     return ""

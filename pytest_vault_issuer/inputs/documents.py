@@ -1,7 +1,7 @@
-"""Reads YAML that people write: what Kubernetes can be given, and one clear reason for everything else.
+"""Reads YAML that users write: values that Kubernetes accepts. Anything else is an error with one clear reason.
 
-PyYAML alone accepts much that fails later, and far from its place: keys that are there twice, dates, sets, numbers that
-JSON does not have, aliases that expand to gigabytes.
+PyYAML alone accepts much that fails later and elsewhere: duplicate keys, dates, sets, numbers that JSON does not have,
+and aliases that expand to gigabytes.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import Any
 
 import yaml
 
-#: Values in a document with its aliases expanded; a large CustomResourceDefinition has some ten thousand.
+#: The maximum number of values with expanded aliases. A large CustomResourceDefinition has about ten thousand.
 _MOST = 1_000_000
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 _MERGE = "tag:yaml.org,2002:merge"
 
 
 class DocumentError(ValueError):
-    """A file is not what it should be; the message is the reason, without the name of the file."""
+    """A file is wrong. The message is the reason, without the name of the file."""
 
 
 class _Loader(yaml.SafeLoader):
-    # As Kubernetes' own reader has it, a date is a text.
+    # A date is a text, as for Kubernetes.
     yaml_implicit_resolvers = {  # noqa: RUF012
         first: [(tag, expression) for tag, expression in resolvers if tag != _TIMESTAMP]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -35,7 +35,7 @@ class _Loader(yaml.SafeLoader):
 def read_documents(path: Path) -> list[Any]:
     """Return the YAML documents of a file that are not empty.
 
-    :raises DocumentError: for a file that cannot be read, and for what is not UTF-8, not YAML, or more than JSON has.
+    :raises DocumentError: if the file cannot be read, is not UTF-8 or YAML, or has values that JSON does not have.
     """
     try:
         content = path.read_bytes()
@@ -49,7 +49,7 @@ def read_documents(path: Path) -> list[Any]:
 def read_document(path: Path) -> Any:
     """Return the one YAML document of a file, None for an empty file.
 
-    :raises DocumentError: as :func:`read_documents`; and for several.
+    :raises DocumentError: as :func:`read_documents`, and for several documents.
     """
     documents = read_documents(path)
     if len(documents) > 1:
@@ -60,7 +60,7 @@ def read_document(path: Path) -> Any:
 def parse_documents(content: bytes) -> list[Any]:
     """Return the YAML documents in a text that are not empty.
 
-    :raises DocumentError: for what is not UTF-8, not YAML, or more than JSON has.
+    :raises DocumentError: if it is not UTF-8 or YAML, or has values that JSON does not have.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -91,7 +91,7 @@ def _load(text: str) -> Iterator[Any]:
 
 
 def _check_size(root: yaml.Node) -> None:
-    """Refuse a document that is too large once its aliases are expanded, or that holds itself."""
+    """Refuse a document that contains itself, or that is too large with expanded aliases."""
     sizes: dict[int, int] = {}
     open_nodes: set[int] = set()
 
@@ -108,7 +108,7 @@ def _check_size(root: yaml.Node) -> None:
         raise DocumentError(f"its aliases expand to more than {_MOST} values")
 
 
-# 1e3 is a number to JSON, and to Kubernetes; YAML 1.1 wants a point in it.
+# 1e3 is a number in JSON and for Kubernetes; YAML 1.1 requires a point.
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+"), list("-+0123456789")
 )
@@ -121,7 +121,7 @@ def _children(node: yaml.Node) -> list[yaml.Node]:
 
 
 def _check_keys(node: yaml.Node) -> None:
-    """Refuse a key that is there twice: one of the two values would be lost."""
+    """Refuse a duplicate key: one of its values would be lost."""
     waiting, seen = [node], set()
     while waiting:
         node = waiting.pop()
@@ -143,7 +143,7 @@ def _place(node: yaml.Node) -> str:
 
 
 def _plain(value: Any, place: str) -> Any:
-    """Return a value as JSON has it: its keys are texts."""
+    """Return a value of JSON's types, with texts as keys."""
     if isinstance(value, dict):
         return {_key(key, place): _plain(item, f"{place}, {key}") for key, item in value.items()}
     if isinstance(value, list):
@@ -169,7 +169,7 @@ def _key(key: Any, place: str) -> str:
 
 def _text(text: str, place: str) -> str:
     try:
-        # JSON writes some characters as two escapes, which PyYAML takes for two characters.
+        # JSON writes some characters as two escapes, which PyYAML reads as two characters.
         return text.encode("utf-16", "surrogatepass").decode("utf-16")
     except UnicodeDecodeError as error:
         raise DocumentError(f"{place}: {text!r} is not text: it holds half of a character") from error

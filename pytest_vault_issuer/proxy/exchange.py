@@ -26,7 +26,7 @@ _UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069
 
 
 class Route(enum.Enum):
-    """What a request to Vault is about, told from its method and path alone."""
+    """The purpose of a request to Vault, recognized by its method and path."""
 
     LOGIN = "login"
     HEALTH = "health"
@@ -125,7 +125,7 @@ class JWT:
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer, whoever made it."""
+    """An HTTP answer, from Vault or from the proxy."""
 
     status: int
     headers: Headers = field(default_factory=Headers)
@@ -177,7 +177,7 @@ class Exchange:
     ended: float
     """When the answer was ready to be sent, in seconds since the epoch."""
     status: int | None = None
-    """What the client was told; None when it got no answer (a reset, or it went away)."""
+    """The status that the client received; None if it received no answer (a reset, or it disconnected)."""
     response_headers: Headers = field(default_factory=Headers)
     response_body: bytes = b""
     """What the client was sent, after any tampering."""
@@ -260,7 +260,7 @@ class Exchange:
 
 
 def _shown_query(query: str, redactor: Redactor) -> str:
-    """A query name by name, decoded: percent signs would hide what a secret is told by."""
+    """Return the parameters of a query, decoded: percent signs would hide the shape of a secret."""
     pairs = [
         redactor.redact_json({name: value}) for name, value in urllib.parse.parse_qsl(query, keep_blank_values=True)
     ]
@@ -297,7 +297,7 @@ def _shown_jwt(token: JWT | None, redactor: Redactor) -> Any:
 def _writable(value: Any, depth: int = 0) -> Any:
     """A JSON value in which every text can be written and every number is one.
 
-    :raises RecursionError: it is nested so deeply that whoever reads it might fail.
+    :raises RecursionError: for a body that is nested too deeply for its readers.
     """
     if depth > _DEEPEST_SHOWN:
         raise RecursionError("nested too deeply")

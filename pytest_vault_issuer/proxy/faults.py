@@ -17,7 +17,7 @@ _NOTHING_CHANGED = " (answer unchanged)"
 
 
 class Reset(Exception):
-    """The connection is to be reset without an answer."""
+    """Reset the connection without an answer."""
 
 
 class Lifetime:
@@ -34,7 +34,7 @@ class Lifetime:
             self._callbacks.append(callback)
 
     def end(self) -> None:
-        """Sets :attr:`over` and wakes whoever waits."""
+        """Set :attr:`over` and wake all waiting threads."""
         self.over.set()
         with self._lock:
             callbacks, self._callbacks = self._callbacks, []
@@ -203,7 +203,7 @@ class AddHeader(Fault):
         return f"add header {self.header}"
 
     def on_forward(self, headers: Headers) -> Headers:
-        """The headers with that one, in the place of the client's own of that name."""
+        """Return the headers with this one; it replaces headers of the client with the same name."""
         return Headers([*headers.without(self.header), (self.header, self.value)])
 
 
@@ -279,7 +279,7 @@ def set_data(key: str, value: Any) -> Tamper:
 
 
 def replace_certificate(pem: str) -> Tamper:
-    """Puts another certificate in the place of the one Vault signed."""
+    """Replace the certificate that Vault signed."""
     return _tamper_data("replace certificate", lambda data: data.update(certificate=pem))
 
 
@@ -331,7 +331,7 @@ def _tamper_data(name: str, change: Callable[[dict[str, Any]], object]) -> Tampe
 
 def _tamper_chain(name: str, change: Callable[[list[Any]], list[Any]]) -> Tamper:
     def change_data(data: dict[str, Any]) -> None:
-        # Vault leaves ca_chain out where the issuer's chain is not known.
+        # Vault omits ca_chain if it does not know the chain of the issuer.
         if "certificate" in data:
             data["ca_chain"] = change(list(data.get("ca_chain") or []))
 

@@ -1,8 +1,8 @@
 """Namespaces of Vault Enterprise, as far as a Vault without namespaces can show them.
 
-Vault's Community Edition ignores the header ``X-Vault-Namespace``, so an issuer that forgets it is served all the same.
-What stands here is no more than a mapping of addresses: it makes what is mounted in the Vault behind appear in
-namespaces. Every answer is still the real Vault's.
+The Community Edition of Vault ignores the header ``X-Vault-Namespace``, so it also serves a controller that omits it.
+This module only maps paths: the mounts of the Vault behind the proxy appear in namespaces. Every answer comes from the
+real Vault.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ _HEALTH = "sys/health"
 
 
 def canonical(namespace: str) -> str:
-    """A namespace's path without slashes around it, which Vault does not mind."""
+    """Return the path of a namespace without slashes at its ends, which Vault ignores."""
     return namespace.strip("/")
 
 
 def mapped(head: Head, namespaces: Iterable[str]) -> Head:
-    """A request as the Vault behind is to get it, which plays the part of some namespaces.
+    """Return a request as the Vault behind the proxy receives it.
 
-    Vault Enterprise takes the namespace from the header, from the path, or the first part of it from the header and the
-    rest from the path. A request in one of ``namespaces`` reaches the same path of the Vault behind. Any other, even in
-    no namespace, is sent to a path where nothing is mounted, for it would find nothing of theirs where it went.
-    ``sys/health`` is answered in any case: it is the whole server's, and Enterprise serves it without a namespace only.
+    Vault Enterprise reads the namespace from the header, from the path, or its first part from the header and the rest
+    from the path. A request in one of ``namespaces`` reaches the same path of the Vault behind the proxy. Any other
+    request, also one without a namespace, goes to a path without a mount, because it would find no mount in Enterprise.
+    ``sys/health`` is answered in any case: it belongs to the server, and Enterprise serves it only without a namespace.
 
     :param namespaces: as :func:`canonical` returns them.
     """

@@ -67,7 +67,7 @@ def decode_jwt(token: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
 
 
 class Redactor:
-    """Replaces secrets in texts, headers and JSON by a mark that only tells equal ones apart from others.
+    """Replaces secrets in texts, headers and JSON with fingerprints: equal secrets have equal fingerprints.
 
     The mark is ``<secret 3fa9c1>``: six hexadecimal digits of a salted hash that differs from process to process.
     Safe to use from several threads.
@@ -127,7 +127,7 @@ class Redactor:
         return bool(new)
 
     def _write(self) -> None:
-        """Append what was registered here to the store, for the others."""
+        """Append the secrets that this process registered to the store, for the other processes."""
         assert self._store is not None
         # A line that another process could not finish, such as on a full disk, ends here.
         content = "".join(f"\n{json.dumps(secret)}\n" for secret in self._unwritten).encode()
@@ -161,7 +161,7 @@ class Redactor:
     # -- texts ---------------------------------------------------------------------------------------------------------
 
     def _marks(self, text: str) -> Iterator[tuple[int, int, str]]:
-        """Yield what is to be replaced in a text, in its order and without overlaps: start, end and mark."""
+        """Yield each secret in a text as (start, end, mark), in order and without overlaps."""
         group: list[tuple[int, int, Found]] = []
         end = 0
         for start, stop, found in sorted(self._found(text), key=lambda item: item[:2]):
@@ -294,7 +294,7 @@ class _Index:
         spans = list(self._spans(text))
         if not spans:
             return
-        # Only now: where the characters of the canonical text are in the view.
+        # Only now are the positions of the canonical text in the view needed.
         places = [at for at, character in enumerate(view.text) if character not in _DROPPED]
         for start, end, form in spans:
             first, last = places[start], places[end - 1] + 1

@@ -65,7 +65,7 @@ class View:
 
 
 def views(text: str) -> list[View]:
-    """Return the text itself, each further round of decoding, and wrapped lines joined where there are any."""
+    """Return the text, each further round of decoding, and the text with wrapped lines joined."""
     found = [View(text)]
     for _ in range(_ROUNDS):
         if not _ESCAPING.search(found[-1].text):

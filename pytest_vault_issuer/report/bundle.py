@@ -1,4 +1,4 @@
-"""A folder for each test that did not pass: the evidence, safe to attach to a public issue."""
+"""A folder for each test that failed or was an error: its evidence, safe to attach to a public issue."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from .load import Report, generator, title, versions
 from .outcomes import TO_EXPLAIN, Outcome, failed_at_barrier, heading
 
 FOLDER = "failures"
-#: Names what a report has made in the folder: only that is removed with it.
+#: Lists the folders of a report: only these are removed with it.
 MANIFEST = ".written-by-pytest-vault-issuer"
 _FILES = ("README.md", "evidence.json")
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 _TITLES = {
-    Outcome.ERROR: "could not be judged of",
-    Outcome.FAILED: "is not done by",
-    Outcome.KNOWN_FAILURE: "is, as is known, not done by",
+    Outcome.ERROR: "could not be tested with",
+    Outcome.FAILED: "is not met by",
+    Outcome.KNOWN_FAILURE: "is not met by (known failure)",
 }
 
 
 #: Only a barrier failed: the requirement was neither violated nor proved.
-_AT_BARRIER = "is not proved of"
+_AT_BARRIER = "could not be proved of"
 
 
 def write(report: Report, directory: Path) -> Path | None:
-    """Write the folders and return the one they are in, None where there is nothing to explain.
+    """Write the folders and return their parent, or None if no test failed.
 
-    What an earlier run left there is removed: it speaks of another run.
+    The folders of an earlier session are removed.
     """
     place = directory / FOLDER
     remove(place)
@@ -51,7 +51,7 @@ def write(report: Report, directory: Path) -> Path | None:
         while name in made:
             name += "-"
         made.append(name)
-        _note(place, made)  # before it is there: what cannot be finished is removed by the next run all the same
+        _note(place, made)  # first: the next session also removes an unfinished folder
         (place / name).mkdir(exist_ok=True)
         readme = _readme(shown, all_printable(_without_tests(entry)), all_printable(test))
         write_text(place / name / "README.md", "\n".join(readme) + "\n")
@@ -61,14 +61,14 @@ def write(report: Report, directory: Path) -> Path | None:
 
 
 def is_ours(place: Path) -> bool:
-    """Whether a folder of failures is of an earlier report, empty or not there."""
+    """Whether a folder of failures belongs to an earlier report, is empty, or does not exist."""
     if place.is_symlink() or (place.exists() and not place.is_dir()):
         return False
     return not place.exists() or (place / MANIFEST).is_file() or not any(place.iterdir())
 
 
 def remove(place: Path) -> None:
-    """Remove from a folder what a report has made in it, and the folder where nothing else is left."""
+    """Remove the folders of a report, and their parent if it is empty then."""
     try:
         listed = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -77,7 +77,7 @@ def remove(place: Path) -> None:
         if isinstance(name, str) and _SLUG.fullmatch(name) and not (place / name).is_symlink():
             for file in _FILES:
                 (place / name / file).unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # somebody's own notes are in it
+            with contextlib.suppress(OSError):  # it contains files of the user
                 (place / name).rmdir()
     if place.is_dir() and {path.name for path in place.iterdir()} <= {MANIFEST}:
         (place / MANIFEST).unlink(missing_ok=True)
@@ -100,7 +100,7 @@ def _readme(report: Report, entry: dict[str, Any], test: dict[str, Any]) -> Iter
     yield ""
     yield f"> {coded(entry['statement'])} ({entry['level']})"
     yield ""
-    yield f"* where that is written: {markdown(entry['citation'])}"
+    yield f"* source: {markdown(entry['citation'])}"
     known = report["implementation"]["known_failures"].get(entry["id"])
     if known:
         yield f"* known failure: {markdown(known)}"
@@ -114,14 +114,14 @@ def _readme(report: Report, entry: dict[str, Any], test: dict[str, Any]) -> Iter
     yield ""
     yield from _block(heading(outcome, test["message"]), test["message"])
     yield from _block(
-        "Run just this again", rerun.command(report, test), "sh", note="In the directory where the run was started:"
+        "Run just this again", rerun.command(report, test), "sh", note="In the directory where the session started:"
     )
     for number, (name, text) in enumerate(sections(test["evidence"]) if test["evidence"] else ()):
         yield from _block(name[0].upper() + name[1:], text, note="" if number else LEGEND)
 
 
 def _block(name: str, text: str, language: str = "text", *, note: str = "") -> Iterator[str]:
-    # A fence longer than any in the text: a log may hold Markdown.
+    # A fence that is longer than any in the text: a log may contain Markdown.
     fence = "`" * max(3, max((len(run) for run in re.findall("`+", text)), default=0) + 1)
     yield from (f"## {name}", "")
     if note:

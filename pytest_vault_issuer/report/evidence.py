@@ -1,6 +1,6 @@
-"""What a failure shows: the wire, the objects, and the implementation's log, redacted.
+"""The evidence of a failure: exchanges with Vault, objects, and the log of the controller, redacted.
 
-Collected once, as plain data that any report can hold; :func:`sections` puts it into words.
+:func:`collect` returns it as plain data for all reports. :func:`sections` turns it into text.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from ..sandbox import Sandbox
 from ..sandbox.certificate import Certificate
 from ..sandbox.handles import Handle, describe_conditions
 
-#: How much of the implementation's log is shown, from its end.
+#: Lines of the controller's log in the evidence, from its end.
 LOG_LINES = 40
-#: Characters of the log's end that are looked at: redacting more would take long.
+#: Characters of the log that are read, from its end: the redaction of more would take long.
 LOG_CHARACTERS = 4_000_000
 EXCHANGES = 30
-#: Characters of a text in an object's specification; of a longer one, such as a CSR, the beginning is kept.
+#: Characters of a text in a specification. A longer text, such as a CSR, is cut to its beginning.
 LONGEST, _KEPT = 200, 40
-#: What the API server writes into a request's specification: who made it, which here is always the suite.
+#: Fields that the API server adds to the specification of a request: the requester, which is always the suite.
 _OF_THE_API = frozenset({"username", "groups", "uid", "extra"})
 #: The title of the requests at proxies of other tests.
 ELSEWHERE = "what else the controller was asked during the wait: requests at proxies of other tests"
 #: How to read the requests of a test.
 LEGEND = (
-    "As the proxy between the issuer and Vault recorded them. In brackets: what the test had the proxy do to a "
-    "request, or what went wrong with it. Secrets are replaced by fingerprints: equal ones are of equal secrets."
+    "Recorded by the proxy between the controller and Vault. In brackets: what the test made the proxy do with a "
+    "request, or the error. Fingerprints replace secrets: equal fingerprints mean equal secrets."
 )
 
 
 def collect(sandbox: Sandbox) -> dict[str, Any]:
-    """Return everything that helps to understand why a test failed.
+    """Return the evidence of a test that failed.
 
     :return: ``exchanges`` (see :meth:`~..proxy.Exchange.record`, with the number of its ``proxy``) and
         ``refused`` connections in their order, ``objects`` with specification, conditions and events, ``log``, a list
@@ -57,9 +57,9 @@ def collect(sandbox: Sandbox) -> dict[str, Any]:
         ]
     try:
         text = sandbox.implementation_log()[-LOG_CHARACTERS:]
-    except StackError as error:  # evidence that cannot be had is no reason to lose the rest
+    except StackError as error:  # the rest is still useful
         text = f"the log could not be read: {error.message}"
-    # First of all: of a key that is cut, or of which only some lines are chosen, the rest would not be recognized.
+    # Before lines are chosen: the redaction does not recognize a part of a key.
     log = redactor.redact(text).splitlines()
     ours = [line for line in log if any(name in line for name in sandbox.names)]
     return {
@@ -88,7 +88,7 @@ def _elsewhere(sandbox: Sandbox) -> list[dict[str, Any]]:
 
 
 def _redacted(record: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
-    """Redact also the names in an exchange's record that a client has chosen."""
+    """Redact the names in the record of an exchange that the client chose."""
     names = ("method", "server_name", "client_certificate", "fault")
     return record | {name: redactor.redact(record[name]) for name in names if record[name]}
 
@@ -113,9 +113,8 @@ def _object(handle: Handle) -> dict[str, Any]:
 
 
 def _shortened(item: dict[str, Any]) -> dict[str, Any]:
-    """Cut the long texts of an object's specification, which is redacted: half a secret would not be recognised."""
-    told = {key: _cut(value) for key, value in item["spec"].items() if key not in _OF_THE_API}
-    return item | {"spec": told}
+    """Cut the long texts of a specification. It is redacted already: the redaction does not recognize half a secret."""
+    return item | {"spec": {key: _cut(value) for key, value in item["spec"].items() if key not in _OF_THE_API}}
 
 
 def _cut(value: Any) -> Any:
@@ -143,10 +142,10 @@ def sections(evidence: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def log_title(evidence: dict[str, Any]) -> str:
-    """Say which part of the log it is: one log is of all tests that run at the same time."""
+    """Return which part of the log it is: tests that run at the same time share one log."""
     if evidence["log_of"] == "test":
-        return "log of the implementation since the test began: lines that name its objects"
-    return "log of the implementation since the test began: its end, for no line names the test's objects"
+        return "log of the controller since the test began: lines that name its objects"
+    return "log of the controller since the test began: its last lines, because none names an object of the test"
 
 
 def elsewhere_text(request: dict[str, Any]) -> str:
@@ -156,7 +155,7 @@ def elsewhere_text(request: dict[str, Any]) -> str:
 
 
 def connection(exchange: dict[str, Any]) -> Iterator[str]:
-    """Yield what is known of a request beside its head and body: query, server name, client certificate."""
+    """Yield the query, the server name and the client certificate of a request."""
     if exchange["query"]:
         yield f"query: {exchange['query']}"
     if exchange["server_name"]:

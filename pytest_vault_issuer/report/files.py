@@ -1,4 +1,4 @@
-"""Writes files of a report, whole or not at all, and tells them from files of somebody else."""
+"""Writes the files of a report, complete or not at all, and recognizes them later."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GENERATOR = "pytest-vault-issuer"
 MARKDOWN_MARK = f"<!-- written by {GENERATOR} -->\n"
 YAML_MARK = f"# written by {GENERATOR}\n"
 HTML_MARK = f'<meta name="generator" content="{GENERATOR}">'
-#: How the files begin that a run has written, by their suffix.
+#: How the files of a report begin, by suffix.
 _BEGINNINGS = {
     ".json": re.compile(r'\{\s*"schema_version": \d+,\s*"generator": \{\s*"name": "' + GENERATOR + '"'),
     ".jsonl": re.compile(r'\{"type": "run", "schema_version": '),
@@ -27,7 +27,7 @@ _LONGEST_BEGINNING = 1000
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all; an older one stays until then. Its mode is that of the user's umask."""
+    """Write a file completely or not at all: until then, an older file stays. The umask of the user sets its mode."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with draft.open("x", encoding="utf-8", errors="backslashreplace") as file:
@@ -39,13 +39,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def json_text(value: Any) -> str:
-    """Return a value as JSON in ASCII that every reader of JSON takes, whatever is in it."""
+    """Return any value as JSON in ASCII that every JSON parser accepts."""
     text = json.dumps(plain(value), indent=2, allow_nan=False)
     return text.replace("\x7f", "\\u007f") + "\n"
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a file is of an earlier report, or empty, so that nothing is lost with it."""
+    """Whether a file belongs to an earlier report, or is empty: nothing is lost if it is replaced."""
     if path.is_symlink() or not path.is_file():
         return False
     with path.open("rb") as file:

@@ -1,7 +1,7 @@
-"""``report.jsonl``: what happened, line by line, as it happens.
+"""``report.jsonl``: the progress of a session, one line for each event.
 
-The first line says whom the run judges, the last one how it ended: a run that
-was cut off has no line of type ``end``.
+The first line names the implementation, and the last line says how the session ended. The journal of an interrupted
+session has no line of type ``end``.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ FILE = "report.jsonl"
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run got.
+    """How far a session came.
 
-    :ivar about: the implementation, with its version; :ivar tests: how many ended; :ivar last: the node id of the
-        last of them, '' where none did; :ivar ended: whether the run came to its end.
+    :ivar about: the implementation, with its version.
+    :ivar tests: the number of tests that ended.
+    :ivar last: the node id of the last of them; '' if none ended.
+    :ivar ended: whether the session ran to its end.
     """
 
     about: str
@@ -34,9 +36,9 @@ class Progress:
 
 
 def read(path: Path) -> Progress:
-    """Read a journal back; a last line that was cut is left out.
+    """Read a journal. An incomplete last line is ignored.
 
-    :raises ConfigurationError: when it is none.
+    :raises ConfigurationError: for a file that is not a journal.
     """
     try:
         lines = path.read_bytes().split(b"\n")[:-1]  # the last one is empty, or was cut
@@ -46,15 +48,17 @@ def read(path: Path) -> Progress:
         ended = any(entry["type"] == "end" for entry in entries)
         return Progress(f"{began['name']} {began['version']}", len(tests), tests[-1] if tests else "", ended)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ConfigurationError(f"{path} is no journal of a run: {error}", hint="name another report") from error
+        raise ConfigurationError(
+            f"{path} is not a journal of a session: {error}", hint="name another report"
+        ) from error
 
 
 class Journal:
-    """Writes one line for each thing that happens, at once.
+    """Writes one line for each event, immediately.
 
-    :param directory: created where it is missing; an older journal in it is replaced.
-    :ivar problem: why it is not complete; '' where it is.
-    :raises OSError: when the file cannot be made.
+    :param directory: created if it does not exist. An older journal in it is replaced.
+    :ivar problem: why the journal is not complete; '' if it is.
+    :raises OSError: if the file cannot be created.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -66,7 +70,7 @@ class Journal:
     def write(self, kind: str, **fields: Any) -> None:
         """Add a line: an object with ``type`` and these fields.
 
-        What cannot be written, such as on a full disk, is no reason to end a run: ``problem`` says why, and nothing
+        A failed write, for example on a full disk, does not end the session: ``problem`` gives the reason, and nothing
         more is written.
         """
         if self.problem:
@@ -79,7 +83,7 @@ class Journal:
 
     def close(self) -> None:
         """Close the file."""
-        with contextlib.suppress(OSError):  # what is left in its buffer
+        with contextlib.suppress(OSError):  # a full disk: the buffer cannot be written
             self._file.close()
 
     def __enter__(self) -> Journal:

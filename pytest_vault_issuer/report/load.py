@@ -1,4 +1,4 @@
-"""Reads reports back, and what is computed from their data alone."""
+"""Reads reports, and computes what depends only on their data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .causes import complete, deciding
 from .outcomes import Outcome, RequirementResult, TestResult, headline
 
 Report = dict[str, Any]
-#: Characters of a message: one may list all that is allowed.
+#: Characters of a message: some list all allowed values.
 _LONGEST = 200
 
 
@@ -31,7 +31,7 @@ def load(path: Path) -> Report:
     """Return a report.
 
     :param path: of ``report.json``, or of the directory it is in.
-    :raises ConfigurationError: when there is none, it cannot be read, or it does not fulfil the schema of reports.
+    :raises ConfigurationError: if it does not exist, cannot be read, or does not match the schema.
     """
     file = path / FILE if path.is_dir() else path
     journaled = file.with_name(journal.FILE)
@@ -56,10 +56,10 @@ def load(path: Path) -> Report:
 
 
 def parse(text: str) -> Any:
-    """Return what JSON says, where every reader of JSON understands it alike.
+    """Return a JSON value, if every JSON parser reads it in the same way.
 
-    :raises ValueError: for what is no JSON, a key that is given twice, a number that does not fit into 64 bits, and
-        what is nested too deeply; also a RecursionError for the last.
+    :raises ValueError: for text that is not JSON, a duplicate key, a number of more than 64 bits, or too deep nesting.
+    :raises RecursionError: for too deep nesting.
     """
     value = json.loads(
         text, parse_constant=_no_number, parse_float=_float, parse_int=_integer, object_pairs_hook=_object
@@ -98,9 +98,9 @@ def _twice(names: Iterable[str]) -> list[str]:
 
 
 def _check(file: Path, report: Any) -> None:
-    """See that what is read later is there: a file may be of any program, and of any version of this one.
+    """Check a report before anything reads it: another program or version may have written it.
 
-    :raises ConfigurationError: when it does not fulfil the schema of reports.
+    :raises ConfigurationError: if it does not match the schema.
     """
     if not isinstance(report, dict) or "schema_version" not in report:
         raise ConfigurationError(
@@ -116,7 +116,7 @@ def _check(file: Path, report: Any) -> None:
         if by and by != __version__
         else "run the suite again: it was changed since it was written, or written before this version was complete"
     )
-    # By type too: JSON's true is no version, though Python has it equal 1.
+    # Also by type: true is not a version, although True == 1 in Python.
     version = report["schema_version"]
     if type(version) is not int or version != SCHEMA_VERSION:
         raise ConfigurationError(
@@ -139,12 +139,12 @@ def _validator() -> Any:
 
 
 def shortened(text: str, longest: int) -> str:
-    """Cut what is longer than so many characters, and show that by an ellipsis."""
+    """Return a text, cut to a number of characters; an ellipsis marks the cut."""
     return text if len(text) <= longest else f"{text[:longest]}…"
 
 
 def _cut(path: Path) -> ConfigurationError:
-    """Say of a run that wrote nothing but its journal how far it got."""
+    """Return the error for a session that wrote only its journal: how far it came."""
     got = journal.read(path)
     if got.ended:
         return ConfigurationError(f"{path} is all that is left of a report", hint="run the suite again")
@@ -157,7 +157,7 @@ def _cut(path: Path) -> ConfigurationError:
 
 
 def results(report: Report) -> list[RequirementResult]:
-    """Return what a report says of each requirement."""
+    """Return the result of each requirement of a report."""
     return [
         RequirementResult(
             Requirement(
@@ -177,18 +177,18 @@ def results(report: Report) -> list[RequirementResult]:
 
 
 def title(report: Report) -> str:
-    """Whom a report is about."""
+    """Return name and version of the implementation of a report."""
     about = report["implementation"]
     return f"{about['name']} {about['version']}"
 
 
 def early_end(report: Report) -> str:
-    """Say why a run ended early; '' where it ran to its end."""
+    """Return why the session ended early; '' if it ran to its end."""
     return f"the run ended early: {report['incomplete']}" if report.get("incomplete") else ""
 
 
 def generator(report: Report) -> str:
-    """Which version of this project wrote a report."""
+    """Return name and version of the program that wrote a report."""
     return f"{report['generator']['name']} {report['generator']['version']}"
 
 
@@ -199,12 +199,12 @@ def pace(report: Report) -> str:
 
 
 def versions(named: dict[str, str]) -> str:
-    """Names and versions, such as a stack's components, in a line."""
+    """Return names and versions, such as the components of a stack, in one line."""
     return ", ".join(f"{name} {version}" for name, version in named.items())
 
 
 def with_outcome(report: Report, outcomes: Iterable[str]) -> list[dict[str, Any]]:
-    """Return the requirements' entries that have one of these outcomes and were judged by a test."""
+    """Return the entries that have one of these outcomes and at least one test."""
     wanted = set(outcomes)
     return [entry for entry in report["requirements"] if entry["outcome"] in wanted and entry["tests"]]
 

@@ -1,4 +1,4 @@
-"""Makes one report of those of several machines that shared the work."""
+"""Merges the reports of several machines that each ran a part of the suite."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ _ORDER = [outcome.value for outcome in Outcome]
 
 
 def merge(reports: Sequence[Report]) -> Report:
-    """Return one report that holds the tests of all.
+    """Return one report with the tests of all reports.
 
-    A test that several of them have is taken with its worst outcome.
+    If several reports contain the same test, its worst outcome counts.
 
-    :raises ConfigurationError: when they are about different implementations, of different suites, or of stacks of
-        different versions.
+    :raises ConfigurationError: for reports of different implementations, suites, or versions of the stack.
     """
     first, *others = reports
     for other in others:
@@ -39,9 +38,9 @@ def merge(reports: Sequence[Report]) -> Report:
         if unshared := _identifiers(first) ^ _identifiers(other):
             raise ConfigurationError(
                 f"the reports are about different requirements: not all have {', '.join(sorted(unshared))}",
-                hint="merge the reports as their runs have written them",
+                hint="merge the reports as the sessions wrote them",
             )
-    # A part whose stack could not be started has none.
+    # A part whose stack could not start has none.
     stacks = [report["stack"] for report in reports if report["stack"]]
     for stack in stacks[1:]:
         if stack["components"] != stacks[0]["components"]:

@@ -14,29 +14,29 @@ from ..requirements.features import CORE
 
 
 class Outcome(enum.StrEnum):
-    """What became of a test or a requirement; from the worst to the best for a requirement."""
+    """The outcome of a test or a requirement, from the worst to the best."""
 
-    ERROR = "error"  #: the harness or the stack failed: nothing is said of the implementation
+    ERROR = "error"  #: the suite or the stack failed; this says nothing about the controller
     FAILED = "failed"
-    KNOWN_FAILURE = "known-failure"  #: failed, and its description says why
+    KNOWN_FAILURE = "known-failure"  #: failed, and the implementation file gives the reason
     NOT_RUN = "not-run"  #: deselected, or this stack cannot show it
     PASSED = "passed"
-    UNSUPPORTED = "unsupported"  #: the implementation does not claim the feature, or follows an older contract
+    UNSUPPORTED = "unsupported"  #: the feature is not claimed, or the contract of the implementation is older
 
 
 class Verdict(enum.StrEnum):
-    """What is said of an implementation in a profile."""
+    """The verdict on a controller in a profile."""
 
     CONFORMANT = "conformant"
     PARTIAL = "partial"
     NON_CONFORMANT = "non-conformant"
-    INCOMPLETE = "incomplete"  #: the run ended early
+    INCOMPLETE = "incomplete"  #: the session ended early
 
 
 #: From the strongest to the weakest: the order of every list.
 LEVELS = ("MUST", "SHOULD", "MAY")
 
-#: What is wanted of a test with one of these: evidence, and a way to run it again.
+#: Tests with these outcomes need evidence and the command that repeats them.
 TO_EXPLAIN = (Outcome.FAILED, Outcome.ERROR, Outcome.KNOWN_FAILURE)
 
 
@@ -55,26 +55,26 @@ def heading(outcome: Outcome, message: str) -> str:
 
 
 def headline(message: str) -> str:
-    """Return the line of a test's message that stands for all of it: what was expected, and what was seen.
+    """Return the most important line of a test's message: the expected and the observed value.
 
-    The suite's own comparisons say that in a line ``seen: …``; other messages have all in their first line.
+    The suite's own comparisons have a line ``seen: …``. Other messages say everything in their first line.
     """
     first, *rest = message.splitlines() or [""]
     seen = next((line.strip() for line in rest if line.strip().startswith("seen: ")), "")
     return f"{first} ({seen})" if seen else first
 
 
-#: How the message of a test begins that was not run because the run ended early.
+#: The first words of the message of a test that did not run because the session ended early.
 ENDED_EARLY = "not run: the run ended early"
 
 
 @dataclass(frozen=True)
 class TestResult:
-    """What became of one test.
+    """The result of one test.
 
-    :ivar duration_s: of all its phases.
+    :ivar duration_s: of all its phases, in seconds.
     :ivar message: why it did not pass, redacted.
-    :ivar evidence: what was seen when it did not pass, see :func:`~.evidence.collect`; None where there is none.
+    :ivar evidence: what :func:`~.evidence.collect` returned when it did not pass; None without evidence.
     """
 
     __test__ = False  # not a test class, whatever its name
@@ -88,9 +88,9 @@ class TestResult:
 
 @dataclass
 class RequirementResult:
-    """What became of one requirement: the worst of its tests.
+    """The result of one requirement: the worst outcome of its tests.
 
-    :ivar later: why it is not asked for, where it came after the contract that the implementation follows.
+    :ivar later: why the requirement does not apply if it is newer than the contract of the implementation; else ''.
     """
 
     requirement: Requirement
@@ -99,13 +99,13 @@ class RequirementResult:
 
     @property
     def cut_off(self) -> bool:
-        """Whether it was not judged for no other reason than that the run ended early."""
+        """Whether it was not judged only because the session ended early."""
         unjudged = [test for test in self.tests if test.outcome is Outcome.NOT_RUN]
         return self.outcome is Outcome.NOT_RUN and all(t.message.startswith(ENDED_EARLY) for t in unjudged)
 
     @property
     def outcome(self) -> Outcome:
-        """Passed only where a test passed and none did worse."""
+        """Passed only if a test passed and none has a worse outcome."""
         if self.later:
             return Outcome.UNSUPPORTED
         seen = {test.outcome for test in self.tests}
@@ -115,16 +115,16 @@ class RequirementResult:
 def verdict(results: Iterable[RequirementResult], *, strict: bool = False, incomplete: bool = False) -> Verdict:
     """Judge a profile.
 
-    A run that ended early makes it incomplete, whatever it has judged until then.
+    * *incomplete* if the session ended early.
+    * *non-conformant* if a MUST failed or was an error, or if no MUST passed.
+    * *partial* if a MUST was not run, or if a MUST of the core profile is unsupported. The extended profile considers
+      only claimed features.
+    * *conformant* otherwise.
 
-    A MUST that failed, or could not be judged because of an error, makes it
-    non-conformant, and so does a run in which nothing passed. Anything that was
-    not run makes it partial, and so does what is not supported of the core; the
-    extended profile asks only for what is claimed. What came after the contract
-    that an implementation follows is not asked of it, in neither.
+    Requirements newer than the contract of the implementation do not count.
 
-    :param strict: as certify mode does, call partial also what has known failures, and a SHOULD that was not run.
-    :param incomplete: whether the run ended early.
+    :param strict: certify mode: known failures, and a SHOULD that was not run, also make the profile *partial*.
+    :param incomplete: whether the session ended early.
     """
     if incomplete:
         return Verdict.INCOMPLETE
@@ -144,7 +144,7 @@ def verdict(results: Iterable[RequirementResult], *, strict: bool = False, incom
 
 
 def counts(results: Iterable[RequirementResult]) -> dict[str, dict[str, int]]:
-    """Return how many requirements had which outcome, by level."""
+    """Return the number of requirements by level and outcome."""
     table: dict[str, Counter[str]] = {}
     for result in results:
         table.setdefault(result.requirement.level, Counter())[result.outcome.value] += 1
@@ -163,7 +163,7 @@ def by_profile(results: Iterable[RequirementResult], profiles: Iterable[str]) ->
 def profile_entries(
     results: Iterable[RequirementResult], profiles: Iterable[str], *, strict: bool, incomplete: bool = False
 ) -> dict[str, dict[str, Any]]:
-    """Return what a report says of each profile: its ``verdict`` and ``counts``."""
+    """Return the entry of each profile in a report: ``verdict`` and ``counts``."""
     return {
         profile: {
             "verdict": verdict(members, strict=strict, incomplete=incomplete).value,

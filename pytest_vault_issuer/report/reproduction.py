@@ -37,9 +37,9 @@ def describe(
     and ``PYTEST_ADDOPTS``, may hold anything.
 
     :param arguments: of pytest.
-    :param command: what runs the implementation, its program resolved; [] where it runs already.
+    :param command: the command of the controller, with its program resolved; [] if it runs already.
     :param toolchain: with the versions of the run.
-    :param stack: None where it could not be started.
+    :param stack: None if it could not start.
     """
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -1,4 +1,4 @@
-"""A report as a short YAML document, in the spirit of Gateway API's ConformanceReport: for publishing beside others."""
+"""A report as a short YAML document, similar to the ConformanceReport of the Gateway API."""
 
 from __future__ import annotations
 

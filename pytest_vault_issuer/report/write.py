@@ -1,4 +1,4 @@
-"""Writes a report in every form into one directory."""
+"""Writes all forms of a report into one directory."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _FORMS = (json_report.FILE, html.FILE, MARKDOWN, SUMMARY)
 
 
 def check(directory: Path, option: str) -> None:
-    """See that a report written into a directory replaces nothing but an earlier report.
+    """Check that a report in a directory would replace only an earlier report.
 
-    :param option: names the directory.
-    :raises ConfigurationError: naming what is not of a report.
+    :param option: the option that names the directory, for the message.
+    :raises ConfigurationError: for a file or folder that is not from a report.
     """
     try:
         named = [directory / name for name in (*_FORMS, journal.FILE)]
@@ -36,12 +36,12 @@ def check(directory: Path, option: str) -> None:
     if foreign:
         raise ConfigurationError(
             f"{foreign[0]} is not from an earlier report, and a report would replace it",
-            hint=f"name a new directory with {option}, or move what is there",
+            hint=f"name a new directory with {option}, or move the file",
         )
 
 
 def remove_all(directory: Path) -> None:
-    """Remove what an earlier run wrote, but for its journal: a new one begins.
+    """Remove the report of an earlier session, except its journal, which the new one replaces.
 
     Call :func:`check` first.
     """
@@ -51,10 +51,10 @@ def remove_all(directory: Path) -> None:
 
 
 def write_all(report: Report, directory: Path) -> Path:
-    """Write the report for machines and for people and the folders of failures; return the path of ``report.json``.
+    """Write all forms of the report and the folders of failures; return the path of ``report.json``.
 
-    :param directory: created where it is missing; what an earlier run wrote there is replaced.
-    :raises OSError: when a file cannot be written; none is left half written.
+    :param directory: created if it does not exist. An earlier report in it is replaced.
+    :raises OSError: if a file cannot be written. No file is written in part.
     """
     report = plain(report)
     path = json_report.write(report, directory)

@@ -1,4 +1,4 @@
-"""hvac, without what the environment says of another Vault, and with errors of this project's family."""
+"""hvac, without settings from the environment, and with the errors of this project."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class VaultUnreachableError(StackError):
 
 
 class VaultRefusedError(StackError):
-    """Vault answered with an error; it is also the error of hvac that stands for its status."""
+    """Vault answered with an error. The exception is also the hvac exception of its status."""
 
 
 class _Adapter(hvac.adapters.JSONAdapter):  # type: ignore[misc]
-    """hvac's adapter, whose errors are ours too."""
+    """The adapter of hvac, with the errors of this project."""
 
     def request(self, *args: Any, **kwargs: Any) -> Any:
         """Send a request.
 
-        :raises VaultUnreachableError: without an answer.
-        :raises VaultRefusedError: when Vault answers with an error.
+        :raises VaultUnreachableError: if Vault does not answer.
+        :raises VaultRefusedError: if Vault answers with an error.
         """
         try:
             return super().request(*args, **kwargs)
@@ -40,10 +40,10 @@ class _Adapter(hvac.adapters.JSONAdapter):  # type: ignore[misc]
 
 
 def client(server: VaultServer, timeouts: Timeouts) -> hvac.Client:
-    """Return an hvac client of a server that takes nothing from the environment.
+    """Return an hvac client of a server that ignores the environment.
 
-    Neither hvac's settings (``VAULT_ADDR``, ``VAULT_TOKEN``, ``VAULT_CLIENT_CERT`` and the others, ``~/.vault-token``)
-    nor those of requests (proxies, ``REQUESTS_CA_BUNDLE``, ``.netrc``) are of the Vault that the run uses.
+    The settings of hvac (``VAULT_ADDR``, ``VAULT_TOKEN``, ``VAULT_CLIENT_CERT`` and others, ``~/.vault-token``) and of
+    requests (proxies, ``REQUESTS_CA_BUNDLE``, ``.netrc``) may belong to another Vault than that of the session.
     """
     session = requests.Session()
     session.trust_env = False
@@ -52,7 +52,7 @@ def client(server: VaultServer, timeouts: Timeouts) -> hvac.Client:
     return hvac.Client(
         url=server.url,
         token=server.token,
-        cert=(),  # None would be what the environment says
+        cert=(),  # with None, hvac reads the environment
         verify=verify,
         timeout=timeouts.api,
         session=session,
@@ -62,7 +62,7 @@ def client(server: VaultServer, timeouts: Timeouts) -> hvac.Client:
 
 
 def unreachable(url: str, error: requests.RequestException) -> VaultUnreachableError:
-    """Return the error for a Vault that gives no answer."""
+    """Return the error for a Vault that does not answer."""
     return VaultUnreachableError(
         f"the Vault at {url} cannot be reached: {error}", hint="check that it runs, its address, and its CA certificate"
     )

@@ -15,7 +15,7 @@ class VaultServer:
     :ivar token: a token that may configure it ('' while not initialised).
     :ivar unseal_key: the only key share, where this project initialised it.
     :ivar name: the process or container's name, '' for a foreign one.
-    :ivar internal_url: where its fellows reach it, '' where that is `url`.
+    :ivar internal_url: the URL for the other nodes of its cluster; '' if that is `url`.
     """
 
     url: str

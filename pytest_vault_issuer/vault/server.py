@@ -1,4 +1,4 @@
-"""The state of a whole Vault: initialised, unsealed, standby, and its version."""
+"""Administers a Vault server: initialize, seal, unseal, join, step down, and its mounts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..timeouts import Timeouts, poll
 from .client import VaultUnreachableError, client, unreachable
 from .connection import VaultServer
 
-#: What is created in a Vault: by its path, its name, or a token's accessor.
+#: Kinds of things that a session creates in a Vault, named by path, name, or the accessor of a token.
 AUTH, SECRETS_ENGINE, POLICY, TOKEN = "auth method", "secrets engine", "policy", "token"
 
 
@@ -24,17 +24,17 @@ def mark_of(session: str) -> str:
 
 
 def _unannounced(what: str, name: str, accessor: str = "") -> None:
-    """Nothing has to be recorded where the Vault goes with the session."""
+    """Record nothing: this Vault ends with the session."""
 
 
 class VaultAdmin:
-    """Administrates one Vault with a token that may.
+    """Administers one Vault with a privileged token.
 
-    :param server: where it listens, and the token.
-    :param session: whose everything is that is created with it; '' where the Vault goes with the session.
-    :param announce: called before something is created in a Vault that outlives the session, so that it is removed
-        however the session ends; again with the accessor, once that is known.
-    :raises StackError: from its methods, when Vault cannot be reached or refuses.
+    :param server: its address, and the token.
+    :param session: the name of the session that owns everything created here; '' if this Vault ends with the session.
+    :param announce: called before anything is created in a Vault that outlives the session, so that the cleanup can
+        remove it after any end of the session; called again with the accessor, once it is known.
+    :raises StackError: from its methods, if Vault cannot be reached or refuses a request.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class VaultAdmin:
         self.client = client(server, self.timeouts)
         self.session = session
         self.announce = announce or _unannounced
-        #: Whether what is created outlives the session unless it is removed.
+        #: Whether created things outlive the session unless the cleanup removes them.
         self.announces = announce is not None
 
     @property
@@ -60,24 +60,24 @@ class VaultAdmin:
     def enable_auth(self, method: str, mount: str) -> None:
         """Enable an auth method at a path.
 
-        :raises hvac.exceptions.InvalidRequest: when the path is in use.
+        :raises hvac.exceptions.InvalidRequest: if the path is in use.
         """
         self.announce(AUTH, mount)
         self.client.sys.enable_auth_method(method, path=mount, description=self._mark)
         if self.announces:
-            # The entities of its logins are known by its accessor, and stay when it goes. A token that may not read it
-            # may not remove them either: that is reported at the end.
+            # The accessor identifies the entities of its logins, which outlive the auth method. A token that may
+            # not read the accessor may not remove them either: the cleanup reports it.
             with contextlib.suppress(hvac.exceptions.Forbidden):
                 self.announce(AUTH, mount, self.client.read(f"sys/auth/{mount}")["data"]["accessor"])
         if method == "approle":
-            # After five wrong SecretIDs Vault locks a role for 15 minutes. An issuer that is given a wrong one and
-            # tries again, as it should, would be refused the right one too.
+            # After five wrong SecretIDs, Vault locks a role for 15 minutes, and then refuses the right SecretID too. A
+            # controller with a wrong SecretID retries, as it should.
             self.client.write_data(f"sys/auth/{mount}/tune", data={"user_lockout_config": {"lockout_disable": True}})
 
     def enable_pki(self, mount: str, max_ttl: str) -> None:
         """Enable a PKI secrets engine at a path.
 
-        :raises hvac.exceptions.InvalidRequest: when the path is in use.
+        :raises hvac.exceptions.InvalidRequest: if the path is in use.
         """
         self.announce(SECRETS_ENGINE, mount)
         self.client.sys.enable_secrets_engine(
@@ -100,22 +100,22 @@ class VaultAdmin:
 
     @property
     def leader(self) -> str:
-        """The address of the active node as this one knows it, '' while it knows of none."""
-        # OpenBao leaves it out then.
+        """The address of the active node that this node knows; '' if it knows none."""
+        # OpenBao omits the key in this case.
         return str(self.client.sys.read_leader_status().get("leader_address", ""))
 
     @property
     def product(self) -> str:
-        """What it is: ``vault``, or ``openbao``, which tells of when its code is and not when it was built."""
+        """``vault`` or ``openbao``. OpenBao reports the date of its commit; Vault reports the date of its build."""
         return "openbao" if "commit_date" in self.client.sys.read_seal_status() else "vault"
 
     @property
     def version(self) -> str:
-        """Its own version."""
+        """The version that it reports."""
         return str(self.client.sys.read_health_status(method="GET")["version"])
 
     def initialise(self) -> VaultServer:
-        """Initialise with one key share, leave sealed, and return the server with token and key."""
+        """Initialize it with one key share, and return the server with token and key. It stays sealed."""
         answer = self.client.sys.initialize(secret_shares=1, secret_threshold=1)
         self.server = replace(self.server, token=answer["root_token"], unseal_key=answer["keys"][0])
         self.client.token = self.server.token
@@ -143,18 +143,18 @@ class VaultAdmin:
         self.wait_health(429)
 
     def step_down(self) -> None:
-        """Ask an active node to step down; that another takes over is not waited for.
+        """Make an active node step down, without waiting for the next active node.
 
-        For ten seconds it does not become active again: until another node can, there is none.
+        The node does not become active again for ten seconds. If no other node can, the cluster has no active node.
         """
         self.client.sys.step_down()
 
     def make_voters(self) -> None:
-        """Let every node of an active node's raft cluster vote, and wait for it: one may become active from then on.
+        """Make every node of the raft cluster a voter, and wait for it: any of them can then become active.
 
-        :raises StackError: when they do not within the `component_start` timeout.
+        :raises StackError: if this takes longer than the timeout `component_start`.
         """
-        # By default ten seconds after a node has joined.
+        # The default is ten seconds after a node joined.
         self.client.write_data("sys/storage/raft/autopilot/configuration", data={"server_stabilization_time": "1s"})
 
         def probe() -> bool | None:
@@ -162,12 +162,12 @@ class VaultAdmin:
             return True if all(server["voter"] for server in servers) else None
 
         if not poll(probe, timeout=self.timeouts.component_start, interval=0.05):
-            raise StackError("a raft node that has joined was not made a voter")
+            raise StackError("a raft node joined the cluster but did not become a voter")
 
     def wait_health(self, *statuses: int) -> None:
         """Wait until health answers one of `statuses`.
 
-        :raises StackError: when it does not within the `component_start` timeout.
+        :raises StackError: if this takes longer than the timeout `component_start`.
         """
         seen: list[int] = []
 
@@ -176,7 +176,7 @@ class VaultAdmin:
             return True if seen[0] in statuses else None
 
         if not poll(probe, timeout=self.timeouts.component_start):
-            raise StackError(f"Vault's health is {seen[0]}, not {' or '.join(map(str, statuses))}")
+            raise StackError(f"expected health status {' or '.join(map(str, statuses))} of Vault, saw {seen[0]}")
 
 
 def check_existing(server: VaultServer, timeouts: Timeouts) -> None:

@@ -1,4 +1,4 @@
-"""What one test owns in Vault: mounts, roles and policies with random names, removed at its end."""
+"""The part of a Vault that one test owns: mounts, roles and policies with random names, removed at its end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..certificates import Authority
 from ..kube.cluster_info import Kubernetes
 from .server import POLICY, TOKEN, VaultAdmin
 
-#: The longest lifetime a role or mount of a workspace allows; the suite asks for 90 days at most by default.
+#: The maximum lifetime of certificates of a mount or role. By default the suite requests at most 90 days.
 MAX_TTL = "8760h"
 
 
@@ -24,8 +24,8 @@ MAX_TTL = "8760h"
 class Pki:
     """A PKI mount with one role.
 
-    :ivar sign_path: what ``spec.vault.path`` has to be.
-    :ivar issuing: the authority that signs; its chain is known to the mount as far as it was imported.
+    :ivar sign_path: the right value of ``spec.vault.path``.
+    :ivar issuing: the authority that signs. The mount knows the imported part of its chain.
     """
 
     mount: str
@@ -144,7 +144,7 @@ class VaultWorkspace:
 
     def policy(self, *paths: str, capabilities: Iterable[str] = ("create", "update")) -> str:
         """Create a policy that allows `capabilities` on `paths` and return its name."""
-        # By its name it is told whose it is: a policy has no description.
+        # The name shows the owner: a policy has no description.
         name = f"{self.admin.session or 'vault-issuer'}-{secrets.token_hex(4)}"
         self.admin.announce(POLICY, name)
         rules = "\n".join(f'path "{path}" {{ capabilities = {json.dumps(list(capabilities))} }}' for path in paths)

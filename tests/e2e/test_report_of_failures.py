@@ -198,7 +198,7 @@ def test_a_folder_says_all_that_the_page_does(judged: SuiteRun) -> None:
     assert folders
     for folder in folders:
         text = (folder / "README.md").read_text()
-        assert text.startswith(f"# {WHOLE} is not done by my-issuer 0.3.0\n\n> The controller MUST request service")
+        assert text.startswith(f"# {WHOLE} is not met by my-issuer 0.3.0\n\n> The controller MUST request service")
         assert re.search(r"expected: 600\n\s+seen: 3600", text)
-        for told in ("In brackets: what the test had", "serviceAccountRef:", "/login 200 (LOGIN", "is not done by"):
+        for told in ("In brackets: what the test made", "serviceAccountRef:", "/login 200 (LOGIN", "is not met by"):
             assert told in text

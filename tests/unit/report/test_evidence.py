@@ -124,14 +124,14 @@ def test_an_object_that_is_gone_does_not_hide_the_others() -> None:
 
 
 def test_the_end_of_the_log() -> None:
-    title = "log of the implementation since the test began: its end, for no line names the test's objects"
+    title = "log of the controller since the test began: its last lines, because none names an object of the test"
     lines = shown(log="\n".join(f"line {n}" for n in range(100)))[title].splitlines()
     assert lines == [f"line {n}" for n in range(100 - evidence.LOG_LINES, 100)]
     assert title not in shown(log="")
 
 
 def test_lines_of_the_log_that_are_about_the_test_are_preferred() -> None:
-    title = "log of the implementation since the test began: lines that name its objects"
+    title = "log of the controller since the test began: lines that name its objects"
     others = "\n".join(f"of another test {n}" for n in range(100))
     lines = shown(log=f"issuer-1 failed\n{others}\nsecret in vi-2\n{others}")[title].splitlines()
     assert lines == ["issuer-1 failed", "secret in vi-2"]

@@ -238,7 +238,7 @@ def test_a_folder_for_each_failure(tmp_path: Path) -> None:
     assert folder.name == bundle.slug(REQUIREMENTS[0].id, ALL["requirements"][0]["tests"][0]["nodeid"])
     text = (folder / "README.md").read_text()
     test = ALL["requirements"][0]["tests"][0]
-    assert f"In the directory where the run was started:\n\n```sh\n{again.command(ALL, test)}\n```" in text
+    assert f"In the directory where the session started:\n\n```sh\n{again.command(ALL, test)}\n```" in text
     assert [shown for shown in SEEN if shown not in text] == []
     assert "* stack: kubernetes v1.2, vault 3.4 (process)" in text
     assert "````text" in text, "the fence is longer than what the text holds"

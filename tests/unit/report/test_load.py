@@ -177,7 +177,7 @@ def test_a_run_that_was_cut_off_says_how_far_it_got(
 @pytest.mark.parametrize("content", ["[]\n", "no\n", '{"type": "run"}\n'])
 def test_what_is_no_journal(tmp_path: Path, content: str) -> None:
     (tmp_path / "report.jsonl").write_text(content)
-    with pytest.raises(ConfigurationError, match="is no journal of a run"):
+    with pytest.raises(ConfigurationError, match="is not a journal of a session"):
         reading.load(tmp_path)
 
 
