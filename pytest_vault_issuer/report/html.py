@@ -104,6 +104,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        auto_reload=False,
     )
     filters: dict[str, Callable[..., Any]] = {
         "coded": _coded,
