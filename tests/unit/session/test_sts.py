@@ -1,4 +1,4 @@
-"""A run has a local STS where it can be used, and says why where it cannot."""
+"""A session has a local STS if the controller can use it, and otherwise names the reason."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def sts(monkeypatch: pytest.MonkeyPatch) -> Any:
         run.close()
 
 
-def test_where_everything_is_there(sts: Any) -> None:
+def test_local_sts_starts(sts: Any) -> None:
     assert sts() == STARTED
     assert sts(select=("VI-AWS-001",)) == STARTED
     assert sts(profile=(), certify=True) == STARTED, "what is certified is all that is claimed"
@@ -62,7 +62,7 @@ def test_where_everything_is_there(sts: Any) -> None:
     [
         ({"profile": ("core",)}, "profile extended"),
         ({"profile": ()}, "profile extended"),
-        ({"select": ("JWT", "VI-TLS-001")}, "profile extended"),
+        ({"select": ("JWT", "VI-TLS-001")}, "requirements of the feature aws"),
         (
             {"implementation": replace(RIGHT, features=frozenset({"issuer", "certificate-request", "token"}))},
             "feature aws",
@@ -72,12 +72,12 @@ def test_where_everything_is_there(sts: Any) -> None:
         ({"provider": "existing"}, "provider existing"),
     ],
 )
-def test_where_something_is_not(sts: Any, options: dict[str, Any], reason: str) -> None:
+def test_missing_precondition_is_named(sts: Any, options: dict[str, Any], reason: str) -> None:
     found = sts(**options)
     assert found.endpoint == ""
     assert reason in found.absence
 
 
-def test_where_moto_is_not_installed(sts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_moto_is_named(sts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pytest_vault_issuer.session.session, "missing_modules", lambda: ["moto", "flask"])
     assert "moto, flask not installed" in sts().absence
