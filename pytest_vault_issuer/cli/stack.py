@@ -149,7 +149,7 @@ vault-issuer stack down vault-issuer-0123456789ab    # what a killed session lef
 
 def names_up() -> list[str]:
     """Return the names of the dev stacks that are up."""
-    return [dev_stack.name for run, dev_stack in dev_stacks(find_sessions()) if run.state == KEPT]
+    return [dev_stack.name for session, dev_stack in dev_stacks(find_sessions()) if session.state == KEPT]
 
 
 def _add_name(parser: argparse.ArgumentParser) -> None:
@@ -279,9 +279,11 @@ def _dev_stack_as_dict(dev_stack: DevStack) -> dict[str, Any]:
 
 
 def _env(options: argparse.Namespace) -> int:
-    runs = find_sessions()
-    up = dev_stacks(runs)
-    unreadable = [run for run in runs if run.state == KEPT and run not in [known for known, _ in up]]
+    sessions = find_sessions()
+    up = dev_stacks(sessions)
+    unreadable = [
+        session for session in sessions if session.state == KEPT and session not in [known for known, _ in up]
+    ]
     if unreadable and not up:
         raise StackError(
             f"the state of the stack in {unreadable[0].path} is incomplete, or of another version",
@@ -293,11 +295,11 @@ def _env(options: argparse.Namespace) -> int:
 
 
 def _chosen(name: str | None, up: Sequence[tuple[FoundSession, DevStack]]) -> tuple[FoundSession, DevStack]:
-    usable = [(run, dev_stack) for run, dev_stack in up if run.state == KEPT]
+    usable = [(session, dev_stack) for session, dev_stack in up if session.state == KEPT]
     named = [
-        (run, dev_stack)
-        for run, dev_stack in usable
-        if name is None or name == dev_stack.name or Path(name).absolute() == run.path
+        (session, dev_stack)
+        for session, dev_stack in usable
+        if name is None or name == dev_stack.name or Path(name).absolute() == session.path
     ]
     if len(named) == 1:
         return named[0]
@@ -314,14 +316,14 @@ def _chosen(name: str | None, up: Sequence[tuple[FoundSession, DevStack]]) -> tu
 
 
 def _status(options: argparse.Namespace) -> int:
-    found = [(run, load(run.path)) for run in cleanup.find_all()]
+    found = [(session, load(session.path)) for session in cleanup.find_all()]
     if options.format == "json":
-        print_json([_run_as_dict(run, dev_stack) for run, dev_stack in found])
+        print_json([_session_as_dict(session, dev_stack) for session, dev_stack in found])
         return 0
     headers = ("NAME", "STATE", "WHAT", "DIRECTORY")
     rows = [
-        [dev_stack.name if dev_stack else "", _state(run), _what(run, dev_stack), str(run.path)]
-        for run, dev_stack in found
+        [dev_stack.name if dev_stack else "", _state(session), _what(session, dev_stack), str(session.path)]
+        for session, dev_stack in found
     ]
     if options.format == "markdown":
         print("\n".join(markdown_table([header.lower() for header in headers], rows)))
@@ -329,47 +331,50 @@ def _status(options: argparse.Namespace) -> int:
     print("\n".join(table(headers, rows)) if rows else "no stack is up; start one: vault-issuer stack up")
     for line in records.notices():
         print(line)
-    if any(run.state == ORPHAN for run, _ in found):
+    if any(session.state == ORPHAN for session, _ in found):
         print("orphans remain of killed sessions; remove them: vault-issuer stack down")
-    _print_unattributed(run for run, _ in found)
+    _print_unattributed(session for session, _ in found)
     return 0
 
 
 def _print_unattributed(found: Iterable[FoundSession]) -> None:
     """Print how to remove what the command leaves alone, because it may belong to a session that runs elsewhere."""
-    for run in found:
-        if run.state == UNATTRIBUTED:
-            print(f"{run.path.name} belongs to {run.whose}; if that does not run, remove it with:\n  {run.removal}")
+    for session in found:
+        if session.state == UNATTRIBUTED:
+            print(
+                f"{session.path.name} belongs to {session.whose}; if that does not run, remove it with:\n"
+                f"  {session.removal}"
+            )
 
 
-def _state(run: FoundSession) -> str:
-    ended = [name for name, status in run.processes.items() if status is not None]
-    return run.state + (f" ({', '.join(ended)} ended)" if run.state == KEPT and ended else "")
+def _state(session: FoundSession) -> str:
+    ended = [name for name, status in session.processes.items() if status is not None]
+    return session.state + (f" ({', '.join(ended)} ended)" if session.state == KEPT and ended else "")
 
 
-def _what(run: FoundSession, dev_stack: DevStack | None) -> str:
-    if run.state == ORPHAN:
-        return ", ".join([f"{len(run.leftovers)} processes", *run.containers])
-    if run.state == UNATTRIBUTED:
-        return ", ".join(run.containers)
-    if run.state == UNDER_WAY:
-        return f"of process {run.owner}"
+def _what(session: FoundSession, dev_stack: DevStack | None) -> str:
+    if session.state == ORPHAN:
+        return ", ".join([f"{len(session.leftovers)} processes", *session.containers])
+    if session.state == UNATTRIBUTED:
+        return ", ".join(session.containers)
+    if session.state == UNDER_WAY:
+        return f"of process {session.owner}"
     if dev_stack is None:
         return ""
-    paused = " (paused for a joined session)" if PROCESS in run.paused else ""
+    paused = " (paused for a joined session)" if PROCESS in session.paused else ""
     return f"{dev_stack.implementation or 'no controller'}{paused}, since {dev_stack.started}"
 
 
-def _run_as_dict(run: FoundSession, dev_stack: DevStack | None) -> dict[str, Any]:
+def _session_as_dict(session: FoundSession, dev_stack: DevStack | None) -> dict[str, Any]:
     return {
-        "state": run.state,
-        "directory": str(run.path),
-        "owner": run.owner,
-        "processes": run.processes,
-        "leftovers": list(run.leftovers),
-        "containers": list(run.containers),
-        "whose": run.whose,
-        "removal": run.removal,
+        "state": session.state,
+        "directory": str(session.path),
+        "owner": session.owner,
+        "processes": session.processes,
+        "leftovers": list(session.leftovers),
+        "containers": list(session.containers),
+        "whose": session.whose,
+        "removal": session.removal,
         "dev-stack": _dev_stack_as_dict(dev_stack) if dev_stack else None,
     }
 
@@ -412,28 +417,28 @@ def _record_row(record: CleanupRecord) -> list[str]:
 def _down(options: argparse.Namespace) -> int:
     if options.all and options.name:
         raise ConfigurationError("--all and a name cannot be combined", hint="remove one of them")
-    runs = cleanup.find_all()
-    orphans = [run for run in runs if run.state == ORPHAN]
-    kept = [run for run in runs if run.state == KEPT]
+    sessions = cleanup.find_all()
+    orphans = [session for session in sessions if session.state == ORPHAN]
+    kept = [session for session in sessions if session.state == KEPT]
     unfinished = records.unfinished()
     if options.name and (record := records.find(options.name)):
         # Also its directory, which contains credentials; and nothing else.
         unfinished = [record]
-        orphans = [run for run in orphans if run.path.name == record.session]
+        orphans = [session for session in orphans if session.path.name == record.session]
         chosen = []
     elif options.all:
         chosen = kept
     elif options.name or len(kept) > 1:
-        chosen = _named(options.name, runs)
+        chosen = _named(options.name, sessions)
     else:
         chosen = kept
     removed = []
-    for run in [*chosen, *(orphan for orphan in orphans if orphan not in chosen)]:
-        dev_stack = load(run.path)
-        removed.append((run, dev_stack.name if dev_stack else "", cleanup.remove(run)))
+    for session in [*chosen, *(orphan for orphan in orphans if orphan not in chosen)]:
+        dev_stack = load(session.path)
+        removed.append((session, dev_stack.name if dev_stack else "", cleanup.remove(session)))
     status = _finish([record for record in unfinished if record.path.exists()], removed, options)
     if options.format != "json":
-        _print_unattributed(runs)
+        _print_unattributed(sessions)
     return status
 
 
@@ -455,7 +460,7 @@ def _finish(
             finished.append((record, things))
     if options.format == "json":
         print_json(
-            [_removed_as_dict(run, name, things) for run, name, things in removed]
+            [_removed_as_dict(session, name, things) for session, name, things in removed]
             + [
                 {
                     "directory": "",
@@ -468,8 +473,8 @@ def _finish(
             ]
         )
     else:
-        for run, name, things in removed:
-            _print_removed(f"{name or run.path.name} ({run.state})", things)
+        for session, name, things in removed:
+            _print_removed(f"{name or session.path.name} ({session.state})", things)
         for record, things in finished:
             _print_removed(f"{record.session} ({UNFINISHED})", things)
         if not removed and not unfinished:
@@ -491,22 +496,30 @@ def _print_removed(what: str, things: Removed) -> None:
         print(f"  {line}")
 
 
-def _removed_as_dict(run: FoundSession, name: str, things: Removed) -> dict[str, Any]:
-    about = {"directory": str(run.path), "name": name, "state": run.state, "containers": list(run.containers)}
+def _removed_as_dict(session: FoundSession, name: str, things: Removed) -> dict[str, Any]:
+    about = {
+        "directory": str(session.path),
+        "name": name,
+        "state": session.state,
+        "containers": list(session.containers),
+    }
     return {**about, "removed": things.names}
 
 
-def _named(name: str | None, runs: Sequence[FoundSession]) -> list[FoundSession]:
+def _named(name: str | None, sessions: Sequence[FoundSession]) -> list[FoundSession]:
     """Return the dev stack or orphan with a name or directory."""
     path = Path(name).absolute() if name else None
-    for run in runs:
-        if run.path == path and run.state in (UNDER_WAY, IN_BETWEEN):
+    for session in sessions:
+        if session.path == path and session.state in (UNDER_WAY, IN_BETWEEN):
             raise ConfigurationError(
-                f"{path} is a session that is {run.state}" + (f", of process {run.owner}" if run.owner else ""),
+                f"{path} is a session that is {session.state}"
+                + (f", of process {session.owner}" if session.owner else ""),
                 hint="end that process; the session ends with it",
             )
-        if run.state == KEPT and run.path == path:
-            return [run]
-        if run.state == ORPHAN and (run.path == path or (name and name == getattr(load(run.path), "name", None))):
-            return [run]
-    return [_chosen(name, dev_stacks(runs))[0]]
+        if session.state == KEPT and session.path == path:
+            return [session]
+        if session.state == ORPHAN and (
+            session.path == path or (name and name == getattr(load(session.path), "name", None))
+        ):
+            return [session]
+    return [_chosen(name, dev_stacks(sessions))[0]]

@@ -114,6 +114,6 @@ def _known(kind: type[Any], data: dict[str, Any]) -> dict[str, Any]:
 _EMPTY: dict[str, Any] = {"str": "", "bool": False, "list": [], "dict": {}}
 
 
-def dev_stacks(runs: Iterable[FoundSession]) -> list[tuple[FoundSession, DevStack]]:
+def dev_stacks(sessions: Iterable[FoundSession]) -> list[tuple[FoundSession, DevStack]]:
     """Return the dev stacks among sessions."""
-    return [(run, dev_stack) for run in runs if (dev_stack := load(run.path)) is not None]
+    return [(session, dev_stack) for session in sessions if (dev_stack := load(session.path)) is not None]

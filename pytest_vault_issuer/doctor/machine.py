@@ -156,23 +156,23 @@ def _engine(search: str) -> Finding:
 
 def _left() -> list[Finding]:
     found = cleanup.find_all()
-    orphans = [run for run in found if run.state == ORPHAN]
+    orphans = [session for session in found if session.state == ORPHAN]
     findings = [_orphans(orphans) if orphans else Finding("orphaned resources", OK, "none")]
     findings += [
         Finding(
             UNATTRIBUTED,
             ABSENT,
-            f"on the container engine, of {run.whose}, which may still run: {', '.join(run.containers)}",
-            f"if it does not run: {run.removal}",
+            f"on the container engine, of {session.whose}, which may still run: {', '.join(session.containers)}",
+            f"if it does not run: {session.removal}",
         )
-        for run in found
-        if run.state == UNATTRIBUTED
+        for session in found
+        if session.state == UNATTRIBUTED
     ]
     return findings
 
 
 def _orphans(orphans: list[FoundSession]) -> Finding:
-    directories = [str(run.path) for run in orphans if run.path.exists()]
-    containers = [name for run in orphans for name in run.containers]
+    directories = [str(session.path) for session in orphans if session.path.exists()]
+    containers = [name for session in orphans for name in session.containers]
     left = [", ".join(directories), f"on the container engine: {', '.join(containers)}" if containers else ""]
     return Finding("orphaned resources", ABSENT, "; ".join(filter(None, left)), "vault-issuer stack down")
