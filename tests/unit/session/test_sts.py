@@ -60,8 +60,8 @@ def test_local_sts_starts(sts: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"profile": ("core",)}, "profile extended"),
-        ({"profile": ()}, "profile extended"),
+        ({"profile": ("core",)}, "requirements of the feature aws"),
+        ({"profile": ()}, "requirements of the feature aws"),
         ({"select": ("JWT", "VI-TLS-001")}, "requirements of the feature aws"),
         (
             {"implementation": replace(RIGHT, features=frozenset({"issuer", "certificate-request", "token"}))},
