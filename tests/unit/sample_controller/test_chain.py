@@ -8,27 +8,27 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from pytest_vault_issuer.certificates import CertificateAuthority, new_key, to_pem
+from pytest_vault_issuer.certificates import Authority, new_key, to_pem
 from pytest_vault_issuer.sample_controller.chain import ChainError, order, read_chain
 
 Certificates = list[x509.Certificate]
 
 
 @pytest.fixture(scope="module")
-def authorities() -> list[CertificateAuthority]:
+def authorities() -> list[Authority]:
     """The issuing authority, an intermediate above it, and the root."""
-    root = CertificateAuthority.root()
+    root = Authority.root()
     upper = root.intermediate()
     return [upper.intermediate(), upper, root]
 
 
 @pytest.fixture(scope="module")
-def above(authorities: list[CertificateAuthority]) -> Certificates:
+def above(authorities: list[Authority]) -> Certificates:
     return [authority.certificate for authority in authorities]
 
 
 @pytest.fixture(scope="module")
-def leaf(authorities: list[CertificateAuthority]) -> x509.Certificate:
+def leaf(authorities: list[Authority]) -> x509.Certificate:
     return authorities[0].leaf(new_key().public_key(), "leaf.example.test")
 
 
@@ -53,7 +53,7 @@ def test_an_authority_of_the_same_name_with_another_key_is_left_out(
     leaf: x509.Certificate, above: Certificates
 ) -> None:
     names = [attribute.value for attribute in above[2].subject]
-    impostor = CertificateAuthority.root(str(names[0])).certificate
+    impostor = Authority.root(str(names[0])).certificate
     assert impostor.subject == above[2].subject
     assert order(leaf, [impostor, *above]) == ([leaf, above[0], above[1]], above[2])
 
