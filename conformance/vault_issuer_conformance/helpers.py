@@ -236,8 +236,11 @@ def issued_eventually(sandbox: Sandbox, issuer: Issuer, *, attempts: int = 5) ->
     """
     for _ in range(attempts):
         request = sandbox.request(issuer)
-        if request.wait_reason("Issued", "Failed")["status"].get("certificate"):
+        item = wait_final(request, timeout=sandbox.timeouts.retry)
+        if item.get("status", {}).get("certificate"):
             return request
+        if condition(item, "Ready").get("reason") != "Failed":
+            raise Unmet(f"expected {request} to be issued or to fail, saw it wait; {request.explain()}")
     raise Unmet(f"expected {issuer} to issue one of {attempts} consecutive CertificateRequests, saw none issued")
 
 

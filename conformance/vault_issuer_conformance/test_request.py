@@ -196,7 +196,7 @@ def test_decision_stays_unchanged(sandbox: Sandbox, kind: str) -> None:
         if final == "Denied":  # a controller that ignores it violates another requirement
             sandbox.barrier(issuer, signing=for_host(f"d.{domain}"))
         else:
-            request.wait_reason(final)
+            request.wait_reason(final, timeout=sandbox.timeouts.retry)
         decisions = [entry for entry in request.conditions() if entry["type"] in ("Approved", "Denied")]
         assert decisions == [expected], f"expected an unchanged decision when the CertificateRequest became {final}"
 

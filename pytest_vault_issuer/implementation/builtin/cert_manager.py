@@ -30,7 +30,10 @@ _ALWAYS = {
     "VI-SIGN-018": "the answer is not compared with the request's key; the Certificate controller does, later "
     "(cert-manager#8630 compares them, after 1.21)",
     "VI-SIGN-019": "the answer's notAfter is not looked at; the Certificate controller does, later (cert-manager#7741)",
-    "VI-CSRAPI-015": "the answer becomes the status as it is (cert-manager#8234 and #7741 mended Certificates)",
+    "VI-CSRAPI-015": "the answer becomes the status as it is (cert-manager#8234 mended Certificates)",
+    "VI-CSRAPI-016": "the answer becomes the status as it is (cert-manager#7741 mended Certificates)",
+    "VI-SPEC-007": "any path is accepted, and the answer is not compared with the request's key (cert-manager#8234; "
+    "cert-manager#8630 compares them, after 1.21)",
     "VI-CLIENTCERT-010": f"Go's TLS client presents the first of several certificates: the connection's ({UNREPORTED})",
     "VI-NAMESPACE-003": "the login with a certificate is made by a client of its own, which has no namespace "
     "(cert-manager#3588 was the same for AppRole)",
