@@ -216,6 +216,7 @@ def test_duration_is_requested(sandbox: Sandbox, kind: str) -> None:
 
 
 @requirement("VI-CERTIFICATE-009")
+@pytest.mark.holds_controller
 def test_certificate_becomes_ready_once_it_is_stored(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
     hold = Hold()

@@ -242,6 +242,7 @@ def test_request_waits_for_its_issuer_to_be_ready(sandbox: Sandbox, kind: str) -
 
 @requirement("VI-CSRAPI-011")
 @pytest.mark.slow
+@pytest.mark.holds_controller
 def test_outage_at_login_is_survived(sandbox: Sandbox) -> None:
     def check(kind: str) -> None:
         logins = [feature for feature in claimed(sandbox, FEATURES) if feature != "token"]

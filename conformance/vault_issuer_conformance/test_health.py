@@ -109,6 +109,7 @@ def is_false(item: Object) -> bool:
 
 @requirement("VI-HEALTH-001")
 @EACH_FEATURE
+@pytest.mark.holds_controller
 def test_health_is_queried_before_an_issuer_is_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
     auth = sandbox.authenticate(feature, kind)
     # The health of one Vault says nothing about another.
@@ -165,6 +166,7 @@ def test_issuer_that_was_not_ready_is_shown_as_verified(sandbox: Sandbox, kind: 
 
 @requirement("VI-HEALTH-004")
 @pytest.mark.slow
+@pytest.mark.holds_controller
 def test_sealed_vault_keeps_issuer_not_ready(sandbox: Sandbox) -> None:
     def check(kind: str) -> None:
         vault = sandbox.new_vault()
@@ -222,6 +224,7 @@ def test_removed_node_or_disconnected_standby_keeps_issuer_not_ready(sandbox: Sa
 
 @requirement("VI-HEALTH-008")
 @pytest.mark.slow
+@pytest.mark.holds_controller
 def test_vault_without_a_health_state_keeps_issuer_not_ready(sandbox: Sandbox) -> None:
     def check(kind: str) -> None:
         # A successful login does not prove health; without a login, only the health query can show the fault.
@@ -312,6 +315,7 @@ def test_rejected_login_keeps_issuer_not_ready(sandbox: Sandbox, kind: str, feat
 
 @requirement("VI-HEALTH-007")
 @pytest.mark.slow
+@pytest.mark.holds_controller
 def test_issuer_becomes_ready_after_its_vault_recovers(sandbox: Sandbox) -> None:
     def check(kind: str) -> None:
         auth = sandbox.default_authentication(kind)
@@ -391,6 +395,7 @@ def test_request_is_not_signed_before_the_issuer_is_ready(sandbox: Sandbox, kind
 
 
 @requirement("VI-HEALTH-013")
+@pytest.mark.holds_controller
 def test_request_is_not_signed_before_the_first_health_answer(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.default_authentication(kind)
     other = sandbox.ready_issuer(kind, auth, proxy=sandbox.new_proxy())
@@ -419,6 +424,7 @@ def shown_as_false(issuer: Issuer, problem: str) -> str:
 
 @requirement("VI-HEALTH-012")
 @pytest.mark.slow
+@pytest.mark.holds_controller
 def test_status_states_the_problem(sandbox: Sandbox) -> None:
     def check(kind: str) -> None:
         auth = sandbox.default_authentication(kind)
@@ -496,6 +502,7 @@ def test_condition_names_the_evaluated_generation(sandbox: Sandbox, kind: str) -
 
 
 @requirement("VI-HEALTH-014")
+@pytest.mark.holds_controller
 def test_condition_does_not_name_an_unevaluated_generation(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.default_authentication(kind)
     hold = Hold()

@@ -111,6 +111,7 @@ def test_issuers_of_all_nodes_work_after_a_step_down(sandbox: Sandbox) -> None:
 
 @requirement("VI-HEALTH-018")
 @pytest.mark.slow
+@pytest.mark.holds_controller
 def test_request_in_flight_is_issued_after_a_step_down(sandbox: Sandbox) -> None:
     cluster = sandbox.new_vault_cluster(2, failover=True)
     active = cluster.active
@@ -126,6 +127,7 @@ def test_request_in_flight_is_issued_after_a_step_down(sandbox: Sandbox) -> None
 
 @requirement("VI-HEALTH-019")
 @pytest.mark.slow
+@pytest.mark.holds_controller
 def test_request_in_flight_is_issued_after_the_active_node_fails(sandbox: Sandbox) -> None:
     cluster = sandbox.new_vault_cluster(3, failover=True)
     # Like a Kubernetes Service, this address leads to a node that works.
@@ -142,6 +144,7 @@ def test_request_in_flight_is_issued_after_the_active_node_fails(sandbox: Sandbo
 
 @requirement("VI-HEALTH-020")
 @pytest.mark.slow
+@pytest.mark.holds_controller
 def test_request_created_without_an_active_node_becomes_final(sandbox: Sandbox) -> None:
     cluster = sandbox.new_vault_cluster(2)
     active = cluster.active

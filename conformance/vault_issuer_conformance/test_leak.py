@@ -267,6 +267,7 @@ def is_for(signing: SigningRequest) -> Callable[[Exchange], bool]:
 
 @requirement("VI-LEAK-003")
 @pytest.mark.slow
+@pytest.mark.holds_controller
 def test_answers_of_other_servers_are_not_shown(sandbox: Sandbox, kind: str) -> None:
     canaries: dict[str, str] = {}
     # The target of redirects.

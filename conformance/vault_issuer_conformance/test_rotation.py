@@ -195,6 +195,7 @@ def assert_credential_is_not_used(sandbox: Sandbox, auth: Authentication, *, sin
 
 @requirement("VI-ROTATION-003")
 @EACH_WITH_SECRET
+@pytest.mark.holds_controller
 def test_request_waits_for_a_deleted_credential(sandbox: Sandbox, kind: str, feature: str) -> None:
     auth = sandbox.authenticate(feature, kind)
     name = sandbox.secret({auth.secret_key: auth.credential}, namespace=auth.namespace)
