@@ -43,5 +43,6 @@ def test_tests_that_occupy_the_controller_are_marked(module: Path) -> None:
 
 
 def test_a_held_request_of_a_helper_is_found() -> None:
-    text = "def helper():\n    Hold()\ndef test_a():\n    helper()\n@pytest.mark.holds_controller\ndef test_b():\n    Hold()\n"
-    assert unmarked(ast.parse(text)) == ["test_a"]
+    helper = "def helper():\n    Hold()\n"
+    tests = "def test_a():\n    helper()\n@pytest.mark.holds_controller\ndef test_b():\n    Hold()\n"
+    assert unmarked(ast.parse(helper + tests)) == ["test_a"]
