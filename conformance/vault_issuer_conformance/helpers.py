@@ -106,8 +106,9 @@ def wait_held(sandbox: Sandbox, hold: Hold, what: str) -> None:
     :param what: the request, for the failure message, such as "a health query".
     :raises Unmet: if no such request arrives.
     """
-    if not hold.arrived.wait(sandbox.timeouts.wire):
-        raise Unmet(f"expected {what} within {sandbox.timeouts.wire:g} s, saw none")
+    bound = sandbox.timeouts.bound(sandbox.timeouts.wire)
+    if not bound.wait(hold.arrived):
+        raise Unmet(f"waited {bound} for {what}, saw none")
 
 
 def assert_not_ready(issuers: Mapping[str, Issuer]) -> None:

@@ -15,6 +15,7 @@ from pytest_vault_issuer.redaction.redactor import Redactor
 from pytest_vault_issuer.report import build as json_report
 from pytest_vault_issuer.report.outcomes import Outcome, RequirementResult, TestResult
 from pytest_vault_issuer.requirements.catalogue import Catalogue
+from pytest_vault_issuer.sandbox.pace import Pace
 
 REQUIREMENTS = [r for r in Catalogue.load().requirements if r.profile == "core"][:6]
 #: Text that a browser, Markdown or a shell would take for its own.
@@ -59,6 +60,7 @@ SEEN = (
     "ErrVault",
     "lines that name its objects",
     "line one",
+    "LOGIN in progress for 31.5 s, test_a.py::test_hang",
 )
 
 
@@ -100,6 +102,10 @@ def evidence() -> dict[str, Any]:
         ],
         "log": ["line one", HOSTILE, "long" * 100],
         "log_of": "test",
+        "elsewhere": [
+            {"route": "login", "seconds": 31.5, "in_progress": True, "test": "test_a.py::test_hang"},
+            {"route": "sign", "seconds": 0.1, "in_progress": False, "test": f"test_b.py::test[{HOSTILE}]"},
+        ],
     }
 
 
@@ -121,6 +127,7 @@ def report(*outcomes: Outcome, **changes: Any) -> dict[str, Any]:
         results,
         profiles=["core"],
         reproduction=copy.deepcopy(REPRODUCTION),
+        pace=Pace(concurrency=1, first_condition=0.25, ready=0.5),
     )
     return built | changes
 

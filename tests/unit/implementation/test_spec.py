@@ -93,6 +93,13 @@ def test_everything_a_file_can_say(tmp_path: Path) -> None:
     )
 
 
+def test_concurrency_and_the_time_of_a_retry_can_be_stated() -> None:
+    mine = described(run={"concurrency": 1}, timing={"retry": "5m"})
+    assert (mine.run.concurrency, mine.timing.retry_seconds) == (1, 300.0)
+    assert described(timing={"retry": "90s"}).timing.retry_seconds == 90.0
+    assert (described().run.concurrency, described().timing.retry_seconds) == (0, 0.0)
+
+
 def test_what_is_left_out_has_defaults() -> None:
     mine = described()
     assert mine.issuer == IssuerDescription("cert-manager.io/v1", "Issuer", "ClusterIssuer", "spec.vault")
@@ -157,6 +164,12 @@ def test_with_run_changes_only_the_run() -> None:
         ({"issuer": {"cluster_kind": ""}}, "cluster-issuer is claimed but [issuer] cluster_kind is empty", "name the"),
         ({"run": {"command": ["{kubeconfg}"]}}, "there is no placeholder 'kubeconfg'", "did you mean kubeconfig?"),
         ({"run": {"env": {"A": "{home}"}}}, "there is no placeholder 'home'", "one of: kubeconfig, "),
+        ({"run": {"concurrency": "one"}}, "[run] concurrency is to be a number, not 'one'", ""),
+        ({"run": {"concurrency": True}}, "[run] concurrency is to be a number, not True", ""),
+        ({"run": {"concurrency": -1}}, "[run] concurrency must be a positive number, got -1", "leave it out"),
+        ({"timing": {"retry": "soon"}}, "[timing] retry must be a number with a unit", 'for example "5m"'),
+        ({"timing": {"retry": 300}}, "[timing] retry is to be a string, not 300", ""),
+        ({"timing": {"retries": "5m"}}, "unknown key 'retries' in [timing]", "did you mean retry?"),
         ({"run": {"ready_log": "("}}, "[run] ready_log is no regular expression", "escape"),
     ],
 )

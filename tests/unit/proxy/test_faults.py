@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,8 @@ from pytest_vault_issuer.proxy import (
     replace_certificate,
     set_data,
 )
+from pytest_vault_issuer.proxy.recorder import Unobserved
+from pytest_vault_issuer.timeouts import Bound, poll
 
 if TYPE_CHECKING:
     from tests.unit.proxy.conftest import Client, Upstream
@@ -176,6 +179,52 @@ def test_hold(proxy: Proxy, new_client: Callable[..., Client], upstream: Upstrea
         assert held.result(10).status_code == 200
     assert second.sign().status_code == 200
     assert [exchange.fault for exchange in proxy.seen(Route.SIGN)] == ["hold", "hold"]
+
+
+class Observer(Unobserved):
+    """Notes which requests are in progress, and lets waits go on once."""
+
+    def __init__(self) -> None:
+        self.in_progress: list[Route] = []
+        self.bounds: list[float] = []
+
+    @contextlib.contextmanager
+    def request(self, route: Route) -> Iterator[None]:
+        self.in_progress.append(route)
+        yield
+        self.in_progress.remove(route)
+
+    def bound(self, seconds: float) -> Bound:
+        self.bounds.append(seconds)
+        return Bound(seconds)
+
+
+def test_an_observer_sees_a_held_request_until_it_is_answered(
+    new_proxy: Callable[..., Proxy], new_client: Callable[..., Client]
+) -> None:
+    observer, hold = Observer(), Hold()
+    proxy = new_proxy(observer=observer)
+    proxy.inject(Route.SIGN, hold)
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(new_client(proxy).sign)
+        assert hold.arrived.wait(10)
+        assert observer.in_progress == [Route.SIGN]
+        hold.release()
+        held.result(10)
+    assert poll(lambda: observer.in_progress == [] or None, timeout=10)
+
+
+def test_an_observer_bounds_every_wait(new_proxy: Callable[..., Proxy]) -> None:
+    observer = Observer()
+    proxy = new_proxy(observer=observer)
+    for wait in (
+        lambda: proxy.inject(Route.SIGN, Hold()).wait(0.01),
+        lambda: proxy.wait_for(Route.SIGN, timeout=0.02),
+        lambda: proxy.wait_for_handshake_failure(0.03),
+    ):
+        with pytest.raises(Unmet, match=r"waited 0\.0\d s for"):
+            wait()
+    assert observer.bounds == [0.01, 0.02, 0.03]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +14,7 @@ from pytest_vault_issuer.kube.client import ApiError
 from pytest_vault_issuer.proxy import Exchange, Headers, Route
 from pytest_vault_issuer.redaction.redactor import Redactor
 from pytest_vault_issuer.report import evidence
+from pytest_vault_issuer.sandbox.activity import Request
 
 CANARY = "canary-Tq8rX2"
 
@@ -47,11 +50,16 @@ def proxy(*paths: str, refused: tuple[str, ...] = ()) -> Any:
     )
 
 
-def shown(*, proxies: Any = (), issuers: Any = (), requests: Any = (), log: str = "") -> dict[str, str]:
+def shown(
+    *, proxies: Any = (), issuers: Any = (), requests: Any = (), log: str = "", others: Any = ()
+) -> dict[str, str]:
     redactor = Redactor()
     redactor.add(CANARY)
     sandbox: Any = SimpleNamespace(
-        environment=SimpleNamespace(redactor=redactor),
+        environment=SimpleNamespace(
+            redactor=redactor, activity=SimpleNamespace(waiting_since=0.0, others=lambda since: list(others))
+        ),
+        began=0.0,
         proxies=list(proxies),
         handles=[*issuers, *requests],
         implementation_log=lambda: log,
@@ -135,6 +143,17 @@ def test_lines_of_the_log_that_are_about_the_test_are_preferred() -> None:
     others = "\n".join(f"of another test {n}" for n in range(100))
     lines = shown(log=f"issuer-1 failed\n{others}\nsecret in vi-2\n{others}")[title].splitlines()
     assert lines == ["issuer-1 failed", "secret in vi-2"]
+
+
+def test_requests_that_kept_the_controller_busy_elsewhere() -> None:
+    others = [
+        Request("1", "login", "test_a.py::test_hang", time.monotonic() - 20),
+        Request("1", "sign", f"test_b.py::test[{CANARY}]", 1.0, 3.5),
+    ]
+    text = shown(others=others)[evidence.ELSEWHERE]
+    assert re.match(r"LOGIN in progress for 20\.\d s, test_a\.py::test_hang\nSIGN took 2\.5 s, test_b\.py", text)
+    assert CANARY not in text
+    assert evidence.ELSEWHERE not in shown()
 
 
 @pytest.mark.parametrize("place", ["request", "condition", "event", "log"])

@@ -1,0 +1,100 @@
+"""Tests that hold the controller run alone, and do not wait for ever."""
+
+from __future__ import annotations
+
+import fcntl
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pytest_vault_issuer.judge.schedule import HOLDS, Schedule, turn
+from pytest_vault_issuer.sandbox.pace import Pace
+from pytest_vault_issuer.timeouts import poll
+
+#: Seconds in which a thread takes its turn.
+LIMIT = 20.0
+
+
+class Test:
+    """A test that runs in a thread from :meth:`start` until :meth:`end`."""
+
+    __test__ = False
+
+    def __init__(self, pool: ThreadPoolExecutor, directory: Path, *, alone: bool) -> None:
+        self.runs, self._over = threading.Event(), threading.Event()
+        self._future: Future[None] = pool.submit(self._run, directory, alone)
+
+    def _run(self, directory: Path, alone: bool) -> None:
+        with turn(directory, alone=alone):
+            self.runs.set()
+            self._over.wait(LIMIT)
+
+    def end(self) -> None:
+        self._over.set()
+        self._future.result(LIMIT)
+
+
+@pytest.fixture
+def pool() -> Any:
+    with ThreadPoolExecutor(8) as pool:
+        yield pool
+
+
+def test_tests_that_hold_nothing_run_side_by_side(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+    tests = [Test(pool, tmp_path, alone=False) for _ in range(3)]
+    assert all(test.runs.wait(LIMIT) for test in tests)
+    for test in tests:
+        test.end()
+
+
+def test_a_holder_runs_alone_and_next(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+    """Others that come after it wait behind it, so that it does not wait for ever."""
+    first = Test(pool, tmp_path, alone=False)
+    assert first.runs.wait(LIMIT)
+    holder = Test(pool, tmp_path, alone=True)
+    assert poll(lambda: waits_at_gate(tmp_path) or None, timeout=LIMIT)
+    later = Test(pool, tmp_path, alone=False)
+    assert not holder.runs.is_set()
+    first.end()
+    assert holder.runs.wait(LIMIT)
+    assert not later.runs.is_set()
+    holder.end()
+    assert later.runs.wait(LIMIT)
+    later.end()
+
+
+def waits_at_gate(directory: Path) -> bool:
+    with (directory / "gate.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("pace", "worker", "locks"),
+    [
+        (Pace(concurrency=1), True, True),
+        (Pace(concurrency=1), False, False),
+        (Pace(concurrency=8), True, False),
+        (Pace(), True, False),
+        (None, True, False),
+    ],
+    ids=["few workers", "one process", "enough workers", "unknown", "not measured"],
+)
+def test_only_a_controller_with_few_workers_needs_turns(
+    tmp_path: Path, pace: Pace | None, worker: bool, locks: bool
+) -> None:
+    run: Any = SimpleNamespace(pace=pace, directory=SimpleNamespace(path=tmp_path))
+    config = SimpleNamespace(workerinput={}) if worker else SimpleNamespace()
+    item: Any = SimpleNamespace(config=config, get_closest_marker=lambda name: name == HOLDS or None)
+    protocol = Schedule(run).pytest_runtest_protocol(item)
+    next(protocol)
+    assert (tmp_path / "turn.lock").exists() == locks
+    with pytest.raises(StopIteration):
+        protocol.send(True)
