@@ -381,6 +381,7 @@ def test_answer_without_certificate_is_not_issued(sandbox: Sandbox, kind: str) -
 
 @requirement("VI-SIGN-017")
 @pytest.mark.slow
+@pytest.mark.holds_controller
 def test_server_error_is_not_issued(sandbox: Sandbox, kind: str) -> None:
     html = "<html><body><h1>Bad gateway</h1></body></html>"
     faults: list[Fault] = [

@@ -181,6 +181,7 @@ def test_bundle_without_a_certificate_is_rejected(sandbox: Sandbox, kind: str, t
 
 @requirement("VI-TLS-009")
 @pytest.mark.slow  # cert-manager's client treats this as an outage and tries three times
+@pytest.mark.holds_controller
 def test_server_without_tls_gets_no_plain_http(sandbox: Sandbox, kind: str) -> None:
     proxy = sandbox.new_proxy(plain=True)
     server = proxy.url.replace("http://", "https://")
