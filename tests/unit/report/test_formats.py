@@ -31,6 +31,7 @@ from pytest_vault_issuer.report.merge import merge
 from pytest_vault_issuer.report.outcomes import TO_EXPLAIN, Outcome
 from pytest_vault_issuer.requirements.catalogue import Catalogue
 from pytest_vault_issuer.requirements.features import AREAS
+from pytest_vault_issuer.sandbox.activity import Request
 from tests.support.sample_report import ALL, REQUIREMENTS, SEEN, report
 
 # -- schema -----------------------------------------------------------------------------------------------------
@@ -286,8 +287,12 @@ def test_nothing_that_is_written_of_a_failure_holds_a_secret(tmp_path: Path, lea
         get=lambda: {"spec": {"vault": {"server": leak}}, "status": {"conditions": [condition]}},
         events=lambda: [{"type": "Warning", "reason": "Failed", "message": leak}],
     )
+    elsewhere = Request("1", "login", f"test_a.py::test[{leak}]", 1.0, 2.0)
     sandbox: Any = SimpleNamespace(
-        environment=SimpleNamespace(redactor=redactor),
+        environment=SimpleNamespace(
+            redactor=redactor, activity=SimpleNamespace(waiting_since=0.0, others=lambda since: [elsewhere])
+        ),
+        began=0.0,
         proxies=[SimpleNamespace(exchanges=[exchange], handshake_failures=[])],
         handles=[handle],
         names=set(),
