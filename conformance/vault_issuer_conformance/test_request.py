@@ -100,6 +100,7 @@ def assert_unfinished(sandbox: Sandbox, request: CertificateRequest, why: str) -
 
 @requirement("VI-REQUEST-001")
 @in_turn(FEATURES)
+@pytest.mark.holds_controller
 def test_issued_condition_comes_with_the_certificate(sandbox: Sandbox, kind: str, feature: str) -> None:
     issuer = sandbox.ready_issuer(kind, sandbox.authenticate(feature, kind))
     hold = Hold()
@@ -407,6 +408,7 @@ def test_request_of_a_deleted_issuer_is_not_signed(sandbox: Sandbox, kind: str) 
 
 @requirement("VI-REQUEST-013")
 @pytest.mark.slow
+@pytest.mark.holds_controller
 def test_outage_at_login_is_survived(sandbox: Sandbox) -> None:
     def check(kind: str) -> None:
         logins = claimed(sandbox, LOGINS)

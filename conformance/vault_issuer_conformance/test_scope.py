@@ -233,6 +233,7 @@ def check_two_issuers(
 
 @requirement("VI-SCOPE-006")
 @in_turn(LOGINS)
+@pytest.mark.holds_controller
 def test_interleaved_request_uses_its_own_issuer(sandbox: Sandbox, kind: str, feature: str) -> None:
     pkis, proxies = [sandbox.pki, another_pki(sandbox)], [sandbox.proxy, sandbox.new_proxy()]
     auths = [sandbox.authenticate(feature, kind, pki=pki) for pki in pkis]
@@ -256,6 +257,7 @@ def test_interleaved_request_uses_its_own_issuer(sandbox: Sandbox, kind: str, fe
 
 
 @requirement("VI-SCOPE-007")
+@pytest.mark.holds_controller
 def test_broken_issuers_do_not_affect_others(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.default_authentication(kind)
     absent = {"name": f"absent-{secrets.token_hex(4)}", "key": "token"}
@@ -290,6 +292,7 @@ def test_broken_issuers_do_not_affect_others(sandbox: Sandbox, kind: str) -> Non
 
 
 @requirement("VI-SCOPE-008")
+@pytest.mark.holds_controller
 def test_hanging_vault_does_not_affect_others(sandbox: Sandbox, kind: str) -> None:
     # The hanging requests may also block tests that run in parallel: keep it short, so that these can go on.
     short = sandbox.timeouts.issuer / 4
