@@ -22,6 +22,10 @@ ELSEWHERE = {
     "python3 -m venv .venv && .venv/bin/pip install tox && .venv/bin/tox run": (_TOX, ".ci/run"),
     "tox run -e mutation": (f"{_TOX}; it takes hours", "tests/mutation/test_matrix.py"),
     "tox run -e mutation -- tests/mutation -k approle": (_TOX, "tests/mutation/test_matrix.py"),
+    "MUTATION_RULE_SHARE=0.1 tox run -e mutation -- tests/mutation/test_by_rule.py": (
+        f"{_TOX}; it takes hours",
+        "tests/mutation/test_by_rule.py",
+    ),
     "tox run -e soak -- --runs 20": (f"{_TOX}; it takes half an hour, and is run by hand", "benchmarks/soak.py"),
     "tox run -e matrix -- cert-manager@1.18 cert-manager@1.20": (
         f"{_TOX}; it builds two further releases, and is run by hand",

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pytest_vault_issuer.implementation import Implementation, load_implementation
-from pytest_vault_issuer.judge.hooks import requirement_ids
+from pytest_vault_issuer.judge.items import requirement_ids
 from pytest_vault_issuer.report.outcomes import Outcome
 
 from .builds import PACKAGE, RBAC
@@ -24,6 +24,8 @@ SOURCE = "MUTATION_SOURCE"
 DESCRIBED = "MUTATION_DESCRIBED"
 #: The name of the build.
 NAME = "MUTATION_NAME"
+#: The sample controller's workers of each kind.
+WORKERS = 20
 #: A file for the times of the tests, one JSON object a line; see :mod:`.trace`.
 TIMES = "MUTATION_TIMES"
 
@@ -37,6 +39,8 @@ def implementation() -> Implementation:
     return replace(
         described.with_run(
             command=[sys.executable, "-m", PACKAGE, *command[module + 1 :]],
+            # Stated, so that a mutant that does one thing at a time is not taken for a controller with one worker.
+            concurrency=described.run.concurrency or (WORKERS if described.name == "sample-controller" else 0),
             crds=[str(described.resolve(path)) for path in described.run.crds],
             rbac=[str(changed) if changed.exists() else str(described.resolve(path)) for path in described.run.rbac],
         ),
@@ -47,7 +51,7 @@ def implementation() -> Implementation:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip tests whose requirements have all failed already: each would wait as long for the same answer."""
-    results = item.config.pluginmanager.get_plugin("vault-issuer-conformance").results
+    results = item.config.pluginmanager.get_plugin("vault-issuer-conformance").results.requirements
     ids = [identifier for identifier in requirement_ids(item) if identifier in results]
     if ids and all(results[identifier].outcome is Outcome.FAILED for identifier in ids):
         pytest.skip("its requirements have failed already")

@@ -51,7 +51,7 @@ def judge(place: Place, bench: Bench, directory: Path, affected: list[str]) -> t
             return UNFINISHED, []
         except AssertionError:
             return NOT_STARTED, []
-        if failed := judgement.of("failed", "error"):
+        if failed := judgement.of("failed"):
             return CAUGHT, sorted(failed)
         if not judgement.of("passed"):
             return NOT_STARTED, []
