@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .errors import ConfigurationError as ConfigurationError
     from .errors import NotRunnable as NotRunnable
     from .errors import Unmet as Unmet
+    from .errors import UnsupportedError as UnsupportedError
     from .errors import VaultIssuerError as VaultIssuerError
     from .errors import at_barrier as at_barrier
     from .implementation import Implementation as Implementation
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from .proxy import replace_certificate as replace_certificate
     from .proxy import set_data as set_data
     from .redaction.redactor import Redactor as Redactor
+    from .requirements.features import KINDS as KINDS
     from .requirements.mark import requirement as requirement
     from .sandbox import FEATURES as FEATURES
     from .sandbox import Environment as Environment
@@ -114,6 +116,7 @@ _PUBLIC = {
         "ConfigurationError",
         "NotRunnable",
         "Unmet",
+        "UnsupportedError",
         "VaultIssuerError",
         "at_barrier",
     ),
@@ -158,6 +161,7 @@ _PUBLIC = {
         "set_data",
     ),
     "redaction.redactor": ("Redactor",),
+    "requirements.features": ("KINDS",),
     "requirements.mark": ("requirement",),
     "sandbox": (
         "Environment",
@@ -209,6 +213,7 @@ __all__ = [
     "FEATURES",
     "IDENTIFY",
     "JWT",
+    "KINDS",
     "SECRETS",
     "SERVICE_ACCOUNTS",
     "SESSION_KEY",
@@ -258,6 +263,7 @@ __all__ = [
     "Tamper",
     "TamperBody",
     "Unmet",
+    "UnsupportedError",
     "VaultAdmin",
     "VaultCluster",
     "VaultIssuerError",

@@ -47,6 +47,10 @@ class NotRunnable(VaultIssuerError):
     """This stack cannot show what a test needs. The report lists the test as not run."""
 
 
+class UnsupportedError(NotRunnable):
+    """The implementation has no way to do what a test needs, and does not claim it; the test is unsupported."""
+
+
 class Unmet(AssertionError):
     """The controller did not do what a requirement states."""
 

@@ -7,12 +7,10 @@ from typing import Any
 import pytest
 
 from pytest_vault_issuer import FEATURES as AUTHENTICATIONS
-from pytest_vault_issuer import SESSION_KEY, NotRunnable, Redactor, Sandbox, Session
+from pytest_vault_issuer import KINDS, SESSION_KEY, NotRunnable, Redactor, Sandbox, Session
 
 from .comparing import explanation
 
-#: Kind -> the feature of implementations that have it.
-KINDS = {"Issuer": "issuer", "ClusterIssuer": "cluster-issuer"}
 ALTERNATING = "vault_issuer_alternating"
 
 

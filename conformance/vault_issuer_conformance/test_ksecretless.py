@@ -427,7 +427,7 @@ def test_several_issuers_share_one_vault_role(sandbox: Sandbox, kind: str) -> No
     if sandbox.home(kind) != sandbox.namespace:
         sandbox.service_account(sandbox.home(kind), name=account)
     auth = any_namespace(sandbox, account)
-    issuers = [sandbox.issuer("Issuer", auth), sandbox.issuer(kind, auth)]
+    issuers = [sandbox.issuer(each, auth) for each in (next(iter(sandbox.environment.kinds)), kind)]
     for issuer in issuers:
         issuer.wait_ready()
     for request in [sandbox.request(issuer) for issuer in issuers]:

@@ -527,8 +527,9 @@ def test_concurrent_requests_get_their_own_certificates(sandbox: Sandbox) -> Non
             "Issuer", sandbox.default_authentication("Issuer", namespace=namespace), namespace=namespace
         )
         for namespace in namespaces
+        if "Issuer" in sandbox.environment.kinds
     }
-    shared = [sandbox.issuer("ClusterIssuer")] if "cluster-issuer" in sandbox.environment.features else []
+    shared = [sandbox.issuer("ClusterIssuer")] if "ClusterIssuer" in sandbox.environment.kinds else []
     for issuer in (*issuers.values(), *shared):
         issuer.wait_ready()
     requests = []
@@ -536,7 +537,7 @@ def test_concurrent_requests_get_their_own_certificates(sandbox: Sandbox) -> Non
         # Two requests that differ only in key and namespace, with one issuer object each or a shared one.
         name, host = f"request-{secrets.token_hex(4)}", f"{number}.{secrets.token_hex(4)}.example.test"
         for namespace in namespaces:
-            issuer = shared[0] if shared and number % 2 else issuers[namespace]
+            issuer = shared[0] if shared and (number % 2 or not issuers) else issuers[namespace]
             request = sandbox.request(issuer, for_host(host), name=name, namespace=namespace, approve=False)
             requests.append((host, request))
     with ThreadPoolExecutor(len(requests)) as executor:

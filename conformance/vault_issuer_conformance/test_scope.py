@@ -282,7 +282,7 @@ def test_broken_issuers_do_not_affect_others(sandbox: Sandbox, kind: str) -> Non
         sandbox.request(issuer, namespace=sandbox.namespace)
     sealed.wait_for(None, timeout=sandbox.timeouts.wire, what="a request to the sealed Vault")
 
-    right = [sandbox.ready_issuer(each) for each in dict.fromkeys(["Issuer", kind])]
+    right = [sandbox.ready_issuer(each) for each in dict.fromkeys([*sandbox.environment.kinds, kind])]
     for issuer in right:
         sandbox.issued(issuer, namespace=sandbox.namespace)
     for issuer in right:

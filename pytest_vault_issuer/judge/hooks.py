@@ -197,6 +197,7 @@ class Conformance:
 
     def _finish(self, session: pytest.Session, exitstatus: int) -> None:
         self._note_end(session)
+        self.selection.note_unsupported(self.results.requirements.values())
         try:
             self.files.write(self.results.requirements.values(), self.ending, self.config.invocation_params.args)
         except (OSError, VaultIssuerError) as error:

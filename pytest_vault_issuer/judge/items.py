@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from ..requirements.catalogue import SUITE
+from ..requirements.features import KINDS
 from ..requirements.mark import REQUIREMENT
-
-_CLUSTER_FEATURE = "cluster-issuer"
 
 
 def requirement_ids(item: pytest.Item) -> list[str]:
@@ -19,14 +18,13 @@ def requirement_ids(item: pytest.Item) -> list[str]:
 
 
 def features_of(item: pytest.Item) -> set[str]:
-    """Return the features that a test's parameters need, such as an auth method or cluster-scoped issuer objects.
+    """Return the features that a test's parameters need, such as an auth method or a kind of issuer object.
 
     The parameters are ``feature``, ``other_feature``, ``kind`` and ``other_kind``.
     """
     parameters = getattr(getattr(item, "callspec", None), "params", {})
     needed = {parameters[name] for name in ("feature", "other_feature") if name in parameters}
-    kinds = {parameters.get(name) for name in ("kind", "other_kind")}
-    return needed | ({_CLUSTER_FEATURE} if "ClusterIssuer" in kinds else set())
+    return needed | {KINDS[parameters[name]] for name in ("kind", "other_kind") if parameters.get(name) in KINDS}
 
 
 def name_of(item: pytest.Item) -> str:

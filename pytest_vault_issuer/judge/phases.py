@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from ..errors import NotRunnable, StackError
+from ..errors import NotRunnable, StackError, UnsupportedError
 from ..report import evidence
 from ..report.outcomes import TO_EXPLAIN, Outcome
 from ..sandbox import Sandbox
-from ..sandbox.shapes import InexpressibleError
 from ..session.session import Session
 from ..text import plain, writable
 from .collector import PlannedTest
@@ -127,7 +126,7 @@ class PhaseJudge:
             return item.stash.get(_OUTCOME, Outcome.NOT_RUN)
         if isinstance(error, NotRunnable):
             report.outcome = "skipped"
-            unsupported = isinstance(error, InexpressibleError)
+            unsupported = isinstance(error, UnsupportedError)
             report.longrepr = (str(item.path), 0, f"{'unsupported' if unsupported else 'not run'}: {error.message}")
             return Outcome.UNSUPPORTED if unsupported else Outcome.NOT_RUN
         if report.when != "call" or not isinstance(error, AssertionError | pytest.fail.Exception) or self._session.lost:

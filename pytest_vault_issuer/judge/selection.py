@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pytest
 
 from ..errors import ConfigurationError
 from ..implementation import Implementation
-from ..report.outcomes import RequirementResult
+from ..report.outcomes import Outcome, RequirementResult
 from ..requirements.catalogue import Catalogue, Requirement
+from ..requirements.features import KINDS, REQUEST_APIS
 from ..session.session import Session
 from .items import features_of, requirement_ids
 
@@ -59,20 +61,31 @@ class Selection:
     def unsupported(self, item: pytest.Item) -> str:
         """Return why the implementation does not have to pass a test; '' if it has to."""
         ids = requirement_ids(item)
+        if later := next(filter(None, (self._later(self.catalogue[i]) for i in ids)), ""):
+            return later
         needed = {self.catalogue[i].feature for i in ids} | features_of(item)
-        if missing := sorted(needed - self.implementation.features - {""}):
-            return f"{self.implementation.name} does not claim {', '.join(missing)}"
-        return next(filter(None, (self._later(self.catalogue[i]) for i in ids)), "")
+        missing = sorted(needed - self.implementation.features - {""})
+        return f"{self.implementation.name} does not claim {', '.join(missing)}" if missing else ""
 
     def results(self) -> dict[str, RequirementResult]:
         """Return an empty result for each requirement of the profiles, by its id."""
         members = [r for r in self.catalogue.requirements if r.profile in self.profiles]
         return {r.id: RequirementResult(r, later=self._later(r)) for r in members}
 
+    def note_unsupported(self, results: Iterable[RequirementResult]) -> None:
+        """Ask nothing that the implementation claims no way to do, although it claims the feature."""
+        for result in results:
+            claimed = result.requirement.feature in {"", *self.implementation.features}
+            if claimed and result.tests and result.outcome is Outcome.UNSUPPORTED:
+                result.later = result.later or result.tests[0].message.removeprefix("unsupported: ")
+
     def _later(self, requirement: Requirement) -> str:
-        """Return that a requirement is newer than the contract that the implementation follows; '' if it is not."""
-        if not requirement.later_than(self.implementation.contract):
-            return ""
-        return (
-            f"since cert-manager {requirement.since}, {self.implementation.name} follows {self.implementation.contract}"
-        )
+        """Return why a requirement does not apply to the implementation; '' if it does."""
+        described = self.implementation
+        if requirement.later_than(described.contract):
+            return f"since cert-manager {requirement.since}, {described.name} follows {described.contract}"
+        if requirement.shape and not described.shape.own_fields:
+            return f"about the fields of spec.vault, {described.name} writes its configuration in another shape"
+        if requirement.feature in (*KINDS.values(), *REQUEST_APIS) and requirement.feature not in described.features:
+            return f"{described.name} does not have {requirement.feature}"
+        return ""

@@ -15,6 +15,8 @@ from .features import AREAS, FEATURES, PROFILES, check_known
 
 SUITE = "vault_issuer_conformance"
 LEVELS = ("MUST", "SHOULD", "MAY")
+#: The shape whose field names some requirements are about.
+SHAPE = "cert-manager"
 _ID = re.compile(r"VI-([A-Z]+)-[0-9]{3}")
 
 
@@ -29,6 +31,7 @@ class Requirement:
     :ivar quote: a few words of the cited text; each MUST has them.
     :ivar since: cert-manager version where it came, '' for always.
     :ivar upstream: known upstream issues.
+    :ivar shape: ``cert-manager`` if it is about the field names of cert-manager's API reference, '' otherwise.
     """
 
     id: str
@@ -40,6 +43,7 @@ class Requirement:
     since: str = ""
     upstream: tuple[str, ...] = ()
     quote: str = ""
+    shape: str = ""
 
     @property
     def area(self) -> str:
@@ -125,6 +129,8 @@ def _requirement(entry: dict[str, Any]) -> Requirement:
         Version(requirement.since or "0")
     except InvalidVersion as error:
         raise ValueError(f"{requirement.id}: since {requirement.since!r} is no version") from error
+    if requirement.shape not in ("", SHAPE):
+        raise ValueError(f"{requirement.id}: shape {requirement.shape!r} is not {SHAPE!r}")
     try:
         check_known("profile", [requirement.profile], PROFILES)
         check_known("feature", [requirement.feature], ["", *FEATURES])

@@ -39,11 +39,9 @@ class CredentialObjects(ABC):
 
     def home(self, kind: str) -> str:
         """The namespace where an issuer of this kind looks for Secrets and ServiceAccounts."""
-        return (
-            self.environment.cluster_resource_namespace
-            if self.environment.kinds[kind].cluster_scoped
-            else self.namespace
-        )
+        known = self.environment.kinds.get(kind)
+        cluster_scoped = known.cluster_scoped if known else kind == "ClusterIssuer"
+        return self.environment.cluster_resource_namespace if cluster_scoped else self.namespace
 
     def secret(
         self, data: Mapping[str, str | bytes], *, namespace: str, name: str | None = None, secret: bool = True

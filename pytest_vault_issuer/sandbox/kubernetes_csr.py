@@ -2,29 +2,74 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from typing import Any
+
 from cryptography import x509
 
-from ..errors import Unmet
+from ..errors import Unmet, UnsupportedError
 from ..kube.client import CSRS, Cluster, Object, condition
 from ..timeouts import Timeouts
 from .csr import SigningRequest
-from .handles import Handle, decode_certificates, describe_conditions
+from .handles import CertificateRequest, Handle, describe_conditions
+
+#: The least that ``spec.expirationSeconds`` may be (https://kubernetes.io/docs/reference/kubernetes-api/).
+SHORTEST = 600
 
 
-class CertificateSigningRequest(Handle):
-    """A CertificateSigningRequest and the key it is for."""
+class CertificateSigningRequest(CertificateRequest):
+    """A CertificateSigningRequest and the key it is for.
 
-    def __init__(self, cluster: Cluster, timeouts: Timeouts, name: str, signing: SigningRequest) -> None:
-        super().__init__(cluster, timeouts, CSRS, "CertificateSigningRequest", name, None)
+    :param instead: whether it stands for a CertificateRequest, which the implementation does not serve. Then it is
+        read as if it had a Ready condition, with the reason Issued, Failed or Denied once it is final.
+    """
+
+    def __init__(
+        self, cluster: Cluster, timeouts: Timeouts, name: str, signing: SigningRequest, *, instead: bool = False
+    ) -> None:
+        Handle.__init__(self, cluster, timeouts, CSRS, "CertificateSigningRequest", name, None)
         self.signing = signing
+        self._instead = instead
 
-    def approve(self) -> None:
-        """Approve it."""
-        self._decide("Approved", "approval")
+    def _seen(self, item: Object) -> Object:
+        outcome = _outcome(item) if self._instead else ""
+        if not outcome:
+            return item
+        entry = {"type": "Ready", "status": "True" if outcome == "Issued" else "False", "reason": outcome}
+        status = item["status"]
+        return {**item, "status": {**status, "conditions": [*(status.get("conditions") or []), entry]}}
 
-    def deny(self) -> None:
-        """Deny it."""
-        self._decide("Denied", "approval")
+    def approve(self, **fields: str) -> None:
+        """Approve it; `fields` of the condition may differ."""
+        self._decide("Approved", "approval", **fields)
+
+    def deny(self, **fields: str) -> None:
+        """Deny it; `fields` of the condition may differ."""
+        self._decide("Denied", "approval", **fields)
+
+    def wait_reason(self, *reasons: str, timeout: float | None = None) -> Object:
+        """Wait until it has one of the outcomes Issued, Failed and Denied.
+
+        :raises UnsupportedError: if only Pending is waited for.
+        """
+        if reasons == ("Pending",):
+            return self.wait_pending()
+        return super().wait_reason(*reasons, timeout=timeout)
+
+    def wait_pending(self, *, timeout: float | None = None) -> Object:
+        """Nothing says that a CertificateSigningRequest is pending.
+
+        :raises UnsupportedError: always.
+        """
+        raise _no("reason Pending")
+
+    def ca(self) -> list[x509.Certificate]:
+        """Nothing of a CertificateSigningRequest is its CA.
+
+        :raises UnsupportedError: always.
+        """
+        raise _no("status.ca")
 
     def wait_signed(self, *, timeout: float | None = None) -> Object:
         """Wait until its certificate is there and return it; Failed instead is Unmet at once."""
@@ -48,11 +93,47 @@ class CertificateSigningRequest(Handle):
             timeout=timeout or self.timeouts.request,
         )
 
-    def certificates(self) -> list[x509.Certificate]:
-        """The certificates in ``status.certificate``, in order ([] while there are none)."""
-        return decode_certificates(self.get().get("status", {}).get("certificate"))
-
 
 def is_signed(item: Object) -> bool:
     """Whether a CertificateSigningRequest has its certificate."""
     return bool(item.get("status", {}).get("certificate"))
+
+
+def _outcome(item: Object) -> str:
+    if is_signed(item):
+        return "Issued"
+    for kind in ("Failed", "Denied"):
+        if condition(item, kind).get("status") == "True":
+            return kind
+    return ""
+
+
+def _no(what: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"CertificateSigningRequests have no {what}", hint="an implementation that serves CertificateRequests shows it"
+    )
+
+
+def as_signing_request(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a CertificateRequest as fields of a CertificateSigningRequest.
+
+    :raises UnsupportedError: for a field that has no equivalent.
+    """
+    fields: dict[str, Any] = {}
+    for name, value in spec.items():
+        if value is None:
+            continue
+        if name == "usages":
+            fields["usages"] = value
+        elif name == "duration" and (seconds := _seconds(value)) >= SHORTEST:
+            fields["expirationSeconds"] = seconds
+        else:
+            raise _no(f"equivalent of {name} {value!r}")
+    return fields
+
+
+def _seconds(duration: str) -> int:
+    """Return the seconds of a duration such as ``1h30m``; 0 for another notation."""
+    if not re.fullmatch(r"(\d+[hms])+", duration):
+        return 0
+    return sum(int(number) * {"h": 3600, "m": 60, "s": 1}[unit] for number, unit in re.findall(r"(\d+)(.)", duration))

@@ -103,16 +103,20 @@ class Certificates(ABC):
         approve: bool = True,
         annotations: dict[str, str] | None = None,
         requester: str = "",
+        name: str | None = None,
+        instead: bool = False,
         **spec: Any,
     ) -> CertificateSigningRequest:
         """Create a CertificateSigningRequest, approve it, and return it; it is not waited for.
 
         :param signer_name: an issuer's, or a foreign one.
+        :param name: default a random one.
+        :param instead: whether it stands for a CertificateRequest, see :class:`CertificateSigningRequest`.
         :param requester: the user who creates it; '' for the administrator.
         :param spec: further fields, such as ``expirationSeconds``.
         """
         signing = signing or self.new_signing()
-        name = f"request-{secrets.token_hex(4)}"
+        name = name or f"request-{secrets.token_hex(4)}"
         body: Object = {
             "apiVersion": CSRS.api_version,
             "kind": "CertificateSigningRequest",
@@ -125,7 +129,7 @@ class Certificates(ABC):
             | spec,
         }
         (self.cluster.acting_as(requester) if requester else self.cluster).create(CSRS, body)
-        request = CertificateSigningRequest(self.cluster, self.timeouts, name, signing)
+        request = CertificateSigningRequest(self.cluster, self.timeouts, name, signing, instead=instead)
         self.remove_later(request.delete)
         self.kubernetes_requests.append(request)
         if approve:

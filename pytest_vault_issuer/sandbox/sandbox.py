@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..certificates import Authority, ClientCertificate, ServerCertificate
-from ..errors import StackError, Unmet, at_barrier
+from ..errors import StackError, Unmet, UnsupportedError, at_barrier
 from ..kube.audit import AuditLog
 from ..kube.client import CERTIFICATE_REQUESTS, NAMESPACES, ApiError, Object
 from ..kube.ownership import LABEL
@@ -29,7 +29,7 @@ from .credentials import Authentications
 from .csr import SigningRequest
 from .environment import Environment
 from .handles import CertificateRequest, Handle, Issuer, IssuerType, RefusedError
-from .kubernetes_csr import CertificateSigningRequest
+from .kubernetes_csr import CertificateSigningRequest, as_signing_request
 from .requests import Certificates
 from .vault_ha import VaultCluster, VaultNode
 
@@ -215,7 +215,12 @@ class Sandbox(Authentications, Certificates):
     # -- Kubernetes -------------------------------------------------------------------
 
     def kind(self, kind: str) -> IssuerType:
-        """The implementation's issuer type that plays ``Issuer`` or ``ClusterIssuer``."""
+        """The implementation's issuer type that plays ``Issuer`` or ``ClusterIssuer``.
+
+        :raises UnsupportedError: if it has none.
+        """
+        if kind not in self.environment.kinds:
+            raise UnsupportedError(f"the implementation has no {kind}", hint="see [issuer] kind and cluster_kind")
         return self.environment.kinds[kind]
 
     @property
@@ -339,16 +344,25 @@ class Sandbox(Authentications, Certificates):
     ) -> CertificateRequest:
         """Create a CertificateRequest, approve it, and return it; it is not waited for.
 
+        For an implementation without CertificateRequests, it is a CertificateSigningRequest that is used like one.
+
         :param signing: default a new one for a random DNS name.
         :param name: default a random one.
         :param namespace: default the issuer's, or the test's for a cluster-scoped one.
         :param issuer_ref: instead of the issuer's own.
         :param spec: further fields, such as ``duration``; None leaves a default out.
+        :raises UnsupportedError: if a CertificateSigningRequest cannot say this.
         """
         signing = signing or self.new_signing()
+        if "certificate-request" not in self.environment.features:
+            namespace = namespace or issuer.namespace or self.namespace
+            signer = self._signer_of(namespace, issuer_ref or issuer.ref)
+            name = f"{namespace}.{name}" if name else None
+            fields = as_signing_request({"duration": "1h"} | spec)
+            return self.kubernetes_request(signer, signing, approve=approve, name=name, instead=True, **fields)
         namespace = namespace or issuer.namespace or self.namespace
         name = name or f"request-{secrets.token_hex(4)}"
-        fields: Object = {
+        fields = {
             "request": base64.b64encode(signing.pem.encode()).decode(),
             "issuerRef": issuer_ref or issuer.ref,
             "duration": "1h",
@@ -369,6 +383,15 @@ class Sandbox(Authentications, Certificates):
         if approve:
             request.approve()
         return request
+
+    def _signer_of(self, namespace: str, reference: dict[str, str]) -> str:
+        """Return the signerName that means what an ``issuerRef`` in a namespace means."""
+        for known in self.environment.kinds.values():
+            if (known.kind, known.resource.group) == (reference.get("kind"), reference.get("group")):
+                return known.signer_of(reference["name"], None if known.cluster_scoped else namespace)
+        raise UnsupportedError(
+            f"no signerName means the issuerRef {reference}", hint="only CertificateRequests have an issuerRef"
+        )
 
     def issued(self, issuer: Issuer, signing: SigningRequest | None = None, **options: Any) -> CertificateRequest:
         """Create an approved request and wait until it is issued."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import ConfigurationError, NotRunnable
+from ..errors import ConfigurationError, UnsupportedError
 from ..kube.client import Object
 from ..requirements.features import meant
 
@@ -63,7 +63,7 @@ PLACEHOLDERS = (*FIELDS, *DERIVED, *OBJECT_FIELDS)
 _PARTS_OF_PATH = {"mount", "role", "endpoint"}
 
 
-class InexpressibleError(NotRunnable):
+class InexpressibleError(UnsupportedError):
     """The shape of the implementation has no place for a part of a configuration; the test is unsupported.
 
     :ivar what: that part, such as ``auth.appRole.roleId``.

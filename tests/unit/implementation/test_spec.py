@@ -48,6 +48,8 @@ api_version = "example.test/v1"
 kind = "VaultIssuer"
 cluster_kind = ""
 vault_at = "spec"
+signer_name = "vault.test/{name}"
+ready_condition = "Available"
 [run]
 command = ["./controller", "--kubeconfig={kubeconfig}", "--ns={cluster_resource_namespace}"]
 env = { HERE = "{directory}" }
@@ -75,7 +77,9 @@ def test_everything_a_file_can_say(tmp_path: Path) -> None:
         url="https://example.test",
         contact=["a@example.test"],
         contract="1.18",
-        issuer=IssuerDescription("example.test/v1", "VaultIssuer", "", "spec"),
+        issuer=IssuerDescription(
+            "example.test/v1", "VaultIssuer", "", "spec", signer_name="vault.test/{name}", ready_condition="Available"
+        ),
         run=RunDescription(
             command=["./controller", "--kubeconfig={kubeconfig}", "--ns={cluster_resource_namespace}"],
             env={"HERE": "{directory}"},
@@ -87,7 +91,7 @@ def test_everything_a_file_can_say(tmp_path: Path) -> None:
             approves=True,
             ready_log="^started",
         ),
-        features=frozenset({"token", "approle"}),
+        features=frozenset({"token", "approle", "issuer", "certificate-request"}),
         known_failures={"VI-HEALTH-007": "issue #12"},
         directory=tmp_path.resolve(),
     )
@@ -162,6 +166,27 @@ def test_with_run_changes_only_the_run() -> None:
         ({"known_failures": {"VI-SIGN-001": True}}, "[known_failures] VI-SIGN-001 is to be a string, not True", ""),
         ({"run": {"service_account": "controller"}}, "service_account 'controller' is not namespace/name", "/"),
         ({"issuer": {"cluster_kind": ""}}, "cluster-issuer is claimed but [issuer] cluster_kind is empty", "name the"),
+        ({"issuer": {"kind": ""}}, "issuer is claimed but [issuer] kind is empty", 'unsupported = ["issuer"]'),
+        (
+            {"issuer": {"kind": "", "cluster_kind": ""}, "features": {"supported": ["token"]}},
+            "[features] claims no kind of issuer object",
+            "issuer, cluster-issuer",
+        ),
+        (
+            {"features": {"supported": ["token"], "unsupported": ["certificate-request"]}},
+            "[features] claims no way to request certificates",
+            "certificate-signing-request",
+        ),
+        ({"features": {"all": True, "unsupported": ["awz"]}}, "there is no feature 'awz'", "did you mean aws?"),
+        ({"issuer": {"signer_name": "{plural}/{nam}"}}, "no placeholder of [issuer] signer_name 'nam'", "name"),
+        ({"issuer": {"signer_name": "vault/all"}}, "signer_name 'vault/all' does not say the name", "{name}"),
+        ({"issuer": {"cluster_signer_name": "{name"}}, "cluster_signer_name '{name' does not say the name", "{name}"),
+        ({"issuer": {"ready_condition": ""}}, "[issuer] ready_condition is empty", "Ready"),
+        ({"issuer": {"shape": "flat"}}, "[issuer] shape is to be a table, not 'flat'", ""),
+        ({"issuer": {"shape": {"fields": {"spec.x": "{y}"}}}}, "there is no placeholder 'y'", "one of"),
+        ({"issuer": {"vault_at": "spec", "render": "a:b"}}, "[issuer] has vault_at and another shape", "remove"),
+        ({"issuer": {"shape": {"fields": {}}, "render": "a:b"}}, "[issuer] has both shape and render", "one of"),
+        ({"issuer": {"render": "no_such_module:b"}}, "[issuer] render 'no_such_module:b' cannot be imported", "folder"),
         ({"run": {"command": ["{kubeconfg}"]}}, "there is no placeholder 'kubeconfg'", "did you mean kubeconfig?"),
         ({"run": {"env": {"A": "{home}"}}}, "there is no placeholder 'home'", "one of: kubeconfig, "),
         ({"run": {"concurrency": "one"}}, "[run] concurrency is to be a number, not 'one'", ""),
@@ -181,7 +206,17 @@ def test_mistake(tables: dict[str, Any], message: str, hint: str) -> None:
 
 def test_a_cluster_kind_is_not_needed_without_its_feature() -> None:
     mine = described(issuer={"cluster_kind": ""}, features={"supported": ["token"]})
-    assert mine.features == {"token"}
+    assert mine.features == {"token", "issuer", "certificate-request"}
+
+
+def test_kind_and_request_api_may_be_disclaimed() -> None:
+    mine = described(issuer={"kind": ""}, features={"all": True, "unsupported": ["issuer", "certificate-request"]})
+    assert mine.features == frozenset(FEATURES) - {"issuer", "certificate-request"}
+
+
+def test_namespaced_kind_is_not_implied_where_there_is_none() -> None:
+    mine = described(issuer={"kind": ""}, features={"supported": ["token", "cluster-issuer"]})
+    assert mine.features == {"token", "cluster-issuer", "certificate-request"}
 
 
 # -- finding it -----------------------------------------------------------------------------------------------
