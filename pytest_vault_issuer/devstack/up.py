@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from ..errors import NotRunnable
-from ..implementation.builtin import cert_manager
+from ..implementation.builtin import approving
 from ..kube.client import Cluster, Object, condition
 from ..sandbox.handles import IssuerType
 from ..session.session import Session
@@ -31,7 +31,7 @@ def make(session: Session, name: str, progress: Callable[[str], None]) -> DevSta
     """
     bare = not session.settings.implementation
     if not bare:
-        session.implementation = cert_manager.approving(session.implementation)
+        session.implementation = approving(session.implementation)
     session.build()
     progress("starting Vault and Kubernetes")
     stack = session.stack()

@@ -8,11 +8,8 @@ import tomllib
 from pathlib import Path
 
 from ..errors import ConfigurationError
-from .builtin import cert_manager
-from .builtin import sample_controller as sample_controller
+from .builtin import CERT_MANAGER, NAMES, load_builtin
 from .spec import Implementation
-
-BUILT_IN = {cert_manager.NAME: cert_manager.description, sample_controller.NAME: sample_controller.description}
 
 
 def load_implementation(name: str) -> Implementation:
@@ -22,11 +19,11 @@ def load_implementation(name: str) -> Implementation:
         ``package.module:factory`` where the factory takes nothing and returns an :class:`~.description.Implementation`.
     :raises ConfigurationError: when there is none, or its description is wrong.
     """
-    if name in BUILT_IN:
-        return BUILT_IN[name]()
-    if name.startswith(f"{cert_manager.NAME}@"):
+    if name in NAMES:
+        return load_builtin(name)
+    if name.startswith(f"{CERT_MANAGER}@"):
         try:
-            return cert_manager.description(name.partition("@")[2])
+            return load_builtin(CERT_MANAGER, name.partition("@")[2])
         except ConfigurationError as error:
             raise ConfigurationError(f"--vault-issuer={name}: {error.message}", hint=error.hint) from error
     if name.endswith(".toml"):
@@ -35,7 +32,7 @@ def load_implementation(name: str) -> Implementation:
         return _from_factory(name)
     raise ConfigurationError(
         f"--vault-issuer={name}: no such implementation",
-        hint=f"built in: {', '.join(BUILT_IN)}; or name a file ending in .toml, or package.module:factory",
+        hint=f"built in: {', '.join(NAMES)}; or name a file ending in .toml, or package.module:factory",
     )
 
 

@@ -21,6 +21,7 @@ from ..errors import ConfigurationError
 from ..requirements.features import FEATURES, KINDS, PROFILES, REQUEST_APIS, check_known, expand, meant
 from ..sandbox.handles import CLUSTER_SIGNER_NAME, READY, SIGNER_NAME
 from ..sandbox.shapes import BlockShape, FunctionShape, Shape, check_expressible, read_mapping
+from ..toolchain import find
 from ..toolchain.images import check_image
 
 _REQUIREMENT = re.compile(r"VI-[A-Z]+-[0-9]{3}")
@@ -126,7 +127,8 @@ class Implementation:
     :ivar known_failures: requirement id -> why it fails.
     :ivar contract: the cert-manager release whose API and documentation it follows, '' for the newest: what came
         later is not asked of it.
-    :ivar component: the toolchain's component that it is, ``NAME@VERSION``; '' for what is not built there.
+    :ivar component: the toolchain's component that it is, ``NAME@VERSION``; '' for what is not built there. In a file,
+        the release may be left out, and is the default of version and contract.
     :ivar directory: what relative paths are relative to.
     """
 
@@ -285,8 +287,14 @@ class Implementation:
             "url": str,
             "contact": list[str],
             "contract": str,
+            "component": str,
         }
         _check_keys("[implementation]", about, texts)
+        about = {key: _typed(f"[implementation] {key}", value, texts[key]) for key, value in about.items()}
+        if about.get("component"):
+            name, _, version = about["component"].partition("@")
+            release = find(name, version).version.removeprefix("v")
+            about = {"version": release, "contract": release} | about | {"component": f"{name}@{release}"}
         for key in ("name", "version"):
             if about.get(key, "") == "":
                 raise ConfigurationError(f"[implementation] {key} is missing", hint=f'add {key} = "…"')
@@ -305,18 +313,42 @@ class Implementation:
         unsupported = _typed("[features] unsupported", claimed.get("unsupported", []), list[str])
         described = _section(IssuerDescription, "issuer", data)
         return cls(
-            **{key: _typed(f"[implementation] {key}", value, texts[key]) for key, value in about.items()},
+            **about,
             issuer=described,
             run=_section(RunDescription, "run", data),
             timing=_section(TimingDescription, "timing", data),
             features=_features(PROFILES if everything else supported, unsupported, described),
-            known_failures={k: _typed(f"[known_failures] {k}", v, str) for k, v in known.items()},
+            known_failures={
+                identifier: reason
+                for identifier, entry in known.items()
+                if (reason := _known_failure(identifier, entry, about["version"])) is not None
+            },
             directory=directory,
         )
 
     def with_run(self, **changes: Any) -> Implementation:
         """Return a copy with fields of ``[run]`` changed."""
         return replace(self, run=replace(self.run, **changes))
+
+
+def _known_failure(identifier: str, entry: Any, version: str) -> str | None:
+    """Return why a version fails a requirement; None if it does not.
+
+    :param entry: the reason, or a table of `reason` and `fixed_in`, the first version that does it right.
+    """
+    place = f"[known_failures] {identifier}"
+    if not isinstance(entry, dict):
+        return str(_typed(place, entry, str))
+    _check_keys(place, entry, ("reason", "fixed_in"))
+    reason = _typed(f"{place} reason", entry.get("reason"), str)
+    fixed_in = _typed(f"{place} fixed_in", entry.get("fixed_in"), str)
+    try:
+        return str(reason) if Version(version) < Version(fixed_in) else None
+    except InvalidVersion as error:
+        raise ConfigurationError(
+            f"{place} fixed_in {fixed_in!r} cannot be compared with version {version!r}",
+            hint='use versions such as "1.20"',
+        ) from error
 
 
 def _features(supported: Iterable[str], unsupported: list[str], described: IssuerDescription) -> frozenset[str]:

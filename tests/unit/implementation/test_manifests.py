@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_vault_issuer.errors import ConfigurationError
-from pytest_vault_issuer.implementation.builtin import cert_manager
+from pytest_vault_issuer.implementation import load_implementation
 from pytest_vault_issuer.implementation.manifests import read, read_manifests
 
 
@@ -73,7 +73,7 @@ def test_an_image_whose_version_moves(tmp_path: Path, text: str, place: str) -> 
 
 def test_the_images_of_workloads(tmp_path: Path) -> None:
     (tmp_path / "deploy.yaml").write_text(deployment("mine:1") + "---\n" + config_map("x"))
-    described = cert_manager.description().with_run(rbac=[], manifests=[str(tmp_path)])
+    described = load_implementation("cert-manager").with_run(rbac=[], manifests=[str(tmp_path)])
     found = read_manifests(described, Path)
     assert found.have_workloads
     assert found.images == ["sidecar:1", "mine:1"]

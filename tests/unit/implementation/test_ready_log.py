@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from pytest_vault_issuer.errors import ConfigurationError, ImplementationError
+from pytest_vault_issuer.implementation import load_implementation, ready_log
 from pytest_vault_issuer.implementation import process as running
-from pytest_vault_issuer.implementation import ready_log
-from pytest_vault_issuer.implementation.builtin.sample_controller import description
 from pytest_vault_issuer.supervisor.run_directory import RunDirectory
 from pytest_vault_issuer.timeouts import Timeouts, poll
 from tests.unit.conftest import LIMIT, Watch
@@ -86,7 +85,7 @@ def test_error_names_the_expression(short_directory: Path, monkeypatch: pytest.M
     try:
         run.spawn(running.PROCESS, ["sh", "-c", f"printf '{ENOUGH}'; sleep 1000"])
         with pytest.raises(ConfigurationError) as caught:
-            running._wait_started(description().with_run(ready_log=SLOW), run, Timeouts())
+            running._wait_started(load_implementation("sample-controller").with_run(ready_log=SLOW), run, Timeouts())
     finally:
         run.close()
     assert caught.value.message == f"[run] ready_log: {SLOW!r} takes longer than 1 s on the log of sample-controller"
@@ -100,6 +99,8 @@ def test_controller_that_starts_or_ends(short_directory: Path, script: str, erro
     try:
         run.spawn(running.PROCESS, ["sh", "-c", f"{script}; sleep 1000"])
         with pytest.raises(ImplementationError, match=error) if error else contextlib.nullcontext():
-            running._wait_started(description().with_run(ready_log="^started$"), run, Timeouts())
+            running._wait_started(
+                load_implementation("sample-controller").with_run(ready_log="^started$"), run, Timeouts()
+            )
     finally:
         run.close()

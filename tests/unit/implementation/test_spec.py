@@ -11,13 +11,15 @@ from packaging.version import Version
 
 from pytest_vault_issuer.errors import ConfigurationError
 from pytest_vault_issuer.implementation import Implementation, IssuerDescription, RunDescription, load_implementation
-from pytest_vault_issuer.implementation.builtin.cert_manager import UNREPORTED
 from pytest_vault_issuer.implementation.process import check_command, fill
 from pytest_vault_issuer.requirements.catalogue import Catalogue
 from pytest_vault_issuer.requirements.features import BY_PROFILE, FEATURES
 from pytest_vault_issuer.toolchain import COMPONENTS, Component
 
 pytest_plugins = ("pytester",)
+
+#: What stands in the reason of a known failure if no issue of the project reports it.
+UNREPORTED = "no upstream issue is known"
 
 MINIMAL = {"implementation": {"name": "mine", "version": "1"}, "features": {"all": True}}
 
@@ -164,6 +166,12 @@ def test_with_run_changes_only_the_run() -> None:
         ({"features": {"supported": ["aprole"]}}, "there is no feature 'aprole'", "did you mean approle?"),
         ({"known_failures": {"VI-SIGN-1": "x"}}, "[known_failures] 'VI-SIGN-1' is no requirement", "list them: "),
         ({"known_failures": {"VI-SIGN-001": True}}, "[known_failures] VI-SIGN-001 is to be a string, not True", ""),
+        ({"known_failures": {"VI-SIGN-001": {"fixed_in": "2"}}}, "VI-SIGN-001 reason is to be a string, not None", ""),
+        (
+            {"known_failures": {"VI-SIGN-001": {"reason": "x", "fixed_in": "newest"}}},
+            "[known_failures] VI-SIGN-001 fixed_in 'newest' cannot be compared with version '1'",
+            "1.20",
+        ),
         ({"run": {"service_account": "controller"}}, "service_account 'controller' is not namespace/name", "/"),
         ({"issuer": {"cluster_kind": ""}}, "cluster-issuer is claimed but [issuer] cluster_kind is empty", "name the"),
         ({"issuer": {"kind": ""}}, "issuer is claimed but [issuer] kind is empty", 'unsupported = ["issuer"]'),
@@ -237,6 +245,7 @@ def test_built_in_cert_manager() -> None:
 
 
 RELEASES = [component for component in COMPONENTS if component.name == "cert-manager"]
+RELEASE_1_18 = next(release.version.removeprefix("v") for release in RELEASES if release.line == "1.18")
 
 
 @pytest.mark.parametrize("release", RELEASES, ids=lambda component: component.line)
@@ -273,6 +282,20 @@ def test_a_known_failure_of_a_release_says_where_it_is_told_of(release: Componen
     for identifier, reason in load_implementation(f"cert-manager@{release.line}").known_failures.items():
         named = "cert-manager#" in reason or bool(catalogue[identifier].upstream)
         assert named is not (UNREPORTED in reason), f"{identifier}: {reason}"
+
+
+def test_component_gives_the_version_and_the_contract() -> None:
+    mine = described(implementation={"name": "mine", "component": "cert-manager@1.18"})
+    assert (mine.version, mine.contract) == (RELEASE_1_18, RELEASE_1_18)
+    assert mine.component == f"cert-manager@{RELEASE_1_18}"
+
+
+def test_known_failure_ends_with_the_version_that_fixes_it() -> None:
+    known = {"VI-SIGN-018": {"reason": "not compared", "fixed_in": "1.4"}, "VI-SIGN-019": "never"}
+    versions = {"1.3.9": {"VI-SIGN-018", "VI-SIGN-019"}, "1.4": {"VI-SIGN-019"}, "1.10": {"VI-SIGN-019"}}
+    for version, expected in versions.items():
+        mine = described(implementation={"name": "mine", "version": version}, known_failures=known)
+        assert set(mine.known_failures) == expected
 
 
 def test_an_unknown_release_of_cert_manager() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.implementation.builtin import cert_manager
+from pytest_vault_issuer.implementation import load_implementation
 from pytest_vault_issuer.implementation.process import RunningImplementation, _without_kubeconfig
 from pytest_vault_issuer.implementation.workloads import (
     _HOPELESS,
@@ -25,7 +25,7 @@ def test_a_pod_has_its_service_account_and_no_kubeconfig() -> None:
 
 
 def test_a_deployment_runs_the_image_as_the_service_account() -> None:
-    described = cert_manager.description().with_run(image="cert-manager-controller:1.21.2").run
+    described = load_implementation("cert-manager").with_run(image="cert-manager-controller:1.21.2").run
     roots, deployed = deployment(described, ["--v=2"], {"A": "b"}, {"SSL_CERT_FILE": "PEM"})
     pod = deployed["spec"]["template"]["spec"]
     container = pod["containers"][0]
@@ -38,7 +38,7 @@ def test_a_deployment_runs_the_image_as_the_service_account() -> None:
 
 
 def test_a_deployment_with_its_images_own_roots() -> None:
-    (deployed,) = deployment(cert_manager.description().with_run(image="x:1").run, [], {}, {})
+    (deployed,) = deployment(load_implementation("cert-manager").with_run(image="x:1").run, [], {}, {})
     assert "volumes" not in deployed["spec"]["template"]["spec"]
 
 
