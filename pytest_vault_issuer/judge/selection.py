@@ -77,7 +77,7 @@ class Selection:
         for result in results:
             claimed = result.requirement.feature in {"", *self.implementation.features}
             if claimed and result.tests and result.outcome is Outcome.UNSUPPORTED:
-                result.later = result.later or result.tests[0].message.removeprefix("unsupported: ")
+                result.later = result.later or result.tests[-1].message.rpartition("unsupported: ")[2]
 
     def _later(self, requirement: Requirement) -> str:
         """Return why a requirement does not apply to the implementation; '' if it does."""

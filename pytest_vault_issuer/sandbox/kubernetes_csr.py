@@ -16,6 +16,8 @@ from .handles import CertificateRequest, Handle, describe_conditions
 
 #: The least that ``spec.expirationSeconds`` may be (https://kubernetes.io/docs/reference/kubernetes-api/).
 SHORTEST = 600
+#: With it, cert-manager's signers make CAs (https://cert-manager.io/docs/usage/kube-csr/).
+IS_CA = "experimental.cert-manager.io/request-is-ca"
 
 
 class CertificateSigningRequest(CertificateRequest):
@@ -125,6 +127,8 @@ def as_signing_request(spec: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if name == "usages":
             fields["usages"] = value
+        elif name == "isCA":
+            fields["annotations"] = {IS_CA: str(value).lower()}
         elif name == "duration" and (seconds := _seconds(value)) >= SHORTEST:
             fields["expirationSeconds"] = seconds
         else:
