@@ -1,10 +1,14 @@
-"""Takes the pictures of report.html that the documentation shows, in the system's Chromium.
+"""Takes the pictures of report.html for the documentation, with the system's Chromium.
 
-They are of a real run, over an issuer with several mistakes; in the root of the repository::
+They show a real session with a controller that has several mistakes. For the group of failures, change the signer names
+in DIR/sample_controller/certificate_signing_requests.py (``self._signers``). In the root of the repository::
 
     python -m tests.e2e.faulty DIR
     pytest --pyargs vault_issuer_conformance --vault-issuer=DIR/my-issuer.toml --vault-issuer-profile=core \\
-        --vault-issuer-profile=extended -n 4 --vault-issuer-report=DIR/report
+        --vault-issuer-profile=extended --vault-issuer-select=CSRAPI --vault-issuer-select=VI-APPROLE-001 \\
+        --vault-issuer-select=VI-KSECRETLESS-004 --vault-issuer-select=VI-HEALTH-003 \\
+        --vault-issuer-select=VI-HEALTH-004 --vault-issuer-select=VI-SIGN-011 --vault-issuer-select=VI-SIGN-012 \\
+        --vault-issuer-select=VI-TOKEN-001 -n 4 --vault-issuer-report=DIR/report
     python docs/pictures/report.py DIR/report
 """
 
@@ -22,11 +26,11 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-#: A failure in whose course the issuer did all it does: it logged in, asked for health and had a request signed.
+#: A failure with login, health query and sign request.
 FAILURE = "VI-KSECRETLESS-004"
-#: Bytes that a picture may have: a page shows several.
+#: The maximum size of a picture in bytes: a page shows several.
 LARGEST = 150_000
-#: Of a picture: those that are there most often, and the nearest of them in the place of the others.
+#: Colors of a picture: the most frequent ones, and for each other color the nearest of them.
 COLORS = 200
 #: Decodes a picture and returns its size, its palette, and for each pixel the index of its color.
 INDEXED = """async ([url, most]) => {

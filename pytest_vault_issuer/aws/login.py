@@ -26,7 +26,7 @@ class IamLogin:
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> IamLogin | None:
-        """Read the body of a login; None where Vault could not read it either."""
+        """Return the login in a body, or None if Vault could not read it either."""
         try:
             request = SignedRequest(
                 str(body["iam_http_request_method"]),
@@ -45,7 +45,7 @@ def _decoded(text: str) -> bytes:
 
 
 def _headers(value: Any) -> dict[str, str]:
-    """Return headers from any form in which Vault takes them: JSON, as a text or in base64, or an object."""
+    """Return headers from any form that Vault accepts: JSON text, JSON in base64, or an object."""
     if isinstance(value, str):
         value = json.loads(value if value.lstrip().startswith("{") else _decoded(value))
     return {name: ",".join(found) if isinstance(found, list) else str(found) for name, found in value.items()}

@@ -1,4 +1,4 @@
-"""The STS of one run, and what it was asked."""
+"""The STS of one session, and the calls that it received."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class AssumedRole:
 
 @dataclass(frozen=True)
 class Sts:
-    """The STS of one run.
+    """The STS of one session.
 
     :ivar endpoint: its URL on this machine; '' without a local STS.
     :ivar record: path of what it was asked and answered, a JSON object a line.

@@ -21,7 +21,7 @@ class Reset(Exception):
 
 
 class Lifetime:
-    """Tells faults that wait when the proxy closes, so that they stop waiting."""
+    """Ends the waits of faults when the proxy closes."""
 
     def __init__(self) -> None:
         self.over = threading.Event()
@@ -192,7 +192,7 @@ class Hold(Fault):
 
 @dataclass(frozen=True, eq=False)
 class AddHeader(Fault):
-    """Forwards the request with a header more, such as one by which Vault is asked to treat it otherwise."""
+    """Forward the request with one more header, for example one that changes how Vault treats it."""
 
     header: str
     value: str
@@ -223,7 +223,7 @@ class ResetBefore(Fault):
 
 @dataclass(frozen=True, eq=False)
 class ResetAfter(Fault):
-    """Resets the connection after Vault has answered: it did what was asked, the client does not know."""
+    """Reset the connection after Vault answered: Vault did the work, and the client does not know."""
 
     @property
     def name(self) -> str:

@@ -12,13 +12,13 @@ from pytest_vault_issuer.proxy.exchange import Answer, Headers
 _LONGEST_LINE = 65536
 _MOST_HEADERS = 100
 _LARGEST_HEADER = 1024 * 1024
-"""Bytes of all headers of a request, as Go's servers have it."""
+"""Bytes of all headers of a request: the limit of servers in Go."""
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TARGET = re.compile(rb"[!-~]+")
 _ABSOLUTE = re.compile("https?://[^/?#]*", re.IGNORECASE)
 _DIGITS = {10: re.compile("[0-9]{1,20}"), 16: re.compile("[0-9A-Fa-f]{1,20}")}
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-"""What no header's value may hold (RFC 9110, 5.5)."""
+"""Characters that the value of a header must not contain (RFC 9110, 5.5)."""
 _LARGEST_BODY = 64 * 1024 * 1024
 """Twice what Vault accepts: a wrong length must not take all memory."""
 _HOP_BY_HOP = (
@@ -29,7 +29,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class BadRequest(Exception):
-    """What the client sent cannot be understood."""
+    """The request of the client is not valid."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -37,7 +37,7 @@ class BadRequest(Exception):
 
 
 class IncompleteBody(Exception):
-    """The client went away in the middle of a body."""
+    """The client disconnected before the end of a body."""
 
     def __init__(self, partial: bytes) -> None:
         super().__init__("the body ended early")
@@ -67,13 +67,13 @@ class Head:
 
 
 def read_head(stream: BinaryIO, on_first_byte: Callable[[], None]) -> Head | None:
-    """The next request's head, or None when the client is done (or went away in the middle of a head).
+    """Return the head of the next request, or None if the client disconnected (also inside a head).
 
-    It is read as strictly as RFC 9112 allows: what two servers could read in two ways is refused, for the proxy is to
-    record what Vault is asked.
+    The check is as strict as RFC 9112 allows. It refuses a head that two servers could read differently, because the
+    record of the proxy must match what Vault receives.
 
-    :param on_first_byte: called when a request has begun to arrive.
-    :raises BadRequest: it is no HTTP/1.x request.
+    :param on_first_byte: called when the first byte of a request arrives.
+    :raises BadRequest: if it is not an HTTP/1.x request.
     """
     line = b"\r\n"
     # RFC 9112, 2.2: a server should ignore an empty line before a request.
@@ -132,7 +132,7 @@ def _read_headers(stream: BinaryIO) -> Headers | None:
 
 
 def read_body(stream: BinaryIO, headers: Headers) -> bytes:
-    """A request's body, decoded where it came in chunks.
+    """Return the body of a request, decoded if it is chunked.
 
     :raises BadRequest: its length is no length, or too large.
     :raises IncompleteBody: the client went away before its end.

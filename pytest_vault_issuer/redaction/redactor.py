@@ -1,4 +1,4 @@
-"""Keeps secrets out of everything a person or a report gets to see.
+"""Keeps secrets out of all output.
 
 Two ways work together: values that the harness handed out itself are *registered* and found in every form they may
 travel in; what it never saw (a token that Vault made, a key in a log) is found by its *shape* or by the name of its
@@ -30,7 +30,7 @@ from .shapes import PRIVATE_KEY, PUBLIC, Found
 from .views import View, decoded, views
 
 _SHORTEST = 8
-"""A shorter value would be found in the middle of ordinary words."""
+"""A shorter value would occur inside ordinary words."""
 _PIECE = 32
 """This many characters in a row of a registered value are a secret too: pytest and logs cut values anywhere."""
 _GRAM = 8
@@ -50,7 +50,7 @@ _DROPPED = frozenset(string.whitespace + "\\")
 
 
 def decode_jwt(token: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Header and claims of a JSON web token, *without verifying anything*; None when it is none."""
+    """Return header and claims of a JSON web token *without verification*, or None if it is not one."""
     parts = token.strip().split(".")
     if len(parts) != 3:
         return None
@@ -72,8 +72,8 @@ class Redactor:
     The mark is ``<secret 3fa9c1>``: six hexadecimal digits of a salted hash that differs from process to process.
     Safe to use from several threads.
 
-    :param store: a file that the redactors of several processes share: what one of them registers all of them know,
-        also after the one that did has crashed. It is written once its directory exists, for the user's eyes only.
+    :param store: a file that the redactors of several processes share. Each of them knows the secrets that any of them
+        registered, even after a crash. It is written as soon as its directory exists, and only the user can read it.
     """
 
     def __init__(self, store: Path | None = None) -> None:
@@ -85,17 +85,17 @@ class Redactor:
         self._read = 0
 
     def add(self, secret: str) -> None:
-        """Register a value that must never be shown; one of fewer than 8 characters is ignored."""
+        """Register a secret. A value of fewer than 8 characters is ignored."""
         with self._lock:
             if self._register(secret) and self._store is not None:
                 self._unwritten.append(secret)
                 self._write()
 
     def redact(self, text: str) -> str:
-        """The text without registered values, Vault tokens, JWTs, private keys and other credentials.
+        """Return the text without registered values, Vault tokens, JWTs, private keys and other credentials.
 
-        Certificates and certificate requests are no secrets but are shortened to their name and serial.
-        Takes time in proportion to the length of the text.
+        Certificates and certificate requests are not secret, but are shortened to their name and serial number.
+        The time is proportional to the length of the text.
         """
         if len(text) < _SHORTEST and not any(mark in text for mark in ":="):
             return text
@@ -106,7 +106,7 @@ class Redactor:
         return "".join([*pieces, text[at:]]) if pieces else text
 
     def redact_headers(self, headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-        """The headers in their order; the values of those that carry credentials replaced whatever they are."""
+        """Return the headers in their order. The value of a header that carries credentials is always replaced."""
         items = headers.items() if isinstance(headers, Mapping) else headers
         return [(name, self._header(name, value)) for name, value in items]
 
@@ -140,7 +140,7 @@ class Redactor:
                 os.close(descriptor)
 
     def _catch_up(self) -> None:
-        """Register what others have written to the store, and write what could not be written."""
+        """Register the secrets that other processes stored, and store those that could not be written before."""
         if self._store is None:
             return
         if self._unwritten:

@@ -1,4 +1,4 @@
-"""Removes what a session has created in a Vault that outlives it, and nothing else."""
+"""Removes everything that a session created in a Vault that outlives it, and nothing else."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _ERRORS = (StackError, hvac.exceptions.VaultError)
 
 @dataclass(frozen=True)
 class Created:
-    """Something that a session has created, or was about to create.
+    """Something that a session created or was going to create.
 
     :ivar what: `AUTH`, `SECRETS_ENGINE`, `POLICY` or `TOKEN`.
     :ivar name: its path or name; of a token, its accessor.
-    :ivar accessor: of a mount, '' where it is not known.
+    :ivar accessor: of a mount, '' if it is unknown.
     """
 
     what: str
@@ -36,12 +36,12 @@ def remove_created(
 ) -> list[Leftover]:
     """Remove a session's tokens, auth methods, secrets engines, policies and entities from a Vault.
 
-    A mount is removed only where its accessor is the recorded one or its description names the session, a policy only
-    where its name begins with that of the session. What is not recorded is found by listing, as far as the token may.
-    Best effort: what fails is reported, and the rest goes on.
+    A mount is removed only if its accessor is the recorded one or its description names the session, and a policy only
+    if its name begins with that of the session. Unrecorded things are found in lists, if the token may read them.
+    A failure is reported, and the cleanup continues.
 
-    :param removed: receives what was removed.
-    :return: what is left, and why.
+    :param removed: receives the names of the removed things.
+    :return: what could not be removed, and why.
     """
     removal = _Removal(admin, session, list(created), removed or Removed())
     removal.tokens()
@@ -62,7 +62,7 @@ class _Removal:
         self._accessors = {one.accessor for one in created if one.what == AUTH and one.accessor}
 
     def tokens(self) -> None:
-        """Revoke recorded tokens; any other one of the session expires, or goes with its auth method."""
+        """Revoke recorded tokens. Any other token of the session expires, or ends with its auth method."""
         for accessor in self._recorded(TOKEN):
             with self._reported(f"token with accessor {accessor}", f"vault token revoke -accessor {accessor}"):
                 try:
@@ -103,7 +103,7 @@ class _Removal:
                 self._removed.add("Vault policies", name)
 
     def entities(self) -> None:
-        """Delete the entities that logins have made: they stay when their auth method goes."""
+        """Delete the entities that logins created: they outlive their auth method."""
         if not self._accessors:
             return
         what = f"identity entities of logins of session {self._session}"

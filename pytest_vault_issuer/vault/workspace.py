@@ -50,14 +50,14 @@ class AppRole:
 
 @dataclass(frozen=True)
 class AuthRole:
-    """A role of an auth mount that is named when one logs in."""
+    """A role of an auth mount that a login names."""
 
     mount: str
     name: str
 
     @property
     def mount_path(self) -> str:
-        """What ``mountPath`` has to be in an issuer."""
+        """The right value of ``mountPath`` in an Issuer."""
         return f"/v1/auth/{self.mount}"
 
 
@@ -77,7 +77,7 @@ class VaultWorkspace:
 
     @property
     def client(self) -> hvac.Client:
-        """hvac, with all rights."""
+        """The hvac client, with all rights."""
         return self.admin.client
 
     def close(self) -> None:
@@ -191,7 +191,7 @@ class VaultWorkspace:
         return AppRole(mount, name, role_id, self.new_secret_id(mount, name))
 
     def new_secret_id(self, mount: str, role: str) -> str:
-        """Return a further SecretID of an AppRole."""
+        """Return another SecretID of an AppRole."""
         answer = self.client.auth.approle.generate_secret_id(role, mount_point=mount)
         secret_id: str = answer["data"]["secret_id"]
         return secret_id

@@ -235,7 +235,7 @@ def test_failed_barrier_is_not_called_a_violation(tmp_path: Path) -> None:
     place = bundle.write(alone, tmp_path)
     assert place is not None
     text = next(place.glob("*/README.md")).read_text()
-    assert text.startswith("# VI-SIGN-001 is not proved of cert-manager")
+    assert text.startswith("# VI-SIGN-001 could not be proved of cert-manager")
     assert "## The barrier failed" in text
 
 
