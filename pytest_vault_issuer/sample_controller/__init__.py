@@ -1,6 +1,6 @@
-"""The sample controller: a small issuer of certificates that are signed by Vault, for Kubernetes.
+"""The sample controller: a small Kubernetes controller that issues certificates from Vault.
 
-It is an example for authors of issuers, and the second implementation that the
-conformance suite judges. The folder stands alone: copied elsewhere, it runs as
+It is an example for authors of controllers, and the second implementation that the
+conformance suite judges. The folder stands alone: a copy elsewhere runs as
 ``python -m sample_controller``.
 """

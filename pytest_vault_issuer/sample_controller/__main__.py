@@ -46,7 +46,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--cluster-resource-namespace",
         default="sample-controller",
-        help="where the Secrets and service accounts are that cluster-scoped issuers refer to",
+        help="namespace of the Secrets and service accounts of cluster-scoped issuers",
     )
     parser.add_argument("--api-version", default="cert-manager.io/v1", help="group and version of the issuers")
     parser.add_argument("--issuer-kind", default="Issuer", help="the namespaced kind of issuer, '' for none")
@@ -58,7 +58,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
         "--certificates", action="store_true", help="serve Certificates too, where cert-manager does not"
     )
     parser.add_argument("--shape", choices=shapes.NAMES, help="how issuers are written, if not as spec.vault")
-    parser.add_argument("--workers", type=int, default=20, help="issuers, and requests, looked at at the same time")
+    parser.add_argument("--workers", type=int, default=20, help="issuers, and requests, that are reconciled at once")
     parser.add_argument(
         "--qps",
         type=float,
@@ -109,7 +109,7 @@ def main(words: list[str]) -> int:
     broken: list[str] = []
 
     def end(failure: threading.ExceptHookArgs) -> None:
-        """End the process when one of its threads does: without it, changes would go unseen."""
+        """End the process if one of its threads fails: without that thread, changes would go unnoticed."""
         broken.append(failure.thread.name if failure.thread else "")
         log.critical("%s in %s\n%s", failure.exc_type.__name__, broken, "".join(format_tb(failure.exc_traceback)))
         stop.set()

@@ -1,8 +1,8 @@
-"""Proves to Vault which AWS role an issuer has: by a request to STS that it signs and Vault sends.
+"""Proves an AWS identity to Vault: the controller signs a request to STS, and Vault sends it.
 
-The credentials are those of an AWS role that trusts a service account, or the
-sample controller's own: only for a cluster-scoped issuer, for whoever may create one in
-a namespace is not to borrow them.
+The credentials are those of an AWS role that trusts a service account. A cluster-scoped
+issuer may use the sample controller's own credentials instead. A namespaced one may not:
+a user who may create it must not borrow them.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ import urllib3
 
 from .secret_values import CredentialError
 
-#: The audience of service account tokens that STS takes.
+#: The audience of service account tokens that STS accepts.
 STS_AUDIENCE = "sts.amazonaws.com"
 STS_VERSION = "2011-06-15"
 SESSION_NAME = "sample-controller"
 DEFAULT_REGION = "us-east-1"
-#: What Vault sends to STS to learn who signed it.
+#: The request that Vault sends to STS to learn who signed it.
 WHO_AM_I = urlencode({"Action": "GetCallerIdentity", "Version": STS_VERSION})
 FORM = "application/x-www-form-urlencoded; charset=utf-8"
 SERVER_ID_HEADER = "X-Vault-AWS-IAM-Server-ID"
 ALGORITHM = "AWS4-HMAC-SHA256"
 TIMEOUT = urllib3.Timeout(connect=5, read=15)
-#: The most bytes of an answer that are read.
+#: The most bytes of an answer that are read, to bound memory.
 LONGEST_ANSWER = 1024 * 1024
 
 
 class AwsCredentials(NamedTuple):
-    """What requests are signed with.
+    """The credentials that sign requests.
 
     :ivar session_token: '' for credentials that are not temporary.
     """
@@ -56,19 +56,19 @@ def region_of(configured: str | None) -> str:
 def own_identity() -> AwsCredentials:
     """Return the sample controller's own credentials, from the environment.
 
-    :raises CredentialError: when it has none.
+    :raises CredentialError: if it has none.
     """
     try:
         key_id, key = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
     except KeyError:
-        raise CredentialError("auth.aws names no service account, and there is no AWS identity to use") from None
+        raise CredentialError("auth.aws has no serviceAccountRef, and the controller has no AWS identity") from None
     return AwsCredentials(key_id, key, os.environ.get("AWS_SESSION_TOKEN", ""))
 
 
 def assume_role(role_arn: str, web_identity_token: str, region: str) -> AwsCredentials:
     """Return credentials of an AWS role that trusts the subject of a token.
 
-    :raises CredentialError: when STS gives none.
+    :raises CredentialError: if STS returns none.
     """
     parameters = {
         "Action": "AssumeRoleWithWebIdentity",
@@ -93,29 +93,29 @@ def assume_role(role_arn: str, web_identity_token: str, region: str) -> AwsCrede
     except urllib3.exceptions.HTTPError as error:
         raise CredentialError("AWS STS cannot be reached") from error
     if response.status != 200:
-        raise CredentialError(f"AWS STS does not let the role be assumed: {_element(answer, 'Code')}")
+        raise CredentialError(f"AWS STS refuses to assume the role: {_element(answer, 'Code')}")
     return AwsCredentials(
         _element(answer, "AccessKeyId"), _element(answer, "SecretAccessKey"), _element(answer, "SessionToken")
     )
 
 
 def sts_url(region: str) -> str:
-    """Return where STS is in a region."""
+    """Return the URL of STS in a region."""
     return f"https://sts.{region}.amazonaws.com/"
 
 
 def _element(answer: str, name: str) -> str:
-    """Return the content of an element of XML that has no others in it."""
+    """Return the text of an XML element without child elements."""
     found = re.search(rf"<{name}>([^<]*)</{name}>", answer)
     if found is None:
-        raise CredentialError("AWS STS gives an answer that cannot be read")
+        raise CredentialError("the answer of AWS STS is unreadable")
     return found[1]
 
 
 def login_data(credentials: AwsCredentials, region: str, server_id: str | None) -> dict[str, str]:
-    """Return what a login at Vault's AWS method carries: the signed request that tells Vault who signed it.
+    """Return the body of a login at Vault's AWS method: a signed request that shows Vault who signed it.
 
-    :param server_id: what Vault demands to be signed, so that the request is good for no other.
+    :param server_id: a value that Vault requires to be signed, so that no other server can use the request.
     """
     time = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     headers = {

@@ -1,4 +1,4 @@
-"""Has Vault sign what approved CertificateRequests ask for."""
+"""Signs approved CertificateRequests with Vault."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from .signing import DelayedError, RefusedError, is_ready, sign
 from .watching import Key, Watcher, key_of
 from .work_queue import TryAgainError, WorkQueue
 
-#: Reasons of the condition Ready after which nothing happens to a request any more.
+#: Reasons of the Ready condition that are final.
 FINAL = ("Issued", "Failed", "Denied")
 
 log = logging.getLogger(__name__)
 
 
 class CertificateRequestController:
-    """Looks at requests when they or their issuers change, and again while Vault cannot sign them.
+    """Reconciles requests when they or their issuers change, and retries while Vault cannot sign.
 
-    :param issuers: the watchers of the kinds of issuers; requests for others are left alone.
+    :param issuers: watchers of the issuer kinds; requests to other issuers are ignored.
     """
 
     def __init__(
@@ -62,13 +62,13 @@ class CertificateRequestController:
         return key_of(issuer) == _issuer_key(request, resource)
 
     def _issuer_resource(self, request: Object) -> Resource | None:
-        """Return the kind of issuer a request is for, None when it is none of ours."""
+        """Return the issuer kind that a request names, None if it is not one of ours."""
         return issuer_resource(self._kinds, request["spec"]["issuerRef"])
 
     def reconcile(self, key: Key) -> None:
-        """Do what is to be done about a request.
+        """Issue, fail or postpone a request.
 
-        :raises TryAgainError: while Vault or a credential keeps it from being signed.
+        :raises TryAgainError: while Vault or a credential prevents the signing.
         """
         request = self._cluster.find(CERTIFICATE_REQUESTS, *key)
         if request is None or is_final(request):
@@ -114,45 +114,45 @@ class CertificateRequestController:
             return set_ready(latest, "True", "Issued", "Vault signed the certificate")
 
         if write_status(self._cluster, CERTIFICATE_REQUESTS, request, change):
-            self._tell(request, "Normal", "Issued", "Vault signed the certificate")
+            self._report(request, "Normal", "Issued", "Vault signed the certificate")
 
     def _fail(self, request: Object, reason: str, message: str) -> None:
-        """Give a request up for good."""
+        """Mark a request as failed, which is final."""
 
         def change(latest: Object) -> bool:
             latest.setdefault("status", {}).setdefault("failureTime", now())
             return set_ready(latest, "False", reason, message)
 
         if write_status(self._cluster, CERTIFICATE_REQUESTS, request, change):
-            self._tell(request, "Warning", reason, message)
+            self._report(request, "Warning", reason, message)
 
     def _wait(self, request: Object, message: str) -> None:
-        """Say what a request waits for."""
+        """Mark a request as pending, with what it waits for."""
         if write_status(
             self._cluster,
             CERTIFICATE_REQUESTS,
             request,
             lambda latest: set_ready(latest, "False", "Pending", message),
         ):
-            self._tell(request, "Normal", "Pending", message)
+            self._report(request, "Normal", "Pending", message)
 
-    def _tell(self, request: Object, kind: str, reason: str, message: str) -> None:
+    def _report(self, request: Object, kind: str, reason: str, message: str) -> None:
         log.info("%s: %s: %s", key_of(request), reason, message)
         record(self._cluster, CERTIFICATE_REQUESTS, request, kind, reason, message)
 
 
 def is_final(request: Object) -> bool:
-    """Whether a request is issued or given up."""
+    """Whether a request is issued, failed or denied."""
     return condition(request, "Ready").get("reason") in FINAL
 
 
 def _issuer_key(request: Object, resource: Resource) -> Key:
-    """Return which issuer of a kind a request is for."""
+    """Return the key of the issuer object that a request names."""
     return issuer_key(resource, request["metadata"]["namespace"], request["spec"]["issuerRef"])
 
 
 def _without_ready(request: Object | None) -> Object | None:
-    """Return what others decide about a request: without what we write into its status."""
+    """Return a request without its Ready condition, which only this controller writes."""
     if request is None:
         return None
     decisions = [entry for entry in request.get("status", {}).get("conditions") or [] if entry["type"] != "Ready"]

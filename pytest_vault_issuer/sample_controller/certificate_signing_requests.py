@@ -1,4 +1,4 @@
-"""Has Vault sign what approved CertificateSigningRequests of Kubernetes ask for."""
+"""Signs approved CertificateSigningRequests of Kubernetes with Vault."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from .signing import DelayedError, RefusedError, is_ready, sign
 from .watching import Key, Watcher, key_of
 from .work_queue import TryAgainError, WorkQueue
 
-#: The annotation with which a request asks for a duration, such as ``36h``.
+#: The annotation with a request's duration, such as ``36h``.
 DURATION = "experimental.cert-manager.io/request-duration"
-#: The name by which cert-manager allows to refer to all issuers of a namespace.
+#: The name that stands for all issuers of a namespace in cert-manager's RBAC.
 ANY_ISSUER = "*"
 
 log = logging.getLogger(__name__)
 
 
 class CertificateSigningRequestController:
-    """Looks at requests when they or their issuers change, and again while Vault cannot sign them.
+    """Reconciles requests when they or their issuers change, and retries while Vault cannot sign.
 
-    :param issuers: the watchers of the kinds of issuers; requests to other signers are left alone.
+    :param issuers: watchers of the issuer kinds; requests to other signers are ignored.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class CertificateSigningRequestController:
                 self.queue.add(request["metadata"]["name"])
 
     def _issuer_of(self, request: Object) -> tuple[Resource, Key] | None:
-        """Return the kind and the key of the issuer that a request is for, None when it is none of ours."""
+        """Return the kind and the key of the issuer object that a request names, None if it is not one of ours."""
         signer, _, path = request["spec"]["signerName"].partition("/")
         resource = self._signers.get(signer)
         if resource is None:
@@ -69,9 +69,9 @@ class CertificateSigningRequestController:
         return resource, (namespace, name)
 
     def reconcile(self, name: str) -> None:
-        """Do what is to be done about a request.
+        """Issue, fail or postpone a request.
 
-        :raises TryAgainError: while Vault or a credential keeps it from being signed.
+        :raises TryAgainError: while Vault or a credential prevents the signing.
         """
         request = self._cluster.find(CERTIFICATE_SIGNING_REQUESTS, "", name)
         if request is None or is_final(request):
@@ -95,7 +95,7 @@ class CertificateSigningRequestController:
         self._sign(request, resource, issuer)
 
     def _may_refer(self, request: Object, resource: Resource, key: Key) -> bool:
-        """Whether who made a request may refer to a namespaced issuer."""
+        """Whether the requester may refer to a namespaced issuer."""
         namespace, name = key
         return any(self._is_allowed(request, resource, namespace, each) for each in (name, ANY_ISSUER))
 
@@ -139,35 +139,35 @@ class CertificateSigningRequestController:
             return True
 
         if write_status(self._cluster, CERTIFICATE_SIGNING_REQUESTS, request, change):
-            self._tell(request, "Normal", "Issued", "Vault signed the certificate")
+            self._report(request, "Normal", "Issued", "Vault signed the certificate")
 
     def _fail(self, request: Object, reason: str, message: str) -> None:
-        """Give a request up for good."""
+        """Mark a request as failed, which is final."""
         if write_status(
             self._cluster,
             CERTIFICATE_SIGNING_REQUESTS,
             request,
             lambda latest: set_condition(latest, "Failed", "True", reason, message),
         ):
-            self._tell(request, "Warning", reason, message)
+            self._report(request, "Warning", reason, message)
 
-    def _tell(self, request: Object, kind: str, reason: str, message: str) -> None:
+    def _report(self, request: Object, kind: str, reason: str, message: str) -> None:
         log.info("%s: %s: %s", request["metadata"]["name"], reason, message)
         record(self._cluster, CERTIFICATE_SIGNING_REQUESTS, request, kind, reason, message)
 
 
 def signer_of(resource: Resource) -> str:
-    """Return what stands before the slash in the signer names of a kind of issuer."""
+    """Return the part of an issuer kind's signer names before the slash."""
     return f"{resource.plural}.{resource.group}"
 
 
 def is_final(request: Object) -> bool:
-    """Whether a request is signed or given up."""
+    """Whether a request is signed or failed."""
     return bool(request.get("status", {}).get("certificate")) or is_true(request, "Failed")
 
 
 def duration_of(request: Object) -> str | None:
-    """Return the duration a request asks for, as Vault writes it, None when it asks for none."""
+    """Return the duration of a request in Vault's format, None if it has none."""
     annotation: str | None = (request["metadata"].get("annotations") or {}).get(DURATION)
     if annotation:
         return annotation

@@ -1,4 +1,4 @@
-"""Keeps a key and a certificate in a Secret for every Certificate: issued, renewed, and not lost when that fails."""
+"""Issues and renews the key and certificate in the Secret of each Certificate; a failure keeps the old ones."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from .key_pairs import KeyPair, PrivateKey, build_csr, generate_key, key_to_pem,
 from .watching import Key, Watcher, key_of
 from .work_queue import WorkQueue
 
-#: Annotation of Secrets and requests: a digest of what of the Certificate's specification they are for.
+#: Annotation of Secrets and requests: a digest of the specification that they belong to.
 ISSUED_FOR = "sample-controller.example.com/issued-for"
-#: Annotation of Secrets: whose they are.
+#: Annotation of Secrets: the name of their Certificate.
 CERTIFICATE_NAME = "cert-manager.io/certificate-name"
-#: Fields of the specification whose change needs no new certificate.
+#: Fields of the specification that may change without a new certificate.
 WITHOUT_CONSEQUENCE = ("secretName", "secretTemplate", "renewBefore", "renewBeforePercentage", "revisionHistoryLimit")
 #: Fields that a certificate would have to be made by, and that are not understood.
 UNSUPPORTED = ("literalSubject", "otherNames", "nameConstraints", "keystores", "additionalOutputFormats")
-#: Reasons to issue a certificate while the present one is good.
+#: Reasons to issue a certificate although the present one is good.
 STILL_GOOD = ("Renewing", "ManuallyTriggered")
-#: Seconds after which an issuance that failed is tried again; every further time it takes twice as long.
+#: Seconds before the first retry of a failed issuance; each further delay is twice as long.
 FIRST_RETRY = 3600.0
-#: No retry is later than this many seconds.
+#: The longest delay in seconds.
 LAST_RETRY = 32 * 3600.0
 
 log = logging.getLogger(__name__)
 
 
 class CertificateController:
-    """Looks at Certificates when they, their Secrets or their requests change, and when they are due.
+    """Reconciles Certificates when they, their Secrets or their requests change, and when they are due.
 
     :param issuers: the watchers of the kinds of issuers; Certificates of others are left alone.
     """
@@ -72,7 +72,7 @@ class CertificateController:
                 self.queue.add(key_of(certificate))
 
     def reconcile(self, key: Key) -> None:
-        """Do what is to be done about a Certificate."""
+        """Issue or renew the certificate of a Certificate if needed, and write its status."""
         certificate = self._cluster.find(CERTIFICATES, *key)
         if certificate is None or issuer_resource(self._kinds, certificate["spec"]["issuerRef"]) is None:
             return
@@ -93,7 +93,7 @@ class CertificateController:
             self._issue(certificate, secret, pair, reason)
 
     def _problem(self, certificate: Object) -> str:
-        """Return why a Certificate cannot be served, '' when it can."""
+        """Return why a Certificate is not supported, '' if it is."""
         spec = certificate["spec"]
         for field in UNSUPPORTED:
             if spec.get(field):
@@ -116,7 +116,7 @@ class CertificateController:
     # -- issuing --------------------------------------------------------------------------
 
     def _issue(self, certificate: Object, secret: Object | None, pair: KeyPair | None, reason: str) -> None:
-        """Take the next step of an issuance: the key, its request, or what became of that."""
+        """Take the next step of an issuance: create the key, create the request, or handle its result."""
         self._write(certificate, lambda latest: set_issuing(latest, reason))
         try:
             key = self._next_key(certificate, secret)
@@ -131,7 +131,7 @@ class CertificateController:
             self._failed(certificate, outcome.get("message", ""))
 
     def _next_key(self, certificate: Object, secret: Object | None) -> PrivateKey:
-        """Return the key to issue for: the present one if it is to be kept, else a new one, stored until it is used."""
+        """Return the key to issue for: the present one if it is kept, otherwise a new one in a Secret of its own."""
         spec = certificate["spec"].get("privateKey") or {}
         present = read_key(secret)
         if spec.get("rotationPolicy") == "Never" and present is not None:
@@ -161,7 +161,7 @@ class CertificateController:
         return key
 
     def _request(self, certificate: Object, key: PrivateKey, pair: KeyPair | None) -> Object:
-        """Return the CertificateRequest of the present issuance, made if it is not there."""
+        """Return the CertificateRequest of the present issuance; create it if it is missing."""
         namespace, name = certificate["metadata"]["namespace"], request_name(certificate, key, pair)
         request = self._cluster.find(CERTIFICATE_REQUESTS, namespace, name)
         if request is not None:
@@ -189,7 +189,7 @@ class CertificateController:
         return self._cluster.create(CERTIFICATE_REQUESTS, namespace, body)
 
     def _issued(self, certificate: Object, key: PrivateKey, request: Object) -> None:
-        """Store a certificate, if it is a good one."""
+        """Store a certificate, if it is valid."""
         spec = certificate["spec"].get("privateKey") or {}
         data = {
             "tls.key": base64.b64encode(key_to_pem(key, spec)).decode(),
@@ -212,7 +212,7 @@ class CertificateController:
         self.queue.add(key_of(certificate))
 
     def _store(self, certificate: Object, data: dict[str, str | None]) -> None:
-        """Write the Secret of a Certificate, and leave alone what others keep in it."""
+        """Write the Secret of a Certificate, and keep the other data in it."""
         namespace, name = certificate["metadata"]["namespace"], certificate["spec"]["secretName"]
         template = certificate["spec"].get("secretTemplate") or {}
         body = self._cluster.find(SECRETS, namespace, name)
@@ -255,7 +255,7 @@ class CertificateController:
 
 
 def why_issue(certificate: Object, secret: Object | None, pair: KeyPair | None) -> str:
-    """Return the reason for which a certificate is to be issued, '' when none is."""
+    """Return the reason to issue a certificate, '' for none."""
     if secret is None:
         return "DoesNotExist"
     if pair is None:
@@ -274,7 +274,7 @@ def why_issue(certificate: Object, secret: Object | None, pair: KeyPair | None) 
 
 
 def renewal_time(certificate: Object, pair: KeyPair) -> datetime:
-    """Return when a certificate is to be renewed: by default when a third of its life is left."""
+    """Return the renewal time of a certificate: by default when a third of its lifetime is left."""
     end = pair.leaf.not_valid_after_utc
     life = (end - pair.leaf.not_valid_before_utc).total_seconds()
     spec = certificate["spec"]
@@ -289,7 +289,7 @@ def renewal_time(certificate: Object, pair: KeyPair) -> datetime:
 
 
 def seconds_to_retry(certificate: Object) -> float:
-    """Return for how long an issuance that failed is not to be tried again; a changed Certificate is at once."""
+    """Return the seconds until a failed issuance is retried; a changed Certificate is retried at once."""
     status = certificate.get("status", {})
     issuing = condition(certificate, "Issuing")
     if issuing.get("status") != "False" or not status.get("lastFailureTime"):
@@ -303,20 +303,20 @@ def seconds_to_retry(certificate: Object) -> float:
 
 
 def digest(certificate: Object) -> str:
-    """Return a digest of all in a Certificate that its certificate depends on."""
+    """Return a digest of the fields of a Certificate that its certificate depends on."""
     spec = {field: value for field, value in certificate["spec"].items() if field not in WITHOUT_CONSEQUENCE}
     key = {field: value for field, value in (spec.pop("privateKey", None) or {}).items() if field != "rotationPolicy"}
     return hashlib.sha256(json.dumps([spec, key], sort_keys=True).encode()).hexdigest()
 
 
 def next_key_name(certificate: Object) -> str:
-    """Return the name of the Secret that holds the key of an issuance until that has succeeded."""
+    """Return the name of the Secret with the key of an unfinished issuance."""
     metadata = certificate["metadata"]
     return f"{metadata['name'][:200]}-{metadata['uid'][:8]}-next"
 
 
 def request_name(certificate: Object, key: PrivateKey, pair: KeyPair | None) -> str:
-    """Return the name of an issuance's request, the same as long as it is the same issuance."""
+    """Return the name of an issuance's request, which is the same during one issuance."""
     metadata = certificate["metadata"]
     attempts = certificate.get("status", {}).get("failedIssuanceAttempts") or 0
     replaced = pair.leaf.serial_number if pair else 0
@@ -325,7 +325,7 @@ def request_name(certificate: Object, key: PrivateKey, pair: KeyPair | None) -> 
 
 
 def owner_reference(certificate: Object) -> Object:
-    """Return what has an object removed together with a Certificate."""
+    """Return the owner reference that deletes an object together with its Certificate."""
     metadata = certificate["metadata"]
     return {
         "apiVersion": CERTIFICATES.api_version,
@@ -337,7 +337,7 @@ def owner_reference(certificate: Object) -> Object:
 
 
 def annotation(item: Object, name: str) -> str:
-    """Return an annotation of an object, '' when it has none."""
+    """Return an annotation of an object, '' if it has none."""
     return str((item["metadata"].get("annotations") or {}).get(name) or "")
 
 
@@ -355,9 +355,9 @@ def set_ready(certificate: Object, status: str, reason: str, message: str) -> bo
 
 
 def set_validity(certificate: Object, pair: KeyPair | None, reason: str) -> bool:
-    """Say whether the Secret holds a good certificate, and until when; return whether that changes anything.
+    """Write whether the Secret has a valid certificate, and until when; return whether that changes anything.
 
-    :param reason: for which it is to be issued, '' when it is not.
+    :param reason: to issue a certificate, '' for none.
     """
     if pair is None or (reason and reason not in STILL_GOOD):
         return set_ready(certificate, "False", reason, "There is no certificate as it is specified")
@@ -374,7 +374,7 @@ def set_validity(certificate: Object, pair: KeyPair | None, reason: str) -> bool
 
 
 def set_issuing(certificate: Object, reason: str) -> bool:
-    """Say that a certificate is being issued, and why; return whether that changes anything."""
+    """Write that a certificate is being issued, and why; return whether that changes anything."""
     if condition(certificate, "Issuing").get("status") == "True":
         return False
     generation = certificate["metadata"]["generation"]
@@ -382,7 +382,7 @@ def set_issuing(certificate: Object, reason: str) -> bool:
 
 
 def set_succeeded(certificate: Object, pair: KeyPair) -> bool:
-    """Say that an issuance has succeeded."""
+    """Write that an issuance succeeded."""
     status = certificate.setdefault("status", {})
     status["revision"] = (status.get("revision") or 0) + 1
     for field in ("lastFailureTime", "failedIssuanceAttempts", "nextPrivateKeySecretName"):
@@ -393,7 +393,7 @@ def set_succeeded(certificate: Object, pair: KeyPair) -> bool:
 
 
 def set_failed(certificate: Object, message: str) -> bool:
-    """Say that an issuance has failed, and why."""
+    """Write that an issuance failed, and why."""
     status = certificate.setdefault("status", {})
     status["lastFailureTime"] = now()
     status["failedIssuanceAttempts"] = (status.get("failedIssuanceAttempts") or 0) + 1

@@ -1,4 +1,4 @@
-"""Puts the certificates of Vault's answer in order."""
+"""Orders the certificates of Vault's answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 
 class ChainError(Exception):
-    """The certificates of an answer are no chain."""
+    """The certificates of an answer do not form a chain."""
 
 
 class Chain(NamedTuple):
@@ -27,7 +27,7 @@ class Chain(NamedTuple):
 def read_chain(data: dict[str, Any]) -> Chain:
     """Return the chain in the data of Vault's answer to a signing.
 
-    :raises ChainError: when there is no certificate, or what was sent does not certify it.
+    :raises ChainError: if there is no certificate, or none of the others certifies it.
     """
     leaf = _read(data.get("certificate"))
     sent = data.get("ca_chain") or []
@@ -38,10 +38,10 @@ def read_chain(data: dict[str, Any]) -> Chain:
 
 
 def order(leaf: x509.Certificate, authorities: list[x509.Certificate]) -> Chain:
-    """Return the chain from a leaf up; certificates that are no part of it are left out.
+    """Return the chain from a leaf up, without certificates that do not belong to it.
 
     :param authorities: in any order, each any number of times.
-    :raises ChainError: when none of them certifies the leaf.
+    :raises ChainError: if none of them certifies the leaf.
     """
     above = _above(leaf, authorities)
     if authorities and not above and set(authorities) != {leaf}:

@@ -1,4 +1,4 @@
-"""The Kubernetes API over plain dictionaries: the few calls an issuer makes."""
+"""The Kubernetes API with plain dictionaries: the few calls that a controller makes."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ WATCH_SECONDS = 300
 WATCH_TIMEOUT = urllib3.Timeout(connect=10, read=150)
 #: Calls that may be made at once before a limit of calls per second applies, as in client-go.
 BURST = 10
-#: So many threads may talk to the API server without opening new connections each time.
+#: How many connections to the API server are kept open, one for each thread.
 CONNECTIONS = 100
 
 
 class ClusterError(Exception):
     """The API server refused a call.
 
-    :ivar code: its HTTP status, 0 when it could not be reached.
+    :ivar code: its HTTP status, 0 if it was unreachable.
     """
 
     def __init__(self, code: int, message: str) -> None:
@@ -41,7 +41,7 @@ class ClusterError(Exception):
 class Resource:
     """A type of object, and how the API server serves it.
 
-    :ivar metadata_only: ask for nothing but the metadata, for what is only watched for changes.
+    :ivar metadata_only: request only the metadata, if objects are only watched for changes.
     """
 
     group: str
@@ -101,7 +101,7 @@ class RateLimit:
 class Cluster:
     """One Kubernetes API, with the rights of a kubeconfig or of the pod's service account.
 
-    :param kubeconfig: its path, '' inside of a cluster.
+    :param kubeconfig: its path, '' inside a cluster.
     :param rate: calls per second after a burst; 0 for no limit.
     """
 
@@ -128,7 +128,7 @@ class Cluster:
     def discover(self, api_version: str, kind: str) -> Resource:
         """Return the resource of a kind.
 
-        :raises ClusterError: when the API server does not serve it.
+        :raises ClusterError: if the API server does not serve it.
         """
         group, _, version = api_version.rpartition("/")
         listing = self._json("GET", f"/apis/{group}/{version}")
@@ -138,7 +138,7 @@ class Cluster:
         raise ClusterError(404, f"the API server does not serve {kind} in {api_version}")
 
     def find(self, resource: Resource, namespace: str, name: str) -> Object | None:
-        """Return an object as it is now, None when there is none."""
+        """Return an object from the API server, None if it does not exist."""
         try:
             return self._json("GET", resource.path(namespace, name))
         except ClusterError as error:
@@ -147,13 +147,13 @@ class Cluster:
             raise
 
     def list_all(self, resource: Resource, namespace: str = "") -> tuple[list[Object], str]:
-        """Return all objects of a type, of one namespace or of all, and the resource version they are of."""
+        """Return all objects of a type, in one namespace or all, and the resource version of the list."""
         answer = self._json("GET", resource.path(namespace), accept=_accept(resource, "PartialObjectMetadataList"))
-        items = answer["items"] or []  # null where there are none
+        items = answer["items"] or []  # null if there are none
         return items, answer["metadata"]["resourceVersion"]
 
     def watch(self, resource: Resource, version: str) -> Iterator[Object]:
-        """Yield the watch events of all objects of a type since a resource version, until the API server ends it."""
+        """Yield the watch events of a type since a resource version, until the API server ends the watch."""
         query = {
             "watch": "true",
             "allowWatchBookmarks": "true",
@@ -177,13 +177,13 @@ class Cluster:
     def replace(self, resource: Resource, item: Object) -> Object:
         """Write an object.
 
-        :raises ClusterError: 409 when it has changed since it was read.
+        :raises ClusterError: 409 if it has changed since it was read.
         """
         metadata = item["metadata"]
         return self._json("PUT", resource.path(metadata.get("namespace", ""), metadata["name"]), body=item)
 
     def delete(self, resource: Resource, namespace: str, name: str) -> None:
-        """Delete an object; one that is not there is no error."""
+        """Delete an object, if it exists."""
         try:
             self._json("DELETE", resource.path(namespace, name))
         except ClusterError as error:
@@ -193,7 +193,7 @@ class Cluster:
     def replace_status(self, resource: Resource, item: Object) -> Object:
         """Write an object's status.
 
-        :raises ClusterError: 409 when the object has changed since it was read.
+        :raises ClusterError: 409 if the object has changed since it was read.
         """
         metadata = item["metadata"]
         path = resource.path(metadata.get("namespace", ""), metadata["name"], "status")
@@ -266,7 +266,7 @@ def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
 
 
 def _message(response: urllib3.BaseHTTPResponse) -> str:
-    """Return what the API server says of a refusal."""
+    """Return the API server's message about a refused call."""
     try:
         status = json.loads(response.read())
     except (urllib3.exceptions.HTTPError, ValueError):

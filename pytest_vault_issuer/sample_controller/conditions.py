@@ -9,23 +9,23 @@ from .cluster import Cluster, ClusterError, Object, Resource
 
 #: The most bytes of a message in a condition or event.
 LONGEST_MESSAGE = 1024
-#: How often a status is written while others change the object at the same time.
+#: How many times a status is written while others change the object.
 ATTEMPTS = 10
 CONFLICT = 409
 
 
 def now() -> str:
-    """Return the present time as Kubernetes writes it."""
+    """Return the current time in the format of Kubernetes."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def shorten(message: str) -> str:
-    """Return a message of a bounded length."""
+    """Return a message, cut to a bounded length."""
     return message.encode()[:LONGEST_MESSAGE].decode(errors="ignore")
 
 
 def condition(item: Object, kind: str) -> Object:
-    """Return a condition of an object by its type, {} when it is not set."""
+    """Return a condition of an object by its type, {} if it is not set."""
     for entry in item.get("status", {}).get("conditions") or []:
         if entry["type"] == kind:
             found: Object = entry
@@ -43,7 +43,7 @@ def set_condition(
 ) -> bool:
     """Set a condition of an object and leave all others as they are; return whether that changes anything.
 
-    :param generation: of the object that was judged, for conditions that tell it.
+    :param generation: the generation that was checked, for ``observedGeneration``; None to leave it out.
     """
     old = condition(item, kind)
     new: Object = {"type": kind, "status": status, "reason": reason, "message": shorten(message)}
@@ -53,7 +53,7 @@ def set_condition(
         new["lastTransitionTime"] = old.get("lastTransitionTime") or now()
     else:
         new["lastTransitionTime"] = now()
-    if _told(new) == _told(old):
+    if _written(new) == _written(old):
         return False
     others = _others(item, kind)
     item.setdefault("status", {})["conditions"] = [*others, new]
@@ -75,8 +75,8 @@ def _others(item: Object, kind: str) -> list[Object]:
     return [entry for entry in item.get("status", {}).get("conditions") or [] if entry["type"] != kind]
 
 
-def _told(entry: Object) -> Object:
-    """Return what a condition tells, without times that somebody may have added to it."""
+def _written(entry: Object) -> Object:
+    """Return the fields of a condition that this controller writes."""
     return {
         field: entry.get(field) for field in ("status", "reason", "message", "observedGeneration", "lastTransitionTime")
     }
@@ -85,7 +85,7 @@ def _told(entry: Object) -> Object:
 def write_status(cluster: Cluster, resource: Resource, item: Object, change: Callable[[Object], bool]) -> bool:
     """Change an object's status, also while others change the object; return whether anything was written.
 
-    :param change: changes the object's status and says whether it did; called again when the object has changed.
+    :param change: changes the object's status and returns whether it did; called again if the object has changed.
     """
     namespace, name, uid = item["metadata"].get("namespace", ""), item["metadata"]["name"], item["metadata"]["uid"]
     latest: Object | None = item
@@ -104,4 +104,4 @@ def write_status(cluster: Cluster, resource: Resource, item: Object, change: Cal
             latest = cluster.find(resource, namespace, name)
         else:
             return True
-    raise ClusterError(CONFLICT, f"{name} changed under every one of {ATTEMPTS} updates")
+    raise ClusterError(CONFLICT, f"{name} changed during each of {ATTEMPTS} updates")

@@ -1,4 +1,4 @@
-"""What an issuer's specification says of Vault, and what is wrong with it."""
+"""Reads and checks the Vault configuration of an issuer object."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from urllib.parse import urlsplit
 from .cluster import Object, Resource
 from .habits import HABITS
 
-#: The ways of authenticating, by the field of ``auth`` that holds each.
+#: The authentication methods: fields of ``auth``.
 METHODS = ("tokenSecretRef", "appRole", "kubernetes", "clientCertificate", "aws")
 
 
 class InvalidConfigurationError(Exception):
-    """The specification cannot work, whatever Vault and the cluster are like."""
+    """The specification cannot work with any Vault and any cluster."""
 
 
 @dataclass(frozen=True)
 class Issuer:
-    """An issuer as its specification describes it.
+    """The configuration of an issuer object.
 
-    :ivar namespace: its own, '' for a cluster-scoped one.
-    :ivar resource_namespace: where its Secrets and service accounts are.
+    :ivar namespace: of the issuer object, '' if it is cluster-scoped.
+    :ivar resource_namespace: of its Secrets and service accounts.
     :ivar vault: ``spec.vault``.
     """
 
@@ -33,35 +33,35 @@ class Issuer:
 
     @property
     def server(self) -> str:
-        """The URL of Vault, as it is written."""
+        """The URL of Vault, as configured."""
         return str(self.vault.get("server") or "")
 
     @property
     def path(self) -> str:
-        """Where Vault signs, without ``/v1``."""
+        """The sign endpoint, without ``/v1``."""
         return str(self.vault.get("path") or "")
 
     @property
     def auth(self) -> dict[str, Any]:
-        """How to authenticate."""
+        """The authentication block."""
         return self.vault.get("auth") or {}
 
     @property
     def audience(self) -> str:
-        """The audience that is this issuer's own."""
+        """The documented audience of this issuer object."""
         if self.namespace:
             return f"vault://{self.namespace}/{self.name}"
         return f"vault://{self.name}"
 
 
 def vault_of(item: Object) -> dict[str, Any] | None:
-    """Return the Vault configuration of an issuer object, None when the issuer is of another type."""
+    """Return the Vault configuration of an issuer object, None if it is of another type."""
     vault: dict[str, Any] | None = item.get("spec", {}).get("vault")
     return vault
 
 
 def read_issuer(resource: Resource, item: Object, cluster_resource_namespace: str) -> Issuer:
-    """Return what an issuer object with a Vault configuration says."""
+    """Return the configuration of an issuer object of type Vault."""
     metadata = item["metadata"]
     if resource.namespaced:
         namespace = resource_namespace = metadata["namespace"]
@@ -72,9 +72,9 @@ def read_issuer(resource: Resource, item: Object, cluster_resource_namespace: st
 
 
 def check(issuer: Issuer) -> None:
-    """Check all that can be known from the specification alone.
+    """Check everything that the specification alone shows.
 
-    :raises InvalidConfigurationError: saying what is wrong.
+    :raises InvalidConfigurationError: with what is wrong.
     """
     _check_server(issuer.server)
     _require(issuer.path, "path is empty")
@@ -84,9 +84,9 @@ def check(issuer: Issuer) -> None:
     _check_connection(issuer.vault)
     methods = [method for method in METHODS if issuer.auth.get(method) is not None]
     if not methods:
-        raise InvalidConfigurationError("auth names no way of authenticating")
+        raise InvalidConfigurationError("auth has no authentication method")
     if len(methods) > 1:
-        raise InvalidConfigurationError(f"auth names more than one way of authenticating: {', '.join(methods)}")
+        raise InvalidConfigurationError(f"auth has more than one authentication method: {', '.join(methods)}")
     method = issuer.auth[methods[0]]
     if methods[0] == "tokenSecretRef":
         _require(method.get("name"), "auth.tokenSecretRef.name is empty")
@@ -108,14 +108,14 @@ def _check_server(server: str) -> None:
     except ValueError:
         usable = False
     if not usable:
-        raise InvalidConfigurationError("server is no URL of http or https")
+        raise InvalidConfigurationError("server must be a URL with http or https")
 
 
 def _check_connection(vault: dict[str, Any]) -> None:
     certificate = vault.get("clientCertSecretRef")
     key = vault.get("clientKeySecretRef")
     if (certificate is None) != (key is None):
-        raise InvalidConfigurationError("clientCertSecretRef and clientKeySecretRef go together")
+        raise InvalidConfigurationError("clientCertSecretRef and clientKeySecretRef must be set together")
     for field in ("caBundleSecretRef", "clientCertSecretRef", "clientKeySecretRef"):
         reference = vault.get(field)
         if reference is not None:
@@ -136,19 +136,19 @@ def _check_kubernetes(kubernetes: dict[str, Any]) -> None:
     secret = kubernetes.get("secretRef")
     account = kubernetes.get("serviceAccountRef")
     if secret and account:
-        raise InvalidConfigurationError("auth.kubernetes names both secretRef and serviceAccountRef")
+        raise InvalidConfigurationError("auth.kubernetes has both secretRef and serviceAccountRef")
     if secret:
         _require(secret.get("name"), "auth.kubernetes.secretRef.name is empty")
     elif account:
         _require(account.get("name"), "auth.kubernetes.serviceAccountRef.name is empty")
     else:
-        raise InvalidConfigurationError("auth.kubernetes names neither secretRef nor serviceAccountRef")
+        raise InvalidConfigurationError("auth.kubernetes has neither secretRef nor serviceAccountRef")
 
 
 def _check_client_certificate(server: str, client_certificate: dict[str, Any]) -> None:
     _check_segments(client_certificate.get("mountPath") or "", "auth.clientCertificate.mountPath")
     if urlsplit(server).scheme != "https":
-        raise InvalidConfigurationError("auth.clientCertificate needs a server of https")
+        raise InvalidConfigurationError("auth.clientCertificate needs a server with https")
 
 
 def _check_aws(issuer: Issuer, aws: dict[str, Any]) -> None:
@@ -158,13 +158,13 @@ def _check_aws(issuer: Issuer, aws: dict[str, Any]) -> None:
     if not account and not issuer.namespace:
         return  # the sample controller's own identity
     if not account:
-        raise InvalidConfigurationError("auth.aws names no serviceAccountRef, and an Issuer has no other AWS identity")
+        raise InvalidConfigurationError("auth.aws has no serviceAccountRef, and an Issuer has no other AWS identity")
     _require(account.get("name"), "auth.aws.serviceAccountRef.name is empty")
     _require(aws.get("iamRoleArn"), "auth.aws.iamRoleArn is empty")
 
 
 def _check_segments(path: str, field: str) -> None:
-    """Refuse a path that would lead out of the place it is appended to."""
+    """Refuse a path with a segment that leads to its parent."""
     if ".." in path.split("/"):
         raise InvalidConfigurationError(f"{field} has a segment '..'")
 
@@ -175,7 +175,7 @@ def _require(value: str | None, problem: str) -> None:
 
 
 def secret_names(vault: dict[str, Any]) -> set[str]:
-    """Return the names of the Secrets that a Vault configuration refers to."""
+    """Return the names of the Secrets in a Vault configuration."""
     auth = vault.get("auth") or {}
     references = [
         vault.get("caBundleSecretRef"),
@@ -191,7 +191,7 @@ def secret_names(vault: dict[str, Any]) -> set[str]:
 
 
 def service_account_names(vault: dict[str, Any]) -> set[str]:
-    """Return the names of the service accounts that a Vault configuration refers to."""
+    """Return the names of the service accounts in a Vault configuration."""
     auth = vault.get("auth") or {}
     references = [
         (auth.get("kubernetes") or {}).get("serviceAccountRef"),

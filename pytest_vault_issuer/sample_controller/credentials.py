@@ -1,4 +1,4 @@
-"""From an issuer's ``auth`` to a Vault token: reads the credential where the issuer keeps it, and logs in with it."""
+"""Obtains a Vault token for an issuer object: reads its credential and logs in."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from .secret_values import CredentialError, read_secret
 from .tls import read_client_certificate, tls_context
 from .vault import Vault
 
-#: Seconds that a requested service account token lives: the shortest that Kubernetes grants.
+#: Lifetime of a requested service account token in seconds: the shortest that Kubernetes grants.
 TOKEN_SECONDS = 600
 
 
 def obtain_token(cluster: Cluster, issuer: Issuer, vault: Vault) -> str:
-    """Return a Vault token for an issuer: the stored one, or that of a new login.
+    """Return a Vault token for an issuer object: the stored one, or that of a new login.
 
-    :raises CredentialError: when the credential is missing.
-    :raises VaultError: when Vault does not accept it.
+    :raises CredentialError: if the credential is missing.
+    :raises VaultError: if Vault does not accept it.
     """
     if issuer.auth.get("tokenSecretRef"):
         token = _stored_token(cluster, issuer, issuer.auth["tokenSecretRef"])
@@ -32,7 +32,7 @@ def obtain_token(cluster: Cluster, issuer: Issuer, vault: Vault) -> str:
     else:
         token = _log_in_with_aws(cluster, issuer, issuer.auth["aws"], vault)
     if not token.isascii() or not token.isprintable():
-        raise CredentialError("Vault's token has characters that no token has")
+        raise CredentialError("Vault's token has invalid characters")
     return token
 
 
@@ -57,7 +57,7 @@ def _log_in_with_client_certificate(
     credentials = {"name": name} if name else {}
     secret = client_certificate.get("secretName")
     if not secret:
-        # That of the connection, if it has one.
+        # The connection may present a certificate.
         return vault.log_in(f"/{mount}/login", credentials)
     certificate = {"name": secret, "key": "tls.crt"}
     key = {"name": secret, "key": "tls.key"}
@@ -90,7 +90,7 @@ def _log_in_with_aws(cluster: Cluster, issuer: Issuer, aws: dict[str, Any], vaul
 
 
 def _request_token(cluster: Cluster, issuer: Issuer, reference: dict[str, Any]) -> str:
-    """Request a token of a service account that is good for this issuer."""
+    """Request a service account token for this issuer object."""
     audiences = [*(reference.get("audiences") or []), issuer.audience, issuer.server]
     try:
         return cluster.create_token(issuer.resource_namespace, reference["name"], audiences, TOKEN_SECONDS)
@@ -99,7 +99,7 @@ def _request_token(cluster: Cluster, issuer: Issuer, reference: dict[str, Any]) 
 
 
 def _request_token_for_sts(cluster: Cluster, issuer: Issuer, account: dict[str, Any]) -> str:
-    """Request a token of a service account with which STS lets an AWS role be assumed."""
+    """Request a service account token that STS accepts."""
     wanted = [STS_AUDIENCE, *(account.get("audiences") or [])]
     try:
         return cluster.create_token(issuer.resource_namespace, account["name"], wanted, TOKEN_SECONDS)

@@ -1,4 +1,4 @@
-"""What Vault is asked for a CSR, and whether a certificate fits it."""
+"""Reads CSRs, builds the parameters for Vault, and checks certificates against CSRs."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
-#: How long a certificate is to live when the request names no duration: 90 days.
+#: The lifetime of a certificate if the request has no duration: 90 days.
 DEFAULT_DURATION = "2160h"
 
 
 class UnreadableCsrError(Exception):
-    """A request holds no CSR."""
+    """A request contains no CSR."""
 
 
 class UnfitCertificateError(Exception):
-    """A certificate is not what was asked for."""
+    """A certificate does not match its request."""
 
 
 def read_csr(pem: bytes) -> x509.CertificateSigningRequest:
     """Return the CSR of a request.
 
-    :raises UnreadableCsrError: when it is none.
+    :raises UnreadableCsrError: if it is unreadable.
     """
     try:
         pem.decode()
@@ -32,14 +32,14 @@ def read_csr(pem: bytes) -> x509.CertificateSigningRequest:
         csr.public_key()
         alternative_names(csr)
     except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
-        raise UnreadableCsrError("the request holds no CSR that can be read") from error
+        raise UnreadableCsrError("the request contains no readable CSR") from error
     return csr
 
 
 def parameters(csr: x509.CertificateSigningRequest, pem: bytes, duration: str | None) -> dict[str, str]:
     """Return the parameters of Vault's sign endpoint for a CSR.
 
-    :param duration: as the request writes it, such as ``36h``; None for the default.
+    :param duration: of the request, such as ``36h``; None for the default.
     """
     names = alternative_names(csr)
     return {
@@ -54,7 +54,7 @@ def parameters(csr: x509.CertificateSigningRequest, pem: bytes, duration: str | 
 
 
 def common_name(csr: x509.CertificateSigningRequest) -> str:
-    """Return the common name of a CSR, '' when it has none."""
+    """Return the common name of a CSR, '' if it has none."""
     found = csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(found[-1].value) if found else ""
 
@@ -70,7 +70,7 @@ def alternative_names(csr: x509.CertificateSigningRequest) -> x509.SubjectAltern
 def check_fits(certificate: x509.Certificate, csr: x509.CertificateSigningRequest) -> None:
     """Check that a certificate is for the key of a CSR and has not expired.
 
-    :raises UnfitCertificateError: when it is not, or has.
+    :raises UnfitCertificateError: if it is not, or has.
     """
     if _key(certificate) != _key(csr):
         raise UnfitCertificateError("Vault's certificate is not for the key of the CSR")

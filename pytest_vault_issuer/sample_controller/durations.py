@@ -1,4 +1,4 @@
-"""Durations as Kubernetes objects write them: ``2160h0m0s``."""
+"""Durations in the format of Kubernetes objects: ``2160h0m0s``."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(h|ms|m|s|us|µs|ns)")
 def seconds(duration: str) -> float:
     """Return a duration in seconds.
 
-    :raises ValueError: when it is none.
+    :raises ValueError: if it is invalid.
     """
     parts = _PART.findall(duration)
     if not parts or "".join(number + unit for number, unit in parts) != duration:
-        raise ValueError(f"{duration!r} is no duration")
+        raise ValueError(f"{duration!r} is not a duration")
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)

@@ -9,14 +9,14 @@ from .cluster import EVENTS, Cluster, ClusterError, Object, Resource
 from .conditions import now, shorten
 
 COMPONENT = "sample-controller"
-#: Where events about cluster-scoped objects are.
+#: The namespace of events about cluster-scoped objects.
 DEFAULT_NAMESPACE = "default"
 
 log = logging.getLogger(__name__)
 
 
 def record(cluster: Cluster, resource: Resource, item: Object, kind: str, reason: str, message: str) -> None:
-    """Record an event; that it cannot be is logged and no more.
+    """Record an event; a failure is only logged.
 
     :param kind: Normal or Warning.
     """

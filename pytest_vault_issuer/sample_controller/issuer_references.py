@@ -1,4 +1,4 @@
-"""Which issuer an ``issuerRef`` means."""
+"""Resolves ``issuerRef``."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from .cluster import Object, Resource
 from .watching import Key
 
-#: What an ``issuerRef`` means that does not say.
+#: The defaults of ``issuerRef``.
 DEFAULT_KIND = "Issuer"
 DEFAULT_GROUP = "cert-manager.io"
 
 
 def issuer_resource(kinds: Iterable[Resource], reference: Object) -> Resource | None:
-    """Return the kind of issuer that a reference means, None when it is none of ours.
+    """Return the issuer kind that a reference names, None if it is not one of ours.
 
     :param kinds: ours.
     """
@@ -26,9 +26,9 @@ def issuer_resource(kinds: Iterable[Resource], reference: Object) -> Resource | 
 
 
 def issuer_key(resource: Resource, namespace: str, reference: Object) -> Key:
-    """Return which issuer of a kind a reference means.
+    """Return the key of the issuer object that a reference names.
 
-    :param namespace: of the object that refers to it.
+    :param namespace: of the object with the reference.
     """
     if not resource.namespaced:
         return "", reference["name"]

@@ -1,4 +1,4 @@
-"""Says of every Issuer and ClusterIssuer whether it is Ready, and why not."""
+"""Sets the Ready condition of each Issuer and ClusterIssuer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class IssuerKey(NamedTuple):
-    """Which issuer; the namespace of a cluster-scoped one is ''."""
+    """The key of an issuer object; the namespace of a cluster-scoped one is ''."""
 
     kind: str
     namespace: str
@@ -30,9 +30,9 @@ class IssuerKey(NamedTuple):
 
 
 class IssuerController:
-    """Looks at issuers when they, or what they refer to, change, and again while they are not Ready.
+    """Reconciles issuer objects when they or their references change, and retries while they are not Ready.
 
-    :param watchers: of the kinds of issuers.
+    :param watchers: of the issuer kinds.
     """
 
     def __init__(
@@ -62,9 +62,9 @@ class IssuerController:
     def _referenced_changed(
         self, names: Callable[[dict[str, object]], set[str]]
     ) -> Callable[[Object | None, Object | None], None]:
-        """Return what has the issuers looked at that refer to an object.
+        """Return a handler that reconciles the issuer objects that refer to a changed object.
 
-        :param names: what objects of this type a Vault configuration refers to.
+        :param names: returns the names of such objects in a Vault configuration.
         """
 
         def changed(old: Object | None, new: Object | None) -> None:
@@ -83,9 +83,9 @@ class IssuerController:
         return changed
 
     def reconcile(self, key: IssuerKey) -> None:
-        """Find out whether an issuer is Ready and write it down.
+        """Check an issuer object and write its Ready condition.
 
-        :raises TryAgainError: while Vault or a credential keeps it from being Ready.
+        :raises TryAgainError: while Vault or a credential prevents it from being Ready.
         """
         resource = self._watchers[key.kind].resource
         item = self._cluster.find(resource, key.namespace, key.name)
@@ -104,11 +104,11 @@ class IssuerController:
             self._write(resource, item, "True", "VaultVerified", "Vault verified")
 
     def _prove(self, resource: Resource, item: Object) -> None:
-        """Do all that signing needs, short of signing.
+        """Do everything that signing needs, except the signing.
 
-        :raises InvalidConfigurationError: when the specification cannot work.
-        :raises CredentialError: when the credential is missing.
-        :raises VaultError: when Vault is not well or does not let the issuer in.
+        :raises InvalidConfigurationError: if the specification cannot work.
+        :raises CredentialError: if the credential is missing.
+        :raises VaultError: if Vault is unhealthy or refuses the login.
         """
         issuer = read_issuer(resource, item, self._cluster_resource_namespace)
         check(issuer)
@@ -141,7 +141,7 @@ def _key(resource: Resource, item: Object) -> IssuerKey:
 
 
 def _without_status(item: Object | None) -> Object | None:
-    """Return what others decide about an issuer: without its status and the traces of writing that."""
+    """Return an issuer object without its status, and without the metadata that a status update changes."""
     if item is None:
         return None
     kept = {key: value for key, value in item.items() if key != "status"}

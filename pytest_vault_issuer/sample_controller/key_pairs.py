@@ -1,4 +1,4 @@
-"""Private keys, CSRs and the pairs of key and certificate that Secrets hold."""
+"""Private keys, CSRs, and the pairs of key and certificate in Secrets."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SUBJECT = {
 
 
 class KeyPair(NamedTuple):
-    """What a Secret holds.
+    """The key and the certificate in a Secret.
 
     :ivar leaf: the first certificate.
     """
@@ -54,7 +54,7 @@ class KeyPair(NamedTuple):
 
 
 def read_key(secret: Object | None) -> PrivateKey | None:
-    """Return the private key in a Secret, None when there is none that can be used."""
+    """Return the private key in a Secret, None if it is missing or unusable."""
     if secret is None:
         return None
     try:
@@ -66,7 +66,7 @@ def read_key(secret: Object | None) -> PrivateKey | None:
 
 
 def read_pair(secret: Object | None) -> KeyPair | None:
-    """Return the key and the certificate in a Secret, None when one of them is missing or cannot be read."""
+    """Return the key and the certificate in a Secret, None if one of them is missing or unreadable."""
     key = read_key(secret)
     if secret is None or key is None:
         return None
@@ -78,7 +78,7 @@ def read_pair(secret: Object | None) -> KeyPair | None:
 
 
 def generate_key(spec: dict[str, Any]) -> PrivateKey:
-    """Return a new key as a Certificate's ``privateKey`` describes it."""
+    """Return a new key for a Certificate's ``privateKey``."""
     algorithm, size = spec.get("algorithm") or "RSA", spec.get("size")
     if algorithm == "ECDSA":
         return ec.generate_private_key(CURVES[size or DEFAULT_CURVE])
@@ -88,7 +88,7 @@ def generate_key(spec: dict[str, Any]) -> PrivateKey:
 
 
 def key_to_pem(key: PrivateKey, spec: dict[str, Any]) -> bytes:
-    """Return a key in PEM, in the encoding that a Certificate's ``privateKey`` asks for."""
+    """Return a key in PEM, in the encoding of a Certificate's ``privateKey``."""
     pkcs8 = spec.get("encoding") == "PKCS8" or isinstance(key, ed25519.Ed25519PrivateKey)
     form = PrivateFormat.PKCS8 if pkcs8 else PrivateFormat.TraditionalOpenSSL
     return key.private_bytes(Encoding.PEM, form, NoEncryption())

@@ -1,4 +1,4 @@
-"""Reads what issuers keep in Secrets, as it is now: nothing of it is remembered."""
+"""Reads values from Secrets; nothing is cached."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from .cluster import SECRETS, Cluster
 
 
 class CredentialError(Exception):
-    """A credential is not there, or is of no use; the message may be shown to people."""
+    """A credential is missing or invalid; users may see the message."""
 
 
 def read_secret(cluster: Cluster, namespace: str, name: str, key: str) -> str:
-    """Return a text of a Secret as it is now.
+    """Return a text of a Secret.
 
-    :raises CredentialError: when the Secret or the key is missing, or the value is empty or no text.
+    :raises CredentialError: if the Secret or the key is missing, or the value is empty or not text.
     """
     secret = cluster.find(SECRETS, namespace, name)
     if secret is None:
@@ -25,7 +25,7 @@ def read_secret(cluster: Cluster, namespace: str, name: str, key: str) -> str:
     try:
         value = base64.b64decode(encoded).decode()
     except UnicodeDecodeError:
-        raise CredentialError(f"the key {key!r} of the Secret {namespace}/{name} holds no text") from None
+        raise CredentialError(f"the key {key!r} of the Secret {namespace}/{name} is not text") from None
     if not value.strip():
         raise CredentialError(f"the key {key!r} of the Secret {namespace}/{name} is empty")
     return value

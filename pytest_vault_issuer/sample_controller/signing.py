@@ -1,4 +1,4 @@
-"""From a CSR to the certificate that Vault signs for it, with its chain."""
+"""Signs a CSR with Vault."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .vault import UnusableAnswerError, Vault, VaultError, VaultRefusalError
 
 
 class RefusedError(Exception):
-    """There will be no certificate for this CSR; the message may be shown to people."""
+    """The CSR gets no certificate, which is final; users may see the message."""
 
 
 class DelayedError(Exception):
-    """There is no certificate yet; the message may be shown to people."""
+    """The CSR gets no certificate yet; users may see the message."""
 
 
 def sign(
@@ -33,12 +33,12 @@ def sign(
     request: str,
     duration: str | None,
 ) -> Chain:
-    """Have Vault sign a CSR and return the certificate with its chain.
+    """Sign a CSR with Vault and return the certificate with its chain.
 
-    :param request: the CSR in PEM and base64, as requests hold it.
+    :param request: the CSR in PEM and base64, as in a request.
     :param duration: such as ``36h``, None for the default.
-    :raises RefusedError: when Vault refuses this CSR, or its answer is of no use.
-    :raises DelayedError: when Vault or a credential is not as it should be at the moment.
+    :raises RefusedError: if Vault refuses this CSR, or its answer is unusable.
+    :raises DelayedError: if Vault or a credential is unavailable at the moment.
     """
     described = read_issuer(resource, issuer, cluster_resource_namespace)
     pem = base64.b64decode(request)
@@ -65,12 +65,12 @@ def _token(cluster: Cluster, described: Issuer, vault: Vault) -> str:
             return LOGINS.token(described, lambda: obtain_token(cluster, described, vault))
         return obtain_token(cluster, described, vault)
     except VaultError as error:
-        # Also one that is refused: the next login may be let in, and it says nothing of the CSR.
+        # Even a refused login is temporary: the next one may succeed, and it is not about the CSR.
         raise DelayedError(str(error)) from error
 
 
 def is_ready(issuer: Object) -> bool:
-    """Whether an issuer is Ready as it is specified now."""
+    """Whether an issuer object is Ready in its present generation."""
     ready = condition(issuer, "Ready")
     if ready.get("status") != "True":
         return False

@@ -1,4 +1,4 @@
-"""How an issuer's connections to Vault are secured: which CAs it trusts, and which certificate it presents."""
+"""TLS for connections to Vault: trusted CAs and client certificates."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class ClientCertificate(NamedTuple):
 
 
 def connection_context(cluster: Cluster, issuer: Issuer) -> ssl.SSLContext | None:
-    """Return what connections to an issuer's Vault are secured with, None for plain http.
+    """Return the TLS context for connections to an issuer object's Vault, None for plain http.
 
-    :raises CredentialError: when the CAs or the client certificate are missing or of no use.
+    :raises CredentialError: if the CAs or the client certificate are missing or invalid.
     """
     certificate = issuer.vault.get("clientCertSecretRef")
     key = issuer.vault.get("clientKeySecretRef")
@@ -37,15 +37,15 @@ def connection_context(cluster: Cluster, issuer: Issuer) -> ssl.SSLContext | Non
 
 
 def tls_context(cluster: Cluster, issuer: Issuer, client: ClientCertificate | None) -> ssl.SSLContext | None:
-    """Return what connections to an issuer's Vault are secured with, if they present a given client certificate.
+    """Return the TLS context for connections that present a given client certificate, None for plain http.
 
-    :raises CredentialError: when the CAs or the client certificate are of no use.
+    :raises CredentialError: if the CAs or the client certificate are invalid.
     """
     if not issuer.server.lower().startswith("https:"):
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.hostname_checks_common_name = False
-    # A bundle may hold an intermediate alone.
+    # A bundle may contain only an intermediate.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     bundle = _ca_bundle(cluster, issuer)
     if bundle is None:
@@ -62,7 +62,7 @@ def read_client_certificate(
 ) -> ClientCertificate:
     """Return a client certificate from the Secrets and keys that two references name.
 
-    :raises CredentialError: when one is missing.
+    :raises CredentialError: if one is missing.
     """
     return ClientCertificate(
         read_secret(cluster, namespace, certificate["name"], certificate.get("key") or "tls.crt"),
@@ -71,7 +71,7 @@ def read_client_certificate(
 
 
 def _ca_bundle(cluster: Cluster, issuer: Issuer) -> bytes | None:
-    """Return the CAs of an issuer in PEM, None where the system's are meant."""
+    """Return the CA bundle of an issuer object in PEM, None for the system trust store."""
     inline = issuer.vault.get("caBundle")
     if inline:
         try:
@@ -90,17 +90,17 @@ def _certificates(bundle: bytes) -> bytes:
     try:
         certificates = x509.load_pem_x509_certificates(bundle)
     except ValueError as error:
-        raise CredentialError("the CA bundle holds no certificate that can be read") from error
+        raise CredentialError("the CA bundle contains no readable certificate") from error
     return b"".join(certificate.public_bytes(Encoding.DER) for certificate in certificates)
 
 
 def _present(context: ssl.SSLContext, client: ClientCertificate) -> None:
-    """Have connections present a client certificate."""
-    # The ssl module reads it from a file only: this one is private, and gone at once.
+    """Let connections present a client certificate."""
+    # The ssl module reads certificates only from files: this one is private, and deleted at once.
     with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
         file.write(f"{client.certificate}\n{client.key}")
         file.flush()
         try:
             context.load_cert_chain(file.name, password="")
         except ssl.SSLError as error:
-            raise CredentialError("the client certificate and its key do not fit together") from error
+            raise CredentialError("the client certificate and its key do not match") from error

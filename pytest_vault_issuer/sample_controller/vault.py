@@ -12,7 +12,7 @@ import urllib3
 
 from .configuration import Issuer
 
-#: Seconds to connect to Vault, and to wait for its answer: whoever hangs longer is given up, and tried later.
+#: Seconds to connect to Vault, and to wait for its answer; after them, the call fails and is retried.
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 15.0
 #: The most bytes of an answer that are read.
@@ -48,9 +48,9 @@ class LoginToken(str):
 
 
 class Vault:
-    """The Vault of one issuer, for a few calls one after the other; use it in a ``with`` statement.
+    """The Vault of one issuer object, for a few calls in sequence; use it in a ``with`` statement.
 
-    :param context: how to verify Vault's certificate, and what to present.
+    :param context: the TLS context, None for plain http.
     """
 
     def __init__(self, issuer: Issuer, context: ssl.SSLContext | None) -> None:
@@ -71,14 +71,14 @@ class Vault:
         self._pool.clear()
 
     def check_health(self) -> None:
-        """Ask Vault how it is.
+        """Check Vault's health.
 
         :raises VaultError: unless it is initialized and unsealed.
         """
         status, answer = self._call("GET", "/v1/sys/health")
         if 200 <= status < 300:
             if answer.get("initialized") is not True or answer.get("sealed") is not False:
-                raise VaultError("the query of Vault's health was not answered by a Vault that is ready")
+                raise VaultError("the health check was not answered by a ready Vault")
             return
         if status in HEALTHY_STANDBYS:
             return
@@ -86,12 +86,12 @@ class Vault:
             raise VaultError("Vault is not initialized")
         if status == SEALED:
             raise VaultError("Vault is sealed")
-        raise VaultError(f"the query of Vault's health was answered with status {status}")
+        raise VaultError(f"the health check was answered with status {status}")
 
     def log_in(self, path: str, credentials: dict[str, str]) -> str:
-        """Log in at a path and return the token that Vault gives.
+        """Log in at a path and return Vault's token.
 
-        :raises VaultError: when it gives none.
+        :raises VaultError: if the login fails.
         """
         status, answer = self._call("POST", path, body=credentials, headers=self._namespace_header())
         if status != 200:
@@ -116,11 +116,11 @@ class Vault:
             raise VaultError("the token may not sign at the path")
 
     def sign(self, path: str, token: str, parameters: dict[str, str]) -> dict[str, Any]:
-        """Have Vault sign and return the data of its answer.
+        """Sign a CSR and return the data of Vault's answer.
 
-        :raises VaultRefusalError: when Vault will not sign this.
-        :raises UnusableAnswerError: when the answer has no data.
-        :raises VaultError: when it may sign it later.
+        :raises VaultRefusalError: if Vault refuses, which is final.
+        :raises UnusableAnswerError: if the answer has no data.
+        :raises VaultError: if Vault may sign it later.
         """
         headers = {"X-Vault-Token": token} | self._namespace_header()
         status, answer = self._call("POST", f"/v1/{path.strip('/')}", body=parameters, headers=headers)
@@ -132,7 +132,7 @@ class Vault:
         return data
 
     def _namespace_header(self) -> dict[str, str]:
-        """Return the header that names the namespace of Vault Enterprise, if there is one; health has none."""
+        """Return the header with the namespace of Vault Enterprise, if there is one; health checks have none."""
         if not self._namespace:
             return {}
         return {"X-Vault-Namespace": self._namespace}
@@ -140,7 +140,7 @@ class Vault:
     def _call(
         self, method: str, path: str, *, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, dict[str, Any]]:
-        """Make a request, follow one redirect, and return the status and the JSON object of the answer ({}: none)."""
+        """Send a request, follow one redirect, and return the status and the JSON object of the answer, {} for none."""
         url = self._server + quote(path)
         headers = {"X-Vault-Request": "true"} | (headers or {})
         if body is not None:
@@ -172,7 +172,7 @@ class Vault:
 
 
 def _json_object(text: bytes) -> dict[str, Any]:
-    """Return the object that an answer holds, {} when it holds none."""
+    """Return the JSON object of an answer, {} if it is not one."""
     try:
         answer = json.loads(text)
     except ValueError:
@@ -181,7 +181,7 @@ def _json_object(text: bytes) -> dict[str, Any]:
 
 
 def _refusal(what: str, status: int, answer: dict[str, Any]) -> VaultError:
-    """Return the error for an answer; only what Vault itself says is repeated."""
+    """Return the error for an answer; it repeats only Vault's own errors."""
     errors = answer.get("errors")
     if not isinstance(errors, list):
         return VaultError(f"{what} was answered with status {status}, not by Vault")
@@ -193,12 +193,12 @@ def _refusal(what: str, status: int, answer: dict[str, Any]) -> VaultError:
 
 
 def _reason(error: urllib3.exceptions.HTTPError) -> str:
-    """Say why there is no answer, in the same words every time."""
+    """Return why there is no answer, in constant words, so that a condition does not change each time."""
     if isinstance(error, urllib3.exceptions.SSLError):
         cause = error.args[0] if error.args else None
         return f"TLS failed: {getattr(cause, 'verify_message', '') or 'no handshake'}"
     if isinstance(error, urllib3.exceptions.NameResolutionError):
-        return "its host name is not known"
+        return "its host name is unknown"
     if isinstance(error, urllib3.exceptions.TimeoutError):
         return "it does not answer in time"
     return "the connection fails"

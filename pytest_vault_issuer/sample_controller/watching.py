@@ -1,4 +1,4 @@
-"""Keeps a copy of all objects of a type, and tells of every change."""
+"""Keeps a copy of all objects of a type and reports every change."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 from .cluster import Cluster, ClusterError, Object, Resource
 
-#: Called with an object as it was (None: new) and as it is (None: deleted).
+#: Called with the old object (None if it is new) and the new one (None if it is deleted).
 Handler = Callable[[Object | None, Object | None], None]
 #: (namespace, name); the namespace of a cluster-scoped object is ''.
 Key = tuple[str, str]
 
-#: Seconds before a connection that failed is tried again.
+#: Seconds before a failed connection is retried.
 RECONNECT_DELAY = 1.0
-#: The status with which the API server says that a resource version is too old.
+#: The API server's status if a resource version is too old.
 GONE = 410
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def key_of(item: Object) -> Key:
 
 
 class Watcher:
-    """The objects of one type as the API server last told of them.
+    """The objects of one type, as the API server last reported them.
 
     :ivar resource: their type.
     """
@@ -41,15 +41,15 @@ class Watcher:
         self._stopped = threading.Event()
 
     def on_change(self, handler: Handler) -> None:
-        """Have a function called after every change, one call at a time; before :meth:`start`."""
+        """Register a function that is called after every change, one call at a time; use before :meth:`start`."""
         self._handlers.append(handler)
 
     def start(self) -> None:
-        """Follow the changes in a thread of its own."""
+        """Watch in a thread of its own."""
         threading.Thread(target=self._run, name=self.resource.plural, daemon=True).start()
 
     def stop(self) -> None:
-        """End following the changes."""
+        """Stop watching."""
         self._stopped.set()
 
     def items(self) -> list[Object]:
@@ -71,7 +71,7 @@ class Watcher:
                 self._stopped.wait(RECONNECT_DELAY)
 
     def _list(self) -> str:
-        """Take over all objects; return the resource version from which to follow."""
+        """Read all objects; return the resource version to watch from."""
         items, version = self._cluster.list_all(self.resource)
         present = {key_of(item): item for item in items}
         for key in [key for key in self._items if key not in present]:
@@ -81,7 +81,7 @@ class Watcher:
         return version
 
     def _follow(self, version: str) -> None:
-        """Take over every change since a resource version, until the API server has forgotten it."""
+        """Apply every change since a resource version, until the API server no longer has it."""
         while not self._stopped.is_set():
             try:
                 for event in self._cluster.watch(self.resource, version):

@@ -1,4 +1,4 @@
-"""A queue of what is to be looked at: each key once at a time, failures again after growing delays."""
+"""A queue of keys to reconcile: each key once at a time, failures again after growing delays."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 
-#: Seconds before the first retry of a key; every further one takes twice as long.
+#: Seconds before the first retry of a key; each further delay is twice as long.
 FIRST_DELAY = 0.5
-#: No retry is later than this many seconds.
+#: The longest delay in seconds.
 LONGEST_DELAY = 5.0
 
 log = logging.getLogger(__name__)
 
 
 class TryAgainError(Exception):
-    """What was looked at is not finished, and nothing will tell when to look again."""
+    """A key must be reconciled again, and no event will trigger it."""
 
 
 class WorkQueue(Generic[Key]):
-    """Keys to be looked at, by when they are due.
+    """Keys to reconcile, by the time when they are due.
 
-    A key is in the queue once, however often it is added, and is handed to one
-    worker at a time. One that is added while a worker has it is handed out
-    again afterwards.
+    A key is in the queue once, no matter how often it is added, and one worker
+    at a time gets it. A key that is added while a worker has it is due again
+    afterwards.
     """
 
     def __init__(self, *, first_delay: float = FIRST_DELAY, longest_delay: float = LONGEST_DELAY) -> None:
@@ -46,14 +46,14 @@ class WorkQueue(Generic[Key]):
             self._first_delay, self._longest_delay = first, longest
 
     def add(self, key: Key, *, delay: float = 0.0) -> None:
-        """Have a key looked at in `delay` seconds, or sooner if it is due sooner."""
+        """Add a key that is due in `delay` seconds, or sooner if it is in the queue already."""
         due = time.monotonic() + delay
         with self._changed:
             self._due[key] = min(due, self._due.get(key, due))
             self._changed.notify_all()
 
     def retry(self, key: Key) -> float:
-        """Have a key looked at again after a delay that doubles with each failure; return it in seconds."""
+        """Add a key again after a delay that doubles with each failure; return it in seconds."""
         with self._changed:
             failures = self._failures.get(key, 0)
             self._failures[key] = failures + 1
@@ -62,14 +62,14 @@ class WorkQueue(Generic[Key]):
         return delay
 
     def forget(self, key: Key) -> None:
-        """Take a key's failures as over."""
+        """Reset the failures of a key."""
         with self._changed:
             self._failures.pop(key, None)
 
     def take(self) -> Key | None:
         """Wait for a key that is due and return it; None once the queue is closed.
 
-        Whoever takes a key says :meth:`done` afterwards.
+        The caller must call :meth:`done` afterwards.
         """
         with self._changed:
             while not self._closed:
@@ -83,25 +83,25 @@ class WorkQueue(Generic[Key]):
             return None
 
     def done(self, key: Key) -> None:
-        """Give back a key that was taken."""
+        """Return a key that was taken."""
         with self._changed:
             self._taken.discard(key)
             self._changed.notify_all()
 
     def close(self) -> None:
-        """End the queue: whoever waits for a key gets None."""
+        """Close the queue: callers that wait for a key get None."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def _first(self) -> Key | None:
-        """Return the key that is due first among those nobody has."""
+        """Return the key that is due first, of those that no worker has."""
         free = [key for key in self._due if key not in self._taken]
         return min(free, key=self._due.__getitem__, default=None)
 
 
 def work(queue: WorkQueue[Key], reconcile: Callable[[Key], None]) -> None:
-    """Look at one key after the other until the queue is closed."""
+    """Reconcile one key after the other until the queue is closed."""
     while (key := queue.take()) is not None:
         try:
             reconcile(key)
@@ -109,7 +109,7 @@ def work(queue: WorkQueue[Key], reconcile: Callable[[Key], None]) -> None:
             delay = queue.retry(key)
             log.info("%s: again in %g s: %s", key, delay, error)
         except Exception as error:
-            # Not its message, which may hold what must not be logged.
+            # Without its message, which may contain a secret.
             where = "".join(traceback.format_tb(error.__traceback__))
             log.warning("%s: %s, again in %g s\n%s", key, type(error).__name__, queue.retry(key), where)
         else:
@@ -119,6 +119,6 @@ def work(queue: WorkQueue[Key], reconcile: Callable[[Key], None]) -> None:
 
 
 def start_workers(queue: WorkQueue[Key], reconcile: Callable[[Key], None], count: int) -> None:
-    """Start so many threads that :func:`work`."""
+    """Start `count` threads that :func:`work`."""
     for _ in range(count):
         threading.Thread(target=work, args=(queue, reconcile), daemon=True).start()
