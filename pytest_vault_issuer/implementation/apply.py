@@ -9,6 +9,7 @@ from ..errors import ImplementationError
 from ..kube.client import Cluster, Object
 from ..kube.ownership import LABEL, create_own, owner_of
 from ..timeouts import Timeouts
+from .webhooks import is_registration
 from .workloads import PODS, is_workload, workloads_of
 
 #: Where a run directory keeps what was applied, in this order.
@@ -41,6 +42,9 @@ def prepare(cluster: Cluster, item: Object, namespace: str, run: str, *, foreign
         return _labelled(item, run)
     before = cluster.find(resource, metadata["name"], metadata.get("namespace"))
     owner = run if before is None else owner_of(before)
+    if is_registration(item) and owner != run:
+        # That session's webhook goes on, at its own address.
+        return _labelled({**item, "metadata": {**metadata, "name": f"{metadata['name']}-{run}"}}, run)
     if before is not None and owner not in ("", run) and is_workload(item) and not _stands_still(before):
         raise ImplementationError(
             f"the {item['kind']} {metadata['namespace']}/{metadata['name']} is that of run {owner}, which is under way",
@@ -64,10 +68,16 @@ def store(cluster: Cluster, item: Object, *, foreign: bool) -> Object:
 
 
 def pause(cluster: Cluster, objects: Iterable[Object], timeouts: Timeouts) -> bool:
-    """Leave the workloads among applied objects without pods; say whether there are any.
+    """Leave the workloads among applied objects without pods, and their webhooks unregistered; say if there are any.
+
+    A registered webhook would judge the objects of other controllers, or refuse them because nothing answers.
 
     :raises ImplementationError: when a pod does not go in time.
     """
+    objects = list(objects)
+    webhooks = [cluster.located(item, "default") for item in objects if is_registration(item)]
+    for resource, item in webhooks:
+        cluster.delete(resource, item["metadata"]["name"])
     workloads = workloads_of([cluster.apply_manifest(_still(item)) for item in objects if is_workload(item)])
     for workload in workloads:
         for pod in workload.pods(cluster):
@@ -77,7 +87,7 @@ def pause(cluster: Cluster, objects: Iterable[Object], timeouts: Timeouts) -> bo
                     f"the pod {workload.namespace}/{name} of {workload} does not end",
                     hint=f"kubectl delete pod {name} --namespace={workload.namespace}",
                 )
-    return bool(workloads)
+    return bool(workloads or webhooks)
 
 
 def _still(workload: Object) -> Object:

@@ -6,19 +6,24 @@ from pathlib import Path
 
 
 class FileLog:
-    """A log that a process on this machine writes into a file."""
+    """The logs that processes on this machine write, each into a file."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, *paths: Path) -> None:
+        self._paths = paths
 
     def mark(self) -> str:
-        """Return the size that the file has by now."""
-        return str(self._path.stat().st_size if self._path.exists() else 0)
+        """Return the sizes that the files have by now."""
+        return " ".join(str(path.stat().st_size if path.exists() else 0) for path in self._paths)
 
     def since(self, mark: str) -> str:
-        """Return what was written since a mark."""
-        if not self._path.exists():
-            return ""
-        with self._path.open("rb") as file:
-            file.seek(int(mark))
-            return file.read().decode(errors="replace")
+        """Return what was written since a mark, one file after the other."""
+        starts = [int(start) for start in mark.split()] or [0] * len(self._paths)
+        return "".join(_read(path, start) for path, start in zip(self._paths, starts, strict=True))
+
+
+def _read(path: Path, start: int) -> str:
+    if not path.exists():
+        return ""
+    with path.open("rb") as file:
+        file.seek(start)
+        return file.read().decode(errors="replace")

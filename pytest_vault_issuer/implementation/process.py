@@ -7,8 +7,8 @@ import re
 import secrets
 import shutil
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import yaml
@@ -17,22 +17,27 @@ from ..errors import ConfigurationError, ImplementationError
 from ..kube.client import NAMESPACES, SERVICE_ACCOUNTS, Cluster, Object
 from ..kube.ownership import LABEL
 from ..requirements.features import KINDS
-from ..sandbox.handles import Issuer, IssuerType
+from ..sandbox.handles import Issuer, IssuerType, UncalledWebhookError
 from ..sandbox.shapes import sample
 from ..stack.bootstrap import install_contract
 from ..stack.local.kubernetes import kubeconfig
+from ..stack.local.ports import free_ports
+from ..stack.select import with_nodes
 from ..stack.types import Stack
 from ..supervisor.run_directory import RunDirectory
 from ..timeouts import Timeouts, poll
 from . import ready_log
 from .apply import RECORD, in_order, prepare, store
 from .manifests import Manifests
-from .spec import Implementation, RunDescription
+from .spec import Implementation, ProcessDescription, RunDescription
+from .webhooks import PORT, WebhookServer, check_reachable, is_registration, new_webhook_server
 from .workloads import Workload, deployment, ended, wait_ready, workloads_of
 
 PROCESS = "implementation"
 #: With which Go and OpenSSL are told of other roots than the system's.
 ROOTS_VARIABLE = "SSL_CERT_FILE"
+#: Placeholder of a port that no program listens on; each use stands for another one.
+FREE_PORT = "free_port"
 #: How many lines of its log an error shows.
 TAIL = 25
 #: Seconds in which `ready_log` must have been looked for in the log; milliseconds are enough for most expressions.
@@ -44,7 +49,8 @@ class RunningImplementation:
     """What workers need to know of the implementation that runs.
 
     :ivar answers: whether it wrote any condition on the first issuer it saw.
-    :ivar process: whether it is a process of this run, with a log.
+    :ivar process: whether its `command` is a process of this session.
+    :ivar processes: names of its processes in this session; each has a log.
     :ivar workloads: what it consists of in the cluster, where this run has started it there.
     """
 
@@ -53,6 +59,7 @@ class RunningImplementation:
     answers: bool
     process: bool
     workloads: list[Workload] = field(default_factory=list)
+    processes: list[str] = field(default_factory=list)
 
     def to_json(self) -> str:
         """Serialise."""
@@ -91,7 +98,19 @@ def check_command(implementation: Implementation, binaries: dict[str, Path]) -> 
     """
     if not implementation.run.command or implementation.run.image:
         return []
-    program, *arguments = implementation.run.command
+    return with_program(implementation, "[run] command", implementation.run.command, binaries)
+
+
+def with_program(
+    implementation: Implementation, place: str, command: list[str], binaries: Mapping[str, Path]
+) -> list[str]:
+    """Return a command with its program as an absolute path.
+
+    :param place: of the command in the implementation file, for the message.
+    :param binaries: programs of the toolchain by name, for built-ins.
+    :raises ConfigurationError: when the program does not exist or cannot be executed.
+    """
+    program, *arguments = command
     known = {"python": sys.executable, "directory": str(implementation.directory.absolute())}
     for name, value in known.items():
         program = program.replace(f"{{{name}}}", value)
@@ -101,7 +120,7 @@ def check_command(implementation: Implementation, binaries: dict[str, Path]) -> 
     )
     if not path.is_file() or shutil.which(str(path)) is None:
         raise ConfigurationError(
-            f"[run] command: the program {program} "
+            f"{place}: the program {program} "
             + ("is not executable" if path.is_file() else f"does not exist (looked at {path})"),
             hint="give a path relative to the implementation file, or a program in PATH",
         )
@@ -119,6 +138,7 @@ def start_implementation(
     roots: Path,
     placeholders: Mapping[str, str],
     manifests: Manifests,
+    binaries: Mapping[str, Path],
     prepare_nodes: Callable[[], None],
 ) -> RunningImplementation:
     """Install what the implementation declares, start it, and wait for its first answer.
@@ -127,52 +147,116 @@ def start_implementation(
     :param roots: certificates that it is to take for the system's roots, unless it describes them otherwise.
     :param placeholders: what those that concern AWS stand for.
     :param manifests: what it declares.
+    :param binaries: programs of the toolchain by name, for its further processes.
     :param prepare_nodes: called before anything is started in the cluster.
     :raises ImplementationError: when it ends or does not become ready, with the end of its log.
     :raises StackError: when somebody else's cluster has something of its names.
     """
     labels = {LABEL: stack.run}
     described = implementation.run
-    namespace, _, account = described.service_account.partition("/")
-    for name in {namespace, described.cluster_resource_namespace}:
-        if cluster.find(NAMESPACES, name) is None:
-            cluster.create(
-                NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
-            )
-    if cluster.find(SERVICE_ACCOUNTS, account, namespace) is None:
-        metadata = {"name": account, "namespace": namespace, "labels": labels}
-        cluster.create(SERVICE_ACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+    namespace = described.service_account.partition("/")[0]
+    accounts = {described.service_account, *filter(None, (one.service_account for one in described.processes))}
+    _create_accounts(cluster, accounts, {described.cluster_resource_namespace}, labels)
+    processes = [
+        (replace(one, service_account=one.service_account or described.service_account), words)
+        for one, words in _commands(implementation, command, binaries)
+    ]
+    webhooks = _webhook_server(implementation, run, stack, manifests)
+    values = _values(implementation, placeholders, webhooks)
     documents = list(manifests.objects)
     if described.image:
-        words, env = fill(
-            described, _without_kubeconfig(described.command[1:]), _values(implementation, "", placeholders)
-        )
+        words, env = fill(described, _without_kubeconfig(described.command[1:]), values | {"kubeconfig": ""})
         own = {} if ROOTS_VARIABLE in env else {ROOTS_VARIABLE: roots.read_text()}
         documents += deployment(described, words, env, own)
+    if webhooks:
+        documents = [webhooks.registered(item) for item in documents]
     crds, rest = in_order(documents)
-    install_contract(cluster, [*manifests.crds, *crds], ours=not stack.foreign, session=stack.run)
+    own_crds = [webhooks.registered(crd) if webhooks else crd for crd in manifests.crds]
+    install_contract(cluster, [*own_crds, *crds], ours=not stack.foreign, session=stack.run)
     if described.image or manifests.have_workloads:
         prepare_nodes()
     record: list[Object] = []
     stored: list[Object] = []
-    for item in rest:
-        record.append(prepare(cluster, item, namespace, stack.run, foreign=stack.foreign))
-        run.write(RECORD, json.dumps(record))
-        stored.append(store(cluster, record[-1], foreign=stack.foreign))
+
+    def apply(items: Iterable[Object]) -> None:
+        for item in items:
+            record.append(prepare(cluster, item, namespace, stack.run, foreign=stack.foreign))
+            run.write(RECORD, json.dumps(record))
+            stored.append(store(cluster, record[-1], foreign=stack.foreign))
+
+    apply(item for item in rest if not is_registration(item))
     workloads = workloads_of(stored)
-    if command:
-        _spawn(implementation, command, run, cluster, {ROOTS_VARIABLE: str(roots)}, placeholders)
-        _wait_started(implementation, run, timeouts)
-    for workload in workloads:
-        wait_ready(workload, implementation.name, cluster, timeouts)
+    names = [one.name for one, _ in processes]
+    for one, words in processes:
+        _spawn(implementation, one, words, run, cluster, {ROOTS_VARIABLE: str(roots)}, values)
 
     def how_it_ended() -> str:
-        return (exit_message(run) if command else "") or ended(workloads, cluster)
+        return processes_ended(run, names) or ended(workloads, cluster)
 
+    if command:
+        _wait_started(implementation, run, timeouts)
+    if webhooks:
+        webhooks.wait(implementation.name, how_it_ended, timeouts)
+    for workload in workloads:
+        wait_ready(workload, implementation.name, cluster, timeouts)
+    # Last: until its webhook answers, the API server would refuse whatever the webhook asks to see.
+    apply(item for item in rest if is_registration(item))
     answers = _answers(implementation, how_it_ended, stack, cluster, timeouts, labels)
     return RunningImplementation(
-        described.service_account, described.cluster_resource_namespace, answers, bool(command), workloads
+        described.service_account, described.cluster_resource_namespace, answers, bool(command), workloads, names
     )
+
+
+def _create_accounts(
+    cluster: Cluster, accounts: Iterable[str], namespaces: Iterable[str], labels: dict[str, str]
+) -> None:
+    """Create service accounts (``namespace/name``), and namespaces, as far as they are not there."""
+    pairs = [name.split("/") for name in accounts]
+    for name in {*namespaces, *(namespace for namespace, _ in pairs)}:
+        if cluster.find(NAMESPACES, name) is None:
+            cluster.create(
+                NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+            )
+    for namespace, name in pairs:
+        if cluster.find(SERVICE_ACCOUNTS, name, namespace) is None:
+            metadata = {"name": name, "namespace": namespace, "labels": labels}
+            cluster.create(SERVICE_ACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+
+
+def _commands(
+    implementation: Implementation, command: list[str], binaries: Mapping[str, Path]
+) -> Iterator[tuple[ProcessDescription, list[str]]]:
+    """Yield the processes to start, webhooks first, with their commands.
+
+    :raises ConfigurationError: when a program does not exist.
+    """
+    described = implementation.run
+    for one in described.processes:
+        place = f"[[run.processes]] {one.name}"
+        own = replace(one, name=f"{PROCESS}-{one.name}")
+        yield own, with_program(implementation, place, one.command, binaries)
+    if command:
+        yield ProcessDescription(PROCESS, command, described.env), command
+
+
+def _webhook_server(
+    implementation: Implementation, run: RunDirectory, stack: Stack, manifests: Manifests
+) -> WebhookServer | None:
+    """Return where a process of the implementation serves its webhooks; None if none does.
+
+    :raises ConfigurationError: when its webhooks could not be reached, or would judge the objects of others.
+    """
+    if implementation.run.uses(PORT):
+        if stack.foreign:
+            raise ConfigurationError(
+                f"{implementation.name} serves webhooks as a process: they would judge every object of a cluster that "
+                "is not the suite's own",
+                hint="install the controller with its webhooks in that cluster, and leave [run] command empty",
+            )
+        return new_webhook_server(run, stack.bind, *free_ports(1, stack.bind))
+    if stack.provider not in with_nodes():  # and no Services
+        check_reachable([*manifests.crds, *manifests.objects])
+    return None
 
 
 def _without_kubeconfig(arguments: list[str]) -> list[str]:
@@ -191,52 +275,69 @@ def home(run: RunDirectory) -> Path:
     return run.path / "home"
 
 
-def exit_message(run: RunDirectory) -> str:
-    """Say how the implementation's process ended, with the end of its log; '' while it runs."""
-    status = run.returncode(PROCESS)
+def exit_message(run: RunDirectory, name: str = PROCESS) -> str:
+    """Say how a process of the implementation ended, with the end of its log; '' while it runs."""
+    status = run.returncode(name)
     if status is None:
         return ""
     how = f"exit status {status}" if status >= 0 else f"signal {-status}"
-    return f"its process ended by itself ({how}); the end of its log:\n{run.log_tail(PROCESS, TAIL)}"
+    which = "its process" if name == PROCESS else f"its process {name.removeprefix(f'{PROCESS}-')}"
+    return f"{which} ended by itself ({how}); the end of its log:\n{run.log_tail(name, TAIL)}"
+
+
+def processes_ended(run: RunDirectory, names: Iterable[str]) -> str:
+    """Say which process of the implementation ended, and how; '' while all run."""
+    return next(filter(None, (exit_message(run, name) for name in names)), "")
 
 
 def _spawn(
     implementation: Implementation,
+    process: ProcessDescription,
     command: list[str],
     run: RunDirectory,
     cluster: Cluster,
     env: Mapping[str, str],
-    placeholders: Mapping[str, str],
+    values: dict[str, str],
 ) -> None:
-    namespace, _, account = implementation.run.service_account.partition("/")
+    namespace, _, account = process.service_account.partition("/")
     token = cluster.create_token(account, namespace, seconds=24 * 3600)
     trust = run.write("pki/implementation-cluster-ca.pem", cluster.ca_pem)
     endpoint = {"server": cluster.server, "certificate-authority": str(trust), **cluster.connection.entry}
-    config = run.write("implementation.kubeconfig", yaml.safe_dump(kubeconfig(endpoint, {"token": token})))
-    words, described = fill(implementation.run, command, _values(implementation, str(config), placeholders))
+    config = run.write(f"{process.name}.kubeconfig", yaml.safe_dump(kubeconfig(endpoint, {"token": token})))
+    words, described = fill(process, command, values | {"kubeconfig": str(config)})
     home(run).mkdir(mode=0o700, exist_ok=True)
     own = {"HOME": str(home(run)), "TMPDIR": str(home(run))}
-    run.spawn(PROCESS, words, {**own, **env, **described}, cwd=implementation.directory)
+    run.spawn(process.name, words, {**own, **env, **described}, cwd=implementation.directory)
 
 
-def _values(implementation: Implementation, kubeconfig: str, placeholders: Mapping[str, str]) -> dict[str, str]:
+def _values(
+    implementation: Implementation, placeholders: Mapping[str, str], webhooks: WebhookServer | None
+) -> dict[str, str]:
     return {
-        "kubeconfig": kubeconfig,
         "cluster_resource_namespace": implementation.run.cluster_resource_namespace,
         "directory": str(implementation.directory),
         "python": sys.executable,
+        "webhook_port": str(webhooks.port) if webhooks else "",
+        "webhook_cert_dir": str(webhooks.directory) if webhooks else "",
         **placeholders,
     }
 
 
-def fill(described: RunDescription, command: list[str], values: dict[str, str]) -> tuple[list[str], dict[str, str]]:
-    """Return the command and its environment with what the placeholders stand for.
+def fill(
+    described: RunDescription | ProcessDescription, command: list[str], values: dict[str, str]
+) -> tuple[list[str], dict[str, str]]:
+    """Return the command and its environment with what the placeholders stand for; each free port is another one.
 
-    A variable that comes out empty is left out: what it was to name is not there.
+    A variable that comes out empty is left out: what it would name is not there.
     """
+    texts = [*command, *described.env.values()]
+    ports = iter(free_ports(sum(text.count(f"{{{FREE_PORT}}}") for text in texts)))
+
+    def value(name: str) -> str:
+        return str(next(ports)) if name == FREE_PORT else values[name]
 
     def filled(text: str) -> str:
-        return re.sub(r"\{(\w+)\}", lambda found: values[found[1]], text)
+        return re.sub(r"\{(\w+)\}", lambda found: value(found[1]), text)
 
     env = {key: filled(value) for key, value in described.env.items()}
     return [filled(word) for word in command], {key: value for key, value in env.items() if value}
@@ -299,7 +400,7 @@ def _answers(
     home = scope or implementation.run.cluster_resource_namespace
     issuer = Issuer(cluster, timeouts, kind, namespace, scope, home=home, vault=vault, labels=labels)
     try:
-        issuer.create()
+        _once_called(issuer.create, how_it_ended, timeouts)
         left = timeouts.first_answer
         while left > 0:
             # In slices, so that a process that ends is noticed at once.
@@ -316,6 +417,27 @@ def _answers(
     finally:
         issuer.delete()
         cluster.delete(NAMESPACES, namespace)
+
+
+def _once_called(create: Callable[[], object], how_it_ended: Callable[[], str], timeouts: Timeouts) -> None:
+    """Create an object, once the API server can call the webhooks that it asks.
+
+    In a cluster, a webhook may get its certificate, and its registration the CA, after its pods are ready.
+
+    :raises UncalledWebhookError: when the API server still cannot call one in time.
+    """
+
+    def attempt() -> bool | None:
+        try:
+            create()
+        except UncalledWebhookError:
+            if how_it_ended():
+                raise
+            return None
+        return True
+
+    if not poll(attempt, timeout=timeouts.implementation_start, interval=0.2):
+        create()
 
 
 def _has_condition(item: Object) -> bool:

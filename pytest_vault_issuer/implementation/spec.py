@@ -9,7 +9,7 @@ import reprlib
 import sys
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,17 @@ _DURATION = re.compile(r"([1-9][0-9]{0,4})(s|m|h)")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _VAULT_AT = re.compile(r"[^.\s]+(\.[^.\s]+)*")
 #: What may stand between braces in ``command`` and ``env``.
-PLACEHOLDERS = ("kubeconfig", "cluster_resource_namespace", "directory", "python", *AWS_PLACEHOLDERS)
+PLACEHOLDERS = (
+    "kubeconfig",
+    "cluster_resource_namespace",
+    "directory",
+    "python",
+    "webhook_port",
+    "webhook_cert_dir",
+    "free_port",
+    *AWS_PLACEHOLDERS,
+)
+_PROCESS = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,21 @@ class IssuerDescription:
 
 
 @dataclass(frozen=True)
+class ProcessDescription:
+    """Table ``[[run.processes]]``: another process beside the controller, such as its webhook.
+
+    :ivar name: of its log; lower-case letters, digits and dashes.
+    :ivar command: program and arguments; :ivar env: environment variables. Both as those of ``[run]``.
+    :ivar service_account: ``namespace/name`` it runs as; '' for that of ``[run]``.
+    """
+
+    name: str = ""
+    command: list[str] = field(default_factory=list)
+    env: dict[str, str] = field(default_factory=dict)
+    service_account: str = ""
+
+
+@dataclass(frozen=True)
 class RunDescription:
     """Table ``[run]``: how it runs, and with which rights.
 
@@ -78,6 +103,11 @@ class RunDescription:
     :ivar rbac: files, folders or kustomizations of its Roles, ClusterRoles and bindings, applied before.
     :ivar manifests: files, folders or kustomizations of whatever else it needs in the cluster, applied before; the
         Deployments, StatefulSets and DaemonSets among them are waited for, and their pods' logs read.
+    :ivar chart: folder or archive of a Helm chart; its objects are applied as those of `manifests` are. '' for none.
+    :ivar values: values files for the chart; :ivar set: single values by path, as ``helm --set`` takes them.
+    :ivar image_overrides: image by the name that manifests, kustomizations or the chart have for it, with or without
+        its tag.
+    :ivar processes: further processes beside that of `command`.
     :ivar cluster_resource_namespace: where it looks for what a cluster-scoped issuer refers to.
     :ivar approves: whether it brings its own approver; otherwise the suite approves.
     :ivar ready_log: regular expression; it is started when a line of its log matches. '' for at once.
@@ -92,14 +122,31 @@ class RunDescription:
     crds: list[str] = field(default_factory=list)
     rbac: list[str] = field(default_factory=list)
     manifests: list[str] = field(default_factory=list)
+    chart: str = ""
+    values: list[str] = field(default_factory=list)
+    set: dict[str, str] = field(default_factory=dict)
+    image_overrides: dict[str, str] = field(default_factory=dict)
+    processes: list[ProcessDescription] = field(default_factory=list)
     cluster_resource_namespace: str = "vault-issuer"
     approves: bool = False
     ready_log: str = ""
     concurrency: int = 0
 
     def uses(self, placeholder: str) -> bool:
-        """Whether a placeholder is in the command or its environment."""
-        return any(f"{{{placeholder}}}" in text for text in [*self.command, *self.env.values()])
+        """Whether a placeholder is in the command, in that of another process, or in their environments."""
+        return any(f"{{{placeholder}}}" in text for text in self.texts)
+
+    @property
+    def texts(self) -> list[str]:
+        """Every text that may have placeholders."""
+        described = [self, *self.processes]
+        return [text for one in described for text in (*one.command, *one.env.values())]
+
+    @property
+    def programs(self) -> list[str]:
+        """The programs that run on this machine."""
+        own = [] if self.image else self.command[:1]
+        return [*own, *(process.command[0] for process in self.processes)]
 
 
 @dataclass(frozen=True)
@@ -159,12 +206,8 @@ class Implementation:
             raise ConfigurationError(
                 f"[implementation] contract {self.contract!r} is no release of cert-manager", hint='for example "1.18"'
             ) from error
-        namespace, _, account = self.run.service_account.partition("/")
-        if not NAMESPACE.fullmatch(namespace) or not _SUBDOMAIN.fullmatch(account):
-            raise ConfigurationError(
-                f"[run] service_account {self.run.service_account!r} is not namespace/name",
-                hint='for example "my-issuer/controller"',
-            )
+        _check_service_account("[run]", self.run.service_account)
+        self._check_processes()
         if not NAMESPACE.fullmatch(self.run.cluster_resource_namespace):
             raise ConfigurationError(
                 f"[run] cluster_resource_namespace {self.run.cluster_resource_namespace!r} is not a namespace's name",
@@ -178,7 +221,11 @@ class Implementation:
             check_image("[run] image", self.run.image)
         for image in self.run.images:
             check_image("[run] images", image)
-        for text in [*self.run.command, *self.run.env.values()]:
+        for name, image in self.run.image_overrides.items():
+            check_image(f"[run] image_overrides {name!r}", image)
+        if (self.run.values or self.run.set) and not self.run.chart:
+            raise ConfigurationError("[run] has values or set, but no chart", hint='add chart = "path/to/chart"')
+        for text in self.run.texts:
             for name in re.findall(r"\{(\w+)\}", text):
                 check_known("placeholder", [name], PLACEHOLDERS)
         try:
@@ -249,7 +296,7 @@ class Implementation:
         return BlockShape(tuple(described.vault_at.split(".")))
 
     def _check_env(self) -> None:
-        for name in self.run.env:
+        for name in [name for described in (self.run, *self.run.processes) for name in described.env]:
             if not name or "=" in name:
                 raise ConfigurationError(
                     f"[run] env {name!r} is not the name of a variable", hint='for example env = { NAME = "value" }'
@@ -266,6 +313,21 @@ class Implementation:
                 f"[timing] retry must be a number with a unit (s, m or h), got {self.timing.retry!r}",
                 hint='for example "5m"',
             )
+
+    def _check_processes(self) -> None:
+        names: set[str] = set()
+        for process in self.run.processes:
+            if not _PROCESS.fullmatch(process.name) or process.name in names:
+                why = "is used twice" if process.name in names else f"cannot be {process.name!r}"
+                raise ConfigurationError(
+                    f"[[run.processes]] name {why}", hint='lower-case letters, digits and dashes: name = "webhook"'
+                )
+            names.add(process.name)
+            place = f"[[run.processes]] {process.name}"
+            if not process.command:
+                raise ConfigurationError(f"{place}: command is missing", hint='add command = ["./webhook"]')
+            if process.service_account:
+                _check_service_account(place, process.service_account)
 
     def resolve(self, path: str) -> Path:
         """Return a path of the description as an absolute one."""
@@ -376,6 +438,14 @@ def _import(name: str, directory: Path) -> Any:
     return function
 
 
+def _check_service_account(place: str, name: str) -> None:
+    namespace, _, account = name.partition("/")
+    if not NAMESPACE.fullmatch(namespace) or not _SUBDOMAIN.fullmatch(account):
+        raise ConfigurationError(
+            f"{place} service_account {name!r} is not namespace/name", hint='for example "my-issuer/controller"'
+        )
+
+
 def _section(kind: type[Any], name: str, data: Mapping[str, Any]) -> Any:
     table = _table(data, name)
     hints = typing.get_type_hints(kind)
@@ -398,8 +468,13 @@ def _check_keys(place: str, table: Mapping[str, Any], known: typing.Iterable[str
 
 
 def _typed(place: str, value: Any, kind: Any) -> Any:
-    """Return the value if it is of the type (a class, or a list or dict of one)."""
+    """Return the value if it is of the type (a class, or a list or dict of one; a table for a dataclass)."""
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if origin is list and is_dataclass(parts[0]):
+        table = place.strip("[]").replace("] ", ".")
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise ConfigurationError(f"{place} is not a list of tables", hint=f"write [[{table}]] and its keys below")
+        return [_section(parts[0], table, {table: item}) for item in value]
     if origin is None:
         right = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
     elif origin is list:

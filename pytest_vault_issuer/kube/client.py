@@ -53,6 +53,16 @@ class ApiError(StackError):
             hint="" if code != TOO_EARLY else "the API server is overloaded: try again later",
         )
 
+    @property
+    def denied_by_webhook(self) -> bool:
+        """Whether an admission webhook denied the call; it chooses the code (k8s.io/apiserver, webhook/errors)."""
+        return 'admission webhook "' in self.message and "denied the request" in self.message
+
+    @property
+    def failed_webhook(self) -> bool:
+        """Whether the API server could not call a webhook, for admission or for conversion."""
+        return "failed calling webhook" in self.message or "conversion webhook for" in self.message
+
 
 @dataclass(frozen=True)
 class Resource:

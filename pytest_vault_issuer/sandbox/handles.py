@@ -41,14 +41,24 @@ class RefusedError(ApiError, Unmet):
         self.message, self.hint, self.code, self.reason = error.message, error.hint, error.code, error.reason
 
 
+class UncalledWebhookError(ApiError, Unmet):
+    """The API server could not call a webhook, which is the implementation's."""
+
+    def __init__(self, error: ApiError) -> None:
+        Exception.__init__(self, f"expected the controller's webhook to answer the API server: {error.message}")
+        self.message, self.hint, self.code, self.reason = str(self), error.hint, error.code, error.reason
+
+
 @contextlib.contextmanager
 def blaming_the_implementation() -> Iterator[None]:
     """Around a call that creates or changes an issuer: a refusal is the implementation's."""
     try:
         yield
     except ApiError as error:
-        if error.code in REFUSED:
+        if error.code in REFUSED or error.denied_by_webhook:
             raise RefusedError(error) from error
+        if error.failed_webhook:
+            raise UncalledWebhookError(error) from error
         raise
 
 

@@ -14,9 +14,10 @@ from ..aws.sts import Sts, missing_modules, start_sts
 from ..aws.web_identity import IdentityProvider
 from ..errors import ConfigurationError, ImplementationError, StackError, ToolchainError, VaultIssuerError
 from ..implementation import Implementation, RunningImplementation, load_implementation, start_implementation
+from ..implementation.builtin import without_webhook
 from ..implementation.logs import FileLog
 from ..implementation.manifests import Manifests, read_manifests
-from ..implementation.process import PROCESS, ROOTS_VARIABLE, check_command, exit_message, home, issuer_kinds
+from ..implementation.process import ROOTS_VARIABLE, check_command, home, issuer_kinds, processes_ended
 from ..implementation.trust_store import SystemRoots, new_system_roots
 from ..implementation.workloads import WorkloadLog, ended
 from ..kube.client import Cluster
@@ -31,7 +32,7 @@ from ..sandbox.pace import Pace
 from ..stack.kind.cluster import find_kubectl
 from ..stack.record import CleanupRecord
 from ..stack.record import release as release_records
-from ..stack.select import STATE, choose, make_provider, needed, with_nodes
+from ..stack.select import STATE, choose, joined, make_provider, needed, with_nodes
 from ..stack.types import Context, Provider, Stack, VaultLauncher
 from ..supervisor.run_directory import RunDirectory, new_path
 from ..timeouts import Timeouts
@@ -96,7 +97,17 @@ class Session:
         :raises ConfigurationError: when none is named, or its description is wrong.
         """
         described = load_implementation(self.settings.implementation)
+        if self._is_foreign:
+            described = without_webhook(described)
         return described.with_run(image=self.settings.image) if self.settings.image else described
+
+    @property
+    def _is_foreign(self) -> bool:
+        """Whether the cluster is not the session's own, as far as the options say."""
+        settings = self.settings
+        if settings.join is not None:
+            return joined(settings.join).foreign
+        return settings.stack == "existing" or bool(settings.kind_cluster) or settings.names_existing
 
     @property
     def profiles(self) -> tuple[str, ...]:
@@ -132,9 +143,8 @@ class Session:
         return Stack.from_json((self.directory.path / STATE).read_text())
 
     @property
-    def _program(self) -> str:
-        command = self.implementation.run.command if self.settings.implementation else []
-        return command[0] if command else ""
+    def _programs(self) -> list[str]:
+        return self.implementation.run.programs if self.settings.implementation else []
 
     @cached_property
     def manifests(self) -> Manifests:
@@ -201,7 +211,7 @@ class Session:
         :raises ConfigurationError, StackError: before anything is built, as in :meth:`check`.
         """
         self.check()
-        missing = needed(self.provider, self.settings, self.toolchain, self._program)
+        missing = needed(self.provider, self.settings, self.toolchain, self._programs)
         if missing:
             self.toolchain.build(missing, progress=self._progress, keep_go_caches=self.settings.keep_go_caches)
 
@@ -308,8 +318,8 @@ class Session:
         return Pace.from_json(measured)
 
     def _log(self, running: RunningImplementation) -> Log | None:
-        if running.process:
-            return FileLog(self.directory.log(PROCESS))
+        if running.processes:
+            return FileLog(*map(self.directory.log, running.processes))
         return WorkloadLog(self.cluster(), running.workloads) if running.workloads else None
 
     def sts(self) -> Sts:
@@ -373,7 +383,7 @@ class Session:
         if not (self.directory.path / "implementation.json").exists():
             return ""
         running = self.running()
-        return exit_message(self.directory) if running.process else ended(running.workloads, self.cluster())
+        return processes_ended(self.directory, running.processes) or ended(running.workloads, self.cluster())
 
     def close(self) -> None:
         """End the session: stop its processes, remove what it created elsewhere, and remove its directory.
@@ -436,8 +446,10 @@ class Session:
 
         :raises ConfigurationError: when the program does not exist.
         """
-        binaries = {name: path for name in BINARIES if (path := self.toolchain.path(name)) is not None}
-        return check_command(self.implementation, binaries)
+        return check_command(self.implementation, self._binaries())
+
+    def _binaries(self) -> dict[str, Path]:
+        return {name: path for name in BINARIES if (path := self.toolchain.path(name)) is not None}
 
     def _start_implementation(self) -> str:
         running = start_implementation(
@@ -450,6 +462,7 @@ class Session:
             roots=Path(self.system_roots().file),
             placeholders=self.sts().placeholders,
             manifests=self.manifests,
+            binaries=self._binaries(),
             prepare_nodes=self._prepare_nodes,
         )
         return running.to_json()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import ConfigurationError
@@ -72,11 +73,10 @@ def joined(directory: Path) -> Stack:
         ) from error
 
 
-def needed(provider: Provider, settings: Settings, toolchain: Toolchain, program: str = "") -> list[str]:
+def needed(provider: Provider, settings: Settings, toolchain: Toolchain, programs: Iterable[str] = ()) -> list[str]:
     """Return the toolchain's components that must be built before the session starts.
 
-    :param program: first word of the controller's command, which may be a binary of the toolchain.
+    :param programs: first word of each command of the controller, which may be a binary of the toolchain.
     """
-    if settings.join is not None:
-        return toolchain.missing([program] if program in BINARIES else [])
-    return toolchain.missing(provider.binaries())
+    own = [program for program in programs if program in BINARIES]
+    return toolchain.missing(own if settings.join is not None else [*provider.binaries(), *own])

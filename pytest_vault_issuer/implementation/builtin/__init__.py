@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ CERT_MANAGER = "cert-manager"
 SAMPLE_CONTROLLER = "sample-controller"
 NAMES = (CERT_MANAGER, SAMPLE_CONTROLLER)
 _APPROVER = "--approver={}"
+#: What registers cert-manager's webhook, and the feature that the webhook adds.
+_REGISTRATION, _ADMISSION = "cert-manager-webhook.yaml", "admission"
 
 
 def load_builtin(name: str, version: str = "") -> Implementation:
@@ -43,3 +46,16 @@ def approving(implementation: Implementation) -> Implementation:
     return implementation.with_run(
         command=[on if word == off else word for word in implementation.run.command], approves=True
     )
+
+
+def without_webhook(implementation: Implementation) -> Implementation:
+    """Return cert-manager's description without its webhook, for a cluster of others; another's as it is.
+
+    The webhook would judge every cert-manager object of that cluster.
+    """
+    if not implementation.component.startswith(f"{CERT_MANAGER}@"):
+        return implementation
+    bare = implementation.with_run(
+        processes=[], manifests=[path for path in implementation.run.manifests if path != _REGISTRATION]
+    )
+    return replace(bare, features=bare.features - {_ADMISSION})
