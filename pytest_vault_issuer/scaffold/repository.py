@@ -1,0 +1,401 @@
+"""What a repository's manifests say about its controller: API group, kinds, service account, program and flags.
+
+Manifests are read as kustomize or Helm would make them, as far as names and namespaces go. Nothing is run, except helm
+if it is installed: an author's repository may have none of the tools.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..implementation.manifests import KUSTOMIZATIONS
+
+Object = dict[str, Any]
+#: Folders in which manifests are usual, the more exact ones first. Charts often repeat what is in config/.
+_FOLDERS = ("config", "deploy", "manifests", "install", "crds", "crd", "rbac", "charts", "chart", "helm", ".")
+#: Never read: examples, tests, and what others wrote.
+_IGNORED = {
+    "samples",
+    "examples",
+    "example",
+    "e2e",
+    "test",
+    "tests",
+    "testdata",
+    "vendor",
+    "node_modules",
+    "ci",
+    ".git",
+}
+#: Groups that a session installs itself.
+_CONTRACT = {"cert-manager.io", "acme.cert-manager.io"}
+_BINDINGS = {"RoleBinding", "ClusterRoleBinding"}
+_SIDECARS = re.compile(r"kube-rbac-proxy|istio|linkerd")
+_ADDRESS = re.compile(r"(?P<flag>--?[\w-]*(?:addr|address|port))=(?P<host>[\w.]*:)?(?P<port>\d+)")
+_LEADER = re.compile(r"--?(enable-)?leader-elect(ion)?(=.*)?")
+#: Seconds for helm to render a chart.
+_HELM_LIMIT = 60
+
+
+@dataclass(frozen=True)
+class Detected:
+    """What was found; '' or () for what was not.
+
+    :ivar crds: files or folders, relative to the repository.
+    :ivar columns: names of the printer columns that ``kubectl get`` shows for the issuer objects.
+    :ivar service_account: ``namespace/name``.
+    :ivar program: name of the program in the container; :ivar flags: its arguments, as they suit a process here.
+    :ivar chart: folder of a Helm chart.
+    :ivar missing: what was not found, for people.
+    """
+
+    api_version: str = ""
+    kind: str = ""
+    cluster_kind: str = ""
+    crds: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    service_account: str = ""
+    program: str = ""
+    flags: tuple[str, ...] = ()
+    chart: str = ""
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The objects of one file, or of a chart's templates."""
+
+    file: Path
+    objects: list[Object]
+    templated: bool = False
+
+
+def detect(directory: Path) -> Detected:
+    """Read a repository's manifests and return what they say about the controller."""
+    sources = list(_sources(directory))
+    definitions = _issuer_definitions(sources)
+    group = _group(definitions)
+    chosen = {name: item for name, (_, item) in definitions.items() if item["spec"]["group"] == group}
+    kinds = {scope: _kind(chosen.values(), scope) for scope in ("Namespaced", "Cluster")}
+    of_group = [
+        (source, item)
+        for source in sources
+        for item in source.objects
+        if _is_definition(item, {group} if group else set())
+    ]
+    deployment = _deployment(sources)
+    program, flags = _program(deployment[1]) if deployment else ("", ())
+    found = Detected(
+        api_version=f"{group}/{_version(chosen.values())}" if group else "",
+        kind=kinds["Namespaced"],
+        cluster_kind=kinds["Cluster"],
+        crds=_places(directory, of_group),
+        columns=_columns(chosen.values()),
+        service_account=_service_account(directory, sources, deployment, group),
+        program=program,
+        flags=flags,
+        chart=next((chart.relative_to(directory).as_posix() for chart in _charts(directory)), ""),
+    )
+    return replace(found, missing=tuple(_missing(found)))
+
+
+def _missing(found: Detected) -> Iterator[str]:
+    if not found.api_version:
+        yield "API group and kinds: no CustomResourceDefinition of a kind whose name ends with Issuer"
+    elif not found.crds:
+        yield "files of the CRDs: only templates of a chart define them; write [run] chart"
+    if found.api_version and not found.columns:
+        yield "printer columns: the CRDs define none"
+    if not found.service_account:
+        yield "service account: neither a Deployment nor a binding names one"
+    if not found.program:
+        yield "program and flags: there is no Deployment"
+
+
+# -- reading ---------------------------------------------------------------------------------------------------
+
+
+def _sources(directory: Path) -> Iterator[_Source]:
+    seen: set[Path] = set()
+    charts = list(_charts(directory))
+    for folder in (directory / name for name in _FOLDERS):
+        pattern = "*.y*ml" if folder == directory / "." else "**/*.y*ml"
+        for file in sorted(folder.glob(pattern)) if folder.is_dir() else ():
+            parts = set(file.relative_to(directory).parts[:-1])
+            if file in seen or parts & _IGNORED or file.suffix not in (".yaml", ".yml"):
+                continue
+            seen.add(file)
+            chart = next((chart for chart in charts if file.is_relative_to(chart / "templates")), None)
+            if chart is None and file.name not in KUSTOMIZATIONS and file.name not in ("Chart.yaml", "values.yaml"):
+                yield _Source(file, _parse(_text(file)))
+    for chart in charts:
+        yield _Source(chart / "templates", _rendered(chart), templated=True)
+
+
+def _charts(directory: Path) -> Iterator[Path]:
+    for file in sorted(directory.rglob("Chart.yaml")):
+        if not set(file.relative_to(directory).parts[:-1]) & _IGNORED:
+            yield file.parent
+
+
+def _overlays(directory: Path) -> Iterator[tuple[Path, Object]]:
+    """Yield the kustomizations that set a namespace or a prefix."""
+    for name in KUSTOMIZATIONS:
+        for file in sorted(directory.rglob(name)):
+            for item in _parse(_text(file), every=True):
+                if item.get("namespace") or item.get("namePrefix") or item.get("nameSuffix"):
+                    yield file.parent, item
+
+
+def _parse(text: str, *, every: bool = False) -> list[Object]:
+    """Return the objects in a file; [] for a file that is no manifest. `every`: mappings without a kind, too."""
+    try:
+        documents = [document for document in yaml.safe_load_all(text) if isinstance(document, dict)]
+    except (yaml.YAMLError, RecursionError):
+        return []
+    return [item for item in documents if every or isinstance(item.get("kind"), str)]
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+# -- Helm ------------------------------------------------------------------------------------------------------
+
+
+def _rendered(chart: Path) -> list[Object]:
+    """Return the objects of a chart, as a release with the chart's name in a namespace of that name has them."""
+    name = _chart_name(chart)
+    if (helm := shutil.which("helm")) is not None:
+        command = [helm, "template", name, str(chart), f"--namespace={name}", "--include-crds"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_HELM_LIMIT, check=True)
+        except (OSError, subprocess.SubprocessError):
+            pass  # such as a chart whose dependencies are not there: what can be read is better than nothing
+        else:
+            return _parse(done.stdout)
+    values = next(iter(_parse(_text(chart / "values.yaml"), every=True)), {})
+    found: list[Object] = []
+    for file in sorted((chart / "templates").rglob("*.y*ml")):
+        for document in re.split(r"^---\s*$", _filled(_text(file), name, values), flags=re.MULTILINE):
+            found += _parse(document)
+    return found
+
+
+def _chart_name(chart: Path) -> str:
+    about = next(iter(_parse(_text(chart / "Chart.yaml"), every=True)), {})
+    return str(about.get("name") or chart.name)
+
+
+def _filled(template: str, name: str, values: Object) -> str:
+    """Return a template as YAML: lines of directives alone left out, and usual expressions with their values."""
+    template = re.sub(r"\{\{-?\s*/\*.*?\*/\s*-?\}\}", "", template, flags=re.DOTALL)
+    lines = [line for line in template.splitlines() if not re.fullmatch(r"\s*(-\s+)?(\{\{.*?\}\}\s*)+", line)]
+    return re.sub(r"\{\{-?\s*(.*?)\s*-?\}\}", lambda found: _value(found[1], name, values), "\n".join(lines))
+
+
+def _value(expression: str, name: str, values: Object) -> str:
+    head = expression.split("|")[0].strip()
+    if head == ".Release.Namespace" or head == ".Release.Name" or head == ".Chart.Name":
+        return name
+    if found := re.match(r'(?:include|template)\s+"([^"]+)"', head):
+        helper = found[1].rpartition(".")[2].lower()
+        if "serviceaccount" in helper:
+            return str(_at(values, "serviceAccount.name") or name)
+        return name if "name" in helper else "x"
+    if found := re.match(r"\$?\.Values\.([\w.]+)", head):
+        value = _at(values, found[1])
+        return str(value) if isinstance(value, str | int | float) else "x"
+    return "x"
+
+
+def _at(values: Object, path: str) -> Any:
+    value: Any = values
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+# -- CustomResourceDefinitions ---------------------------------------------------------------------------------
+
+
+def _is_definition(item: Object, groups: set[str] | None = None) -> bool:
+    if item.get("kind") != "CustomResourceDefinition" or not isinstance(item.get("spec"), dict):
+        return False
+    group = item["spec"].get("group")
+    return isinstance(group, str) and group not in _CONTRACT and (groups is None or group in groups)
+
+
+def _names(item: Object) -> Object:
+    names = item["spec"].get("names")
+    return names if isinstance(names, dict) else {}
+
+
+def _issuer_definitions(sources: Iterable[_Source]) -> dict[str, tuple[_Source, Object]]:
+    """Return the definitions of issuer objects by name, each from the first place that has it."""
+    found: dict[str, tuple[_Source, Object]] = {}
+    for source in sources:
+        for item in source.objects:
+            if _is_definition(item) and str(_names(item).get("kind", "")).endswith("Issuer"):
+                found.setdefault(f"{_names(item).get('plural')}.{item['spec']['group']}", (source, item))
+    return found
+
+
+def _group(definitions: dict[str, tuple[_Source, Object]]) -> str:
+    """Return the group with the most issuer kinds; of two, the first that is found."""
+    groups = [item["spec"]["group"] for _, item in definitions.values()]
+    return max(groups, key=groups.count, default="")
+
+
+def _kind(definitions: Iterable[Object], scope: str) -> str:
+    kinds = [str(_names(item)["kind"]) for item in definitions if item["spec"].get("scope", "Namespaced") == scope]
+    return min(kinds, key=lambda kind: (len(kind), kind), default="")
+
+
+def _versions(item: Object) -> list[Object]:
+    versions = item["spec"].get("versions") or [{"name": item["spec"].get("version", "v1"), "storage": True}]
+    return [version for version in versions if isinstance(version, dict)]
+
+
+def _version(definitions: Iterable[Object]) -> str:
+    """Return the version that is stored."""
+    for item in definitions:
+        for version in _versions(item):
+            if version.get("storage"):
+                return str(version["name"])
+    return "v1"
+
+
+def _columns(definitions: Iterable[Object]) -> tuple[str, ...]:
+    names: dict[str, None] = {}
+    for item in definitions:
+        for version in _versions(item):
+            for column in version.get("additionalPrinterColumns") or item["spec"].get("additionalPrinterColumns") or []:
+                names[str(column.get("name", ""))] = None
+    return tuple(filter(None, names))
+
+
+def _places(directory: Path, definitions: Iterable[tuple[_Source, Object]]) -> tuple[str, ...]:
+    """Return the files with the definitions, or their folder if all of it is among them; each definition once."""
+    seen: set[str] = set()
+    files: dict[Path, None] = {}
+    for source, item in definitions:
+        name = f"{_names(item).get('plural')}.{item['spec']['group']}"
+        if name not in seen and not source.templated:
+            seen.add(name)
+            files[source.file] = None
+    folders = {file.parent for file in files}
+    if len(folders) == 1 and (folder := folders.pop()) != directory and set(folder.glob("*.y*ml")) == set(files):
+        return (folder.relative_to(directory).as_posix(),)
+    return tuple(file.relative_to(directory).as_posix() for file in files)
+
+
+# -- Deployment and service account ----------------------------------------------------------------------------
+
+
+def _pod(item: Object) -> Object:
+    spec = (((item.get("spec") or {}).get("template") or {}).get("spec")) or {}
+    return spec if isinstance(spec, dict) else {}
+
+
+def _containers(item: Object) -> list[Object]:
+    found = [container for container in _pod(item).get("containers") or [] if isinstance(container, dict)]
+    return [one for one in found if not _SIDECARS.search(f"{one.get('name')} {one.get('image')}")]
+
+
+def _deployment(sources: Iterable[_Source]) -> tuple[_Source, Object] | None:
+    """Return the controller's Deployment: the first one with an image; a patch has none."""
+    for source in sources:
+        for item in source.objects:
+            if item["kind"] == "Deployment" and any(one.get("image") for one in _containers(item)):
+                return source, item
+    return None
+
+
+def _program(item: Object) -> tuple[str, tuple[str, ...]]:
+    container = next((one for one in _containers(item) if one.get("image")), {})
+    words = [str(word) for key in ("command", "args") for word in container.get(key) or []]
+    program = words.pop(0).rpartition("/")[2] if container.get("command") else ""
+    flags = (_flag(word) for word in words)
+    return program or str(container.get("name", "")), tuple(filter(None, flags))
+
+
+def _flag(word: str) -> str:
+    """Return an argument as it suits a process that is alone and shares the machine's ports; '' to leave it out."""
+    if _LEADER.fullmatch(word):
+        return ""
+    if found := _ADDRESS.fullmatch(word):
+        return f"{found['flag']}={found['host'] or ''}{{free_port}}"
+    return word
+
+
+def _service_account(
+    directory: Path, sources: list[_Source], deployment: tuple[_Source, Object] | None, group: str
+) -> str:
+    """Return the account of the Deployment, else the subject of a binding to a role for the group's objects."""
+    name, namespace, templated = "", "", False
+    if deployment is not None:
+        source, item = deployment
+        templated = source.templated
+        name = str(_pod(item).get("serviceAccountName") or "default")
+        namespace = str(item["metadata"].get("namespace") or (_chart_name(source.file.parent) if templated else ""))
+    elif (subject := _subject(sources, group)) is not None:
+        name, namespace = str(subject["name"]), str(subject.get("namespace") or "")
+        templated = all(source.templated for source in sources)
+    if not name:
+        return ""
+    if not templated:
+        name, namespace = _after_kustomize(directory, sources, name, namespace)
+    return f"{namespace or 'default'}/{name}"
+
+
+def _subject(sources: Iterable[_Source], group: str) -> Object | None:
+    roles = {
+        str(item["metadata"].get("name"))
+        for source in sources
+        for item in source.objects
+        if item["kind"] in ("Role", "ClusterRole")
+        for rule in item.get("rules") or []
+        if group in (rule.get("apiGroups") or []) and any("/status" in name for name in rule.get("resources") or [])
+    }
+    for source in sources:
+        for item in source.objects:
+            if item["kind"] in _BINDINGS and (item.get("roleRef") or {}).get("name") in roles:
+                for subject in item.get("subjects") or []:
+                    if subject.get("kind") == "ServiceAccount" and subject.get("name"):
+                        return dict(subject)
+    return None
+
+
+def _after_kustomize(directory: Path, sources: list[_Source], name: str, namespace: str) -> tuple[str, str]:
+    """Return name and namespace of an account as the kustomization that installs everything makes them.
+
+    Kustomize renames an account only if it is one of its resources: not the one named default.
+    """
+    declared = any(
+        item["kind"] == "ServiceAccount" and item["metadata"].get("name") == name
+        for source in sources
+        if not source.templated
+        for item in source.objects
+        if isinstance(item.get("metadata"), dict)
+    )
+    overlays = list(_overlays(directory))
+    # kubebuilder's is config/default; others have one next to what they install.
+    first = overlays[0][1] if overlays else {}
+    overlay = next((item for folder, item in overlays if folder.name == "default"), first)
+    if not overlay:
+        return name, namespace
+    if declared:
+        name = f"{overlay.get('namePrefix') or ''}{name}{overlay.get('nameSuffix') or ''}"
+    return name, str(overlay.get("namespace") or namespace)
