@@ -13,7 +13,20 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from ..requirements.features import FEATURES, PROFILES, check_known
-from ..scaffold import CI_SYSTEMS, GITHUB, GITLAB, Answers, build_of, ci_of, crds_in, is_go, rbac_in, render
+from ..scaffold import (
+    CI_SYSTEMS,
+    GITHUB,
+    GITLAB,
+    Answers,
+    Detected,
+    build_of,
+    ci_of,
+    crds_in,
+    detect,
+    is_go,
+    rbac_in,
+    render,
+)
 from .output import add_command, add_format, markdown_table, print_json
 
 _NONE = "none"
@@ -21,6 +34,8 @@ _NONE = "none"
 _CONTRACT = Answers.api_version.partition("/")[0]
 #: Options without which nothing can be written, and for what else a question is asked on a terminal.
 _NEEDED = ("name", "command")
+#: What a repository without manifests shows.
+_NOTHING = Detected()
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 
@@ -89,7 +104,8 @@ pytest --pyargs vault_issuer_conformance --vault-issuer=./my-issuer.toml
 
 
 def _run(options: argparse.Namespace) -> int:
-    answers = _answers(options, _ask if sys.stdin.isatty() else None)
+    found = detect(options.directory)
+    answers = _answers(options, _ask if sys.stdin.isatty() else None, found)
     files = render(answers, options.directory)
     taken = [path for path in files if (options.directory / path).exists()]
     if taken and not options.force:
@@ -105,17 +121,18 @@ def _run(options: argparse.Namespace) -> int:
             target.write_text(text, encoding="utf-8")
         except OSError as error:
             raise ConfigurationError(f"{target} cannot be written: {error.strerror}", hint="check it") from error
-    _print(options, answers, list(files))
+    _print(options, answers, list(files), found.missing)
     return 0
 
 
-def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None) -> Answers:
-    """Take answers from options, else from questions, else from the defaults.
+def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None, found: Detected = _NOTHING) -> Answers:
+    """Take answers from options, else from questions, else from the repository, else from the defaults.
 
+    :param found: what the repository shows.
     :param ask: gets a question and the default; None where there is nobody to ask.
     :raises ConfigurationError: when what is needed is not given, or wrong.
     """
-    given = {"name": options.name, "command": options.program}
+    given = {"name": options.name, "command": options.program or _command(found) or None}
     missing = [f"--{key}" for key in _NEEDED if given[key] is None]
     if missing and ask is None:
         raise ConfigurationError(
@@ -135,11 +152,13 @@ def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None)
     name = answer(options.name, "Name of the issuer", _name_of(options.directory))
     if not _NAME.fullmatch(name):
         raise ConfigurationError(f"{name!r} is no name", hint="lower-case letters, digits and dashes: my-issuer")
-    suggested = f"./{name} --kubeconfig={{kubeconfig}} --cluster-resource-namespace={{cluster_resource_namespace}}"
+    usual = f"./{name} --kubeconfig={{kubeconfig}} --cluster-resource-namespace={{cluster_resource_namespace}}"
+    suggested = _command(found) or usual
     command = answer(options.program, "Command that runs it", suggested)
-    api_version = answer(options.api_version, "Group and version of its issuers", Answers.api_version)
-    kind = answer(options.kind, "Namespaced kind", Answers.kind)
-    cluster_kind = answer(options.cluster_kind, f"Cluster-scoped kind ({_NONE} for none)", Answers.cluster_kind)
+    known = found if found.api_version else Detected(Answers.api_version, Answers.kind, Answers.cluster_kind)
+    api_version = answer(options.api_version, "Group and version of its issuers", known.api_version)
+    kind = answer(options.kind, "Namespaced kind", known.kind)
+    cluster_kind = answer(options.cluster_kind, f"Cluster-scoped kind ({_NONE} for none)", known.cluster_kind or _NONE)
     cluster_kind = "" if cluster_kind == _NONE else cluster_kind
     vault_at = answer(options.vault_at, "Where in them the Vault configuration is", Answers.vault_at)
     asked = answer(",".join(options.feature) if options.feature else None, "Features it supports", "core")
@@ -149,8 +168,14 @@ def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None)
     if group == _CONTRACT:
         crds = tuple(options.crds or ())
     else:
-        crds = manifests(options.crds, "Its CustomResourceDefinitions", crds_in(options.directory, group))
-    rbac = manifests(options.rbac, f"Its Roles and bindings ({_NONE} for a draft)", rbac_in(options.directory))
+        ours = api_version == found.api_version and found.crds
+        crds = manifests(
+            options.crds, "Its CustomResourceDefinitions", found.crds if ours else crds_in(options.directory, group)
+        )
+    overlay = (f"{name}-rbac",) if found.rbac else ()
+    rbac = manifests(
+        options.rbac, f"Its Roles and bindings ({_NONE} for a draft)", overlay or rbac_in(options.directory)
+    )
     # Who is asked and just agrees gets a workflow; where nobody is asked, only who has one of that system's.
     ci = answer(
         options.ci,
@@ -161,8 +186,8 @@ def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None)
     ci = "" if ci == _NONE else ci
     build = ""
     if ci:
-        found = build_of(options.directory, command)
-        build = answer(options.build, f"Command that builds it in CI ({_NONE} for nothing)", found)
+        suggested = build_of(options.directory, command)
+        build = answer(options.build, f"Command that builds it in CI ({_NONE} for nothing)", suggested)
         build = "" if build == _NONE else build
     return Answers(
         name=name,
@@ -172,14 +197,24 @@ def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None)
         kind=kind,
         cluster_kind=cluster_kind,
         vault_at=vault_at,
-        service_account=options.service_account or "",
+        service_account=options.service_account or found.service_account,
         crds=crds,
         rbac=rbac,
+        rbac_base=found.rbac if overlay and rbac == overlay else "",
+        overlay=found.overlay,
+        columns=found.columns,
         features=features,
         build=build,
         go=is_go(options.directory),
         ci=ci,
     )
+
+
+def _command(found: Detected) -> str:
+    """Return the command that runs the Deployment's program here; '' if there is none."""
+    if not found.program:
+        return ""
+    return shlex.join([f"./bin/{found.program}", "--kubeconfig={kubeconfig}", *found.flags])
 
 
 def _name_of(directory: Path) -> str:
@@ -195,17 +230,19 @@ def _ask(question: str, default: str) -> str:
     return line.strip() or default
 
 
-def _print(options: argparse.Namespace, answers: Answers, files: list[str]) -> None:
+def _print(options: argparse.Namespace, answers: Answers, files: list[str], missing: tuple[str, ...]) -> None:
     paths = [str(options.directory / path) for path in files]
     file = shlex.quote(str(options.directory / answers.file))
     workers = " -n 4" if find_spec("xdist") else ""
     judge = f"pytest --pyargs vault_issuer_conformance --vault-issuer={file}{workers} --vault-issuer-report=report"
     if options.format == "json":
-        print_json({"written": paths, "next": judge})
+        print_json({"written": paths, "not_detected": list(missing), "next": judge})
     elif options.format == "markdown":
         print("\n".join([*markdown_table(["written"], [[path] for path in paths]), "", f"Next: `{judge}`"]))
     else:
         print("\n".join(f"written: {path}" for path in paths))
+        for what in missing:
+            print(f"not detected: {what}")
         if answers.ci == GITLAB:
             print(f"in .gitlab-ci.yml:\n  include:\n    - local: {files[-1]}")
         if answers.ci and not answers.build:

@@ -3,5 +3,19 @@
 from .answers import Answers
 from .detect import build_of, ci_of, crds_in, is_go, rbac_in
 from .files import CI_SYSTEMS, GITHUB, GITLAB, render
+from .repository import Detected, detect
 
-__all__ = ["CI_SYSTEMS", "GITHUB", "GITLAB", "Answers", "build_of", "ci_of", "crds_in", "is_go", "rbac_in", "render"]
+__all__ = [
+    "CI_SYSTEMS",
+    "GITHUB",
+    "GITLAB",
+    "Answers",
+    "Detected",
+    "build_of",
+    "ci_of",
+    "crds_in",
+    "detect",
+    "is_go",
+    "rbac_in",
+    "render",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..requirements.features import FEATURES, expand
 
@@ -16,6 +16,9 @@ class Answers:
     :ivar command: program and arguments, as one would type them.
     :ivar cluster_kind: '' for none.
     :ivar rbac: its own manifests of Roles and bindings; () has a first draft written.
+    :ivar rbac_base: kustomization with its RBAC, to which `overlay` is applied; '' for none.
+    :ivar overlay: namespace, namePrefix and nameSuffix that its installation gives to names.
+    :ivar columns: printer columns of its issuer objects.
     :ivar features: names of features or profiles.
     :ivar build: command that builds it in CI, '' for none.
     :ivar go: whether it is written in Go.
@@ -32,6 +35,9 @@ class Answers:
     service_account: str = ""
     crds: tuple[str, ...] = ()
     rbac: tuple[str, ...] = ()
+    rbac_base: str = ""
+    overlay: dict[str, str] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
     features: tuple[str, ...] = ("core",)
     build: str = ""
     go: bool = False

@@ -24,7 +24,9 @@ def render(answers: Answers, directory: Path) -> dict[str, str]:
         Implementation.from_mapping(tomllib.loads(files[answers.file]), directory.resolve())
     except ConfigurationError as error:
         raise ConfigurationError(f"{answers.file} would not be right: {error.message}", hint=error.hint) from error
-    if not answers.rbac:
+    if answers.rbac_base:
+        files[f"{answers.rbac[0]}/kustomization.yaml"] = rbac.overlay(answers)
+    elif not answers.rbac:
         files[rbac.FILE] = rbac.render(answers)
     if answers.ci == GITHUB:
         files[workflows.GITHUB_FILE] = workflows.github(answers)

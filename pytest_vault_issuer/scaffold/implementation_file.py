@@ -42,7 +42,7 @@ api_version = {_text(answers.api_version)}
 kind = {_text(answers.kind)}
 cluster_kind = {_text(answers.cluster_kind)}  # "" where there is none
 vault_at = {_text(answers.vault_at)}
-
+{_columns(answers.columns)}
 [run]
 # Program and arguments. Filled in: {", ".join(f"{{{name}}}" for name in PLACEHOLDERS)}.
 command = {_list(command)}
@@ -71,6 +71,10 @@ supported = {_list(answers.claimed)}
 # requirement = "why": reported, but no failure of the run. `vault-issuer requirements` lists them.
 # "VI-SIGN-018" = "issue #12, mended in 1.5"
 """
+
+
+def _columns(names: Iterable[str]) -> str:
+    return f"# `kubectl get` shows: {', '.join(names)}.\n" if names else ""
 
 
 def _commented(features: Iterable[str]) -> str:

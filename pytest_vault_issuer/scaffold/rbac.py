@@ -54,3 +54,10 @@ def render(answers: Answers) -> str:
         "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
     }
     return _HEAD.format(name=answers.name) + yaml.safe_dump_all([role, binding], sort_keys=False)
+
+
+def overlay(answers: Answers) -> str:
+    """Return a kustomization that names the repository's RBAC as its installation does."""
+    base = "/".join([".."] * len(answers.rbac[0].split("/")) + [answers.rbac_base])
+    head = "# The rights of the controller, with the namespace and names that its installation gives them.\n"
+    return head + yaml.safe_dump({**answers.overlay, "resources": [base]}, sort_keys=False)

@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ _BINDINGS = {"RoleBinding", "ClusterRoleBinding"}
 _SIDECARS = re.compile(r"kube-rbac-proxy|istio|linkerd")
 _ADDRESS = re.compile(r"(?P<flag>--?[\w-]*(?:addr|address|port))=(?P<host>[\w.]*:)?(?P<port>\d+)")
 _LEADER = re.compile(r"--?(enable-)?leader-elect(ion)?(=.*)?")
+#: What a kustomization changes of names.
+_RENAMING = ("namespace", "namePrefix", "nameSuffix")
 #: Seconds for helm to render a chart.
 _HELM_LIMIT = 60
 
@@ -54,6 +56,8 @@ class Detected:
     :ivar service_account: ``namespace/name``.
     :ivar program: name of the program in the container; :ivar flags: its arguments, as they suit a process here.
     :ivar chart: folder of a Helm chart.
+    :ivar rbac: folder of the kustomization with its RBAC, which `overlay` changes.
+    :ivar overlay: namespace, namePrefix and nameSuffix of the kustomization that installs everything.
     :ivar missing: what was not found, for people.
     """
 
@@ -66,6 +70,8 @@ class Detected:
     program: str = ""
     flags: tuple[str, ...] = ()
     chart: str = ""
+    rbac: str = ""
+    overlay: dict[str, str] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
 
 
@@ -92,6 +98,7 @@ def detect(directory: Path) -> Detected:
         if _is_definition(item, {group} if group else set())
     ]
     deployment = _deployment(sources)
+    folder, overlay = _overlay(directory)
     program, flags = _program(deployment[1]) if deployment else ("", ())
     found = Detected(
         api_version=f"{group}/{_version(chosen.values())}" if group else "",
@@ -99,9 +106,11 @@ def detect(directory: Path) -> Detected:
         cluster_kind=kinds["Cluster"],
         crds=_places(directory, of_group),
         columns=_columns(chosen.values()),
-        service_account=_service_account(directory, sources, deployment, group),
+        service_account=_service_account(sources, deployment, group, overlay),
         program=program,
         flags=flags,
+        rbac=_rbac(directory, folder, overlay),
+        overlay={key: str(overlay[key]) for key in _RENAMING if overlay.get(key)},
         chart=next((chart.relative_to(directory).as_posix() for chart in _charts(directory)), ""),
     )
     return replace(found, missing=tuple(_missing(found)))
@@ -146,12 +155,32 @@ def _charts(directory: Path) -> Iterator[Path]:
             yield file.parent
 
 
+def _overlay(directory: Path) -> tuple[Path, Object]:
+    """Return the kustomization that installs everything, with its folder: kubebuilder's is config/default."""
+    overlays = list(_overlays(directory))
+    first = overlays[0] if overlays else (directory, {})
+    return next(((folder, item) for folder, item in overlays if folder.name == "default"), first)
+
+
+def _rbac(directory: Path, folder: Path, overlay: Object) -> str:
+    """Return the kustomization with the RBAC that an overlay installs; '' for none."""
+    for name in [*(overlay.get("resources") or []), *(overlay.get("bases") or [])]:
+        base = (folder / str(name)).resolve()
+        if base.name == "rbac" and base.is_relative_to(directory.resolve()) and _is_kustomization(base):
+            return base.relative_to(directory.resolve()).as_posix()
+    return ""
+
+
+def _is_kustomization(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in KUSTOMIZATIONS)
+
+
 def _overlays(directory: Path) -> Iterator[tuple[Path, Object]]:
     """Yield the kustomizations that set a namespace or a prefix."""
     for name in KUSTOMIZATIONS:
         for file in sorted(directory.rglob(name)):
             for item in _parse(_text(file), every=True):
-                if item.get("namespace") or item.get("namePrefix") or item.get("nameSuffix"):
+                if any(item.get(key) for key in _RENAMING):
                     yield file.parent, item
 
 
@@ -161,7 +190,17 @@ def _parse(text: str, *, every: bool = False) -> list[Object]:
         documents = [document for document in yaml.safe_load_all(text) if isinstance(document, dict)]
     except (yaml.YAMLError, RecursionError):
         return []
-    return [item for item in documents if every or isinstance(item.get("kind"), str)]
+    return [item for item in documents if every or _is_object(item)]
+
+
+def _is_object(item: Object) -> bool:
+    """Whether a mapping looks like a Kubernetes object, as far as it is read here."""
+    return (
+        isinstance(item.get("kind"), str)
+        and isinstance(item.get("metadata"), dict)
+        and isinstance(item.get("spec", {}), dict)
+        and all(isinstance(rule, dict) for key in ("rules", "subjects") for rule in item.get(key) or [])
+    )
 
 
 def _text(file: Path) -> str:
@@ -318,7 +357,8 @@ def _deployment(sources: Iterable[_Source]) -> tuple[_Source, Object] | None:
     """Return the controller's Deployment: the first one with an image; a patch has none."""
     for source in sources:
         for item in source.objects:
-            if item["kind"] == "Deployment" and any(one.get("image") for one in _containers(item)):
+            is_patch = "selector" not in (item.get("spec") or {})
+            if item["kind"] == "Deployment" and not is_patch and any(one.get("image") for one in _containers(item)):
                 return source, item
     return None
 
@@ -337,11 +377,12 @@ def _flag(word: str) -> str:
         return ""
     if found := _ADDRESS.fullmatch(word):
         return f"{found['flag']}={found['host'] or ''}{{free_port}}"
-    return word
+    # What a pod learns from its environment: https://kubernetes.io/docs/tasks/inject-data-application/
+    return re.sub(r"\$\(POD_NAMESPACE\)", "{cluster_resource_namespace}", word)
 
 
 def _service_account(
-    directory: Path, sources: list[_Source], deployment: tuple[_Source, Object] | None, group: str
+    sources: list[_Source], deployment: tuple[_Source, Object] | None, group: str, overlay: Object
 ) -> str:
     """Return the account of the Deployment, else the subject of a binding to a role for the group's objects."""
     name, namespace, templated = "", "", False
@@ -356,7 +397,7 @@ def _service_account(
     if not name:
         return ""
     if not templated:
-        name, namespace = _after_kustomize(directory, sources, name, namespace)
+        name, namespace = _after_kustomize(sources, overlay, name, namespace)
     return f"{namespace or 'default'}/{name}"
 
 
@@ -378,7 +419,7 @@ def _subject(sources: Iterable[_Source], group: str) -> Object | None:
     return None
 
 
-def _after_kustomize(directory: Path, sources: list[_Source], name: str, namespace: str) -> tuple[str, str]:
+def _after_kustomize(sources: list[_Source], overlay: Object, name: str, namespace: str) -> tuple[str, str]:
     """Return name and namespace of an account as the kustomization that installs everything makes them.
 
     Kustomize renames an account only if it is one of its resources: not the one named default.
@@ -388,12 +429,7 @@ def _after_kustomize(directory: Path, sources: list[_Source], name: str, namespa
         for source in sources
         if not source.templated
         for item in source.objects
-        if isinstance(item.get("metadata"), dict)
     )
-    overlays = list(_overlays(directory))
-    # kubebuilder's is config/default; others have one next to what they install.
-    first = overlays[0][1] if overlays else {}
-    overlay = next((item for folder, item in overlays if folder.name == "default"), first)
     if not overlay:
         return name, namespace
     if declared:

@@ -1,0 +1,114 @@
+"""What ``vault-issuer init`` finds in the repositories of ten public controllers, and in stranger ones.
+
+A file of ``layouts`` recreates where such a repository has what, and what it calls it; none of its text is copied.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pytest_vault_issuer.cli.main import main
+from pytest_vault_issuer.implementation import load_implementation
+from pytest_vault_issuer.scaffold.repository import Detected, detect
+
+LAYOUTS = sorted((Path(__file__).parent / "layouts").glob("*.yaml"))
+
+
+def made(directory: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return directory
+
+
+@pytest.fixture(autouse=True)
+def _no_helm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Charts are read as they are on a machine without helm."""
+    monkeypatch.setenv("PATH", os.devnull)
+
+
+def found_in(layout: Path, directory: Path) -> tuple[dict[str, Any], Detected]:
+    described = yaml.safe_load(layout.read_text())
+    return described["expected"], detect(made(directory, described["files"]))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda path: path.stem)
+def test_group_kinds_crds_and_account_of_public_controllers_are_found(layout: Path, tmp_path: Path) -> None:
+    expected, found = found_in(layout, tmp_path)
+    assert {key: json.loads(json.dumps(getattr(found, key))) for key in expected} == expected
+    assert found.columns == ("Ready",)
+    assert found.missing == ()
+
+
+def test_there_are_ten_layouts() -> None:
+    assert len(LAYOUTS) == 10
+
+
+def test_empty_repository_lists_what_is_missing(tmp_path: Path) -> None:
+    found = detect(tmp_path)
+    assert found == Detected(missing=found.missing)
+    assert [what.partition(":")[0] for what in found.missing] == [
+        "API group and kinds",
+        "service account",
+        "program and flags",
+    ]
+
+
+def test_chart_alone_shows_kinds_and_account(tmp_path: Path) -> None:
+    """Its CRDs are templates: no file of them can be applied."""
+    files = yaml.safe_load((Path(__file__).parent / "layouts/google-cas-issuer.yaml").read_text())["files"]
+    made(tmp_path, {name: text for name, text in files.items() if "charts" in name})
+    found = detect(tmp_path)
+    assert (found.kind, found.cluster_kind) == ("GoogleCASIssuer", "GoogleCASClusterIssuer")
+    assert (found.crds, found.chart) == ((), "deploy/charts/google-cas-issuer")
+    assert any("write [run] chart" in what for what in found.missing)
+
+
+def test_helm_renders_the_chart_if_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(tmp_path, {"chart/Chart.yaml": "name: mine\n", "chart/templates/x.yaml": "{{ fail }}"})
+    helm = tmp_path / "bin/helm"
+    account = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x", "namespace": "ns"}}
+    pod = {"serviceAccountName": "rendered", "containers": [{"name": "c", "image": "x:1"}]}
+    rendered = yaml.safe_dump({**account, "spec": {"selector": {}, "template": {"spec": pod}}})
+    helm.parent.mkdir()
+    helm.write_text(f"#!/bin/sh\ncat <<'END'\n{rendered}END\n")
+    helm.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{helm.parent}:/usr/bin:/bin")
+    assert detect(tmp_path).service_account == "ns/rendered"
+
+
+@pytest.mark.parametrize(
+    "text", ["a: [", "- 1\n- 2\n", "kind: CustomResourceDefinition\nmetadata: {}\nspec: 7\n", "\x00", "kind: [x]\n"]
+)
+def test_files_that_are_no_manifests_are_passed_over(text: str, tmp_path: Path) -> None:
+    assert detect(made(tmp_path, {"config/x.yaml": text, "config/kustomization.yaml": text})).api_version == ""
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda path: path.stem)
+def test_file_of_a_public_controller_is_one_that_a_session_can_read(layout: Path, tmp_path: Path) -> None:
+    expected, found = found_in(layout, tmp_path)
+    assert main(["init", f"--directory={tmp_path}", "--name=mine"]) == 0
+    described = load_implementation(str(tmp_path / "mine.toml"))
+    assert f"{described.issuer.api_version}" == expected["api_version"]
+    assert (described.issuer.kind, described.issuer.cluster_kind) == (expected["kind"], expected["cluster_kind"])
+    assert (described.run.crds, described.run.service_account) == (expected["crds"], expected["service_account"])
+    assert described.run.command == [f"./bin/{found.program}", "--kubeconfig={kubeconfig}", *expected["flags"]]
+
+
+def test_rights_get_the_names_that_the_installation_gives_them(tmp_path: Path) -> None:
+    layout = Path(__file__).parent / "layouts/cmp-issuer.yaml"
+    found_in(layout, tmp_path)
+    assert main(["init", f"--directory={tmp_path}", "--name=mine"]) == 0
+    assert load_implementation(str(tmp_path / "mine.toml")).run.rbac == ["mine-rbac"]
+    assert yaml.safe_load((tmp_path / "mine-rbac/kustomization.yaml").read_text()) == {
+        "namespace": "cmp-issuer-system",
+        "namePrefix": "cmp-issuer-",
+        "resources": ["../config/rbac"],
+    }
