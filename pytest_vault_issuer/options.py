@@ -104,6 +104,9 @@ class Settings:
         None,
         metavar="FILE",
     )
+    helm_binary: Path | None = _option(
+        "helm program that renders charts (default: the one in PATH)", None, metavar="FILE"
+    )
     registry_mirror: str = _option(
         "kind: registry to pull images from; the name of their own registry is left out", metavar="REGISTRY"
     )

@@ -16,7 +16,16 @@ from .output import add_command, add_format, markdown_table, print_json, table
 #: A further format: the names to pull, one per line.
 NAMES = "names"
 #: Fields of the settings that decide which images a session needs.
-_FIELDS = ("vault_image", "node_image", "kind_config", "kind_cluster", "image", "kubectl_binary", "registry_mirror")
+_FIELDS = (
+    "vault_image",
+    "node_image",
+    "kind_config",
+    "kind_cluster",
+    "image",
+    "kubectl_binary",
+    "helm_binary",
+    "registry_mirror",
+)
 _HEADERS = ("IMAGE", "PULLED AS", "FOR")
 
 

@@ -1,4 +1,4 @@
-"""Reads manifests: files, folders, and kustomizations."""
+"""Reads manifests: files, folders, kustomizations, and Helm charts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import re
 import reprlib
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import ConfigurationError
 from ..inputs.documents import DocumentError, parse_documents, read_documents
 from ..kube.client import Object
-from ..toolchain.images import check_image
+from ..toolchain.images import check_image, tag_of
 from .spec import NAMESPACE, Implementation
 from .workloads import is_workload
 
@@ -56,34 +56,58 @@ class Manifests:
         return [container["image"] for item in self.objects for container in _containers(item)]
 
 
-def read_manifests(implementation: Implementation, kubectl: Callable[[], Path]) -> Manifests:
+def read_manifests(implementation: Implementation, kubectl: Callable[[], Path], helm: Callable[[], Path]) -> Manifests:
     """Return what an implementation declares.
 
     :param kubectl: as for :func:`read`.
-    :raises ConfigurationError: as :func:`read` does.
+    :param helm: called for its path if there is a chart.
+    :raises ConfigurationError: as :func:`read` does; and for a chart that cannot be rendered.
     """
     described = implementation.run
-    crds = read(map(implementation.resolve, described.crds), kubectl)
-    objects = read(map(implementation.resolve, [*described.rbac, *described.manifests]), kubectl)
-    return Manifests(list(crds), list(objects))
+    images = described.image_overrides
+    crds = list(read(map(implementation.resolve, described.crds), kubectl, images))
+    objects = list(read(map(implementation.resolve, [*described.rbac, *described.manifests]), kubectl, images))
+    if described.chart:
+        chart = implementation.resolve(described.chart)
+        with _of(chart):
+            rendered = parse_documents(_rendered(implementation, chart, helm()))
+            # The program of `command` runs in the place of the chart's own.
+            as_process = bool(described.command) and not described.image
+            if as_process:
+                rendered = [item for item in rendered if not (isinstance(item, dict) and item.get("kind") in _PODS)]
+            objects += _objects(rendered, images)
+    return Manifests(crds, objects)
 
 
-def read(paths: Iterable[Path], kubectl: Callable[[], Path]) -> Iterator[Object]:
+def _rendered(implementation: Implementation, chart: Path, helm: Path) -> bytes:
+    """Return the objects of a chart, its CRDs included, without its tests and with the values of the file."""
+    described = implementation.run
+    namespace = described.service_account.partition("/")[0]
+    command = [str(helm), "template", implementation.name, str(chart), f"--namespace={namespace}", "--include-crds"]
+    command += ["--no-hooks", *(f"--values={implementation.resolve(path)}" for path in described.values)]
+    command += [f"--set={path}={value}" for path, value in described.set.items()]
+    return _output(command, chart)
+
+
+def read(
+    paths: Iterable[Path], kubectl: Callable[[], Path], images: Mapping[str, str] | None = None
+) -> Iterator[Object]:
     """Yield the objects in manifests.
 
     :param paths: files, folders whose YAML files are read in the order of their names, and kustomizations.
-    :param kubectl: called for its path where there is a kustomization.
+    :param kubectl: called for its path if there is a kustomization.
+    :param images: image by the name that manifests have for it, with or without its tag.
     :raises ConfigurationError: for a file that cannot be read, a kustomization that cannot be built, what is not an
         object of Kubernetes, or an image whose version moves.
     """
     for path in paths:
         if _is_folder(path) and any((path / name).is_file() for name in KUSTOMIZATIONS):
             with _of(path):
-                yield from _objects(parse_documents(_kustomized(path, kubectl())))
+                yield from _objects(parse_documents(_kustomized(path, kubectl())), images)
             continue
         for file in sorted([*path.glob("*.yaml"), *path.glob("*.yml")]) if _is_folder(path) else [path]:
             with _of(file):
-                yield from _objects(read_documents(file))
+                yield from _objects(read_documents(file), images)
 
 
 def _is_folder(path: Path) -> bool:
@@ -104,14 +128,35 @@ def _of(source: Path) -> Iterator[None]:
         raise ConfigurationError(f"{source}, {error.message}", hint=error.hint) from error
 
 
-def _objects(documents: Iterable[Any]) -> Iterator[Object]:
+def _objects(documents: Iterable[Any], images: Mapping[str, str] | None = None) -> Iterator[Object]:
     for document in documents:
         for item in _items(document):
             _check(item)
             for container in _containers(item):
+                container["image"] = _overridden(container["image"], images or {})
                 place = f"{item['kind']} {item['metadata']['name']}, container {container['name']}: image"
-                check_image(place, container["image"])
+                _check_image(place, container["image"])
             yield item
+
+
+def _overridden(image: str, images: Mapping[str, str]) -> str:
+    tag = tag_of(image)
+    name = image.partition("@")[0].removesuffix(f":{tag}" if tag else "")
+    return images.get(image) or images.get(name) or image
+
+
+def _check_image(place: str, image: str) -> None:
+    """Refuse an image whose version moves, such as kubebuilder's ``controller:latest``.
+
+    :raises ConfigurationError: naming the key that gives it another.
+    """
+    try:
+        check_image(place, image)
+    except ConfigurationError as error:
+        name = image.removesuffix(":latest")
+        raise ConfigurationError(
+            error.message, hint=f'name yours: [run] image_overrides = {{ "{name}" = "my/{name}:1.2.3" }}'
+        ) from error
 
 
 def _items(document: Any) -> Iterator[Any]:
@@ -194,14 +239,21 @@ def _all_containers(item: Object) -> Iterator[Any]:
 
 
 def _kustomized(folder: Path, kubectl: Path) -> bytes:
+    return _output([str(kubectl), "kustomize", str(folder)], folder)
+
+
+def _output(command: list[str], source: Path) -> bytes:
+    """Return what a command prints that reads manifests."""
     try:
-        done = subprocess.run([str(kubectl), "kustomize", str(folder)], capture_output=True, timeout=_LIMIT, check=True)
+        done = subprocess.run(command, capture_output=True, timeout=_LIMIT, check=True, stdin=subprocess.DEVNULL)
     except subprocess.CalledProcessError as error:
-        raise _unusable(folder, error.stderr.decode(errors="replace").strip()) from error
+        raise _unusable(source, error.stderr.decode(errors="replace").strip()) from error
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise _unusable(folder, str(error)) from error
+        raise _unusable(source, str(error)) from error
     return done.stdout
 
 
 def _unusable(path: Path, why: str) -> ConfigurationError:
-    return ConfigurationError(f"the manifest {path} cannot be read: {why}", hint="check [run] crds, rbac and manifests")
+    return ConfigurationError(
+        f"the manifest {path} cannot be read: {why}", hint="check [run] crds, rbac, manifests and chart"
+    )

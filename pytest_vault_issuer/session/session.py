@@ -29,7 +29,7 @@ from ..sandbox import Environment
 from ..sandbox.activity import Activity
 from ..sandbox.logs import Log
 from ..sandbox.pace import Pace
-from ..stack.kind.cluster import find_kubectl
+from ..stack.kind.cluster import find_helm, find_kubectl
 from ..stack.record import CleanupRecord
 from ..stack.record import release as release_records
 from ..stack.select import STATE, choose, joined, make_provider, needed, with_nodes
@@ -155,6 +155,7 @@ class Session:
         return read_manifests(
             self.implementation,
             lambda: find_kubectl(self.settings.kubectl_binary, self.toolchain.path("kubectl")),
+            lambda: find_helm(self.settings.helm_binary),
         )
 
     @property

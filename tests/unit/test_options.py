@@ -404,6 +404,7 @@ SAMPLES = {
     "vault-issuer-kind-binary": "kind",
     "vault-issuer-image": "my-issuer:1.4.0",
     "vault-issuer-kubectl-binary": "kubectl",
+    "vault-issuer-helm-binary": "helm",
     "vault-issuer-registry-mirror": "mirror.test/hub",
 }
 #: A run to join has to be there, a version is not chosen of what is given, and a cluster that is there has its nodes.
@@ -422,6 +423,7 @@ PATHS = (
     "kind_config",
     "kind_binary",
     "kubectl_binary",
+    "helm_binary",
 )
 
 

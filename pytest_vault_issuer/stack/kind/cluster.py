@@ -49,6 +49,14 @@ def find_kubectl(given: Path | None, built: Path | None) -> Path:
     return _program("kubectl", "--vault-issuer-kubectl-binary", given or built)
 
 
+def find_helm(given: Path | None) -> Path:
+    """Return helm's path: the one that the user names, else that in PATH.
+
+    :raises ConfigurationError: when there is none.
+    """
+    return _program("helm", "--vault-issuer-helm-binary", given)
+
+
 def _program(name: str, option: str, given: Path | None) -> Path:
     found = shutil.which(str(given.absolute()) if given else name)
     if found is None:

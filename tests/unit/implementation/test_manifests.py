@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_vault_issuer.errors import ConfigurationError
-from pytest_vault_issuer.implementation import load_implementation
+from pytest_vault_issuer.implementation import Implementation, load_implementation
 from pytest_vault_issuer.implementation.manifests import read, read_manifests
 
 
@@ -68,13 +68,14 @@ def test_an_image_whose_version_moves(tmp_path: Path, text: str, place: str) -> 
     with pytest.raises(ConfigurationError) as caught:
         names(file)
     assert place in caught.value.message
-    assert ":1.2.3, or a digest" in caught.value.hint
+    assert "image_overrides = {" in caught.value.hint
+    assert ":1.2.3" in caught.value.hint
 
 
 def test_the_images_of_workloads(tmp_path: Path) -> None:
     (tmp_path / "deploy.yaml").write_text(deployment("mine:1") + "---\n" + config_map("x"))
     described = load_implementation("cert-manager").with_run(rbac=[], manifests=[str(tmp_path)])
-    found = read_manifests(described, Path)
+    found = read_manifests(described, Path, Path)
     assert found.have_workloads
     assert found.images == ["sidecar:1", "mine:1"]
 
@@ -106,3 +107,76 @@ def test_a_kustomization_that_cannot_be_built(tmp_path: Path, kubectl: Path) -> 
     (tmp_path / "kustomization.yaml").write_text("resources: [absent.yaml]\n")
     with pytest.raises(ConfigurationError, match=r"absent\.yaml"):
         names(tmp_path, lambda: kubectl)
+
+
+# -- images and charts -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("named", ["controller", "controller:latest"])
+def test_image_without_version_gets_the_one_that_the_file_names(tmp_path: Path, named: str) -> None:
+    """kubebuilder's projects name controller:latest."""
+    file = tmp_path / "deploy.yaml"
+    file.write_text(deployment("controller:latest"))
+    (item,) = read([file], Path, {named: "my/controller:dev"})
+    images = [container["image"] for container in item["spec"]["template"]["spec"]["containers"]]
+    assert images == ["my/controller:dev"]
+
+
+def test_override_of_another_image_changes_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "deploy.yaml"
+    file.write_text(deployment("mine:1"))
+    (item,) = read([file], Path, {"mine:2": "my/controller:dev", "min": "my/controller:dev"})
+    assert item["spec"]["template"]["spec"]["containers"][0]["image"] == "mine:1"
+
+
+CHART = {"implementation": {"name": "mine", "version": "1"}, "features": {"all": True}}
+
+
+@pytest.fixture
+def helm(tmp_path: Path) -> Path:
+    """A helm that prints how it was called, as a ConfigMap, and a Deployment."""
+    program = tmp_path / "helm"
+    said = config_map("called") + 'data:\n  arguments: "$*"\n---\n' + deployment("controller:latest")
+    program.write_text(f"#!/bin/sh\ncat <<END\n{said}END\n")
+    program.chmod(0o755)
+    return program
+
+
+def with_chart(tmp_path: Path, **run: object) -> Implementation:
+    run = {"chart": "chart", "image_overrides": {"controller": "mine:1"}, "service_account": "ns/mine", **run}
+    return Implementation.from_mapping({**CHART, "run": run}, tmp_path)
+
+
+def test_chart_is_rendered_with_its_values(tmp_path: Path, helm: Path) -> None:
+    described = with_chart(tmp_path, values=["dev.yaml"], set={"image.tag": "1"})
+    found = read_manifests(described, Path, lambda: helm)
+    assert found.images == ["sidecar:1", "mine:1"]
+    (called, _) = found.objects
+    assert called["data"]["arguments"].split() == [
+        "template",
+        "mine",
+        str(tmp_path / "chart"),
+        "--namespace=ns",
+        "--include-crds",
+        "--no-hooks",
+        f"--values={tmp_path / 'dev.yaml'}",
+        "--set=image.tag=1",
+    ]
+
+
+def test_command_runs_in_the_place_of_the_chart_s_deployment(tmp_path: Path, helm: Path) -> None:
+    found = read_manifests(with_chart(tmp_path, command=["./mine"]), Path, lambda: helm)
+    assert [item["kind"] for item in found.objects] == ["ConfigMap"]
+
+
+def test_chart_that_cannot_be_rendered_is_named(tmp_path: Path) -> None:
+    failing = tmp_path / "helm"
+    failing.write_text("#!/bin/sh\necho 'Error: Chart.yaml file is missing' >&2\nexit 1\n")
+    failing.chmod(0o755)
+    with pytest.raises(ConfigurationError, match=r"chart cannot be read: Error: Chart\.yaml file is missing"):
+        read_manifests(with_chart(tmp_path), Path, lambda: failing)
+
+
+def test_values_need_a_chart(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="values or set, but no chart"):
+        with_chart(tmp_path, chart="", set={"a": "b"})

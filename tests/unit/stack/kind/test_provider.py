@@ -13,7 +13,7 @@ import yaml
 from pytest_vault_issuer.errors import ConfigurationError, StackError
 from pytest_vault_issuer.options import Settings
 from pytest_vault_issuer.session.session import Session, SessionKey
-from pytest_vault_issuer.stack.kind.cluster import configuration, find_kind, find_kubectl
+from pytest_vault_issuer.stack.kind.cluster import configuration, find_helm, find_kind, find_kubectl
 from pytest_vault_issuer.stack.kind.engine import Engine, hint_for
 from pytest_vault_issuer.stack.select import choose
 from pytest_vault_issuer.toolchain import Toolchain
@@ -46,7 +46,8 @@ def test_an_engine_that_does_not_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("find", "option"), [(find_kind, "kind-binary"), (lambda p: find_kubectl(p, None), "kubectl-binary")]
+    ("find", "option"),
+    [(find_kind, "kind-binary"), (lambda p: find_kubectl(p, None), "kubectl-binary"), (find_helm, "helm-binary")],
 )
 @pytest.mark.parametrize("named", [True, False])
 def test_a_program_that_is_missing(
