@@ -139,7 +139,7 @@ class RunDescription:
     @property
     def texts(self) -> list[str]:
         """Every text that may have placeholders."""
-        described = [self, *self.processes]
+        described: list[RunDescription | ProcessDescription] = [self, *self.processes]
         return [text for one in described for text in (*one.command, *one.env.values())]
 
     @property
@@ -296,7 +296,7 @@ class Implementation:
         return BlockShape(tuple(described.vault_at.split(".")))
 
     def _check_env(self) -> None:
-        for name in [name for described in (self.run, *self.run.processes) for name in described.env]:
+        for name in [*self.run.env, *(name for process in self.run.processes for name in process.env)]:
             if not name or "=" in name:
                 raise ConfigurationError(
                     f"[run] env {name!r} is not the name of a variable", hint='for example env = { NAME = "value" }'
@@ -470,7 +470,7 @@ def _check_keys(place: str, table: Mapping[str, Any], known: typing.Iterable[str
 def _typed(place: str, value: Any, kind: Any) -> Any:
     """Return the value if it is of the type (a class, or a list or dict of one; a table for a dataclass)."""
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
-    if origin is list and is_dataclass(parts[0]):
+    if origin is list and isinstance(parts[0], type) and is_dataclass(parts[0]):
         table = place.strip("[]").replace("] ", ".")
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             raise ConfigurationError(f"{place} is not a list of tables", hint=f"write [[{table}]] and its keys below")

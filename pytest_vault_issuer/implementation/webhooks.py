@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..certificates import Authority
 from ..errors import ConfigurationError, ImplementationError
 from ..kube.client import Object
-from ..proxy import Authority
 from ..supervisor.run_directory import RunDirectory
 from ..timeouts import Timeouts, poll
 
