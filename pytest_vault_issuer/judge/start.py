@@ -48,6 +48,8 @@ def _start(session: Session, say: Callable[[str], None]) -> str:
     say(f"vault-issuer: {versions(stack.components)} ready in {ready - began:.1f} s")
     if session.running().answers:
         say(f"vault-issuer: {name} answered in {time.monotonic() - ready:.1f} s")
+        for notice in session.notices():
+            say(f"vault-issuer: {name}: {notice}")
         say(f"vault-issuer: {name}: {session.measure()}")
         return ""
     failure = (

@@ -20,8 +20,9 @@ from ..implementation.manifests import Manifests, read_manifests
 from ..implementation.process import ROOTS_VARIABLE, check_command, home, issuer_kinds, processes_ended
 from ..implementation.trust_store import SystemRoots, new_system_roots
 from ..implementation.workloads import WorkloadLog, ended
-from ..kube.client import Cluster
+from ..kube.client import ApiError, Cluster
 from ..kube.jwks import service_account_issuer, service_account_keys
+from ..kube.rbac import may_request_tokens
 from ..options import Settings
 from ..requirements.catalogue import Catalogue
 from ..requirements.features import BY_PROFILE, CORE, PROFILES
@@ -304,6 +305,21 @@ class Session:
             audit=(Path(audit_log), user) if audit_log else None,
             log=self._log(running),
         )
+
+    def notices(self) -> list[str]:
+        """Return what an author should know of the deployment: rights that make requirements *not run*."""
+        account = self.running().service_account
+        try:
+            # Of a ServiceAccount that does not exist: no Role of an author can mean it.
+            granted = may_request_tokens(self.cluster(), account, self.stack().run, "vault-issuer-no-account")
+        except ApiError:
+            return []  # a cluster that lets nobody ask
+        if not granted:
+            return []
+        return [
+            f"the RBAC of {account} grants serviceaccounts/token for every ServiceAccount; requirements that withhold "
+            "this right are not run"
+        ]
 
     @property
     def pace(self) -> Pace | None:
