@@ -9,7 +9,7 @@ import pytest
 
 from pytest_vault_issuer.errors import ConfigurationError
 from pytest_vault_issuer.implementation import Implementation, load_implementation
-from pytest_vault_issuer.implementation.builtin.cert_manager import without_webhook
+from pytest_vault_issuer.implementation.builtin import without_webhook
 from pytest_vault_issuer.implementation.logs import FileLog
 from pytest_vault_issuer.implementation.process import fill
 from pytest_vault_issuer.implementation.spec import ProcessDescription, RunDescription
