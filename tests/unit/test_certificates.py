@@ -72,9 +72,7 @@ def test_authorities_may_sign_and_leaves_may_not() -> None:
 def test_a_leaf_for_any_key_and_time() -> None:
     key = new_key("rsa")
     then = datetime(2020, 1, 1, tzinfo=UTC)
-    leaf = Authority.root().leaf(
-        key.public_key(), "a.test", not_before=then, not_after=then + timedelta(days=1)
-    )
+    leaf = Authority.root().leaf(key.public_key(), "a.test", not_before=then, not_after=then + timedelta(days=1))
     assert public_bytes(leaf.public_key()) == public_bytes(key.public_key())
     assert (leaf.not_valid_before_utc, leaf.not_valid_after_utc) == (then, then + timedelta(days=1))
 
