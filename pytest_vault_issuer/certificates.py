@@ -82,7 +82,7 @@ class Authority:
         self.key = new_key(key_type)
         subject, now = _name(name), _now()
         signer, signing_key = (parent.certificate.subject, parent.key) if parent else (subject, self.key)
-        self.certificate = (
+        self.certificate: x509.Certificate = (
             _builder(subject, signer, self.key.public_key(), now - _BACKDATED, now + VALIDITY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(_key_usage(ca=True), critical=True)
