@@ -103,7 +103,8 @@ def test_each_failure_is_found_by_its_id_its_words_and_the_filters(reader: Reade
             box.uncheck()
     assert set(reader.shown()) == FAILED
     reader.page.get_by_role("link", name=re.compile("of SIGN SHOULD")).click()
-    assert reader.shown() == ["VI-SIGN-011"]
+    should = {e["id"] for e in failed(judged) if (e["area"], e["level"]) == ("SIGN", "SHOULD")}
+    assert set(reader.shown()) == should != set()
     reader.page.keyboard.press("Escape")
     assert len(reader.shown()) == len(judged.outcomes())
 
@@ -159,10 +160,10 @@ def test_the_command_that_runs_it_again_is_copied(
 ) -> None:
     reader = visit(permissions=["clipboard-read", "clipboard-write"] if allowed else [])
     test = next(e for e in failed(judged) if e["id"] == "VI-APPROLE-001")["tests"]
-    (name,) = [entry["nodeid"] for entry in test if entry["outcome"] == "failed"]
+    name = next(entry["nodeid"] for entry in test if entry["outcome"] == "failed")
     folder = judged.directory / "report" / "failures" / bundle.slug("VI-APPROLE-001", name)
     (command,) = re.findall("```sh\n(.*)\n```", (folder / "README.md").read_text())
-    place = reader.page.locator("#VI-APPROLE-001 .again")
+    place = reader.page.locator("#VI-APPROLE-001 .again").first
     assert place.locator("code").inner_text() == command
     if not allowed:
         reader.refuse("clipboard-write")
