@@ -342,9 +342,9 @@ def _function_in(source: str, name: str) -> ast.FunctionDef:
 
 def test_the_report_s_keys_and_outcomes_are_explained() -> None:
     text = page("reports.md")
-    assert re.findall(r"^\| `(\w+)` \| ", text.partition("## report.json\n")[2], re.MULTILINE)[:9] == list(
-        json_report.schema()["properties"]
-    )
+    keys = list(json_report.schema()["properties"])
+    rows = re.findall(r"^\| `(\w+)` \| ", text.partition("## report.json\n")[2], re.MULTILINE)
+    assert rows[: len(keys)] == keys
     assert [outcome.value for outcome in Outcome if f"| `{outcome.value}` |" not in text] == []
 
 
