@@ -48,10 +48,10 @@ def present_kinds(config: pytest.Config) -> list[str]:
 
 
 def with_present_kind(values: list[tuple[Any, ...]], kinds: list[str]) -> list[tuple[Any, ...]]:
-    """Return cases that begin with a kind; if there is only one kind, each case once, with this kind."""
+    """Return cases that contain kinds; if there is only one kind, each case once, with this kind."""
     if len(kinds) != 1:
         return values
-    return list(dict.fromkeys((kinds[0], *rest) for _, *rest in values))
+    return list(dict.fromkeys(tuple(kinds[0] if value in KINDS else value for value in case) for case in values))
 
 
 def _given(metafunc: pytest.Metafunc, name: str) -> bool:

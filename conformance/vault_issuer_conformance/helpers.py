@@ -312,6 +312,12 @@ def alternating(names: tuple[str, ...], values: Iterable[tuple[Any, ...]]) -> py
     return pytest.mark.vault_issuer_alternating(names, list(values))
 
 
+#: Two issuer objects of the same kind, and of different kinds: ``kind`` and ``other_kind``.
+PAIRS = alternating(
+    ("kind", "other_kind"), [("Issuer", "Issuer"), ("Issuer", "ClusterIssuer"), ("ClusterIssuer", "Issuer")]
+)
+
+
 def in_turn(features: Iterable[str], kinds: tuple[str, str] = ("Issuer", "ClusterIssuer")) -> pytest.MarkDecorator:
     """Parametrize a test by ``kind`` and ``feature``: each feature once, with alternating kinds of issuer objects."""
     return alternating(("kind", "feature"), zip(itertools.cycle(kinds), features, strict=False))

@@ -224,7 +224,8 @@ def test_certificate_becomes_ready_once_it_is_stored(sandbox: Sandbox, kind: str
     other, certificate = separate_issuer(sandbox, kind), sandbox.certificate(issuer)
     with certificate.recorded() as states:
         wait_held(sandbox, hold, "a sign request to Vault")
-        sandbox.issued_certificate(other)
+        if sandbox.environment.works_at_once:
+            sandbox.issued_certificate(other)
     assert not any(map(is_ready, states)), (
         "expected the Certificate not to be Ready before Vault signed, saw Ready=True"
     )

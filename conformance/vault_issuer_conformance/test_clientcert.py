@@ -20,6 +20,7 @@ from pytest_vault_issuer import (
 )
 
 from .helpers import (
+    PAIRS,
     alternating,
     assert_refused_or_first,
     assert_untrusted,
@@ -219,9 +220,7 @@ def test_secret_in_another_namespace_is_not_read(sandbox: Sandbox, kind: str) ->
 
 
 @requirement("VI-CLIENTCERT-008")
-@pytest.mark.parametrize(
-    ("kind", "other_kind"), [("Issuer", "Issuer"), ("Issuer", "ClusterIssuer"), ("ClusterIssuer", "Issuer")]
-)
+@PAIRS
 def test_each_issuer_logs_in_with_its_own_certificate(sandbox: Sandbox, kind: str, other_kind: str) -> None:
     clients = Authority("clients")
     pairs = []

@@ -39,6 +39,7 @@ from .helpers import (
     in_turn,
     never_ready,
     set_transition_time,
+    settle,
     transition_time,
     wait_held,
     with_fields,
@@ -404,7 +405,10 @@ def test_request_is_not_signed_before_the_first_health_answer(sandbox: Sandbox, 
     issuer = sandbox.issuer(kind, auth)
     wait_held(sandbox, hold, "a query of v1/sys/health")
     request = sandbox.request(issuer)
-    sandbox.barrier(other)
+    if sandbox.environment.works_at_once:
+        sandbox.barrier(other)
+    else:
+        settle(request)  # the held query may keep it from anything else
     asked = len(sandbox.signings(request))
     assert not asked, f"expected no sign request before Vault's health answer, saw {asked}"
     hold.release()

@@ -47,14 +47,15 @@ def simplest(sandbox: Sandbox) -> list[str]:
 def held_while_signing(sandbox: Sandbox, issuers: list[Issuer], proxy: Proxy) -> tuple[list[CertificateRequest], Hold]:
     """Return a request for each issuer object, and the hold with their sign requests at the proxy.
 
-    Only one sign request is certain to be held: a controller may handle requests one by one.
+    Only one sign request is held of a controller that handles requests one by one.
     """
     hold = Hold()
     injection = proxy.inject(Route.SIGN, hold, times=len(issuers))
     requests = [sandbox.request(issuer) for issuer in issuers]
     wait_held(sandbox, hold, "a sign request to Vault")
-    with contextlib.suppress(Unmet):
-        injection.wait(sandbox.timeouts.wire / 4)
+    if sandbox.environment.works_at_once:
+        with contextlib.suppress(Unmet):
+            injection.wait(sandbox.timeouts.wire / 4)
     return requests, hold
 
 

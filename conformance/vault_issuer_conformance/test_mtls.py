@@ -11,7 +11,7 @@ import pytest
 
 from pytest_vault_issuer import Authentication, Authority, Proxy, Route, Sandbox, requirement
 
-from .helpers import LOGINS, assert_untrusted, never_ready, with_fields
+from .helpers import LOGINS, PAIRS, assert_untrusted, never_ready, with_fields
 
 CERTIFICATE, KEY = "tls.crt", "tls.key"
 
@@ -196,9 +196,7 @@ def test_certificate_does_not_replace_the_token(sandbox: Sandbox, kind: str, fea
 
 
 @requirement("VI-MTLS-008")
-@pytest.mark.parametrize(
-    ("kind", "other_kind"), [("Issuer", "Issuer"), ("Issuer", "ClusterIssuer"), ("ClusterIssuer", "Issuer")]
-)
+@PAIRS
 def test_certificate_of_another_issuer_is_not_presented(sandbox: Sandbox, kind: str, other_kind: str) -> None:
     clients = Authority("clients")
     proxy, own, others = asking(sandbox, clients, required=False), new_client(clients), new_client(clients)

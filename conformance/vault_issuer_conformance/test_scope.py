@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_vault_issuer import (
+    FEATURES,
     Authentication,
     CertificateRequest,
     Hold,
@@ -22,6 +23,7 @@ from pytest_vault_issuer import (
     Route,
     Sandbox,
     Unmet,
+    UnsupportedError,
     at_barrier,
     ready_status,
     requirement,
@@ -196,7 +198,7 @@ def test_issuer_of_the_other_kind_does_not_sign(sandbox: Sandbox) -> None:
 
 
 @requirement("VI-SCOPE-006")
-@pytest.mark.parametrize("kind", ["Issuer"])
+@in_turn(FEATURES, ("Issuer", "Issuer"))
 def test_request_uses_the_credentials_of_the_named_issuer(sandbox: Sandbox, kind: str, feature: str) -> None:
     pkis = [sandbox.pki, another_pki(sandbox)]
     auths = [sandbox.authenticate(feature, kind, pki=pkis[0])]
@@ -294,6 +296,11 @@ def test_broken_issuers_do_not_affect_others(sandbox: Sandbox, kind: str) -> Non
 @requirement("VI-SCOPE-008")
 @pytest.mark.holds_controller
 def test_hanging_vault_does_not_affect_others(sandbox: Sandbox, kind: str) -> None:
+    if sandbox.environment.concurrency in (1, 2):
+        raise UnsupportedError(
+            "the controller cannot work on another object while two requests to Vault hang",
+            hint="[run] concurrency states how many objects it works on at once",
+        )
     # The hanging requests may also block tests that run in parallel: keep it short, so that these can go on.
     short = sandbox.timeouts.issuer / 4
     auth = sandbox.default_authentication(kind)

@@ -15,3 +15,8 @@ def test_implementation_with_one_kind_gets_all_cases(kind: str) -> None:
 
 def test_cases_keep_their_kind_for_an_implementation_with_both() -> None:
     assert with_present_kind(CASES, ["Issuer", "ClusterIssuer"]) == CASES
+
+
+def test_pairs_of_kinds_become_one_pair_of_the_only_kind() -> None:
+    pairs = [("Issuer", "Issuer"), ("Issuer", "ClusterIssuer"), ("ClusterIssuer", "Issuer")]
+    assert with_present_kind(pairs, ["ClusterIssuer"]) == [("ClusterIssuer", "ClusterIssuer")]
