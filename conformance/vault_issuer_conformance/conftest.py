@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -30,6 +31,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("kind", list(KINDS))
     if "feature" in metafunc.fixturenames and not _given(metafunc, "feature"):
         metafunc.parametrize("feature", AUTHENTICATIONS)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Report a test that passed without a part of it, which the implementation cannot show, as unsupported."""
+    result = yield
+    sandbox = pyfuncitem.funcargs.get("sandbox")
+    for reason in sandbox.left_out if isinstance(sandbox, Sandbox) else ():
+        raise reason
+    return result
 
 
 def pytest_assertrepr_compare(config: pytest.Config, op: str, left: Any, right: Any) -> list[str] | None:

@@ -52,6 +52,8 @@ def never_ready(sandbox: Sandbox, kind: str, variants: Mapping[str, Mapping[str,
 
     :param variants: arguments of :meth:`Sandbox.issuer` by a description of the error.
     :return: the issuer objects that the API server accepted, by the description of the error.
+    :raises InexpressibleError: if the shape of the implementation can express none of them. If it cannot express some,
+        the test continues with the others and is then unsupported.
     :raises Unmet: if one becomes Ready.
     :raises BarrierUnmet: if the valid one does not.
     """
@@ -66,6 +68,7 @@ def never_ready(sandbox: Sandbox, kind: str, variants: Mapping[str, Mapping[str,
             inexpressible.append(error)
     if inexpressible and len(inexpressible) == len(variants):
         raise inexpressible[0]
+    sandbox.left_out += inexpressible
     with at_barrier():
         sandbox.ready_issuer(kind)
     wait_answers(issuers.values())

@@ -41,6 +41,7 @@ class Sandbox(Authentications, Certificates):
     :ivar vault: its workspace in the stack's Vault.
     :ivar proxy: between the implementation and that Vault; issuers point to it by default.
     :ivar began: when the test began to use it (monotonic seconds).
+    :ivar left_out: why the implementation cannot show some parts of the test, which is then unsupported if it passes.
     """
 
     def __init__(self, environment: Environment) -> None:
@@ -57,6 +58,7 @@ class Sandbox(Authentications, Certificates):
         self.issuers: list[Issuer] = []
         self.requests: list[CertificateRequest] = []
         self.proxies: list[Proxy] = []
+        self.left_out: list[UnsupportedError] = []
         self._clients: list[ClientCertificate] = []
         self._reserved: dict[int, socket.socket] = {}
         self._log_start = environment.implementation_log.mark() if environment.implementation_log else ""

@@ -1,0 +1,69 @@
+"""Parts of a test that the implementation's shape cannot express are reported, not left out silently."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from vault_issuer_conformance.conftest import pytest_pyfunc_call
+from vault_issuer_conformance.helpers import never_ready
+
+from pytest_vault_issuer import InexpressibleError, Issuer, RefusedError, Sandbox
+from pytest_vault_issuer.kube.client import ApiError
+
+
+class OneShape:
+    """Creates no issuer object: one variant is refused, and the other ones cannot be expressed."""
+
+    def __init__(self) -> None:
+        self.left_out: list[InexpressibleError] = []
+
+    def issuer(self, kind: str, *, server: str) -> Issuer:
+        if server == "refused":
+            raise RefusedError(ApiError("create", 422, {"reason": "Invalid"}))
+        raise InexpressibleError("server")
+
+    def ready_issuer(self, kind: str) -> None:
+        """The barrier."""
+
+
+def judged(**variants: str) -> OneShape:
+    sandbox = OneShape()
+    never_ready(cast(Any, sandbox), "Issuer", {what: {"server": server} for what, server in variants.items()})
+    return sandbox
+
+
+def call(left_out: list[InexpressibleError]) -> object:
+    """Run the hook around a test that returns a result."""
+    sandbox = Sandbox.__new__(Sandbox)
+    sandbox.left_out = list(left_out)
+    wrapper = pytest_pyfunc_call(cast(Any, SimpleNamespace(funcargs={"sandbox": sandbox})))
+    next(wrapper)
+    try:
+        wrapper.send("result")
+    except StopIteration as end:
+        return end.value
+    raise AssertionError("expected the hook to end, saw it wait")
+
+
+def test_variants_that_cannot_be_expressed_are_noted() -> None:
+    assert [error.what for error in judged(a="refused", b="other").left_out] == ["server"]
+
+
+def test_no_variant_is_noted_if_all_can_be_expressed() -> None:
+    assert judged(a="refused").left_out == []
+
+
+def test_test_without_any_variant_is_unsupported() -> None:
+    with pytest.raises(InexpressibleError):
+        judged(a="other")
+
+
+def test_passed_test_without_a_part_is_unsupported() -> None:
+    with pytest.raises(InexpressibleError, match="cannot express serverName"):
+        call([InexpressibleError("serverName")])
+
+
+def test_passed_test_with_all_parts_passes() -> None:
+    assert call([]) == "result"
