@@ -49,6 +49,13 @@ class Cell:
         return self.cert_manager, self.vault, self.kubernetes
 
     @property
+    def needed(self) -> tuple[Component, ...]:
+        """All that its session needs: also the webhook and the CRDs of the release."""
+        release = self.cert_manager
+        followers = (c for c in COMPONENTS if (c.follows, c.version) == (release.name, release.version))
+        return *self.components, *followers
+
+    @property
     def folder(self) -> str:
         """Name of the folder of its report."""
         return "+".join(f"{c.name}@{c.version.lstrip('v')}" for c in self.components)
@@ -260,7 +267,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         missing = [cell for cell in cells if cell not in done]
         if missing:
             # All at once: Go's caches are cleared after each build.
-            names = dict.fromkeys(f"{c.name}@{c.version}" for cell in missing for c in cell.components)
+            names = dict.fromkeys(f"{c.name}@{c.version}" for cell in missing for c in cell.needed)
             Toolchain().build(names, keep_go_caches=options.keep_go_caches)
         for cell in missing:
             print(f"{cell.title}: running", file=sys.stderr, flush=True)

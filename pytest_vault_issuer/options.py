@@ -105,7 +105,7 @@ class Settings:
         metavar="FILE",
     )
     helm_binary: Path | None = _option(
-        "helm program that renders charts (default: the one in PATH)", None, metavar="FILE"
+        "helm program that renders charts (default: the one in PATH, or the one that is built)", None, metavar="FILE"
     )
     registry_mirror: str = _option(
         "kind: registry to pull images from; the name of their own registry is left out", metavar="REGISTRY"

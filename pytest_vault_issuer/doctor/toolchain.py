@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 
 from ..errors import ToolchainError
-from ..toolchain import KUBERNETES, Toolchain
+from ..toolchain import CRDS, KUBERNETES, Component, Toolchain
 from ..toolchain.go import fetching, find_go
 from .finding import ABSENT, BROKEN, OK, Finding
 
@@ -25,19 +25,12 @@ def examine_building(toolchain: Toolchain, environment: Mapping[str, str] = os.e
     assets = environment.get("KUBEBUILDER_ASSETS", "")
     findings = [_assets(Path(assets))] if assets else []
     given = {name for name in KUBERNETES if assets and (Path(assets) / name).is_file()}
-    missing = toolchain.missing(name for name in (*KUBERNETES, "vault", "cert-manager-controller") if name not in given)
-    for name, component in toolchain.components.items():
-        absent = name in missing
-        findings.append(
-            Finding(
-                f"{name} {component.version}",
-                OK,
-                f"not built: the first session builds it, about {component.minutes:g} min on 2 cores"
-                if absent
-                else "built",
-                "vault-issuer toolchain build" if absent else "",
+    missing = toolchain.missing(name for name in (*KUBERNETES, "vault", CRDS) if name not in given)
+    for status in toolchain.status():
+        if status.chosen:
+            findings.append(
+                _component(toolchain.components[status.component], status.built, status.component in missing)
             )
-        )
     go, found = _go(toolchain, missing, environment)
     findings.append(go)
     findings.append(_disk(toolchain, missing))
@@ -45,6 +38,15 @@ def examine_building(toolchain: Toolchain, environment: Mapping[str, str] = os.e
     if missing and found is not None:
         findings.append(_modules(toolchain, missing, found))
     return findings
+
+
+def _component(component: Component, built: bool, needed: bool) -> Finding:
+    subject = f"{component.name} {component.version}"
+    if built:
+        return Finding(subject, OK, "built", "")
+    which = "the first session builds it" if needed else "the first session that needs it builds it"
+    fix = f"vault-issuer toolchain build {component.name if component.is_optional else ''}".rstrip()
+    return Finding(subject, OK, f"not built: {which}, about {component.minutes:g} min on 2 cores", fix)
 
 
 def _assets(directory: Path) -> Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -37,12 +38,13 @@ from ..stack.select import STATE, choose, joined, make_provider, needed, with_no
 from ..stack.types import Context, Provider, Stack, VaultLauncher
 from ..supervisor.run_directory import RunDirectory, new_path
 from ..timeouts import Timeouts
-from ..toolchain import BINARIES, Toolchain
+from ..toolchain import BINARIES, Toolchain, built
 from ..toolchain.images import NeededImage
 from ..vault import VaultAdmin
 from .join import join
 from .pace import measure
 
+HELM = "helm"
 #: Names in the directory of a session: the pace of its controller, and the requests at the proxies of its processes.
 PACE = "pace"
 ACTIVITY = "activity"
@@ -156,8 +158,20 @@ class Session:
         return read_manifests(
             self.implementation,
             lambda: find_kubectl(self.settings.kubectl_binary, self.toolchain.path("kubectl")),
-            lambda: find_helm(self.settings.helm_binary),
+            self._helm,
         )
+
+    def _helm(self) -> Path:
+        """Return helm's path: the one that the user names, else that in PATH, else the toolchain's, which it builds.
+
+        :raises ConfigurationError: when the user's does not exist.
+        :raises ToolchainError: when it cannot be built.
+        """
+        named = self.settings.helm_binary
+        if named is not None or shutil.which(HELM) is not None:
+            return find_helm(named)
+        self._build(self.toolchain.missing([HELM]))
+        return built(self.toolchain, HELM)
 
     @property
     def _in_cluster(self) -> bool:
@@ -213,7 +227,9 @@ class Session:
         :raises ConfigurationError, StackError: before anything is built, as in :meth:`check`.
         """
         self.check()
-        missing = needed(self.provider, self.settings, self.toolchain, self._programs)
+        self._build(needed(self.provider, self.settings, self.toolchain, self._programs))
+
+    def _build(self, missing: list[str]) -> None:
         if missing:
             self.toolchain.build(missing, progress=self._progress, keep_go_caches=self.settings.keep_go_caches)
 

@@ -19,8 +19,6 @@ from ..toolchain import Toolchain
 from ..toolchain.images import NeededImage
 from ..vault.connection import VaultServer
 
-#: The toolchain's component of this binary also contains cert-manager's CRDs, which every stack needs.
-CRDS_BINARY = "cert-manager-controller"
 # The CRDs have 30,000 lines. libyaml reads them in 0.1 s, the loader in pure Python in more than 1 s.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

@@ -42,7 +42,7 @@ def resolve(toolchain: Toolchain, *, kubernetes_dir: Path | None = None, vault: 
         chosen["vault"] = _given(vault, "--vault-issuer-vault-binary")
     for name in (*KUBERNETES, "vault"):
         if name not in chosen:
-            chosen[name] = _built(toolchain, name)
+            chosen[name] = built(toolchain, name)
     crds = toolchain.crds()
     if crds is None:
         raise _not_built("cert-manager's CRDs")
@@ -63,7 +63,11 @@ def _given(path: Path, option: str) -> Path:
     return path.absolute()
 
 
-def _built(toolchain: Toolchain, name: str) -> Path:
+def built(toolchain: Toolchain, name: str) -> Path:
+    """Return the path of a binary of the toolchain.
+
+    :raises ToolchainError: if it is not built.
+    """
     path = toolchain.path(name)
     if path is None:
         raise _not_built(name)

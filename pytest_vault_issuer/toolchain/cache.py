@@ -19,7 +19,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ..errors import ConfigurationError, ToolchainError
-from .components import COMPONENTS, Component, find
+from .components import COMPONENTS, CRDS, Component, find
 from .crds import plain
 from .digests import MANIFEST, damage, seal, sync
 from .go import Go, explain, find_go
@@ -115,6 +115,8 @@ class Toolchain:
     def missing(self, binaries: Iterable[str]) -> list[str]:
         """Return the names of the components that must be built for `binaries`, because they are missing or damaged.
 
+        :param binaries: their names, or that of a component that contains CRDs only.
+
         :raises ToolchainError: if the cache cannot be read; this also applies to the other methods.
         """
         needed = {self._component_of(binary).name: self._component_of(binary) for binary in binaries}
@@ -122,7 +124,7 @@ class Toolchain:
 
     def crds(self) -> Path | None:
         """Return the directory with cert-manager's CustomResourceDefinitions; None if they are not built."""
-        component = next(c for c in self.components.values() if c.crds)
+        component = self.components[CRDS]
         return self._place(component) / "crds" if self._built(component) else None
 
     def status(self) -> list[ComponentStatus]:
@@ -147,7 +149,7 @@ class Toolchain:
         )
 
     def _component_of(self, binary: str) -> Component:
-        return next(component for component in self.components.values() if binary in component.packages)
+        return next(component for component in self.components.values() if binary in component.products)
 
     def _named(self, text: str) -> Component:
         name, _, version = text.partition("@")
@@ -180,13 +182,15 @@ class Toolchain:
 
         Go's caches are removed after a success. They are kept after a failure, so that the next build continues there.
 
-        :param components: names, or ``NAME@VERSION`` for another than the selected version; default: all selected ones.
+        :param components: names, or ``NAME@VERSION`` for another than the selected version; default: all selected ones
+            that are not optional.
         :param progress: receives lines for people.
         :param wait_limit: seconds to wait for a build of another process.
         :raises ConfigurationError: for an unknown component or version.
         :raises ToolchainError: for example without Go, or for a refused module or a full disk; with a hint.
         """
-        wanted = [self._named(name) for name in (components or self.components)]
+        default = (name for name, component in self.components.items() if not component.is_optional)
+        wanted = [self._named(name) for name in (components or default)]
         damages = [self._damage(component) for component in wanted]
         if not any(reason != "" for reason in damages):
             return
@@ -337,8 +341,29 @@ def _build(go: Go, component: Component, cache: Path, place: Path, progress: Cal
     say("fetching modules")
     if component.inside:
         module = _copied(go, component, module, draft / "upstream")
-    packages = list(component.packages.values())
-    total = len(go.run("list", "-deps", *packages, directory=module).split())
+    if component.packages:
+        _compile(go, component, module, draft / "bin", say)
+    if component.crds:
+        (draft / "crds").mkdir()
+        for path in sorted((_downloaded(go, component, module) / component.crds).glob("*.yaml")):
+            (draft / "crds" / path.name).write_text(plain(path.read_text(), path.name))
+    for sources in (draft / "module", draft / "upstream"):
+        shutil.rmtree(sources, ignore_errors=True)
+    manifest = {"component": component.name, "version": component.version, "binaries": list(component.packages)}
+    seal(draft, manifest)
+    draft.chmod(0o755)
+    shutil.rmtree(place, ignore_errors=True)  # a damaged build
+    draft.rename(place)
+    sync(cache)
+    say(f"done, {_megabytes(_size(place))}")
+
+
+def _compile(go: Go, component: Component, module: Path, output: Path, say: Callable[[str], None]) -> None:
+    """Build the binaries of a component.
+
+    :raises ToolchainError: if it fails, or if a binary contains modules that go.sum does not pin.
+    """
+    total = len(go.run("list", "-deps", *component.packages.values(), directory=module).split())
     compiled = 0
     reported = time.monotonic()
     counting = threading.Lock()
@@ -353,30 +378,20 @@ def _build(go: Go, component: Component, cache: Path, place: Path, progress: Cal
 
     say(f"compiling {total} packages")
     for binary, package in component.packages.items():
-        output = str(draft / "bin" / binary)
-        go.run("build", "-v", *component.flags, "-o", output, package, directory=module, line=count)
-        if reason := unpinned(Path(output), module / "go.sum"):
+        path = output / binary
+        go.run("build", "-v", *component.flags, "-o", str(path), package, directory=module, line=count)
+        if reason := unpinned(path, module / "go.sum"):
             raise ToolchainError(f"{binary} does not come from the pinned modules: {reason}", hint="reinstall Go")
-    if component.crds:
-        source = go.run("list", "-m", "-f", "{{.Dir}}", component.upstream, directory=module).strip()
-        (draft / "crds").mkdir()
-        for path in sorted((Path(source) / component.crds).glob("*.yaml")):
-            (draft / "crds" / path.name).write_text(plain(path.read_text(), path.name))
-    for sources in (draft / "module", draft / "upstream"):
-        shutil.rmtree(sources, ignore_errors=True)
-    manifest = {"component": component.name, "version": component.version, "binaries": list(component.packages)}
-    seal(draft, manifest)
-    draft.chmod(0o755)
-    shutil.rmtree(place, ignore_errors=True)  # a damaged build
-    draft.rename(place)
-    sync(cache)
-    say(f"done, {_megabytes(_size(place))}")
+
+
+def _downloaded(go: Go, component: Component, module: Path) -> Path:
+    """Download the upstream module, which the go.sum of `module` pins, and return its directory in Go's cache."""
+    return Path(json.loads(go.run("mod", "download", "-json", component.upstream, directory=module))["Dir"])
 
 
 def _copied(go: Go, component: Component, module: Path, copy: Path) -> Path:
     """Copy the upstream module, which the go.sum of `module` pins, put our Go files into it, and return its path."""
-    downloaded = json.loads(go.run("mod", "download", "-json", component.upstream, directory=module))
-    shutil.copytree(downloaded["Dir"], copy)
+    shutil.copytree(_downloaded(go, component, module), copy)
     copy.chmod(0o755)  # the module cache is writable, but an archive may say otherwise
     (copy / component.inside).mkdir()
     for path in module.glob("*.go"):

@@ -16,6 +16,8 @@ from ..requirements.features import check_known
 MODULES = Path(__file__).parent / "modules"
 #: Increase it after a change of the build that changes no file of a module.
 _RECIPE = 1
+#: Component with cert-manager's CRDs. Every stack needs them, and only sessions that judge cert-manager its programs.
+CRDS = "cert-manager-crds"
 _KUBERNETES_STAMPS = {
     f"{package}.{name}": value
     for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
@@ -41,6 +43,7 @@ class Component:
     :ivar inside: new folder in a copy of the upstream module. The shared Go files are built there, so that they may
         import internal packages of the module; '' for a separate module. The upstream go.sum pins such a build.
     :ivar follows: component whose version this one has; '' for its own version.
+    :ivar is_optional: whether only a session that needs it builds it.
     :ivar minutes: measured duration of a full build on 2 cores.
     :ivar peak: measured growth of Go's caches during the build, in MB.
     :ivar kept: measured size of the binaries, in MB.
@@ -55,9 +58,15 @@ class Component:
     crds: str = ""
     inside: str = ""
     follows: str = ""
+    is_optional: bool = False
     minutes: float = 1.0
     peak: int = 500
     kept: int = 1
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """What it is built for: its binaries, or its own name if it consists of CRDs only."""
+        return tuple(self.packages) or (self.name,)
 
     @property
     def version(self) -> str:
@@ -152,10 +161,23 @@ def _cert_manager(line: str, *, minutes: float, peak: int, kept: int) -> Compone
         "github.com/cert-manager/cert-manager",
         shared=MODULES / "cert_manager",
         stamps={"github.com/cert-manager/cert-manager/pkg/util.AppVersion": "{version}"},
-        crds="deploy/crds",
         minutes=minutes,
         peak=peak,
         kept=kept,
+    )
+
+
+def _cert_manager_crds(line: str) -> Component:
+    return Component(
+        CRDS,
+        MODULES / "cert_manager" / line,
+        {},  # the module is downloaded, without those that it requires, and nothing is compiled
+        "github.com/cert-manager/cert-manager",
+        crds="deploy/crds",
+        follows="cert-manager",
+        minutes=0.2,
+        peak=40,
+        kept=2,
     )
 
 
@@ -170,6 +192,30 @@ def _cert_manager_webhook(line: str, *, minutes: float, peak: int, kept: int) ->
         stamps={"github.com/cert-manager/cert-manager/pkg/util.AppVersion": "{version}"},
         inside=folder,
         follows="cert-manager",
+        minutes=minutes,
+        peak=peak,
+        kept=kept,
+    )
+
+
+def _helm(line: str, *, kubernetes: str, minutes: float, peak: int, kept: int) -> Component:
+    """Return helm.
+
+    :param kubernetes: release of the Kubernetes libraries that it requires. Without this stamp, charts see 1.20.
+    """
+    major, minor = kubernetes.split(".")
+    capabilities = "helm.sh/helm/v3/pkg/chartutil"
+    return Component(
+        "helm",
+        MODULES / "helm" / line,
+        {"helm": "helm.sh/helm/v3/cmd/helm"},
+        "helm.sh/helm/v3",
+        stamps={
+            "helm.sh/helm/v3/internal/version.version": "{version}",
+            f"{capabilities}.k8sVersionMajor": major,
+            f"{capabilities}.k8sVersionMinor": minor,
+        },
+        is_optional=True,
         minutes=minutes,
         peak=peak,
         kept=kept,
@@ -193,6 +239,11 @@ COMPONENTS = (
     _cert_manager_webhook("1.20", minutes=1, peak=1900, kept=60),
     _cert_manager_webhook("1.18", minutes=1, peak=1900, kept=56),
     _cert_manager_webhook("1.15", minutes=1, peak=1900, kept=50),
+    _cert_manager_crds("1.21"),
+    _cert_manager_crds("1.20"),
+    _cert_manager_crds("1.18"),
+    _cert_manager_crds("1.15"),
+    _helm("3.22", kubernetes="1.37", minutes=2, peak=1900, kept=60),
 )
 BINARIES = tuple(dict.fromkeys(binary for component in COMPONENTS for binary in component.packages))
 

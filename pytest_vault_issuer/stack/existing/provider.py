@@ -10,6 +10,7 @@ from ...errors import ConfigurationError
 from ...kube.client import CONFIG_MAPS, Cluster
 from ...kube.cluster_info import Kubernetes
 from ...options import TOKEN_VARIABLE
+from ...toolchain import CRDS
 from ...toolchain.images import NeededImage
 from ...vault.connection import VaultServer
 from ...vault.server import VaultAdmin, check_existing
@@ -17,7 +18,7 @@ from .. import finish, record
 from ..bootstrap import check_reviews, complete_stack
 from ..kubeconfig import private_copy
 from ..record import CleanupRecord, Whereabouts
-from ..types import CRDS_BINARY, Context, NoVaults, Stack
+from ..types import Context, NoVaults, Stack
 
 NAME = "existing"
 #: Default address of the servers of the tests.
@@ -40,8 +41,8 @@ class ExistingProvider:
         self.reason = reason
 
     def binaries(self) -> list[str]:
-        """Return the component that contains the CRDs."""
-        return [CRDS_BINARY]
+        """Return the component with the CRDs."""
+        return [CRDS]
 
     def images(self, controller: Iterable[str]) -> list[NeededImage]:
         """Return []: the cluster pulls its images itself."""

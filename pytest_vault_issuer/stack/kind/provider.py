@@ -12,13 +12,14 @@ from ...kube.client import Cluster
 from ...kube.cluster_info import Kubernetes
 from ...options import Settings
 from ...supervisor import interpreter
+from ...toolchain import CRDS
 from ...toolchain.images import NeededImage
 from ...vault.server import VaultAdmin
 from .. import finish, record
 from ..bootstrap import complete_stack, open_vault
 from ..certificates import StackAuthority
 from ..record import Whereabouts
-from ..types import CRDS_BINARY, Context, Stack
+from ..types import Context, Stack
 from . import cleanup
 from .cluster import KindClusters, check_pytest_kind, find_kind, node_images
 from .engine import Engine, Owner
@@ -72,8 +73,8 @@ class KindProvider:
         self.reason = reason
 
     def binaries(self) -> list[str]:
-        """Return the component that contains the CRDs."""
-        return [CRDS_BINARY]
+        """Return the component with the CRDs."""
+        return [CRDS]
 
     def images(self, controller: Iterable[str]) -> list[NeededImage]:
         """Return the images of the stack, unless the session joins one, and those of the controller.

@@ -9,12 +9,12 @@ from typing import ClassVar
 
 from ...kube.client import Cluster
 from ...options import Settings
-from ...toolchain import KUBERNETES, Binaries, resolve
+from ...toolchain import CRDS, KUBERNETES, Binaries, resolve
 from ...toolchain.images import NeededImage
 from ...vault.server import VaultAdmin
 from ..bootstrap import complete_stack, open_vault
 from ..certificates import StackAuthority
-from ..types import CRDS_BINARY, Context, Stack
+from ..types import Context, Stack
 from .kubernetes import KubernetesProcesses
 from .vault import VaultProcesses
 
@@ -27,7 +27,7 @@ def needed_binaries(settings: Settings) -> list[str]:
     given = {name for name in KUBERNETES if directory and (directory / name).is_file()}
     if settings.vault_binary:
         given.add("vault")
-    return [name for name in (*KUBERNETES, "vault", CRDS_BINARY) if name not in given]
+    return [name for name in (*KUBERNETES, "vault", CRDS) if name not in given]
 
 
 class ProcessProvider:

@@ -14,6 +14,7 @@ import yaml
 from pytest_vault_issuer.cli import init
 from pytest_vault_issuer.cli.main import main
 from pytest_vault_issuer.implementation import load_implementation
+from pytest_vault_issuer.implementation.spec import IssuerDescription
 from pytest_vault_issuer.requirements.features import expand
 from pytest_vault_issuer.scaffold import Answers, render
 
@@ -55,16 +56,12 @@ def test_everything_that_can_be_given(tmp_path: Path) -> None:
     described = load_implementation(str(tmp_path / "mine.toml"))
     assert described.version == "2.0"
     assert described.run.command == ["run", 'with a "quote" and a \\']
-    assert vars(described.issuer) == {
-        "api_version": "example.com/v1beta1",
-        "kind": "VaultIssuer",
-        "cluster_kind": "",
-        "vault_at": "spec.backend.vault",
-    }
+    issuer = IssuerDescription("example.com/v1beta1", "VaultIssuer", cluster_kind="", vault_at="spec.backend.vault")
+    assert described.issuer == issuer
     assert described.run.service_account == "system/issuer"
     assert described.run.cluster_resource_namespace == "system"
     assert (described.run.crds, described.run.rbac) == (["config/crd"], ["a.yaml", "b.yaml"])
-    assert described.features == {"token", "jwt"}
+    assert described.features == {"token", "jwt", "issuer", "certificate-request"}
     assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"], "RBAC that there is is not drafted"
 
 

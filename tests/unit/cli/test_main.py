@@ -133,7 +133,7 @@ def test_a_user_without_a_home_is_asked_for_one(
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert error.startswith("vault-issuer: the user's cache directory is unknown")
-    assert "set HOME, or name a directory in VAULT_ISSUER_CACHE" in error
+    assert "set HOME, or set VAULT_ISSUER_CACHE to a directory" in error
 
 
 @pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="needs a directory that nobody can write, root included")

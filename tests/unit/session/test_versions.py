@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pytest_vault_issuer.errors import ToolchainError
 from pytest_vault_issuer.kube.cluster_info import Kubernetes
 from pytest_vault_issuer.options import Settings
 from pytest_vault_issuer.session.session import Session, SessionKey
@@ -75,19 +76,48 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_only_what_the_run_needs_is_built(built: list[str]) -> None:
     run(implementation="cert-manager@1.18").build()
-    assert built == [f"kubernetes {NEWEST['kubernetes']}", f"vault {NEWEST['vault']}", "cert-manager 1.18"]
+    stack = [f"kubernetes {NEWEST['kubernetes']}", f"vault {NEWEST['vault']}"]
+    assert built == [*stack, "cert-manager-crds 1.18", "cert-manager 1.18", "cert-manager-webhook 1.18"]
     built.clear()
     run(implementation="cert-manager@1.18", kubeconfig=Path("k"), vault_addr="https://vault.test").build()
-    assert built == ["cert-manager 1.18"]
+    assert built == ["cert-manager-crds 1.18", "cert-manager 1.18"]
+
+
+def test_controller_of_another_project_needs_only_the_crds_of_cert_manager(built: list[str], tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(FILE)
+    run(implementation=str(tmp_path / "mine.toml")).build()
+    expected = [f"{name} {NEWEST[name]}" for name in ("kubernetes", "vault", "cert-manager-crds")]
+    assert built == expected
+
+
+CHART = FILE + '[run]\nchart = "chart"\n'
+
+
+def test_helm_is_built_only_for_a_chart_without_another_helm(
+    built: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "mine.toml").write_text(CHART)
+    with pytest.raises(ToolchainError, match="helm is not built"):  # nothing is, here
+        _ = run(implementation=str(tmp_path / "mine.toml")).manifests
+    assert built == [f"helm {NEWEST['helm']}"]
+    built.clear()
+    helm = tmp_path / "helm"
+    helm.write_text("#!/bin/sh\n")
+    helm.chmod(0o755)
+    assert run(implementation=str(tmp_path / "mine.toml")).manifests.objects == []
+    assert built == []
 
 
 def test_go_caches_are_kept_for_the_next_version(built: list[str]) -> None:
     run(implementation="cert-manager@1.18", vault_binary=Path("bao"), keep_go_caches=True).build()
-    assert built == [f"kubernetes {NEWEST['kubernetes']}, caches kept", "cert-manager 1.18, caches kept"]
+    names = (f"kubernetes {NEWEST['kubernetes']}", "cert-manager-crds 1.18", "cert-manager 1.18")
+    assert built == [f"{name}, caches kept" for name in (*names, "cert-manager-webhook 1.18")]
 
 
 @pytest.mark.parametrize(
-    ("implementation", "expected"), [("cert-manager@1.18", ["cert-manager 1.18"]), ("sample-controller", [])]
+    ("implementation", "expected"),
+    [("cert-manager@1.18", ["cert-manager 1.18", "cert-manager-webhook 1.18"]), ("sample-controller", [])],
 )
 def test_a_run_that_joins_another_builds_its_own_issuer_only(
     built: list[str], implementation: str, expected: list[str], tmp_path: Path
@@ -115,5 +145,5 @@ def test_the_header_says_which_versions_will_be_built() -> None:
     one = run(implementation="cert-manager@1.15", vault_binary=Path("bao"))
     assert (one.provider.name, one.provider.reason) == (
         "process",
-        f"after building kubernetes {find('kubernetes').version}, cert-manager v1.15.3",
+        f"after building kubernetes {find('kubernetes').version}, cert-manager-crds v1.15.3",
     )

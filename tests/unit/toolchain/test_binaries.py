@@ -27,7 +27,7 @@ def built(tmp_path: Path) -> Toolchain:
         for binary in status.binaries:
             executable(place / "bin" / binary)
         if component.crds:
-            (place / "crds").mkdir()
+            (place / "crds").mkdir(parents=True)
         seal(place, {})
     return toolchain
 

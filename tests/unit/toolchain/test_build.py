@@ -21,7 +21,7 @@ import pytest
 
 from pytest_vault_issuer.errors import ConfigurationError, ToolchainError
 from pytest_vault_issuer.timeouts import poll
-from pytest_vault_issuer.toolchain import Component, Toolchain, digests
+from pytest_vault_issuer.toolchain import CRDS, Component, Toolchain, digests
 from pytest_vault_issuer.toolchain import cache as toolchain_cache
 from pytest_vault_issuer.toolchain.provenance import unpinned
 from tests.support.processes import processes_of
@@ -373,6 +373,30 @@ def test_program_inside_a_copy_of_its_module_uses_internal_packages(
     assert binary is not None
     assert subprocess.run([binary], capture_output=True, text=True, check=True).stderr == "from inside\n"
     assert sorted(path.name for path in binary.parent.parent.iterdir()) == ["bin", "manifest.json", "verified.json"]
+
+
+def test_crds_are_taken_from_the_module_alone(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    upstream = {
+        "go.mod": "module example.test/up\n\ngo 1.26.0\n\nrequire example.test/absent v1.0.0\n",
+        "deploy/things.yaml": "kind: CustomResourceDefinition\n",
+        "main.go": 'package main\n\nimport _ "example.test/absent"\n',
+    }
+    sums = published(tmp_path / "proxy", "example.test/up", "v1.2.3", upstream)
+    # What it requires has a go.mod, as every module graph needs, and no code.
+    sums += published(tmp_path / "proxy", "example.test/absent", "v1.0.0", {"go.mod": "module example.test/absent\n"})
+    (tmp_path / "proxy/example.test/absent/@v/v1.0.0.zip").unlink()
+    monkeypatch.setenv("GOPROXY", (tmp_path / "proxy").as_uri())
+    component = dataclasses.replace(
+        module(tmp_path / "module"), name=CRDS, packages={}, crds="deploy", follows="cert-manager"
+    )
+    (component.directory / "go.sum").write_text(sums)
+    toolchain = Toolchain(cache, [component])
+    assert toolchain.missing([CRDS]) == [CRDS]
+    toolchain.build(progress=lambda line: None)
+    assert toolchain.missing([CRDS]) == []
+    crds = toolchain.crds()
+    assert crds is not None
+    assert [path.name for path in crds.iterdir()] == ["things.yaml"]
 
 
 # -- what is in the cache is used as it was built, or not at all -----------------------------------------------

@@ -31,6 +31,7 @@ def test_every_binary_of_the_stack_has_one_component() -> None:
         "cert-manager-controller",
         "cert-manager-webhook",
         "etcd",
+        "helm",
         "kube-apiserver",
         "kube-controller-manager",
         "kubectl",
