@@ -146,6 +146,15 @@ def go_that_says(directory: Path, proxy: str) -> str:
     return str(program(directory, "go", script))
 
 
+@pytest.mark.parametrize(
+    ("name", "which"), [("vault", "the first session"), ("cert-manager-webhook", "the first session that needs it")]
+)
+def test_missing_component_is_not_called_built(built: Toolchain, name: str, which: str) -> None:
+    shutil.rmtree(next(entry.place for entry in built.status() if entry.component == name and entry.chosen))
+    component = built.components[name]
+    assert found(built, f"{name} {component.version}").detail.startswith(f"not built: {which} builds it, about ")
+
+
 @pytest.mark.parametrize("name", ["kubernetes", "vault"])
 def test_module_proxy_is_asked_for_a_missing_component(
     built: Toolchain, tmp_path: Path, module_proxy: http.server.ThreadingHTTPServer, name: str
