@@ -442,7 +442,7 @@ def test_failed_must_fails_the_session(stackless: Inner, body: str) -> None:
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert stackless.outcome(MUST) == "failed"
     assert stackless.report["profiles"]["core"]["verdict"] == "non-conformant"
-    result.stdout.fnmatch_lines(["failed:", f"  {MUST} (MUST) *", "profile core: non-conformant *"])
+    result.stdout.fnmatch_lines(["failed, 1 MUST:", f"  {MUST} (MUST) *", "profile core: non-conformant *"])
 
 
 def test_failed_should_does_not_fail_the_session(stackless: Inner) -> None:

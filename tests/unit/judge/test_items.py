@@ -22,10 +22,10 @@ def test_every_mark_names_requirements(pytester: pytest.Pytester) -> None:
     [
         ("feature", "approle", {"approle"}),
         ("kind", "ClusterIssuer", {"cluster-issuer"}),
-        ("kind", "Issuer", set()),
+        ("kind", "Issuer", {"issuer"}),
         ("feature,kind", "('token', 'ClusterIssuer')", {"token", "cluster-issuer"}),
         ("feature,other_feature", "('token', 'approle')", {"token", "approle"}),
-        ("kind,other_kind", "('Issuer', 'ClusterIssuer')", {"cluster-issuer"}),
+        ("kind,other_kind", "('Issuer', 'ClusterIssuer')", {"issuer", "cluster-issuer"}),
         ("other", "ClusterIssuer", set()),
     ],
 )

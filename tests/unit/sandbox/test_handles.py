@@ -46,8 +46,8 @@ def stuck(item: dict[str, Any]) -> Issuer:
         find=lambda *_: item,
         get=lambda *_: item,
     )
-    kind: Any = SimpleNamespace(resource=None, kind="Issuer")
-    return Issuer(cluster, Timeouts(), kind, "mine", "here")
+    kind: Any = SimpleNamespace(resource=None, kind="Issuer", ready_condition="Ready")
+    return Issuer(cluster, Timeouts(), kind, "mine", "here", home="here", vault={}, labels={})
 
 
 @pytest.mark.parametrize("item", [issuer_with(), issuer_with(ready("Unknown", 2)), issuer_with(ready("False", 1))])
