@@ -10,7 +10,7 @@ import pytest
 USAGE = pytest.ExitCode.USAGE_ERROR
 
 
-def test_unknown_key_in_the_implementation_file(suite: Any) -> None:
+def test_unknown_key_is_refused_with_a_suggestion(suite: Any) -> None:
     path = suite.write(
         "x.toml", '[implementation]\nname = "x"\nversion = "1"\n[run]\ncomand = ["x"]\n[features]\nall = true\n'
     )
@@ -20,39 +20,39 @@ def test_unknown_key_in_the_implementation_file(suite: Any) -> None:
     assert "did you mean command?" in run.output
 
 
-def test_wrong_type_in_the_implementation_file(suite: Any) -> None:
+def test_wrong_type_is_refused_by_key(suite: Any) -> None:
     path = suite.write("x.toml", '[implementation]\nname = "x"\nversion = 1\n[features]\nall = true\n')
     run = suite.run(f"--vault-issuer={path}")
     assert run.status == USAGE
     assert "[implementation] version is to be a string, not 1" in run.output
 
 
-def test_file_that_is_not_toml(suite: Any) -> None:
+def test_file_that_is_not_toml_is_refused(suite: Any) -> None:
     run = suite.run(f"--vault-issuer={suite.write('x.toml', 'name: x')}")
     assert run.status == USAGE
     assert "x.toml is not TOML" in run.output
 
 
-def test_missing_file(suite: Any) -> None:
+def test_missing_implementation_file_is_refused(suite: Any) -> None:
     run = suite.run("--vault-issuer=absent.toml")
     assert run.status == USAGE
     assert "the implementation file absent.toml cannot be read: No such file or directory" in run.output
 
 
-def test_unknown_built_in(suite: Any) -> None:
+def test_unknown_built_in_is_refused(suite: Any) -> None:
     run = suite.run("--vault-issuer=cert-manger")
     assert run.status == USAGE
     assert "--vault-issuer=cert-manger: no such implementation" in run.output
     assert "built in: cert-manager" in run.output
 
 
-def test_factory_that_does_not_exist(suite: Any) -> None:
+def test_missing_factory_is_refused(suite: Any) -> None:
     run = suite.run("--vault-issuer=absent_module:factory")
     assert run.status == USAGE
     assert "cannot be imported: No module named 'absent_module'" in run.output
 
 
-def test_missing_binary(suite: Any, implementation: Any) -> None:
+def test_missing_program_is_refused(suite: Any, implementation: Any) -> None:
     run = suite.run(implementation(["./no-such-controller"]))
     assert run.status == USAGE
     assert "[run] command: the program ./no-such-controller does not exist" in run.output
@@ -66,38 +66,38 @@ def test_unknown_feature(suite: Any) -> None:
     assert "did you mean approle?" in run.output
 
 
-def test_unknown_area(suite: Any) -> None:
+def test_unknown_area_is_refused(suite: Any) -> None:
     run = suite.run("--vault-issuer=cert-manager", "--vault-issuer-select=SING")
     assert run.status == USAGE
     assert "there is no area or requirement 'SING'" in run.output
     assert "did you mean SIGN?" in run.output
 
 
-def test_unknown_provider(suite: Any) -> None:
+def test_unknown_provider_is_refused(suite: Any) -> None:
     run = suite.run("--vault-issuer=cert-manager", "--vault-issuer-stack=minikube")
     assert run.status == USAGE
     assert "--vault-issuer-stack=minikube: no such provider" in run.output
 
 
-def test_timeout_scale_that_is_no_number(suite: Any) -> None:
+def test_timeout_scale_that_is_not_a_number_is_refused(suite: Any) -> None:
     run = suite.run("--vault-issuer=cert-manager", env={"VAULT_ISSUER_TIMEOUT_SCALE": "long"})
     assert run.status == USAGE
     assert "--vault-issuer-timeout-scale=long is not a number" in run.output
 
 
-def test_no_implementation(suite: Any) -> None:
+def test_suite_without_an_implementation_is_refused(suite: Any) -> None:
     run = suite.run()
     assert run.status == USAGE
     assert "the conformance suite needs an implementation" in run.output
 
 
-def test_existing_without_addresses(suite: Any) -> None:
+def test_existing_without_addresses_is_refused(suite: Any) -> None:
     run = suite.run("--vault-issuer=cert-manager", "--vault-issuer-stack=existing")
     assert run.status == USAGE
     assert "--vault-issuer-stack=existing needs a cluster and a Vault" in run.output
 
 
-def test_known_failure_of_nothing(suite: Any) -> None:
+def test_known_failure_of_an_unknown_requirement_is_refused(suite: Any) -> None:
     text = (
         '[implementation]\nname = "x"\nversion = "1"\n[features]\nall = true\n[known_failures]\n"VI-SIGN-999" = "x"\n'
     )
@@ -106,7 +106,7 @@ def test_known_failure_of_nothing(suite: Any) -> None:
     assert "[known_failures] VI-SIGN-999: the suite has no such requirement" in run.output
 
 
-def test_command_that_exits_at_once(suite: Any, implementation: Any) -> None:
+def test_controller_that_exits_at_once_ends_the_session(suite: Any, implementation: Any) -> None:
     script = "import sys; sys.exit('no route to the moon')"
     run = suite.run(implementation(["python3", "-c", script], name="hasty"), "--vault-issuer-select=TOKEN")
     assert run.status == pytest.ExitCode.TESTS_FAILED
@@ -117,7 +117,7 @@ def test_command_that_exits_at_once(suite: Any, implementation: Any) -> None:
     assert "no route to the moon" in run.report["implementation"]["failure"]
 
 
-def test_binary_directory_without_binaries(suite: Any, tmp_path: Path) -> None:
+def test_missing_vault_binary_is_refused(suite: Any, tmp_path: Path) -> None:
     run = suite.run("--vault-issuer=cert-manager", f"--vault-issuer-vault-binary={tmp_path / 'vault'}")
     assert run.status == USAGE
     assert str(tmp_path / "vault") in run.output

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.e2e.conftest import LIMIT
 
 
-def test_two_implementations_side_by_side(tmp_path: Path) -> None:
+def test_bench_compares_two_implementations(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "from pytest_vault_issuer.cli.main import run; run()", "bench", "cert-manager"]
     options = [
         "sample-controller",

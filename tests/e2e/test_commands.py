@@ -127,7 +127,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain) -> It
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_the_commands_of_a_page(reader: Reader, page: Path) -> None:
+def test_commands_of_a_page_work(reader: Reader, page: Path) -> None:
     own = (reader.directory / "my-issuer.toml").read_text()
     if page.name in PREPARED:
         PREPARED[page.name](reader)
@@ -162,5 +162,5 @@ PREPARED = {
 }
 
 
-def test_the_tables_name_what_is_on_the_pages() -> None:
+def test_tables_name_only_commands_of_the_pages() -> None:
     TABLES.check(PAGES)

@@ -77,7 +77,7 @@ def shell() -> Iterator[Shell]:
     shutil.rmtree(temporary)
 
 
-def test_up_try_judge_and_down(shell: Shell, suite: Suite, toolchain: Toolchain) -> None:
+def test_dev_stack_can_be_used_judged_on_and_removed(shell: Shell, suite: Suite, toolchain: Toolchain) -> None:
     kubectl = toolchain.path("kubectl")
     assert kubectl is not None
     dev_stack = shell.up()
@@ -118,7 +118,7 @@ def test_up_try_judge_and_down(shell: Shell, suite: Suite, toolchain: Toolchain)
     assert list(shell.temporary.iterdir()) == []
 
 
-def test_what_is_printed_can_be_typed(shell: Shell) -> None:
+def test_printed_commands_of_a_dev_stack_work(shell: Shell) -> None:
     """As it stands there, in order; judging on a dev stack is above."""
     printed = shell.run("stack", "up", "--timeout-scale=3").partition("In your shell")[2]
     commands = [line for line in re.findall(r"^  (\S.*)$", printed, re.MULTILINE) if not line.startswith("pytest ")]
@@ -139,7 +139,7 @@ def test_what_is_printed_can_be_typed(shell: Shell) -> None:
     assert shell.states() == []
 
 
-def test_a_bare_stack_and_one_more(shell: Shell) -> None:
+def test_two_dev_stacks_need_two_names(shell: Shell) -> None:
     bare = shell.up("--implementation=none")
     assert bare["issuers"] == []
     shell.run("stack", "up", "--implementation=none", status=2)  # the name is taken
@@ -149,7 +149,7 @@ def test_a_bare_stack_and_one_more(shell: Shell) -> None:
     assert shell.states() == ["up"]
 
 
-def test_up_that_is_killed_leaves_nothing(shell: Shell) -> None:
+def test_killed_stack_up_leaves_nothing(shell: Shell) -> None:
     up = subprocess.Popen(shell.command("stack", "up"), env=shell.environment, stdout=subprocess.DEVNULL)
     directory = poll(lambda: next(shell.temporary.glob("vault-issuer-*/logs/kube-apiserver.log"), None), timeout=120)
     assert directory is not None
@@ -159,7 +159,7 @@ def test_up_that_is_killed_leaves_nothing(shell: Shell) -> None:
     assert poll(lambda: None if processes_of(shell.temporary) else True, timeout=60), processes_of(shell.temporary)
 
 
-def test_a_dev_stack_whose_supervisor_is_killed_is_taken_down(shell: Shell) -> None:
+def test_dev_stack_with_a_killed_supervisor_is_removed(shell: Shell) -> None:
     dev_stack = shell.up("--implementation=sample-controller")
     directory = Path(dev_stack["directory"])
     os.kill(supervisor_of(directory), signal.SIGKILL)

@@ -29,7 +29,7 @@ def run(directory: Path, *arguments: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_examples_that_need_an_issuer(tmp_path: Path, shared: str) -> None:
+def test_examples_that_need_a_controller_pass(tmp_path: Path, shared: str) -> None:
     run(tmp_path, str(DOCS / "examples" / "issuer"), "--vault-issuer=cert-manager", shared)
 
 
@@ -38,7 +38,7 @@ def test_examples_that_need_an_issuer(tmp_path: Path, shared: str) -> None:
     [("cert-manager", ["-k", "not aws"]), ("sample-controller", ["-k", "aws", "--vault-issuer-profile=extended"])],
     ids=["cert-manager", "sample-controller"],
 )
-def test_recordings_are_as_they_were(tmp_path: Path, shared: str, issuer: str, flows: list[str]) -> None:
+def test_recordings_match_the_wire(tmp_path: Path, shared: str, issuer: str, flows: list[str]) -> None:
     run(tmp_path, str(DOCS / "wire" / "record.py"), f"--vault-issuer={issuer}", shared, *flows)
     recorded = sorted(tmp_path.glob("*.json"))
     assert recorded

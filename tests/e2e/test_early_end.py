@@ -8,7 +8,7 @@ from tests.e2e import faulty
 from tests.e2e.conftest import Suite
 
 
-def test_exit_at_the_first_failure_leaves_an_incomplete_report(suite: Suite, tmp_path: Path) -> None:
+def test_exit_at_the_first_failure_writes_an_incomplete_report(suite: Suite, tmp_path: Path) -> None:
     (tmp_path / "issuer").mkdir()
     described = faulty.write(tmp_path / "issuer")
     run = suite.run(f"--vault-issuer={described}", "--vault-issuer-select=HEALTH", "-x")

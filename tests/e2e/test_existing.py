@@ -61,7 +61,7 @@ def without_reviewer(vault_issuer_cluster: Cluster) -> None:
     vault_issuer_cluster.delete(CLUSTER_ROLE_BINDINGS, REVIEWER_BINDING)
 
 
-def test_a_run_passes_and_leaves_everything_as_it_was(
+def test_session_leaves_the_existing_stack_unchanged(
     suite: Any, options: list[str], foreign_vault: VaultAdmin, vault_issuer_cluster: Cluster
 ) -> None:
     before = state_of(vault_issuer_cluster, foreign_vault)
@@ -78,7 +78,7 @@ def test_a_run_passes_and_leaves_everything_as_it_was(
     assert foreign_vault.server.token not in run.output
 
 
-def test_auth_mounts_of_others_are_left_alone(suite: Any, options: list[str], foreign_vault: VaultAdmin) -> None:
+def test_existing_auth_mounts_are_unchanged(suite: Any, options: list[str], foreign_vault: VaultAdmin) -> None:
     foreign_vault.client.sys.enable_auth_method("approle")
     run = suite.run(*options, "--vault-issuer-select=APPROLE", env={TOKEN: foreign_vault.server.token})
     assert run.status == 0, run.output
@@ -88,21 +88,21 @@ def test_auth_mounts_of_others_are_left_alone(suite: Any, options: list[str], fo
     assert "approle/" in foreign_vault.client.sys.list_auth_methods()["data"]
 
 
-def test_sealed_vault(suite: Any, options: list[str], foreign_vault: VaultAdmin) -> None:
+def test_sealed_vault_is_reported(suite: Any, options: list[str], foreign_vault: VaultAdmin) -> None:
     foreign_vault.seal()
     run = suite.run(*options, env={TOKEN: foreign_vault.server.token})
     assert run.status == 3
     assert f"the Vault at {foreign_vault.server.url} is sealed" in run.output
 
 
-def test_wrong_token(suite: Any, options: list[str], foreign_vault: VaultAdmin) -> None:
+def test_wrong_token_is_reported(suite: Any, options: list[str], foreign_vault: VaultAdmin) -> None:
     run = suite.run(*options, env={TOKEN: "hvs.wrong-token-value"})
     assert run.status == 3
     assert f"the Vault at {foreign_vault.server.url} refuses the token" in run.output
     assert "hvs.wrong-token-value" not in run.output
 
 
-def test_missing_token(suite: Any, options: list[str]) -> None:
+def test_missing_token_is_reported(suite: Any, options: list[str]) -> None:
     run = suite.run(*options)
     assert run.status == pytest.ExitCode.USAGE_ERROR
     assert "there is no token for the existing Vault" in run.output
@@ -116,13 +116,15 @@ def closed_port() -> int:
         yield held.getsockname()[1]  # bound, never listening
 
 
-def test_unreachable_vault(suite: Any, options: list[str], closed_port: int) -> None:
+def test_unreachable_vault_is_reported(suite: Any, options: list[str], closed_port: int) -> None:
     run = suite.run(*options, f"--vault-issuer-vault-addr=https://127.0.0.1:{closed_port}", env={TOKEN: "hvs.any"})
     assert run.status == 3
     assert f"the Vault at https://127.0.0.1:{closed_port} cannot be reached" in run.output
 
 
-def test_unreachable_cluster(suite: Any, options: list[str], foreign_vault: VaultAdmin, closed_port: int) -> None:
+def test_unreachable_cluster_is_reported(
+    suite: Any, options: list[str], foreign_vault: VaultAdmin, closed_port: int
+) -> None:
     text = (
         f"{{apiVersion: v1, kind: Config, current-context: c, clusters: [{{name: c, cluster: "
         f"{{server: 'https://127.0.0.1:{closed_port}'}}}}], users: [{{name: c, user: {{token: x}}}}], "
@@ -134,7 +136,9 @@ def test_unreachable_cluster(suite: Any, options: list[str], foreign_vault: Vaul
     assert f"the Kubernetes API at https://127.0.0.1:{closed_port} does not answer" in run.output
 
 
-def test_missing_kubeconfig(suite: Any, options: list[str], foreign_vault: VaultAdmin, tmp_path: Path) -> None:
+def test_missing_kubeconfig_is_reported(
+    suite: Any, options: list[str], foreign_vault: VaultAdmin, tmp_path: Path
+) -> None:
     missing = tmp_path / "absent"
     run = suite.run(*options, f"--vault-issuer-kubeconfig={missing}", env={TOKEN: foreign_vault.server.token})
     assert run.status == pytest.ExitCode.USAGE_ERROR

@@ -253,7 +253,7 @@ FULL = pytest.mark.full
         pytest.param(supervisor_killed, "-n0", id="SIGKILL of the supervisor"),
     ],
 )
-def test_whatever_ends_a_session_everything_of_it_is_removed(
+def test_session_removes_everything_however_it_ends(
     theirs: Theirs, session: Started, end: Callable[[Started], None], workers: str
 ) -> None:
     before = theirs.state()
@@ -265,7 +265,7 @@ def test_whatever_ends_a_session_everything_of_it_is_removed(
 
 @pytest.mark.full
 @pytest.mark.skipif(not small_disk.can_be_mounted(), reason="only root on Linux can mount a small disk")
-def test_a_full_disk_keeps_nothing_from_being_removed(theirs: Theirs, session: Started) -> None:
+def test_full_disk_does_not_prevent_the_cleanup(theirs: Theirs, session: Started) -> None:
     before = theirs.state()
     with small_disk.mounted("40m") as disk:
         session.temporary = disk
@@ -286,7 +286,7 @@ def difference(after: dict[str, set[str]], before: dict[str, set[str]]) -> dict[
     return {kind: names ^ before[kind] for kind, names in after.items() if names != before[kind]}
 
 
-def test_where_the_supervisor_is_killed_too_stack_down_finishes_the_cleanup(theirs: Theirs, session: Started) -> None:
+def test_stack_down_finishes_the_cleanup_after_a_killed_supervisor(theirs: Theirs, session: Started) -> None:
     before = theirs.state()
     session.start("-n0")
     name = session.directory.name
@@ -307,9 +307,7 @@ def test_where_the_supervisor_is_killed_too_stack_down_finishes_the_cleanup(thei
     assert_nothing_left(theirs, session, before)
 
 
-def test_a_refusal_in_the_middle_of_the_cleanup_leaves_what_it_concerns_and_no_more(
-    theirs: Theirs, session: Started
-) -> None:
+def test_refused_step_leaves_only_its_own_objects(theirs: Theirs, session: Started) -> None:
     answer = theirs.vault.client.auth.token.create_orphan(policies=["almost-all"], ttl="1h")
     before = theirs.state()
     session.start("-n0", token=answer["auth"]["client_token"])
@@ -330,9 +328,7 @@ def test_a_refusal_in_the_middle_of_the_cleanup_leaves_what_it_concerns_and_no_m
     assert_nothing_left(theirs, session, before)
 
 
-def test_a_second_session_on_the_cluster_is_refused_and_touches_nothing(
-    theirs: Theirs, session: Started, tmp_path: Path
-) -> None:
+def test_second_session_on_the_cluster_is_refused(theirs: Theirs, session: Started, tmp_path: Path) -> None:
     session.start("-n0")
     name = session.directory.name
     during = theirs.state()
@@ -345,7 +341,7 @@ def test_a_second_session_on_the_cluster_is_refused_and_touches_nothing(
     assert session.records == []
 
 
-def test_an_object_of_the_users_is_refused_and_left_as_it_is(theirs: Theirs, session: Started) -> None:
+def test_existing_object_is_refused_and_unchanged(theirs: Theirs, session: Started) -> None:
     """The implementation's own manifests have one of the same name."""
     mine: dict[str, Any] = {
         "apiVersion": "rbac.authorization.k8s.io/v1",

@@ -343,7 +343,7 @@ def options(theirs: Theirs, file: Path) -> list[str]:
     ]
 
 
-def test_a_vault_that_does_not_reach_the_cluster(
+def test_vault_that_does_not_reach_the_cluster_is_reported(
     theirs: Theirs, credentials: dict[str, str], suite: Suite, options: list[str]
 ) -> None:
     """The kubeconfig names the API server as this machine reaches it."""
@@ -356,7 +356,7 @@ def test_a_vault_that_does_not_reach_the_cluster(
 
 
 @scopes()
-def test_the_documented_rights_suffice_and_nothing_of_theirs_is_touched(
+def test_documented_permissions_suffice_and_nothing_else_changes(
     theirs: Theirs, credentials: dict[str, str], suite: Suite, options: list[str], selected: tuple[str, ...]
 ) -> None:
     audit = AuditLog(theirs.audit, timeout=60)

@@ -77,7 +77,7 @@ def known() -> set[str]:
     return set(tomllib.loads((EXAMPLE / "conformance.toml").read_text())["known_failures"])
 
 
-def test_it_does_what_it_claims(verdict: dict) -> None:
+def test_external_issuer_has_the_claimed_outcomes(verdict: dict) -> None:
     assert verdict["profiles"]["core"]["verdict"] == ("conformant" if complete() else "partial")
     outcomes = {entry["id"]: entry["outcome"] for entry in verdict["requirements"] if entry["tests"]}
     assert outcomes.keys() >= {*one_per_area(), *known()}
@@ -86,7 +86,7 @@ def test_it_does_what_it_claims(verdict: dict) -> None:
 
 
 @pytest.mark.full
-def test_its_readme_counts_what_passes(verdict: dict) -> None:
+def test_readme_of_external_issuer_has_the_counts_of_the_report(verdict: dict) -> None:
     said = re.search(r"(\d+) of (\d+) MUST and (\d+) of (\d+) SHOULD pass", README.read_text())
     assert said is not None
     counted = [
@@ -96,7 +96,7 @@ def test_its_readme_counts_what_passes(verdict: dict) -> None:
 
 
 @pytest.mark.usefixtures("verdict")
-def test_the_other_commands_of_its_readme(author: Reader) -> None:
+def test_commands_of_external_issuer_readme_work(author: Reader) -> None:
     _, *others = commands_of(README)
     assert others
     for commands in others:
@@ -106,7 +106,7 @@ def test_the_other_commands_of_its_readme(author: Reader) -> None:
         subprocess.run(["diff", "--recursive", EXAMPLE / name, author.directory / name], check=True)
 
 
-def test_its_workflow(author: Reader, tmp_path: Path) -> None:
+def test_workflow_of_external_issuer_judges_it(author: Reader, tmp_path: Path) -> None:
     """Each step in turn, in a fresh checkout of the repository."""
     workflow = Workflow.read(author.directory / WORKFLOW)
     assert workflow.used == USED

@@ -26,7 +26,7 @@ def disk(request: pytest.FixtureRequest) -> Iterator[Path]:
     indirect=["disk"],
     ids=["a file of ours", "etcd"],
 )
-def test_a_full_disk_is_said_at_once(suite: Suite, disk: Path, who: str) -> None:
+def test_full_disk_is_reported_at_once(suite: Suite, disk: Path, who: str) -> None:
     run = suite.run("--vault-issuer=cert-manager", "--vault-issuer-select=VI-SIGN-001", env={"TMPDIR": str(disk)})
     assert run.status == 3, run.output
     assert who in run.output

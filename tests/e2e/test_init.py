@@ -81,14 +81,14 @@ def checkout(author: Reader, place: Path) -> Reader:
     return Reader(place, author.environment)
 
 
-def test_what_is_to_be_typed_next_judges_it(author: Reader) -> None:
+def test_printed_command_judges_the_controller(author: Reader) -> None:
     said = init(author)
     (following,) = re.findall(r"^next: .*\n +(pytest .*)$", said, re.MULTILINE)
     author.type([BUILD, following])
     assert passed(author.directory / "report") == JUDGED
 
 
-def test_the_workflow_judges_it(author: Reader, tmp_path: Path) -> None:
+def test_github_workflow_judges_the_controller(author: Reader, tmp_path: Path) -> None:
     init(author, "--ci=github")
     job = checkout(author, tmp_path / "checkout")
     workflow = Workflow.read(job.directory / ".github/workflows/vault-issuer.yml")
@@ -98,7 +98,7 @@ def test_the_workflow_judges_it(author: Reader, tmp_path: Path) -> None:
     assert (tmp_path / "summary").read_text() == (job.directory / "report/report.md").read_text()
 
 
-def test_the_job_for_gitlab_judges_it(author: Reader, tmp_path: Path) -> None:
+def test_gitlab_job_judges_the_controller(author: Reader, tmp_path: Path) -> None:
     said = init(author, "--ci=gitlab")
     included = yaml.safe_load(said[said.index("  include:") : said.index("next:")])["include"]
     job = checkout(author, tmp_path / "checkout")
@@ -111,7 +111,7 @@ def test_the_job_for_gitlab_judges_it(author: Reader, tmp_path: Path) -> None:
     assert (job.directory / described["artifacts"]["reports"]["junit"]).is_file()
 
 
-def test_questions_lead_to_the_same_files(author: Reader, tmp_path: Path) -> None:
+def test_questions_and_options_write_the_same_files(author: Reader, tmp_path: Path) -> None:
     by_options, by_questions = (tmp_path / name / "my-issuer" for name in ("options", "questions"))
     for place in (by_options, by_questions):
         shutil.copytree(author.directory, place)

@@ -126,7 +126,7 @@ supported = ["core"]
     return f"--vault-issuer={file}"
 
 
-def test_an_issuer_from_a_kustomization(suite: Suite, options: list[str], kustomization: str) -> None:
+def test_controller_runs_from_a_kustomization(suite: Suite, options: list[str], kustomization: str) -> None:
     run = suite.run(kustomization, ONE, "--vault-issuer-select=VI-LEAK-002", *options)
     assert run.status == 0, run.output
     assert run.outcomes()["VI-LEAK-002"] == "passed", "the pod's log is read"
@@ -156,7 +156,7 @@ def upstream(engine: Engine, tmp_path: Path) -> Iterator[tuple[str, str, str]]:
         forget(engine, name)
 
 
-def test_dev_mode_in_a_closed_network(suite: Suite, options: list[str], upstream: tuple[str, str, str]) -> None:
+def test_dev_mode_works_in_a_closed_network(suite: Suite, options: list[str], upstream: tuple[str, str, str]) -> None:
     mirror, vault, cert_manager = upstream
     run = suite.run(
         "--vault-issuer=cert-manager",
@@ -181,9 +181,7 @@ def foreign(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield name
 
 
-def test_a_cluster_that_was_there_is_used_when_named_and_stays(
-    suite: Suite, options: list[str], foreign: str, engine: Engine
-) -> None:
+def test_named_cluster_is_used_and_kept(suite: Suite, options: list[str], foreign: str, engine: Engine) -> None:
     before = everything(engine)
     named = [option for option in options if "node-image" not in option]
     run = suite.run("--vault-issuer=cert-manager", ONE, *named, f"--vault-issuer-kind-cluster={foreign}")
@@ -214,7 +212,7 @@ def kept(suite: Suite, options: list[str]) -> Iterator[tuple[Path, Cluster]]:
 
 
 @pytest.mark.parametrize("ending", ["by itself", "killed"])
-def test_an_issuer_in_a_cluster_that_stays_stands_still_while_another_is_judged(
+def test_controller_of_a_kept_cluster_is_paused_while_another_is_judged(
     suite: Suite, options: list[str], kustomization: str, kept: tuple[Path, Cluster], ending: str
 ) -> None:
     directory, cluster = kept
@@ -256,7 +254,7 @@ def has_pods(deployment: dict[str, Any]) -> bool:
         (["--vault-issuer-image=localhost:1/absent:1"], "the image localhost:1/absent:1 and cannot pull it"),
     ],
 )
-def test_what_is_wrong_is_said_before_anything_is_built(
+def test_wrong_options_are_reported_before_the_build(
     suite: Suite, options: list[str], wrong: list[str], said: str
 ) -> None:
     given = options if "cluster" not in wrong[0] else [option for option in options if "node-image" not in option]
@@ -267,7 +265,7 @@ def test_what_is_wrong_is_said_before_anything_is_built(
     assert not cache.exists()
 
 
-def test_an_address_that_is_not_of_this_machine(suite: Suite, options: list[str]) -> None:
+def test_address_of_another_machine_is_refused(suite: Suite, options: list[str]) -> None:
     run = suite.run("--vault-issuer=cert-manager", ONE, *options, "--vault-issuer-bind=192.0.2.1")
     assert run.status == 3, run.output
     assert "192.0.2.1" in run.output
@@ -276,7 +274,7 @@ def test_an_address_that_is_not_of_this_machine(suite: Suite, options: list[str]
 # -- the end --------------------------------------------------------------------------------------------------
 
 
-def test_a_run_that_is_killed_leaves_no_cluster(suite: Suite, options: list[str], engine: Engine) -> None:
+def test_killed_session_leaves_no_cluster(suite: Suite, options: list[str], engine: Engine) -> None:
     def nodes() -> set[str]:
         listed = engine.client.containers.list(all=True, filters={"label": CLUSTER_LABEL}, ignore_removed=True)
         return {str(container.name) for container in listed}
@@ -314,7 +312,7 @@ def killed_with_its_supervisor(
     return directory
 
 
-def test_what_a_run_killed_with_its_supervisor_left_is_shown_and_taken_down(
+def test_stack_down_removes_resources_orphaned_on_kind(
     suite: Suite, options: list[str], temporary: Path, engine: Engine, foreign: str
 ) -> None:
     before = everything(engine)
@@ -330,7 +328,7 @@ def test_what_a_run_killed_with_its_supervisor_left_is_shown_and_taken_down(
     assert everything(engine) - before == set()
 
 
-def test_what_a_run_killed_with_its_supervisor_left_goes_with_the_next_run(
+def test_next_session_removes_resources_orphaned_on_kind(
     suite: Suite, options: list[str], temporary: Path, engine: Engine, foreign: str
 ) -> None:
     # In mid-start: kind still works at the cluster.

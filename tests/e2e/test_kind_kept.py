@@ -73,7 +73,7 @@ def kept(engine: Engine, toolchain: Toolchain, tmp_path_factory: pytest.TempPath
             typed("stack", "down", "--all", temporary=Path(place))
 
 
-def test_an_issuer_on_this_machine_is_judged_on_kind(kept: Kept) -> None:
+def test_controller_on_this_machine_is_judged_on_kind(kept: Kept) -> None:
     assert kept.run.report["stack"]["provider"] == "kind"
     assert kept.run.outcomes()["VI-SIGN-001"] == "passed"
 
@@ -81,7 +81,7 @@ def test_an_issuer_on_this_machine_is_judged_on_kind(kept: Kept) -> None:
 # -- how it is used -------------------------------------------------------------------------------------------
 
 
-def test_what_is_printed_is_enough_to_use_it(kept: Kept, toolchain: Toolchain, tmp_path: Path) -> None:
+def test_printed_commands_use_the_kept_stack(kept: Kept, toolchain: Toolchain, tmp_path: Path) -> None:
     exports = [line.strip() for line in kept.run.output.splitlines() if line.lstrip().startswith("export ")]
     # Both clients find what they need in the variables that are theirs, and nothing else is set here.
     ask = "import hvac; print(hvac.Client().auth.token.lookup_self()['data']['policies'])"
@@ -101,7 +101,7 @@ def test_what_is_printed_is_enough_to_use_it(kept: Kept, toolchain: Toolchain, t
 # -- who reaches it -------------------------------------------------------------------------------------------
 
 
-def test_what_is_published_is_reached_on_loopback_alone(kept: Kept, engine: Engine) -> None:
+def test_ports_are_published_on_loopback_only(kept: Kept, engine: Engine) -> None:
     """Not on another address of this machine: that on the container network stands for all of them."""
     stack = kept.stack
     config = yaml.safe_load(Path(stack.kubernetes.kubeconfig).read_text())
@@ -121,7 +121,7 @@ def test_what_is_published_is_reached_on_loopback_alone(kept: Kept, engine: Engi
     assert published == ["127.0.0.1", "127.0.0.1"]
 
 
-def test_proxies_listen_on_the_container_network_alone(kept: Kept, engine: Engine) -> None:
+def test_proxies_listen_on_the_container_network_only(kept: Kept, engine: Engine) -> None:
     stack = kept.stack
     network = engine.client.networks.get(stack.network).attrs
     subnets = [ipaddress.ip_network(entry["Subnet"]) for entry in network["IPAM"]["Config"] if "." in entry["Subnet"]]
@@ -169,7 +169,7 @@ ABSENT = "localhost:1/absent/issuer:1.0.0"
     ],
     ids=["a wrong flag", "it ends", "no such program", "its image is nowhere"],
 )
-def test_an_issuer_that_cannot_come_up_is_told_of_before_its_time_is_over(
+def test_workload_that_cannot_start_is_reported_before_the_timeout(
     kept: Kept, suite: Suite, name: str, image: str, what: str, words: list[str], said: list[str]
 ) -> None:
     suite.write("deployment.yaml", DEPLOYMENT.format(namespace=name, image=image, what=what, words=json.dumps(words)))
@@ -264,7 +264,7 @@ def test_cert_manager_from_one_manifest_with_its_definitions(kept: Kept, suite: 
 # -- its end --------------------------------------------------------------------------------------------------
 
 
-def test_it_is_taken_down_with_whatever_is_in_it(kept: Kept, engine: Engine) -> None:
+def test_stack_down_removes_the_cluster_with_everything_in_it(kept: Kept, engine: Engine) -> None:
     """The last one here."""
     run = kept.stack.run
     assert len(engine.names_of(run)) == 3

@@ -260,7 +260,7 @@ def run_directory_of(temporary: Path) -> Path | None:
     return next(temporary.glob(f"{PREFIX}*"), None)
 
 
-def test_two_runs_side_by_side(suite: Any, tmp_path: Path, temporary: Path) -> None:
+def test_two_sessions_run_side_by_side(suite: Any, tmp_path: Path, temporary: Path) -> None:
     from tests.e2e.conftest import Suite
 
     runs = []
@@ -281,7 +281,7 @@ def test_two_runs_side_by_side(suite: Any, tmp_path: Path, temporary: Path) -> N
     assert list(temporary.iterdir()) == []
 
 
-def test_a_stack_that_is_to_stay_is_joined_and_taken_down(suite: Any, temporary: Path) -> None:
+def test_kept_stack_is_joined_and_taken_down(suite: Any, temporary: Path) -> None:
     environment = {"TMPDIR": str(temporary)}
     one = ("--vault-issuer=cert-manager", "--vault-issuer-select=VI-SIGN-001")
     run = suite.run(*one, "--vault-issuer-stack=process", "--vault-issuer-keep-stack", env=environment)

@@ -43,7 +43,7 @@ def team(tmp_path: Path, temporary: Path) -> Reader:
     return Reader(directory, surroundings(PIP_NO_INDEX="1", TMPDIR=str(temporary)), TABLES)
 
 
-def test_it_passes_from_a_directory_of_its_own_and_before_an_upgrade(team: Reader, toolchain: Toolchain) -> None:
+def test_regression_suite_passes_before_an_upgrade(team: Reader, toolchain: Toolchain) -> None:
     here, upgrades, _ = commands_of(README)
     vault = toolchain.path("vault")
     assert vault is not None
@@ -69,18 +69,18 @@ def staging(team: Reader, temporary: Path) -> Iterator[Reader]:
     typed("stack", "down", "--all", temporary=temporary)
 
 
-def test_it_passes_against_staging(staging: Reader) -> None:
+def test_regression_suite_passes_against_staging(staging: Reader) -> None:
     *_, commands = commands_of(README)
     shown = staging.type(commands)
     assert re.search(PASSED, shown), shown
     assert "stack existing" in shown
 
 
-def test_the_table_names_what_is_on_the_page() -> None:
+def test_tables_name_only_commands_of_the_page() -> None:
     TABLES.check([README])
 
 
-def test_a_policy_that_allows_too_much_is_seen(team: Reader) -> None:
+def test_regression_suite_catches_a_policy_that_allows_too_much(team: Reader) -> None:
     policy = team.directory / "vault/policy.hcl"
     policy.write_text(policy.read_text().replace("/sign/web", "/*"))
     run = subprocess.run(

@@ -60,18 +60,18 @@ def failed(judged: SuiteRun) -> list[dict[str, Any]]:
     return [entry for entry in judged.report["requirements"] if entry["outcome"] == "failed"]
 
 
-def test_what_is_wrong_failed_and_nothing_else(judged: SuiteRun) -> None:
+def test_only_broken_requirements_failed(judged: SuiteRun) -> None:
     outcomes = {i: outcome for i, outcome in judged.outcomes().items() if outcome != "not-run"}
     assert outcomes == dict.fromkeys(FAILED, "failed") | {RIGHT: "passed"}, judged.output
 
 
-def test_it_opens_from_disk_without_a_network(reader: Reader, judged: SuiteRun) -> None:
+def test_page_opens_from_disk_without_a_network(reader: Reader, judged: SuiteRun) -> None:
     reader.open_all()
     assert reader.fetched == [(judged.directory / "report" / "report.html").as_uri()]
     assert reader.said == []
 
 
-def test_the_first_thing_it_says_is_what_failed_and_how(reader: Reader, judged: SuiteRun) -> None:
+def test_page_starts_with_the_failures(reader: Reader, judged: SuiteRun) -> None:
     listed = reader.page.get_by_role("navigation", name="What to look at").get_by_role("listitem")
     assert listed.count() == len(FAILED)
     for entry in failed(judged):
@@ -88,7 +88,7 @@ def test_the_first_thing_it_says_is_what_failed_and_how(reader: Reader, judged: 
     assert not covered
 
 
-def test_each_failure_is_found_by_its_id_its_words_and_the_filters(reader: Reader, judged: SuiteRun) -> None:
+def test_failures_are_found_by_id_text_and_filter(reader: Reader, judged: SuiteRun) -> None:
     for entry in failed(judged):
         reader.search(entry["id"])
         assert reader.shown() == [entry["id"]]
@@ -109,7 +109,7 @@ def test_each_failure_is_found_by_its_id_its_words_and_the_filters(reader: Reade
     assert len(reader.shown()) == len(judged.outcomes())
 
 
-def test_evidence_is_opened_by_keyboard_alone(reader: Reader) -> None:
+def test_keyboard_alone_opens_evidence(reader: Reader) -> None:
     keyboard = reader.page.keyboard
     keyboard.press("/")
     keyboard.type(WHOLE)
@@ -131,7 +131,7 @@ def test_evidence_is_opened_by_keyboard_alone(reader: Reader) -> None:
     assert "serviceAccountRef" in specification.inner_text(), "what the issuer was configured with"
 
 
-def test_the_timeline_shows_login_health_and_signature(reader: Reader) -> None:
+def test_timeline_shows_login_health_and_signature(reader: Reader) -> None:
     timeline = reader.page.locator(f"#{WHOLE} .timeline").first
     for route, call in (
         ("health", r"GET /v1/sys/health 200"),
@@ -147,7 +147,7 @@ def test_the_timeline_shows_login_health_and_signature(reader: Reader) -> None:
     assert "path: " in reader.page.locator("#VI-APPROLE-001 .spec pre").first.text_content()
 
 
-def test_what_was_expected_and_what_was_seen_are_told_apart(reader: Reader) -> None:
+def test_expected_and_observed_values_are_distinguished(reader: Reader) -> None:
     compared = reader.page.locator(f"#{WHOLE} .compared").first.inner_text()
     assert re.search(r"expected: 600\s+seen: 3600", compared)
     said = reader.page.locator("#VI-SIGN-011 .message").first.inner_text()
@@ -155,9 +155,7 @@ def test_what_was_expected_and_what_was_seen_are_told_apart(reader: Reader) -> N
 
 
 @pytest.mark.parametrize("allowed", [True, False], ids=["into the clipboard", "or selected"])
-def test_the_command_that_runs_it_again_is_copied(
-    visit: Callable[..., Reader], judged: SuiteRun, allowed: bool
-) -> None:
+def test_repeat_command_is_copied(visit: Callable[..., Reader], judged: SuiteRun, allowed: bool) -> None:
     reader = visit(permissions=["clipboard-read", "clipboard-write"] if allowed else [])
     test = next(e for e in failed(judged) if e["id"] == "VI-APPROLE-001")["tests"]
     name = next(entry["nodeid"] for entry in test if entry["outcome"] == "failed")
@@ -178,14 +176,14 @@ def test_the_command_that_runs_it_again_is_copied(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_runs_out_of_a_phone(visit: Callable[..., Reader], scheme: str) -> None:
+def test_page_fits_a_phone(visit: Callable[..., Reader], scheme: str) -> None:
     reader = visit(viewport=PHONE, color_scheme=scheme)
     assert reader.width() <= PHONE["width"]
     reader.open_all()
     assert reader.width() <= PHONE["width"]
 
 
-def test_everything_has_a_name(reader: Reader) -> None:
+def test_every_control_has_a_name(reader: Reader) -> None:
     reader.open_all()
     assert reader.nameless() == []
     snapshot = reader.page.locator("body").aria_snapshot()
@@ -193,7 +191,7 @@ def test_everything_has_a_name(reader: Reader) -> None:
         assert f"- {line}" in snapshot
 
 
-def test_a_folder_says_all_that_the_page_does(judged: SuiteRun) -> None:
+def test_failure_folder_has_all_that_the_page_has(judged: SuiteRun) -> None:
     """For whoever gets it attached to an issue, and has neither the page nor the suite."""
     folders = list((judged.directory / "report" / "failures").glob(f"{WHOLE}-*"))
     assert folders

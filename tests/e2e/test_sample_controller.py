@@ -12,7 +12,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples/sample-controller/sample-control
 
 
 @scopes(*PROFILES)
-def test_the_sample_controller_does_all_that_is_asked(suite: Any, shared: str, selected: tuple[str, ...]) -> None:
+def test_sample_controller_passes_every_requirement(suite: Any, shared: str, selected: tuple[str, ...]) -> None:
     """In cert-manager's group: what it is asked in a group of its own is below."""
     profiles = [f"--vault-issuer-profile={profile}" for profile in PROFILES]
     run = suite.run("--vault-issuer=sample-controller", *profiles, "-n4", shared, *selecting(selected))
@@ -22,7 +22,7 @@ def test_the_sample_controller_does_all_that_is_asked(suite: Any, shared: str, s
     assert set(run.outcomes(selected).values()) <= {"passed", "unsupported"}
 
 
-def test_its_file_in_a_group_of_its_own_is_certified(suite: Any) -> None:
+def test_sample_controller_in_its_own_group_is_certified(suite: Any) -> None:
     """A certified run judges all that is claimed, and nothing less than conformant passes it."""
     run = suite.run(f"--vault-issuer={EXAMPLE}", "-n4", "--vault-issuer-certify")
     assert run.status == 0, run.output

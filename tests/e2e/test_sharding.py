@@ -27,9 +27,7 @@ REPORTS = Path(__file__).parents[2] / "docs/reports.md"
     ],
     ids=["requirements", "areas"],
 )
-def test_two_shards_are_merged_into_what_one_run_says(
-    tmp_path: Path, shared: str, first: list[str], second: list[str]
-) -> None:
+def test_merged_shards_equal_one_session(tmp_path: Path, shared: str, first: list[str], second: list[str]) -> None:
     runs: dict[str, SuiteRun] = {}
     for name, parts in (("whole", [*first, *second]), ("part-1", first), ("part-2", second)):
         (tmp_path / name).mkdir()
@@ -57,7 +55,7 @@ def nodeids(run: SuiteRun) -> set[Any]:
     return {test["nodeid"] for entry in run.report["requirements"] for test in entry["tests"]}
 
 
-def test_the_shards_that_are_shown_are_the_whole_core() -> None:
+def test_documented_shards_cover_the_core() -> None:
     shards = re.findall(r"^VAULT_ISSUER_SELECT='([A-Z ]+)'", REPORTS.read_text(), re.MULTILINE)
     shown = [area for shard in shards for area in shard.split()]
     core = {requirement.area for requirement in Catalogue.load().select(("core",))}

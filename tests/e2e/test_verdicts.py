@@ -59,7 +59,7 @@ def test_cert_manager_is_conformant(suite: Any) -> None:
 
 
 @scopes()
-def test_an_implementation_file_gets_the_same_verdict_on_openbao(suite: Any, selected: tuple[str, ...]) -> None:
+def test_openbao_gives_the_same_verdict(suite: Any, selected: tuple[str, ...]) -> None:
     """The file is that of the documentation, with the command that its page describes."""
     binary = Toolchain().path("cert-manager-controller")
     blocks = PAGE.read_text().split("```")
@@ -78,9 +78,7 @@ def test_an_implementation_file_gets_the_same_verdict_on_openbao(suite: Any, sel
 
 
 @scopes()
-def test_an_implementation_that_does_nothing_passes_nothing(
-    suite: Any, implementation: Any, selected: tuple[str, ...]
-) -> None:
+def test_idle_controller_passes_nothing(suite: Any, implementation: Any, selected: tuple[str, ...]) -> None:
     # Many at a time: all that they do is to wait.
     run = suite.run(implementation(["sleep", "3600"], name="idle"), "-n12", *selecting(selected))
     assert run.status == pytest.ExitCode.TESTS_FAILED
@@ -92,7 +90,7 @@ def test_an_implementation_that_does_nothing_passes_nothing(
     assert "it set no condition on its first issuer object" in run.output
 
 
-def test_what_failed_is_run_again_alone_by_the_command_of_its_report(suite: Any) -> None:
+def test_repeat_command_runs_only_the_failed_test(suite: Any) -> None:
     """cert-manager that looks for a ClusterIssuer's Secrets in the wrong namespace, named by an ini file."""
     binary = Toolchain().path("cert-manager-controller")
     rbac = RBAC
@@ -129,7 +127,7 @@ def test_what_failed_is_run_again_alone_by_the_command_of_its_report(suite: Any)
     assert ran == [failed["nodeid"].partition("::")[2]], repeated.stdout
 
 
-def test_an_implementation_that_dies_ends_the_run(suite: Any, implementation: Any) -> None:
+def test_killed_controller_ends_the_session(suite: Any, implementation: Any) -> None:
     """It answers, so that the run starts, and is killed when the first test is over."""
     binary = Toolchain().path("cert-manager-controller")
     journal = suite.directory / "report" / "report.jsonl"

@@ -99,7 +99,7 @@ def left_of(engine: Engine, run: str) -> list[str]:
 # -- Vault ----------------------------------------------------------------------------------------------------
 
 
-def test_vault_is_started_sealed_with_tls(either: VaultContainers) -> None:
+def test_vault_container_starts_sealed_with_tls(either: VaultContainers) -> None:
     admin = VaultAdmin(either.start_vault())
     assert admin.health == 501
     admin.initialise()
@@ -108,13 +108,13 @@ def test_vault_is_started_sealed_with_tls(either: VaultContainers) -> None:
     assert admin.server.url.startswith("https://127.0.0.1:")
 
 
-def test_vault_in_dev_mode(either: VaultContainers) -> None:
+def test_vault_container_starts_in_dev_mode(either: VaultContainers) -> None:
     admin = VaultAdmin(either.start_dev())
     assert admin.health == 200
     assert admin.client.auth.token.lookup_self()["data"]["policies"] == ["root"]
 
 
-def test_vaults_with_shared_storage(either: VaultContainers) -> None:
+def test_vault_containers_share_storage(either: VaultContainers) -> None:
     first, second = (VaultAdmin(either.start_vault(storage="raft")) for _ in range(2))
     first.initialise()
     first.unseal()
@@ -123,13 +123,13 @@ def test_vaults_with_shared_storage(either: VaultContainers) -> None:
     assert (first.health, second.health) == (200, 429)
 
 
-def test_vault_listens_on_loopback_alone(vaults: VaultContainers, engine: Engine) -> None:
+def test_vault_container_listens_on_loopback_only(vaults: VaultContainers, engine: Engine) -> None:
     server = vaults.start_vault()
     published = engine.client.containers.get(server.name).attrs["NetworkSettings"]["Ports"]
     assert {binding["HostIp"] for bindings in published.values() if bindings for binding in bindings} == {"127.0.0.1"}
 
 
-def test_a_vault_that_is_stopped_is_gone(vaults: VaultContainers, engine: Engine, owner: Owner) -> None:
+def test_stopped_vault_container_is_removed(vaults: VaultContainers, engine: Engine, owner: Owner) -> None:
     server = vaults.start_vault()
     vaults.stop_vault(server)
     vaults.stop_vault(server)  # again: nothing to do
@@ -138,20 +138,20 @@ def test_a_vault_that_is_stopped_is_gone(vaults: VaultContainers, engine: Engine
         _ = VaultAdmin(server).health
 
 
-def test_a_vault_that_ends_at_once(vaults: VaultContainers, engine: Engine, owner: Owner) -> None:
+def test_vault_container_that_ends_at_once_is_reported(vaults: VaultContainers, engine: Engine, owner: Owner) -> None:
     with pytest.raises(StackError, match="or ended") as caught:
         vaults.start_vault(storage="no-such-storage")
     assert "storage" in caught.value.message.partition("the end of its log:")[2], "why"
     assert left_of(engine, owner.run) == [owner.run]
 
 
-def test_an_image_that_is_nowhere(engine: Engine) -> None:
+def test_missing_image_is_reported(engine: Engine) -> None:
     with pytest.raises(StackError, match=r"image localhost:1/absent/vault:1\.0\.0 and cannot pull it"):
         engine.provide("localhost:1/absent/vault:1.0.0")
 
 
 @pytest.mark.parametrize("named", ["vault:{}", "docker.io/library/vault:{}", "quay.test/library/vault:{}"])
-def test_an_image_from_a_mirror(engine: Engine, registry: str, named: str) -> None:
+def test_image_is_pulled_through_a_mirror(engine: Engine, registry: str, named: str) -> None:
     before = everything(engine)
     image = named.format(f"1.21.0-{secrets.token_hex(3)}")
     push(engine, VAULT, registry, f"hub/library/{image.rpartition('/')[2]}")
@@ -165,13 +165,13 @@ def test_an_image_from_a_mirror(engine: Engine, registry: str, named: str) -> No
     assert everything(engine) == before
 
 
-def test_a_mirror_that_has_it_not(engine: Engine, registry: str) -> None:
+def test_image_missing_in_the_mirror_is_reported(engine: Engine, registry: str) -> None:
     with pytest.raises(StackError, match=rf"cannot be pulled as {registry}/hub/absent/vault:1\.0\.0: ") as caught:
         engine.provide("absent/vault:1.0.0", f"{registry}/hub")
     assert "--vault-issuer-registry-mirror" in caught.value.hint
 
 
-def test_the_gateway_is_an_address_of_this_machine(engine: Engine, owner: Owner, vaults: VaultContainers) -> None:
+def test_gateway_is_an_address_of_this_machine(engine: Engine, owner: Owner, vaults: VaultContainers) -> None:
     vaults.start_vault()
     with socket.create_server((engine.gateway(owner.run), 0)):
         pass
@@ -197,14 +197,14 @@ def node(engine: Engine, owner: Owner) -> Iterator[str]:
     container.remove(force=True, v=True)
 
 
-def test_a_name_that_is_taken(engine: Engine, owner: Owner, run: RunDirectory, node: str) -> None:
+def test_existing_cluster_name_is_refused(engine: Engine, owner: Owner, run: RunDirectory, node: str) -> None:
     clusters = KindClusters(run, engine, kind_program(), Timeouts())
     with pytest.raises(StackError, match=f"a kind cluster named {node} exists, and this session did not create it"):
         clusters.create(node, owner.run, image=NODE, config=None)
     assert len(engine.nodes(node)) == 1, "it is left alone"
 
 
-def test_a_firewall_between_the_cluster_and_the_proxy(engine: Engine, owner: Owner, node: str) -> None:
+def test_firewall_between_cluster_and_proxy_is_reported(engine: Engine, owner: Owner, node: str) -> None:
     gateway, timeouts = engine.gateway(owner.run), Timeouts()
     check_node(engine, node, gateway, timeouts)
     unreached = pytest.raises(StackError, match=f"does not reach this machine at {gateway}: no answer")
@@ -276,7 +276,7 @@ def _answering(daemon: subprocess.Popen[bytes]) -> Engine | None:
         return None
 
 
-def test_an_engine_whose_disk_is_full(small_engine: Engine, disk: Path, run: RunDirectory) -> None:
+def test_full_disk_of_the_engine_is_reported(small_engine: Engine, disk: Path, run: RunDirectory) -> None:
     owner = Owner.of(run)
     authority = StackAuthority(run)
     VaultContainers.prepare(authority, owner)
@@ -296,7 +296,7 @@ def test_an_engine_whose_disk_is_full(small_engine: Engine, disk: Path, run: Run
 # -- what is left ---------------------------------------------------------------------------------------------
 
 
-def test_a_run_takes_its_containers_along(
+def test_session_removes_its_containers_at_its_end(
     vaults: VaultContainers, engine: Engine, owner: Owner, run: RunDirectory
 ) -> None:
     vaults.start_vault()
@@ -347,7 +347,7 @@ def killed(engine: Engine) -> Iterator[tuple[subprocess.Popen[str], RunDirectory
     assert poll(lambda: None if path.exists() else True, timeout=60), path
 
 
-def test_a_run_that_is_killed_leaves_nothing(
+def test_killed_session_leaves_no_containers(
     killed: tuple[subprocess.Popen[str], RunDirectory], engine: Engine
 ) -> None:
     process, run = killed
@@ -356,7 +356,7 @@ def test_a_run_that_is_killed_leaves_nothing(
     assert poll(lambda: None if left_of(engine, run.path.name) else True, timeout=60, interval=0.2)
 
 
-def test_what_a_run_killed_with_its_supervisor_left_is_found_and_nothing_else(
+def test_only_orphaned_containers_are_found(
     killed: tuple[subprocess.Popen[str], RunDirectory], engine: Engine, vaults: VaultContainers, owner: Owner
 ) -> None:
     process, run = killed
@@ -378,7 +378,7 @@ def test_what_a_run_killed_with_its_supervisor_left_is_found_and_nothing_else(
         foreign.remove()
 
 
-def test_what_is_left_is_shown_and_taken_down_though_its_directory_is_gone(
+def test_orphaned_containers_without_a_directory_are_removed(
     killed: tuple[subprocess.Popen[str], RunDirectory],
     engine: Engine,
     tmp_path: Path,

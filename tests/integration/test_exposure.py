@@ -188,7 +188,7 @@ def test_every_port_is_on_loopback(found: dict[str, list[Endpoint]]) -> None:
     assert addresses == {"127.0.0.1"}
 
 
-def test_etcd_wants_a_client_certificate(found: dict[str, list[Endpoint]], stranger: Stranger) -> None:
+def test_etcd_requires_a_client_certificate(found: dict[str, list[Endpoint]], stranger: Stranger) -> None:
     asked = [("GET", path, "") for path in ("/version", "/health", "/metrics", "/v2/keys", "/members", "/raft")]
     asked += [("POST", "/v3/kv/range", '{"key": "AA==", "range_end": "AA=="}')]
     for endpoint in found["etcd"]:
@@ -255,7 +255,7 @@ def test_vault_refuses_strangers(found: dict[str, list[Endpoint]], run: Session,
         assert "client_token" not in answer["body"]
 
 
-def test_vaults_cluster_port_wants_a_client_certificate(
+def test_cluster_port_of_vault_requires_a_client_certificate(
     found: dict[str, list[Endpoint]], run: Session, stranger: Stranger
 ) -> None:
     (endpoint,) = (e for e in found["Vault"] if not run.stack().vault.url.endswith(f":{e.port}"))
@@ -299,7 +299,7 @@ def test_sts_refuses_strangers(found: dict[str, list[Endpoint]], stranger: Stran
         assert not any(name.lower().startswith("access-control") for name, _ in answer["headers"])
 
 
-def test_files_and_sockets_are_the_users_alone(
+def test_only_the_user_can_use_files_and_sockets(
     found: dict[str, list[Endpoint]], run: Session, stranger: Stranger
 ) -> None:
     directory = run.directory.path

@@ -52,7 +52,7 @@ def label_of(item: Object) -> str:
 # -- what goes ------------------------------------------------------------------------------------------------
 
 
-def test_everything_of_a_run_goes_whatever_it_is_and_wherever(cluster: Cluster, name: str) -> None:
+def test_every_object_of_a_session_is_removed(cluster: Cluster, name: str) -> None:
     made = [
         (NAMESPACES, body("Namespace", name), None),
         (CONFIG_MAPS, body("ConfigMap", name, name), name),
@@ -81,7 +81,7 @@ def test_everything_of_a_run_goes_whatever_it_is_and_wherever(cluster: Cluster, 
 # -- whose something is ---------------------------------------------------------------------------------------
 
 
-def test_what_is_there_already_is_not_the_runs_to_remove(cluster: Cluster, name: str) -> None:
+def test_objects_that_existed_before_are_kept(cluster: Cluster, name: str) -> None:
     new = cluster.apply_manifest(prepare(cluster, body("ConfigMap", name), "default", "host"))
     again = cluster.apply_manifest(prepare(cluster, body("ConfigMap", name, data={"a": "b"}), "default", "guest"))
     assert (label_of(new), label_of(again)) == ("host", "host")
@@ -92,7 +92,7 @@ def test_what_is_there_already_is_not_the_runs_to_remove(cluster: Cluster, name:
     assert label_of(foreign) == ""
 
 
-def test_a_workload_of_a_run_under_way_is_not_taken(cluster: Cluster, name: str) -> None:
+def test_workload_of_a_live_session_is_refused(cluster: Cluster, name: str) -> None:
     item = prepare(cluster, workload("Deployment", name), "default", "host")
     cluster.apply_manifest(item)
     with pytest.raises(ImplementationError, match=f"the Deployment default/{name} is that of run host"):
@@ -105,7 +105,7 @@ def test_a_workload_of_a_run_under_way_is_not_taken(cluster: Cluster, name: str)
 
 
 @pytest.mark.parametrize("replicas", [None, 3])
-def test_a_deployment_stands_still_and_goes_on(cluster: Cluster, name: str, replicas: int | None) -> None:
+def test_deployment_is_paused_and_resumed(cluster: Cluster, name: str, replicas: int | None) -> None:
     asked = {"replicas": replicas} if replicas else {}
     item = prepare(cluster, workload("Deployment", name, **asked), "default", "host")
     before = cluster.apply_manifest(item)
@@ -117,7 +117,7 @@ def test_a_deployment_stands_still_and_goes_on(cluster: Cluster, name: str, repl
     assert cluster.get(DEPLOYMENTS, name, "default")["spec"] == before["spec"]
 
 
-def test_a_daemon_set_stands_still_and_goes_on(cluster: Cluster, name: str) -> None:
+def test_daemon_set_is_paused_and_resumed(cluster: Cluster, name: str) -> None:
     item = prepare(cluster, workload("DaemonSet", name), "default", "host")
     before = cluster.apply_manifest(item)
     assert pause(cluster, [item], Timeouts())
@@ -127,11 +127,11 @@ def test_a_daemon_set_stands_still_and_goes_on(cluster: Cluster, name: str) -> N
     assert cluster.get(DAEMON_SETS, name, "default")["spec"] == before["spec"]
 
 
-def test_nothing_stands_still_where_nothing_runs(cluster: Cluster, name: str) -> None:
+def test_pausing_without_workloads_does_nothing(cluster: Cluster, name: str) -> None:
     assert not pause(cluster, [body("ConfigMap", name)], Timeouts())
 
 
-def test_what_a_guest_has_made_in_the_hosts_vault_goes_and_no_more(vault_issuer_session: Session, name: str) -> None:
+def test_joined_session_removes_only_its_own_from_vault(vault_issuer_session: Session, name: str) -> None:
     admin = VaultAdmin(vault_issuer_session.stack().vault, session=name)
     others = VaultAdmin(vault_issuer_session.stack().vault, session="another")
     admin.enable_pki(f"{name}-ours", "1h")

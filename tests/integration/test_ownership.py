@@ -64,7 +64,7 @@ def deployment(name: str, image: str) -> Object:
         ("another", "it belongs to session another", "vault-issuer stack down another"),
     ],
 )
-def test_an_object_of_others_is_refused_by_name_and_left_as_it_is(
+def test_existing_object_is_refused_by_name_and_unchanged(
     cluster: Cluster, session: str, owner: str, whose: str, way_out: str
 ) -> None:
     theirs = cluster.create(CONFIG_MAPS, config_map(session, owner))
@@ -74,13 +74,13 @@ def test_an_object_of_others_is_refused_by_name_and_left_as_it_is(
     assert cluster.get(CONFIG_MAPS, session, "default") == theirs
 
 
-def test_an_object_of_the_same_session_is_changed(cluster: Cluster, session: str) -> None:
+def test_object_of_the_same_session_is_changed(cluster: Cluster, session: str) -> None:
     create_own(cluster, CONFIG_MAPS, config_map(session, session))
     changed = create_own(cluster, CONFIG_MAPS, config_map(session, session) | {"data": {"a": "b"}})
     assert changed["data"] == {"a": "b"}
 
 
-def test_a_deployment_of_the_users_is_not_replaced_by_the_implementations(cluster: Cluster, session: str) -> None:
+def test_existing_deployment_is_not_replaced(cluster: Cluster, session: str) -> None:
     theirs = cluster.create(DEPLOYMENTS, store_in_default(deployment(session, "theirs:1")))
     ours = prepare(cluster, deployment(session, "ours:1"), "default", session, foreign=True)
     with pytest.raises(StackError, match=f"the Deployment default/{session} exists in the cluster"):
@@ -93,7 +93,7 @@ def store_in_default(item: Object) -> Object:
     return {**item, "metadata": {**item["metadata"], "namespace": "default"}}
 
 
-def test_a_later_object_of_the_same_name_is_not_deleted(cluster: Cluster, session: str) -> None:
+def test_later_object_of_the_same_name_is_not_deleted(cluster: Cluster, session: str) -> None:
     before = cluster.create(CONFIG_MAPS, config_map(session))
     cluster.delete(CONFIG_MAPS, session, "default", uid=before["metadata"]["uid"])
     assert cluster.find(CONFIG_MAPS, session, "default") is None
@@ -102,7 +102,7 @@ def test_a_later_object_of_the_same_name_is_not_deleted(cluster: Cluster, sessio
     assert cluster.get(CONFIG_MAPS, session, "default")["metadata"]["uid"] == after["metadata"]["uid"]
 
 
-def test_what_cannot_be_deleted_is_listed_and_keeps_nothing_else(cluster: Cluster, session: str) -> None:
+def test_objects_that_cannot_be_deleted_are_listed_and_others_removed(cluster: Cluster, session: str) -> None:
     role = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
@@ -126,7 +126,7 @@ def test_what_cannot_be_deleted_is_listed_and_keeps_nothing_else(cluster: Cluste
     assert cluster.find(CLUSTER_ROLES, session) is None
 
 
-def test_a_refusal_at_one_type_does_not_skip_the_others(cluster: Cluster, session: str) -> None:
+def test_refusal_of_one_type_does_not_skip_the_others(cluster: Cluster, session: str) -> None:
     """The user may list and delete ConfigMaps, and list Secrets."""
     rules = [
         {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list", "delete"]},
@@ -157,7 +157,7 @@ def test_a_refusal_at_one_type_does_not_skip_the_others(cluster: Cluster, sessio
     assert remove_labelled(cluster, selector(session), QUICK) == []
 
 
-def test_nobody_elses_namespace_is_removed_with_a_session(cluster: Cluster, session: str) -> None:
+def test_existing_namespace_is_kept(cluster: Cluster, session: str) -> None:
     for name, owner in ((session, session), (f"{session}-theirs", "another")):
         metadata = {"name": name, "labels": {LABEL: owner}}
         cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
@@ -202,7 +202,7 @@ def entities(admin: VaultAdmin) -> set[str]:
 
 
 @pytest.mark.parametrize("recorded", [True, False], ids=["recorded", "by their marks"])
-def test_everything_of_a_session_goes(
+def test_session_is_removed_from_vault(
     ours: VaultAdmin, session: str, record: list[Created], mounted: str, recorded: bool
 ) -> None:
     ours.enable_pki(f"{session}/pki", "1h")
@@ -222,14 +222,14 @@ def test_everything_of_a_session_goes(
     assert len(before - entities(ours)) == 1, "that of the login"
 
 
-def test_entities_of_a_method_that_is_gone_go_too(ours: VaultAdmin, record: list[Created], mounted: str) -> None:
+def test_entities_of_a_removed_method_are_removed(ours: VaultAdmin, record: list[Created], mounted: str) -> None:
     ours.client.sys.disable_auth_method(mounted)
     before = entities(ours)
     assert remove_created(ours, mounted, record) == []
     assert len(before - entities(ours)) == 1
 
 
-def test_a_token_of_a_session_is_revoked_and_one_that_is_gone_is_no_error(ours: VaultAdmin, session: str) -> None:
+def test_tokens_are_revoked_and_missing_ones_ignored(ours: VaultAdmin, session: str) -> None:
     tokens = [ours.client.auth.token.create_orphan(policies=["default"], ttl="1h")["auth"] for _ in range(3)]
     ours.client.auth.token.revoke_accessor(tokens[0]["accessor"])
     recorded = [Created(TOKEN, token["accessor"]) for token in tokens[:2]]
@@ -240,7 +240,7 @@ def test_a_token_of_a_session_is_revoked_and_one_that_is_gone_is_no_error(ours: 
     ours.client.auth.token.revoke_accessor(tokens[2]["accessor"])
 
 
-def test_what_others_have_at_a_recorded_path_stays(ours: VaultAdmin, session: str) -> None:
+def test_mount_of_others_at_a_recorded_path_is_kept(ours: VaultAdmin, session: str) -> None:
     """The session was killed before it created it, or somebody has put it there since."""
     client = ours.client
     client.sys.enable_auth_method("approle", path=session, description="mine")
@@ -276,7 +276,7 @@ path "identity/entity/id/*" { capabilities = ["delete"] }
 """
 
 
-def test_a_refusal_at_one_mount_does_not_skip_the_rest(
+def test_refusal_of_one_mount_does_not_skip_the_rest(
     ours: VaultAdmin, session: str, record: list[Created], mounted: str
 ) -> None:
     ours.enable_pki(f"{session}/pki", "1h")
@@ -291,7 +291,7 @@ def test_a_refusal_at_one_mount_does_not_skip_the_rest(
     assert f"{session}/pki/" not in ours.client.sys.list_mounted_secrets_engines()["data"]
 
 
-def test_a_vault_that_does_not_answer_is_reported_and_keeps_nothing_else(session: str) -> None:
+def test_unreachable_vault_is_listed_as_not_removed(session: str) -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # and never listens
         nobody = VaultAdmin(VaultServer(f"http://127.0.0.1:{held.getsockname()[1]}", token="t"), session=session)

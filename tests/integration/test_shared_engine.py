@@ -145,7 +145,7 @@ def new_run(where: list[str], temporary: Path) -> dict[str, Any]:
     "session", [(where, ending) for where in WHERE for ending in ("under way", "killed")], indirect=True, ids="-".join
 )
 @pytest.mark.parametrize("observer", ["here", *WHERE])
-def test_new_run_removes_nothing_of_another(
+def test_new_session_removes_nothing_of_another(
     engine: Engine, session: Session, observer: str, temporary: Path, request: pytest.FixtureRequest
 ) -> None:
     where = request.node.callspec.params["session"][0]
@@ -158,7 +158,7 @@ def test_new_run_removes_nothing_of_another(
 
 
 @pytest.mark.parametrize("session", [("of another user", "killed")], indirect=True, ids="-".join)
-def test_new_run_of_the_same_user_removes_what_a_killed_one_left(
+def test_new_session_of_the_same_user_removes_orphaned_resources(
     engine: Engine, session: Session, temporary: Path
 ) -> None:
     seen = new_run(USER, temporary)
@@ -168,7 +168,7 @@ def test_new_run_of_the_same_user_removes_what_a_killed_one_left(
 
 
 @pytest.mark.parametrize("session", [("of another user", "under way")], indirect=True, ids="-".join)
-def test_what_is_known_to_be_under_way_is_not_listed(engine: Engine, session: Session, temporary: Path) -> None:
+def test_resources_of_a_live_session_are_not_listed(engine: Engine, session: Session, temporary: Path) -> None:
     assert session.run not in new_run([], temporary)["unattributed"]
 
 
@@ -179,7 +179,7 @@ def test_what_is_known_to_be_under_way_is_not_listed(engine: Engine, session: Se
     indirect=True,
     ids="-".join,
 )
-def test_what_cannot_be_attributed_is_listed_with_what_removes_it(
+def test_resources_without_a_known_owner_are_listed_with_the_commands(
     engine: Engine, session: Session, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["stack", "down"]) == 0

@@ -27,7 +27,7 @@ def namespace(vault_issuer_cluster: Cluster, request: pytest.FixtureRequest) -> 
     return name
 
 
-def test_components_say_the_pinned_versions(vault_issuer_stack: Stack) -> None:
+def test_components_have_the_pinned_versions(vault_issuer_stack: Stack) -> None:
     started = vault_issuer_stack.components
     assert started["kubernetes"] == find("kubernetes").version
     assert f"v{started['vault']}" == find("vault").version
@@ -42,7 +42,7 @@ def test_nothing_answers_plain_http(vault_issuer_stack: Stack) -> None:
         connection.close()
 
 
-def test_certificates_are_of_the_stacks_own_authority(vault_issuer_stack: Stack) -> None:
+def test_certificates_come_from_the_authority_of_the_stack(vault_issuer_stack: Stack) -> None:
     address = urlsplit(vault_issuer_stack.vault.url)
     connection = http.client.HTTPSConnection(
         address.hostname or "", address.port, timeout=10, context=ssl.create_default_context()
@@ -75,7 +75,7 @@ def test_everything_listens_on_loopback_only(vault_issuer_session: Session, vaul
     assert set(listening) == {"0100007F"}, "127.0.0.1 as /proc writes it"
 
 
-def test_files_are_the_users_alone(vault_issuer_session: Session, vault_issuer_stack: Stack) -> None:
+def test_only_the_user_can_read_files(vault_issuer_session: Session, vault_issuer_stack: Stack) -> None:
     directory = vault_issuer_session.directory.path
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     keys = list((directory / "pki").glob("*-key.pem"))
@@ -116,7 +116,7 @@ def test_token_requests_are_in_the_audit_log(
     assert token not in Path(vault_issuer_stack.kubernetes.audit_log).read_text()
 
 
-def test_vaults_states_are_real(vault_issuer_session: Session) -> None:
+def test_seal_and_unseal_change_the_health_of_vault(vault_issuer_session: Session) -> None:
     launcher = vault_issuer_session.launcher()
     assert launcher is not None
     admin = VaultAdmin(launcher.start_vault(), vault_issuer_session.timeouts)
@@ -130,7 +130,7 @@ def test_vaults_states_are_real(vault_issuer_session: Session) -> None:
     launcher.stop_vault(admin.server)
 
 
-def test_a_raft_pair_has_a_standby_that_takes_over(vault_issuer_session: Session) -> None:
+def test_standby_of_a_raft_pair_takes_over(vault_issuer_session: Session) -> None:
     launcher = vault_issuer_session.launcher()
     assert launcher is not None
     addresses = ["https://127.0.0.1:1", "https://127.0.0.1:2"]

@@ -69,13 +69,13 @@ def test_wrong_secret_ids_do_not_lock_a_role(vault_issuer_workspace: VaultWorksp
 
 
 @pytest.mark.parametrize("method", ["approle", "aws", "cert", "jwt", "kubernetes"])
-def test_auth_methods_that_vault_has(vault_issuer_workspace: VaultWorkspace, method: str) -> None:
+def test_auth_methods_can_be_mounted(vault_issuer_workspace: VaultWorkspace, method: str) -> None:
     mount = vault_issuer_workspace.mount_auth(method)
     mounted = vault_issuer_workspace.client.sys.list_auth_methods()["data"]
     assert mounted[f"{mount}/"]["type"] == method
 
 
-def test_everything_goes_with_the_workspace(vault_issuer_stack: Stack, vault_issuer_vault: VaultAdmin) -> None:
+def test_workspace_removes_everything(vault_issuer_stack: Stack, vault_issuer_vault: VaultAdmin) -> None:
     def state() -> tuple[set[str], set[str], set[str]]:
         system = vault_issuer_vault.client.sys
         return (
