@@ -1,4 +1,4 @@
-"""Markdown made from the code: requirements, options, the command line, features, outcomes, versions."""
+"""Generates Markdown from the code: requirements, options, the command line, features, outcomes, versions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import fields
 from importlib import resources
 from pathlib import Path
 from unittest import mock
@@ -24,7 +23,7 @@ from pytest_vault_issuer.timeouts import Timeouts
 from pytest_vault_issuer.toolchain import COMPONENTS
 
 VAULT_PAGE = "https://cert-manager.io/docs/configuration/vault/"
-#: Width of the command's help, whatever terminal the documentation is built in.
+#: Width of the help, independent of the terminal.
 COLUMNS = "100"
 
 
@@ -197,14 +196,14 @@ def features() -> str:
 
 
 def timeouts() -> str:
-    """Return a table of the waits, with what their comments say of them."""
+    """Return a table of the timeouts, with their comments."""
     table = Timeouts()
     source = Path(str(resources.files("pytest_vault_issuer") / "timeouts.py")).read_text(encoding="utf-8")
     comments = dict(re.findall(r"#: (.+)\n    (\w+): float", source))
     about = {name: comment for comment, name in comments.items()}
     lines = ["| wait | seconds | bounds |", "|---|---:|---|"]
-    for field in fields(Timeouts):
-        lines.append(f"| `{field.name}` | {getattr(table, field.name):g} | {about[field.name]} |")
+    for name, comment in about.items():
+        lines.append(f"| `{name}` | {getattr(table, name):g} | {comment} |")
     return "\n".join(lines)
 
 

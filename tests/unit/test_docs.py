@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import importlib
+import inspect
 import json
 import re
 import shlex
@@ -29,6 +30,7 @@ from pytest_vault_issuer.report import build as json_report
 from pytest_vault_issuer.report.outcomes import Outcome
 from pytest_vault_issuer.requirements.catalogue import Catalogue
 from pytest_vault_issuer.requirements.features import AREAS
+from pytest_vault_issuer.timeouts import Timeouts
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -200,6 +202,14 @@ def test_every_requirement_has_a_section_with_its_tests(generated: Any) -> None:
         assert tests[requirement.id]
         assert all(test in section for test in tests[requirement.id])
         assert all(f"[{issue}](https://github.com/" in section for issue in requirement.upstream)
+
+
+def test_every_generator_without_arguments_works(generated: Any) -> None:
+    for name, make in generated.MAKERS.items():
+        if not inspect.signature(make).parameters:
+            assert make(), name
+    bounds = [field.name for field in dataclasses.fields(Timeouts) if field.type in ("float", float)]
+    assert [name for name in bounds if f"| `{name}` |" not in generated.timeouts()] == []
 
 
 def test_every_command_s_help_is_on_its_page(generated: Any) -> None:
