@@ -1,4 +1,4 @@
-"""Measures what a user waits for: the stack's start, the implementation's, the whole core run, and its parts.
+"""Measures the times of a session: the start of the stack and of the controller, the core profile, and its areas.
 
 Run with ``tox run -e benchmark`` (or ``python benchmarks/bench_suite.py``); ``--cold`` also measures the toolchain from
 an empty cache, ``--kind`` also how long the same takes to start on kind, in the same rounds. Prints medians, minima and
@@ -23,7 +23,7 @@ from pytest_vault_issuer.toolchain import Toolchain, to_stderr
 
 
 def starts(kind: bool, image: str | None) -> list[Settings]:
-    """Return what is to be started, of which the rest is taken from the environment's options.
+    """Return the settings to measure; options from the environment complete them.
 
     :param kind: on kind too; :param image: of cert-manager, to run it there as well.
     """

@@ -31,7 +31,7 @@ from pytest_vault_issuer.requirements.features import CORE, PROFILES
 from pytest_vault_issuer.toolchain import COMPONENTS, Component, Toolchain, find
 
 NAMES = ("cert-manager", "vault", "kubernetes")
-#: Lines of a run's output that are shown where it made no report.
+#: Lines of output to show if a session wrote no report.
 TAIL = 30
 
 
@@ -45,7 +45,7 @@ class Cell:
 
     @property
     def components(self) -> tuple[Component, ...]:
-        """All three."""
+        """The three versions."""
         return self.cert_manager, self.vault, self.kubernetes
 
     @property
@@ -57,12 +57,12 @@ class Cell:
 
     @property
     def folder(self) -> str:
-        """Name of the folder of its report."""
+        """The name of the folder with the report."""
         return "+".join(f"{c.name}@{c.version.lstrip('v')}" for c in self.components)
 
     @property
     def title(self) -> str:
-        """What is not the newest, for the head of a column."""
+        """The versions that are not the newest, for the head of a column."""
         release, *stack = self.components
         others = [f"{c.name} {c.version.lstrip('v')}" for c in stack if c is not find(c.name)]
         return ", ".join([release.version.lstrip("v"), *others])
@@ -70,9 +70,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class Session:
-    """What became of a cell.
+    """The result of a cell.
 
-    :ivar report: {} where there is none; then `output` says why.
+    :ivar report: {} if there is none; then `output` has the reason.
     :ivar seconds: 0 for one that was run before; :ivar selected: the requirements that were selected, () for all.
     """
 
@@ -84,7 +84,7 @@ class Session:
 
     @property
     def outcomes(self) -> dict[str, str]:
-        """Outcome by requirement; what came after the release is `later`."""
+        """The outcome by requirement; `later` if it is newer than the release."""
         return {
             entry["id"]: "later" if entry["reason"] else entry["outcome"]
             for entry in self.report.get("requirements", [])
@@ -92,7 +92,7 @@ class Session:
 
     @property
     def problems(self) -> list[str]:
-        """Why the cell does not pass; [] where it does.
+        """Why the cell does not pass; [] if it does.
 
         What was left out by a selection counts for nothing.
         """
@@ -118,7 +118,7 @@ class Session:
 def parse(text: str) -> Cell:
     """Return the cell of a text such as ``cert-manager@1.18+vault@1.19``.
 
-    :raises ConfigurationError: for a component or version that there is not, or that is named twice.
+    :raises ConfigurationError: for a component or version that does not exist, or that is named twice.
     """
     chosen: dict[str, Component] = {}
     for part in text.split("+"):
@@ -139,9 +139,9 @@ def default_cells(*, product: bool = False) -> list[Cell]:
 
 
 def before(cell: Cell, reports: Path) -> Session | None:
-    """Return the run of a cell whose report is there and passes, None where there is none.
+    """Return the earlier result of a cell if its report exists and passes, otherwise None.
 
-    :raises ConfigurationError: for a report that is there and cannot be read.
+    :raises ConfigurationError: for a report that cannot be read.
     """
     path = reports / cell.folder / json_report.FILE
     found = Session(cell, load(path)) if path.is_file() else Session(cell)
@@ -149,7 +149,7 @@ def before(cell: Cell, reports: Path) -> Session | None:
 
 
 def part_of(cell: Cell, profiles: Iterable[str]) -> tuple[str, ...]:
-    """Return what to select for a part of the suite: what this release is known to do otherwise, and each area."""
+    """Return the selection of a part: the known differences of this release, and one requirement per area."""
     release, newest = (component.version.lstrip("v") for component in (cell.cert_manager, find("cert-manager")))
     known = load_implementation(f"cert-manager@{release}").known_failures.keys()
     others = known ^ load_implementation(f"cert-manager@{newest}").known_failures.keys()
@@ -202,7 +202,7 @@ def verdicts(runs: Sequence[Session]) -> list[str]:
 
 
 def differences(runs: Sequence[Session]) -> list[str]:
-    """Return the table of the requirements whose outcomes are not the same in all runs, with what explains them."""
+    """Return the table of requirements with different outcomes, with the explanations."""
     judged = [run for run in runs if run.report]
     identifiers = dict.fromkeys(identifier for run in judged for identifier in run.outcomes)
     lines = [_row(["requirement", *(run.cell.title for run in judged), "why"]), _row(["---"] * (len(judged) + 2))]

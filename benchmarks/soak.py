@@ -1,4 +1,4 @@
-"""Runs the whole suite many times in a row, half of them on a busy machine, and tables what happened.
+"""Runs the whole suite many times, half of them on a busy machine, and prints a table of the results.
 
 A suite that gates an upgrade must not fail by chance. Run with ``tox run -e soak -- --runs 20``; every second run has a
 process on each core that only computes. Prints a line for each run and a table at the end; exits with 1 when any run
@@ -36,7 +36,7 @@ class Outcome:
 
 @contextlib.contextmanager
 def load(wanted: bool) -> Iterator[None]:
-    """Keep every core busy with computing meanwhile."""
+    """Keep every core busy."""
     count = (os.cpu_count() or 1) if wanted else 0
     burners = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:

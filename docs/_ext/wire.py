@@ -19,7 +19,7 @@ TITLES = {
     "client-certificate": "a client certificate",
     "aws": "AWS IAM",
 }
-#: Where each party's line is, by how many parties there are; in units of the picture, pixels on a wide screen.
+#: The position of each line by the number of parties, in units of the picture (pixels on a wide screen).
 _PLACES = {2: (64, 650), 3: (64, 350, 676), 4: (64, 300, 520, 670)}
 _ORDER = ("issuer", "Vault", "Kubernetes", "STS")
 _NAMES = {"issuer": "issuer", "Vault": "Vault", "Kubernetes": "API server", "STS": "AWS STS"}

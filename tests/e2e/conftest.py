@@ -22,13 +22,13 @@ from pytest_vault_issuer.toolchain import Toolchain
 from tests.support.reader import surroundings
 from tests.support.written_report import load
 
-#: Seconds after which a run of the suite is broken, whatever it does.
+#: Seconds after which a session counts as broken.
 LIMIT = 900
 
 
 @dataclass
 class SuiteRun:
-    """What a run of the suite printed and wrote."""
+    """The output and the report of a session."""
 
     status: int
     output: str
@@ -36,7 +36,7 @@ class SuiteRun:
 
     @property
     def report(self) -> dict[str, Any]:
-        """The run's report.json, which fulfils its schema, beside a journal that ends."""
+        """The session's report.json. It fits its schema, and its journal is complete."""
         return load(self.directory / "report")
 
     @property
@@ -51,7 +51,7 @@ class SuiteRun:
 
 
 class Suite:
-    """Starts runs of the suite in a directory."""
+    """Starts sessions in a directory."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -59,7 +59,7 @@ class Suite:
     def start(
         self, *arguments: str, env: dict[str, str] | None = None, process_group: int | None = None
     ) -> subprocess.Popen[str]:
-        """Start a run and return its process; with a `process_group` of 0, in one of its own."""
+        """Start a session and return its process; with a `process_group` of 0, in a group of its own."""
         return subprocess.Popen(
             [
                 sys.executable,
@@ -81,7 +81,7 @@ class Suite:
         )
 
     def run(self, *arguments: str, env: dict[str, str] | None = None) -> SuiteRun:
-        """Run to the end."""
+        """Run a session to its end."""
         with self.start(*arguments, env=env) as process:
             try:
                 output, _ = process.communicate(timeout=LIMIT)
@@ -91,7 +91,7 @@ class Suite:
         return SuiteRun(process.returncode, output, self.directory)
 
     def write(self, name: str, text: str) -> Path:
-        """Write a file next to the run."""
+        """Write a file into the directory of the sessions."""
         path = self.directory / name
         path.write_text(text)
         return path
@@ -109,7 +109,7 @@ def suite(tmp_path: Path) -> Suite:
 
 @pytest.fixture(scope="session")
 def shared(toolchain: Toolchain) -> Iterator[str]:
-    """The option by which runs join a stack that stays, one at a time: for runs that are not about a stack's own."""
+    """Return the option that joins a shared stack, one session at a time, for tests that need no stack of their own."""
     run = Session(Settings(stack="process"), SessionKey.new(), print)
     run.stack()
     yield f"--vault-issuer-join={run.directory.path}"
@@ -118,7 +118,7 @@ def shared(toolchain: Toolchain) -> Iterator[str]:
 
 @pytest.fixture
 def temporary() -> Iterator[Path]:
-    """A short temporary directory of the run's own: a socket's path has to fit into 100 bytes."""
+    """A temporary directory with a short path: the path of a socket must fit into 100 bytes."""
     path = Path(tempfile.mkdtemp(prefix="vi-"))
     yield path
     shutil.rmtree(path)

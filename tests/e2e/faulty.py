@@ -24,7 +24,7 @@ BROKEN = {
 
 
 def write(directory: Path) -> Path:
-    """Write the issuer's program and its file into a directory, and return the file's path."""
+    """Write the controller and its implementation file into a directory, and return the path of the file."""
     chosen = [mutant for mutant in mutants() if mutant.name in BROKEN]
     assert {mutant.name: mutant.requirement for mutant in chosen} == BROKEN
     Build("my-issuer", tuple(edit for mutant in chosen for edit in mutant.edits), "").write(directory)

@@ -1,4 +1,4 @@
-"""Commands of README.md and docs/ can be typed: each is run as it is written, in what its reader would have."""
+"""Each command in README.md and docs/ runs as it is written, in the reader's environment."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ ELSEWHERE = {
     " --vault-issuer-bind=192.0.2.7": ("a cluster and a Vault that are there", "tests/e2e/test_existing.py"),
 } | dict.fromkeys(
     commands_of_block("docs/providers.md", "kubectl apply -f rights.yaml"),
-    ("a cluster with nodes that is somebody's", "tests/e2e/test_existing_kind.py"),
+    ("a cluster with nodes that the user owns", "tests/e2e/test_existing_kind.py"),
 )
-#: Text in commands -> what is run in its place, and why. `{vault}` and `{kubernetes}`: what the toolchain has built.
+#: Text in commands -> its replacement, and why. `{vault}` and `{kubernetes}` are binaries of the toolchain.
 INSTEAD = {
     "--vault-issuer-vault-binary=/usr/bin/vault": (
         "--vault-issuer-vault-binary={vault}",
@@ -73,7 +73,7 @@ INSTEAD = {
         "the same",
     ),
 }
-#: Commands that show what is wrong, and exit with 1.
+#: Commands that show a failure and exit with 1.
 FAIL = {
     "pytest --pyargs vault_issuer_conformance --vault-issuer=./my-issuer.toml --vault-issuer-select=VI-SIGN-018": (
         "the page looks at a failure, and nothing else is selected"
@@ -85,7 +85,7 @@ TABLES = Tables(ELSEWHERE, INSTEAD, FAIL)
 
 
 def block(page: str, language: str, start: str) -> str:
-    """Return the page's block of a language that starts so."""
+    """Return the block of a page in a language that starts with a text."""
     (found,) = re.findall(rf"^```{language}\n({re.escape(start)}.*?)^```", (ROOT / page).read_text(), re.M | re.S)
     return str(found)
 
@@ -113,7 +113,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain) -> It
     rbac = block(page, "yaml", "# rbac.yaml")
     reader.write("rbac.yaml", rbac)
     reader.write("my-issuer.toml", issuer)
-    # That of "Getting started" is a program with one flag, which runs under another account.
+    # "Getting started" has a program with one flag, which runs under another account.
     account = "name: issuer\n    namespace: vault-issuer"
     reader.write("deploy/rbac.yaml", rbac.replace("name: cert-manager\n    namespace: cert-manager", account))
     program = reader.write(
@@ -149,12 +149,12 @@ def no_known_failures(reader: Reader) -> None:
 
 
 def reports_of_before_and_after(reader: Reader) -> None:
-    """Two that are there already, of one run."""
+    """Write two existing reports of one session."""
     judge = "pytest --pyargs vault_issuer_conformance --vault-issuer=cert-manager --vault-issuer-report=before"
     reader.type([judge, "cp -r before after"])
 
 
-#: What a page takes for granted beside what every reader has.
+#: What a page needs in addition to the environment of every reader.
 PREPARED = {
     "getting-started.md": own_issuer_of_getting_started,
     "implementers.md": no_known_failures,

@@ -30,7 +30,7 @@ READY = (
 
 
 class Shell:
-    """What a user types, with a directory for temporary files of its own."""
+    """Runs commands of a user, with a temporary directory of their own."""
 
     def __init__(self, temporary: Path) -> None:
         self.temporary = temporary
@@ -104,7 +104,7 @@ def test_dev_stack_can_be_used_judged_on_and_removed(shell: Shell, suite: Suite,
     assert joined.status == 0, joined.output
     assert "is paused until this session ends" in joined.output
     assert joined.outcomes()["VI-REQUEST-001"] == "passed"
-    # The dev stack's own goes on: an issuer that is made now becomes Ready, too.
+    # The controller of the dev stack is resumed: a new Issuer becomes Ready, too.
     copied = json.loads(shell.kubectl(kubectl, "get", "issuers.cert-manager.io", "vault-approle", "-ojson"))
     manifest = suite.write(
         "late.json",
@@ -119,7 +119,7 @@ def test_dev_stack_can_be_used_judged_on_and_removed(shell: Shell, suite: Suite,
 
 
 def test_printed_commands_of_a_dev_stack_work(shell: Shell) -> None:
-    """As it stands there, in order; judging on a dev stack is above."""
+    """The commands run in order as they are printed; the test above judges on a dev stack."""
     printed = shell.run("stack", "up", "--timeout-scale=3").partition("In your shell")[2]
     commands = [line for line in re.findall(r"^  (\S.*)$", printed, re.MULTILINE) if not line.startswith("pytest ")]
     programs = [command.split()[0] for command in commands if "=" not in command.split()[0]]

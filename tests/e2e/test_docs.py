@@ -1,4 +1,4 @@
-"""What docs/ shows of an issuer: its examples run, and its pictures are what is on the wire."""
+"""The examples in docs/ that need a controller pass, and its pictures match what is on the wire."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-#: Seconds after which a run is broken, whatever it does.
+#: Seconds after which a session counts as broken.
 LIMIT = 600
 
 
@@ -44,7 +44,7 @@ def test_recordings_match_the_wire(tmp_path: Path, shared: str, issuer: str, flo
     assert recorded
     for path in recorded:
         now, before = (json.loads(file.read_text()) for file in (path, DOCS / "wire" / path.name))
-        # What was run is said in the picture, and is another with the next release.
+        # The picture names the release that was recorded, and the next one is different.
         for recording in (now, before):
             assert recording.pop("issuer")
             assert recording.pop("stack")

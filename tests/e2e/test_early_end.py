@@ -1,4 +1,4 @@
-"""A run that ends early reports what it has judged."""
+"""A session that ends early reports what it judged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The provider ``existing``, on a stack that stands for somebody's own."""
+"""The provider ``existing``, on a stack that represents a user's own."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def options(vault_issuer_stack: Stack, vault_issuer_cluster: Cluster, foreign_va
 
 @pytest.fixture
 def foreign_vault(vault_issuer_session: Session) -> Any:
-    """A Vault that nobody has configured, and whose seal is the test's own."""
+    """An unconfigured Vault that the test can seal."""
     launcher = vault_issuer_session.launcher()
     assert launcher is not None
     admin = VaultAdmin(launcher.start_vault(), Timeouts())
@@ -43,7 +43,7 @@ def foreign_vault(vault_issuer_session: Session) -> Any:
 
 
 def state_of(cluster: Cluster, vault: VaultAdmin) -> dict[str, set[str]]:
-    """Name everything a run could leave behind."""
+    """Return the names of everything that a session could leave behind."""
     client = vault.client
     named = {
         resource.plural: {item["metadata"]["name"] for item in cluster.list(resource)}
@@ -57,7 +57,7 @@ def state_of(cluster: Cluster, vault: VaultAdmin) -> dict[str, set[str]]:
 
 
 def without_reviewer(vault_issuer_cluster: Cluster) -> None:
-    """Make the stack one that no session uses: this is what says so."""
+    """Remove the binding that marks the stack as used by a session."""
     vault_issuer_cluster.delete(CLUSTER_ROLE_BINDINGS, REVIEWER_BINDING)
 
 
@@ -110,7 +110,7 @@ def test_missing_token_is_reported(suite: Any, options: list[str]) -> None:
 
 @pytest.fixture
 def closed_port() -> int:
-    """A port on which nobody listens while the test holds it."""
+    """A port without a listener, reserved for the test."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]  # bound, never listening

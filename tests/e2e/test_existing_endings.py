@@ -1,4 +1,4 @@
-"""However a session on somebody's cluster and Vault ends, nothing of it stays there, or the user is told what does."""
+"""A session on an existing cluster and Vault removes everything however it ends, or lists what is left."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tests.support.reader import surroundings
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc")
 TOKEN = "VAULT_ISSUER_VAULT_TOKEN"
-#: Creates whatever a test of the suite does, says so, and goes on when it is told to.
+#: Creates every type of object of a test, writes a file, and continues when another file exists.
 HELD = """
 import os, time, pathlib
 
@@ -50,7 +50,7 @@ def test_held(vault_issuer_sandbox):
     while not (here / "go").exists():
         time.sleep(0.05)
 """
-#: Everything but to disable one auth method.
+#: All permissions except to disable one auth method.
 ALMOST_ALL = """
 path "*" { capabilities = ["create", "read", "update", "delete", "list", "sudo"] }
 path "sys/auth/cert" { capabilities = ["create", "read", "update", "sudo"] }
@@ -62,7 +62,7 @@ STACK_COMMAND = [sys.executable, "-c", "from pytest_vault_issuer.cli.main import
 
 @dataclass
 class Theirs:
-    """Somebody's cluster and Vault: a stack that another session has started."""
+    """The user's cluster and Vault: a stack that another session started."""
 
     cluster: Cluster
     vault: VaultAdmin
@@ -103,7 +103,7 @@ def theirs(vault_issuer_session: Session) -> Iterator[Theirs]:
     vault.unseal()
     vault.client.sys.create_or_update_policy("almost-all", ALMOST_ALL)
     cluster = vault_issuer_session.cluster()
-    # The stack is ours: this says that a session uses it.
+    # This binding marks the stack as used by a session.
     cluster.delete(CLUSTER_ROLE_BINDINGS, REVIEWER_BINDING)
     cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "vault-issuer-system"}})
     yield Theirs(cluster, vault, stack)
@@ -111,7 +111,7 @@ def theirs(vault_issuer_session: Session) -> Iterator[Theirs]:
 
 
 class Started:
-    """A session that holds on in the middle of a test, when all kinds of things have been created."""
+    """A session in the middle of a test, with objects of every type."""
 
     def __init__(self, theirs: Theirs, folder: Path, temporary: Path) -> None:
         self._theirs = theirs
@@ -179,7 +179,7 @@ class Started:
         return done.stdout + done.stderr
 
     def refused(self) -> str:
-        """Run another session beside this one; return what it prints when it cannot begin."""
+        """Run another session beside this one, and return the output of its refusal."""
         (self._folder / "test_held.py").write_text(HELD)
         done = subprocess.run(
             self.command(), env=self.environment, capture_output=True, text=True, timeout=LIMIT, check=False
@@ -199,7 +199,7 @@ def session(theirs: Theirs, tmp_path: Path, temporary: Path) -> Iterator[Started
     if session.process is not None and session.process.poll() is None:
         session.process.kill()
         session.process.communicate()
-    for record in session.records:  # a test that fails leaves others what they expect
+    for record in session.records:  # after a failed test too
         poll(lambda record=record: None if record.exists() else True, timeout=60)
         session.stack("down", record.stem)
 
@@ -335,14 +335,14 @@ def test_second_session_on_the_cluster_is_refused(theirs: Theirs, session: Start
     second = session.refused()
     assert f"ClusterRoleBinding {REVIEWER_BINDING} exists in the cluster: it belongs to session {name}" in second
     assert "is unfinished" not in second
-    # What is gone by now is what the first session has removed itself.
+    # Only the first session removed objects since.
     assert {kind: names - during[kind] for kind, names in theirs.state().items() if names - during[kind]} == {}
     by_itself(session)
     assert session.records == []
 
 
 def test_existing_object_is_refused_and_unchanged(theirs: Theirs, session: Started) -> None:
-    """The implementation's own manifests have one of the same name."""
+    """The manifests of the implementation name an object that exists."""
     mine: dict[str, Any] = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",

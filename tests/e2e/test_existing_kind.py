@@ -1,4 +1,4 @@
-"""The provider ``existing`` on somebody's cluster, where it may do no more than docs/ says it has to."""
+"""The provider ``existing`` on a user's cluster, with only the permissions that docs/ lists."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tests.support.containers import (
     VAULT,
     engine_with,
     kind_program,
-    somebodys_cluster,
+    user_cluster,
 )
 from tests.support.scope import scopes, selecting
 
@@ -46,8 +46,8 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs/examples/existing"
 RUNNER = "system:serviceaccount:vault-issuer-runner:runner"
 RBAC = "rbac.authorization.k8s.io"
-#: Rights that are needed and are no call's own: asked for by cert-manager's webhook, by who binds a role, and by a
-#: server-side apply of what is not there yet.
+#: Necessary permissions that no request of the session shows: for cert-manager's webhook, to bind a role, and for a
+#: server-side apply of a new object.
 IMPLIED = {
     ("approve", "cert-manager.io", "signers"),
     ("bind", RBAC, "clusterroles"),
@@ -76,7 +76,7 @@ spec:
         image: {CERT_MANAGER}
         args: [--cluster-resource-namespace=cert-manager, --approver=false, --concurrent-workers=20]
 """
-#: What runs in production: an issuer, and a certificate of it.
+#: Objects in production: an Issuer and a Certificate.
 PRODUCTION = """
 apiVersion: v1
 kind: Namespace
@@ -108,7 +108,7 @@ POLICY = {
 
 @dataclass
 class Theirs:
-    """Somebody's cluster, in which cert-manager runs, and their Vault.
+    """A user's cluster with cert-manager, and their Vault.
 
     :ivar directory: with ``rights.yaml`` and kubeconfigs; :ivar environment: of their shell.
     :ivar gateway: this machine's address on the cluster's network; :ivar internal: the API server's URL there.
@@ -123,7 +123,7 @@ class Theirs:
     vault: VaultAdmin
 
     def shell(self, script: str) -> str:
-        """Run what they type, and return what it prints."""
+        """Run a command of the user, and return its output."""
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],
             cwd=self.directory,
@@ -135,7 +135,7 @@ class Theirs:
         return done.stdout
 
     def apply(self, text: str) -> None:
-        """Apply manifests as their administrator."""
+        """Apply manifests as the administrator of the cluster."""
         subprocess.run(
             ["kubectl", "apply", "--server-side", "-f", "-"],
             env=self.environment,
@@ -165,7 +165,7 @@ def theirs(engine: Engine, toolchain: Toolchain, tmp_path_factory: pytest.TempPa
     (directory / "kind.yaml").write_text(yaml.safe_dump(configuration(None, audit)))
     kubeconfig, config = directory / "admin.kubeconfig", directory / "kind.yaml"
     with (
-        somebodys_cluster(engine, kubeconfig, f"--config={config}", "--wait=120s") as name,
+        user_cluster(engine, kubeconfig, f"--config={config}", "--wait=120s") as name,
         their_vault(engine) as vault,
     ):
         load = ["load", "docker-image", CERT_MANAGER, f"--name={name}"]
@@ -212,7 +212,7 @@ def their_vault(engine: Engine) -> Iterator[VaultAdmin]:
 
 
 def furnish(theirs: Theirs, toolchain: Toolchain) -> None:
-    """Have cert-manager run, and a certificate in production."""
+    """Start cert-manager, and issue a certificate in production."""
     crds = toolchain.crds()
     assert crds is not None
     for path in sorted(crds.glob("*.yaml")):
@@ -244,11 +244,11 @@ def furnish(theirs: Theirs, toolchain: Toolchain) -> None:
     assert ready, theirs.shell("kubectl get issuers,certificates,certificaterequests -o yaml --namespace=production")
 
 
-# -- what is there ------------------------------------------------------------------------------------------------
+# -- contents -----------------------------------------------------------------------------------------------------
 
 
 def objects(cluster: Cluster) -> dict[tuple[Resource, str, str], str]:
-    """Return whatever is in a cluster: the resource version by type, namespace and name."""
+    """Return all objects of a cluster: the resource version by type, namespace and name."""
     return {
         (resource, item["metadata"].get("namespace", ""), item["metadata"]["name"]): item["metadata"].get(
             "resourceVersion", ""
@@ -261,7 +261,7 @@ def objects(cluster: Cluster) -> dict[tuple[Resource, str, str], str]:
 
 
 def mounts(vault: VaultAdmin) -> dict[str, Any]:
-    """Return whatever is mounted in a Vault, with its configuration, and its policies."""
+    """Return the mounts of a Vault with their configuration, and its policies."""
     client = vault.client
     return {
         "secrets engines": client.sys.list_mounted_secrets_engines()["data"],
@@ -271,7 +271,7 @@ def mounts(vault: VaultAdmin) -> dict[str, Any]:
     }
 
 
-# -- what may be done ---------------------------------------------------------------------------------------------
+# -- permissions --------------------------------------------------------------------------------------------------
 
 
 Right = tuple[str, str, str]
@@ -291,7 +291,7 @@ def documented(*names: str) -> set[Right]:
 
 
 def used(records: list[Record]) -> dict[Right, set[int]]:
-    """Return which rights calls needed, and how they were answered.
+    """Return the permissions that requests needed, and the responses.
 
     At its end a run looks for what is labelled as its own wherever it may: that it may not look somewhere does not
     count.
@@ -308,7 +308,7 @@ def used(records: list[Record]) -> dict[Right, set[int]]:
 
 @pytest.fixture(scope="module")
 def credentials(theirs: Theirs) -> dict[str, str]:
-    """Make those of the documentation, by its commands; return the options and the environment that name them."""
+    """Create the documented permissions with the documented commands; return the options and the environment."""
     for file in EXAMPLES.iterdir():
         (theirs.directory / file.name).write_text(file.read_text())
     page = (ROOT / "docs/providers.md").read_text()
@@ -322,7 +322,7 @@ def credentials(theirs: Theirs) -> dict[str, str]:
 
 @pytest.fixture
 def file(suite: Suite) -> Path:
-    """The description of an issuer that runs already."""
+    """Return the implementation file of a controller that already runs."""
     known = load_implementation("cert-manager").known_failures
     return suite.write(
         "theirs.toml",
@@ -346,7 +346,7 @@ def options(theirs: Theirs, file: Path) -> list[str]:
 def test_vault_that_does_not_reach_the_cluster_is_reported(
     theirs: Theirs, credentials: dict[str, str], suite: Suite, options: list[str]
 ) -> None:
-    """The kubeconfig names the API server as this machine reaches it."""
+    """The kubeconfig has an address of the API server that only this machine reaches."""
     mounted = mounts(theirs.vault)
     run = suite.run(*options, "--vault-issuer-select=VI-KSTATIC-001", env=credentials)
     assert run.status == 3, run.output
@@ -369,8 +369,8 @@ def test_documented_permissions_suffice_and_nothing_else_changes(
     assert set(run.outcomes(selected).values()) <= {"passed", "known-failure", "not-run"}
     assert "passed" in run.outcomes(selected).values()
     after = objects(theirs.cluster)
-    assert {key for key in after if key not in before} == set(), "all of the run's is gone"
-    assert {key for key in before if key not in after} == set(), "nothing else is"
+    assert {key for key in after if key not in before} == set(), "expected all objects of the session removed"
+    assert {key for key in before if key not in after} == set(), "expected all other objects kept"
     touched = {key for key in before if before[key] != after[key] and "production" in (key[1], key[2])}
     assert touched == set()
     assert mounts(theirs.vault) == mounted
@@ -378,5 +378,7 @@ def test_documented_permissions_suffice_and_nothing_else_changes(
     assert {right: codes for right, codes in rights.items() if 403 in codes} == {}
     needed = set(rights) | IMPLIED
     assert needed <= documented("vault-issuer-core")
-    assert selected or needed == documented("vault-issuer-core"), "no right is documented that nothing needs"
+    assert selected or needed == documented("vault-issuer-core"), (
+        "expected only necessary permissions in the documentation"
+    )
     assert credentials["VAULT_ISSUER_VAULT_TOKEN"] not in run.output

@@ -1,4 +1,4 @@
-"""The example of an external issuer: judged as its README and its workflow say, and right in what it claims."""
+"""The commands of the external issuer's README and workflow judge it, and it has the claimed outcomes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def go_caches(go: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def author(tmp_path_factory: pytest.TempPathFactory) -> Reader:
-    """Who has the example as a repository of their own, with Go and the package."""
+    """An author with the example as a repository, Go and the package."""
     place = tmp_path_factory.mktemp("external-issuer")
     program = find_go(NEEDED_GO)
     go = go_caches(program)
@@ -56,7 +56,7 @@ def author(tmp_path_factory: pytest.TempPathFactory) -> Reader:
         GOCACHE=str(go / "build"),
         GOFLAGS="-modcacherw",
         GOTOOLCHAIN="local",
-        # What pip would install is here; that it is all of what is asked for is what pip then says.
+        # The package is installed: pip checks without an index that all requirements are met.
         PIP_NO_INDEX="1",
     )
     environment["PATH"] += f":{program.parent}"
@@ -73,7 +73,7 @@ def verdict(author: Reader) -> dict[str, object]:
 
 
 def known() -> set[str]:
-    """The requirements that it says it does not fulfil."""
+    """Return the requirements that its file lists as known failures."""
     return set(tomllib.loads((EXAMPLE / "conformance.toml").read_text())["known_failures"])
 
 
@@ -101,7 +101,7 @@ def test_commands_of_external_issuer_readme_work(author: Reader) -> None:
     assert others
     for commands in others:
         author.type(commands)
-    # What is generated is what is there.
+    # Generated files match the repository.
     for name in ("api", "config"):
         subprocess.run(["diff", "--recursive", EXAMPLE / name, author.directory / name], check=True)
 

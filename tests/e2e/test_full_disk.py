@@ -1,4 +1,4 @@
-"""A full disk is said to be one, at once, whoever meets it first."""
+"""A full disk is reported at once, by each process that can meet it first."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ BUILD = "sh build.sh"
 OPTIONS = ["--name=my-issuer", f"--command={COMMAND}", f"--api-version={API_VERSION}", f"--build={BUILD}"]
 #: A part of a question -> what is typed; what is suggested is taken for the others.
 TYPED = {"Command that runs": COMMAND, "Group and version": API_VERSION, "builds it": BUILD, "CI workflow": "github"}
-#: The logins need rights that are in the draft, and one that is not: whoever writes the issuer grants it.
+#: The logins need permissions of the draft, and one more, which the author of the controller grants.
 JUDGED = ["VI-APPROLE-001", "VI-KSECRETLESS-001"]
 #: Seconds for the next question.
 LIMIT = 60
@@ -52,7 +52,7 @@ def author(tmp_path: Path) -> Reader:
     shutil.copytree(sample_controller, directory / "src/issuer", ignore=shutil.ignore_patterns("__pycache__"))
     author = Reader(
         directory,
-        # What pip would install is here; that it is all of what is asked for is what pip then says.
+        # The package is installed: pip checks without an index that all requirements are met.
         surroundings(PIP_NO_INDEX="1", VAULT_ISSUER_SELECT=" ".join(JUDGED)),
     )
     author.write("src/__main__.py", "import sys\nfrom issuer.__main__ import main\nsys.exit(main(sys.argv[1:]))\n")
@@ -63,7 +63,7 @@ def author(tmp_path: Path) -> Reader:
 
 
 def init(author: Reader, *options: str) -> str:
-    """Call it with options, where nobody can be asked, and return what it says."""
+    """Run the command without a terminal, and return its output."""
     return subprocess.run(
         ["vault-issuer", "init", *OPTIONS, *options],
         cwd=author.directory,
@@ -76,7 +76,7 @@ def init(author: Reader, *options: str) -> str:
 
 
 def checkout(author: Reader, place: Path) -> Reader:
-    """What a job finds of the repository."""
+    """Return a fresh checkout of the repository for a job."""
     shutil.copytree(author.directory, place, ignore=shutil.ignore_patterns("bin", "report"))
     return Reader(place, author.environment)
 
@@ -124,7 +124,7 @@ def test_questions_and_options_write_the_same_files(author: Reader, tmp_path: Pa
 
 
 def asked(author: Reader) -> list[str]:
-    """Call it on a terminal, answer what it asks, and return the questions."""
+    """Run the command on a terminal, answer its questions, and return them."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         ["vault-issuer", "init"],

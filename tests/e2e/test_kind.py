@@ -1,4 +1,4 @@
-"""The provider ``kind``: it agrees with ``process``, runs issuers on this machine and in the cluster, and cleans up."""
+"""The provider ``kind`` agrees with ``process``, runs controllers in and beside the cluster, and cleans up."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from pytest_vault_issuer.stack.kind.engine import CLUSTER_LABEL, RUN_LABEL, Engi
 from pytest_vault_issuer.stack.select import STATE
 from pytest_vault_issuer.timeouts import poll
 from tests.e2e.conftest import Suite, run_directories, typed
-from tests.support.containers import CERT_MANAGER, NODE, VAULT, engine_with, everything, on_kind, somebodys_cluster
+from tests.support.containers import CERT_MANAGER, NODE, VAULT, engine_with, everything, on_kind, user_cluster
 from tests.support.processes import processes_of, supervisor_of
 from tests.support.registry import empty_registry, forget, push
 from tests.support.scope import scopes, selecting
 
 DEPLOYMENTS = Resource("apps", "v1", "deployments")
-#: A requirement that every way of running an issuer has to show: a login, a signature.
+#: A requirement that needs a login and a signature, for each way to run a controller.
 ONE = "--vault-issuer-select=VI-SIGN-001"
 
 
@@ -59,7 +59,7 @@ def nothing_left(engine: Engine) -> Iterator[None]:
 def test_kind_and_process_agree_on_every_requirement(
     tmp_path: Path, options: list[str], selected: tuple[str, ...]
 ) -> None:
-    """cert-manager in the cluster, from its image, and as a process of this machine."""
+    """cert-manager runs in the cluster, from its image, and as a process on this machine."""
     reports = {}
     for name, chosen in (
         ("process", ["--vault-issuer-stack=process"]),
@@ -78,7 +78,7 @@ def test_kind_and_process_agree_on_every_requirement(
 
 @pytest.fixture
 def kustomization(suite: Suite) -> str:
-    """What an author has: a folder that `kubectl apply -k` takes, and an image that no registry has."""
+    """An author's kustomization, with an image that is in no registry."""
     folder = suite.directory / "deploy"
     folder.mkdir()
     (folder / "kustomization.yaml").write_text("namespace: mine\nresources: [deployment.yaml]\n")
@@ -133,7 +133,7 @@ def test_controller_runs_from_a_kustomization(suite: Suite, options: list[str], 
 
 
 def agreement(reports: dict[str, Any]) -> None:
-    """Write a table of what became of each requirement where AGREEMENT_REPORT says."""
+    """Write a table of the outcomes to the file that AGREEMENT_REPORT names."""
     if path := os.environ.get("AGREEMENT_REPORT"):
         outcomes = [{entry["id"]: entry["outcome"] for entry in report["requirements"]} for report in reports.values()]
         rows = [[identifier, *(seen.get(identifier, "-") for seen in outcomes)] for identifier in outcomes[0]]
@@ -145,7 +145,7 @@ def agreement(reports: dict[str, Any]) -> None:
 
 @pytest.fixture
 def upstream(engine: Engine, tmp_path: Path) -> Iterator[tuple[str, str, str]]:
-    """A mirror, as closed networks have one, and the names of Vault's image and cert-manager's that only it knows."""
+    """The mirror of a closed network, and the names of two images that only this mirror has."""
     release = f"test-{secrets.token_hex(3)}"
     names = [f"registry.test/{part}:{release}" for part in ("hashicorp/vault", "jetstack/cert-manager-controller")]
     with empty_registry(tmp_path) as address:
@@ -171,13 +171,13 @@ def test_dev_mode_works_in_a_closed_network(suite: Suite, options: list[str], up
     assert run.outcomes()["VI-SIGN-001"] == "passed"
 
 
-# -- whose a cluster is ---------------------------------------------------------------------------------------
+# -- ownership of clusters ------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def foreign(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A cluster that somebody has made, and who removes it."""
-    with somebodys_cluster(engine, tmp_path_factory.mktemp("theirs") / "kubeconfig") as name:
+    """A cluster that the user created and removes."""
+    with user_cluster(engine, tmp_path_factory.mktemp("theirs") / "kubeconfig") as name:
         yield name
 
 
@@ -189,12 +189,12 @@ def test_named_cluster_is_used_and_kept(suite: Suite, options: list[str], foreig
     assert everything(engine) == before
 
 
-# -- a stack that stays ---------------------------------------------------------------------------------------
+# -- a kept stack ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def kept(suite: Suite, options: list[str]) -> Iterator[tuple[Path, Cluster]]:
-    """The directory of a stack that stays, with an issuer in its cluster, and the cluster."""
+    """The directory of a kept stack with a controller in its cluster, and the cluster."""
     run = suite.run(
         "--vault-issuer=cert-manager",
         ONE,
@@ -233,7 +233,7 @@ def test_controller_of_a_kept_cluster_is_paused_while_another_is_judged(
     assert goes_on
     assert cluster.wait_gone(NAMESPACES, "mine", None, timeout=60)
     binding = cluster.get(CLUSTER_ROLE_BINDINGS, "vault-issuer-test-cert-manager")
-    assert binding["subjects"][0]["name"] == "cert-manager", "the one that was judged had the same, for itself"
+    assert binding["subjects"][0]["name"] == "cert-manager", "expected the binding of the resumed controller"
     assert binding["metadata"]["labels"][RUN_LABEL] == directory.name
 
 
@@ -295,7 +295,7 @@ def test_killed_session_leaves_no_cluster(suite: Suite, options: list[str], engi
 def killed_with_its_supervisor(
     suite: Suite, options: list[str], temporary: Path, *, when: Callable[[Path], bool]
 ) -> Path:
-    """Start a run, kill all of it, so that nobody cleans up, and return its directory."""
+    """Start a session, kill all of its processes, and return its directory."""
     process = suite.start("--vault-issuer=cert-manager", ONE, *options, env={"TMPDIR": str(temporary)})
 
     def come_so_far() -> Path | None:
@@ -304,7 +304,7 @@ def killed_with_its_supervisor(
     directory = poll(come_so_far, timeout=240, interval=0.1)
     try:
         assert directory is not None
-        os.kill(supervisor_of(directory), signal.SIGKILL)  # first, or it would see to it
+        os.kill(supervisor_of(directory), signal.SIGKILL)  # first: it would clean up
     finally:
         process.kill()
         output, _ = process.communicate()

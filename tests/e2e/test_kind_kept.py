@@ -1,4 +1,4 @@
-"""A stack on kind that stays: it is used as was printed, issuers are judged on it, and it is taken down."""
+"""A kept stack on kind: the printed commands use it, controllers are judged on it, and it is removed."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from tests.e2e.conftest import LIMIT, Suite, SuiteRun, typed
 from tests.support.containers import BUSYBOX, CERT_MANAGER, NODE, VAULT, engine_with, on_kind
 
 BUILTIN = Path(pytest_vault_issuer.implementation.__file__).parent / "builtin"
-#: A requirement that every way of running an issuer has to show: a login, a signature.
+#: A requirement that needs a login and a signature, for each way to run a controller.
 ONE = "--vault-issuer-select=VI-SIGN-001"
-#: With this, waiting for an issuer until its time is over takes longer than any run here may.
+#: With this scale, a wait that reaches its timeout exceeds the limit of the test.
 NEVER = f"--vault-issuer-timeout-scale={2 * LIMIT / Timeouts().implementation_start}"
 
 
 @dataclass
 class Kept:
-    """A stack that stays.
+    """A kept stack.
 
-    :ivar run: the run that made it.
+    :ivar run: the session that started it.
     """
 
     run: SuiteRun
@@ -51,7 +51,7 @@ class Kept:
 
     @property
     def stack(self) -> Stack:
-        """What is known of it."""
+        """The stack, as the run directory describes it."""
         return Stack.from_json((self.directory / STATE).read_text())
 
 
@@ -83,7 +83,7 @@ def test_controller_on_this_machine_is_judged_on_kind(kept: Kept) -> None:
 
 def test_printed_commands_use_the_kept_stack(kept: Kept, toolchain: Toolchain, tmp_path: Path) -> None:
     exports = [line.strip() for line in kept.run.output.splitlines() if line.lstrip().startswith("export ")]
-    # Both clients find what they need in the variables that are theirs, and nothing else is set here.
+    # Both clients find the stack in their variables; nothing else is set here.
     ask = "import hvac; print(hvac.Client().auth.token.lookup_self()['data']['policies'])"
     script = "\n".join([*exports, '"$0" get namespaces --output=name', '"$1" -c "$2"'])
     done = subprocess.run(
@@ -102,7 +102,7 @@ def test_printed_commands_use_the_kept_stack(kept: Kept, toolchain: Toolchain, t
 
 
 def test_ports_are_published_on_loopback_only(kept: Kept, engine: Engine) -> None:
-    """Not on another address of this machine: that on the container network stands for all of them."""
+    """No port is on another address of this machine, such as that on the container network."""
     stack = kept.stack
     config = yaml.safe_load(Path(stack.kubernetes.kubeconfig).read_text())
     for url in (stack.vault.url, config["clusters"][0]["cluster"]["server"]):
@@ -128,10 +128,10 @@ def test_proxies_listen_on_the_container_network_only(kept: Kept, engine: Engine
     assert [ipaddress.ip_address(stack.bind) in subnet for subnet in subnets] == [True]
     assert {name for name in engine.names_of(stack.run) if name != f"network {stack.run}"} == {
         entry["Name"] for entry in network["Containers"].values()
-    }, "nobody else's is on it"
+    }, "expected no ports of others"
 
 
-# -- issuers that do not come up ------------------------------------------------------------------------------
+# -- controllers that do not start ----------------------------------------------------------------------------
 
 DEPLOYMENT = """
 apiVersion: apps/v1
@@ -189,9 +189,9 @@ def test_workload_that_cannot_start_is_reported_before_the_timeout(
     assert "unable to retrieve" not in run.output
 
 
-# -- issuers that do ------------------------------------------------------------------------------------------
+# -- controllers that do --------------------------------------------------------------------------------------
 
-#: In the shape of cert-manager's official manifest, which is one file. What is left out of it is said in docs/.
+#: The structure of cert-manager's official manifest, in one file. docs/providers.md lists what is left out.
 CONTROLLER = f"""
 apiVersion: v1
 kind: Namespace
@@ -265,7 +265,7 @@ def test_cert_manager_from_one_manifest_with_its_definitions(kept: Kept, suite: 
 
 
 def test_stack_down_removes_the_cluster_with_everything_in_it(kept: Kept, engine: Engine) -> None:
-    """The last one here."""
+    """This test runs last in its module."""
     run = kept.stack.run
     assert len(engine.names_of(run)) == 3
     typed("stack", "down", str(kept.directory), temporary=kept.temporary)

@@ -1,4 +1,4 @@
-"""Whatever stops a session, nothing of it stays, or one command removes it; and sessions do not meet.
+"""However a session ends, nothing of it remains, or one command removes it. Sessions do not affect each other.
 
 The table *way to stop* x *provider*. On kind, where a cluster takes half a minute, CI has the rows in which the work is
 done by another process than usual; the complete run has all. The provider `existing` has its own table.
@@ -29,7 +29,7 @@ from tests.support.written_report import journal, load
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc")
 PROCESS, KIND = "process", "kind"
-#: Seconds until a session that is to end by itself has ended, and until what was stopped is gone.
+#: Seconds until a session has ended by itself, and until its processes are gone.
 END, GONE = 600, 180
 
 
@@ -37,9 +37,9 @@ END, GONE = 600, 180
 class Session:
     """A session in the middle of its tests.
 
-    :ivar process: pytest's, which is a process group of its own.
+    :ivar process: pytest, in a process group of its own.
     :ivar directory: the run directory.
-    :ivar before: what was on the engine.
+    :ivar before: what the engine had before.
     """
 
     process: subprocess.Popen[str]
@@ -55,7 +55,7 @@ class Session:
 
     @property
     def left(self) -> list[str]:
-        """What there is of it: processes, run directories, and what is new on the engine and not of another session."""
+        """Return what the session has: processes, run directories, and new objects of the engine."""
         run, parent = self.directory.name, self.directory.parent
         new = everything(self.engine) - self.before if self.engine else set()
         return [
@@ -86,13 +86,13 @@ def kill_group(session: Session) -> None:
 
 
 def kill_all(session: Session) -> None:
-    """As where a container is killed: first the supervisor, or it would see to the rest."""
+    """Kill everything, as with a container: first the supervisor, because it would clean up."""
     kill_supervisor(session)
     kill_group(session)
 
 
 def kill_largest(session: Session) -> None:
-    """What the system does that is out of memory."""
+    """Kill as a system does that is out of memory."""
     ids = [
         int(entry.name)
         for entry in Path("/proc").iterdir()
@@ -123,11 +123,11 @@ def fill_disk(session: Session) -> None:
 class Way:
     """A way to stop a session.
 
-    :ivar stop: does it.
-    :ivar workers: as pytest-xdist is told.
+    :ivar stop: stops the session.
+    :ivar workers: the option of pytest-xdist.
     :ivar down: whether `vault-issuer stack down` has to finish.
-    :ivar disk: size of the disk that temporary files are on; '' for that of others.
-    :ivar select: what is judged; little where each test waits for what does not come any more.
+    :ivar disk: size of the disk for temporary files; '' for the usual one.
+    :ivar select: what is judged; little if each test waits for an event that cannot come.
     """
 
     stop: Callable[[Session], None]
@@ -153,16 +153,16 @@ WAYS = {
     "out of memory": Way(kill_largest),
     "full disk": Way(fill_disk, disk="400m", select="VI-SIGN-001"),
 }
-#: The beginnings of those after which there is a whole report, whose verdict is *incomplete*.
+#: Prefixes of the ways that leave a full report with the verdict *incomplete*.
 REPORTED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGKILL of the supervisor")
-#: Those on kind that CI runs: pytest, and `stack down`, end it in the supervisor's place.
+#: The ways on kind that CI runs: pytest, or `stack down`, ends the session instead of the supervisor.
 KIND_IN_CI = ("SIGKILL of the supervisor", "SIGKILL of everything")
 ON_KIND = [pytest.param(name, KIND, marks=[] if name in KIND_IN_CI else [pytest.mark.full]) for name in WAYS]
 
 
 @pytest.fixture
 def engine(provider: str) -> Iterator[Engine | None]:
-    """The engine; None where there is no need of one."""
+    """The engine; None if the test needs none."""
     if provider == KIND:
         yield from engine_with(VAULT, NODE, CERT_MANAGER)
     else:
@@ -171,7 +171,7 @@ def engine(provider: str) -> Iterator[Engine | None]:
 
 @pytest.fixture
 def place(way: str, temporary: Path) -> Iterator[Path]:
-    """Where temporary files of the session are."""
+    """The directory for temporary files of the session."""
     if not (size := WAYS[way].disk):
         yield temporary
         return
@@ -183,7 +183,7 @@ def place(way: str, temporary: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def not_ignored(number: int) -> Iterator[None]:
-    """Have what is started not ignore a signal, as it would under nohup."""
+    """Let started processes receive a signal, also under nohup."""
     before = signal.signal(number, signal.SIG_DFL)
     try:
         yield
@@ -193,7 +193,7 @@ def not_ignored(number: int) -> Iterator[None]:
 
 @pytest.fixture
 def session(suite: Suite, way: str, provider: str, place: Path, engine: Engine | None) -> Iterator[Session]:
-    """A session that has begun with its tests."""
+    """A session that has started its tests."""
     before = everything(engine) if engine else set()
     with not_ignored(signal.SIGHUP):
         process = suite.start(
@@ -213,7 +213,7 @@ def session(suite: Suite, way: str, provider: str, place: Path, engine: Engine |
 
     try:
         directory = poll(in_mid_run, timeout=300)
-        assert directory is not None, "it did not come so far"
+        assert directory is not None, "expected a started session, saw none"
         yield Session(process, directory, engine, before)
     finally:
         process.kill()
@@ -234,7 +234,7 @@ def test_nothing_is_left_on_kind(suite: Suite, session: Session, way: str) -> No
 
 
 def leaves_nothing(suite: Suite, session: Session, way: str) -> None:
-    """Stop a session, and see that nothing of it is left: by itself, or after `vault-issuer stack down`."""
+    """Stop a session, and check that nothing of it remains, if necessary after `vault-issuer stack down`."""
     WAYS[way].stop(session)
     session.wait()
 
@@ -252,7 +252,7 @@ def leaves_nothing(suite: Suite, session: Session, way: str) -> None:
         report = load(suite.directory / "report")
         assert report["profiles"]["core"]["verdict"] == "incomplete"
         assert (suite.directory / "report" / "report.html").exists()
-    elif way != "full disk":  # which need not stop what writes nothing
+    elif way != "full disk":  # which does not stop processes that write nothing
         assert session.process.returncode != 0, session.output
 
 

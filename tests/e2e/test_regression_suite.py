@@ -1,4 +1,4 @@
-"""The example of a regression suite: a team's own tests, on the plugin's fixtures alone, run as its README says."""
+"""The example of a regression suite: a team's tests with the plugin's fixtures, run by the commands of its README."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.reader import LIMIT, ROOT, Reader, Tables, commands_of, surro
 
 EXAMPLE = ROOT / "examples/regression-suite"
 README = EXAMPLE / "README.md"
-#: How many tests the team has.
+#: The number of the team's tests.
 PASSED = r"\b10 passed"
 TABLES = Tables(
     instead={
@@ -37,9 +37,9 @@ TABLES = Tables(
 
 @pytest.fixture
 def team(tmp_path: Path, temporary: Path) -> Reader:
-    """Who has a copy of it outside this project."""
+    """A team with a copy outside of this project."""
     directory = Path(shutil.copytree(EXAMPLE, tmp_path / "suite"))
-    # What pip would install is here.
+    # The package is installed.
     return Reader(directory, surroundings(PIP_NO_INDEX="1", TMPDIR=str(temporary)), TABLES)
 
 
@@ -58,9 +58,9 @@ def test_regression_suite_passes_before_an_upgrade(team: Reader, toolchain: Tool
 
 @pytest.fixture
 def staging(team: Reader, temporary: Path) -> Iterator[Reader]:
-    """The same team beside a Vault and a cluster that stay, with a cert-manager that runs there."""
+    """The same team with a running Vault, cluster and cert-manager."""
     up = json.loads(typed("stack", "up", "--timeout-scale=3", "--format=json", temporary=temporary))
-    # It is ours: its binding says that a session uses it.
+    # Its binding marks the stack as used by a session.
     Cluster(Path(up["kubeconfig"])).delete(CLUSTER_ROLE_BINDINGS, REVIEWER_BINDING)
     (team.directory / "staging.kubeconfig").symlink_to(up["kubeconfig"])
     (team.directory / "staging-ca.pem").symlink_to(up["vault_ca"])

@@ -1,4 +1,4 @@
-"""report.html of a run in which several things failed, as the issuer's author reads it: in a browser, from disk."""
+"""The page of a session with several failures, opened from disk in a browser."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from tests.e2e.conftest import Suite, SuiteRun
 from tests.support.browser import DESK, PHONE, Reader, launched
 from tests.support.scope import selecting
 
-#: What is judged: one MUST that is broken before anything is signed, one where a JWT tells, two of the certificate,
-#: a SHOULD, and what is right.
+#: The failed requirements: a MUST about a login, a MUST that a JWT shows, two about certificates, and a SHOULD.
 FAILED = {"VI-APPROLE-001", "VI-KSECRETLESS-004", "VI-HEALTH-003", "VI-SIGN-011", "VI-SIGN-012"}
 RIGHT = "VI-TOKEN-001"
-#: A failure in whose course the issuer did all it does.
+#: A failure with login, health query and sign request.
 WHOLE = "VI-KSECRETLESS-004"
 
 
@@ -26,7 +25,7 @@ WHOLE = "VI-KSECRETLESS-004"
 def judged(tmp_path_factory: pytest.TempPathFactory, shared: str) -> SuiteRun:
     directory = tmp_path_factory.mktemp("faulty")
     selected = selecting([*sorted(FAILED), RIGHT])
-    # What never comes need not be waited for as long as on a machine that nobody knows.
+    # Half the timeouts: the failures wait for events that never come.
     file = faulty.write(directory)
     return Suite(directory).run(f"--vault-issuer={file}", "-n2", shared, "--vault-issuer-timeout-scale=0.5", *selected)
 
@@ -192,7 +191,7 @@ def test_every_control_has_a_name(reader: Reader) -> None:
 
 
 def test_failure_folder_has_all_that_the_page_has(judged: SuiteRun) -> None:
-    """For whoever gets it attached to an issue, and has neither the page nor the suite."""
+    """A reader who gets only the folder, attached to an issue, has all the evidence."""
     folders = list((judged.directory / "report" / "failures").glob(f"{WHOLE}-*"))
     assert folders
     for folder in folders:

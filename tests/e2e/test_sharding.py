@@ -1,4 +1,4 @@
-"""Runs that shared the work say together what one run says."""
+"""The merged report of several sessions equals the report of one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verdict on a whole implementation: the reference passes, one that does nothing fails everything."""
+"""The verdict on whole implementations: the reference passes, and an idle controller fails everything."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pytest_vault_issuer.toolchain import Toolchain
 from tests.e2e.conftest import IMPLEMENTATION, LIMIT
 from tests.support.scope import scopes, selecting
 
-#: Runs an issuer until the journal of the suite's run has a test. Arguments: the journal, the issuer's command.
+#: Runs a controller until the journal of the session has a test. Arguments: the journal, the controller's command.
 MORTAL = """
 import pathlib, subprocess, sys, time
 journal, command = pathlib.Path(sys.argv[1]), sys.argv[2:]
@@ -38,7 +38,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "implementation-file.md"
 
 
 def test_cert_manager_is_conformant(suite: Any) -> None:
-    """In both profiles; what it does wrong is what its description says, no more and no less."""
+    """Both profiles are conformant, and exactly its known failures fail."""
     reference = load_implementation("cert-manager")
     profiles = [f"--vault-issuer-profile={profile}" for profile in PROFILES]
     run = suite.run("--vault-issuer=cert-manager", *profiles, "-n4", "--junit-xml=junit.xml")
@@ -60,7 +60,7 @@ def test_cert_manager_is_conformant(suite: Any) -> None:
 
 @scopes()
 def test_openbao_gives_the_same_verdict(suite: Any, selected: tuple[str, ...]) -> None:
-    """The file is that of the documentation, with the command that its page describes."""
+    """The file is the complete one of the documentation."""
     binary = Toolchain().path("cert-manager-controller")
     blocks = PAGE.read_text().split("```")
     text = next(block for block in blocks if block.startswith("toml\n[implementation]"))[len("toml\n") :]
@@ -79,19 +79,19 @@ def test_openbao_gives_the_same_verdict(suite: Any, selected: tuple[str, ...]) -
 
 @scopes()
 def test_idle_controller_passes_nothing(suite: Any, implementation: Any, selected: tuple[str, ...]) -> None:
-    # Many at a time: all that they do is to wait.
+    # Many workers: the tests only wait.
     run = suite.run(implementation(["sleep", "3600"], name="idle"), "-n12", *selecting(selected))
     assert run.status == pytest.ExitCode.TESTS_FAILED
     assert run.verdict == "non-conformant"
     outcomes = run.outcomes(selected)
     assert {i for i, outcome in outcomes.items() if outcome != "failed"} == set(), run.output
     messages = {test["message"] for entry in run.report["requirements"] for test in entry["tests"]}
-    assert all("waited" in message for message in messages), "each says what was waited for"
+    assert all("waited" in message for message in messages), "expected each message to name its wait"
     assert "it set no condition on its first issuer object" in run.output
 
 
 def test_repeat_command_runs_only_the_failed_test(suite: Any) -> None:
-    """cert-manager that looks for a ClusterIssuer's Secrets in the wrong namespace, named by an ini file."""
+    """The ini file names a cert-manager that reads the Secrets of a ClusterIssuer in the wrong namespace."""
     binary = Toolchain().path("cert-manager-controller")
     rbac = RBAC
     (suite.directory / "of a friend").mkdir()
@@ -128,7 +128,7 @@ def test_repeat_command_runs_only_the_failed_test(suite: Any) -> None:
 
 
 def test_killed_controller_ends_the_session(suite: Any, implementation: Any) -> None:
-    """It answers, so that the run starts, and is killed when the first test is over."""
+    """The controller answers, so that the session starts, and is killed after the first test."""
     binary = Toolchain().path("cert-manager-controller")
     journal = suite.directory / "report" / "report.jsonl"
     option = implementation(

@@ -1,4 +1,4 @@
-"""Every test here runs on the real stack."""
+"""All tests in this folder use the real stack."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ from pytest_vault_issuer.toolchain import Toolchain
 
 @pytest.fixture(autouse=True, scope="session")
 def built(toolchain: Toolchain) -> None:
-    """Build first."""
+    """Build the components first."""

@@ -1,4 +1,4 @@
-"""Vault in containers, and what is left of them: nothing of ours, everything of others."""
+"""Vault in containers, and the cleanup, which removes everything of ours and nothing of others."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from tests.support.registry import empty_registry, forget, push
 
 @pytest.fixture(scope="session", autouse=True)
 def built() -> None:
-    """Nothing of the toolchain is needed."""
+    """These tests need no component of the toolchain."""
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def run() -> Iterator[RunDirectory]:
 
 @pytest.fixture
 def owner(run: RunDirectory, engine: Engine) -> Owner:
-    """A run with a network, that cleans up at its end."""
+    """A session with a network that it removes at its end."""
     owner = Owner.of(run)
     run.at_end(cleanup.command(owner.run), engine.environment)
     engine.create_network(owner)
@@ -85,7 +85,7 @@ def either(request: pytest.FixtureRequest, engine: Engine, owner: Owner, authori
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    for _ in engine_with(VAULT):  # where there is none, nothing is fetched either
+    for _ in engine_with(VAULT):  # without an image, the test is skipped, and nothing is pulled
         with empty_registry(tmp_path_factory.mktemp("registry")) as address:
             yield address
 
@@ -177,14 +177,14 @@ def test_gateway_is_an_address_of_this_machine(engine: Engine, owner: Owner, vau
         pass
 
 
-# -- what keeps a cluster from being used ---------------------------------------------------------------------
+# -- clusters that cannot be used -----------------------------------------------------------------------------
 
 
 @pytest.fixture
 def node(engine: Engine, owner: Owner) -> Iterator[str]:
-    """A container that stands for the node of somebody's kind cluster: the cluster's name."""
+    """A container that represents the node of a user's kind cluster; the name of the cluster."""
     require(engine, NODE)
-    cluster = f"somebodys-{secrets.token_hex(3)}"
+    cluster = f"user-{secrets.token_hex(3)}"
     container = engine.client.containers.run(
         NODE,
         ["infinity"],
@@ -201,7 +201,7 @@ def test_existing_cluster_name_is_refused(engine: Engine, owner: Owner, run: Run
     clusters = KindClusters(run, engine, kind_program(), Timeouts())
     with pytest.raises(StackError, match=f"a kind cluster named {node} exists, and this session did not create it"):
         clusters.create(node, owner.run, image=NODE, config=None)
-    assert len(engine.nodes(node)) == 1, "it is left alone"
+    assert len(engine.nodes(node)) == 1, "expected the node unchanged"
 
 
 def test_firewall_between_cluster_and_proxy_is_reported(engine: Engine, owner: Owner, node: str) -> None:
@@ -216,7 +216,7 @@ def test_firewall_between_cluster_and_proxy_is_reported(engine: Engine, owner: O
 
 @contextlib.contextmanager
 def firewall(engine: Engine, owner: Owner) -> Iterator[None]:
-    """Drop whatever comes to this machine from a network."""
+    """Drop all packets from a network to this machine."""
     if os.geteuid() != 0 or shutil.which("iptables") is None:
         not_run("only root can change the firewall, with iptables")
     network = engine.client.networks.get(owner.run)
@@ -230,7 +230,7 @@ def firewall(engine: Engine, owner: Owner) -> Iterator[None]:
 
 @pytest.fixture
 def disk() -> Iterator[Path]:
-    """A disk that an image of Vault fits on, and not much more."""
+    """A disk with little more space than an image of Vault needs."""
     if not small_disk.can_be_mounted() or shutil.which("dockerd") is None:
         not_run("only root can mount a small disk, and start an engine on it")
     with small_disk.mounted("1g") as place:
@@ -293,7 +293,7 @@ def test_full_disk_of_the_engine_is_reported(small_engine: Engine, disk: Path, r
     small_engine.remove(owner.run)
 
 
-# -- what is left ---------------------------------------------------------------------------------------------
+# -- cleanup --------------------------------------------------------------------------------------------------
 
 
 def test_session_removes_its_containers_at_its_end(
@@ -302,10 +302,10 @@ def test_session_removes_its_containers_at_its_end(
     vaults.start_vault()
     run.close()
     assert left_of(engine, owner.run) == []
-    run.open()  # for the fixture's own end
+    run.open()  # the fixture closes it
 
 
-#: A run that starts a Vault and says so. Arguments: the run's directory, the image.
+#: A session that starts a Vault and prints a line. Arguments: the run directory, the image.
 STARTS = """
 import os, sys
 from pathlib import Path
@@ -330,7 +330,7 @@ sys.stdin.read()
 
 @pytest.fixture
 def killed(engine: Engine) -> Iterator[tuple[subprocess.Popen[str], RunDirectory]]:
-    """A run in a process of its own that has started a Vault."""
+    """A session in its own process that has started a Vault."""
     path = new_path()
     process = subprocess.Popen(
         [sys.executable, "-c", STARTS, str(path), VAULT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -341,7 +341,7 @@ def killed(engine: Engine) -> Iterator[tuple[subprocess.Popen[str], RunDirectory
     process.kill()
     process.communicate()
     engine.remove(path.name)
-    # Where its supervisor was killed too, its directory stays until somebody takes it down.
+    # If its supervisor was killed too, its directory remains until `stack down`.
     if (found := find_session(path)) is not None and found.state == ORPHAN:
         remove(found)
     assert poll(lambda: None if path.exists() else True, timeout=60), path
@@ -391,7 +391,7 @@ def test_orphaned_containers_without_a_directory_are_removed(
     process.kill()
     process.wait()
     shutil.rmtree(run.path)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # nobody else's stacks
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # without the stacks of others
     assert main(["stack", "status"]) == 0
     printed = capsys.readouterr().out
     assert f"orphan  0 processes, {', '.join(left)}" in printed

@@ -1,4 +1,4 @@
-"""Everything a session listens on is known, and of no use to another local user.
+"""All ports and sockets of a session are known, and useless to another local user.
 
 The ports and sockets are those of the session's processes, as /proc shows them; whoever adds one has to say here whose
 it is and how it refuses strangers. Requests come from a client without any credentials, and under another user id
@@ -33,13 +33,13 @@ pytestmark = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="look
 NOBODY = 65534
 CLIENT = Path(__file__).with_name("unauthenticated.py")
 LISTENS = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
-#: What a connection without a client certificate ends with.
+#: The error of a connection without a client certificate.
 REFUSED_HANDSHAKE = {"SSLError", "SSLEOFError", "ConnectionResetError", "RemoteDisconnected", "BrokenPipeError"}
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What a process listens on.
+    """A port or a socket of a process.
 
     :ivar kind: ``tcp``, ``udp`` or ``unix``.
     :ivar address: IP address or path.
@@ -52,7 +52,7 @@ class Endpoint:
 
 
 def component(words: list[str]) -> str:
-    """Say which part of a session a process is, by its command line."""
+    """Return the part of the session that a process is, by its command line."""
     program = Path(words[0]).name
     for word in words:
         if word.endswith("sts_server"):
@@ -63,7 +63,7 @@ def component(words: list[str]) -> str:
 
 
 def processes(run: Session) -> Iterator[tuple[int, str]]:
-    """Yield every process of a session, with the part that it is; the proxies are in this one."""
+    """Yield every process of a session with its part; the proxies are in the process of the test."""
     directory = run.directory.path
     yield os.getpid(), "proxy"
     yield supervisor_of(directory), "supervisor"
@@ -111,7 +111,7 @@ def endpoints(run: Session) -> set[Endpoint]:
 
 
 class Stranger:
-    """Another local user, where the tests run as root; else a client without credentials."""
+    """Another local user if the tests run as root; otherwise a client without credentials."""
 
     is_other = os.getuid() == 0
 
@@ -140,7 +140,7 @@ class Stranger:
 
 @pytest.fixture(scope="module")
 def run() -> Iterator[Session]:
-    """A session with everything that one starts: all of the extended profile, for cert-manager."""
+    """A session with every process: both profiles, with cert-manager."""
     run = Session(
         Settings(implementation="cert-manager", stack="process", profile=("extended",)), SessionKey.new(), print
     )
@@ -157,7 +157,7 @@ def sandbox(run: Session) -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="module")
 def found(run: Session, sandbox: Sandbox) -> dict[str, list[Endpoint]]:
-    """What the session listens on, by the part of it that does."""
+    """The ports and sockets of the session, by part."""
     assert run.sts().endpoint, run.sts().absence
     by_component: dict[str, list[Endpoint]] = {}
     for endpoint in sorted(endpoints(run), key=str):
@@ -267,7 +267,7 @@ def test_cluster_port_of_vault_requires_a_client_certificate(
 def test_proxy_gives_strangers_what_vault_would(
     found: dict[str, list[Endpoint]], run: Session, sandbox: Sandbox, stranger: Stranger
 ) -> None:
-    """The proxy adds no credential: the same requests have the same answers with and without it."""
+    """The proxy adds no credential: requests get the same response with and without it."""
     (proxy,) = found["proxy"]
     assert sandbox.proxy.url.endswith(f":{proxy.port}")
     vault = next(e for e in found["Vault"] if run.stack().vault.url.endswith(f":{e.port}"))

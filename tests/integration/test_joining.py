@@ -1,4 +1,4 @@
-"""What a run that joins another's stack leaves there, and what becomes of the issuer that was there."""
+"""A joined session leaves nothing on the stack, and the stack's own controller is paused and resumed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def label_of(item: Object) -> str:
     return str((item["metadata"].get("labels") or {}).get(LABEL, ""))
 
 
-# -- what goes ------------------------------------------------------------------------------------------------
+# -- cleanup --------------------------------------------------------------------------------------------------
 
 
 def test_every_object_of_a_session_is_removed(cluster: Cluster, name: str) -> None:
@@ -75,10 +75,10 @@ def test_every_object_of_a_session_is_removed(cluster: Cluster, name: str) -> No
     assert remove_labelled(cluster, f"{LABEL}={name}", Timeouts()) == []
 
     assert [item for resource, item, namespace in made if cluster.find(resource, name, namespace)] == []
-    assert cluster.find(CONFIG_MAPS, f"{name}-others", "default"), "another run's"
+    assert cluster.find(CONFIG_MAPS, f"{name}-others", "default"), "expected the object of another session"
 
 
-# -- whose something is ---------------------------------------------------------------------------------------
+# -- ownership ------------------------------------------------------------------------------------------------
 
 
 def test_objects_that_existed_before_are_kept(cluster: Cluster, name: str) -> None:
@@ -101,7 +101,7 @@ def test_workload_of_a_live_session_is_refused(cluster: Cluster, name: str) -> N
     assert label_of(prepare(cluster, workload("Deployment", name), "default", "guest")) == "host"
 
 
-# -- standing still -------------------------------------------------------------------------------------------
+# -- pausing --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("replicas", [None, 3])
@@ -111,7 +111,7 @@ def test_deployment_is_paused_and_resumed(cluster: Cluster, name: str, replicas:
     before = cluster.apply_manifest(item)
     assert pause(cluster, [body("ConfigMap", name), item], Timeouts())
     assert cluster.get(DEPLOYMENTS, name, "default")["spec"]["replicas"] == 0
-    # A guest may have run its own by the same name meanwhile.
+    # A joined session may have used the same name.
     cluster.apply_manifest(workload("Deployment", name, replicas=2, minReadySeconds=7))
     resume(cluster, [item])
     assert cluster.get(DEPLOYMENTS, name, "default")["spec"] == before["spec"]

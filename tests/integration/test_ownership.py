@@ -1,4 +1,4 @@
-"""What belongs to others, in a cluster and in a Vault: it is not changed, and not removed."""
+"""Objects of others in a cluster and in a Vault are neither changed nor removed."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_refusal_of_one_type_does_not_skip_the_others(cluster: Cluster, session:
     left = remove_labelled(
         cluster.acting_as(session), selector(session), QUICK, created={SECRETS, CLUSTER_ROLES, CONFIG_MAPS}
     )
-    # Lists go over all namespaces, which this user may not: each type that the session has created is named.
+    # This user cannot list all namespaces, so each type of the session is reported.
     assert {leftover.what.split()[1] for leftover in left} == {
         "configmaps",
         "secrets",
@@ -185,7 +185,7 @@ def ours(vault_issuer_vault: VaultAdmin, session: str, record: list[Created]) ->
 
 @pytest.fixture
 def mounted(ours: VaultAdmin, session: str) -> Iterator[str]:
-    """An AppRole method of the session's, at which somebody has logged in."""
+    """An AppRole method of the session with a login, which created an entity."""
     ours.enable_auth("approle", session)
     method = ours.client.auth.approle
     method.create_or_update_approle("role", mount_point=session)
@@ -219,7 +219,7 @@ def test_session_is_removed_from_vault(
     assert f"{mounted}/" not in ours.client.sys.list_auth_methods()["data"]
     assert f"{session}/pki/" not in ours.client.sys.list_mounted_secrets_engines()["data"]
     assert f"{session}-policy" not in ours.client.sys.list_policies()["data"]["policies"]
-    assert len(before - entities(ours)) == 1, "that of the login"
+    assert len(before - entities(ours)) == 1, "expected the entity of the login removed"
 
 
 def test_entities_of_a_removed_method_are_removed(ours: VaultAdmin, record: list[Created], mounted: str) -> None:
@@ -241,7 +241,7 @@ def test_tokens_are_revoked_and_missing_ones_ignored(ours: VaultAdmin, session: 
 
 
 def test_mount_of_others_at_a_recorded_path_is_kept(ours: VaultAdmin, session: str) -> None:
-    """The session was killed before it created it, or somebody has put it there since."""
+    """The session was killed before it created the mount, or another user created it since."""
     client = ours.client
     client.sys.enable_auth_method("approle", path=session, description="mine")
     client.sys.enable_secrets_engine("pki", path=f"{session}/pki", description=mark_of("another"))
@@ -265,7 +265,7 @@ def test_mount_of_others_at_a_recorded_path_is_kept(ours: VaultAdmin, session: s
 
 
 ANY = 'path "secret/*" { capabilities = ["read"] }'
-#: Of the least rights, without one.
+#: The minimum permissions without one.
 LIMITED = """
 path "sys/auth/*" { capabilities = ["create", "read", "update", "sudo"] }
 path "sys/mounts/*" { capabilities = ["create", "read", "update", "delete"] }
@@ -294,7 +294,7 @@ def test_refusal_of_one_mount_does_not_skip_the_rest(
 def test_unreachable_vault_is_listed_as_not_removed(session: str) -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # and never listens
-        nobody = VaultAdmin(VaultServer(f"http://127.0.0.1:{held.getsockname()[1]}", token="t"), session=session)
-        left = remove_created(nobody, session, [Created(AUTH, "approle"), Created(POLICY, f"{session}-a")])
+        closed = VaultAdmin(VaultServer(f"http://127.0.0.1:{held.getsockname()[1]}", token="t"), session=session)
+        left = remove_created(closed, session, [Created(AUTH, "approle"), Created(POLICY, f"{session}-a")])
     assert [leftover.what for leftover in left] == ["Vault auth method approle", f"Vault policy {session}-a"]
     assert all("cannot be reached" in leftover.why for leftover in left)

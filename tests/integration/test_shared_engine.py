@@ -1,4 +1,4 @@
-"""An engine that several use: containers with its socket and files of their own, and users. None removes another's."""
+"""A shared engine: sessions in other containers, or of other users, do not remove each other's resources."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pytest_vault_issuer.supervisor.discovery import UNATTRIBUTED
 from pytest_vault_issuer.toolchain import Toolchain
 from tests.support.containers import BUSYBOX, engine_with, not_run
 
-#: As a job's container: the same engine, host name and user, other processes and temporary files.
+#: The container of a CI job: the same engine, host name and user, other processes and temporary files.
 CONTAINER = [
     "unshare",
     "--mount",
@@ -34,7 +34,7 @@ CONTAINER = [
     'mount -t tmpfs tmpfs /tmp; exec "$@"',
     "sh",
 ]
-#: Another user, who may read what this one may: Python is in this one's home, perhaps.
+#: Another user with the same read permissions, because Python may be in the home of the first.
 USER = [
     "setpriv",
     "--reuid=54321",
@@ -44,7 +44,7 @@ USER = [
     "--",
 ]
 WHERE = {"in another container": CONTAINER, "of another user": USER}
-#: A run that has a container and a network. Argument: whether it is killed, its supervisor first.
+#: A session with a container and a network. Argument: whether it is killed, its supervisor first.
 SESSION = """
 import json, os, signal, sys
 from pytest_vault_issuer.stack.kind import cleanup
@@ -62,7 +62,7 @@ if sys.argv[1] == "killed":
 print(owner.run, flush=True)
 sys.stdin.read()
 """
-#: What a new run does first, and what there is then. Prints it as JSON.
+#: The cleanup at the start of a new session. Prints what is left as JSON.
 NEW_RUN = """
 import json
 from pytest_vault_issuer.stack.kind import cleanup
@@ -78,7 +78,7 @@ print(json.dumps({
 
 @pytest.fixture(scope="session", autouse=True)
 def built() -> None:
-    """Nothing of the toolchain is needed."""
+    """These tests need no component of the toolchain."""
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def python(where: list[str], code: str, *arguments: str, temporary: Path) -> tup
 
 @pytest.fixture
 def temporary() -> Iterator[Path]:
-    """Where the other's run directory is; hidden where its /tmp is its own, made there too."""
+    """The run directory of the other session; hidden if it has its own /tmp."""
     with tempfile.TemporaryDirectory(prefix="vi-", dir="/tmp") as path:
         Path(path).chmod(0o777)
         yield Path(path)
@@ -113,7 +113,7 @@ def temporary() -> Iterator[Path]:
 
 @pytest.fixture
 def session(request: pytest.FixtureRequest, engine: Engine, temporary: Path) -> Iterator[Session]:
-    """A run of somebody else's, under way or killed."""
+    """A session of another user, live or killed."""
     where, ending = request.param
     place = Path("/tmp") if where == "in another container" else temporary
     command, environment = python(WHERE[where], SESSION, ending, BUSYBOX, temporary=place)
@@ -130,7 +130,7 @@ def session(request: pytest.FixtureRequest, engine: Engine, temporary: Path) -> 
 
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nobody else's run directories are seen."""
+    """Hide the run directories of others."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
@@ -150,7 +150,7 @@ def test_new_session_removes_nothing_of_another(
 ) -> None:
     where = request.node.callspec.params["session"][0]
     if (where, observer) == ("of another user", "of another user"):
-        observer = "here"  # it is the same user, who removes what is its own
+        observer = "here"  # the same user, who removes its own resources
     seen = new_run(WHERE.get(observer, []), Path("/tmp") if observer == "in another container" else temporary)
     assert session.run not in seen["removed"]
     assert session.run not in seen["orphans"]
@@ -183,7 +183,7 @@ def test_resources_without_a_known_owner_are_listed_with_the_commands(
     engine: Engine, session: Session, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["stack", "down"]) == 0
-    assert engine.names_of(session.run) == session.names, "it is not removed"
+    assert engine.names_of(session.run) == session.names, "expected the resources kept"
     told = capsys.readouterr().out
     assert main(["stack", "status"]) == 0
     shown = capsys.readouterr().out

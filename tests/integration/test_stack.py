@@ -1,4 +1,4 @@
-"""The provider ``process``: real, local, private."""
+"""The provider ``process`` is real, local and private."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_nothing_answers_plain_http(vault_issuer_stack: Stack) -> None:
         address = urlsplit(url)
         connection = http.client.HTTPConnection(address.hostname or "", address.port or 0, timeout=10)
         connection.request("GET", "/")
-        assert connection.getresponse().status == 400, f"{url} is to refuse HTTP"
+        assert connection.getresponse().status == 400, f"{url} must refuse HTTP"
         connection.close()
 
 
@@ -72,7 +72,7 @@ def test_everything_listens_on_loopback_only(vault_issuer_session: Session, vaul
             if fields[3] == "0A" and fields[9] in inodes:
                 listening.append(fields[1].split(":")[0])
     assert len(listening) >= 4, "etcd, API server, Vault and its cluster port"
-    assert set(listening) == {"0100007F"}, "127.0.0.1 as /proc writes it"
+    assert set(listening) == {"0100007F"}, "expected 127.0.0.1, as /proc writes it"
 
 
 def test_only_the_user_can_read_files(vault_issuer_session: Session, vault_issuer_stack: Stack) -> None:
@@ -92,13 +92,13 @@ def test_every_component_has_a_log(vault_issuer_session: Session, vault_issuer_s
 def test_service_accounts_have_only_the_rights_they_are_given(
     vault_issuer_cluster: Cluster, vault_issuer_session: Session, namespace: str
 ) -> None:
-    metadata = {"name": "nobody", "namespace": namespace}
+    metadata = {"name": "stranger", "namespace": namespace}
     vault_issuer_cluster.create(SERVICE_ACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
-    token = vault_issuer_cluster.create_token("nobody", namespace)
+    token = vault_issuer_cluster.create_token("stranger", namespace)
     path = vault_issuer_session.directory.write(f"{namespace}.kubeconfig", _kubeconfig(vault_issuer_cluster, token))
-    nobody = Cluster(path)
+    stranger = Cluster(path)
     with pytest.raises(ApiError) as refused:
-        nobody.list(SECRETS, namespace)
+        stranger.list(SECRETS, namespace)
     assert refused.value.code == 403
 
 

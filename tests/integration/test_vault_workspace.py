@@ -1,4 +1,4 @@
-"""What a workspace sets up works, is no more than asked for, and goes."""
+"""A workspace sets up only what a test requests, and removes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client without credentials, as another local user has it. Run as ``python -I unauthenticated.py UID < REQUESTS``.
+"""A client without credentials, for another local user. Run as ``python -I unauthenticated.py UID < REQUESTS``.
 
 It reads a JSON list of requests from standard input and writes a list of what came of each. With a UID of 0 or more,
 it becomes that user first; it was started, and has imported everything, as the one who may read Python.
@@ -19,7 +19,7 @@ TIMEOUT = 60.0
 
 
 def context(alpn: list[str]) -> ssl.SSLContext:
-    """One that trusts every server and presents nothing."""
+    """Return a TLS context that trusts every server and presents no certificate."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
     if alpn:
@@ -28,7 +28,7 @@ def context(alpn: list[str]) -> ssl.SSLContext:
 
 
 def ask(request: dict[str, Any]) -> dict[str, Any]:
-    """Return ``status``, ``headers`` and ``body`` of an HTTP answer, or the name of the ``error`` in its place."""
+    """Return ``status``, ``headers`` and ``body`` of an HTTP answer, or the name of the ``error``."""
     try:
         if request["kind"] == "unix":
             with socket.socket(socket.AF_UNIX) as connection:
@@ -52,7 +52,7 @@ def ask(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Become another user and ask."""
+    """Become another user, and send the requests."""
     user = int(sys.argv[1])
     requests = json.load(sys.stdin)
     if user >= 0:

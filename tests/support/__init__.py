@@ -1,1 +1,1 @@
-"""What tests share; imported as ``tests.support.NAME``."""
+"""Code that tests share; imported as ``tests.support.NAME``."""

@@ -1,4 +1,4 @@
-"""A browser that reads ``report.html``, and what is asked of every such page."""
+"""A browser that reads ``report.html``, and checks that apply to every such page."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ import pytest
 
 from tests.support.missing import not_run
 
-#: Set where what is missing is a failure.
+#: If this variable is set, a missing browser is a failure.
 REQUIRED = "TEST_BROWSER_REQUIRED"
-#: Its names in Debian, in other distributions, and of Google's build.
+#: The names of Chromium in Debian and other distributions, and of Google's build.
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 740}
-#: What is operated, or leads somewhere, and so needs a name.
+#: Controls and links, which need a name.
 _NAMED = ("button", "checkbox", "heading", "link", "navigation", "region", "searchbox", "table")
 
 
 @contextlib.contextmanager
 def launched() -> Iterator[Any]:
-    """Start the system's Chromium, without a network; skip the test where there is none."""
+    """Start the system's Chromium, without a network; skip the test if there is none."""
     if os.environ.get(REQUIRED):
         from playwright import sync_api
     else:
@@ -34,7 +34,7 @@ def launched() -> Iterator[Any]:
     if program is None:
         not_run(f"no browser: none of {', '.join(PROGRAMS)} is in PATH", REQUIRED)
     with sync_api.sync_playwright() as playwright:
-        # Its own sandbox is not to be had as root.
+        # Its own sandbox does not work as root.
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"], timeout=120_000)
         try:
             yield browser
@@ -43,7 +43,7 @@ def launched() -> Iterator[Any]:
 
 
 class Reader:
-    """A page that shows the report, and what it did that nobody asked for."""
+    """A page that shows the report, and records errors and requests of the page."""
 
     def __init__(self, page: Any, file: Path, fragment: str = "") -> None:
         self.page = page
@@ -68,32 +68,32 @@ class Reader:
         self.page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
 
     def focus(self) -> str:
-        """The text, or the id, of what has the focus."""
+        """Return the text, or the id, of the element with the focus."""
         return str(self.page.evaluate("document.activeElement.id || document.activeElement.innerText"))
 
     def press(self, key: str, until: str, limit: int = 50) -> None:
-        """Press a key until what has the focus fits a selector."""
+        """Press a key until the element with the focus matches a selector."""
         for _ in range(limit):
             self.page.keyboard.press(key)
             if self.page.evaluate("selector => document.activeElement.matches(selector)", until):
                 return
-        raise AssertionError(f"{limit} times {key}, and the focus is on {self.focus()!r}, not on {until}")
+        raise AssertionError(f"expected the focus on {until} after {limit} times {key}, saw it on {self.focus()!r}")
 
     def search(self, text: str) -> None:
         self.page.get_by_role("searchbox", name="Search").fill(text)
 
     def refuse(self, permission: str) -> None:
-        """Let the browser refuse the page something, as its user may."""
+        """Let the browser deny the page a permission, as its user can."""
         session = self.page.context.new_cdp_session(self.page)
         context = session.send("Target.getTargetInfo")["targetInfo"]["browserContextId"]
         setting = {"permission": {"name": permission}, "setting": "denied", "browserContextId": context}
         session.send("Browser.setPermission", setting)
 
     def width(self) -> int:
-        """What the page takes, in pixels of CSS."""
+        """Return the width of the page in CSS pixels."""
         return int(self.page.evaluate("document.documentElement.scrollWidth"))
 
     def nameless(self) -> list[str]:
-        """What an assistive technology would read out by its role alone."""
+        """Return the elements without a name, which assistive technology would read by role only."""
         lines = self.page.locator("body").aria_snapshot().splitlines()
         return [line for line in lines if re.fullmatch(rf" *- ({'|'.join(_NAMED)})( \[[^\]]*\])*:?", line)]

@@ -1,4 +1,4 @@
-"""A signer of service account tokens as a cluster has one, for tests without a cluster."""
+"""Signs service account tokens like a cluster, for tests without a cluster."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SUBJECT = "system:serviceaccount:tests:issuer"
 
 
 class Signer:
-    """Signs tokens; :attr:`provider` is what verifies them.
+    """Signs tokens; :attr:`provider` verifies them.
 
     :param key: default a new one on the curve P-256.
     """

@@ -1,4 +1,4 @@
-"""What tests of containers need: an engine, images that are there, and kind; without one of these they are not run."""
+"""An engine, local images and kind, for tests of containers. Tests are skipped without them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pytest_vault_issuer.stack.kind.cluster import find_kind
 from pytest_vault_issuer.stack.kind.engine import Engine
 from tests.support import missing
 
-#: As `tools/images` names what it makes.
+#: Names of the images of `tools/images`.
 VAULT, NODE = "vault-issuer/vault:1.21.0", "vault-issuer/node:v1.36.3"
 OPENBAO = "vault-issuer/openbao:2.7.2"
 CERT_MANAGER = "vault-issuer/cert-manager-controller:1.21.2"
 BUSYBOX = "vault-issuer/busybox:bookworm"
-#: On which kind puts clusters that are not told otherwise.
+#: The network of kind clusters by default.
 KIND_NETWORK = "kind"
-#: Set where what is missing is a failure.
+#: If this variable is set, a missing engine or image is a failure.
 REQUIRED = "TEST_CONTAINERS_REQUIRED"
 
 
@@ -38,19 +38,19 @@ def engine_with(*images: str) -> Iterator[Engine]:
 
 
 def require(engine: Engine, *images: str) -> None:
-    """See that an engine has images."""
+    """Check that an engine has images."""
     lacking = [image for image in images if not engine.client.images.list(image)]
     if lacking:
         not_run(f"the container engine has no {', '.join(lacking)}: python tools/images")
 
 
 @contextlib.contextmanager
-def somebodys_cluster(engine: Engine, kubeconfig: Path, *options: str) -> Iterator[str]:
-    """Have a kind cluster as its owner makes and removes it, with the network that kind makes; yield its name.
+def user_cluster(engine: Engine, kubeconfig: Path, *options: str) -> Iterator[str]:
+    """Create a kind cluster of a user, with the default network; yield its name; remove it.
 
     :param options: of ``kind create cluster``.
     """
-    name, kind = f"somebodys-{secrets.token_hex(3)}", str(kind_program())
+    name, kind = f"user-{secrets.token_hex(3)}", str(kind_program())
     environment = {**os.environ, **engine.environment, "KUBECONFIG": str(kubeconfig)}
     had_network = bool(engine.client.networks.list(names=[KIND_NETWORK]))
     try:
@@ -65,7 +65,7 @@ def somebodys_cluster(engine: Engine, kubeconfig: Path, *options: str) -> Iterat
 
 
 def on_kind() -> list[str]:
-    """Return the options of a run on kind, with images that are there."""
+    """Return the options of a session on kind with local images."""
     return [
         "--vault-issuer-stack=kind",
         f"--vault-issuer-vault-image={VAULT}",
@@ -75,7 +75,7 @@ def on_kind() -> list[str]:
 
 
 def everything(engine: Engine) -> set[str]:
-    """Name all containers, networks and images."""
+    """Return the names of all containers, networks and images."""
     client = engine.client
     named = {
         thing.name
@@ -95,5 +95,5 @@ def kind_program() -> Path:
 
 
 def not_run(why: str) -> NoReturn:
-    """End the test: as not run, or as failed where it is to be run."""
+    """Skip the test, or fail it if it is required."""
     missing.not_run(f"not run: {why}", REQUIRED)

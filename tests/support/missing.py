@@ -1,4 +1,4 @@
-"""Says of a test that what it needs is not on this machine: it is skipped, or fails where CI brings it."""
+"""Skips tests whose tools are missing, or fails them in CI, which installs the tools."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 
 
 def not_run(why: str, required: str) -> NoReturn:
-    """Skip a test, or have it fail.
+    """Skip a test, or fail it.
 
-    :param required: name of the environment variable that is set where what is missing is a failure.
+    :param required: name of the environment variable that makes a missing tool a failure.
     """
     if os.environ.get(required):
         pytest.fail(why)

@@ -1,4 +1,4 @@
-"""Which processes there are, as Linux shows them."""
+"""The processes of this machine, as Linux shows them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def processes_of(directory: Path) -> list[str]:
 
 
 def supervisor_of(directory: Path) -> int:
-    """Return the process id of a run's supervisor."""
+    """Return the process id of the supervisor of a session."""
     for number, words in command_lines():
         if str(directory) in words and any(word.endswith("daemon.py") for word in words):
             return number

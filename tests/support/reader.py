@@ -1,4 +1,4 @@
-"""Types the commands of a page or a workflow as its reader does: as they are written, in order, in what there would be.
+"""Runs the commands of a page or a workflow as they are written, in order, in the environment of a reader.
 
 A page's shell blocks are scripts for ``bash -e``, as a workflow's steps are, with the installed package in the PATH.
 Tables say which commands are not run, and where else they are; and what is run in the place of a text that stands for
@@ -18,7 +18,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[2]
-#: Seconds after which a block is broken, whatever it does; one compiles an issuer and judges it as a whole.
+#: Seconds after which a block counts as broken; one compiles a controller and judges it completely.
 LIMIT = 1800
 #: Whole runs of the suite take a minute. A run is narrowed in the way a user would do it without touching the command:
 #: by the environment twin of --vault-issuer-select, which gives way where a command selects.
@@ -33,7 +33,7 @@ def commands_of(page: Path) -> list[list[str]]:
 
 
 def commands_of_block(page: str, start: str) -> list[str]:
-    """Return the commands of a page's shell block that starts so, a line for each."""
+    """Return the commands of the shell block of a page that starts with a text, one per line."""
     (found,) = [block for block in commands_of(ROOT / page) if block[0] == start]
     return found
 
@@ -63,11 +63,11 @@ class Workflow:
 
 @dataclass(frozen=True)
 class Tables:
-    """What is not run as it is written.
+    """Commands that are not run as they are written.
 
     :ivar elsewhere: command -> why it is not run here, and the file that runs it.
-    :ivar instead: text in commands -> what is run in its place, and why; names in braces are the reader's.
-    :ivar fail: command that shows what is wrong, and exits with 1 -> why.
+    :ivar instead: text in commands -> its replacement, and why; the reader fills in names in braces.
+    :ivar fail: command that shows a failure and exits with 1 -> why.
     """
 
     elsewhere: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -75,12 +75,12 @@ class Tables:
     fail: Mapping[str, str] = field(default_factory=dict)
 
     def check(self, pages: Iterable[Path]) -> None:
-        """See that they name what is on the pages, and files that there are."""
+        """Check that the tables name only commands of the pages, and files that exist."""
         written = [command for page in pages for commands in commands_of(page) for command in commands]
         unknown = {*self.elsewhere, *self.fail} - set(written)
-        assert not unknown, f"on no page: {unknown}"
+        assert not unknown, f"commands on no page: {unknown}"
         unused = [text for text in self.instead if text not in "\n".join(written)]
-        assert not unused, f"on no page: {unused}"
+        assert not unused, f"replacements on no page: {unused}"
         missing = [where for _, where in self.elsewhere.values() if not (ROOT / where).is_file()]
         assert not missing, f"no files: {missing}"
 
@@ -93,10 +93,10 @@ def surroundings(**more: str) -> dict[str, str]:
 
 @dataclass
 class Reader:
-    """Somebody who types commands.
+    """A reader who runs commands.
 
     :ivar directory: where.
-    :ivar has: what stands in the place of names in braces in :attr:`Tables.instead`.
+    :ivar has: paths for the names in braces in :attr:`Tables.instead`.
     """
 
     directory: Path

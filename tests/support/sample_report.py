@@ -1,4 +1,4 @@
-"""Reports that no run has made: every outcome, evidence of failures, and text that wants to be more than text."""
+"""Sample reports: every outcome, evidence of failures, and text that looks like markup."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ REPRODUCTION: dict[str, Any] = {
 }
 
 
-#: What of the evidence a reader is to find, whatever the form.
+#: Lines of evidence that every format contains.
 SEEN = (
     "#0 POST /v1/auth/kubernetes/login 200",
     "#1 GET /v1/sys/health 429 [standby]",

@@ -1,4 +1,4 @@
-"""How much a test judges: one requirement of each area in CI, and everything in the complete run."""
+"""The requirements that a test judges: one per area in CI, and all in the complete run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def one_per_area(*profiles: str) -> list[str]:
 
 
 def scopes(*profiles: str) -> pytest.MarkDecorator:
-    """Have a test run on one requirement of each area, and in the complete run on all of them.
+    """Run a test on one requirement per area, and in the complete run on all of them.
 
     Its parameter ``selected`` gets the requirements that are selected: () for all.
     """

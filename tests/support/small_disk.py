@@ -1,4 +1,4 @@
-"""A disk that is soon full."""
+"""A small disk that fills up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def can_be_mounted() -> bool:
 
 @contextlib.contextmanager
 def mounted(size: str) -> Iterator[Path]:
-    """Yield the place of a disk of a size, such as ``64k``; in memory, and with a short path, as sockets need."""
+    """Yield the path of a disk of a size, such as ``64k``, in memory. The path is short enough for sockets."""
     with tempfile.TemporaryDirectory() as place:
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], check=True)
         try:

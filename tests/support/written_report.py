@@ -1,4 +1,4 @@
-"""What every report that a run has written must be: one of the schema, beside a journal of the whole run."""
+"""Checks that a written report fits the schema, and that its journal is complete."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def is_moment(text: Any) -> bool:
 
 
 def check(report: dict[str, Any]) -> None:
-    """See that a report fulfils the published schema, formats too."""
+    """Check a report against the published schema, including formats."""
     jsonschema.Draft202012Validator(json_report.schema(), format_checker=FORMATS).validate(report)
 
 
@@ -32,7 +32,7 @@ def journal(directory: Path) -> list[dict[str, Any]]:
 
 
 def load(directory: Path) -> dict[str, Any]:
-    """The report of a run that came to its end, checked, with its journal."""
+    """Return the checked report of a complete session."""
     report: dict[str, Any] = json.loads((directory / json_report.FILE).read_text())
     check(report)
     if (directory / FILE).exists():
@@ -45,5 +45,5 @@ def load(directory: Path) -> dict[str, Any]:
 
 
 def passed(directory: Path) -> list[str]:
-    """The requirements that passed in a run, in the catalogue's order."""
+    """Return the requirements that passed, in the order of the catalogue."""
     return [entry["id"] for entry in load(directory)["requirements"] if entry["outcome"] == "passed"]

