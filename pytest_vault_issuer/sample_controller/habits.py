@@ -12,7 +12,8 @@ class Habits:
     :ivar unknown_first: set a new issuer object to Ready=Unknown before the first check.
     :ivar sign_paths_only: refuse a path that is not a sign endpoint.
     :ivar preflight: before an issuer object becomes Ready, ask Vault whether its token may sign.
-    :ivar keep_logins: sign with one login per issuer object until its token expires or Vault refuses it.
+    :ivar keep_logins: sign with one login per issuer object until its token expires or Vault refuses it; not with
+        secretless authentication, which needs a new service account token each time.
     """
 
     unknown_first: bool = False

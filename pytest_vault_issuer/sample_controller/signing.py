@@ -61,7 +61,8 @@ def sign(
 
 def _token(cluster: Cluster, described: Issuer, vault: Vault) -> str:
     try:
-        if HABITS.keep_logins:
+        # The documentation asks for a new service account token each time.
+        if HABITS.keep_logins and not (described.auth.get("kubernetes") or {}).get("serviceAccountRef"):
             return LOGINS.token(described, lambda: obtain_token(cluster, described, vault))
         return obtain_token(cluster, described, vault)
     except VaultError as error:
