@@ -214,7 +214,7 @@ def components() -> str:
     for entry in COMPONENTS:
         default = "" if entry.name in seen else " (default)"
         seen.add(entry.name)
-        binaries = ", ".join(f"`{name}`" for name in entry.packages)
+        binaries = ", ".join(f"`{name}`" for name in entry.packages) or "none: CRDs only"
         cells = (
             entry.name,
             f"{entry.version.lstrip('v')}{default}",

@@ -71,7 +71,7 @@ jobs:
           path: ~/.cache/vault-issuer
           key: vault-issuer-${{{{ env.SUITE }}}}-${{{{ runner.os }}}}-${{{{ runner.arch }}}}
       - name: Build the components
-        run: vault-issuer toolchain build
+        run: vault-issuer toolchain build kubernetes vault cert-manager-crds
       - name: Keep the components
         if: steps.components.outputs.cache-hit != 'true'
         uses: actions/cache/save@5a3ec84eff668545956fd18022155c47e93e2684  # v4.2.3

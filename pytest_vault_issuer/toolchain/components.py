@@ -175,9 +175,9 @@ def _cert_manager_crds(line: str) -> Component:
         "github.com/cert-manager/cert-manager",
         crds="deploy/crds",
         follows="cert-manager",
-        minutes=0.2,
+        minutes=0.1,
         peak=40,
-        kept=2,
+        kept=1,
     )
 
 
