@@ -82,7 +82,7 @@ def test_unknown_provider_is_refused(suite: Any) -> None:
 def test_timeout_scale_that_is_not_a_number_is_refused(suite: Any) -> None:
     run = suite.run("--vault-issuer=cert-manager", env={"VAULT_ISSUER_TIMEOUT_SCALE": "long"})
     assert run.status == USAGE
-    assert "--vault-issuer-timeout-scale=long is not a number" in run.output
+    assert "--vault-issuer-timeout-scale must be a number, got long" in run.output
 
 
 def test_suite_without_an_implementation_is_refused(suite: Any) -> None:
