@@ -45,8 +45,9 @@ class UncalledWebhookError(ApiError, Unmet):
     """The API server could not call a webhook, which is the implementation's."""
 
     def __init__(self, error: ApiError) -> None:
-        Exception.__init__(self, f"expected the controller's webhook to answer the API server: {error.message}")
-        self.message, self.hint, self.code, self.reason = str(self), error.hint, error.code, error.reason
+        message = f"expected the controller's webhook to answer the API server: {error.message}"
+        Exception.__init__(self, message)
+        self.message, self.hint, self.code, self.reason = message, error.hint, error.code, error.reason
 
 
 @contextlib.contextmanager

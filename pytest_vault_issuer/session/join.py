@@ -2,11 +2,13 @@
 
 If the owning session is a dev stack, its own controller is paused until the last joined session ends: both controllers
 would serve the same issuer objects. The supervisor of the joined session runs
-``python -m pytest_vault_issuer.session.join OWNING JOINED SCALE`` when that session ends.
+``python -m pytest_vault_issuer.session.join leave OWNING JOINED SCALE`` when that session ends; on a stack that is soon
+thrown away, ``unregister`` for ``leave``, and only if the session registered webhooks.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable
@@ -17,7 +19,7 @@ from ..errors import StackError, VaultIssuerError
 from ..implementation.apply import RECORD, pause, resume
 from ..implementation.process import PROCESS
 from ..kube.cleanup import remove_labelled
-from ..kube.client import Cluster, Object
+from ..kube.client import WEBHOOK_CONFIGURATIONS, Cluster, Object
 from ..kube.ownership import selector
 from ..stack import finish
 from ..stack.record import CleanupRecord
@@ -31,6 +33,7 @@ from ..vault.server import VaultAdmin
 
 #: In the directory of the owning session: a file for each joined session, with the path of that session's directory.
 _JOINED = "joined"
+LEAVE, UNREGISTER = "leave", "unregister"
 
 
 def join(
@@ -51,7 +54,7 @@ def join(
     ours = replace(stack, run=directory.path.name)
     if not is_dev_stack and stack.disposable and not provider.has_nodes:
         return ours  # it has no pods, and soon goes away with everything in it
-    leaving = interpreter.command(__name__, str(path), directory.path.name, str(scale))
+    leaving = interpreter.command(__name__, LEAVE, str(path), directory.path.name, str(scale))
     directory.at_end(leaving, interpreter.environment(), limit=finish.limit(timeouts))
     provider.stop_at_end()
     with owning.lock(_JOINED):
@@ -89,6 +92,32 @@ def leave(path: Path, name: str, scale: float) -> None:
             if owning.describe()["owner"] == 0 and set(_joined_sessions(path)) <= {*_killed(path), name}:
                 resume(cluster, _applied(path))
             cluster.close()
+
+
+def unregister_at_end(path: Path, directory: RunDirectory, scale: float) -> None:
+    """Add the exit hook that unregisters the webhooks of a joined session.
+
+    On a stack that is soon thrown away, all other objects of the session do no harm. A registered webhook that no
+    longer answers makes the API server refuse the objects of the sessions that join later.
+    """
+    command = interpreter.command(__name__, UNREGISTER, str(path), directory.path.name, str(scale))
+    directory.at_end(command, interpreter.environment())
+
+
+def unregister(path: Path, name: str, scale: float) -> None:
+    """Delete the webhook configurations that a joined session created.
+
+    :param path: directory of the owning session.
+    :param name: of the joined session.
+    :raises VaultIssuerError: when that is not possible.
+    """
+    if not (path / STATE).exists():
+        return  # the owning session ended first, with everything in its stack
+    stack, timeouts = joined(path), Timeouts().scaled(scale)
+    with contextlib.closing(_cluster(stack, timeouts)) as cluster:
+        for resource in WEBHOOK_CONFIGURATIONS:
+            for item in cluster.list(resource, labels=selector(name)):
+                cluster.delete(resource, item["metadata"]["name"])
 
 
 def _cluster(stack: Stack, timeouts: Timeouts) -> Cluster:
@@ -133,10 +162,10 @@ def _remove(cluster: Cluster, stack: Stack, path: Path, name: str, timeouts: Tim
     (path / _JOINED / name).unlink(missing_ok=True)
 
 
-def main(path: str, name: str, scale: str) -> int:
-    """Leave the stack, and return the exit status."""
+def main(what: str, path: str, name: str, scale: str) -> int:
+    """Leave the stack, or unregister the webhooks there, and return the exit status."""
     try:
-        leave(Path(path), name, float(scale))
+        {LEAVE: leave, UNREGISTER: unregister}[what](Path(path), name, float(scale))
     except VaultIssuerError as error:
         print(error, file=sys.stderr)
         return 1

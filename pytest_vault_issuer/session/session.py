@@ -20,6 +20,7 @@ from ..implementation.logs import FileLog
 from ..implementation.manifests import Manifests, read_manifests
 from ..implementation.process import ROOTS_VARIABLE, check_command, home, issuer_kinds, processes_ended
 from ..implementation.trust_store import SystemRoots, new_system_roots
+from ..implementation.webhooks import is_registration
 from ..implementation.workloads import WorkloadLog, ended
 from ..kube.client import ApiError, Cluster
 from ..kube.jwks import service_account_issuer, service_account_keys
@@ -41,7 +42,7 @@ from ..timeouts import Timeouts
 from ..toolchain import BINARIES, Toolchain, built
 from ..toolchain.images import NeededImage
 from ..vault import VaultAdmin
-from .join import join
+from .join import join, unregister_at_end
 from .pace import measure
 
 HELM = "helm"
@@ -485,6 +486,8 @@ class Session:
         return {name: path for name in BINARIES if (path := self.toolchain.path(name)) is not None}
 
     def _start_implementation(self) -> str:
+        if self.settings.join and self.stack().disposable and any(map(is_registration, self.manifests.objects)):
+            unregister_at_end(self.settings.join, self.directory, self.settings.timeout_scale)
         running = start_implementation(
             self.implementation,
             self.command(),

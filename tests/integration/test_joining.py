@@ -11,9 +11,16 @@ from pytest_vault_issuer.errors import ImplementationError
 from pytest_vault_issuer.implementation.apply import pause, prepare, resume
 from pytest_vault_issuer.kube import Cluster
 from pytest_vault_issuer.kube.cleanup import remove_labelled
-from pytest_vault_issuer.kube.client import CLUSTER_ROLES, CONFIG_MAPS, NAMESPACES, Object, Resource
+from pytest_vault_issuer.kube.client import (
+    CLUSTER_ROLES,
+    CONFIG_MAPS,
+    NAMESPACES,
+    WEBHOOK_CONFIGURATIONS,
+    Object,
+    Resource,
+)
 from pytest_vault_issuer.kube.ownership import LABEL
-from pytest_vault_issuer.session.join import leave
+from pytest_vault_issuer.session.join import leave, unregister
 from pytest_vault_issuer.session.session import Session
 from pytest_vault_issuer.timeouts import Timeouts
 from pytest_vault_issuer.vault import VaultAdmin
@@ -79,6 +86,22 @@ def test_every_object_of_a_session_is_removed(cluster: Cluster, name: str) -> No
 
 
 # -- ownership ------------------------------------------------------------------------------------------------
+
+
+def test_webhooks_of_a_joined_session_are_unregistered(
+    cluster: Cluster, vault_issuer_session: Session, name: str
+) -> None:
+    kinds = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+    for resource, kind in zip(WEBHOOK_CONFIGURATIONS, kinds, strict=True):
+        for owner in (name, "of-another"):
+            item = body(kind, f"{name}-{owner}", api_version="admissionregistration.k8s.io/v1", webhooks=[])
+            item["metadata"]["labels"] = {LABEL: owner}
+            cluster.create(resource, item)
+    unregister(vault_issuer_session.directory.path, name, 1)
+    for resource in WEBHOOK_CONFIGURATIONS:
+        assert cluster.find(resource, f"{name}-{name}") is None
+        assert cluster.find(resource, f"{name}-of-another") is not None
+        cluster.delete(resource, f"{name}-of-another")
 
 
 def test_objects_that_existed_before_are_kept(cluster: Cluster, name: str) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from pytest_vault_issuer.errors import Unmet
-from pytest_vault_issuer.sandbox.handles import Issuer, answer
+from pytest_vault_issuer.kube.client import ApiError
+from pytest_vault_issuer.sandbox.handles import Issuer, UncalledWebhookError, answer
 from pytest_vault_issuer.timeouts import Timeouts
 
 
@@ -64,3 +65,8 @@ def test_issuer_that_stays_ready_is_not_taken_as_not_ready(item: dict[str, Any])
 def test_unknown_is_no_answer() -> None:
     assert stuck(issuer_with(ready("Unknown", 2))).wait_answer() == ""
     assert stuck(issuer_with(ready("False", 2))).wait_answer() == "False"
+
+
+def test_webhook_that_does_not_answer_is_named() -> None:
+    error = UncalledWebhookError(ApiError("POST /issuers", 500, {"message": 'failed calling webhook "mine"'}))
+    assert str(error).startswith("expected the controller's webhook to answer the API server: POST /issuers: 500")
