@@ -70,8 +70,8 @@ class Bound:
         if self._counted < 1:
             return f"{self.seconds:g} s"
         return (
-            f"{self.seconds + self._counted:.0f} s, {self._counted:.0f} s of them while the controller was busy with "
-            "other work,"
+            f"{self.seconds + self._counted:.0f} s ({self._counted:.0f} s of them while the controller was busy with "
+            "other work)"
         )
 
 

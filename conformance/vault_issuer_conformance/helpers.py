@@ -111,7 +111,7 @@ def wait_held(sandbox: Sandbox, hold: Hold, what: str) -> None:
     """
     bound = sandbox.timeouts.bound(sandbox.timeouts.wire)
     if not bound.wait(hold.arrived):
-        raise Unmet(f"waited {bound} for {what}, saw none")
+        raise Unmet(f"expected {what} within {bound}, saw none")
 
 
 def assert_not_ready(issuers: Mapping[str, Issuer]) -> None:

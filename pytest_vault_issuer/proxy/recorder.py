@@ -102,8 +102,8 @@ class Injection:
             if not _wait(self._changed, lambda: self._hits >= wanted, bound):
                 route = self._route.name if self._route else "any"
                 raise Unmet(
-                    f"waited {bound} for the fault {self.fault.name!r} to meet {wanted} request(s) of route "
-                    f"{route}: it met {self._hits}"
+                    f"expected the fault {self.fault.name!r} to meet {wanted} request(s) of route {route} "
+                    f"within {bound}, it met {self._hits}"
                 )
 
     def take(self, request: Exchange) -> bool:
@@ -223,8 +223,8 @@ class Recorder:
             if not _wait(self._changed, enough, bound):
                 name = route.name if route else "any"
                 raise Unmet(
-                    f"waited {bound} for {what or f'{count} request(s) of route {name}'}: "
-                    f"{len(found)} of {count} seen\n{self._listing(since)}"
+                    f"expected {what or f'{count} request(s) of route {name}'} within {bound}, "
+                    f"saw {len(found)} of {count}\n{self._listing(since)}"
                 )
         return found
 
@@ -233,7 +233,7 @@ class Recorder:
         bound = self.observer.bound(timeout)
         with self._changed:
             if not _wait(self._changed, lambda: len(self._failures) > since, bound):
-                raise Unmet(f"waited {bound} for a TLS handshake to fail: none did\n{self._listing(0)}")
+                raise Unmet(f"expected a failed TLS handshake within {bound}, saw none\n{self._listing(0)}")
             return self._failures[since]
 
     def _listing(self, since: int) -> str:

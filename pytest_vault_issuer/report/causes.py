@@ -1,8 +1,8 @@
-"""Which failures have the same cause: computed from the messages of the tests alone.
+"""Groups failures by cause, from the messages of the tests alone.
 
-A cause is the first line of a message without what differs from test to test: names, numbers, addresses, times. A wait
-for an object that the controller has not answered yet has the same cause in every test that waits for such an object,
-because the test cannot show more than the silence.
+A cause is the first line of a message without the parts that differ between tests: names, numbers, addresses, times.
+All waits for the first answer of the controller about a kind of object have the same cause, because without an answer
+the messages show nothing else.
 """
 
 from __future__ import annotations
@@ -25,12 +25,16 @@ AT_BARRIER = "at a barrier: the requirement was neither violated nor proved"
 EXPLAINED = (Outcome.ERROR, Outcome.FAILED, Outcome.KNOWN_FAILURE, Outcome.NOT_RUN)
 #: Characters of a cause, and of the text in which it is looked for; longer ones are cut.
 _LONGEST, _READ = 300, 2000
-#: How the cause of a wait begins.
+#: The first words of the cause of a wait.
 _WAITED = "waited for "
 #: Python's own words for a failed comparison: equal ones say nothing about the cause.
 _COMPARISON = re.compile(r"assert\b|seen == expected|AssertionError\b")
-_WAIT = re.compile(r"waited [\d.e+-]+ s for ")
-#: Object and purpose in the message of a wait, as Handle.wait writes it.
+#: A wait that failed: what it expected, and what it saw. Reports of earlier versions have the second form.
+_WAIT = re.compile(
+    r"expected (?P<awaited>.*?) within [\d.e+-]+ s(?: \([^()]*\))?(?P<seen>[;,].*)"
+    r"|waited [\d.e+-]+ s(?:, [^,]* while [^,]*,)? for (?P<earlier>.+)"
+)
+#: Object and expectation in the message of a wait, as Handle.wait writes it.
 _AWAITED = re.compile(r"(?P<kind>[A-Z]\w*) \S+ (?P<what>to .*)")
 _CONDITION = re.compile(r"\b(\w+)=(True|False|Unknown) (\S*?): ('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
 #: Conditions by which others decide on a request.
@@ -73,12 +77,12 @@ def cause(message: str) -> str:
     if not text or _COMPARISON.match(text):
         return ""
     wait = _WAIT.match(text)
-    found = _WAITED + _awaited(text[wait.end() :]) if wait else _plain(text)
+    found = _WAITED + _awaited(wait["earlier"] or wait["awaited"] + wait["seen"]) if wait else _plain(text)
     return found if len(found) <= _LONGEST else f"{found[:_LONGEST]}…"
 
 
 def _awaited(text: str) -> str:
-    """Return what a wait was for, and why it did not end."""
+    """Return what a wait expected, and what it saw."""
     awaited, _, state = text.partition("; ")
     wanted = _AWAITED.fullmatch(awaited)
     conditions = {kind: (status, reason, said) for kind, status, reason, said in _CONDITION.findall(state)}

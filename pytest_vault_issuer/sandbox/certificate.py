@@ -1,4 +1,4 @@
-"""A Certificate of cert-manager.io and the Secret it is kept in."""
+"""A Certificate of cert-manager.io and its Secret."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from .handles import Handle, decode_certificates, is_current
 
 @dataclass(frozen=True)
 class KeyPair:
-    """What a Certificate's Secret holds.
+    """The contents of a Certificate's Secret.
 
     :ivar kind: the Secret's type.
     :ivar key: ``tls.key``.
     :ivar certificates: ``tls.crt``, in order.
-    :ivar ca: ``ca.crt`` ([] where there is none).
+    :ivar ca: ``ca.crt`` ([] if there is none).
     """
 
     kind: str
@@ -37,9 +37,9 @@ class KeyPair:
 
     @classmethod
     def of(cls, secret: Object) -> KeyPair | None:
-        """Read a Secret; None while it lacks its key or its certificate.
+        """Read a Secret; None if it lacks the key or the certificate.
 
-        :raises Unmet: when what it holds is neither.
+        :raises Unmet: if the contents are not a private key and certificates.
         """
         data = secret.get("data") or {}
         if not data.get("tls.key") or not data.get("tls.crt"):
@@ -48,7 +48,7 @@ class KeyPair:
             pem = base64.b64decode(data["tls.key"], validate=True)
             key = cast(Key, serialization.load_pem_private_key(pem, None))
         except (binascii.Error, ValueError, TypeError):
-            raise Unmet("tls.key holds no private key") from None  # the error could quote it
+            raise Unmet("expected a private key in tls.key of the Secret") from None  # the error could quote it
         return cls(secret["type"], key, decode_certificates(data["tls.crt"]), decode_certificates(data.get("ca.crt")))
 
     @property
@@ -58,7 +58,7 @@ class KeyPair:
 
     @property
     def public_key(self) -> bytes:
-        """Of ``tls.key``, to compare keys."""
+        """The public key of ``tls.key`` (DER), to compare keys."""
         return public_bytes(self.key.public_key())
 
     @property
@@ -70,8 +70,8 @@ class KeyPair:
 class Certificate(Handle):
     """A Certificate.
 
-    :ivar uid: what its requests refer to.
-    :ivar secret_name: of its Secret.
+    :ivar uid: its uid, to which its requests refer.
+    :ivar secret_name: name of its Secret.
     """
 
     namespace: str
@@ -83,21 +83,22 @@ class Certificate(Handle):
         self.secret_name: str = item["spec"]["secretName"]
 
     def requests(self) -> list[Object]:
-        """The CertificateRequests that were made for it and are there now."""
+        """The existing CertificateRequests that were created for it."""
         return [item for item in self.cluster.list(CERTIFICATE_REQUESTS, self.namespace) if owner_of(item) == self.uid]
 
     def wait_request(self) -> Object:
-        """Wait until a CertificateRequest is made for it and return it."""
+        """Wait until a CertificateRequest is created for it and return the request."""
         bound = self.timeouts.bound(self.timeouts.certificate)
         for kind, item in self.cluster.watch(CERTIFICATE_REQUESTS, self.namespace, None, timeout=bound):
             if kind != "DELETED" and owner_of(item) == self.uid:
                 return item
-        raise Unmet(f"waited {bound} for a CertificateRequest made for {self}")
+        raise Unmet(f"expected a CertificateRequest for {self} within {bound}, saw none")
 
     def wait_ready(self) -> Object:
-        """Wait until it is Ready for its present generation, and no issuance is under way; return it.
+        """Wait until it is Ready for its current generation and no issuance is in progress; return it.
 
-        What is stored is Ready a moment before its issuance is over; a renewal asked for in between is one with it.
+        A Certificate is Ready shortly before its issuance ends. A renewal requested in between would be part of the
+        same issuance.
         """
 
         def ready(item: Object) -> bool:
@@ -108,27 +109,28 @@ class Certificate(Handle):
         return self.wait(ready, "to be Ready", timeout=self.timeouts.certificate)
 
     def wait_failure(self) -> Object:
-        """Wait until its status says that an issuance has failed; return it.
+        """Wait until its status reports a failed issuance; return it.
 
-        ``lastFailureTime`` is set as long as the latest issuance has failed, and Issuing is False then.
+        After a failed issuance ``lastFailureTime`` is set and Issuing is False, until an issuance succeeds.
         """
         return self.wait(
             lambda item: (
                 "lastFailureTime" in item.get("status", {}) or condition(item, "Issuing").get("status") == "False"
             ),
-            "to say that its issuance has failed",
+            "to report that its issuance has failed",
             timeout=self.timeouts.certificate,
         )
 
     def key_pair(self) -> KeyPair | None:
-        """What its Secret holds now; None while it is not there or not complete."""
+        """The contents of its Secret; None if the Secret is missing or not complete."""
         secret = self.cluster.find(SECRETS, self.secret_name, self.namespace)
         return None if secret is None else KeyPair.of(secret)
 
     def wait_key_pair(self, until: Callable[[KeyPair], bool], what: str) -> KeyPair:
-        """Watch its Secret until that holds what is looked for, and return it.
+        """Watch its Secret until a condition holds, and return the contents.
 
-        :param what: for the failure's message: "a new certificate".
+        :param until: the condition.
+        :param what: the expectation in the failure message, such as "a new certificate".
         """
 
         def holds(secret: Object) -> bool:
@@ -139,11 +141,11 @@ class Certificate(Handle):
         done, secret = self.cluster.wait(SECRETS, self.secret_name, self.namespace, holds, timeout=bound)
         pair = KeyPair.of(secret) if done and secret else None
         if pair is None:
-            raise Unmet(f"waited {bound} for {what} in the Secret of {self}; {self.explain()}")
+            raise Unmet(f"expected {what} in the Secret of {self} within {bound}; {self.explain()}")
         return pair
 
     def wait_new_certificate(self, old: KeyPair) -> KeyPair:
-        """Wait until its Secret holds another certificate than before and return what it holds."""
+        """Wait until its Secret contains a certificate other than `old`, and return the contents."""
         return self.wait_key_pair(lambda pair: pair.leaf != old.leaf, "another certificate")
 
     def change(self, **spec: Any) -> None:
@@ -151,7 +153,7 @@ class Certificate(Handle):
         self._edit(lambda body: body["spec"].update(spec))
 
     def renew(self) -> None:
-        """Ask for its renewal, as ``cmctl renew`` does: by the condition Issuing."""
+        """Request its renewal as ``cmctl renew`` does: with the condition Issuing."""
         self._write(self._set_issuing)
 
     def _set_issuing(self, item: Object) -> None:
@@ -159,7 +161,7 @@ class Certificate(Handle):
             "type": "Issuing",
             "status": "True",
             "reason": "ManuallyTriggered",
-            "message": "renewal asked for by the conformance suite",
+            "message": "renewal requested by the conformance suite",
             "lastTransitionTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "observedGeneration": item["metadata"]["generation"],
         }

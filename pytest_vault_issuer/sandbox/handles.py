@@ -1,4 +1,4 @@
-"""Handles on issuers and requests in the cluster: change, wait, read."""
+"""Handles on issuer objects and requests in the cluster: change, wait, read."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ CLUSTER_SIGNER_NAME = "{plural}.{group}/{name}"
 
 
 class RefusedError(ApiError, Unmet):
-    """The API server refused an issuer: the implementation's own CRD or webhook did.
+    """The API server refused an issuer object, because of the implementation's CRD or webhook.
 
-    Where a test expects that, it catches an :class:`ApiError`; where it does not, the implementation is at fault.
+    A test that expects the refusal catches an :class:`ApiError`. In any other test the implementation is at fault.
     """
 
     def __init__(self, error: ApiError) -> None:
@@ -42,7 +42,7 @@ class RefusedError(ApiError, Unmet):
 
 
 class UncalledWebhookError(ApiError, Unmet):
-    """The API server could not call a webhook, which is the implementation's."""
+    """The API server could not call the implementation's webhook."""
 
     def __init__(self, error: ApiError) -> None:
         message = f"expected the controller's webhook to answer the API server: {error.message}"
@@ -52,7 +52,7 @@ class UncalledWebhookError(ApiError, Unmet):
 
 @contextlib.contextmanager
 def blaming_the_implementation() -> Iterator[None]:
-    """Around a call that creates or changes an issuer: a refusal is the implementation's."""
+    """Attribute a refusal by the API server to the implementation; wraps calls that create or change issuer objects."""
     try:
         yield
     except ApiError as error:
@@ -65,13 +65,13 @@ def blaming_the_implementation() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class IssuerType:
-    """One kind of issuer of an implementation.
+    """One kind of issuer object of an implementation.
 
     :ivar kind: its kind; :ivar resource: how the API server serves it.
     :ivar shape: how its objects are written.
-    :ivar cluster_scoped: whether it plays the part of a ClusterIssuer.
+    :ivar cluster_scoped: whether it acts as a ClusterIssuer.
     :ivar signer_name: template of the ``signerName`` of CertificateSigningRequests for it, see :meth:`signer_of`.
-    :ivar ready_condition: the type of its condition that says whether it is Ready.
+    :ivar ready_condition: type of the condition that reports whether it is Ready.
     """
 
     kind: str
@@ -87,7 +87,7 @@ class IssuerType:
         return self.shape.vault_at if isinstance(self.shape, BlockShape) else ()
 
     def signer_of(self, name: str, namespace: str | None) -> str:
-        """Return the ``signerName`` that means an issuer object."""
+        """Return the ``signerName`` that refers to an issuer object."""
         template = self.signer_name or (CLUSTER_SIGNER_NAME if self.cluster_scoped else SIGNER_NAME)
         values = {"plural": self.resource.plural, "group": self.resource.group, "name": name, "kind": self.kind}
         return template.format(**values, namespace=namespace or "")
@@ -98,7 +98,7 @@ class IssuerType:
 
 
 class Handle:
-    """What issuers and requests have in common: an object with conditions and events."""
+    """An object with conditions and events: the base of issuer objects and requests."""
 
     def __init__(
         self, cluster: Cluster, timeouts: Timeouts, resource: Resource, kind: str, name: str, namespace: str | None
@@ -109,7 +109,7 @@ class Handle:
         self.kind = kind
         self.name = name
         self.namespace = namespace
-        #: the type of its condition that this class and its users call Ready
+        #: the type of the condition that this class and its callers call Ready
         self.ready_condition = READY
 
     def __str__(self) -> str:
@@ -120,7 +120,7 @@ class Handle:
         return self._seen(self.cluster.get(self.resource, self.name, self.namespace))
 
     def _seen(self, item: Object) -> Object:
-        """Return an object with its Ready condition under that name, whatever its implementation calls it."""
+        """Return an object whose Ready condition is called Ready, even if the implementation uses another name."""
         if self.ready_condition == READY or not item.get("status", {}).get("conditions"):
             return item
         named = {self.ready_condition: READY, READY: f"{READY} (of another meaning)"}
@@ -128,21 +128,21 @@ class Handle:
         return {**item, "status": {**item["status"], "conditions": listed}}
 
     def write_conditions(self, listed: list[Object]) -> None:
-        """Write conditions that :meth:`conditions` returned, changed, into the status."""
+        """Write changed copies of what :meth:`conditions` returned into the status."""
         entries = [entry | ({"type": self.ready_condition} if entry["type"] == READY else {}) for entry in listed]
         body = {"status": {"conditions": entries}}
         self.cluster.patch(self.resource, self.name, self.namespace, body, subresource="status")
 
     def condition(self, kind: str = "Ready") -> Object:
-        """Return a condition as it is now ({} when it is not set)."""
+        """Return the current state of a condition ({} if it is not set)."""
         return condition(self.get(), kind)
 
     def conditions(self) -> list[Object]:
-        """Return all conditions as they are now."""
+        """Return the current conditions."""
         return list(self.get().get("status", {}).get("conditions") or [])
 
     def events(self) -> list[Object]:
-        """Return the events about this object, in both of the API's forms."""
+        """Return the events about this object, in both API versions."""
         uid = self.get()["metadata"]["uid"]
         return self.cluster.list(EVENTS, fields=f"involvedObject.uid={uid}")
 
@@ -153,9 +153,9 @@ class Handle:
     def wait(self, until: Callable[[Object], bool], what: str, *, timeout: float) -> Object:
         """Watch the object until a condition holds and return it.
 
-        :param what: for the failure's message: "to be Ready".
+        :param what: the expectation in the failure message, such as "to be Ready".
         :param timeout: seconds in which the controller could have acted; see :class:`~..timeouts.Bound`.
-        :raises Unmet: when it does not in that time.
+        :raises Unmet: if the condition does not hold within that time.
         """
         bound = self.timeouts.bound(timeout)
         done, last = self.cluster.wait(
@@ -163,12 +163,12 @@ class Handle:
         )
         last = last and self._seen(last)
         if not done or last is None:
-            raise Unmet(f"waited {bound} for {self} {what}; {describe_conditions(last)}")
+            raise Unmet(f"expected {self} {what} within {bound}; {describe_conditions(last)}")
         return last
 
     @contextlib.contextmanager
     def recorded(self) -> Iterator[list[Object]]:
-        """Record every state the object is seen in meanwhile, its present one first."""
+        """Record each state of the object during the block, the current one first."""
         states: list[Object] = []
         interrupt = Interrupt()
 
@@ -188,28 +188,28 @@ class Handle:
                 recording.result()
 
     def explain(self) -> str:
-        """Say in words what its conditions are now."""
+        """Describe its current conditions."""
         item = self.cluster.find(self.resource, self.name, self.namespace)
         return describe_conditions(item and self._seen(item))
 
     def wait_event(self, where: Callable[[Object], bool], what: str, *, timeout: float | None = None) -> Object:
         """Wait until an event about this object is recorded and return it.
 
-        :param where: which one.
-        :param what: for the failure's message: "that it was issued".
-        :param timeout: seconds, default that of an event.
-        :raises Unmet: when there is none; the message lists those there are.
+        :param where: selects the event.
+        :param what: the expectation in the failure message, such as "that reports its issuance".
+        :param timeout: seconds; default: the timeout `event`.
+        :raises Unmet: if there is no such event; the message lists the events that exist.
         """
         bound = self.timeouts.bound(timeout or self.timeouts.event)
-        # Events have names of their own, so that a watch would have to be one on all events of the cluster.
+        # The names of events are not known, so a watch would have to cover all events of the cluster.
         found = poll(lambda: next(filter(where, self.events()), None), timeout=bound, interval=0.05)
         if found is None:
             seen = "; ".join(f"{e.get('type')} {e.get('reason')}" for e in self.events()) or "none"
-            raise Unmet(f"waited {bound} for an event about {self} {what}; its events: {seen}")
+            raise Unmet(f"expected an event about {self} {what} within {bound}; its events: {seen}")
         return found
 
     def touch(self) -> None:
-        """Change an annotation, which gives the implementation a reason to look again but no new generation."""
+        """Change an annotation: the implementation reconciles the object again, but its generation stays."""
         stamp = datetime.now().isoformat()
         annotations = {"metadata": {"annotations": {"vault-issuer.test/touched": stamp}}}
         self.cluster.patch(self.resource, self.name, self.namespace, annotations)
@@ -223,7 +223,7 @@ class Handle:
         self._write(replace)
 
     def _write(self, write: Callable[[Object], object]) -> None:
-        """Do what writes the object as it was just read, again where the implementation wrote it in between."""
+        """Call `write` with the object as just read; repeat if the implementation wrote the object in between."""
         for _ in range(10):
             try:
                 write(self.get())
@@ -232,18 +232,18 @@ class Handle:
                     raise
             else:
                 return
-        raise RuntimeError(f"{self} changed under every one of ten updates")
+        raise RuntimeError(f"{self} changed during each of ten attempts to update it")
 
     def _decide(self, kind: str, subresource: str, **fields: str) -> None:
         item = self.get()
         if condition(item, kind).get("status") == "True":
-            return  # an approver of the implementation's own was faster
+            return  # the implementation's own approver was faster
         try:
             decide(self.cluster, self.resource, item, kind, subresource, **fields)
         except ApiError as error:
             if error.code == 422 and is_decided(item):
                 raise Unmet(
-                    f"{self} was left for others to decide, and is decided; {describe_conditions(item)}"
+                    f"expected the controller to leave the decision on {self} to others; {describe_conditions(item)}"
                 ) from error
             if error.code != 409:
                 raise
@@ -259,7 +259,7 @@ def _because(what: str, why: str) -> str:
 
 
 def describe_conditions(item: Object | None) -> str:
-    """Say in words what conditions an object has."""
+    """Describe the conditions of an object."""
     if item is None:
         return "it does not exist"
     listed = item.get("status", {}).get("conditions") or []
@@ -271,19 +271,18 @@ def describe_conditions(item: Object | None) -> str:
 
 
 def is_current(item: Object, entry: Object) -> bool:
-    """Whether a condition speaks of the object's present generation.
+    """Whether a condition describes the object's current generation.
 
-    ``observedGeneration`` is optional in the API: without it a condition is
-    taken as current.
+    ``observedGeneration`` is optional in the API. A condition without it counts as current.
     """
     seen = entry.get("observedGeneration") or item["metadata"].get("generation", 0)
     return bool(seen >= item["metadata"].get("generation", 0))
 
 
 def answer(item: Object) -> str:
-    """Return what an issuer object's Ready condition says of its present generation: ``True``, ``False``, or ''.
+    """Return the status of an issuer object's Ready condition for its current generation: ``True``, ``False``, or ''.
 
-    Unknown, a missing condition and one of an older generation are no answer yet:
+    Unknown, a missing condition and a condition of an older generation are not an answer yet:
     controllers built on issuer-lib set Ready=Unknown on each new issuer object first.
     """
     entry = condition(item, "Ready")
@@ -294,7 +293,7 @@ def answer(item: Object) -> str:
 class Issuer(Handle):
     """An Issuer or ClusterIssuer of the implementation under test.
 
-    :ivar vault: its configuration in the field names of cert-manager's API reference, however it is written.
+    :ivar vault: its configuration in the field names of cert-manager's API reference, whatever its shape is.
     """
 
     def __init__(
@@ -318,10 +317,10 @@ class Issuer(Handle):
         self.companions = Companions(cluster, home, labels)
 
     def create(self) -> None:
-        """Create it, and before it the additional objects of its shape.
+        """Create the additional objects of its shape, then the issuer object.
 
-        :raises InexpressibleError: if the shape has no place for a part of its configuration.
-        :raises RefusedError: when the API server refuses one of them.
+        :raises InexpressibleError: if the shape cannot express a part of its configuration.
+        :raises RefusedError: if the API server refuses one of them.
         """
         first, *others = self._render(self.vault)
         metadata = first["metadata"]
@@ -340,23 +339,23 @@ class Issuer(Handle):
 
     @property
     def ref(self) -> dict[str, str]:
-        """What a request's ``issuerRef`` has to be."""
+        """The ``issuerRef`` of a request to this issuer object."""
         return {"name": self.name, "kind": self.kind, "group": self.resource.group}
 
     @property
     def signer_name(self) -> str:
-        """What the ``signerName`` of a CertificateSigningRequest has to be."""
+        """The ``signerName`` of a CertificateSigningRequest to this issuer object."""
         return self.type.signer_of(self.name, self.namespace)
 
     @property
     def audience(self) -> str:
-        """The audience the documentation gives this issuer: ``vault://[namespace/]name``."""
+        """The audience that the documentation names for this issuer object: ``vault://[namespace/]name``."""
         return f"vault://{self.namespace + '/' if self.namespace else ''}{self.name}"
 
     def wait_ready(self, why: str = "", *, timeout: float | None = None) -> Object:
-        """Wait until it is Ready for its present generation; return it.
+        """Wait until it is Ready for its current generation; return it.
 
-        :param why: it was to be, for the failure's message: "its Secret is there now".
+        :param why: the reason for the expectation, in the failure message: "its Secret exists now".
         """
 
         def ready(item: Object) -> bool:
@@ -365,13 +364,13 @@ class Issuer(Handle):
         return self.wait(ready, _because("to be Ready", why), timeout=timeout or self.timeouts.issuer)
 
     def wait_not_ready(self, why: str = "", *, timeout: float | None = None) -> Object:
-        """Wait until its Ready condition is False for its present generation; return it.
+        """Wait until its Ready condition is False for its current generation; return it.
 
-        Unknown, a missing condition and one of an older generation are no answer yet. A controller that gives no
-        other within the bound has at least not set it Ready.
+        Unknown, a missing condition and a condition of an older generation are not an answer yet. A controller that
+        gives no answer in time has at least not set it Ready.
 
-        :param why: it must not be Ready, for the failure's message: "its Secret is missing".
-        :raises Unmet: if Ready is True at the end, for whatever generation.
+        :param why: the reason for the expectation, in the failure message: "its Secret is missing".
+        :raises Unmet: if Ready is True at the end, for any generation.
         """
 
         def not_ready(item: Object) -> bool:
@@ -386,17 +385,17 @@ class Issuer(Handle):
             return item
 
     def wait_answer(self, *, timeout: float | None = None) -> str:
-        """Wait until the controller says whether it is Ready; return :func:`answer`, '' if it says nothing in time."""
+        """Wait until the controller reports whether it is Ready; return :func:`answer`, '' if it does not in time."""
         with contextlib.suppress(Unmet):
             self.wait(lambda item: bool(answer(item)), "to be Ready or not", timeout=timeout or self.timeouts.issuer)
         return answer(self.get())
 
     def change(self, edit: Callable[[dict[str, Any]], None]) -> None:
-        """Change its configuration in place: all objects of its shape are rendered again.
+        """Change its configuration and render all objects of its shape again.
 
-        :param edit: gets a copy of :attr:`vault` and changes it; a field that becomes None is left out.
-        :raises InexpressibleError: if the shape has no place for a part of the result.
-        :raises RefusedError: when the API server refuses the result.
+        :param edit: changes the copy of :attr:`vault` that it gets; a field set to None is left out.
+        :raises InexpressibleError: if the shape cannot express a part of the result.
+        :raises RefusedError: if the API server refuses the result.
         """
         vault = copy.deepcopy(self.vault)
         edit(vault)
@@ -409,7 +408,7 @@ class Issuer(Handle):
 
 
 class CertificateRequest(Handle):
-    """A CertificateRequest and the key it is for."""
+    """A CertificateRequest and its key."""
 
     def __init__(
         self, cluster: Cluster, timeouts: Timeouts, name: str, namespace: str, signing: SigningRequest
@@ -420,17 +419,17 @@ class CertificateRequest(Handle):
     # -- approval ---------------------------------------------------------------
 
     def approve(self, **fields: str) -> None:
-        """Approve it, as an approver does; `fields` of the condition may differ, such as ``reason``."""
+        """Approve it, as an approver does; `fields` replace fields of the condition, such as ``reason``."""
         self._decide("Approved", "status", **fields)
 
     def deny(self, **fields: str) -> None:
-        """Deny it, as an approver does; `fields` of the condition may differ."""
+        """Deny it, as an approver does; `fields` replace fields of the condition."""
         self._decide("Denied", "status", **fields)
 
     # -- waiting ------------------------------------------------------------------
 
     def wait_reason(self, *reasons: str, timeout: float | None = None) -> Object:
-        """Wait until its Ready condition has one of the API's reasons: Pending, Issued, Failed, Denied."""
+        """Wait until its Ready condition has one of these reasons: Pending, Issued, Failed, Denied."""
         return self.wait(
             lambda item: condition(item, "Ready").get("reason") in reasons,
             f"to become {' or '.join(reasons)}",
@@ -440,54 +439,60 @@ class CertificateRequest(Handle):
     def wait_issued(self, *, timeout: float | None = None) -> Object:
         """Wait until a certificate is issued: Ready is True and ``status.certificate`` is set.
 
-        :raises Unmet: also at once when it fails for good instead.
+        :raises Unmet: if it is not issued in time; immediately if it fails permanently.
         """
 
         def final(item: Object) -> bool:
             return _issued(item) or condition(item, "Ready").get("reason") in ("Failed", "Denied")
 
-        item = self.wait(final, "to be Issued", timeout=timeout or self.timeouts.request)
+        item = self.wait(final, "to be issued", timeout=timeout or self.timeouts.request)
         if not _issued(item):
-            raise Unmet(f"{self} was to be Issued but failed; {describe_conditions(item)}")
+            raise Unmet(f"expected {self} to be issued, but it failed; {describe_conditions(item)}")
         return item
 
     def wait_failed(self, *, timeout: float | None = None) -> Object:
-        """Wait until it has failed for good (Ready False, reason Failed); Issued instead is Unmet at once."""
+        """Wait until it has failed permanently (Ready False, reason Failed).
+
+        :raises Unmet: if it does not fail in time; immediately if it is issued.
+        """
 
         def final(item: Object) -> bool:
             return _issued(item) or condition(item, "Ready").get("reason") == "Failed"
 
-        item = self.wait(final, "to become Failed", timeout=timeout or self.timeouts.request)
+        item = self.wait(final, "to fail", timeout=timeout or self.timeouts.request)
         if _issued(item):
-            raise Unmet(f"{self} was to become Failed but a certificate was issued")
+            raise Unmet(f"expected {self} to fail, but a certificate was issued")
         return item
 
     def wait_pending(self, *, timeout: float | None = None) -> Object:
-        """Wait until it is Pending; Issued or Failed instead is Unmet at once."""
+        """Wait until it is Pending.
+
+        :raises Unmet: if it is not Pending in time; immediately if it is issued or fails.
+        """
         item = self.wait(
             lambda item: condition(item, "Ready").get("reason") in ("Pending", "Failed", "Issued"),
-            "to become Pending",
+            "to be Pending",
             timeout=timeout or self.timeouts.request,
         )
         if condition(item, "Ready").get("reason") != "Pending":
-            raise Unmet(f"{self} was to become Pending; {describe_conditions(item)}")
+            raise Unmet(f"expected {self} to be Pending; {describe_conditions(item)}")
         return item
 
-    # -- what came back -------------------------------------------------------------
+    # -- result ---------------------------------------------------------------------
 
     def certificates(self) -> list[x509.Certificate]:
-        """The certificates in ``status.certificate``, in order ([] while there are none)."""
+        """The certificates in ``status.certificate``, in order ([] if there are none)."""
         return decode_certificates(self.get().get("status", {}).get("certificate"))
 
     def certificate(self) -> x509.Certificate:
         """The leaf: the first certificate in ``status.certificate``."""
         listed = self.certificates()
         if not listed:
-            raise Unmet(f"{self} has no certificate in its status")
+            raise Unmet(f"expected a certificate in status.certificate of {self}, found none")
         return listed[0]
 
     def ca(self) -> list[x509.Certificate]:
-        """The certificates in ``status.ca`` ([] where it is empty)."""
+        """The certificates in ``status.ca`` ([] if it is empty)."""
         return decode_certificates(self.get().get("status", {}).get("ca"))
 
 
@@ -496,9 +501,9 @@ def _issued(item: Object) -> bool:
 
 
 def decode_certificates(encoded: str | None) -> list[x509.Certificate]:
-    """Return the certificates of a base64 PEM field of a status ([] for an empty one).
+    """Return the certificates of a base64 PEM field of a status ([] for an empty field).
 
-    :raises Unmet: when it is not that.
+    :raises Unmet: if the field is not base64 or not PEM.
     """
     if not encoded:
         return []
@@ -506,4 +511,4 @@ def decode_certificates(encoded: str | None) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(base64.b64decode(encoded, validate=True))
     except (binascii.Error, ValueError) as error:
-        raise Unmet(f"the status holds no PEM certificates: {error}") from error
+        raise Unmet(f"expected PEM certificates in the status: {error}") from error

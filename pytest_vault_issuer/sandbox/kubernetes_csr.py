@@ -14,17 +14,17 @@ from ..timeouts import Timeouts
 from .csr import SigningRequest
 from .handles import CertificateRequest, Handle, describe_conditions
 
-#: The least that ``spec.expirationSeconds`` may be (https://kubernetes.io/docs/reference/kubernetes-api/).
+#: The minimum of ``spec.expirationSeconds`` (https://kubernetes.io/docs/reference/kubernetes-api/).
 SHORTEST = 600
-#: With it, cert-manager's signers make CAs (https://cert-manager.io/docs/usage/kube-csr/).
+#: Annotation by which cert-manager's signers issue CAs (https://cert-manager.io/docs/usage/kube-csr/).
 IS_CA = "experimental.cert-manager.io/request-is-ca"
 
 
 class CertificateSigningRequest(CertificateRequest):
-    """A CertificateSigningRequest and the key it is for.
+    """A CertificateSigningRequest and its key.
 
-    :param instead: whether it stands for a CertificateRequest, which the implementation does not serve. Then it is
-        read as if it had a Ready condition, with the reason Issued, Failed or Denied once it is final.
+    :param instead: whether it replaces a CertificateRequest, because the implementation does not serve these. It is
+        then read as if it had a Ready condition, with the reason Issued, Failed or Denied once it is final.
     """
 
     def __init__(
@@ -43,52 +43,58 @@ class CertificateSigningRequest(CertificateRequest):
         return {**item, "status": {**status, "conditions": [*(status.get("conditions") or []), entry]}}
 
     def approve(self, **fields: str) -> None:
-        """Approve it; `fields` of the condition may differ."""
+        """Approve it; `fields` replace fields of the condition."""
         self._decide("Approved", "approval", **fields)
 
     def deny(self, **fields: str) -> None:
-        """Deny it; `fields` of the condition may differ."""
+        """Deny it; `fields` replace fields of the condition."""
         self._decide("Denied", "approval", **fields)
 
     def wait_reason(self, *reasons: str, timeout: float | None = None) -> Object:
         """Wait until it has one of the outcomes Issued, Failed and Denied.
 
-        :raises UnsupportedError: if only Pending is waited for.
+        :raises UnsupportedError: if `reasons` is only Pending.
         """
         if reasons == ("Pending",):
             return self.wait_pending()
         return super().wait_reason(*reasons, timeout=timeout)
 
     def wait_pending(self, *, timeout: float | None = None) -> Object:
-        """Nothing says that a CertificateSigningRequest is pending.
+        """Refuse: a CertificateSigningRequest does not report that it is pending.
 
         :raises UnsupportedError: always.
         """
         raise _no("reason Pending")
 
     def ca(self) -> list[x509.Certificate]:
-        """Nothing of a CertificateSigningRequest is its CA.
+        """Refuse: a CertificateSigningRequest has no field for the CA.
 
         :raises UnsupportedError: always.
         """
         raise _no("status.ca")
 
     def wait_signed(self, *, timeout: float | None = None) -> Object:
-        """Wait until its certificate is there and return it; Failed instead is Unmet at once."""
+        """Wait until it has its certificate and return it.
+
+        :raises Unmet: if it has none in time; immediately if it fails.
+        """
         item = self.wait_final("to be signed", timeout)
         if not is_signed(item):
-            raise Unmet(f"{self} was to be signed but failed; {describe_conditions(item)}")
+            raise Unmet(f"expected {self} to be signed, but it failed; {describe_conditions(item)}")
         return item
 
     def wait_failed(self, *, timeout: float | None = None) -> Object:
-        """Wait until it has failed for good and return it; a certificate instead is Unmet at once."""
+        """Wait until it has failed permanently and return it.
+
+        :raises Unmet: if it does not fail in time; immediately if it has a certificate.
+        """
         item = self.wait_final("to fail", timeout)
         if is_signed(item):
-            raise Unmet(f"{self} was to fail but a certificate was issued")
+            raise Unmet(f"expected {self} to fail, but a certificate was issued")
         return item
 
     def wait_final(self, what: str = "to be signed or to fail", timeout: float | None = None) -> Object:
-        """Wait until it has its certificate or has failed for good; return it."""
+        """Wait until it has its certificate or has failed permanently; return it."""
         return self.wait(
             lambda item: is_signed(item) or condition(item, "Failed").get("status") == "True",
             what,
@@ -112,7 +118,7 @@ def _outcome(item: Object) -> str:
 
 def _no(what: str) -> UnsupportedError:
     return UnsupportedError(
-        f"CertificateSigningRequests have no {what}", hint="an implementation that serves CertificateRequests shows it"
+        f"CertificateSigningRequests have no {what}", hint="only an implementation that serves CertificateRequests has"
     )
 
 

@@ -42,7 +42,7 @@ def test_busy_time_does_not_count(clock: Clock) -> None:
     assert bound.left() == 8
     clock.now += 8
     assert bound.left() == 0
-    assert str(bound) == "28 s, 8 s of them while the controller was busy with other work,"
+    assert str(bound) == "28 s (8 s of them while the controller was busy with other work)"
 
 
 def test_a_controller_that_is_always_busy_reaches_the_hard_cap(clock: Clock) -> None:

@@ -350,7 +350,7 @@ def test_wait_for_says_what_was_seen_instead(client: Client, proxy: Proxy) -> No
     with pytest.raises(Unmet) as error:
         proxy.wait_for(Route.SIGN, count=2, timeout=0.01, what="the request of Certificate web")
     message = str(error.value)
-    assert "waited 0.01 s for the request of Certificate web: 0 of 2 seen" in message
+    assert "expected the request of Certificate web within 0.01 s, saw 0 of 2" in message
     assert "#0 GET /v1/sys/health 503 [respond 503]" in message
     with pytest.raises(Unmet, match=r"2 request\(s\) of route SIGN.*\n.*\n  nothing"):
         proxy.wait_for(Route.SIGN, count=2, since=1, timeout=0)

@@ -31,15 +31,15 @@ APPROVED = "its conditions: Approved=True Approved: 'by a test'"
 
 
 def unsigned(name: str, what: str = "to be signed") -> str:
-    return f"waited 20 s for CertificateSigningRequest {name} {what}; {APPROVED}"
+    return f"expected CertificateSigningRequest {name} {what} within 20 s; {APPROVED}"
 
 
 def unanswered(kind: str, name: str, what: str) -> str:
-    return f"waited 20 s for {kind} {name} {what}; its conditions: Ready=Unknown Initializing: 'Initializing'"
+    return f"expected {kind} {name} {what} within 20 s; its conditions: Ready=Unknown Initializing: 'Initializing'"
 
 
 def refused(name: str, text: str) -> str:
-    return f"waited 20 s for Issuer {name} to be Ready; its conditions: Ready=False VaultError: {text!r}"
+    return f"expected Issuer {name} to be Ready within 20 s; its conditions: Ready=False VaultError: {text!r}"
 
 
 # -- the cause of a message ---------------------------------------------------------------------------------------
@@ -57,8 +57,20 @@ def refused(name: str, text: str) -> str:
         ),
         (
             unanswered("Issuer", "ns-1/a", "to be Ready"),
-            "waited 40 s for Issuer ns-2/b to be Ready; its status has no conditions",
+            "expected Issuer ns-2/b to be Ready within 40 s; its status has no conditions",
         ),
+        (
+            unanswered("Issuer", "ns-1/a", "to be Ready"),
+            "expected Issuer ns-2/b to be Ready within 28 s (8 s of them while the controller was busy with other "
+            "work); its status has no conditions",
+        ),
+        (
+            unanswered("Issuer", "ns-1/a", "to be Ready"),
+            # of an earlier version
+            "waited 28 s, 8 s of them while the controller was busy with other work, for Issuer ns-2/b to be Ready; "
+            "its status has no conditions",
+        ),
+        ("expected a health query within 5 s, saw none", "expected a health query within 10 s, saw none"),
         (
             refused("a-1/b", "PUT https://127.0.0.1:4443/v1/auth/x-1/login: Code: 403"),
             refused("a-2/c", "PUT https://127.0.0.1:7001/v1/auth/y-2/login: Code: 403"),
@@ -78,8 +90,8 @@ def test_messages_that_differ_in_names_and_numbers_have_one_cause(one: str, othe
         (refused("a-1/b", "Code: 403"), refused("a-1/b", "Code: 503")),
         (refused("a-1/b", "x509: unknown authority"), unanswered("Issuer", "a-1/b", "to be Ready")),
         (
-            "waited 20 s for CertificateRequest a-1/b to be Issued; its conditions: Approved=True x: 'y'",
-            "waited 20 s for CertificateRequest a-1/b to become Denied; its conditions: Denied=True x: 'y'",
+            "expected CertificateRequest a-1/b to be issued within 20 s; its conditions: Approved=True x: 'y'",
+            "expected CertificateRequest a-1/b to become Denied within 20 s; its conditions: Denied=True x: 'y'",
         ),
         ("expected one login, saw 3", "expected one health query, saw 3"),
     ],
@@ -95,7 +107,7 @@ def test_comparison_without_words_has_no_cause(message: str) -> None:
 
 @pytest.mark.parametrize("text", ["x" * 10**6, "x=" * 10**6, " (" * 10**6, "Issuer " * 10**5, "1." * 10**6])
 def test_cause_of_a_message_of_megabytes_is_short(text: str) -> None:
-    assert len(cause(f"waited 20 s for Issuer a-1/b to be Ready; {text}")) < 400
+    assert len(cause(f"expected Issuer a-1/b to be Ready within 20 s; {text}")) < 400
 
 
 # -- groups of requirements ---------------------------------------------------------------------------------------

@@ -153,7 +153,7 @@ PEM = to_pem(Authority.root().certificate)
     ],
 )
 def test_a_status_that_holds_something_else_is_the_issuers_failure(wrong: str) -> None:
-    with pytest.raises(Unmet, match="the status holds no PEM certificates"):
+    with pytest.raises(Unmet, match="expected PEM certificates in the status"):
         decode_certificates(wrong)
 
 
