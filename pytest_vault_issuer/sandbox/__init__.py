@@ -1,4 +1,4 @@
-"""What one test owns: a namespace, mounts in Vault, a proxy in front of it, issuers and requests."""
+"""The sandbox of a test: a namespace, mounts in Vault, a proxy in front of it, issuer objects and requests."""
 
 from .credentials import FEATURES, new_iam_role
 from .environment import Environment

@@ -1,7 +1,7 @@
-"""What keeps the controller busy: requests at every proxy of the session, its API calls, and lines of its log.
+"""Measures when the controller is busy: from requests at the proxies of the session, its API calls, and its log.
 
-Each process of a session appends the requests at its proxies to a file of its own in the session's directory, and
-reads those of the others. The times are of the monotonic clock, which all processes of a machine share.
+Each process of a session appends the requests at its proxies to its own file in the session's directory, and reads the
+files of the other processes. All times are of the monotonic clock, which the processes of a machine share.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from ..timeouts import Bound, Busy
 from .logs import Log
 from .pace import Pace
 
-#: Seconds for which the controller counts as busy after a request or an API call: what it does next need not be
-#: visible, such as the pause before Vault's client tries again, or a turn under a limit of API calls.
+#: Seconds for which the controller counts as busy after a request or an API call. Its next step may be invisible, such
+#: as the pause before Vault's client retries, or a delay by client-side rate limiting.
 RECENT = 2.5
 #: Requests that a failure shows.
 SHOWN = 10
@@ -37,11 +37,11 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Request:
-    """A request at some proxy of the session.
+    """A request at a proxy of the session.
 
-    :ivar process: the name of the file that it is recorded in: each process has its own.
-    :ivar test: the test whose proxy it came to, '' for none.
-    :ivar began: monotonic seconds; :ivar ended: likewise, None while it is in progress.
+    :ivar process: name of the file that records it; each process has its own.
+    :ivar test: the test whose proxy received it, '' for none.
+    :ivar began: monotonic seconds; :ivar ended: likewise, None while the request is in progress.
     """
 
     process: str
@@ -52,15 +52,15 @@ class Request:
 
 
 class Activity:
-    """Records the requests at the proxies of this process, and says when the controller was busy.
+    """Records the requests at the proxies of this process, and computes when the controller was busy.
 
     An observer of proxies; see :class:`~..proxy.recorder.Observer`.
 
     :param directory: where the processes of the session record requests; None records nothing.
-    :param pace: of the controller; without it, nothing counts as busy.
-    :param stretch: the most seconds that a wait goes on longer.
-    :param audit: the API server's audit log, with the user as whom the controller calls; None when it is not readable.
-    :param log: the controller's log, looked at when there is no audit log.
+    :param pace: the controller's pace; without it, the controller never counts as busy.
+    :param stretch: maximum extension of a wait, in seconds.
+    :param audit: path of the API server's audit log, and the controller's user name in it; None if it is not readable.
+    :param log: the controller's log, used if there is no audit log.
     """
 
     def __init__(
@@ -83,14 +83,14 @@ class Activity:
         self._file: int | None = None
         self._offsets: dict[Path, int] = {}
         self._requests: dict[tuple[str, int], Request] = {}
-        #: When the last wait began that outlasted its bound (monotonic seconds).
+        #: Start of the last wait that exceeded its bound (monotonic seconds).
         self.waiting_since = 0.0
 
     # -- recording ------------------------------------------------------------------
 
     @contextlib.contextmanager
     def request(self, route: Route) -> Iterator[None]:
-        """Record a request for as long as it is in progress."""
+        """Record a request: its start, and its end when the block ends."""
         number = next(self._numbers)
         # pytest sets this variable: "path::test (call)"
         test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
@@ -104,7 +104,7 @@ class Activity:
         if self._directory is None:
             return
         line = json.dumps(entry).encode() + b"\n"
-        # Evidence only: a full disk, or a directory that is gone already, must not fail a request.
+        # This is only evidence. A full disk or a removed directory must not fail a request.
         with contextlib.suppress(OSError), self._lock:
             if self._file is None:
                 self._directory.mkdir(mode=0o700, exist_ok=True)
@@ -116,7 +116,7 @@ class Activity:
     # -- reading --------------------------------------------------------------------
 
     def requests(self) -> list[Request]:
-        """Return the requests at all proxies of the session so far."""
+        """Return all requests at the proxies of the session so far."""
         if self._directory is None:
             return []
         with self._lock:
@@ -139,9 +139,9 @@ class Activity:
                     self._requests[key] = replace(self._requests[key], ended=at)
 
     def others(self, since: float) -> list[Request]:
-        """Return requests at proxies of other tests since then: those in progress first, then the longest.
+        """Return at most :data:`SHOWN` requests at proxies of other processes: those in progress first, longest first.
 
-        :param since: monotonic seconds.
+        :param since: start of the period (monotonic seconds).
         """
         now = time.monotonic()
         found = [
@@ -154,11 +154,11 @@ class Activity:
     # -- observing --------------------------------------------------------------------
 
     def bound(self, seconds: float) -> Bound:
-        """Return the fair bound of a wait, which begins now."""
+        """Return the bound of a wait that starts now; time in which the controller is busy does not count."""
         return Bound(seconds, stretch=self._stretch, observe=self.observe)
 
     def observe(self) -> Busy:
-        """Begin to observe the controller; what is returned counts the seconds since then in which it was busy."""
+        """Start to observe the controller; return a function that counts the seconds in which it has been busy."""
         level = self._pace.level if self._pace else None
         began = time.monotonic()
         audit_start = _size(self._audit[0]) if self._audit else 0
@@ -174,7 +174,7 @@ class Activity:
             if level > 1:
                 return covered([(r.began, r.ended or now) for r in self._going_on()], began, now, level)
             if self._log is not None:
-                # Its lines have times of their own form: what there is to see is whether it grew since the last look.
+                # The format of its timestamps is unknown, so only its growth since the last look counts.
                 with contextlib.suppress(StackError):
                     if mark and self._log.since(mark):
                         logged.append((now - RECENT, now))
@@ -188,15 +188,15 @@ class Activity:
         return [request for request in self.requests() if _goes_on(request)]
 
     def _occupied(self, request: Request) -> Interval:
-        """Return when a request kept a worker busy, as far as a test that waits need accept it."""
+        """Return when a request kept a worker busy, from the view of a test that waits."""
         ended = request.ended or time.monotonic()
         if request.process == self._name:
-            # What this test itself holds is what it asks about: whether the controller works on meanwhile.
+            # If this test holds a request, it checks whether the controller goes on meanwhile.
             ended = min(ended, request.began + RECENT)
         return request.began, ended + RECENT
 
     def _called(self, start: int) -> Iterator[Interval]:
-        """Yield when the controller was busy with calls to the API server, by the audit log from a position on."""
+        """Yield when the controller was busy with API calls, from a position of the audit log on."""
         if self._audit is None:
             return
         path, user = self._audit
@@ -207,7 +207,7 @@ class Activity:
                 if user.encode() not in line or not line.endswith(b"\n"):
                     continue
                 record = json.loads(line)
-                # A lease is renewed every few seconds, whatever else there is to do.
+                # An idle controller renews its lease every few seconds, too.
                 if record["user"]["username"] != user or record.get("objectRef", {}).get("resource") == "leases":
                     continue
                 at = datetime.fromisoformat(record["stageTimestamp"]).timestamp() - offset
@@ -215,7 +215,7 @@ class Activity:
 
 
 def covered(intervals: Iterable[Interval], since: float, until: float, level: int = 1) -> float:
-    """Return for how many seconds of a period at least `level` intervals overlap."""
+    """Return the number of seconds in a period in which at least `level` intervals overlap."""
     edges = sorted(
         edge
         for began, ended in intervals
@@ -231,7 +231,7 @@ def covered(intervals: Iterable[Interval], since: float, until: float, level: in
 
 
 def _goes_on(request: Request) -> bool:
-    """Whether a request has ended, or can still be in progress: a process that crashed recorded no end."""
+    """Whether a request has ended or can still be in progress; a crashed process recorded no end."""
     if request.ended is not None:
         return True
     try:
@@ -249,6 +249,6 @@ def _size(path: Path) -> int:
 
 
 def _short(test: str) -> str:
-    """Return a test's node id with the name of its module for the path."""
+    """Return a test's node id with only the file name of its path."""
     path, separator, name = test.partition("::")
     return f"{Path(path).name}{separator}{name}"

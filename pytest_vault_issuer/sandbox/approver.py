@@ -1,4 +1,4 @@
-"""Approves what Certificates request, where the implementation leaves that to others."""
+"""Approves the requests of Certificates if the implementation has no approver."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import threading
 from ..kube.client import CERTIFICATE_REQUESTS, ApiError, Cluster, Interrupt, Object
 from .decision import decide, is_decided
 
-#: Seconds one watch lasts; another follows.
+#: Seconds of one watch; another one follows.
 WATCH = 300.0
 
 
 class Approver:
-    """Approves the requests of a namespace's Certificates as they come, as an approver controller does.
+    """Approves new requests of the Certificates in a namespace, as an approver controller does.
 
-    A request that somebody else has decided about, or that no Certificate owns, is left alone. What goes wrong in the
-    thread is raised by :meth:`close`.
+    It ignores requests that are already decided, and requests that no Certificate owns. :meth:`close` raises the errors
+    of its thread.
     """
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
@@ -29,7 +29,7 @@ class Approver:
     def close(self) -> None:
         """Stop approving.
 
-        :raises StackError: when the watch or an approval was refused.
+        :raises StackError: if the API server refused the watch or an approval.
         """
         self._interrupt.set()
         self._thread.join()
@@ -44,20 +44,20 @@ class Approver:
                 ):
                     if kind != "DELETED" and owner_of(item) and not is_decided(item):
                         self._approve(item)
-        except Exception as error:  # raised where it is seen, by close()
+        except Exception as error:  # close() raises it
             self._error = error
 
     def _approve(self, item: Object) -> None:
         try:
             decide(self._cluster, CERTIFICATE_REQUESTS, item, "Approved", "status")
         except ApiError as error:
-            # Gone, or changed meanwhile: then its next event follows.
+            # The request was deleted, or it changed; a change causes another event.
             if error.code not in (404, 409):
                 raise
 
 
 def owner_of(request: Object) -> str:
-    """The uid of the Certificate that a CertificateRequest was made for, '' where there is none."""
+    """The uid of the Certificate for which a CertificateRequest was created, '' if there is none."""
     for owner in request["metadata"].get("ownerReferences") or []:
         if owner["kind"] == "Certificate" and owner["apiVersion"].partition("/")[0] == CERTIFICATE_REQUESTS.group:
             return str(owner["uid"])

@@ -1,4 +1,4 @@
-"""One way of authenticating to Vault, as a test prepared it."""
+"""One way to authenticate to Vault, prepared by a test."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from ..vault import AppRole, AuthRole
 
 @dataclass(frozen=True)
 class Authentication:
-    """What an issuer needs to authenticate, already in place in Vault and in the cluster.
+    """What the controller needs to authenticate for an issuer object, prepared in Vault and in the cluster.
 
-    :ivar feature: by which an implementation claims it, such as ``approle``.
+    :ivar feature: the feature that an implementation claims for it, such as ``approle``.
     :ivar spec: the value of ``spec.vault.auth``; tests change copies of it.
-    :ivar namespace: where its Secret or ServiceAccount is.
-    :ivar secret_name: name of the Secret that holds the credential ('' for secretless).
+    :ivar namespace: the namespace of its Secret or ServiceAccount.
+    :ivar secret_name: name of the Secret with the credential ('' for secretless).
     :ivar secret_key: key in that Secret.
-    :ivar credential: what the Secret holds: token, SecretID or JWT ('' for secretless).
+    :ivar credential: the credential in the Secret: token, SecretID or JWT ('' for secretless).
     :ivar service_account: name of the ServiceAccount ('' without one).
-    :ivar principal: ARN of the AWS role that it is to assume, or of the user that it is to be ('' without one).
+    :ivar principal: ARN of the AWS role to assume, or of the AWS user of the environment ('' without AWS).
     """
 
     feature: str
@@ -35,7 +35,7 @@ class Authentication:
 
     @property
     def login_path(self) -> str:
-        """URL path of the login request ('' for a token, which needs none)."""
+        """URL path of the login request ('' for a token, which needs no login)."""
         if self.approle is not None:
             return f"/v1/auth/{self.approle.mount}/login"
         if self.role is not None:

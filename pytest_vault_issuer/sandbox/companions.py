@@ -13,8 +13,8 @@ _Key = tuple[Resource, str, str | None]
 class Companions:
     """The additional objects of one issuer object. They are created before it and deleted with it.
 
-    :param home: the namespace of those that name none.
-    :param labels: put on each.
+    :param home: the namespace of objects that name none.
+    :param labels: labels of each object.
     """
 
     def __init__(self, cluster: Cluster, home: str, labels: dict[str, str]) -> None:
@@ -24,7 +24,7 @@ class Companions:
         self._present: list[_Key] = []
 
     def update(self, objects: Iterable[Object]) -> None:
-        """Create, change and delete objects, so that these are the ones that exist.
+        """Create, change and delete objects, so that exactly these exist.
 
         :raises ApiError: if the API server refuses one.
         """
@@ -51,13 +51,13 @@ class Companions:
         self._present.clear()
 
     def get(self) -> list[Object]:
-        """Return those that exist."""
+        """Return the objects that exist."""
         found = (self._cluster.find(*key) for key in self._present)
         return [item for item in found if item is not None]
 
 
 def rewrite(cluster: Cluster, key: _Key, rendered: Object) -> None:
-    """Replace what an object says by what was rendered; metadata and status stay."""
+    """Replace an object by a rendered one; metadata and status stay."""
     for attempt in range(10):
         current = cluster.get(*key)
         kept: dict[str, Any] = {name: current[name] for name in ("metadata", "status") if name in current}

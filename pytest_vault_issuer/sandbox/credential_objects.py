@@ -1,4 +1,4 @@
-"""What credentials are in Kubernetes: Secrets, ServiceAccounts, and who may request tokens of these."""
+"""The objects of credentials in Kubernetes: Secrets, ServiceAccounts, and the Roles for tokens of ServiceAccounts."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .environment import Environment
 
 
 class CredentialObjects(ABC):
-    """Creates the objects that credentials are kept in, under names of its own.
+    """Creates the objects of credentials, with unique names.
 
-    :ivar namespace: where a namespaced issuer is, and so what belongs to it.
-    :ivar labels: put on everything.
+    :ivar namespace: the namespace of namespaced issuer objects and of their credentials.
+    :ivar labels: labels of all objects.
     """
 
     environment: Environment
@@ -28,17 +28,17 @@ class CredentialObjects(ABC):
 
     @abstractmethod
     def new_name(self, prefix: str) -> str:
-        """Return the name of an object that is about to be created.
+        """Return a name for a new object.
 
-        :param prefix: what it is, for people.
+        :param prefix: its first word, for readers.
         """
 
     @abstractmethod
     def remove_later(self, remove: Callable[..., object], *arguments: object) -> None:
-        """Have something called at the end, where the stack outlives it."""
+        """Register a cleanup for the end; it is only called if the stack outlives the sandbox."""
 
     def home(self, kind: str) -> str:
-        """The namespace where an issuer of this kind looks for Secrets and ServiceAccounts."""
+        """The namespace of the Secrets and ServiceAccounts of issuer objects of this kind."""
         known = self.environment.kinds.get(kind)
         cluster_scoped = known.cluster_scoped if known else kind == "ClusterIssuer"
         return self.environment.cluster_resource_namespace if cluster_scoped else self.namespace
@@ -48,7 +48,7 @@ class CredentialObjects(ABC):
     ) -> str:
         """Create a Secret and return its name.
 
-        :param secret: whether its values must never be shown.
+        :param secret: whether its values must be redacted everywhere.
         """
         name = name or self.new_name("secret")
         metadata = {"name": name, "namespace": namespace, "labels": self.labels}
@@ -79,7 +79,7 @@ class CredentialObjects(ABC):
     def service_account(self, namespace: str, *, name: str | None = None, grant: bool = True) -> str:
         """Create a ServiceAccount and return its name.
 
-        :param grant: give the implementation the documentation's Role for its tokens.
+        :param grant: whether to give the implementation the documentation's Role for its tokens.
         """
         name = name or self.new_name("account")
         grants.create_service_account(self.cluster, namespace, name, self.labels)
@@ -95,5 +95,5 @@ class CredentialObjects(ABC):
         grants.grant_token_requests(self.cluster, namespace, service_account, subject, self.labels, self.timeouts)
 
     def revoke_token_requests(self, namespace: str, service_account: str) -> None:
-        """Take the Role and RoleBinding away again."""
+        """Delete the Role and the RoleBinding."""
         grants.revoke_token_requests(self.cluster, namespace, service_account)

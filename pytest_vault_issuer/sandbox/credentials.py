@@ -1,4 +1,4 @@
-"""The ways of authenticating to Vault, each prepared in Vault and in the cluster."""
+"""The ways to authenticate to Vault, prepared in Vault and in the cluster."""
 
 from __future__ import annotations
 
@@ -24,41 +24,41 @@ from ..vault.connection import VaultServer
 from .authentication import Authentication
 from .credential_objects import CredentialObjects
 
-#: The core's ways; the first an implementation supports is the default.
+#: The authentication methods of the core profile; the first that an implementation supports is the default.
 FEATURES = ("token", "approle", "kubernetes-static", "kubernetes-secretless")
 
 
 class Authentications(CredentialObjects):
-    """Prepares credentials; a part of :class:`~.sandbox.Sandbox`, which offers what it builds on."""
+    """Prepares credentials; a base class of :class:`~.sandbox.Sandbox`."""
 
     vault: VaultWorkspace
 
     @property
     @abstractmethod
     def pki(self) -> Pki:
-        """What signs, unless another PKI is named."""
+        """The default PKI."""
 
     @abstractmethod
     def pass_on(self, client: ClientCertificate) -> None:
-        """Have every proxy of the test present a client certificate to Vault where an issuer presents it."""
+        """Let every proxy of the test present a client certificate to Vault if the controller presents it."""
 
     def sign_policy(self, pki: Pki | None = None, vault: VaultWorkspace | None = None) -> str:
-        """Create a policy that allows signing with a PKI's role, and only that; return its name.
+        """Create a policy that only allows to sign with a PKI's role; return its name.
 
-        :param vault: where the PKI is, when it is in a Vault of :meth:`new_vault`.
+        :param vault: the workspace of the PKI, if it is in a Vault of :meth:`new_vault`.
         """
         return (vault or self.vault).policy((pki or self.pki).sign_path)
 
     def _ours(self, mount: str | None) -> str | None:
         if mount in DEFAULT_MOUNTS and mount not in self.environment.stack.created_mounts:
             raise NotRunnable(
-                f"the auth method at {mount} is somebody else's: it was there before the run",
-                hint="use --vault-issuer-stack=process, or a Vault without it",
+                f"the auth method at {mount} existed before the session, so the suite does not use it",
+                hint=f"use --vault-issuer-stack=process, or a Vault without an auth method at {mount}",
             )
         return mount
 
     def authenticate(self, feature: str, kind: str, **options: Any) -> Authentication:
-        """Prepare a way of authenticating by its feature's name."""
+        """Prepare an authentication method by the name of its feature."""
         prepare: dict[str, Callable[..., Authentication]] = {
             "token": self.token,
             "approle": self.approle,
@@ -69,12 +69,12 @@ class Authentications(CredentialObjects):
         return prepare[feature](kind, **options)
 
     def default_authentication(self, kind: str, **options: Any) -> Authentication:
-        """Prepare the simplest way of authenticating that the implementation supports."""
+        """Prepare the simplest authentication method that the implementation supports."""
         supported = [feature for feature in (*FEATURES, "client-certificate") if feature in self.environment.features]
         if not supported:
             raise NotRunnable(
                 f"the implementation claims none of the authentication methods {', '.join(FEATURES)}",
-                hint="claim one that it has in [features]",
+                hint="claim in [features] a method that it supports",
             )
         return self.authenticate(supported[0], kind, **options)
 
@@ -89,12 +89,12 @@ class Authentications(CredentialObjects):
         vault: VaultWorkspace | None = None,
         **parameters: Any,
     ) -> Authentication:
-        """Create a Vault token in a Secret where an issuer of `kind` looks for it.
+        """Create a Vault token in a Secret, in the namespace that issuer objects of `kind` use.
 
-        :param key: in the Secret, default ``token``.
-        :param namespace: of the Secret, default the right one.
-        :param vault: a workspace in another Vault; give a `pki` or `policy` of it too.
-        :param parameters: of the token, such as ``ttl``.
+        :param key: key in the Secret, default ``token``.
+        :param namespace: another namespace of the Secret.
+        :param vault: a workspace in another Vault; it needs a `pki` or `policy` of the same Vault.
+        :param parameters: parameters of the token, such as ``ttl``.
         """
         key = key or self.environment.fixed("auth.tokenSecretRef.key", "token")
         credential = (vault or self.vault).token(policy or self.sign_policy(pki, vault), **parameters)
@@ -115,10 +115,10 @@ class Authentications(CredentialObjects):
         vault: VaultWorkspace | None = None,
         **parameters: Any,
     ) -> Authentication:
-        """Create an AppRole and its SecretID in a Secret where an issuer of `kind` looks for it.
+        """Create an AppRole, and its SecretID in a Secret, in the namespace that issuer objects of `kind` use.
 
-        :param mount: of an existing AppRole method, such as the default ``approle``; None mounts one.
-        :param parameters: of the AppRole, such as ``ttl``.
+        :param mount: path of an existing AppRole method, such as the default ``approle``; None mounts a new one.
+        :param parameters: parameters of the AppRole, such as ``ttl``.
         """
         key = key or self.environment.fixed("auth.appRole.secretRef.key", "secretId")
         policy = policy or self.sign_policy(pki, vault)
@@ -147,9 +147,9 @@ class Authentications(CredentialObjects):
         ttl: str = "1m",
         vault: VaultWorkspace | None = None,
     ) -> Authentication:
-        """Create a ServiceAccount, its token Secret filled by Kubernetes, and a Vault role bound to it.
+        """Create a ServiceAccount, its token Secret, which Kubernetes fills, and a Vault role bound to it.
 
-        :param key: default ``token``; anything else copies the token to a Secret of our own with that key.
+        :param key: default ``token``; for another key, the token is copied to a second Secret.
         """
         key = key or self.environment.fixed("auth.kubernetes.secretRef.key", "token")
         namespace = namespace or self.home(kind)
@@ -187,8 +187,8 @@ class Authentications(CredentialObjects):
     ) -> Authentication:
         """Create a ServiceAccount, the documentation's Role for its tokens, and a Vault role bound to it.
 
-        :param service_account: an existing one of the test instead.
-        :param audience: the Vault role asks for; '' for none in particular.
+        :param service_account: an existing ServiceAccount of the test to use instead.
+        :param audience: the audience that the Vault role requires; '' for any.
         :param grant: whether the implementation gets the Role.
         """
         namespace = namespace or self.home(kind)
@@ -207,13 +207,13 @@ class Authentications(CredentialObjects):
         bound_to: str | None = None,
         ttl: str = "1m",
     ) -> Authentication:
-        """Create a ServiceAccount and a role of a JWT auth mount, to be used as if it were Kubernetes auth.
+        """Create a ServiceAccount and a role of a JWT auth mount, which controllers use like Kubernetes auth.
 
-        :param audiences: of which the role asks for one.
-        :param stored: put a token for these audiences, which expires in an hour, into a Secret; otherwise the
-            implementation requests its own, and gets the documentation's Role for that.
+        :param audiences: the role requires one of them.
+        :param stored: whether to put a token for these audiences, which expires in an hour, into a Secret. Otherwise
+            the implementation requests tokens, and gets the documentation's Role for that.
         :param mount: path for the method, default random.
-        :param bound_to: name of another ServiceAccount that the role admits in the place of this one.
+        :param bound_to: name of another ServiceAccount that the role admits instead of this one.
         """
         namespace, audiences = self.home(kind), list(audiences)
         account = self.service_account(namespace, grant=not stored)
@@ -248,12 +248,12 @@ class Authentications(CredentialObjects):
         mount: str | None = None,
         namespace: str | None = None,
     ) -> Authentication:
-        """Create a role of the TLS certificates auth method, and a certificate it admits in a Secret.
+        """Create a role of the TLS certificates auth method, and a Secret with a certificate that the role admits.
 
         :param clients: the authority that the role trusts, default a new one.
         :param client: the certificate, default a new one of that authority.
-        :param mount: of an existing method, such as the default ``cert``; None mounts one.
-        :raises NotRunnable: where Vault sees no client certificates.
+        :param mount: path of an existing method, such as the default ``cert``; None mounts a new one.
+        :raises NotRunnable: if client certificates do not reach Vault.
         """
         clients = clients or Authority("clients")
         client = client or clients.issue_client(f"issuer-{secrets.token_hex(4)}.example.test")
@@ -269,13 +269,13 @@ class Authentications(CredentialObjects):
         return Authentication("client-certificate", spec, namespace, name, "tls.key", client.key_pem, role=role)
 
     def _check_certificates_are_seen(self, role: AuthRole, clients: Authority) -> None:
-        """Log in ourselves: whatever stands before somebody else's Vault may end TLS there."""
+        """Check with a login that client certificates reach an external Vault: a load balancer may end TLS."""
         server = self.environment.admin.server
         status = certificate_login(server, role, clients.issue_client("check.example.test"))
         if status != 200:
             raise NotRunnable(
-                f"the Vault at {server.url} does not see the certificates of its clients (login: {status})",
-                hint="name an address where Vault itself ends TLS, without tls_disable_client_certs",
+                f"client certificates do not reach the Vault at {server.url} (status of a login: {status})",
+                hint="use an address where Vault itself ends TLS, without tls_disable_client_certs",
             )
 
     def aws(
@@ -291,19 +291,20 @@ class Authentications(CredentialObjects):
     ) -> Authentication:
         """Create a ServiceAccount, the documentation's Role for its tokens, and a role of AWS auth for an AWS role.
 
-        :param ambient: no ServiceAccount: the AWS identity that the implementation finds in its environment.
-        :param server_id: that Vault demands in logins, and that the issuer is told to sign.
+        :param ambient: whether to use the AWS identity in the environment of the implementation, without a
+            ServiceAccount.
+        :param server_id: the server ID that Vault requires in logins, and that the issuer object names.
         :param mount: path for the method, default random.
         :param grant: whether the implementation gets the Role.
-        :param bound_to: ARN of another AWS role that is admitted in the place of the one the issuer names.
-        :raises NotRunnable: where there is no local STS, or Vault has no AWS auth.
+        :param bound_to: ARN of another AWS role that Vault admits instead of the one that the issuer object names.
+        :raises NotRunnable: if there is no local STS, or Vault has no AWS auth.
         """
         sts = self.environment.sts
         if not sts.endpoint:
             raise NotRunnable(sts.absence, hint="see docs/implementers.md, AWS")
         if ambient and "{aws_access_key_id}" not in self.environment.implementation_env.values():
             raise NotRunnable(
-                "the implementation is given no AWS identity of its own", hint="see docs/implementers.md, AWS"
+                "the environment of the implementation has no AWS identity", hint="see docs/implementers.md, AWS"
             )
         namespace = self.home(kind)
         account = "" if ambient else self.service_account(namespace, grant=grant)
@@ -346,7 +347,7 @@ class Authentications(CredentialObjects):
 
 
 def new_iam_role() -> str:
-    """Return the ARN of an AWS role that nobody else uses."""
+    """Return a random ARN of an AWS role."""
     return f"arn:aws:iam::{secrets.randbelow(9 * 10**11) + 10**11}:role/role-{secrets.token_hex(4)}"
 
 

@@ -1,4 +1,4 @@
-"""PKCS #10 requests with every kind of name, and the certificates that answer them."""
+"""PKCS #10 requests with all kinds of names, and the names of certificates."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def generate_key(kind: str = "ecdsa-256") -> Key:
 
 @dataclass(frozen=True)
 class SigningRequest:
-    """A certificate signing request and the key it is for.
+    """A certificate signing request and its key.
 
-    :ivar pem: the request, as it goes into ``spec.request`` and to Vault.
+    :ivar pem: the request, as in ``spec.request`` and in requests to Vault.
     """
 
     pem: str
@@ -51,7 +51,7 @@ class SigningRequest:
         key_type: str = "ecdsa-256",
         organization: str | None = None,
     ) -> SigningRequest:
-        """Build a request; names that are not given are left out."""
+        """Build a request with the given names."""
         key = key or generate_key(key_type)
         subject = []
         if organization is not None:
@@ -75,7 +75,7 @@ class SigningRequest:
         return public_bytes(certificate.public_key()) == public_bytes(self.key.public_key())
 
     def is_for_same_key(self, pem: object) -> bool:
-        """Whether a PEM request is for this request's key; False for anything that is no request."""
+        """Whether a PEM request is for this request's key; False if it is not a request."""
         try:
             other = x509.load_pem_x509_csr(str(pem).encode())
         except ValueError:

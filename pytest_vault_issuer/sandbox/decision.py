@@ -8,11 +8,11 @@ from ..kube.client import Cluster, Object, Resource, condition
 def decide(cluster: Cluster, resource: Resource, item: Object, kind: str, subresource: str, **fields: str) -> None:
     """Approve or deny a request.
 
-    :param item: as it was read.
+    :param item: the request as it was read.
     :param kind: ``Approved`` or ``Denied``.
-    :param subresource: where its API takes decisions.
-    :param fields: of the condition that differ, such as ``reason``.
-    :raises ApiError: 409 when it has changed since it was read, 404 when it is gone.
+    :param subresource: the subresource for decisions: ``status`` or ``approval``.
+    :param fields: fields of the condition to replace, such as ``reason``.
+    :raises ApiError: 409 if the request has changed since it was read, 404 if it does not exist.
     """
     metadata = item["metadata"]
     entry = {

@@ -1,4 +1,4 @@
-"""What all sandboxes of a run share."""
+"""The environment that all sandboxes of a session share."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from .pace import Pace
 
 @dataclass(frozen=True)
 class Environment:
-    """What sandboxes share: the stack, and what is known of the implementation.
+    """The stack, and the facts about the implementation that sandboxes need.
 
-    :ivar service_account: ``namespace/name`` the implementation runs as.
+    :ivar service_account: ``namespace/name`` of the implementation's service account.
     :ivar kinds: its issuer kinds, by ``Issuer`` and ``ClusterIssuer``.
-    :ivar implementation_log: its log, None where it cannot be read.
-    :ivar implementation_directory: its working directory, None where it is no process of the run.
+    :ivar implementation_log: its log, None if it cannot be read.
+    :ivar implementation_directory: its working directory, None if it is not a process of the session.
     :ivar implementation_home: its home and temporary directory, likewise.
-    :ivar implementation_env: environment variables its description gives it, placeholders unfilled.
-    :ivar sts: the STS that it and Vault are told to use in the place of AWS's.
-    :ivar system_server: a certificate for a server here, of a CA that is among its system's roots; None where the run
-        does not say what these are.
-    :ivar pace: how fast the controller is, None where it has not been measured.
-    :ivar activity: records and tells what keeps the controller busy.
+    :ivar implementation_env: the environment variables of its description, with placeholders.
+    :ivar sts: the STS that the implementation and Vault use instead of AWS's.
+    :ivar system_server: a certificate for a local server, of a CA in the implementation's system trust store; None if
+        the session does not set that store.
+    :ivar pace: the controller's speed, None if it was not measured.
+    :ivar activity: records when the controller is busy.
     """
 
     stack: Stack
@@ -62,11 +62,11 @@ class Environment:
 
     @property
     def works_at_once(self) -> bool:
-        """Whether the controller can do two things at once, such as signing two requests; True where it is unknown."""
+        """Whether the controller can do two things at once, such as sign two requests; True if it is unknown."""
         return self.concurrency is None or self.concurrency > 1
 
     def fixed(self, field: str, default: str) -> str:
-        """Return the only value that the implementation's shape has for a field of a configuration, else the default.
+        """Return the only value that the implementation's shape allows for a field, else the default.
 
         :param field: such as ``auth.appRole.secretRef.key``.
         """

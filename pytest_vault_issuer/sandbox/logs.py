@@ -1,4 +1,4 @@
-"""What a test reads of the controller's log."""
+"""The interface of the controller's log."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Protocol
 
 
 class Log(Protocol):
-    """Gives what was written since a mark."""
+    """A log of which parts can be read."""
 
     def mark(self) -> str:
-        """Return the present."""
+        """Return a mark for the current end of the log."""
 
     def since(self, mark: str) -> str:
-        """Return what was written since a mark."""
+        """Return the text written since a mark."""

@@ -1,4 +1,4 @@
-"""How fast a controller is, and how much it does at once: what the session has measured at its start."""
+"""The speed and the concurrency of a controller, measured at the start of a session."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-#: With so many workers, a controller has some left while tests hold others.
+#: With this many workers, a controller has some left while tests hold others.
 AMPLE = 4
-#: So many Issuers are held at once to count the workers: more are not told apart.
+#: Number of Issuers that are held at once to count the workers; the measurement ends there.
 BATCH = 8
-#: Seconds for a batch of Issuers to become Ready, from which on a controller is taken for slow. At client-go's default
-#: of 5 calls per second after a burst of 10 it takes more, without a limit a fraction of it.
+#: A controller is slow if a batch of Issuers takes at least so many seconds to become Ready. With client-go's default
+#: rate limit (5 calls per second after a burst of 10) a batch takes longer, without a limit a fraction of it.
 SLOW_BATCH = 2.0
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast a controller is, and how much it does at once.
+    """The speed and the concurrency of a controller.
 
-    :ivar concurrency: how many Issuers it looks at at once; :data:`BATCH` means that many or more, None unknown.
+    :ivar concurrency: number of Issuers that it handles at once; :data:`BATCH` means at least that many, None unknown.
     :ivar first_condition: seconds from the creation of an Issuer to its first condition, None unknown.
     :ivar ready: seconds from the creation of an Issuer until it is Ready, None unknown.
-    :ivar batch: seconds until :data:`BATCH` Issuers whose requests are released at once are Ready, None when they are
-        not in time.
+    :ivar batch: seconds until :data:`BATCH` Issuers are Ready whose requests are released at once, None if they are not
+        Ready in time.
     :ivar stated: whether the implementation file states the concurrency (``[run] concurrency``).
     """
 
@@ -36,12 +36,12 @@ class Pace:
 
     @property
     def few_workers(self) -> bool:
-        """Whether tests that hold a worker leave too few to others, so that they must run alone."""
+        """Whether tests that hold a worker leave too few workers for other tests, so that they must run alone."""
         return self.concurrency is not None and self.concurrency < AMPLE
 
     @property
     def slow(self) -> bool:
-        """Whether any sign of activity means that the controller may have no time for an object."""
+        """Whether any activity means that the controller may have no time for another object."""
         return self.concurrency is None or self.few_workers or (not self.stated and self._slow_batch)
 
     @property
@@ -50,7 +50,7 @@ class Pace:
 
     @property
     def level(self) -> int | None:
-        """From how many requests in progress on the controller is busy; None when no number of them says so."""
+        """Number of requests in progress at which the controller counts as busy; None if no number proves it."""
         if self.slow:
             return 1
         assert self.concurrency is not None
@@ -83,12 +83,12 @@ class Pace:
         return cls(**json.loads(text))
 
     @classmethod
-    def of_report(cls, told: dict[str, Any]) -> Pace:
-        """Return what :meth:`reported` returned, as far as the report has it."""
-        return cls(told["concurrency"], told["first_condition_s"], told["ready_s"], stated=told["stated"])
+    def of_report(cls, entry: dict[str, Any]) -> Pace:
+        """Return the pace that :meth:`reported` wrote into a report; `batch` is not part of it."""
+        return cls(entry["concurrency"], entry["first_condition_s"], entry["ready_s"], stated=entry["stated"])
 
     def reported(self) -> dict[str, Any]:
-        """Return it as the report has it."""
+        """Return its entry in the report."""
 
         def rounded(seconds: float | None) -> float | None:
             return None if seconds is None else round(seconds, 3)

@@ -18,12 +18,12 @@ from .csr import SigningRequest
 from .handles import Issuer
 from .kubernetes_csr import CertificateSigningRequest
 
-#: What a requester of Kubernetes certificates may do, as any user that is given this part of the API.
+#: The rights of a user who requests certificates from Kubernetes.
 _REQUESTS = {"apiGroups": [CSRS.group], "resources": [CSRS.plural], "verbs": ["create", "get"]}
 
 
 class Certificates(ABC):
-    """Requests certificates in other ways than by CertificateRequests; a part of :class:`~.sandbox.Sandbox`."""
+    """Requests certificates by other objects than CertificateRequests; a base class of :class:`~.sandbox.Sandbox`."""
 
     cluster: Cluster
     timeouts: Timeouts
@@ -38,10 +38,10 @@ class Certificates(ABC):
 
     @abstractmethod
     def remove_later(self, remove: Callable[..., object], *arguments: object) -> None:
-        """Have something called when the test ends, where the stack outlives it."""
+        """Register a cleanup for the end of the test; it is only called if the stack outlives the test."""
 
     def new_signing(self) -> SigningRequest:
-        """Return a signing request for a random DNS name and a key of its own."""
+        """Return a signing request for a random DNS name, with a new key."""
         host = f"{secrets.token_hex(4)}.example.test"
         return SigningRequest.build(host, dns=[host])
 
@@ -50,11 +50,11 @@ class Certificates(ABC):
     def certificate(
         self, issuer: Issuer, *, approve: bool = True, namespace: str | None = None, **spec: Any
     ) -> Certificate:
-        """Create a Certificate for a random DNS name; it is not waited for.
+        """Create a Certificate for a random DNS name, without waiting for it.
 
-        :param approve: whether its requests are approved as they come.
-        :param namespace: default the issuer's, or the test's for a cluster-scoped one.
-        :param spec: fields that differ, such as ``duration``.
+        :param approve: whether to approve its requests when they appear.
+        :param namespace: default that of the issuer object, or that of the test for a cluster-scoped one.
+        :param spec: fields to add or replace, such as ``duration``.
         """
         namespace = namespace or issuer.namespace or self.namespace
         if approve:
@@ -76,19 +76,19 @@ class Certificates(ABC):
             },
         )
         certificate = Certificate(self.cluster, self.timeouts, item)
-        # Also where the stack is thrown away: it would be renewed, or tried again, until then.
+        # Even if the stack is disposable: until the stack ends, the controller would renew or retry the Certificate.
         self._cleanup.callback(certificate.delete)
         self.certificates.append(certificate)
         return certificate
 
     def approve_certificates(self, namespace: str) -> None:
-        """Approve what Certificates of a namespace request, from now on."""
+        """Approve the requests of Certificates in a namespace from now on."""
         if namespace not in self._approved:
             self._approved.add(namespace)
             self._cleanup.callback(Approver(self.cluster, namespace).close)
 
     def issued_certificate(self, issuer: Issuer, **options: Any) -> tuple[Certificate, KeyPair]:
-        """Create a Certificate, wait until it is Ready, and return it and what its Secret holds."""
+        """Create a Certificate, wait until it is Ready, and return it and the contents of its Secret."""
         certificate = self.certificate(issuer, **options)
         certificate.wait_ready()
         return certificate, certificate.wait_key_pair(lambda _: True, "a certificate")
@@ -107,11 +107,11 @@ class Certificates(ABC):
         instead: bool = False,
         **spec: Any,
     ) -> CertificateSigningRequest:
-        """Create a CertificateSigningRequest, approve it, and return it; it is not waited for.
+        """Create a CertificateSigningRequest, approve it, and return it without waiting for it.
 
-        :param signer_name: an issuer's, or a foreign one.
-        :param name: default a random one.
-        :param instead: whether it stands for a CertificateRequest, see :class:`CertificateSigningRequest`.
+        :param signer_name: that of an issuer object, or of another signer.
+        :param name: default a random name.
+        :param instead: whether it replaces a CertificateRequest, see :class:`CertificateSigningRequest`.
         :param requester: the user who creates it; '' for the administrator.
         :param spec: further fields, such as ``expirationSeconds``.
         """
@@ -139,7 +139,7 @@ class Certificates(ABC):
     def requester(self, *, may_reference: Issuer | None = None) -> str:
         """Return a new user who may create CertificateSigningRequests.
 
-        :param may_reference: a namespaced issuer the user may refer to, by the verb ``reference`` on ``signers``.
+        :param may_reference: a namespaced issuer object that the user may refer to (verb ``reference`` on ``signers``).
         """
         user = f"vault-issuer-test-{secrets.token_hex(4)}"
         self.remove_later(grants.revoke_user, self.cluster, user)

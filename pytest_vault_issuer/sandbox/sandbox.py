@@ -1,7 +1,7 @@
-"""One test's own part of the stack.
+"""The part of the stack that belongs to one test.
 
-Everything has random names, so that nothing can be fitted to constants and any
-number of tests can run side by side, and everything goes when the test ends.
+All names are random, so that a controller cannot recognize them and tests can run in parallel. A sandbox removes what
+it created when the test ends.
 """
 
 from __future__ import annotations
@@ -35,13 +35,14 @@ from .vault_ha import VaultCluster, VaultNode
 
 
 class Sandbox(Authentications, Certificates):
-    """One test's own part of the stack.
+    """The part of the stack that belongs to one test.
 
-    :ivar namespace: its namespace, created.
+    :ivar namespace: its namespace, which exists.
     :ivar vault: its workspace in the stack's Vault.
-    :ivar proxy: between the implementation and that Vault; issuers point to it by default.
-    :ivar began: when the test began to use it (monotonic seconds).
-    :ivar left_out: why the implementation cannot show some parts of the test, which is then unsupported if it passes.
+    :ivar proxy: the proxy between the implementation and that Vault; issuer objects refer to it by default.
+    :ivar began: when it was created (monotonic seconds).
+    :ivar left_out: reasons why the test left parts out for this implementation; a test that passes with any of them is
+        unsupported.
     """
 
     def __init__(self, environment: Environment) -> None:
@@ -79,20 +80,20 @@ class Sandbox(Authentications, Certificates):
     # -- life -----------------------------------------------------------------------
 
     def close(self) -> None:
-        """Remove everything the test made.
+        """Remove everything that the test created.
 
-        :raises StackError: a proxy of the test could not do its part, so that the test says nothing of the issuer.
+        :raises StackError: if a proxy of the test failed, so that the test does not judge the controller.
         """
         self._cleanup.close()
         if troubles := [trouble for proxy in self.proxies for trouble in proxy.troubles]:
             raise StackError(
-                "a proxy of the test could not do its part: " + "; ".join(dict.fromkeys(troubles)),
+                "a proxy of the test failed: " + "; ".join(dict.fromkeys(troubles)),
                 hint="allow more open files and processes (ulimit -n, ulimit -u), or use fewer workers (-n)",
             )
 
     def remove_later(self, remove: Callable[..., object], *arguments: object) -> None:
-        """Have something called when the test ends, where the stack outlives it."""
-        # What does nothing by itself may lie about where the whole stack is thrown away at the end.
+        """Register a cleanup for the end of the test; it is only called if the stack outlives the test."""
+        # Passive objects can stay in a disposable stack: they end with it.
         if not self.environment.stack.disposable:
             self._cleanup.callback(remove, *arguments)
 
@@ -104,7 +105,7 @@ class Sandbox(Authentications, Certificates):
         return VaultWorkspace(admin, self.environment.stack.kubernetes, self.environment.stack.reviewer_token)
 
     def new_namespace(self, undo: contextlib.ExitStack | None = None) -> str:
-        """Create a further namespace and return its name."""
+        """Create another namespace and return its name."""
         name = f"vi-{secrets.token_hex(5)}"
         metadata = {"name": name, "labels": self.labels}
         self.cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
@@ -122,10 +123,10 @@ class Sandbox(Authentications, Certificates):
         undo: contextlib.ExitStack | None = None,
         **options: Any,
     ) -> Proxy:
-        """Start a further proxy.
+        """Start another proxy.
 
         :param upstream: default the stack's Vault.
-        :param certificate: default one of :attr:`authority` for the address.
+        :param certificate: default a certificate of :attr:`authority` for the address.
         :param plain: serve HTTP without TLS.
         :param options: further arguments of :class:`~pytest_vault_issuer.proxy.Proxy`.
         """
@@ -152,14 +153,14 @@ class Sandbox(Authentications, Certificates):
         return proxy
 
     def pass_on(self, client: ClientCertificate) -> None:
-        """Have every proxy of the test, also one started later, pass a client certificate on to Vault."""
+        """Let every proxy of the test, also later ones, pass a client certificate on to Vault."""
         self._clients.append(client)
         for proxy in self.proxies:
             if proxy.ca_pem:
                 proxy.pass_on(client)
 
     def closed_port(self) -> int:
-        """Reserve a port on which nothing listens until a :meth:`new_proxy` is started there."""
+        """Reserve a port on which nothing listens until :meth:`new_proxy` starts a proxy there."""
         bind = self.environment.stack.bind
         held = socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET)
         self._cleanup.callback(held.close)
@@ -171,10 +172,10 @@ class Sandbox(Authentications, Certificates):
     def new_vault(
         self, *, storage: str = "inmem", initialise: bool = True, unseal: bool = True, advertised: str = ""
     ) -> VaultAdmin:
-        """Start a Vault of the test's own, in the state asked for.
+        """Start a separate Vault for the test, in the requested state.
 
-        :param advertised: URL to which other nodes redirect clients of this one; '' for its own.
-        :raises NotRunnable: when this stack cannot start one.
+        :param advertised: URL to which other nodes redirect clients of this node; '' for its own URL.
+        :raises NotRunnable: if this stack cannot start a Vault.
         """
         launcher = self.environment.launcher
         server = launcher.start_vault(storage=storage, advertised=advertised)
@@ -187,11 +188,11 @@ class Sandbox(Authentications, Certificates):
         return admin
 
     def new_vault_cluster(self, nodes: int, *, failover: bool = False) -> VaultCluster:
-        """Start Vaults of the test's own that share their storage: one active node, the others standbys.
+        """Start separate Vaults for the test that share their storage: one active node, and standbys.
 
-        :param nodes: how many; a cluster of three survives the loss of one, one of two survives a step-down only.
-        :param failover: whether the standbys may become active; it takes three seconds more.
-        :raises NotRunnable: when this stack cannot start them.
+        :param nodes: number of nodes; three survive the loss of one node, two survive only a step-down.
+        :param failover: whether the standbys may become active; this takes three seconds more.
+        :raises NotRunnable: if this stack cannot start them.
         """
         members = []
         for _ in range(nodes):
@@ -211,15 +212,15 @@ class Sandbox(Authentications, Certificates):
         self.environment.launcher.stop_vault(admin.server)
 
     def workspace_in(self, admin: VaultAdmin) -> VaultWorkspace:
-        """Return a workspace in a Vault of :meth:`new_vault`; it goes with that Vault."""
+        """Return a workspace in a Vault of :meth:`new_vault`; it ends with that Vault."""
         return self._workspace(admin)
 
     # -- Kubernetes -------------------------------------------------------------------
 
     def kind(self, kind: str) -> IssuerType:
-        """The implementation's issuer type that plays ``Issuer`` or ``ClusterIssuer``.
+        """The implementation's issuer type that acts as ``Issuer`` or ``ClusterIssuer``.
 
-        :raises UnsupportedError: if it has none.
+        :raises UnsupportedError: if it has no such type.
         """
         if kind not in self.environment.kinds:
             raise UnsupportedError(f"the implementation has no {kind}", hint="see [issuer] kind and cluster_kind")
@@ -227,16 +228,16 @@ class Sandbox(Authentications, Certificates):
 
     @property
     def other_namespace(self) -> str:
-        """A second namespace of the test, created when first asked for."""
+        """A second namespace of the test, created on first use."""
         if self._second_namespace is None:
             self._second_namespace = self.new_namespace()
         return self._second_namespace
 
     @property
     def audit(self) -> AuditLog:
-        """The API server's audit log since the test began.
+        """The API server's audit log since the start of the test.
 
-        :raises NotRunnable: where it cannot be read.
+        :raises NotRunnable: if it cannot be read.
         """
         if self.audit_start is None:
             raise self.environment.stack.unsupported("gives no access to the API server's audit log")
@@ -246,7 +247,7 @@ class Sandbox(Authentications, Certificates):
 
     @property
     def pki(self) -> Pki:
-        """The test's PKI, mounted when first asked for: an intermediate that answers with its root."""
+        """The test's PKI, mounted on first use: an intermediate whose answers contain its root."""
         if self._pki is None:
             self._pki = self.vault.pki()
         return self._pki
@@ -254,7 +255,7 @@ class Sandbox(Authentications, Certificates):
     # -- issuers -----------------------------------------------------------------------
 
     def issuer_name(self) -> str:
-        """Return a new name for an issuer, for tests that need it before they create the issuer."""
+        """Return a new name for an issuer object, for tests that need it before they create the object."""
         return f"issuer-{secrets.token_hex(4)}"
 
     def issuer(
@@ -269,14 +270,14 @@ class Sandbox(Authentications, Certificates):
         vault_namespace: str | None = None,
         **vault: Any,
     ) -> Issuer:
-        """Create an issuer that points to the proxy; it is not waited for.
+        """Create an issuer object that refers to a proxy, without waiting for it.
 
-        :param auth: prepared, or the raw value of ``auth``; default the simplest supported.
-        :param proxy: which one it talks to; :attr:`proxy` by default, whose CA it trusts.
-        :param vault_namespace: the Vault configuration's field `namespace`.
-        :param vault: its other fields that differ, in the names of cert-manager's API reference; None leaves one out.
-        :raises RefusedError: when the API server refuses it.
-        :raises InexpressibleError: if the implementation's shape has no place for a part of it.
+        :param auth: prepared, or the raw value of ``auth``; default the simplest supported method.
+        :param proxy: the proxy, whose CA it trusts; default :attr:`proxy`.
+        :param vault_namespace: the field `namespace` of the Vault configuration.
+        :param vault: other fields to replace, in the names of cert-manager's API reference; None leaves a field out.
+        :raises RefusedError: if the API server refuses the object.
+        :raises InexpressibleError: if the implementation's shape cannot express a part of it.
         """
         issuer_type = self.kind(kind)
         if auth is None:
@@ -301,26 +302,25 @@ class Sandbox(Authentications, Certificates):
             vault=spec,
             labels=self.labels,
         )
-        # Also where the stack is thrown away: an issuer that fails would be retried until then.
+        # Even if the stack is disposable: until the stack ends, the controller would retry an Issuer that fails.
         self._cleanup.callback(issuer.delete)
         issuer.create()
         self.issuers.append(issuer)
         return issuer
 
     def ready_issuer(self, kind: str, auth: Authentication | dict[str, Any] | None = None, **options: Any) -> Issuer:
-        """Create an issuer and wait until it is Ready."""
+        """Create an issuer object and wait until it is Ready."""
         issuer = self.issuer(kind, auth, **options)
         issuer.wait_ready()
         return issuer
 
     def expect_rejected(self, kind: str, auth: Authentication | dict[str, Any] | None = None, **options: Any) -> str:
-        """Create an issuer whose configuration is wrong, and see it refused.
+        """Create an issuer object whose configuration is wrong, and check that it is rejected.
 
-        A right implementation may refuse it in its CRD or webhook, or accept
-        the object and never make it Ready.
+        A correct implementation may refuse the object with its CRD or webhook, or accept it and never set it Ready.
 
-        :return: the message with which it was refused.
-        :raises Unmet: when it becomes Ready.
+        :return: the message of the API server, or of the Ready condition.
+        :raises Unmet: if it becomes Ready.
         """
         try:
             issuer = self.issuer(kind, auth, **options)
@@ -328,7 +328,7 @@ class Sandbox(Authentications, Certificates):
             return str(error)
         issuer.wait_answer()
         if ready_status(issuer.get()) == "True":
-            raise Unmet(f"{issuer} became Ready although its configuration is wrong")
+            raise Unmet(f"expected {issuer} not to be Ready, because its configuration is wrong; it is Ready")
         return str(issuer.condition().get("message", ""))
 
     # -- requests ------------------------------------------------------------------------
@@ -344,16 +344,16 @@ class Sandbox(Authentications, Certificates):
         issuer_ref: dict[str, str] | None = None,
         **spec: Any,
     ) -> CertificateRequest:
-        """Create a CertificateRequest, approve it, and return it; it is not waited for.
+        """Create a CertificateRequest, approve it, and return it without waiting for it.
 
-        For an implementation without CertificateRequests, it is a CertificateSigningRequest that is used like one.
+        If the implementation does not serve CertificateRequests, a CertificateSigningRequest replaces it.
 
-        :param signing: default a new one for a random DNS name.
-        :param name: default a random one.
-        :param namespace: default the issuer's, or the test's for a cluster-scoped one.
-        :param issuer_ref: instead of the issuer's own.
+        :param signing: default a new signing request for a random DNS name.
+        :param name: default a random name.
+        :param namespace: default that of the issuer object, or that of the test for a cluster-scoped one.
+        :param issuer_ref: replaces the reference to `issuer`.
         :param spec: further fields, such as ``duration``; None leaves a default out.
-        :raises UnsupportedError: if a CertificateSigningRequest cannot say this.
+        :raises UnsupportedError: if a CertificateSigningRequest cannot express the fields.
         """
         signing = signing or self.new_signing()
         if "certificate-request" not in self.environment.features:
@@ -387,12 +387,13 @@ class Sandbox(Authentications, Certificates):
         return request
 
     def _signer_of(self, namespace: str, reference: dict[str, str]) -> str:
-        """Return the signerName that means what an ``issuerRef`` in a namespace means."""
+        """Return the signerName that is equivalent to an ``issuerRef`` in a namespace."""
         for known in self.environment.kinds.values():
             if (known.kind, known.resource.group) == (reference.get("kind"), reference.get("group")):
                 return known.signer_of(reference["name"], None if known.cluster_scoped else namespace)
         raise UnsupportedError(
-            f"no signerName means the issuerRef {reference}", hint="only CertificateRequests have an issuerRef"
+            f"no signerName is equivalent to the issuerRef {reference}",
+            hint="only CertificateRequests have an issuerRef",
         )
 
     def issued(self, issuer: Issuer, signing: SigningRequest | None = None, **options: Any) -> CertificateRequest:
@@ -402,9 +403,9 @@ class Sandbox(Authentications, Certificates):
         return request
 
     def signings(self, request: CertificateRequest | CertificateSigningRequest) -> list[Exchange]:
-        """What any proxy of the test saw of attempts to have a request signed, in order.
+        """The attempts to sign a request that the proxies of the test saw, in order.
 
-        They are told by the key their CSR is for, so that a changed CSR or another endpoint is seen too.
+        They are recognized by the key of the CSR, so that a changed CSR or another endpoint counts, too.
         """
         return [
             exchange
@@ -417,24 +418,24 @@ class Sandbox(Authentications, Certificates):
 
     @property
     def handles(self) -> list[Handle]:
-        """All issuers and requests of the test."""
+        """All issuer objects and requests of the test."""
         return [*self.issuers, *self.requests, *self.certificates, *self.kubernetes_requests]
 
     @property
     def names(self) -> set[str]:
-        """The names of the test's namespaces, issuers and requests; random ones, which no other test has."""
+        """The names of the test's namespaces, issuer objects and requests; they are random and unique."""
         return {*self._namespaces, *(handle.name for handle in self.handles)}
 
     def implementation_log(self) -> str:
-        """What the implementation has logged since the test began ('' where its log cannot be read)."""
+        """The implementation's log since the start of the test ('' if it cannot be read)."""
         log = self.environment.implementation_log
         return log.since(self._log_start) if log else ""
 
     def published(self) -> str:
-        """Everything of this test that the implementation lets people see: objects, events, log."""
+        """Everything that the implementation has published about this test: objects, events, log."""
         parts = [self.implementation_log()]
         for handle in self.handles:
-            with contextlib.suppress(ApiError):  # the test deleted it
+            with contextlib.suppress(ApiError):  # if the test deleted it
                 item = handle.get()
                 parts.append(json.dumps({"status": item.get("status"), "metadata": item["metadata"]}))
                 parts.append(json.dumps(handle.events()))
@@ -443,20 +444,19 @@ class Sandbox(Authentications, Certificates):
         return "\n".join(parts)
 
     def barrier(self, issuer: Issuer, **options: Any) -> CertificateRequest:
-        """Prove that the implementation has handled what came before.
+        """Prove that the implementation has handled all earlier changes.
 
-        A new request for `issuer` is created, approved, and seen issued. It
-        enters the same queue after everything the test did to requests so far;
-        what has not happened by then does not happen because of those events.
+        Creates and approves a new request for `issuer` and waits until it is issued. The request enters the queue after
+        all earlier changes of the test, so the controller has handled these by then.
 
-        :raises BarrierUnmet: when that request is not issued.
+        :raises BarrierUnmet: if the request is not issued.
         """
         with at_barrier():
             return self.issued(issuer, **options)
 
 
 def ready_status(item: Object) -> str:
-    """The status of an object's Ready condition, '' while there is none."""
+    """The status of an object's Ready condition, '' if there is none."""
     for entry in item.get("status", {}).get("conditions") or []:
         if entry.get("type") == "Ready":
             return str(entry.get("status", ""))

@@ -1,8 +1,8 @@
-"""How an implementation writes the configuration of an issuer object.
+"""Shapes: how an implementation writes the configuration of an issuer object.
 
-The suite thinks in an abstract configuration: server, path, CA, namespace and authentication, in the field names of
-cert-manager's API reference. A shape turns it into objects. cert-manager's own block is one shape; an implementation
-file describes others by a mapping or by a function.
+The suite uses an abstract configuration: server, path, CA, namespace and authentication, in the field names of
+cert-manager's API reference. A shape turns it into objects. cert-manager's block is one shape; an implementation file
+describes another one by a mapping or by a function.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "auth.aws.serviceAccountRef": _SERVICE_ACCOUNT,
 }
 FIELDS = tuple(path for parent, parts in _FIELDS.items() for path in (parent, *(f"{parent}.{part}" for part in parts)))
-#: Derived placeholder -> the field that it is a part or another form of.
+#: Derived placeholder -> the field from which it is derived.
 DERIVED = {
     "mount": "path",
     "role": "path",
@@ -56,20 +56,20 @@ DERIVED = {
     "auth.clientCertificate.mount": "auth.clientCertificate.mountPath",
     "auth.aws.mount": "auth.aws.mountPath",
 }
-#: What is known of the issuer object itself.
+#: Placeholders for the issuer object itself.
 OBJECT_FIELDS = ("issuer.name", "issuer.namespace", "issuer.home", "issuer.kind")
 PLACEHOLDERS = (*FIELDS, *DERIVED, *OBJECT_FIELDS)
-#: Must all be in the objects before a path counts as written; the endpoint is ``sign`` unless it is written too.
+#: A path is complete only if the objects have all of these; a missing endpoint means ``sign``.
 _PARTS_OF_PATH = {"mount", "role", "endpoint"}
 
 
 class InexpressibleError(UnsupportedError):
-    """The shape of the implementation has no place for a part of a configuration; the test is unsupported.
+    """The shape of the implementation cannot express a part of a configuration; the test is unsupported.
 
     :ivar what: that part, such as ``auth.appRole.roleId``.
     """
 
-    def __init__(self, what: str, why: str = "no field of the shape has it") -> None:
+    def __init__(self, what: str, why: str = "the shape has no field for it") -> None:
         super().__init__(
             f"the shape of the implementation cannot express {what}: {why}",
             hint="see docs/implementers.md, Other shapes",
@@ -79,11 +79,11 @@ class InexpressibleError(UnsupportedError):
 
 @dataclass(frozen=True)
 class Configuration:
-    """What an issuer object says, independent of how its implementation writes it.
+    """The configuration of an issuer object, independent of its shape.
 
-    :ivar api_version: of the issuer object; :ivar kind: its kind.
+    :ivar api_version: API version of the issuer object; :ivar kind: its kind.
     :ivar name: its name; :ivar namespace: its namespace, '' for a cluster-scoped one.
-    :ivar home: the namespace of the Secrets and ServiceAccounts that it names.
+    :ivar home: the namespace of the Secrets and ServiceAccounts that it refers to.
     :ivar vault: server, path, caBundle (base64) and so on, in the field names of cert-manager's API reference.
     """
 
@@ -103,8 +103,8 @@ class Configuration:
 class Shape(ABC):
     """Turns configurations into objects.
 
-    :ivar own_fields: whether the objects have the field names of cert-manager's API reference.
-    :ivar fixed: field of the configuration -> the only value that the implementation has for it.
+    :ivar own_fields: whether the objects use the field names of cert-manager's API reference.
+    :ivar fixed: field of the configuration -> the only value that the implementation supports for it.
     """
 
     own_fields = False
@@ -114,13 +114,13 @@ class Shape(ABC):
     def render(self, configuration: Configuration) -> list[Object]:
         """Return the objects for a configuration, the issuer object first.
 
-        :raises InexpressibleError: if they cannot say all of it.
+        :raises InexpressibleError: if the shape cannot express all of it.
         """
 
 
 @dataclass(frozen=True)
 class BlockShape(Shape):
-    """cert-manager's block.
+    """The block of fields of cert-manager's API reference.
 
     :ivar vault_at: its path in the issuer object, such as ``("spec", "vault")``.
     """
@@ -137,23 +137,23 @@ class BlockShape(Shape):
 
 @dataclass(frozen=True)
 class FunctionShape(Shape):
-    """Objects that a function of the implementation's author returns.
+    """A shape that calls a function of the implementation's author.
 
-    :ivar name: of the function, for messages.
+    :ivar name: name of the function, for messages.
     """
 
     name: str
     function: Callable[[Configuration], list[Object]]
 
     def render(self, configuration: Configuration) -> list[Object]:
-        """Return what the function returns, after a check of its form.
+        """Return the objects that the function returns.
 
-        :raises ConfigurationError: if it is no list of objects that begins with the issuer object.
+        :raises ConfigurationError: if they are not a list of objects that starts with the issuer object.
         """
         objects = self.function(configuration)
         hint = "return a list of objects with apiVersion, kind and metadata.name, the issuer object first"
         if not isinstance(objects, list) or not objects or not all(map(_is_object, objects)):
-            raise ConfigurationError(f"[issuer] render: {self.name} returned no list of objects", hint=hint)
+            raise ConfigurationError(f"[issuer] render: {self.name} must return a list of objects", hint=hint)
         first = objects[0]
         if (first["apiVersion"], first["kind"], first["metadata"]["name"]) != (
             configuration.api_version,
@@ -161,8 +161,8 @@ class FunctionShape(Shape):
             configuration.name,
         ):
             raise ConfigurationError(
-                f"[issuer] render: {self.name} returned {first['kind']} {first['metadata']['name']} first, "
-                f"expected {configuration.kind} {configuration.name}",
+                f"[issuer] render: the first object of {self.name} must be {configuration.kind} {configuration.name}, "
+                f"got {first['kind']} {first['metadata']['name']}",
                 hint=hint,
             )
         return copy.deepcopy(objects)
@@ -186,7 +186,7 @@ class Template:
 
     :ivar value: a constant, or a string with placeholders such as ``{server}``.
     :ivar when: the field applies only to configurations with this field; '' for all.
-    :ivar default: the value where the configuration lacks what a placeholder stands for; None leaves the field out.
+    :ivar default: the value if the configuration lacks a value for a placeholder; None leaves the field out.
     """
 
     value: Any
@@ -202,10 +202,10 @@ class Template:
 
 @dataclass(frozen=True)
 class ObjectTemplate:
-    """Fields of one object: path -> the ways to fill it, of which those that apply must agree.
+    """Fields of one object: path -> the ways to fill it; the ways that apply must agree.
 
     :ivar api_version: '' for the issuer object, like `kind` and `name`.
-    :ivar namespace: a template; '' for the namespace of the Secrets that the issuer object names.
+    :ivar namespace: a template; '' for the namespace of the Secrets that the issuer object refers to.
     :ivar when: the object is created only for configurations with this field; '' for all.
     """
 
@@ -219,7 +219,7 @@ class ObjectTemplate:
 
 @dataclass(frozen=True)
 class MappingShape(Shape):
-    """The tables below ``[issuer.shape]``."""
+    """The shape that the tables below ``[issuer.shape]`` describe."""
 
     issuer: ObjectTemplate
     objects: tuple[ObjectTemplate, ...] = ()
@@ -246,7 +246,7 @@ class MappingShape(Shape):
 def read_mapping(table: Mapping[str, Any]) -> MappingShape:
     """Return the shape that ``[issuer.shape]`` describes.
 
-    :raises ConfigurationError: naming the place.
+    :raises ConfigurationError: if it is wrong; the message names the place.
     """
     place = "[issuer.shape]"
     _known_keys(place, table, ("fields", "objects", "fixed"))
@@ -293,8 +293,8 @@ def _read_fields(place: str, table: Any) -> dict[tuple[str, ...], tuple[Template
         for length in range(1, len(parts)):
             if parts[:length] in found:
                 raise ConfigurationError(
-                    f"{place}: {'.'.join(parts)!r} is inside of {'.'.join(parts[:length])!r}, which is a value",
-                    hint="fill either the whole or its parts",
+                    f"{place}: {'.'.join(parts)!r} is inside {'.'.join(parts[:length])!r}, which has a value",
+                    hint="give a value either to the whole or to its parts",
                 )
     return found
 
@@ -343,7 +343,7 @@ def _known_keys(place: str, table: Any, known: Iterable[str]) -> None:
 
 
 class _Values:
-    """The values of placeholders for one configuration, and which parts of it the objects have."""
+    """The values of placeholders for one configuration; records which parts of it the objects contain."""
 
     def __init__(self, configuration: Configuration) -> None:
         self._vault = configuration.vault
@@ -356,7 +356,7 @@ class _Values:
         self._written: set[str] = set()
 
     def has(self, path: str) -> bool:
-        """Whether the configuration has a field; an empty one counts as written then."""
+        """Whether the configuration has a field; an empty field then counts as written."""
         found = self._find(path)
         if found == {}:
             self._written.add(path)
@@ -371,7 +371,7 @@ class _Values:
         return found
 
     def value(self, template: Template) -> Any:
-        """Return what a template stands for; ``_MISSING`` if the configuration lacks a part of it."""
+        """Return the value of a template; ``_MISSING`` if the configuration lacks a part of it."""
         if template.when and not self.has(template.when):
             return _MISSING
         names = template.placeholders()
@@ -392,7 +392,7 @@ class _Values:
         """
         value = self.value(Template(template))
         if value is _MISSING:
-            raise InexpressibleError(template, "the configuration does not have it")
+            raise InexpressibleError(template, "the configuration does not contain it")
         return str(value)
 
     def _placeholder(self, name: str) -> Any:
@@ -408,9 +408,9 @@ class _Values:
         return _pem(source) if name == "caPem" else _mount(str(source), DERIVED[name])
 
     def check_complete(self, fixed: Mapping[str, str]) -> None:
-        """Check that nothing of the configuration is lost.
+        """Check that the objects contain the whole configuration.
 
-        :raises InexpressibleError: naming the first part that no object has.
+        :raises InexpressibleError: if a part is missing; it names the first one.
         """
         for path, value in _leaves(self._vault):
             if path in fixed:
@@ -453,7 +453,7 @@ def _pem(bundle: Any) -> str:
     try:
         return base64.b64decode(str(bundle), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError) as error:
-        raise InexpressibleError("a caBundle that is no text", "the shape writes it as text") from error
+        raise InexpressibleError("a caBundle that is not text", "the shape writes it as text") from error
 
 
 def _mount(path: str, name: str) -> str:
@@ -467,7 +467,7 @@ def _fill(body: Object, template: ObjectTemplate, values: _Values) -> None:
     for path, ways in template.fields.items():
         found = [value for value in map(values.value, ways) if value is not _MISSING]
         if any(value != found[0] for value in found[1:]):
-            raise InexpressibleError(f"two values of {'.'.join(path)}", "the configuration asks for both")
+            raise InexpressibleError(f"two values of {'.'.join(path)}", "the configuration requires both")
         if found:
             _put(body, path, found[0])
 
@@ -482,7 +482,7 @@ def _body(api_version: str, kind: str, metadata: Object) -> Object:
     return {"apiVersion": api_version, "kind": kind, "metadata": dict(metadata)}
 
 
-# -- what a shape must be able to express ---------------------------------------------------------------
+# -- check that a shape can express the claimed features ------------------------------------------------
 
 
 def _secret(key: str) -> dict[str, str]:
@@ -490,7 +490,8 @@ def _secret(key: str) -> dict[str, str]:
 
 
 _KUBERNETES = {"mountPath": "/v1/auth/kubernetes", "role": "probe"}
-#: Feature -> what a configuration with it adds to server, path, CA bundle and, where it is no method, a method.
+#: Feature -> the part that it adds to a configuration of server, path and CA bundle (and, unless it is an
+#: authentication method itself, a method).
 _SAMPLES: dict[str, dict[str, Any]] = {
     "token": {"auth": {"tokenSecretRef": _secret("token")}},
     "approle": {"auth": {"appRole": {"path": "approle", "roleId": "probe", "secretRef": _secret("secretId")}}},
@@ -518,10 +519,10 @@ _SAMPLES["jwt"] = _SAMPLES["kubernetes-secretless"]
 
 
 def sample(features: Iterable[str], feature: str = "", *, server: str, ca_pem: str, shape: Shape) -> dict[str, Any]:
-    """Return an abstract configuration that refers to nothing that exists.
+    """Return an abstract configuration whose Secrets, roles and paths do not exist.
 
-    :param features: what the implementation claims; the first authentication method of it is used.
-    :param feature: what the configuration must have.
+    :param features: the features that the implementation claims; the first authentication method among them is used.
+    :param feature: the feature that the configuration must use.
     """
     methods = [name for name in _SAMPLES if name in features and "auth" in _SAMPLES[name]]
     method = _SAMPLES[methods[0]] if methods else {}
@@ -545,7 +546,7 @@ def sample(features: Iterable[str], feature: str = "", *, server: str, ca_pem: s
 def check_expressible(shape: Shape, features: Iterable[str], api_version: str, kind: str) -> None:
     """Check that a shape can express the features that an implementation claims.
 
-    :raises ConfigurationError: naming the feature and what the shape lacks.
+    :raises ConfigurationError: if it cannot; the message names the feature and the missing field.
     """
     features = sorted(features)
     for feature in ["", *(name for name in _SAMPLES if name in features)]:

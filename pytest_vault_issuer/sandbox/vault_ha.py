@@ -1,4 +1,4 @@
-"""A test's own Vaults with shared storage: an active node and standbys, each behind a proxy of its own."""
+"""A Vault cluster of a test: an active node and standbys with shared storage, each behind its own proxy."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ..vault import VaultAdmin
 
 @dataclass(frozen=True)
 class VaultNode:
-    """One Vault of a cluster.
+    """One node of a Vault cluster.
 
-    :ivar proxy: in front of it, at the address that the node advertises: redirects of other nodes lead there.
+    :ivar proxy: the proxy in front of it, at the address that the node advertises and that other nodes redirect to.
     """
 
     admin: VaultAdmin
@@ -24,11 +24,11 @@ class VaultNode:
 
 
 class VaultCluster:
-    """Vaults that share raft storage; made by :meth:`~.sandbox.Sandbox.new_vault_cluster`.
+    """Vaults that share raft storage; created by :meth:`~.sandbox.Sandbox.new_vault_cluster`.
 
-    :param nodes: started, not initialised.
+    :param nodes: running, not initialized.
     :param stop: kills a Vault.
-    :ivar nodes: those that were not killed.
+    :ivar nodes: the nodes that were not killed.
     """
 
     def __init__(self, nodes: Sequence[VaultNode], *, stop: Callable[[VaultAdmin], None]) -> None:
@@ -36,7 +36,7 @@ class VaultCluster:
         self._stop = stop
 
     def form(self) -> None:
-        """Initialise one node, let the others join, unseal all, and wait until they are active and standby."""
+        """Initialize one node, join the others, unseal all, and wait until one is active and the rest are standbys."""
         first, *others = (node.admin for node in self.nodes)
         first.initialise()
         first.unseal()
@@ -49,12 +49,12 @@ class VaultCluster:
     def active(self) -> VaultNode:
         """The active node.
 
-        :raises StackError: when there is none.
+        :raises StackError: if there is none.
         """
         found = self._find_active()
         if found is None:
             states = ", ".join(str(node.admin.health) for node in self.nodes)
-            raise StackError(f"no node of the Vault cluster is active; their health is {states}")
+            raise StackError(f"expected an active node in the Vault cluster; health status of its nodes: {states}")
         return found
 
     @property
@@ -64,7 +64,7 @@ class VaultCluster:
         return [node for node in self.nodes if node is not active]
 
     def step_down(self) -> VaultNode:
-        """Ask the active node to step down and return it; that another takes over is not waited for."""
+        """Ask the active node to step down, and return it without waiting for the next active node."""
         leaving = self.active
         leaving.admin.step_down()
         return leaving
@@ -77,10 +77,10 @@ class VaultCluster:
         lost.proxy.close()
 
     def wait_settled(self, *, former: VaultNode | None = None) -> None:
-        """Wait until one node is active and all others know it.
+        """Wait until one node is active and all nodes know it.
 
-        :param former: a node that stepped down, which does not count.
-        :raises StackError: when that is not so within the `component_start` timeout.
+        :param former: a node that stepped down; it does not count.
+        :raises StackError: if the nodes do not agree within the `component_start` timeout.
         """
 
         def probe() -> bool | None:
@@ -89,8 +89,9 @@ class VaultCluster:
                 return None
             return True if {node.admin.leader for node in self.nodes} == {active.proxy.url} else None
 
-        if not poll(probe, timeout=self.nodes[0].admin.timeouts.component_start, interval=0.05):
-            raise StackError("the nodes of the Vault cluster did not agree on an active one")
+        limit = self.nodes[0].admin.timeouts.component_start
+        if not poll(probe, timeout=limit, interval=0.05):
+            raise StackError(f"expected the nodes of the Vault cluster to agree on an active node within {limit:g} s")
 
     def _find_active(self) -> VaultNode | None:
         return next((node for node in self.nodes if node.admin.health == 200), None)

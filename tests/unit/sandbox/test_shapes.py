@@ -179,7 +179,7 @@ def test_rendered_objects_share_nothing_with_the_configuration() -> None:
         (PLACES | {"spec.signPath": "{mount} {role}"}, configuration(path="pki/sign-verbatim/my-role"), "path"),
         (PLACES | {"spec.signPath": "{mount} {role}"}, configuration(path="/pki/sign/my-role"), "the path"),
         (PLACES | {"spec.signPath": "{mount} {role}"}, configuration(path="pki/issue"), "the path"),
-        (PLACES, configuration(caBundle=base64.b64encode(b"\xff").decode()), "a caBundle that is no text"),
+        (PLACES, configuration(caBundle=base64.b64encode(b"\xff").decode()), "a caBundle that is not text"),
         (
             PLACES | {"spec.mount": "{auth.aws.mount}"},
             configuration(auth={"aws": {"mountPath": "aws"}}),
@@ -224,7 +224,7 @@ def test_fixed_value_needs_no_place_but_no_other_value_is_expressible() -> None:
         ({"fields": {"spec.url": "{server"}}, "a single {", "double it"),
         ({"fields": {"spec..url": "{server}"}}, "'spec..url' cannot be a field", "spec.url"),
         ({"fields": {"status.x": "{server}"}}, "'status.x' cannot be a field", "spec.url"),
-        ({"fields": {"spec": "x", "spec.url": "y"}}, "'spec.url' is inside of 'spec'", "either"),
+        ({"fields": {"spec": "x", "spec.url": "y"}}, "'spec.url' is inside 'spec'", "either"),
         ({"fields": {"spec.url": {"when": "auth"}}}, "has no value", "value"),
         ({"fields": {"spec.url": {"value": "x", "if": "auth"}}}, "unknown key 'if'", "value"),
         ({"fields": {"spec.url": {"value": "x", "when": "auth.approle"}}}, "no field 'auth.approle'", "auth.appRole"),
@@ -298,8 +298,8 @@ def test_function_beside_the_file_renders_the_objects(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        ("nothing", "returned no list of objects"),
-        ("another", "returned Secret x first, expected Issuer probe"),
+        ("nothing", "must return a list of objects"),
+        ("another", "must be Issuer probe, got Secret x"),
         ("absent", "cannot be imported"),
     ],
 )
