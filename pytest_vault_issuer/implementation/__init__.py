@@ -1,4 +1,4 @@
-"""Describes and runs the issuer under test."""
+"""Describes and runs the controller under test."""
 
 from .load import load_implementation
 from .process import RunningImplementation, start_implementation

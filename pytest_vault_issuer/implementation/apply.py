@@ -1,4 +1,4 @@
-"""What an implementation has in the cluster: applied, made to stand still for a while, and set going again."""
+"""The objects of an implementation in the cluster: applied, paused, resumed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ..timeouts import Timeouts
 from .webhooks import is_registration
 from .workloads import PODS, is_workload, workloads_of
 
-#: Where a run directory keeps what was applied, in this order.
+#: File of a run directory that records the applied objects, in order.
 RECORD = "applied.json"
-#: On no node: what keeps the pods of a DaemonSet away.
+#: A label that no node has; as a node selector it pauses a DaemonSet.
 _NOWHERE = {"vault-issuer.test/stands-still": "true"}
 
 
 def in_order(objects: Iterable[Object]) -> tuple[list[Object], list[Object]]:
-    """Return the CustomResourceDefinitions, and the rest in an order in which each finds what it needs."""
+    """Return the CustomResourceDefinitions, and the other objects in an order that suits their dependencies."""
     objects = list(objects)
     first = [item for item in objects if item["kind"] == "Namespace"]
     crds = [item for item in objects if item["kind"] == "CustomResourceDefinition"]
@@ -28,13 +28,13 @@ def in_order(objects: Iterable[Object]) -> tuple[list[Object], list[Object]]:
 
 
 def prepare(cluster: Cluster, item: Object, namespace: str, run: str, *, foreign: bool = False) -> Object:
-    """Return an object as it is to be stored: in a namespace, and with the label of the run that it goes with.
+    """Return an object ready to store: with a namespace, and with the label of the session that owns it.
 
-    What is there already is not this run's to remove: it keeps the label that it has, or has none.
+    This session does not own an object that exists already, so the object keeps its label, or has none.
 
-    :param namespace: of what has none.
-    :param foreign: whether the cluster is somebody else's, where only what is this run's own is stored.
-    :raises ImplementationError: when it is a workload of another run that is under way.
+    :param namespace: the namespace of an object that names none.
+    :param foreign: whether the cluster is external; there, the session only stores new objects of its own.
+    :raises ImplementationError: if it is a workload of another session that is still active.
     """
     resource, item = cluster.located(item, namespace)
     metadata = item["metadata"]
@@ -43,12 +43,12 @@ def prepare(cluster: Cluster, item: Object, namespace: str, run: str, *, foreign
     before = cluster.find(resource, metadata["name"], metadata.get("namespace"))
     owner = run if before is None else owner_of(before)
     if is_registration(item) and owner != run:
-        # That session's webhook goes on, at its own address.
+        # The webhook of the other session stays registered, at its own address.
         return _labelled({**item, "metadata": {**metadata, "name": f"{metadata['name']}-{run}"}}, run)
     if before is not None and owner not in ("", run) and is_workload(item) and not _stands_still(before):
         raise ImplementationError(
-            f"the {item['kind']} {metadata['namespace']}/{metadata['name']} is that of run {owner}, which is under way",
-            hint="give it another name, or wait until that run ends",
+            f"the {item['kind']} {metadata['namespace']}/{metadata['name']} belongs to the active session {owner}",
+            hint="give it another name, or wait until that session ends",
         )
     return _labelled(item, owner)
 
@@ -60,19 +60,21 @@ def _labelled(item: Object, owner: str) -> Object:
 
 
 def store(cluster: Cluster, item: Object, *, foreign: bool) -> Object:
-    """Store an object that :func:`prepare` has returned, and return it as stored.
+    """Store an object that :func:`prepare` returned, and return it as stored.
 
-    :raises StackError: when the cluster is somebody else's and has such an object, which is left as it is.
+    :raises StackError: if the cluster is external and the object exists already; it stays unchanged.
     """
     return create_own(cluster, *cluster.located(item, "default")) if foreign else cluster.apply_manifest(item)
 
 
 def pause(cluster: Cluster, objects: Iterable[Object], timeouts: Timeouts) -> bool:
-    """Leave the workloads among applied objects without pods, and their webhooks unregistered; say if there are any.
+    """Pause a controller: remove the pods of its workloads, and unregister its webhooks.
 
     A registered webhook would judge the objects of other controllers, or refuse them because nothing answers.
 
-    :raises ImplementationError: when a pod does not go in time.
+    :param objects: as applied.
+    :return: whether there are workloads or webhooks.
+    :raises ImplementationError: if a pod does not end in time.
     """
     objects = list(objects)
     webhooks = [cluster.located(item, "default") for item in objects if is_registration(item)]
@@ -84,7 +86,8 @@ def pause(cluster: Cluster, objects: Iterable[Object], timeouts: Timeouts) -> bo
             name = pod["metadata"]["name"]
             if not cluster.wait_gone(PODS, name, workload.namespace, timeout=timeouts.deletion):
                 raise ImplementationError(
-                    f"the pod {workload.namespace}/{name} of {workload} does not end",
+                    f"expected the pod {workload.namespace}/{name} of {workload} to end within "
+                    f"{timeouts.deletion:g} s; it still exists",
                     hint=f"kubectl delete pod {name} --namespace={workload.namespace}",
                 )
     return bool(workloads or webhooks)
@@ -107,6 +110,6 @@ def _stands_still(workload: Object) -> bool:
 
 
 def resume(cluster: Cluster, objects: Iterable[Object]) -> None:
-    """Have applied objects be as they were applied, whatever became of them meanwhile."""
+    """Resume a paused controller: apply its objects again."""
     for item in objects:
         cluster.apply_manifest(item)

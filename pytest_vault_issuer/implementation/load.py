@@ -1,4 +1,4 @@
-"""Finds the implementation that ``--vault-issuer`` names: a built-in, a TOML file, or a Python factory."""
+"""Loads the implementation that ``--vault-issuer`` names: a built-in, a TOML file, or a Python factory."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .spec import Implementation
 def load_implementation(name: str) -> Implementation:
     """Return the implementation that an option names.
 
-    :param name: a built-in's name, or ``cert-manager@VERSION``; the path of a TOML file; or
-        ``package.module:factory`` where the factory takes nothing and returns an :class:`~.description.Implementation`.
-    :raises ConfigurationError: when there is none, or its description is wrong.
+    :param name: the name of a built-in, or ``cert-manager@VERSION``; the path of a TOML file; or
+        ``package.module:factory``. The factory takes no arguments and returns an :class:`~.spec.Implementation`.
+    :raises ConfigurationError: if there is no such implementation, or its description is wrong.
     """
     if name in NAMES:
         return load_builtin(name)
@@ -39,17 +39,19 @@ def load_implementation(name: str) -> Implementation:
 def _from_file(path: Path) -> Implementation:
     try:
         content = path.read_bytes()
-    except (OSError, ValueError) as error:  # the latter: a NUL in its name
+    except (OSError, ValueError) as error:  # ValueError: a NUL in its name
         why = error.strerror if isinstance(error, OSError) else error
         raise ConfigurationError(
             f"the implementation file {path} cannot be read: {why}", hint="check the path"
         ) from error
     try:
         data = tomllib.loads(content.decode("utf-8-sig"))
-    except ValueError as error:  # TOML's, or bytes that are no UTF-8
-        raise ConfigurationError(f"{path} is not TOML: {error}", hint="mend the file at that place") from error
+    except ValueError as error:  # not TOML, or not UTF-8
+        raise ConfigurationError(f"{path} is not TOML: {error}", hint="fix the TOML syntax there") from error
     except RecursionError as error:
-        raise ConfigurationError(f"{path} is not usable: it is nested too deeply", hint="mend the file") from error
+        raise ConfigurationError(
+            f"{path} cannot be read: it is nested too deeply", hint="flatten its tables"
+        ) from error
     try:
         return Implementation.from_mapping(data, Path(os.path.realpath(path)).parent)
     except ConfigurationError as error:
@@ -60,18 +62,19 @@ def _from_factory(name: str) -> Implementation:
     module_name, _, attribute = name.partition(":")
     try:
         factory = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:  # the latter two: no module name at all
+    except (ImportError, AttributeError, ValueError, TypeError) as error:  # the last two: not the name of a module
         raise ConfigurationError(
             f"--vault-issuer={name} cannot be imported: {error}", hint="check PYTHONPATH and the spelling"
         ) from error
     if not callable(factory):
         raise ConfigurationError(
-            f"--vault-issuer={name} is no function", hint="name one that takes nothing and returns an Implementation"
+            f"--vault-issuer={name} is not a function",
+            hint="name a function that takes no arguments and returns an Implementation",
         )
     implementation = factory()
     if not isinstance(implementation, Implementation):
         raise ConfigurationError(
-            f"{name} returned {type(implementation).__name__}, not an Implementation",
+            f"{name} must return an Implementation, got {type(implementation).__name__}",
             hint="return pytest_vault_issuer.implementation.Implementation(...)",
         )
     return implementation

@@ -1,4 +1,4 @@
-"""An implementation's log, wherever it is."""
+"""The log of an implementation that runs as processes."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from pathlib import Path
 
 
 class FileLog:
-    """The logs that processes on this machine write, each into a file."""
+    """The log files of processes on this machine."""
 
     def __init__(self, *paths: Path) -> None:
         self._paths = paths
 
     def mark(self) -> str:
-        """Return the sizes that the files have by now."""
+        """Return the current sizes of the files."""
         return " ".join(str(path.stat().st_size if path.exists() else 0) for path in self._paths)
 
     def since(self, mark: str) -> str:
-        """Return what was written since a mark, one file after the other."""
+        """Return the text written since a mark, file by file."""
         starts = [int(start) for start in mark.split()] or [0] * len(self._paths)
         return "".join(_read(path, start) for path, start in zip(self._paths, starts, strict=True))
 

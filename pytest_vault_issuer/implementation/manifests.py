@@ -20,13 +20,13 @@ from .workloads import is_workload
 
 #: What makes a folder a kustomization.
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
-#: Seconds; a kustomization may name files in the internet.
+#: Seconds; a kustomization may refer to files on the internet.
 _LIMIT = 120
 _API_VERSION = re.compile(r"([a-z0-9.-]+/)?[a-z0-9]+")
 _KIND = re.compile(r"[A-Za-z0-9]+")
-#: What a name may be at most: a part of a path, https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
+#: A path segment, the widest form of names: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
 _NAME = re.compile(r"[^/%\s]+")
-#: Where in an object the pods are described, by its kind.
+#: Path of the pod spec in an object, by kind.
 _PODS = {
     "Pod": ("spec",),
     **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"), ("spec", "template", "spec")),
@@ -36,10 +36,10 @@ _PODS = {
 
 @dataclass(frozen=True)
 class Manifests:
-    """What an implementation declares for the cluster.
+    """The objects that an implementation declares.
 
-    :ivar crds: its own CustomResourceDefinitions.
-    :ivar objects: all the rest.
+    :ivar crds: its CustomResourceDefinitions.
+    :ivar objects: all other objects.
     """
 
     crds: list[Object]
@@ -47,7 +47,7 @@ class Manifests:
 
     @property
     def have_workloads(self) -> bool:
-        """Whether anything of it runs in the cluster."""
+        """Whether a part of the implementation runs in the cluster."""
         return any(map(is_workload, self.objects))
 
     @property
@@ -57,11 +57,11 @@ class Manifests:
 
 
 def read_manifests(implementation: Implementation, kubectl: Callable[[], Path], helm: Callable[[], Path]) -> Manifests:
-    """Return what an implementation declares.
+    """Return the objects that an implementation declares.
 
     :param kubectl: as for :func:`read`.
-    :param helm: called for its path if there is a chart.
-    :raises ConfigurationError: as :func:`read` does; and for a chart that cannot be rendered.
+    :param helm: returns the path of helm; only called if there is a chart.
+    :raises ConfigurationError: as :func:`read` does, and if a chart cannot be rendered.
     """
     described = implementation.run
     images = described.image_overrides
@@ -71,7 +71,7 @@ def read_manifests(implementation: Implementation, kubectl: Callable[[], Path], 
         chart = implementation.resolve(described.chart)
         with _of(chart):
             rendered = parse_documents(_rendered(implementation, chart, helm()))
-            # The program of `command` runs in the place of the chart's own.
+            # The program of `command` replaces that of the chart.
             as_process = bool(described.command) and not described.image
             if as_process:
                 rendered = [item for item in rendered if not (isinstance(item, dict) and item.get("kind") in _PODS)]
@@ -80,7 +80,7 @@ def read_manifests(implementation: Implementation, kubectl: Callable[[], Path], 
 
 
 def _rendered(implementation: Implementation, chart: Path, helm: Path) -> bytes:
-    """Return the objects of a chart, its CRDs included, without its tests and with the values of the file."""
+    """Return the objects of a chart with the values of the implementation file: with CRDs, without tests."""
     described = implementation.run
     namespace = described.service_account.partition("/")[0]
     command = [str(helm), "template", implementation.name, str(chart), f"--namespace={namespace}", "--include-crds"]
@@ -94,11 +94,11 @@ def read(
 ) -> Iterator[Object]:
     """Yield the objects in manifests.
 
-    :param paths: files, folders whose YAML files are read in the order of their names, and kustomizations.
-    :param kubectl: called for its path if there is a kustomization.
-    :param images: image by the name that manifests have for it, with or without its tag.
-    :raises ConfigurationError: for a file that cannot be read, a kustomization that cannot be built, what is not an
-        object of Kubernetes, or an image whose version moves.
+    :param paths: files, folders (their YAML files are read in alphabetical order), and kustomizations.
+    :param kubectl: returns the path of kubectl; only called if there is a kustomization.
+    :param images: replacement image by the name in the manifests, with or without its tag.
+    :raises ConfigurationError: if a file cannot be read, a kustomization cannot be built, a document is not a
+        Kubernetes object, or the tag of an image moves.
     """
     for path in paths:
         if _is_folder(path) and any((path / name).is_file() for name in KUSTOMIZATIONS):
@@ -113,18 +113,18 @@ def read(
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except OSError:  # why, says the reading of it
+    except OSError:  # reading it reports the error
         return False
 
 
 @contextlib.contextmanager
 def _of(source: Path) -> Iterator[None]:
-    """Name the manifest in what is wrong with it."""
+    """Add the name of the manifest to errors."""
     try:
         yield
     except DocumentError as error:
         raise _unusable(source, str(error)) from error
-    except ConfigurationError as error:  # of an image
+    except ConfigurationError as error:  # about an image
         raise ConfigurationError(f"{source}, {error.message}", hint=error.hint) from error
 
 
@@ -146,39 +146,39 @@ def _overridden(image: str, images: Mapping[str, str]) -> str:
 
 
 def _check_image(place: str, image: str) -> None:
-    """Refuse an image whose version moves, such as kubebuilder's ``controller:latest``.
+    """Refuse an image whose tag moves, such as kubebuilder's ``controller:latest``.
 
-    :raises ConfigurationError: naming the key that gives it another.
+    :raises ConfigurationError: if the tag moves; the hint names the key that replaces the image.
     """
     try:
         check_image(place, image)
     except ConfigurationError as error:
         name = image.removesuffix(":latest")
         raise ConfigurationError(
-            error.message, hint=f'name yours: [run] image_overrides = {{ "{name}" = "my/{name}:1.2.3" }}'
+            error.message, hint=f'name your image: [run] image_overrides = {{ "{name}" = "my/{name}:1.2.3" }}'
         ) from error
 
 
 def _items(document: Any) -> Iterator[Any]:
-    """Yield the objects of a document: itself, or those of a List, as kubectl prints several."""
+    """Yield the objects of a document: itself, or the items of a List."""
     kind = document.get("kind") if isinstance(document, dict) else None
     if kind != "List" and not (isinstance(kind, str) and kind.endswith("List") and "items" in document):
         yield document
         return
     items = document.get("items", [])
     if not isinstance(items, list):
-        raise DocumentError(f"the items of {kind} are {_type(items)}, not a list")
+        raise DocumentError(f"the items of {kind} must be a list, got {_type(items)}")
     for item in items:
         yield from _items(item)
 
 
 def _check(item: Any) -> None:
-    """See that an object has what every object has.
+    """Check that an object has the fields of every Kubernetes object.
 
-    :raises DocumentError: naming what it has not.
+    :raises DocumentError: if a field is missing or wrong; the message names it.
     """
     if not isinstance(item, dict):
-        raise DocumentError(f"{reprlib.repr(item)} is not an object of Kubernetes")
+        raise DocumentError(f"{reprlib.repr(item)} is not a Kubernetes object")
     for key, form in (("apiVersion", _API_VERSION), ("kind", _KIND)):
         if not isinstance(item.get(key), str) or not form.fullmatch(item[key]):
             raise DocumentError(f"{key} of an object {_is_missing(item.get(key))}")
@@ -194,10 +194,10 @@ def _check(item: Any) -> None:
         raise DocumentError(f"{place}: metadata.namespace {_is_missing(namespace)}")
     labels = metadata.get("labels") or {}
     if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
-        raise DocumentError(f"{place}: metadata.labels is not a mapping of texts to texts")
+        raise DocumentError(f"{place}: metadata.labels must be a mapping of strings to strings")
     for container in _all_containers(item):
         if not isinstance(container, dict):
-            raise DocumentError(f"{place}: a container is {_type(container)}, not a mapping")
+            raise DocumentError(f"{place}: a container must be a mapping, got {_type(container)}")
         if not isinstance(container.get("name"), str) or not container["name"]:
             raise DocumentError(f"{place}: name of a container {_is_missing(container.get('name'))}")
         if not isinstance(container.get("image") or "", str):
@@ -213,12 +213,12 @@ def _a(kind: str) -> str:
 
 
 def _type(value: Any) -> str:
-    names = {dict: "a mapping", list: "a list", str: "a text", bool: "true or false", type(None): "nothing"}
+    names = {dict: "a mapping", list: "a list", str: "a string", bool: "true or false", type(None): "nothing"}
     return names.get(type(value), "a number")
 
 
 def _containers(item: Object) -> Iterator[Object]:
-    """Yield the containers of an object that has pods, as far as they name an image."""
+    """Yield the containers of an object's pods that name an image."""
     return (container for container in _all_containers(item) if container.get("image"))
 
 
@@ -230,11 +230,15 @@ def _all_containers(item: Object) -> Iterator[Any]:
     for key in path:
         pods = pods.get(key) or {}
         if not isinstance(pods, dict):
-            raise DocumentError(f"{item['kind']} {item['metadata']['name']}: {key} is {_type(pods)}, not a mapping")
+            raise DocumentError(
+                f"{item['kind']} {item['metadata']['name']}: {key} must be a mapping, got {_type(pods)}"
+            )
     for key in ("initContainers", "containers"):
         containers = pods.get(key) or []
         if not isinstance(containers, list):
-            raise DocumentError(f"{item['kind']} {item['metadata']['name']}: {key} is {_type(containers)}, not a list")
+            raise DocumentError(
+                f"{item['kind']} {item['metadata']['name']}: {key} must be a list, got {_type(containers)}"
+            )
         yield from containers
 
 
@@ -243,7 +247,7 @@ def _kustomized(folder: Path, kubectl: Path) -> bytes:
 
 
 def _output(command: list[str], source: Path) -> bytes:
-    """Return what a command prints that reads manifests."""
+    """Return the output of a command that reads manifests."""
     try:
         done = subprocess.run(command, capture_output=True, timeout=_LIMIT, check=True, stdin=subprocess.DEVNULL)
     except subprocess.CalledProcessError as error:

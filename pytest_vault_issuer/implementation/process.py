@@ -1,4 +1,4 @@
-"""Installs and runs the issuer under test, under its own service account and nothing more."""
+"""Installs and runs the controller under test, with only the rights of its service account."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ from .webhooks import PORT, WebhookServer, check_reachable, is_registration, new
 from .workloads import Workload, deployment, ended, wait_ready, workloads_of
 
 PROCESS = "implementation"
-#: With which Go and OpenSSL are told of other roots than the system's.
+#: The variable by which Go and OpenSSL use another trust store than the system's.
 ROOTS_VARIABLE = "SSL_CERT_FILE"
-#: Placeholder of a port that no program listens on; each use stands for another one.
+#: Placeholder of a free port; each use is a different port.
 FREE_PORT = "free_port"
-#: How many lines of its log an error shows.
+#: Number of lines of the log that an error shows.
 TAIL = 25
-#: Seconds in which `ready_log` must have been looked for in the log; milliseconds are enough for most expressions.
+#: Seconds for one search of the log for `ready_log`; most expressions take milliseconds.
 MATCHING_LIMIT = 10
 
 
 @dataclass(frozen=True)
 class RunningImplementation:
-    """What workers need to know of the implementation that runs.
+    """The state of the running implementation that workers need.
 
-    :ivar answers: whether it wrote any condition on the first issuer it saw.
+    :ivar answers: whether it set a condition on its first issuer object.
     :ivar process: whether its `command` is a process of this session.
     :ivar processes: names of its processes in this session; each has a log.
-    :ivar workloads: what it consists of in the cluster, where this run has started it there.
+    :ivar workloads: its workloads in the cluster, if this session started them.
     """
 
     service_account: str
@@ -73,7 +73,7 @@ class RunningImplementation:
 
 
 def issuer_kinds(implementation: Implementation, cluster: Cluster) -> dict[str, IssuerType]:
-    """Return the implementation's issuer types by the part they play: Issuer, ClusterIssuer."""
+    """Return the implementation's issuer types by the kind that they act as: Issuer, ClusterIssuer."""
     described = implementation.issuer
     found = {}
     for part, kind in (("Issuer", described.kind), ("ClusterIssuer", described.cluster_kind)):
@@ -91,10 +91,10 @@ def issuer_kinds(implementation: Implementation, cluster: Cluster) -> dict[str, 
 
 
 def check_command(implementation: Implementation, binaries: dict[str, Path]) -> list[str]:
-    """Return the command with its program as an absolute path ([] where there is none to run on this machine).
+    """Return the command with an absolute path of its program ([] if none runs on this machine).
 
     :param binaries: programs of the toolchain by name, for built-ins.
-    :raises ConfigurationError: when the program does not exist or cannot be executed.
+    :raises ConfigurationError: if the program does not exist or is not executable.
     """
     if not implementation.run.command or implementation.run.image:
         return []
@@ -104,17 +104,17 @@ def check_command(implementation: Implementation, binaries: dict[str, Path]) -> 
 def with_program(
     implementation: Implementation, place: str, command: list[str], binaries: Mapping[str, Path]
 ) -> list[str]:
-    """Return a command with its program as an absolute path.
+    """Return a command with an absolute path of its program.
 
-    :param place: of the command in the implementation file, for the message.
+    :param place: place of the command in the implementation file, for the message.
     :param binaries: programs of the toolchain by name, for built-ins.
-    :raises ConfigurationError: when the program does not exist or cannot be executed.
+    :raises ConfigurationError: if the program does not exist or is not executable.
     """
     program, *arguments = command
     known = {"python": sys.executable, "directory": str(implementation.directory.absolute())}
     for name, value in known.items():
         program = program.replace(f"{{{name}}}", value)
-    # Symbolic links are kept: the interpreter of a virtual environment is one, and finds its packages by its own path.
+    # Do not resolve links: the interpreter of a virtual environment is a link, and finds its packages by its own path.
     path = binaries.get(program) or (
         (implementation.directory / program).absolute() if "/" in program else Path(shutil.which(program) or program)
     )
@@ -141,16 +141,16 @@ def start_implementation(
     binaries: Mapping[str, Path],
     prepare_nodes: Callable[[], None],
 ) -> RunningImplementation:
-    """Install what the implementation declares, start it, and wait for its first answer.
+    """Install the objects of the implementation, start it, and wait for its first answer.
 
     :param command: from :func:`check_command`.
-    :param roots: certificates that it is to take for the system's roots, unless it describes them otherwise.
-    :param placeholders: what those that concern AWS stand for.
-    :param manifests: what it declares.
+    :param roots: file of certificates (PEM) for its system trust store, unless its description sets another.
+    :param placeholders: values of the AWS placeholders.
+    :param manifests: its objects.
     :param binaries: programs of the toolchain by name, for its further processes.
-    :param prepare_nodes: called before anything is started in the cluster.
-    :raises ImplementationError: when it ends or does not become ready, with the end of its log.
-    :raises StackError: when somebody else's cluster has something of its names.
+    :param prepare_nodes: called before anything starts in the cluster.
+    :raises ImplementationError: if it ends or does not become ready; with the end of its log.
+    :raises StackError: if an external cluster already has objects of the same names.
     """
     labels = {LABEL: stack.run}
     described = implementation.run
@@ -199,7 +199,7 @@ def start_implementation(
         webhooks.wait(implementation.name, how_it_ended, timeouts)
     for workload in workloads:
         wait_ready(workload, implementation.name, cluster, timeouts)
-    # Last: until its webhook answers, the API server would refuse whatever the webhook asks to see.
+    # Last: until a registered webhook answers, the API server refuses the objects that it reviews.
     apply(item for item in rest if is_registration(item))
     answers = _answers(implementation, how_it_ended, stack, cluster, timeouts, labels)
     return RunningImplementation(
@@ -210,7 +210,7 @@ def start_implementation(
 def _create_accounts(
     cluster: Cluster, accounts: Iterable[str], namespaces: Iterable[str], labels: dict[str, str]
 ) -> None:
-    """Create service accounts (``namespace/name``), and namespaces, as far as they are not there."""
+    """Create service accounts (``namespace/name``) and namespaces that do not exist."""
     pairs = [name.split("/") for name in accounts]
     for name in {*namespaces, *(namespace for namespace, _ in pairs)}:
         if cluster.find(NAMESPACES, name) is None:
@@ -228,7 +228,7 @@ def _commands(
 ) -> Iterator[tuple[ProcessDescription, list[str]]]:
     """Yield the processes to start, webhooks first, with their commands.
 
-    :raises ConfigurationError: when a program does not exist.
+    :raises ConfigurationError: if a program does not exist.
     """
     described = implementation.run
     for one in described.processes:
@@ -244,13 +244,13 @@ def _webhook_server(
 ) -> WebhookServer | None:
     """Return where a process of the implementation serves its webhooks; None if none does.
 
-    :raises ConfigurationError: when its webhooks could not be reached, or would judge the objects of others.
+    :raises ConfigurationError: if its webhooks would be unreachable, or would judge other objects of the cluster.
     """
     if implementation.run.uses(PORT):
         if stack.foreign:
             raise ConfigurationError(
-                f"{implementation.name} serves webhooks as a process: they would judge every object of a cluster that "
-                "is not the suite's own",
+                f"{implementation.name} serves webhooks as a process: in an external cluster, they would judge every "
+                "object",
                 hint="install the controller with its webhooks in that cluster, and leave [run] command empty",
             )
         return new_webhook_server(run, stack.bind, *free_ports(1, stack.bind))
@@ -260,23 +260,23 @@ def _webhook_server(
 
 
 def _without_kubeconfig(arguments: list[str]) -> list[str]:
-    """Return a command's arguments for where there is no kubeconfig: a pod has its service account."""
+    """Return the arguments of a command for a pod, which uses its service account instead of a kubeconfig."""
     kept: list[str] = []
     for word in arguments:
         if "{kubeconfig}" not in word:
             kept.append(word)
         elif word == "{kubeconfig}" and kept and kept[-1].startswith("-"):
-            kept.pop()  # the option whose value it is
+            kept.pop()  # the option with this value
     return kept
 
 
 def home(run: RunDirectory) -> Path:
-    """Return the implementation's home and temporary directory: whatever it leaves there goes with the run."""
+    """Return the implementation's home and temporary directory, which is removed with the run directory."""
     return run.path / "home"
 
 
 def exit_message(run: RunDirectory, name: str = PROCESS) -> str:
-    """Say how a process of the implementation ended, with the end of its log; '' while it runs."""
+    """Describe how a process of the implementation ended, with the end of its log; '' while it runs."""
     status = run.returncode(name)
     if status is None:
         return ""
@@ -286,7 +286,7 @@ def exit_message(run: RunDirectory, name: str = PROCESS) -> str:
 
 
 def processes_ended(run: RunDirectory, names: Iterable[str]) -> str:
-    """Say which process of the implementation ended, and how; '' while all run."""
+    """Describe which process of the implementation ended, and how; '' while all run."""
     return next(filter(None, (exit_message(run, name) for name in names)), "")
 
 
@@ -326,9 +326,9 @@ def _values(
 def fill(
     described: RunDescription | ProcessDescription, command: list[str], values: dict[str, str]
 ) -> tuple[list[str], dict[str, str]]:
-    """Return the command and its environment with what the placeholders stand for; each free port is another one.
+    """Return the command and its environment with the values of the placeholders.
 
-    A variable that comes out empty is left out: what it would name is not there.
+    Each :data:`FREE_PORT` becomes a different port. Empty variables are left out, because a placeholder has no value.
     """
     texts = [*command, *described.env.values()]
     ports = iter(free_ports(sum(text.count(f"{{{FREE_PORT}}}") for text in texts)))
@@ -360,7 +360,7 @@ def _wait_started(implementation: Implementation, run: RunDirectory, timeouts: T
     if seen == ready_log.TOO_LONG:
         raise ConfigurationError(
             f"[run] ready_log: {pattern!r} takes longer than {MATCHING_LIMIT} s on the log of {implementation.name}",
-            hint="simplify it: a repetition within a repetition, as in (a+)+, takes exponentially long",
+            hint="simplify it: a repetition inside a repetition, as in (a+)+, takes exponential time",
         )
     if seen != ready_log.MATCHED:
         ended = exit_message(run)
@@ -368,7 +368,7 @@ def _wait_started(implementation: Implementation, run: RunDirectory, timeouts: T
             f"{implementation.name} did not become ready: "
             + (
                 ended
-                or f"no line of its log matched {pattern!r} within {timeouts.implementation_start:g} s; "
+                or f"expected a line of its log to match {pattern!r} within {timeouts.implementation_start:g} s; "
                 f"the end of its log:\n{run.log_tail(PROCESS, TAIL)}"
             ),
             hint="run its command by hand, or raise --vault-issuer-timeout-scale",
@@ -383,12 +383,11 @@ def _answers(
     timeouts: Timeouts,
     labels: dict[str, str],
 ) -> bool:
-    """Create an issuer and see whether the implementation writes any condition on it.
+    """Create an issuer object and check whether the implementation sets a condition on it.
 
-    The issuer refers to a Secret that does not exist: any answer will do, and
-    every implementation can give one.
+    The issuer object refers to a Secret that does not exist. Any condition is an answer.
 
-    :raises ImplementationError: when it ends meanwhile.
+    :raises ImplementationError: if the implementation ends meanwhile.
     """
     kind = next(iter(issuer_kinds(implementation, cluster).values()))
     namespace = f"vi-{secrets.token_hex(5)}"
@@ -403,7 +402,7 @@ def _answers(
         _once_called(issuer.create, how_it_ended, timeouts)
         left = timeouts.first_answer
         while left > 0:
-            # In slices, so that a process that ends is noticed at once.
+            # In slices, so that the end of a process ends the wait early.
             piece = min(left, 2.0)
             done, _ = cluster.wait(kind.resource, namespace, scope, _has_condition, timeout=piece)
             if done:
@@ -420,11 +419,11 @@ def _answers(
 
 
 def _once_called(create: Callable[[], object], how_it_ended: Callable[[], str], timeouts: Timeouts) -> None:
-    """Create an object, once the API server can call the webhooks that it asks.
+    """Create an object; retry until the API server can call the webhooks.
 
     In a cluster, a webhook may get its certificate, and its registration the CA, after its pods are ready.
 
-    :raises UncalledWebhookError: when the API server still cannot call one in time.
+    :raises UncalledWebhookError: if the API server cannot call a webhook in time.
     """
 
     def attempt() -> bool | None:

@@ -1,4 +1,4 @@
-"""Waits for a line of a log in a process of its own: a user's regular expression may backtrack for ever.
+"""Waits for a line of a log in a separate process, because a user's regular expression may backtrack forever.
 
 Run as ``python -I ready_log.py EXPRESSION LOG SECONDS PARENT``; only the standard library is imported.
 """
@@ -17,15 +17,15 @@ from pathlib import Path
 
 #: Seconds between two looks at the log.
 _INTERVAL = 0.05
-#: Whether a line matches: yes, not yet, or the expression takes too long to say.
+#: The states of the search: a line matches, no line matches yet, or the expression takes too long.
 MATCHED, WAITING, TOO_LONG = "matched", "waiting", "too long"
 
 
 @contextlib.contextmanager
 def waiting(expression: str, log: Path, limit: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Have a log looked through until a line matches; yield what :func:`state` is asked of.
+    """Start a process that searches a log until a line matches; yield the process, for :func:`state`.
 
-    :param limit: seconds for one look.
+    :param limit: seconds for one search.
     """
     command = [sys.executable, "-I", __file__, expression, str(log), str(limit), str(os.getpid())]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
@@ -44,8 +44,8 @@ def state(process: subprocess.Popen[bytes]) -> str:
 
 
 def main(expression: str, log: Path, limit: int, parent: int) -> None:
-    """End when a line matches, with SIGALRM when one look takes too long, or when whoever asked is gone."""
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # by the system: the expression does not let Python do anything
+    """End when a line matches, when the parent process has ended, or by SIGALRM when one search takes too long."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # Python runs no signal handlers while an expression matches
     signal.alarm(limit)
     wanted = re.compile(expression, re.MULTILINE)
     while os.getppid() == parent:

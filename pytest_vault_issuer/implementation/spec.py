@@ -1,4 +1,4 @@
-"""What has to be known of an implementation: the TOML file's contents, typed and checked."""
+"""The description of an implementation: the contents of the TOML file, typed and checked."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _CONDITION = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
 _DURATION = re.compile(r"([1-9][0-9]{0,4})(s|m|h)")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _VAULT_AT = re.compile(r"[^.\s]+(\.[^.\s]+)*")
-#: What may stand between braces in ``command`` and ``env``.
+#: The placeholders of ``command`` and ``env``.
 PLACEHOLDERS = (
     "kubeconfig",
     "cluster_resource_namespace",
@@ -56,10 +56,10 @@ class IssuerDescription:
     :ivar vault_at: path of cert-manager's block inside the object, if neither `shape` nor `render` is given.
     :ivar shape: the mapping, see :func:`~..sandbox.shapes.read_mapping`; {} for none.
     :ivar render: ``package.module:function``, which takes a :class:`~..sandbox.shapes.Configuration` and returns the
-        objects, the issuer object first; '' for none. The module may be beside the file.
-    :ivar signer_name: template of the ``signerName`` that means a namespaced issuer object;
-        :ivar cluster_signer_name: of a cluster-scoped one.
-    :ivar ready_condition: type of the condition that says whether an issuer object is Ready.
+        objects, the issuer object first; '' for none. The module may be in the folder of the file.
+    :ivar signer_name: template of the ``signerName`` that refers to a namespaced issuer object.
+    :ivar cluster_signer_name: template of the ``signerName`` that refers to a cluster-scoped issuer object.
+    :ivar ready_condition: type of the condition that reports whether an issuer object is Ready.
     """
 
     api_version: str = "cert-manager.io/v1"
@@ -75,11 +75,11 @@ class IssuerDescription:
 
 @dataclass(frozen=True)
 class ProcessDescription:
-    """Table ``[[run.processes]]``: another process beside the controller, such as its webhook.
+    """Table ``[[run.processes]]``: a further process of the implementation, such as its webhook.
 
-    :ivar name: of its log; lower-case letters, digits and dashes.
-    :ivar command: program and arguments; :ivar env: environment variables. Both as those of ``[run]``.
-    :ivar service_account: ``namespace/name`` it runs as; '' for that of ``[run]``.
+    :ivar name: its name and that of its log; lower-case letters, digits and dashes.
+    :ivar command: program and arguments; :ivar env: environment variables. Both as in ``[run]``.
+    :ivar service_account: ``namespace/name`` of its service account; '' for that of ``[run]``.
     """
 
     name: str = ""
@@ -90,28 +90,27 @@ class ProcessDescription:
 
 @dataclass(frozen=True)
 class RunDescription:
-    """Table ``[run]``: how it runs, and with which rights.
+    """Table ``[run]``: how the implementation runs, and with which rights.
 
-    :ivar command: program and arguments, on this machine; [] where it runs already, or where `manifests` run it.
-    :ivar image: container image that is to run in the cluster, with the arguments of `command`, instead of its program
-        on this machine; '' for none.
-    :ivar images: container images that `manifests` need and no registry has: they are loaded into kind's nodes.
-    :ivar env: environment variables of the command; one that comes out empty, because what a placeholder stands for
-        is not there, is left out.
-    :ivar service_account: ``namespace/name`` it runs as; it gets no rights but those of `rbac`.
-    :ivar crds: files, folders or kustomizations of its own CustomResourceDefinitions, applied before.
-    :ivar rbac: files, folders or kustomizations of its Roles, ClusterRoles and bindings, applied before.
-    :ivar manifests: files, folders or kustomizations of whatever else it needs in the cluster, applied before; the
-        Deployments, StatefulSets and DaemonSets among them are waited for, and their pods' logs read.
-    :ivar chart: folder or archive of a Helm chart; its objects are applied as those of `manifests` are. '' for none.
-    :ivar values: values files for the chart; :ivar set: single values by path, as ``helm --set`` takes them.
-    :ivar image_overrides: image by the name that manifests, kustomizations or the chart have for it, with or without
+    :ivar command: program and arguments, on this machine; [] if it runs already, or if `manifests` run it.
+    :ivar image: container image that runs in the cluster with the arguments of `command`, instead of its program on
+        this machine; '' for none.
+    :ivar images: container images that `manifests` need and no registry has; the suite loads them into kind's nodes.
+    :ivar env: environment variables of the command; a variable whose placeholders have no value is left out.
+    :ivar service_account: ``namespace/name`` of its service account, which only has the rights in `rbac`.
+    :ivar crds: files, folders or kustomizations of its CustomResourceDefinitions, applied before it starts.
+    :ivar rbac: files, folders or kustomizations of its Roles, ClusterRoles and bindings, applied before it starts.
+    :ivar manifests: files, folders or kustomizations of other objects that it needs, applied before it starts. The
+        session waits for the Deployments, StatefulSets and DaemonSets among them, and reads the logs of their pods.
+    :ivar chart: folder or archive of a Helm chart, whose objects are applied like those of `manifests`; '' for none.
+    :ivar values: values files for the chart; :ivar set: single values by path, as for ``helm --set``.
+    :ivar image_overrides: replacement image by the name in manifests, kustomizations or the chart, with or without
         its tag.
-    :ivar processes: further processes beside that of `command`.
-    :ivar cluster_resource_namespace: where it looks for what a cluster-scoped issuer refers to.
-    :ivar approves: whether it brings its own approver; otherwise the suite approves.
-    :ivar ready_log: regular expression; it is started when a line of its log matches. '' for at once.
-    :ivar concurrency: how many objects of a kind it works on at once; 0 has the session measure it.
+    :ivar processes: further processes.
+    :ivar cluster_resource_namespace: namespace of the Secrets and ServiceAccounts of cluster-scoped issuer objects.
+    :ivar approves: whether it has its own approver; otherwise the suite approves requests.
+    :ivar ready_log: regular expression; the controller is ready when a line of its log matches. '' for immediately.
+    :ivar concurrency: number of objects of a kind that it handles at once; with 0, the session measures it.
     """
 
     command: list[str] = field(default_factory=list)
@@ -133,12 +132,12 @@ class RunDescription:
     concurrency: int = 0
 
     def uses(self, placeholder: str) -> bool:
-        """Whether a placeholder is in the command, in that of another process, or in their environments."""
+        """Whether a command or an environment variable of any process contains a placeholder."""
         return any(f"{{{placeholder}}}" in text for text in self.texts)
 
     @property
     def texts(self) -> list[str]:
-        """Every text that may have placeholders."""
+        """All strings that may contain placeholders."""
         described: list[RunDescription | ProcessDescription] = [self, *self.processes]
         return [text for one in described for text in (*one.command, *one.env.values())]
 
@@ -151,32 +150,32 @@ class RunDescription:
 
 @dataclass(frozen=True)
 class TimingDescription:
-    """Table ``[timing]``: habits that decide how long the suite waits.
+    """Table ``[timing]``: properties of the controller that determine how long the suite waits.
 
-    :ivar retry: the longest time after which it tries again what failed, such as ``90s`` or ``5m``; '' for the
-        suite's own bound.
+    :ivar retry: the longest time after which it retries a failure, such as ``90s`` or ``5m``; '' for the suite's
+        default.
     """
 
     retry: str = ""
 
     @property
     def retry_seconds(self) -> float:
-        """The time of :attr:`retry` in seconds, 0 where it is not stated."""
+        """The time of :attr:`retry` in seconds, 0 if it is not stated."""
         found = _DURATION.fullmatch(self.retry)
         return int(found[1]) * _UNITS[found[2]] if found else 0.0
 
 
 @dataclass(frozen=True)
 class Implementation:
-    """An issuer under test.
+    """The description of a controller under test.
 
-    :ivar features: what it claims to support.
+    :ivar features: the features that it claims.
     :ivar known_failures: requirement id -> why it fails.
-    :ivar contract: the cert-manager release whose API and documentation it follows, '' for the newest: what came
-        later is not asked of it.
-    :ivar component: the toolchain's component that it is, ``NAME@VERSION``; '' for what is not built there. In a file,
-        the release may be left out, and is the default of version and contract.
-    :ivar directory: what relative paths are relative to.
+    :ivar contract: the cert-manager release whose API and documentation it follows, '' for the newest. Later
+        requirements do not apply to it.
+    :ivar component: the component of the toolchain that builds it, ``NAME@VERSION``; '' for none. In a file, the
+        release is optional, and is the default of version and contract.
+    :ivar directory: the base of relative paths.
     """
 
     name: str
@@ -198,19 +197,20 @@ class Implementation:
         for identifier in self.known_failures:
             if not _REQUIREMENT.fullmatch(identifier):
                 raise ConfigurationError(
-                    f"[known_failures] {identifier!r} is no requirement", hint="list them: vault-issuer requirements"
+                    f"[known_failures] {identifier!r} is not a requirement", hint="list them: vault-issuer requirements"
                 )
         try:
             Version(self.contract or "0")
         except InvalidVersion as error:
             raise ConfigurationError(
-                f"[implementation] contract {self.contract!r} is no release of cert-manager", hint='for example "1.18"'
+                f"[implementation] contract {self.contract!r} is not a release of cert-manager",
+                hint='for example "1.18"',
             ) from error
         _check_service_account("[run]", self.run.service_account)
         self._check_processes()
         if not NAMESPACE.fullmatch(self.run.cluster_resource_namespace):
             raise ConfigurationError(
-                f"[run] cluster_resource_namespace {self.run.cluster_resource_namespace!r} is not a namespace's name",
+                f"[run] cluster_resource_namespace {self.run.cluster_resource_namespace!r} is not a valid namespace",
                 hint='for example "my-issuer"',
             )
         self._check_issuer()
@@ -232,7 +232,7 @@ class Implementation:
             re.compile(self.run.ready_log)
         except re.error as error:
             raise ConfigurationError(
-                f"[run] ready_log is no regular expression: {error}", hint="escape special characters"
+                f"[run] ready_log is not a regular expression: {error}", hint="escape special characters"
             ) from error
 
     def _check_issuer(self) -> None:
@@ -260,7 +260,7 @@ class Implementation:
             check_known(f"placeholder of [issuer] {key}", names, ("plural", "group", "namespace", "name", "kind"))
             if "name" not in names or re.search(r"[{}]", re.sub(r"\{\w+\}", "", template)):
                 raise ConfigurationError(
-                    f"[issuer] {key} {template!r} does not say the name of the issuer object",
+                    f"[issuer] {key} {template!r} does not contain {{name}}, or has a stray brace",
                     hint=f'for example "{SIGNER_NAME}"',
                 )
 
@@ -284,7 +284,7 @@ class Implementation:
 
     @cached_property
     def shape(self) -> Shape:
-        """How its issuer objects are written.
+        """The shape of its issuer objects.
 
         :raises ConfigurationError: if `render` cannot be imported.
         """
@@ -330,14 +330,14 @@ class Implementation:
                 _check_service_account(place, process.service_account)
 
     def resolve(self, path: str) -> Path:
-        """Return a path of the description as an absolute one."""
-        return Path(os.path.realpath(self.directory / path))  # never fails, not even where links form a circle
+        """Return the absolute form of a path of the description."""
+        return Path(os.path.realpath(self.directory / path))  # never fails, not even if links form a circle
 
     @classmethod
     def from_mapping(cls, data: Mapping[str, Any], directory: Path) -> Implementation:
         """Check the contents of an implementation file and return them.
 
-        :raises ConfigurationError: for unknown keys and wrong types, naming the place.
+        :raises ConfigurationError: for unknown keys and wrong types; the message names the place.
         """
         tables = {"implementation", "issuer", "run", "timing", "features", "known_failures"}
         _check_keys("the file", data, tables)
@@ -396,7 +396,7 @@ class Implementation:
 def _known_failure(identifier: str, entry: Any, version: str) -> str | None:
     """Return why a version fails a requirement; None if it does not.
 
-    :param entry: the reason, or a table of `reason` and `fixed_in`, the first version that does it right.
+    :param entry: the reason, or a table of `reason` and `fixed_in`, the first version with the fix.
     """
     place = f"[known_failures] {identifier}"
     if not isinstance(entry, dict):
@@ -414,13 +414,13 @@ def _known_failure(identifier: str, entry: Any, version: str) -> str | None:
 
 
 def _features(supported: Iterable[str], unsupported: list[str], described: IssuerDescription) -> frozenset[str]:
-    """Return what a file claims. A namespaced kind and CertificateRequests need not be claimed, only disclaimed."""
+    """Return the claimed features; a namespaced kind and CertificateRequests are claimed unless `unsupported`."""
     implied = {"certificate-request"} | ({"issuer"} if described.kind else set())
     return (expand(supported) | implied) - expand(unsupported)
 
 
 def _import(name: str, directory: Path) -> Any:
-    """Return the function that ``package.module:function`` names; the module may be in a directory."""
+    """Return the function that ``package.module:function`` names; the module may be in `directory`."""
     module, _, attribute = name.partition(":")
     place = str(directory.absolute())
     sys.path.insert(0, place)
@@ -434,7 +434,7 @@ def _import(name: str, directory: Path) -> Any:
     finally:
         sys.path.remove(place)
     if not callable(function):
-        raise ConfigurationError(f"[issuer] render {name!r} is no function", hint="name a function")
+        raise ConfigurationError(f"[issuer] render {name!r} is not a function", hint="name a function")
     return function
 
 
@@ -456,7 +456,7 @@ def _section(kind: type[Any], name: str, data: Mapping[str, Any]) -> Any:
 def _table(data: Mapping[str, Any], name: str) -> dict[str, Any]:
     value = data.get(name, {})
     if not isinstance(value, dict):
-        raise ConfigurationError(f"{name} is not a table", hint=f"write [{name}] and its keys below")
+        raise ConfigurationError(f"{name} must be a table", hint=f"write [{name}] and its keys below")
     return value
 
 
@@ -468,12 +468,12 @@ def _check_keys(place: str, table: Mapping[str, Any], known: typing.Iterable[str
 
 
 def _typed(place: str, value: Any, kind: Any) -> Any:
-    """Return the value if it is of the type (a class, or a list or dict of one; a table for a dataclass)."""
+    """Return the value if it has the type: a class, or a list or dict of a class; a table for a dataclass."""
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
     if origin is list and isinstance(parts[0], type) and is_dataclass(parts[0]):
         table = place.strip("[]").replace("] ", ".")
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-            raise ConfigurationError(f"{place} is not a list of tables", hint=f"write [[{table}]] and its keys below")
+            raise ConfigurationError(f"{place} must be a list of tables", hint=f"write [[{table}]] and its keys below")
         return [_section(parts[0], table, {table: item}) for item in value]
     if origin is None:
         right = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
@@ -486,10 +486,10 @@ def _typed(place: str, value: Any, kind: Any) -> Any:
         tables = "a table" if parts[1:] == (Any,) else "a table of strings"
         wanted = names.get(kind) or {list: "a list of strings", dict: tables}[origin]
         raise ConfigurationError(
-            f"{place} is to be {wanted}, not {reprlib.repr(value)}",
+            f"{place} must be {wanted}, got {reprlib.repr(value)}",
             hint="see docs/implementers.md, the implementation file",
         )
     texts = value if isinstance(value, list) else value.values() if isinstance(value, dict) else [value]
     if any(isinstance(text, str) and "\0" in text for text in texts):
-        raise ConfigurationError(f"{place} holds a NUL", hint="no path, name or argument can: remove it")
+        raise ConfigurationError(f"{place} contains a NUL character", hint="remove it")
     return value

@@ -1,8 +1,8 @@
-"""The roots that the implementation's process takes for the system's.
+"""The system trust store of the implementation's process.
 
-Whether an issuer adds a CA bundle to the system's roots or replaces them with it shows only at a server that the
-system's roots vouch for. So an implementation that a run starts gets roots of the run's own, by the variable with which
-Go and OpenSSL are told of them.
+A controller may add a CA bundle to the system trust store, or replace the store by the bundle. The difference shows
+only at a server whose CA is in the store. So a session gives its implementation a separate trust store, by the
+environment variable that Go and OpenSSL read (``SSL_CERT_FILE``).
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from ..supervisor.run_directory import RunDirectory
 
 @dataclass(frozen=True)
 class SystemRoots:
-    """One CA in the place of the system's roots.
+    """A CA that replaces the system trust store.
 
     :ivar file: path of its certificate (PEM).
-    :ivar server: a certificate of it, for the address at which the tests' servers listen.
+    :ivar server: a certificate that it issued for the address of the tests' servers.
     """
 
     file: str
     server: ServerCertificate
 
     def to_json(self) -> str:
-        """Serialise, the key included: only for files that nobody else can read."""
+        """Serialize it, including the private key: only for files that no other user can read."""
         return json.dumps(asdict(self))
 
     @classmethod
@@ -38,7 +38,7 @@ class SystemRoots:
 
 
 def new_system_roots(run: RunDirectory, bind: str) -> SystemRoots:
-    """Make a CA, write it where the implementation finds it, and issue a certificate for an address."""
+    """Create a CA, write its certificate for the implementation, and issue a certificate for an address."""
     authority = Authority("pytest-vault-issuer system root")
     file = run.write("pki/system-roots.pem", authority.pem)
     return SystemRoots(str(file), authority.issue(bind))

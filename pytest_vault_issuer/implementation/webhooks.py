@@ -24,9 +24,9 @@ from ..supervisor.run_directory import RunDirectory
 from ..timeouts import Timeouts, poll
 
 REGISTRATIONS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
-#: Placeholder of the port that a webhook must listen on: its use says that a process serves the webhooks.
+#: Placeholder of the port that a webhook must listen on. If it is used, a process serves the webhooks.
 PORT = "webhook_port"
-#: Seconds for one try to reach the webhook.
+#: Seconds for one attempt to reach the webhook.
 _TRY = 5.0
 _CERTIFICATES = "webhook"
 
@@ -46,7 +46,10 @@ class WebhookServer:
     directory: Path
 
     def registered(self, item: Object) -> Object:
-        """Return a webhook configuration or a CustomResourceDefinition with URLs for Services; others as they are."""
+        """Return a webhook configuration or a CustomResourceDefinition with URLs instead of Services.
+
+        Other objects are returned unchanged.
+        """
         changed = deepcopy(item)
         for config in _client_configs(changed):
             service = config.pop("service", None)
@@ -59,14 +62,15 @@ class WebhookServer:
     def wait(self, name: str, ended: Callable[[], str], timeouts: Timeouts) -> None:
         """Wait until the webhook answers.
 
-        :param name: of the implementation; :param ended: says how its processes ended, '' while they run.
-        :raises ImplementationError: when it does not answer in time.
+        :param name: name of the implementation.
+        :param ended: describes how its processes ended, '' while they run.
+        :raises ImplementationError: if it does not answer in time.
         """
         context = ssl.create_default_context(cadata=self.ca_pem)
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
         )
-        seen = ["no try was made"]
+        seen = ["no attempt was made"]
 
         def probe() -> str | None:
             if message := ended():
@@ -74,7 +78,7 @@ class WebhookServer:
             try:
                 opener.open(f"https://{self.host}:{self.port}/", timeout=_TRY).close()
             except urllib.error.HTTPError:
-                pass  # any answer is one: only an admission request gets another
+                pass  # any status proves that it serves; only admission requests get 200
             except OSError as error:
                 seen[0] = str(getattr(error, "reason", error))
                 return None
@@ -84,13 +88,17 @@ class WebhookServer:
         if result != "":
             raise ImplementationError(
                 f"{name} did not become ready: "
-                + (result or f"its webhook did not answer at {self.host}:{self.port}: {seen[0]}"),
+                + (
+                    result
+                    or f"its webhook did not answer at {self.host}:{self.port} within "
+                    f"{timeouts.implementation_start:g} s: {seen[0]}"
+                ),
                 hint=f"let it listen on {{{PORT}}} with tls.crt and tls.key of {{webhook_cert_dir}}",
             )
 
 
 def new_webhook_server(run: RunDirectory, host: str, port: int) -> WebhookServer:
-    """Make a CA and a certificate for the webhooks of a session, where only the user can read the key."""
+    """Create a CA and a certificate for the webhooks of a session; only the user can read the key."""
     authority = Authority("pytest-vault-issuer webhook CA")
     certificate = authority.issue(*dict.fromkeys((host, "127.0.0.1", "localhost")))
     directory = run.write(f"{_CERTIFICATES}/tls.crt", certificate.certificate_chain_pem).parent
@@ -105,9 +113,9 @@ def is_registration(item: Object) -> bool:
 
 
 def check_reachable(objects: Iterable[Object]) -> None:
-    """See that no webhook is behind a Service, for a cluster in which none has a pod.
+    """Check that no webhook is behind a Service, for a cluster without nodes.
 
-    :raises ConfigurationError: naming the first such object.
+    :raises ConfigurationError: if there is one; the message names the first.
     """
     for item in objects:
         if any("service" in config for config in _client_configs(item)):

@@ -1,4 +1,4 @@
-"""An implementation that runs in the cluster: its Deployment, whether it is ready, its log, and its end."""
+"""An implementation that runs in the cluster: its workloads, their readiness, logs, and ends."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _KINDS = {
     "DaemonSet": Resource("apps", "v1", "daemonsets"),
 }
 NAME = "vault-issuer-implementation"
-#: Where the pod finds what stands in the place of the system's roots.
+#: Directory and file in the pod with the certificates that replace the system trust store.
 _ROOTS, _ROOTS_FILE = "/vault-issuer", "roots.pem"
-#: For which a container waits in vain.
+#: Reasons for which a waiting container will not start.
 _HOPELESS = {
     "CrashLoopBackOff",
     "CreateContainerConfigError",
@@ -31,11 +31,11 @@ _HOPELESS = {
     "InvalidImageName",
     "RunContainerError",
 }
-#: Seconds between two looks at what keeps a workload; its readiness itself is watched.
+#: Seconds between two checks for problems of a workload; its readiness is watched.
 _SLICE = 2.0
-#: What the kubelet answers in the place of a log that is gone, or was never begun.
+#: The kubelet's answer if a log does not exist.
 _NO_LOG = "unable to retrieve container logs for "
-#: How many lines of its log an error shows.
+#: Number of lines of the log that an error shows.
 _TAIL = 25
 
 
@@ -53,7 +53,7 @@ class Workload:
 
     @property
     def resource(self) -> Resource:
-        """Its resource type."""
+        """The API resource of its kind."""
         return _KINDS[self.kind]
 
     def __str__(self) -> str:
@@ -70,7 +70,7 @@ def is_workload(item: Object) -> bool:
 
 
 def workloads_of(applied: Iterable[Object]) -> list[Workload]:
-    """Return the workloads among objects as the API server has stored them."""
+    """Return the workloads among stored objects."""
     found = []
     for item in applied:
         if is_workload(item):
@@ -92,10 +92,10 @@ def _text(selector: Object) -> str:
 def deployment(
     described: RunDescription, arguments: list[str], env: Mapping[str, str], roots: Mapping[str, str]
 ) -> list[Object]:
-    """Return what runs an implementation's image: a Deployment, and its system's roots.
+    """Return the objects that run an implementation's image: a Deployment, and a ConfigMap with its trust store.
 
-    :param arguments: of the image's entry point.
-    :param roots: certificates (PEM) by the variable that is to name a file with them.
+    :param arguments: arguments of the image's entry point.
+    :param roots: certificates (PEM) by the environment variable that names their file.
     """
     namespace, _, account = described.service_account.partition("/")
     labels = {"app.kubernetes.io/name": NAME}
@@ -142,14 +142,14 @@ def deployment(
 
 
 def wait_ready(workload: Workload, name: str, cluster: Cluster, timeouts: Timeouts) -> None:
-    """Watch a workload until all of its pods are there and ready.
+    """Watch a workload until all of its pods are ready.
 
-    :param name: of the implementation.
-    :raises ImplementationError: when one of them cannot come up, or none does in time; with what keeps it.
+    :param name: name of the implementation.
+    :raises ImplementationError: if a pod cannot start, or the pods are not ready in time; the message says why.
     """
     left = timeouts.implementation_start
     while left > 0:
-        # In slices, so that what is hopeless is noticed at once.
+        # In slices, so that a pod that cannot start ends the wait early.
         done, _ = cluster.wait(
             workload.resource, workload.name, workload.namespace, _is_ready, timeout=min(left, _SLICE)
         )
@@ -158,8 +158,9 @@ def wait_ready(workload: Workload, name: str, cluster: Cluster, timeouts: Timeou
         if hopeless := [text for text in _troubles(workload, cluster) if text.split()[-1] in _HOPELESS]:
             raise _not_ready(workload, name, cluster, "; ".join(hopeless))
         left -= _SLICE
-    kept = "; ".join(_troubles(workload, cluster)) or "its pods do not become ready"
-    raise _not_ready(workload, name, cluster, f"{kept}, after {timeouts.implementation_start:g} s")
+    seen = "; ".join(_troubles(workload, cluster)) or "its pods report no reason"
+    limit = f"expected its pods to be ready within {timeouts.implementation_start:g} s"
+    raise _not_ready(workload, name, cluster, f"{limit}; {seen}")
 
 
 def _is_ready(item: Object) -> bool:
@@ -173,7 +174,7 @@ def _is_ready(item: Object) -> bool:
 
 
 def _troubles(workload: Workload, cluster: Cluster) -> Iterator[str]:
-    """Yield what the pods of a workload wait for; its reason is the last word."""
+    """Yield why the pods of a workload wait; the last word of each text is the reason in the pod's status."""
     for pod in workload.pods(cluster):
         yield from _troubles_of(pod)
 
@@ -193,7 +194,7 @@ def _troubles_of(pod: Object) -> Iterator[str]:
 def _not_ready(workload: Workload, name: str, cluster: Cluster, why: str) -> ImplementationError:
     return ImplementationError(
         f"{name} did not become ready: {workload}: {why}; {_end_of_log(workload, cluster)}",
-        hint="images that no registry has are to be in [run] images; a slow machine needs --vault-issuer-timeout-scale",
+        hint="list images that no registry has in [run] images; on a slow machine, set --vault-issuer-timeout-scale",
     )
 
 
@@ -203,7 +204,7 @@ def _end_of_log(workload: Workload, cluster: Cluster) -> str:
 
 
 def ended(workloads: Iterable[Workload], cluster: Cluster) -> str:
-    """Say which container has ended since it was first started, and how; '' for none."""
+    """Describe which container has ended since its first start, and how; '' for none."""
     for workload in workloads:
         for pod in workload.pods(cluster):
             for container, how in _ended_in(pod):
@@ -214,7 +215,7 @@ def ended(workloads: Iterable[Workload], cluster: Cluster) -> str:
 
 
 def _ended_in(pod: Object) -> Iterator[tuple[str, str]]:
-    """Yield the containers of a pod that have ended, whether or not they run again, and how they did."""
+    """Yield the containers of a pod that have ended, even if they run again, and how they ended."""
     for container in pod.get("status", {}).get("containerStatuses") or []:
         states = (container.get("state", {}), container.get("lastState", {}))
         terminated = next((state["terminated"] for state in states if state.get("terminated")), None)
@@ -223,18 +224,18 @@ def _ended_in(pod: Object) -> Iterator[tuple[str, str]]:
 
 
 class WorkloadLog:
-    """What the pods of workloads have written, asked for when it is wanted; meets :class:`~..sandbox.logs.Log`."""
+    """The logs of the pods of workloads, read on demand; implements :class:`~..sandbox.logs.Log`."""
 
     def __init__(self, cluster: Cluster, workloads: Iterable[Workload]) -> None:
         self._cluster = cluster
         self._workloads = list(workloads)
 
     def mark(self) -> str:
-        """Return the present, as the API server's clock has it, to the second."""
+        """Return the time of the API server's clock, in whole seconds."""
         return self._cluster.now()
 
     def since(self, mark: str) -> str:
-        """Return what was written since a mark ('' for all), pod after pod; a second's worth before it may be there."""
+        """Return the text written since a mark ('' for all), pod by pod; up to a second before it may be included."""
         return "".join(self._texts({"sinceTime": mark} if mark else {}))
 
     def _texts(self, query: dict[str, str]) -> Iterator[str]:
@@ -246,7 +247,7 @@ class WorkloadLog:
                     for previous in (True, False) if container.get("restartCount") else (False,):
                         state = container.get("state", {})
                         if not previous and "waiting" in state:
-                            continue  # there is no log yet
+                            continue  # it has no log yet
                         text = self._cluster.call(
                             "GET",
                             path,

@@ -24,7 +24,7 @@ def test_wrong_type_is_refused_by_key(suite: Any) -> None:
     path = suite.write("x.toml", '[implementation]\nname = "x"\nversion = 1\n[features]\nall = true\n')
     run = suite.run(f"--vault-issuer={path}")
     assert run.status == USAGE
-    assert "[implementation] version is to be a string, not 1" in run.output
+    assert "[implementation] version must be a string, got 1" in run.output
 
 
 def test_file_that_is_not_toml_is_refused(suite: Any) -> None:

@@ -118,7 +118,7 @@ def test_objects_that_existed_before_are_kept(cluster: Cluster, name: str) -> No
 def test_workload_of_a_live_session_is_refused(cluster: Cluster, name: str) -> None:
     item = prepare(cluster, workload("Deployment", name), "default", "host")
     cluster.apply_manifest(item)
-    with pytest.raises(ImplementationError, match=f"the Deployment default/{name} is that of run host"):
+    with pytest.raises(ImplementationError, match=f"the Deployment default/{name} belongs to the active session host"):
         prepare(cluster, workload("Deployment", name), "default", "guest")
     pause(cluster, [item], Timeouts())
     assert label_of(prepare(cluster, workload("Deployment", name), "default", "guest")) == "host"

@@ -1,4 +1,4 @@
-"""The implementations that come with this package: files in the public format."""
+"""The built-in implementations: files in the public format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CERT_MANAGER = "cert-manager"
 SAMPLE_CONTROLLER = "sample-controller"
 NAMES = (CERT_MANAGER, SAMPLE_CONTROLLER)
 _APPROVER = "--approver={}"
-#: What registers cert-manager's webhook, and the feature that the webhook adds.
+#: The manifest that registers cert-manager's webhook, and the feature that the webhook provides.
 _REGISTRATION, _ADMISSION = "cert-manager-webhook.yaml", "admission"
 
 
@@ -24,22 +24,22 @@ def load_builtin(name: str, version: str = "") -> Implementation:
     """Return a built-in implementation.
 
     :param name: one of :data:`NAMES`.
-    :param version: of cert-manager: 1.18 or 1.18.2, '' for the newest.
-    :raises ConfigurationError: naming the releases that there are.
+    :param version: version of cert-manager, such as 1.18 or 1.18.2; '' for the newest.
+    :raises ConfigurationError: if there is no such release; the message names the available ones.
     """
     data: dict[str, Any] = tomllib.loads((_DIRECTORY / f"{name}.toml").read_text(encoding="utf-8"))
     about = data["implementation"]
     if "component" in about:
         about["component"] = f"{about['component']}@{version}"
         return Implementation.from_mapping(data, _DIRECTORY)
-    # Neither its version nor where Python finds it is known before it is installed.
+    # The file cannot contain its version and its path: both are known only after installation.
     about["version"] = __version__
     data["run"]["env"] = {**interpreter.environment(), **data["run"]["env"]}
     return Implementation.from_mapping(data, _DIRECTORY)
 
 
 def approving(implementation: Implementation) -> Implementation:
-    """Return cert-manager's description with its approver, as it is installed; another's as it is."""
+    """Return cert-manager's description with its approver enabled, as in a default installation; others unchanged."""
     if not implementation.component.startswith(f"{CERT_MANAGER}@"):
         return implementation
     off, on = _APPROVER.format("false"), _APPROVER.format("true")
@@ -49,7 +49,7 @@ def approving(implementation: Implementation) -> Implementation:
 
 
 def without_webhook(implementation: Implementation) -> Implementation:
-    """Return cert-manager's description without its webhook, for a cluster of others; another's as it is.
+    """Return cert-manager's description without its webhook, for an external cluster; others unchanged.
 
     The webhook would judge every cert-manager object of that cluster.
     """

@@ -41,7 +41,7 @@ def test_process_is_read_from_its_table() -> None:
         ({**WEBHOOK, "image": "x:1"}, "unknown key 'image' in [run.processes]"),
         ({**WEBHOOK, "env": {"A=B": "c"}}, "env 'A=B'"),
         ({**WEBHOOK, "command": ["./webhook", "{prot}"]}, "prot"),
-        ("./webhook", "[run] processes is not a list of tables"),
+        ("./webhook", "[run] processes must be a list of tables"),
     ],
     ids=["no command", "no name", "bad name", "bad account", "unknown key", "bad variable", "bad placeholder", "text"],
 )

@@ -140,33 +140,33 @@ def test_with_run_changes_only_the_run() -> None:
         ({"issuer": {"zzz": ""}}, "unknown key 'zzz' in [issuer]", "one of: api_version, kind, "),
         ({"features": {"suported": []}}, "unknown key 'suported' in [features]", "did you mean supported?"),
         ({"implementation": {"nam": "x"}}, "unknown key 'nam' in [implementation]", "did you mean name?"),
-        ({"run": "x"}, "run is not a table", "write [run]"),
+        ({"run": "x"}, "run must be a table", "write [run]"),
         ({"implementation": {"version": "1"}}, "[implementation] name is missing", 'add name = "…"'),
         ({"implementation": {"name": "x"}}, "[implementation] version is missing", 'add version = "…"'),
-        ({"implementation": {"name": "x", "version": 1.4}}, "[implementation] version is to be a string, not 1.4", ""),
+        ({"implementation": {"name": "x", "version": 1.4}}, "[implementation] version must be a string, got 1.4", ""),
         (
             {"implementation": {"name": "x", "version": "1", "contact": "me"}},
-            "[implementation] contact is to be a list of strings, not 'me'",
+            "[implementation] contact must be a list of strings, got 'me'",
             "",
         ),
         (
             {"implementation": {"name": "x", "version": "1", "contract": "newest"}},
-            "[implementation] contract 'newest' is no release of cert-manager",
+            "[implementation] contract 'newest' is not a release of cert-manager",
             'for example "1.18"',
         ),
-        ({"implementation": {"name": "x", "version": "1", "contract": 1.18}}, "contract is to be a string", ""),
-        ({"run": {"command": "x --y"}}, "[run] command is to be a list of strings, not 'x --y'", ""),
-        ({"run": {"command": ["x", 8080]}}, "[run] command is to be a list of strings", ""),
-        ({"run": {"env": {"PORT": 80}}}, "[run] env is to be a table of strings", ""),
-        ({"run": {"approves": "yes"}}, "[run] approves is to be true or false, not 'yes'", ""),
-        ({"run": {"approves": 1}}, "[run] approves is to be true or false, not 1", ""),
+        ({"implementation": {"name": "x", "version": "1", "contract": 1.18}}, "contract must be a string", ""),
+        ({"run": {"command": "x --y"}}, "[run] command must be a list of strings, got 'x --y'", ""),
+        ({"run": {"command": ["x", 8080]}}, "[run] command must be a list of strings", ""),
+        ({"run": {"env": {"PORT": 80}}}, "[run] env must be a table of strings", ""),
+        ({"run": {"approves": "yes"}}, "[run] approves must be true or false, got 'yes'", ""),
+        ({"run": {"approves": 1}}, "[run] approves must be true or false, got 1", ""),
         ({"features": {}}, "[features] needs either all = true or a list supported", "kubernetes-secretless"),
         ({"features": {"all": True, "supported": ["token"]}}, "[features] needs either", "token"),
         ({"features": {"supported": []}}, "[features] needs either", "token"),
         ({"features": {"supported": ["aprole"]}}, "there is no feature 'aprole'", "did you mean approle?"),
-        ({"known_failures": {"VI-SIGN-1": "x"}}, "[known_failures] 'VI-SIGN-1' is no requirement", "list them: "),
-        ({"known_failures": {"VI-SIGN-001": True}}, "[known_failures] VI-SIGN-001 is to be a string, not True", ""),
-        ({"known_failures": {"VI-SIGN-001": {"fixed_in": "2"}}}, "VI-SIGN-001 reason is to be a string, not None", ""),
+        ({"known_failures": {"VI-SIGN-1": "x"}}, "[known_failures] 'VI-SIGN-1' is not a requirement", "list them: "),
+        ({"known_failures": {"VI-SIGN-001": True}}, "[known_failures] VI-SIGN-001 must be a string, got True", ""),
+        ({"known_failures": {"VI-SIGN-001": {"fixed_in": "2"}}}, "VI-SIGN-001 reason must be a string, got None", ""),
         (
             {"known_failures": {"VI-SIGN-001": {"reason": "x", "fixed_in": "newest"}}},
             "[known_failures] VI-SIGN-001 fixed_in 'newest' cannot be compared with version '1'",
@@ -187,23 +187,23 @@ def test_with_run_changes_only_the_run() -> None:
         ),
         ({"features": {"all": True, "unsupported": ["awz"]}}, "there is no feature 'awz'", "did you mean aws?"),
         ({"issuer": {"signer_name": "{plural}/{nam}"}}, "no placeholder of [issuer] signer_name 'nam'", "name"),
-        ({"issuer": {"signer_name": "vault/all"}}, "signer_name 'vault/all' does not say the name", "{name}"),
-        ({"issuer": {"cluster_signer_name": "{name"}}, "cluster_signer_name '{name' does not say the name", "{name}"),
+        ({"issuer": {"signer_name": "vault/all"}}, "signer_name 'vault/all' does not contain {name}", "{name}"),
+        ({"issuer": {"cluster_signer_name": "{name"}}, "cluster_signer_name '{name' does not contain {name}", "{name}"),
         ({"issuer": {"ready_condition": ""}}, "[issuer] ready_condition is empty", "Ready"),
-        ({"issuer": {"shape": "flat"}}, "[issuer] shape is to be a table, not 'flat'", ""),
+        ({"issuer": {"shape": "flat"}}, "[issuer] shape must be a table, got 'flat'", ""),
         ({"issuer": {"shape": {"fields": {"spec.x": "{y}"}}}}, "there is no placeholder 'y'", "one of"),
         ({"issuer": {"vault_at": "spec", "render": "a:b"}}, "[issuer] has vault_at and another shape", "remove"),
         ({"issuer": {"shape": {"fields": {}}, "render": "a:b"}}, "[issuer] has both shape and render", "one of"),
         ({"issuer": {"render": "no_such_module:b"}}, "[issuer] render 'no_such_module:b' cannot be imported", "folder"),
         ({"run": {"command": ["{kubeconfg}"]}}, "there is no placeholder 'kubeconfg'", "did you mean kubeconfig?"),
         ({"run": {"env": {"A": "{home}"}}}, "there is no placeholder 'home'", "one of: kubeconfig, "),
-        ({"run": {"concurrency": "one"}}, "[run] concurrency is to be a number, not 'one'", ""),
-        ({"run": {"concurrency": True}}, "[run] concurrency is to be a number, not True", ""),
+        ({"run": {"concurrency": "one"}}, "[run] concurrency must be a number, got 'one'", ""),
+        ({"run": {"concurrency": True}}, "[run] concurrency must be a number, got True", ""),
         ({"run": {"concurrency": -1}}, "[run] concurrency must be a positive number, got -1", "leave it out"),
         ({"timing": {"retry": "soon"}}, "[timing] retry must be a number with a unit", 'for example "5m"'),
-        ({"timing": {"retry": 300}}, "[timing] retry is to be a string, not 300", ""),
+        ({"timing": {"retry": 300}}, "[timing] retry must be a string, got 300", ""),
         ({"timing": {"retries": "5m"}}, "unknown key 'retries' in [timing]", "did you mean retry?"),
-        ({"run": {"ready_log": "("}}, "[run] ready_log is no regular expression", "escape"),
+        ({"run": {"ready_log": "("}}, "[run] ready_log is not a regular expression", "escape"),
     ],
 )
 def test_mistake(tables: dict[str, Any], message: str, hint: str) -> None:
@@ -349,11 +349,11 @@ def test_factory(module: str) -> None:
 
 
 def test_factory_that_returns_something_else(module: str) -> None:
-    assert f"{module}:wrong returned dict, not an Implementation" in not_loaded(f"{module}:wrong").message
+    assert f"{module}:wrong must return an Implementation, got dict" in not_loaded(f"{module}:wrong").message
 
 
 def test_factory_that_is_no_function(module: str) -> None:
-    assert f"--vault-issuer={module}:nothing is no function" in not_loaded(f"{module}:nothing").message
+    assert f"--vault-issuer={module}:nothing is not a function" in not_loaded(f"{module}:nothing").message
 
 
 @pytest.mark.parametrize("name", ["{}:absent", "{}:", "absent_module:factory", ":factory", ".relative:factory"])

@@ -1,4 +1,4 @@
-"""The CA in the place of the system's roots."""
+"""The CA that replaces the system trust store."""
 
 from __future__ import annotations
 
