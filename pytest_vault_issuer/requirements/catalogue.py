@@ -1,4 +1,4 @@
-"""The catalogue: what is asked of an issuer, how strongly, and where it is written."""
+"""The catalogue: the requirements on controllers, with their levels and citations."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from .features import AREAS, FEATURES, PROFILES, check_known
 
 SUITE = "vault_issuer_conformance"
 LEVELS = ("MUST", "SHOULD", "MAY")
-#: The shape whose field names some requirements are about.
+#: The shape with the field names of cert-manager's API reference; some requirements only apply to it.
 SHAPE = "cert-manager"
 _ID = re.compile(r"VI-([A-Z]+)-[0-9]{3}")
 
 
 @dataclass(frozen=True)
 class Requirement:
-    """One behaviour.
+    """One required behavior.
 
     :ivar id: ``VI-<AREA>-<NNN>``.
     :ivar level: MUST, SHOULD or MAY.
-    :ivar feature: what an implementation has to claim for it to apply; '' for every issuer.
+    :ivar feature: it applies to implementations that claim this feature; '' for all.
     :ivar citation: page and section, or contract.
-    :ivar quote: a few words of the cited text; each MUST has them.
-    :ivar since: cert-manager version where it came, '' for always.
+    :ivar quote: a few words of the cited text; each MUST has a quote.
+    :ivar since: the cert-manager version that introduced it, '' for always.
     :ivar upstream: known upstream issues.
     :ivar shape: ``cert-manager`` if it is about the field names of cert-manager's API reference, '' otherwise.
     """
@@ -47,11 +47,11 @@ class Requirement:
 
     @property
     def area(self) -> str:
-        """The part of the id between the dashes."""
+        """The area: the part of the id between the dashes."""
         return self.id.split("-")[1]
 
     def later_than(self, contract: str) -> bool:
-        """Whether it came after a release of cert-manager ('' for the newest)."""
+        """Whether it was introduced after a release of cert-manager ('' for the newest)."""
         return bool(self.since and contract) and Version(self.since) > Version(contract)
 
 
@@ -72,7 +72,7 @@ class Catalogue:
     def parse(cls, text: str) -> Catalogue:
         """Read a catalogue.
 
-        :raises ValueError: when an entry is incomplete, or an id is not unique or not well formed.
+        :raises ValueError: if an entry is incomplete, or an id is wrong or not unique.
         """
         entries = tomllib.loads(text)["requirement"]
         listed = tuple(_requirement(entry) for entry in entries)
@@ -94,7 +94,7 @@ class Catalogue:
         return [requirement.id for requirement in self.requirements]
 
     def select(self, profiles: tuple[str, ...], selection: tuple[str, ...] = ()) -> list[Requirement]:
-        """Return the requirements of profiles, narrowed to areas or ids where any are selected.
+        """Return the requirements of profiles; only those of the selected areas and ids, if there is a selection.
 
         :raises ConfigurationError: for a profile, area or id that does not exist.
         """
@@ -108,7 +108,7 @@ class Catalogue:
         ]
 
     def one_per_area(self, profiles: tuple[str, ...]) -> list[Requirement]:
-        """Return the first requirement of each area in which the profiles have any.
+        """Return the first requirement of each area of the profiles.
 
         :raises ConfigurationError: for a profile that does not exist.
         """
@@ -124,11 +124,11 @@ def _requirement(entry: dict[str, Any]) -> Requirement:
     if matched is None or matched[1] not in AREAS:
         raise ValueError(f"{requirement.id!r} is not VI-<AREA>-<NNN> with a known area")
     if requirement.level not in LEVELS or f" {requirement.level} " not in requirement.statement:
-        raise ValueError(f"{requirement.id}: the statement does not say its level, {requirement.level}")
+        raise ValueError(f"{requirement.id}: the statement does not contain its level, {requirement.level}")
     try:
         Version(requirement.since or "0")
     except InvalidVersion as error:
-        raise ValueError(f"{requirement.id}: since {requirement.since!r} is no version") from error
+        raise ValueError(f"{requirement.id}: since {requirement.since!r} is not a version") from error
     if requirement.shape not in ("", SHAPE):
         raise ValueError(f"{requirement.id}: shape {requirement.shape!r} is not {SHAPE!r}")
     try:

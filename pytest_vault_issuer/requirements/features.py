@@ -1,4 +1,4 @@
-"""The features an implementation may claim, and the profiles they belong to."""
+"""The features that an implementation may claim, by profile."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..errors import ConfigurationError
 
 CORE = "core"
 EXTENDED = "extended"
-#: Profile -> feature -> what it is. ``core`` is what the documentation page describes, ``extended`` the rest.
+#: Profile -> feature -> description. ``core`` has the features of the documentation page, ``extended`` all others.
 BY_PROFILE = {
     CORE: {
         "token": "authentication with a token in a Secret (auth.tokenSecretRef)",
@@ -30,16 +30,16 @@ BY_PROFILE = {
         "vault-namespace": "a namespace of Vault Enterprise (namespace)",
         "certificate": "Certificates end to end (cert-manager.io/v1 Certificate)",
         "certificate-signing-request": "CertificateSigningRequests of Kubernetes (certificates.k8s.io)",
-        "admission": "wrong issuers are refused by the API server (CRD validation or a webhook)",
+        "admission": "the API server refuses wrong issuer objects (CRD validation or a webhook)",
     },
 }
 PROFILES = tuple(BY_PROFILE)
 FEATURES = {feature: text for features in BY_PROFILE.values() for feature, text in features.items()}
-#: Kind of the suite's tests -> the feature of implementations that have it.
+#: Kind in the tests of the suite -> the feature of implementations that have this kind.
 KINDS = {"Issuer": "issuer", "ClusterIssuer": "cluster-issuer"}
-#: The features of which each is a way to request a certificate.
+#: The features that are ways to request a certificate.
 REQUEST_APIS = ("certificate-request", "certificate-signing-request")
-#: Area of the ids -> what it is about, in the order of reports.
+#: Area of the ids -> its title, in the order of reports.
 AREAS = {
     "SPEC": "which configurations work, and which are refused",
     "TLS": "the connection to Vault",
@@ -65,7 +65,7 @@ AREAS = {
 
 
 def expand(names: Iterable[str]) -> frozenset[str]:
-    """Return features by their names, where a profile's name stands for all of its features.
+    """Return features by name; the name of a profile means all of its features.
 
     :raises ConfigurationError: for a name that is neither.
     """
@@ -77,8 +77,8 @@ def expand(names: Iterable[str]) -> frozenset[str]:
 def check_known(what: str, names: Iterable[str], known: Iterable[str]) -> None:
     """Check names against the known ones.
 
-    :param what: for the message: "feature".
-    :raises ConfigurationError: naming the unknown ones and what they may have meant.
+    :param what: the kind of name in the message, such as "feature".
+    :raises ConfigurationError: for an unknown name; the hint suggests a known one.
     """
     known = list(known)
     for name in names:
@@ -87,6 +87,6 @@ def check_known(what: str, names: Iterable[str], known: Iterable[str]) -> None:
 
 
 def meant(name: str, known: list[str]) -> str:
-    """Return a hint for a name that is not known: the closest that is, or all."""
+    """Return a hint for an unknown name: the closest known name, or all."""
     close = difflib.get_close_matches(name, known, 1)
     return f"did you mean {close[0]}?" if close else f"one of: {', '.join(known)}"

@@ -1,4 +1,4 @@
-"""Marks with which a test says what it is about."""
+"""The mark that assigns requirements to a test."""
 
 from __future__ import annotations
 
@@ -8,5 +8,8 @@ REQUIREMENT = "vault_issuer_requirement"
 
 
 def requirement(*identifiers: str) -> pytest.MarkDecorator:
-    """Say which requirements a test judges, by id."""
+    """Return the mark for the requirements that a test judges.
+
+    :param identifiers: ids of requirements.
+    """
     return getattr(pytest.mark, REQUIREMENT)(*identifiers)  # type: ignore[no-any-return]

@@ -52,11 +52,11 @@ def test_an_entry() -> None:
     [
         ("VI-SIGN-001", "VI-SIGN-01", r"'VI-SIGN-01' is not VI-<AREA>-<NNN>"),
         ("VI-SIGN-001", "VI-SING-001", r"'VI-SING-001' is not VI-<AREA>-<NNN> with a known area"),
-        ('level = "MUST"', 'level = "SHALL"', "VI-SIGN-001: the statement does not say its level, SHALL"),
-        ('level = "MUST"', 'level = "SHOULD"', "VI-SIGN-001: the statement does not say its level, SHOULD"),
+        ('level = "MUST"', 'level = "SHALL"', "VI-SIGN-001: the statement does not contain its level, SHALL"),
+        ('level = "MUST"', 'level = "SHOULD"', "VI-SIGN-001: the statement does not contain its level, SHOULD"),
         ('profile = "core"', 'profile = "cor"', "VI-SIGN-001: there is no profile 'cor'"),
         ('feature = ""', 'feature = "aprole"', "VI-SIGN-001: there is no feature 'aprole'"),
-        ('feature = ""', 'feature = ""\nsince = "soon"', "VI-SIGN-001: since 'soon' is no version"),
+        ('feature = ""', 'feature = ""\nsince = "soon"', "VI-SIGN-001: since 'soon' is not a version"),
     ],
 )
 def test_an_entry_that_is_wrong(old: str, new: str, message: str) -> None:
