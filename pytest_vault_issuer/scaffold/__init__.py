@@ -1,4 +1,4 @@
-"""The files an issuer's author starts with: the implementation file, its RBAC, and a CI workflow."""
+"""The first files for the author of a controller: the implementation file, its RBAC, and a CI workflow."""
 
 from .answers import Answers
 from .detect import build_of, ci_of, crds_in, is_go, rbac_in

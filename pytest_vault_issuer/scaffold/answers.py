@@ -1,4 +1,4 @@
-"""What has to be known of an issuer to describe it."""
+"""The answers that describe a controller."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ CLUSTER_ISSUER = "cluster-issuer"
 
 @dataclass(frozen=True)
 class Answers:
-    """What has to be known of an issuer.
+    """The answers that describe a controller.
 
-    :ivar command: program and arguments, as one would type them.
-    :ivar cluster_kind: '' for none.
-    :ivar rbac: its own manifests of Roles and bindings; () has a first draft written.
+    :ivar command: program and arguments, as in a shell.
+    :ivar cluster_kind: the cluster-scoped kind, '' for none.
+    :ivar rbac: its manifests of Roles and bindings; with (), a first draft is written.
     :ivar rbac_base: kustomization with its RBAC, to which `overlay` is applied; '' for none.
-    :ivar overlay: namespace, namePrefix and nameSuffix that its installation gives to names.
+    :ivar overlay: namespace, namePrefix and nameSuffix of its installation.
     :ivar columns: printer columns of its issuer objects.
     :ivar features: names of features or profiles.
     :ivar build: command that builds it in CI, '' for none.
     :ivar go: whether it is written in Go.
-    :ivar ci: which CI system, '' for none.
+    :ivar ci: the CI system, '' for none.
     """
 
     name: str
@@ -45,18 +45,18 @@ class Answers:
 
     @property
     def account(self) -> str:
-        """``namespace/name`` of the service account it runs as."""
+        """``namespace/name`` of its service account."""
         return self.service_account or f"{self.name}/{self.name}"
 
     @property
     def claimed(self) -> tuple[str, ...]:
-        """The features, without that of a cluster-scoped issuer where there is no such kind.
+        """The features, without ``cluster-issuer`` if there is no cluster-scoped kind.
 
         :raises ConfigurationError: for a name that is neither a feature nor a profile.
         """
         if self.cluster_kind or CLUSTER_ISSUER not in (every := expand(self.features)):
             return tuple(dict.fromkeys(self.features))
-        # A profile that holds it has to be taken apart.
+        # A profile that contains it is replaced by its other features.
         return tuple(feature for feature in FEATURES if feature in every - {CLUSTER_ISSUER})
 
     @property
@@ -66,5 +66,5 @@ class Answers:
 
     @property
     def group(self) -> str:
-        """API group of its issuers."""
+        """API group of its issuer objects."""
         return self.api_version.rpartition("/")[0]

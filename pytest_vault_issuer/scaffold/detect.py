@@ -1,4 +1,4 @@
-"""What a repository shows of an issuer: its manifests, what builds it, and where its CI runs."""
+"""Detects in a controller's repository its manifests, its build command, and its CI system."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import yaml
 from ..implementation.manifests import KUSTOMIZATIONS
 from .files import GITHUB, GITLAB
 
-#: Where manifests usually are, beside the directory itself.
+#: Folders that usually contain manifests, in addition to the directory itself.
 _FOLDERS = ("config", "deploy", "manifests", "crds", "crd", "rbac")
 #: In the order in which make looks for them.
 _MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
@@ -21,7 +21,7 @@ _RBAC = {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ServiceAcc
 
 
 def crds_in(directory: Path, group: str) -> tuple[str, ...]:
-    """Return files and folders that hold the CustomResourceDefinitions of a group, and nothing else."""
+    """Return the files and folders that contain only CustomResourceDefinitions of a group."""
 
     def is_one(item: dict[str, Any]) -> bool:
         return item.get("kind") == "CustomResourceDefinition" and (item.get("spec") or {}).get("group") == group
@@ -30,30 +30,30 @@ def crds_in(directory: Path, group: str) -> tuple[str, ...]:
 
 
 def rbac_in(directory: Path) -> tuple[str, ...]:
-    """Return files and folders that hold Roles, bindings and ServiceAccounts, and nothing else."""
+    """Return the files and folders that contain only Roles, bindings and ServiceAccounts."""
     return _holding(directory, lambda item: item.get("kind") in _RBAC)
 
 
 def ci_of(directory: Path) -> str:
-    """Return the CI system that a repository uses, '' where nothing shows it."""
+    """Return the CI system of a repository, '' if it is unknown."""
     if (directory / ".github").is_dir() or "github.com" in _text(directory / ".git/config"):
         return GITHUB
     return GITLAB if (directory / ".gitlab-ci.yml").is_file() or "gitlab" in _text(directory / ".git/config") else ""
 
 
 def is_go(directory: Path) -> bool:
-    """Whether a repository is a module of Go."""
+    """Whether a repository is a Go module."""
     return (directory / "go.mod").is_file()
 
 
 def build_of(directory: Path, command: str) -> str:
-    """Return what builds the program of a command from a repository, '' where nothing shows it.
+    """Return the command that builds the program of a command from a repository, '' if it is unknown.
 
-    A program without a slash is one of the machine's, and an absolute path none of the repository's.
+    A program without a slash, or with an absolute path, does not belong to the repository.
     """
     try:
         program = next(iter(shlex.split(command)), "")
-    except ValueError:  # said where the file is made of it
+    except ValueError:  # rendering the implementation file reports it
         return ""
     if "/" not in program or program.startswith("/"):
         return ""
@@ -67,14 +67,14 @@ def build_of(directory: Path, command: str) -> str:
 
 
 def _holding(directory: Path, wanted: Callable[[dict[str, Any]], bool]) -> tuple[str, ...]:
-    """Return what holds only wanted objects, relative to the directory; a folder in the place of all its files."""
+    """Return the files with only wanted objects, relative to the directory; a folder replaces all its files."""
     folders = [directory, *sorted(f for name in _FOLDERS for f in _folders(directory / name))]
     found: list[Path] = []
     for folder in folders:
         files = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
         manifests = [file for file in files if file.name not in KUSTOMIZATIONS]
         right = [file for file in manifests if (objects := _objects(file)) and all(map(wanted, objects))]
-        # A kustomization may change what is in the files beside it, or leave some out.
+        # A kustomization may change the files in its folder, or leave some out.
         whole = folder != directory and right and right == files
         found += [folder] if whole else right
     return tuple(path.relative_to(directory).as_posix() for path in found)
@@ -87,7 +87,7 @@ def _folders(folder: Path) -> Iterator[Path]:
 
 
 def _objects(file: Path) -> list[dict[str, Any]]:
-    """Return a file's objects; [] for what is no manifest: templates are YAML by their name alone."""
+    """Return the objects in a file; [] if it is not a manifest: a template may have the name of a YAML file."""
     try:
         documents = [document for document in yaml.safe_load_all(_text(file)) if document]
     except yaml.YAMLError:
@@ -96,7 +96,7 @@ def _objects(file: Path) -> list[dict[str, Any]]:
 
 
 def _text(file: Path) -> str:
-    """Return a file's text, '' where there is none to read."""
+    """Return the text of a file, '' if it cannot be read."""
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):

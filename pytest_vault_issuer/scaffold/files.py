@@ -15,15 +15,15 @@ CI_SYSTEMS = (GITHUB, GITLAB)
 
 
 def render(answers: Answers, directory: Path) -> dict[str, str]:
-    """Return the files by path, relative to `directory`; the implementation file is one that a run can read.
+    """Return the files by path, relative to `directory`; the implementation file is checked.
 
-    :raises ConfigurationError: when an answer cannot be used.
+    :raises ConfigurationError: if an answer is wrong.
     """
     files = {answers.file: implementation_file.render(answers)}
     try:
         Implementation.from_mapping(tomllib.loads(files[answers.file]), directory.resolve())
     except ConfigurationError as error:
-        raise ConfigurationError(f"{answers.file} would not be right: {error.message}", hint=error.hint) from error
+        raise ConfigurationError(f"{answers.file} would be wrong: {error.message}", hint=error.hint) from error
     if answers.rbac_base:
         files[f"{answers.rbac[0]}/kustomization.yaml"] = rbac.overlay(answers)
     elif not answers.rbac:

@@ -1,4 +1,4 @@
-"""The implementation file: what it says, and what else it could say."""
+"""Renders the implementation file, with comments on optional keys."""
 
 from __future__ import annotations
 
@@ -14,62 +14,62 @@ from .answers import Answers
 
 
 def render(answers: Answers) -> str:
-    """Return the file's text.
+    """Return the text of the file.
 
-    :raises ConfigurationError: when the command cannot be taken apart.
+    :raises ConfigurationError: if the command cannot be split into words.
     """
     try:
         command = shlex.split(answers.command)
     except ValueError as error:
-        raise ConfigurationError(f"the command {answers.command!r}: {error}", hint="mend its quotes") from error
+        raise ConfigurationError(f"the command {answers.command!r}: {error}", hint="fix its quotes") from error
     namespace = answers.account.partition("/")[0]
     return f"""\
-# What `--vault-issuer={answers.file}` judges. Paths are relative to this file.
+# The controller that `--vault-issuer={answers.file}` judges. Paths are relative to this file.
 
 [implementation]
 name = {_text(answers.name)}
 version = {_text(answers.version)}
-# For a report to show to others (--vault-issuer-certify):
+# For a report to publish (--vault-issuer-certify):
 # organization = "…"
 # url = "https://…"
 # contact = ["…"]
-# The cert-manager release whose API and documentation it follows; left out: the newest.
+# The cert-manager release whose API and documentation it follows; default: the newest.
 # contract = "1.21"
 
 [issuer]
-# The kinds that hold a Vault configuration, and where in them it is.
+# The kinds with a Vault configuration, and its path in the objects.
 api_version = {_text(answers.api_version)}
 kind = {_text(answers.kind)}
-cluster_kind = {_text(answers.cluster_kind)}  # "" where there is none
+cluster_kind = {_text(answers.cluster_kind)}  # "" for none
 vault_at = {_text(answers.vault_at)}
 {_columns(answers.columns)}
 [run]
-# Program and arguments. Filled in: {", ".join(f"{{{name}}}" for name in PLACEHOLDERS)}.
+# Program and arguments. Placeholders: {", ".join(f"{{{name}}}" for name in PLACEHOLDERS)}.
 command = {_list(command)}
 env = {{}}
-# It runs as this service account, with the rights in rbac and no others.
+# It runs as this service account, which only has the rights in rbac.
 service_account = {_text(answers.account)}
 rbac = {_list(answers.rbac or (rbac.FILE,))}
-# Its own CustomResourceDefinitions; those of cert-manager.io are always there.
+# Its CustomResourceDefinitions; those of cert-manager.io are always installed.
 crds = {_list(answers.crds)}
-# Whatever else it needs in the cluster.
+# Other objects that it needs in the cluster.
 manifests = []
-# Where it looks for what a cluster-scoped issuer refers to.
+# The namespace of the Secrets and ServiceAccounts of cluster-scoped issuer objects.
 cluster_resource_namespace = {_text(namespace)}
-# true if it brings an approver of its own; otherwise the suite approves.
+# true if it has its own approver; otherwise the suite approves requests.
 approves = false
-# A regular expression: it is started once a line of its log matches. "" for at once.
+# A regular expression: the controller is ready when a line of its log matches. "" for immediately.
 ready_log = ""
 
 [features]
-# What is not claimed is reported as unsupported. Profiles: {", ".join(PROFILES)}; or single features:
+# Other features are reported as unsupported. Profiles: {", ".join(PROFILES)}; or single features:
 {_commented(FEATURES)}
 # Or: all = true
 supported = {_list(answers.claimed)}
 
 [known_failures]
-# requirement = "why": reported, but no failure of the run. `vault-issuer requirements` lists them.
-# "VI-SIGN-018" = "issue #12, mended in 1.5"
+# requirement = "reason": reported, but does not fail the session. `vault-issuer requirements` lists the requirements.
+# "VI-SIGN-018" = "issue #12, fixed in 1.5"
 """
 
 
@@ -88,7 +88,7 @@ def _commented(features: Iterable[str]) -> str:
 
 
 def _text(value: str) -> str:
-    """Return a TOML string: JSON's are, except for surrogate pairs and one control character."""
+    """Return a TOML string: a JSON string without surrogate pairs, and with one more control character escaped."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

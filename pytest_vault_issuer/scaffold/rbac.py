@@ -1,4 +1,4 @@
-"""A first draft of the rights of an issuer: what every one of its kind needs."""
+"""A first draft of the rights of a controller: those that every Vault issuer controller needs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from .answers import Answers
 
 FILE = "rbac.yaml"
 _HEAD = """\
-# The rights of {name}, a first draft: take out what it does not need, add what it does. It has no others while it is
-# judged. Tokens of service accounts (serviceAccountRef) are granted by whoever writes the Issuer, not here.
+# A first draft of the rights of {name}: remove what it does not need, add what it needs. While it is judged, it has no
+# other rights. The author of an Issuer grants tokens of service accounts (serviceAccountRef), so they are not here.
 """
 
 
@@ -57,7 +57,7 @@ def render(answers: Answers) -> str:
 
 
 def overlay(answers: Answers) -> str:
-    """Return a kustomization that names the repository's RBAC as its installation does."""
+    """Return a kustomization that changes the names in the repository's RBAC as its installation does."""
     base = "/".join([".."] * len(answers.rbac[0].split("/")) + [answers.rbac_base])
     head = "# The rights of the controller, with the namespace and names that its installation gives them.\n"
     return head + yaml.safe_dump({**answers.overlay, "resources": [base]}, sort_keys=False)

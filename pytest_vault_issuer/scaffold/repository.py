@@ -1,7 +1,7 @@
-"""What a repository's manifests say about its controller: API group, kinds, service account, program and flags.
+"""Detects a controller in the manifests of its repository: API group, kinds, service account, program and flags.
 
-Manifests are read as kustomize or Helm would make them, as far as names and namespaces go. Nothing is run, except helm
-if it is installed: an author's repository may have none of the tools.
+Names and namespaces are those that kustomize or Helm would produce. No program runs except helm, if it is installed,
+because the author's machine may have none of the tools.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import yaml
 from ..implementation.manifests import KUSTOMIZATIONS
 
 Object = dict[str, Any]
-#: Folders in which manifests are usual, the more exact ones first. Charts often repeat what is in config/.
+#: Folders that usually contain manifests, by precedence. Charts often repeat the objects of config/.
 _FOLDERS = ("config", "deploy", "manifests", "install", "crds", "crd", "rbac", "charts", "chart", "helm", ".")
-#: Never read: examples, tests, and what others wrote.
+#: Never read: examples, tests, and third-party files.
 _IGNORED = {
     "samples",
     "examples",
@@ -41,7 +41,7 @@ _BINDINGS = {"RoleBinding", "ClusterRoleBinding"}
 _SIDECARS = re.compile(r"kube-rbac-proxy|istio|linkerd")
 _ADDRESS = re.compile(r"(?P<flag>--?[\w-]*(?:addr|address|port))=(?P<host>[\w.]*:)?(?P<port>\d+)")
 _LEADER = re.compile(r"--?(enable-)?leader-elect(ion)?(=.*)?")
-#: What a kustomization changes of names.
+#: The keys of a kustomization that change names.
 _RENAMING = ("namespace", "namePrefix", "nameSuffix")
 #: Seconds for helm to render a chart.
 _HELM_LIMIT = 60
@@ -49,16 +49,16 @@ _HELM_LIMIT = 60
 
 @dataclass(frozen=True)
 class Detected:
-    """What was found; '' or () for what was not.
+    """The result of the detection; '' or () for each part that was not found.
 
     :ivar crds: files or folders, relative to the repository.
     :ivar columns: names of the printer columns that ``kubectl get`` shows for the issuer objects.
     :ivar service_account: ``namespace/name``.
-    :ivar program: name of the program in the container; :ivar flags: its arguments, as they suit a process here.
+    :ivar program: name of the program in the container; :ivar flags: its arguments, adapted to a local process.
     :ivar chart: folder of a Helm chart.
     :ivar rbac: folder of the kustomization with its RBAC, which `overlay` changes.
     :ivar overlay: namespace, namePrefix and nameSuffix of the kustomization that installs everything.
-    :ivar missing: what was not found, for people.
+    :ivar missing: descriptions of the parts that were not found.
     """
 
     api_version: str = ""
@@ -85,7 +85,7 @@ class _Source:
 
 
 def detect(directory: Path) -> Detected:
-    """Read a repository's manifests and return what they say about the controller."""
+    """Read the manifests of a repository and return what they contain about the controller."""
     sources = list(_sources(directory))
     definitions = _issuer_definitions(sources)
     group = _group(definitions)
@@ -194,7 +194,7 @@ def _parse(text: str, *, every: bool = False) -> list[Object]:
 
 
 def _is_object(item: Object) -> bool:
-    """Whether a mapping looks like a Kubernetes object, as far as it is read here."""
+    """Whether the parts of a mapping that are read here have the form of a Kubernetes object."""
     return (
         isinstance(item.get("kind"), str)
         and isinstance(item.get("metadata"), dict)
@@ -214,14 +214,14 @@ def _text(file: Path) -> str:
 
 
 def _rendered(chart: Path) -> list[Object]:
-    """Return the objects of a chart, as a release with the chart's name in a namespace of that name has them."""
+    """Return the objects of a chart for a release, and a namespace, with the chart's name."""
     name = _chart_name(chart)
     if (helm := shutil.which("helm")) is not None:
         command = [helm, "template", name, str(chart), f"--namespace={name}", "--include-crds"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=_HELM_LIMIT, check=True)
         except (OSError, subprocess.SubprocessError):
-            pass  # such as a chart whose dependencies are not there: what can be read is better than nothing
+            pass  # for example if dependencies of the chart are missing; read what is readable
         else:
             return _parse(done.stdout)
     values = next(iter(_parse(_text(chart / "values.yaml"), every=True)), {})
@@ -238,7 +238,7 @@ def _chart_name(chart: Path) -> str:
 
 
 def _filled(template: str, name: str, values: Object) -> str:
-    """Return a template as YAML: lines of directives alone left out, and usual expressions with their values."""
+    """Return a template as YAML: without lines of only directives, and with the values of usual expressions."""
     template = re.sub(r"\{\{-?\s*/\*.*?\*/\s*-?\}\}", "", template, flags=re.DOTALL)
     lines = [line for line in template.splitlines() if not re.fullmatch(r"\s*(-\s+)?(\{\{.*?\}\}\s*)+", line)]
     return re.sub(r"\{\{-?\s*(.*?)\s*-?\}\}", lambda found: _value(found[1], name, values), "\n".join(lines))
@@ -282,7 +282,7 @@ def _names(item: Object) -> Object:
 
 
 def _issuer_definitions(sources: Iterable[_Source]) -> dict[str, tuple[_Source, Object]]:
-    """Return the definitions of issuer objects by name, each from the first place that has it."""
+    """Return the definitions of issuer kinds by name, each from the first source that contains it."""
     found: dict[str, tuple[_Source, Object]] = {}
     for source in sources:
         for item in source.objects:
@@ -292,7 +292,7 @@ def _issuer_definitions(sources: Iterable[_Source]) -> dict[str, tuple[_Source, 
 
 
 def _group(definitions: dict[str, tuple[_Source, Object]]) -> str:
-    """Return the group with the most issuer kinds; of two, the first that is found."""
+    """Return the group with the most issuer kinds; the first one if several have as many."""
     groups = [item["spec"]["group"] for _, item in definitions.values()]
     return max(groups, key=groups.count, default="")
 
@@ -308,7 +308,7 @@ def _versions(item: Object) -> list[Object]:
 
 
 def _version(definitions: Iterable[Object]) -> str:
-    """Return the version that is stored."""
+    """Return the storage version."""
     for item in definitions:
         for version in _versions(item):
             if version.get("storage"):
@@ -326,7 +326,7 @@ def _columns(definitions: Iterable[Object]) -> tuple[str, ...]:
 
 
 def _places(directory: Path, definitions: Iterable[tuple[_Source, Object]]) -> tuple[str, ...]:
-    """Return the files with the definitions, or their folder if all of it is among them; each definition once."""
+    """Return the files with the definitions, or their folder if it contains no others; each definition once."""
     seen: set[str] = set()
     files: dict[Path, None] = {}
     for source, item in definitions:
@@ -372,19 +372,19 @@ def _program(item: Object) -> tuple[str, tuple[str, ...]]:
 
 
 def _flag(word: str) -> str:
-    """Return an argument as it suits a process that is alone and shares the machine's ports; '' to leave it out."""
+    """Return an argument for a single process that shares the ports of the machine; '' to leave it out."""
     if _LEADER.fullmatch(word):
         return ""
     if found := _ADDRESS.fullmatch(word):
         return f"{found['flag']}={found['host'] or ''}{{free_port}}"
-    # What a pod learns from its environment: https://kubernetes.io/docs/tasks/inject-data-application/
+    # A value that a pod gets from its environment: https://kubernetes.io/docs/tasks/inject-data-application/
     return re.sub(r"\$\(POD_NAMESPACE\)", "{cluster_resource_namespace}", word)
 
 
 def _service_account(
     sources: list[_Source], deployment: tuple[_Source, Object] | None, group: str, overlay: Object
 ) -> str:
-    """Return the account of the Deployment, else the subject of a binding to a role for the group's objects."""
+    """Return the service account of the Deployment, else the subject of a binding to a role for the group."""
     name, namespace, templated = "", "", False
     if deployment is not None:
         source, item = deployment
@@ -420,9 +420,9 @@ def _subject(sources: Iterable[_Source], group: str) -> Object | None:
 
 
 def _after_kustomize(sources: list[_Source], overlay: Object, name: str, namespace: str) -> tuple[str, str]:
-    """Return name and namespace of an account as the kustomization that installs everything makes them.
+    """Return the name and namespace that the kustomization that installs everything gives to a service account.
 
-    Kustomize renames an account only if it is one of its resources: not the one named default.
+    Kustomize renames a service account only if it is one of its resources, so not ``default``.
     """
     declared = any(
         item["kind"] == "ServiceAccount" and item["metadata"].get("name") == name

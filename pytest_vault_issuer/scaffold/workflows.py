@@ -1,4 +1,4 @@
-"""CI workflows that judge an issuer: GitHub Actions, GitLab CI."""
+"""CI workflows that judge a controller: GitHub Actions, GitLab CI."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .answers import Answers
 
 GITHUB_FILE = ".github/workflows/vault-issuer.yml"
 GITLAB_FILE = "vault-issuer.gitlab-ci.yml"
-#: Of the release that is named once, so that it finds the components that were kept for it.
+#: Installs the release that the variable names; the cache of components has the same name.
 _INSTALL = 'pip install "pytest-vault-issuer[xdist,go,aws]==$SUITE"'
 
 
@@ -34,7 +34,7 @@ def github(answers: Answers) -> str:
     )
     build = (
         f"""\
-      - name: Build the issuer
+      - name: Build the controller
         run: {json.dumps(answers.build)}
 """
         if answers.build
@@ -78,7 +78,7 @@ jobs:
         with:
           path: ~/.cache/vault-issuer
           key: vault-issuer-${{{{ env.SUITE }}}}-${{{{ runner.os }}}}-${{{{ runner.arch }}}}
-      - name: Judge the issuer
+      - name: Judge the controller
         run: {_judge(answers)}
       - name: Summary
         if: always() && hashFiles('report/report.md') != ''
@@ -93,7 +93,7 @@ jobs:
 
 
 def gitlab(answers: Answers) -> str:
-    """Return a job for GitLab CI, to be included by ``.gitlab-ci.yml``; Go for a build is among what it installs."""
+    """Return a job for GitLab CI, to include in ``.gitlab-ci.yml``; the extra `go` installs Go for a build."""
     build = f"    - {json.dumps(answers.build)}\n" if answers.build else ""
     return f"""\
 # Judges {answers.name} with pytest-vault-issuer. In .gitlab-ci.yml:

@@ -147,7 +147,7 @@ def test_what_builds_it_is_found(
     assert run(tmp_path, "--name", "mine", "--command", command, "--ci", "github") == 0
     assert ("in CI nothing is built" in capsys.readouterr().out) == (not build)
     (job,) = yaml.safe_load((tmp_path / ".github/workflows/vault-issuer.yml").read_text())["jobs"].values()
-    assert [step["run"] for step in job["steps"] if step.get("name") == "Build the issuer"] == [build] * bool(build)
+    assert [step["run"] for step in job["steps"] if step.get("name") == "Build the controller"] == [build] * bool(build)
     assert any(step.get("uses", "").startswith("actions/setup-go@") for step in job["steps"]) == ("go.mod" in files)
     answers = init._answers(
         options_of("--directory", str(tmp_path), f"--command={command}"), lambda _, default: default
@@ -178,7 +178,7 @@ def test_nothing_is_overwritten_unless_forced(tmp_path: Path, capsys: pytest.Cap
         ([], "--name and --command are needed"),
         (["--name", "mine"], "--command is needed"),
         (["--name", "My Issuer", "--command", "x"], "'My Issuer' is no name"),
-        (["--name", "mine", "--command", "x 'y"], "mend its quotes"),
+        (["--name", "mine", "--command", "x 'y"], "fix its quotes"),
         (["--name", "mine", "--command", "x {kubeconf}"], "did you mean kubeconfig?"),
         (["--name", "mine", "--command", "x", "--service-account", "alone"], "is not namespace/name"),
     ],
