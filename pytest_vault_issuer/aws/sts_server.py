@@ -6,10 +6,10 @@
   quarter of an hour ago at most. A login that Vault has verified here was
   signed correctly.
 
-Any other action, path, host or method is refused, as is whoever shows neither
-such a token nor such a signature. moto makes the answers: it gets a request
-that is written anew from what was verified, and only the status and the body of
-its answer are passed on. Every call is recorded before it is answered.
+Any other action, path, host or method is refused, and so is a request without
+such a token or signature. moto makes the answers: it gets a new request that
+contains only verified values, and only the status and the body of its answer
+are passed on. Every call is recorded before it is answered.
 
 There is one user from the start, for a controller that has an AWS identity
 without STS.

@@ -129,14 +129,14 @@ def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None,
     """Take answers from options, else from questions, else from the repository, else from the defaults.
 
     :param found: what the repository shows.
-    :param ask: gets a question and the default; None where there is nobody to ask.
+    :param ask: gets a question and the default; None if the command cannot ask.
     :raises ConfigurationError: when what is needed is not given, or wrong.
     """
     given = {"name": options.name, "command": options.program or _command(found) or None}
     missing = [f"--{key}" for key in _NEEDED if given[key] is None]
     if missing and ask is None:
         raise ConfigurationError(
-            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} needed where nobody can be asked",
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} needed if the command cannot ask",
             hint="vault-issuer init --help shows all options",
         )
 
@@ -176,7 +176,7 @@ def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None,
     rbac = manifests(
         options.rbac, f"Its Roles and bindings ({_NONE} for a draft)", overlay or rbac_in(options.directory)
     )
-    # Who is asked and just agrees gets a workflow; where nobody is asked, only who has one of that system's.
+    # The default answer is a workflow. If the command cannot ask, only a repository with a CI system gets one.
     ci = answer(
         options.ci,
         f"CI workflow ({', '.join(CI_SYSTEMS)} or {_NONE})",

@@ -90,7 +90,7 @@ class ClientConnection:
     def retire(self, timeout: float) -> None:
         """From another thread: ends the connection now when it is idle, else after the answer it is busy with.
 
-        :param timeout: seconds to wait for an answer that is being sent: a client that does not read holds nobody up.
+        :param timeout: seconds to wait for an answer that is being sent, in case the client does not read it.
         """
         self._ending = True
         if not self._lock.acquire(timeout=timeout):
@@ -241,10 +241,10 @@ class ClientConnection:
             request, ended=time.time(), status=answer.status, response_headers=answer.headers,
             response_body=answer.body, fault=fault,
         )  # fmt: skip
-        # Recorded before it is sent: whoever has got the answer finds it in the record.
+        # Recorded before it is sent, so that a test that has the answer finds it in the record.
         self._shared.recorder.record(finished)
         try:
-            # Sent and idle in one step: whoever retires the connection from now on finds it idle and closes it at once.
+            # Sent and idle in one step, so that a thread that retires the connection finds it idle and closes it.
             with self._lock:
                 keep_alive = head.keep_alive and not self._ending
                 self._send(encode_answer(answer, head_only=head.method == "HEAD", keep_alive=keep_alive))

@@ -151,7 +151,7 @@ class Recorder:
             self._changed.notify_all()
 
     def in_trouble(self, what: str) -> None:
-        """Notes that the proxy itself could not do its part: no client is to be blamed for what follows."""
+        """Records that the proxy itself failed, so that no client is blamed for the consequences."""
         with self._changed:
             self._troubles[what] = self._troubles.get(what, 0) + 1
             self._changed.notify_all()

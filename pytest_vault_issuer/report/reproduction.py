@@ -106,7 +106,7 @@ def _suite() -> list[Path]:
 
 
 def _images(settings: Settings, stack: Stack | None) -> dict[str, str]:
-    """Return the images that a stack is of, those that are known; kind's own node image goes with kind's version."""
+    """Return the known images of a stack; the version of kind determines its node image."""
     if stack is None or not stack.vault_image:
         return {}
     node = "" if settings.kind_cluster else settings.node_image

@@ -333,7 +333,7 @@ def _check_template(place: str, template: Template) -> None:
 
 def _known_keys(place: str, table: Any, known: Iterable[str]) -> None:
     if not isinstance(table, Mapping):
-        raise ConfigurationError(f"{place} is not a table", hint="write its keys below it")
+        raise ConfigurationError(f"{place} must be a table", hint="write its keys below it")
     for key in table:
         if key not in known:
             raise ConfigurationError(f"unknown key {key!r} in {place}", hint=meant(key, list(known)))

@@ -330,7 +330,7 @@ class Session:
             # Of a ServiceAccount that does not exist: no Role of an author can mean it.
             granted = may_request_tokens(self.cluster(), account, self.stack().run, "vault-issuer-no-account")
         except ApiError:
-            return []  # a cluster that lets nobody ask
+            return []  # the cluster does not allow the query
         if not granted:
             return []
         return [

@@ -260,4 +260,4 @@ def explain(command: str, output: str) -> ToolchainError:
     for pattern, what, hint in causes:
         if re.search(pattern, output):
             return ToolchainError(f"{command}: {what}:\n{tail}", hint=hint)
-    return ToolchainError(f"{command} failed:\n{tail}", hint="if this is not yours to mend, please report it")
+    return ToolchainError(f"{command} failed:\n{tail}", hint="if you cannot fix this, please report it")
