@@ -6,7 +6,7 @@ import argparse
 import re
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -121,8 +121,13 @@ def _run(options: argparse.Namespace) -> int:
             target.write_text(text, encoding="utf-8")
         except OSError as error:
             raise ConfigurationError(f"{target} cannot be written: {error.strerror}", hint="check it") from error
-    _print(options, answers, list(files), found.missing)
+    _print(options, answers, list(files), (*found.missing, *_drafted(answers, found)))
     return 0
+
+
+def _drafted(answers: Answers, found: Detected) -> Iterator[str]:
+    if found.chart and not answers.rbac:
+        yield f'Roles and bindings: only the chart defines them; write [run] chart = "{found.chart}", or edit the draft'
 
 
 def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None, found: Detected = _NOTHING) -> Answers:

@@ -30,8 +30,17 @@ def crds_in(directory: Path, group: str) -> tuple[str, ...]:
 
 
 def rbac_in(directory: Path) -> tuple[str, ...]:
-    """Return the files and folders that contain only Roles, bindings and ServiceAccounts."""
-    return _holding(directory, lambda item: item.get("kind") in _RBAC)
+    """Return files and folders that contain Roles, bindings and ServiceAccounts, and nothing else.
+
+    Files of a Helm chart are left out: its templates read them, and add what they lack, such as bindings.
+    """
+    found = _holding(directory, lambda item: item.get("kind") in _RBAC)
+    return tuple(path for path in found if not _in_chart(directory, path))
+
+
+def _in_chart(directory: Path, path: str) -> bool:
+    folders = [Path(path), *Path(path).parents]
+    return any((directory / folder / "Chart.yaml").is_file() for folder in folders)
 
 
 def ci_of(directory: Path) -> str:

@@ -40,7 +40,7 @@ _CONTRACT = {"cert-manager.io", "acme.cert-manager.io"}
 _BINDINGS = {"RoleBinding", "ClusterRoleBinding"}
 _SIDECARS = re.compile(r"kube-rbac-proxy|istio|linkerd")
 _ADDRESS = re.compile(r"(?P<flag>--?[\w-]*(?:addr|address|port))=(?P<host>[\w.]*:)?(?P<port>\d+)")
-_LEADER = re.compile(r"--?(enable-)?leader-elect(ion)?(=.*)?")
+_LEADER = re.compile(r"(?P<flag>--?(enable-)?leader-elect(ion)?)(?P<value>=.*)?")
 #: The keys of a kustomization that change names.
 _RENAMING = ("namespace", "namePrefix", "nameSuffix")
 #: Seconds for helm to render a chart.
@@ -373,8 +373,9 @@ def _program(item: Object) -> tuple[str, tuple[str, ...]]:
 
 def _flag(word: str) -> str:
     """Return an argument for a single process that shares the ports of the machine; '' to leave it out."""
-    if _LEADER.fullmatch(word):
-        return ""
+    if found := _LEADER.fullmatch(word):
+        # Without a value it turns on what is off by default; with one, the default may be on.
+        return f"{found['flag']}=false" if found["value"] else ""
     if found := _ADDRESS.fullmatch(word):
         return f"{found['flag']}={found['host'] or ''}{{free_port}}"
     # A value that a pod gets from its environment: https://kubernetes.io/docs/tasks/inject-data-application/

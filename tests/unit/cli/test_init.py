@@ -240,6 +240,14 @@ def test_its_manifests_are_found(tmp_path: Path) -> None:
     assert not (tmp_path / "rbac.yaml").exists()
 
 
+def test_role_that_a_chart_completes_is_not_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, "deploy/charts/mine/Chart.yaml", "name: mine")
+    write(tmp_path, "deploy/charts/mine/files/role.yaml", "kind: ClusterRole\nmetadata: {name: mine}")
+    assert run(tmp_path, "--name", "mine", "--command", COMMAND) == 0
+    assert load_implementation(str(tmp_path / "mine.toml")).run.rbac == ["rbac.yaml"]
+    assert 'write [run] chart = "deploy/charts/mine", or edit the draft' in capsys.readouterr().out
+
+
 def test_of_a_folder_with_others_the_files_are_taken(tmp_path: Path) -> None:
     write(tmp_path, "deploy/crd.yaml", CRD)
     write(tmp_path, "deploy/other.yaml", CRD.replace("example.com", "other.example.com"))

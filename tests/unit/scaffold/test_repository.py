@@ -85,6 +85,22 @@ def test_helm_renders_the_chart_if_it_is_installed(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize(
+    ("flag", "expected"),
+    [
+        ("--leader-elect", ()),
+        ("--leader-elect=true", ("--leader-elect=false",)),
+        ("--enable-leader-election=true", ("--enable-leader-election=false",)),
+    ],
+)
+def test_leader_election_that_may_be_the_default_is_turned_off(
+    flag: str, expected: tuple[str, ...], tmp_path: Path
+) -> None:
+    pod = {"containers": [{"name": "c", "image": "x:1", "args": [flag]}]}
+    deployment = {"kind": "Deployment", "metadata": {"name": "x"}, "spec": {"selector": {}, "template": {"spec": pod}}}
+    assert detect(made(tmp_path, {"deploy/x.yaml": yaml.safe_dump(deployment)})).flags == expected
+
+
+@pytest.mark.parametrize(
     "text", ["a: [", "- 1\n- 2\n", "kind: CustomResourceDefinition\nmetadata: {}\nspec: 7\n", "\x00", "kind: [x]\n"]
 )
 def test_files_that_are_no_manifests_are_passed_over(text: str, tmp_path: Path) -> None:
