@@ -256,6 +256,8 @@ class Implementation:
             ("signer_name", described.signer_name),
             ("cluster_signer_name", described.cluster_signer_name),
         ):
+            if not template:
+                continue  # it serves no CertificateSigningRequests for this kind
             names = re.findall(r"\{([^{}]*)\}", template)
             check_known(f"placeholder of [issuer] {key}", names, ("plural", "group", "namespace", "name", "kind"))
             if "name" not in names or re.search(r"[{}]", re.sub(r"\{\w+\}", "", template)):

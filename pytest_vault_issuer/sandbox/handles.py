@@ -14,7 +14,7 @@ from typing import Any
 
 from cryptography import x509
 
-from ..errors import Unmet
+from ..errors import Unmet, UnsupportedError
 from ..kube.client import CERTIFICATE_REQUESTS, EVENTS, ApiError, Cluster, Interrupt, Object, Resource, condition
 from ..timeouts import Timeouts, poll
 from .companions import Companions, rewrite
@@ -70,7 +70,8 @@ class IssuerType:
     :ivar kind: its kind; :ivar resource: how the API server serves it.
     :ivar shape: how its objects are written.
     :ivar cluster_scoped: whether it acts as a ClusterIssuer.
-    :ivar signer_name: template of the ``signerName`` of CertificateSigningRequests for it, see :meth:`signer_of`.
+    :ivar signer_name: template of the ``signerName`` of CertificateSigningRequests for it, see :meth:`signer_of`;
+        '' if no signerName refers to an object of this kind.
     :ivar ready_condition: type of the condition that reports whether it is Ready.
     """
 
@@ -78,7 +79,7 @@ class IssuerType:
     resource: Resource
     shape: Shape
     cluster_scoped: bool
-    signer_name: str = ""
+    signer_name: str = SIGNER_NAME
     ready_condition: str = READY
 
     @property
@@ -87,10 +88,17 @@ class IssuerType:
         return self.shape.vault_at if isinstance(self.shape, BlockShape) else ()
 
     def signer_of(self, name: str, namespace: str | None) -> str:
-        """Return the ``signerName`` that refers to an issuer object."""
-        template = self.signer_name or (CLUSTER_SIGNER_NAME if self.cluster_scoped else SIGNER_NAME)
+        """Return the ``signerName`` that refers to an issuer object.
+
+        :raises UnsupportedError: if there is none for objects of this kind.
+        """
+        if not self.signer_name:
+            raise UnsupportedError(
+                f"the implementation serves no CertificateSigningRequests for a {self.kind}",
+                hint="if it does, set its signerName in [issuer]",
+            )
         values = {"plural": self.resource.plural, "group": self.resource.group, "name": name, "kind": self.kind}
-        return template.format(**values, namespace=namespace or "")
+        return self.signer_name.format(**values, namespace=namespace or "")
 
     def configuration(self, name: str, namespace: str | None, home: str, vault: dict[str, Any]) -> Configuration:
         """Return a configuration for an object of this kind."""

@@ -51,6 +51,7 @@ kind = "VaultIssuer"
 cluster_kind = ""
 vault_at = "spec"
 signer_name = "vault.test/{name}"
+cluster_signer_name = ""
 ready_condition = "Available"
 [run]
 command = ["./controller", "--kubeconfig={kubeconfig}", "--ns={cluster_resource_namespace}"]
@@ -80,7 +81,13 @@ def test_everything_a_file_can_say(tmp_path: Path) -> None:
         contact=["a@example.test"],
         contract="1.18",
         issuer=IssuerDescription(
-            "example.test/v1", "VaultIssuer", "", "spec", signer_name="vault.test/{name}", ready_condition="Available"
+            "example.test/v1",
+            "VaultIssuer",
+            "",
+            "spec",
+            signer_name="vault.test/{name}",
+            cluster_signer_name="",
+            ready_condition="Available",
         ),
         run=RunDescription(
             command=["./controller", "--kubeconfig={kubeconfig}", "--ns={cluster_resource_namespace}"],

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.errors import Unmet
+from pytest_vault_issuer.errors import Unmet, UnsupportedError
 from pytest_vault_issuer.kube.client import ApiError
-from pytest_vault_issuer.sandbox.handles import Issuer, UncalledWebhookError, answer
+from pytest_vault_issuer.sandbox.handles import Issuer, IssuerType, UncalledWebhookError, answer
 from pytest_vault_issuer.timeouts import Timeouts
 
 
@@ -67,6 +67,13 @@ def test_unknown_is_no_answer() -> None:
     assert stuck(issuer_with(ready("False", 2))).wait_answer() == "False"
 
 
+<<<<<<< HEAD
 def test_webhook_that_does_not_answer_is_named() -> None:
     error = UncalledWebhookError(ApiError("POST /issuers", 500, {"message": 'failed calling webhook "mine"'}))
     assert str(error).startswith("expected the controller's webhook to answer the API server: POST /issuers: 500")
+=======
+def test_kind_without_a_signer_name_makes_its_tests_unsupported() -> None:
+    unused: Any = None
+    with pytest.raises(UnsupportedError, match="serves no CertificateSigningRequests for a MyIssuer"):
+        IssuerType("MyIssuer", unused, unused, cluster_scoped=False, signer_name="").signer_of("mine", "here")
+>>>>>>> 633bba3 (csrapi: let a kind have no signerName)
