@@ -21,6 +21,7 @@ from pytest_vault_issuer import (
     Sandbox,
     SigningRequest,
     Unmet,
+    at_barrier,
     requirement,
 )
 
@@ -53,10 +54,16 @@ DURATION = "experimental.cert-manager.io/request-duration"
 
 
 def signed(sandbox: Sandbox, issuer: Issuer) -> CertificateSigningRequest:
-    """Return an approved and signed request; it is also the barrier for earlier changes of requests."""
+    """Return an approved and signed request."""
     request = sandbox.kubernetes_request(issuer.signer_name)
     request.wait_signed()
     return request
+
+
+def barrier(sandbox: Sandbox, issuer: Issuer) -> None:
+    """Have a request signed: the controller has then also received earlier changes of requests."""
+    with at_barrier():
+        signed(sandbox, issuer)
 
 
 def assert_not_signed(sandbox: Sandbox, request: CertificateSigningRequest, why: str) -> None:
@@ -87,7 +94,7 @@ def test_request_waits_for_approval(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
     request = sandbox.kubernetes_request(issuer.signer_name, approve=False)
     request.touch()
-    signed(sandbox, issuer)
+    barrier(sandbox, issuer)
     assert_not_signed(sandbox, request, "that is not approved")
     request.approve()
     request.wait_signed()
@@ -99,7 +106,7 @@ def test_denied_request_is_not_signed(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
     request = sandbox.kubernetes_request(issuer.signer_name, approve=False)
     request.deny()
-    signed(sandbox, issuer)
+    barrier(sandbox, issuer)
     assert_not_signed(sandbox, request, "that is denied")
 
 
@@ -108,7 +115,7 @@ def test_denied_request_is_not_signed(sandbox: Sandbox, kind: str) -> None:
 def test_controller_does_not_approve_or_deny(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
     request = sandbox.kubernetes_request(issuer.signer_name, approve=False)
-    signed(sandbox, issuer)
+    barrier(sandbox, issuer)
     assert not decisions(request), f"expected no Approved or Denied condition, saw {decisions(request)}"
 
 
@@ -188,11 +195,11 @@ def test_refused_request_fails_permanently(sandbox: Sandbox, kind: str) -> None:
     request = sandbox.kubernetes_request(issuer.signer_name, SigningRequest.build(name, dns=[name]))
     request.wait_failed(timeout=sandbox.timeouts.retry)
     sandbox.vault.set_pki_role(pki)
-    signed(sandbox, issuer)  # the controller's cache may receive its own update later than the test does
+    barrier(sandbox, issuer)  # the controller's cache may receive its own update later than the test does
     asked = len(sandbox.signings(request))
     assert asked, "expected a sign request to Vault, saw none"
     request.touch()
-    signed(sandbox, issuer)
+    barrier(sandbox, issuer)
     assert len(sandbox.signings(request)) == asked, "expected no further sign request after the failure"
     held = subjects(request.certificates())
     assert not held, f"expected no certificate in a failed CertificateSigningRequest, saw {held}"
@@ -202,10 +209,10 @@ def test_refused_request_fails_permanently(sandbox: Sandbox, kind: str) -> None:
 def test_signed_request_is_not_signed_again(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
     request = signed(sandbox, issuer)
-    signed(sandbox, issuer)  # as above
+    barrier(sandbox, issuer)  # as above
     asked = len(sandbox.signings(request))
     request.touch()
-    signed(sandbox, issuer)
+    barrier(sandbox, issuer)
     again = len(sandbox.signings(request)) - asked
     assert again == 0, f"expected no further sign request after the certificate was issued, saw {again}"
 
@@ -218,7 +225,7 @@ def test_request_waits_for_its_issuer_to_be_created(sandbox: Sandbox, kind: str)
     present = sandbox.ready_issuer(kind)
     name = sandbox.issuer_name()
     request = sandbox.kubernetes_request(present.signer_name.replace(present.name, name))
-    signed(sandbox, present)
+    barrier(sandbox, present)
     assert_not_signed(sandbox, request, "whose issuer object is missing")
     sandbox.issuer(kind, name=name)
     request.wait_signed(timeout=sandbox.timeouts.retry)
@@ -234,7 +241,7 @@ def test_request_waits_for_its_issuer_to_be_ready(sandbox: Sandbox, kind: str) -
     issuer = sandbox.issuer(kind, with_secret(auth, absent))
     issuer.wait_not_ready("its Secret is missing")
     request = sandbox.kubernetes_request(issuer.signer_name)
-    signed(sandbox, present)
+    barrier(sandbox, present)
     assert_not_signed(sandbox, request, "whose issuer object is not Ready")
     sandbox.secret({auth.secret_key: auth.credential}, namespace=auth.namespace, name=absent)
     request.wait_signed(timeout=sandbox.timeouts.retry)
@@ -251,7 +258,7 @@ def test_outage_at_login_is_survived(sandbox: Sandbox) -> None:
         proxy = sandbox.new_proxy()
         auth = sandbox.authenticate(logins[0], kind)
         issuer = sandbox.ready_issuer(kind, auth, proxy=proxy)
-        signed(sandbox, issuer)  # the controller has now also processed its own status update
+        barrier(sandbox, issuer)  # the controller has now also processed its own status update
         end_logins(sandbox, proxy, auth)
         # Vault's client library tries three times: the outage lasts longer.
         outage = proxy.inject(Route.LOGIN, Respond(503, json={"errors": ["Vault is sealed"]}), times=3)
@@ -286,7 +293,7 @@ def test_request_of_another_signer_is_ignored(sandbox: Sandbox, kind: str) -> No
         f"others.{issuer.resource.group}/{path}",
     ]
     requests = {name: sandbox.kubernetes_request(name) for name in foreign}
-    signed(sandbox, issuer)
+    barrier(sandbox, issuer)
     for name, request in requests.items():
         assert_not_signed(sandbox, request, f"of the signer {name}")
         added = [entry["type"] for entry in request.conditions() if entry["type"] != "Approved"]
@@ -300,5 +307,5 @@ def test_requester_needs_permission_to_reference_the_issuer(sandbox: Sandbox, ki
     unauthorized = sandbox.kubernetes_request(issuer.signer_name, requester=sandbox.requester())
     allowed = sandbox.requester(may_reference=issuer)
     sandbox.kubernetes_request(issuer.signer_name, requester=allowed).wait_signed()
-    signed(sandbox, issuer)
+    barrier(sandbox, issuer)
     assert_not_signed(sandbox, unauthorized, "of a requester without permission to reference the issuer object")
