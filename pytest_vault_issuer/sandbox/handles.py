@@ -94,7 +94,7 @@ class IssuerType:
         """
         if not self.signer_name:
             raise UnsupportedError(
-                f"the implementation serves no CertificateSigningRequests for a {self.kind}",
+                f"the implementation serves no CertificateSigningRequests for the kind {self.kind}",
                 hint="if it does, set its signerName in [issuer]",
             )
         values = {"plural": self.resource.plural, "group": self.resource.group, "name": name, "kind": self.kind}

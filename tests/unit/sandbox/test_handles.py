@@ -74,6 +74,6 @@ def test_webhook_that_does_not_answer_is_named() -> None:
 =======
 def test_kind_without_a_signer_name_makes_its_tests_unsupported() -> None:
     unused: Any = None
-    with pytest.raises(UnsupportedError, match="serves no CertificateSigningRequests for a MyIssuer"):
+    with pytest.raises(UnsupportedError, match="serves no CertificateSigningRequests for the kind MyIssuer"):
         IssuerType("MyIssuer", unused, unused, cluster_scoped=False, signer_name="").signer_of("mine", "here")
 >>>>>>> 633bba3 (csrapi: let a kind have no signerName)
