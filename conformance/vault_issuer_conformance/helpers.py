@@ -149,17 +149,18 @@ def settle(request: CertificateRequest) -> None:
         )
 
 
+def is_final(item: Object) -> bool:
+    """Whether a request is issued or has failed."""
+    reason = condition(item, "Ready").get("reason")
+    failed = condition(item, "Failed").get("status") == "True"
+    return reason in ("Issued", "Failed") or failed or bool(item.get("status", {}).get("certificate"))
+
+
 def wait_final(request: CertificateRequest | CertificateSigningRequest, *, timeout: float | None = None) -> Object:
     """Give the controller time to issue or fail a request; return the request as it is then.
 
     It may also stay pending: a controller may repeat an attempt for minutes.
     """
-
-    def is_final(item: Object) -> bool:
-        reason = condition(item, "Ready").get("reason")
-        failed = condition(item, "Failed").get("status") == "True"
-        return reason in ("Issued", "Failed") or failed or bool(item.get("status", {}).get("certificate"))
-
     with contextlib.suppress(Unmet):
         request.wait(is_final, "to be issued or to fail", timeout=timeout or request.timeouts.request)
     return request.get()
