@@ -67,13 +67,12 @@ def test_unknown_is_no_answer() -> None:
     assert stuck(issuer_with(ready("False", 2))).wait_answer() == "False"
 
 
-<<<<<<< HEAD
 def test_webhook_that_does_not_answer_is_named() -> None:
     error = UncalledWebhookError(ApiError("POST /issuers", 500, {"message": 'failed calling webhook "mine"'}))
     assert str(error).startswith("expected the controller's webhook to answer the API server: POST /issuers: 500")
-=======
+
+
 def test_kind_without_a_signer_name_makes_its_tests_unsupported() -> None:
     unused: Any = None
     with pytest.raises(UnsupportedError, match="serves no CertificateSigningRequests for the kind MyIssuer"):
         IssuerType("MyIssuer", unused, unused, cluster_scoped=False, signer_name="").signer_of("mine", "here")
->>>>>>> 633bba3 (csrapi: let a kind have no signerName)
