@@ -166,7 +166,7 @@ def test_image_is_pulled_through_a_mirror(engine: Engine, registry: str, named: 
 
 
 def test_image_missing_in_the_mirror_is_reported(engine: Engine, registry: str) -> None:
-    with pytest.raises(StackError, match=rf"cannot be pulled as {registry}/hub/absent/vault:1\.0\.0: ") as caught:
+    with pytest.raises(StackError, match=rf"cannot pull it as {registry}/hub/absent/vault:1\.0\.0: ") as caught:
         engine.provide("absent/vault:1.0.0", f"{registry}/hub")
     assert "--vault-issuer-registry-mirror" in caught.value.hint
 
