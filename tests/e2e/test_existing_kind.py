@@ -350,7 +350,7 @@ def test_vault_that_does_not_reach_the_cluster_is_reported(
     mounted = mounts(theirs.vault)
     run = suite.run(*options, "--vault-issuer-select=VI-KSTATIC-001", env=credentials)
     assert run.status == 3, run.output
-    assert "Vault cannot ask the Kubernetes API at https://127.0.0.1:" in run.output
+    assert "Vault cannot review tokens at the Kubernetes API at https://127.0.0.1:" in run.output
     assert "--vault-issuer-kubernetes-host" in run.output
     assert mounts(theirs.vault) == mounted
 
