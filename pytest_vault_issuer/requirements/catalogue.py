@@ -93,6 +93,17 @@ class Catalogue:
         """All ids."""
         return [requirement.id for requirement in self.requirements]
 
+    def features_after(self, contract: str) -> frozenset[str]:
+        """Return the features that came after a release of cert-manager: those with later requirements only.
+
+        :param contract: such as "1.15.3"; '' for the newest, which has them all.
+        """
+        later, before = (
+            {r.feature for r in self.requirements if r.feature and r.later_than(contract) is is_later}
+            for is_later in (True, False)
+        )
+        return frozenset(later - before)
+
     def select(self, profiles: tuple[str, ...], selection: tuple[str, ...] = ()) -> list[Requirement]:
         """Return the requirements of profiles; only those of the selected areas and ids, if there is a selection.
 

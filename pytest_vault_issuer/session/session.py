@@ -27,6 +27,7 @@ from ..kube.jwks import service_account_issuer, service_account_keys
 from ..kube.rbac import may_request_tokens
 from ..options import Settings
 from ..requirements.catalogue import Catalogue
+from ..requirements.catalogue import Catalogue
 from ..requirements.features import BY_PROFILE, CORE, PROFILES
 from ..sandbox import Environment
 from ..sandbox.activity import Activity
@@ -101,6 +102,10 @@ class Session:
         :raises ConfigurationError: when none is named, or its description is wrong.
         """
         described = load_implementation(self.settings.implementation)
+        # An older API has no field for them: its CRD drops the field, or its webhook refuses the object.
+        described = replace(
+            described, features=described.features - Catalogue.load().features_after(described.contract)
+        )
         if self._is_foreign:
             described = without_webhook(described)
         return described.with_run(image=self.settings.image) if self.settings.image else described

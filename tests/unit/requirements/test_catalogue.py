@@ -254,3 +254,17 @@ def test_a_test_judges_requirements_of_its_files_area(judged: dict[str, tuple[li
         if Path(nodeid.partition("::")[0]).stem.split("_")[1].upper() not in {i.split("-")[1] for i in ids}
     ]
     assert strange == []
+
+
+@pytest.mark.parametrize(
+    ("contract", "later"),
+    [
+        ("", set()),
+        ("1.21.2", set()),
+        ("1.20.0", {"aws"}),
+        ("1.16", {"aws", "server-name"}),
+        ("1.15.3", {"aws", "server-name", "client-certificate"}),
+    ],
+)
+def test_features_that_came_after_the_contract(contract: str, later: set[str]) -> None:
+    assert Catalogue.load().features_after(contract) == later
