@@ -27,7 +27,6 @@ from ..kube.jwks import service_account_issuer, service_account_keys
 from ..kube.rbac import may_request_tokens
 from ..options import Settings
 from ..requirements.catalogue import Catalogue
-from ..requirements.catalogue import Catalogue
 from ..requirements.features import BY_PROFILE, CORE, PROFILES
 from ..sandbox import Environment
 from ..sandbox.activity import Activity
