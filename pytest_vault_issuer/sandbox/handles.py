@@ -312,17 +312,17 @@ class Issuer(Handle):
         name: str,
         namespace: str | None,
         *,
-        home: str,
-        vault: dict[str, Any],
-        labels: dict[str, str],
+        home: str = "",
+        vault: dict[str, Any] | None = None,
+        labels: dict[str, str] | None = None,
     ) -> None:
         super().__init__(cluster, timeouts, kind.resource, kind.kind, name, namespace)
         self.type = kind
         self.ready_condition = kind.ready_condition
-        self.vault = vault
+        self.vault = vault or {}
         self._home = home
-        self._labels = labels
-        self.companions = Companions(cluster, home, labels)
+        self._labels = labels or {}
+        self.companions = Companions(cluster, home, self._labels)
 
     def create(self) -> None:
         """Create the additional objects of its shape, then the issuer object.
