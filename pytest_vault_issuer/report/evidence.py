@@ -79,7 +79,8 @@ def _elsewhere(sandbox: Sandbox) -> list[dict[str, Any]]:
     return [
         {
             "route": request.route,
-            "seconds": round((request.ended or now) - request.began, 1),
+            # another process may have begun it after `now`
+            "seconds": round(max(0.0, (request.ended or now) - request.began), 1),
             "in_progress": request.ended is None,
             "test": sandbox.environment.redactor.redact(request.test),
         }
