@@ -32,7 +32,8 @@ def measure(environment: Environment, stated: int) -> Pace:
     :param stated: the concurrency that the implementation file states, 0 for none.
     """
     pace = Pace(concurrency=stated or None, stated=bool(stated))
-    with contextlib.suppress(Unmet, VaultIssuerError), contextlib.closing(Sandbox(environment)) as sandbox:
+    # In this order: an error of close() must not be suppressed, because it may have replaced an interrupt by a signal.
+    with contextlib.closing(Sandbox(environment)) as sandbox, contextlib.suppress(Unmet, VaultIssuerError):
         kind = next(iter(environment.kinds))
         auth = sandbox.default_authentication(kind)
         began = time.monotonic()

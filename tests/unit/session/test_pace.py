@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
+from pytest_vault_issuer.errors import StackError
 from pytest_vault_issuer.sandbox.pace import BATCH
 from pytest_vault_issuer.session import pace
 from pytest_vault_issuer.session.pace import _count
@@ -24,3 +28,23 @@ def test_requests_that_arrive_while_all_are_held_are_counted(arrivals: tuple[int
 def test_no_request_at_all_is_no_concurrency(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "_READY", 0.0)
     assert _count(lambda: 0, 0.05) == 0
+
+
+class _Unclosable:
+    """A sandbox that is interrupted, and then cannot remove what it created."""
+
+    def __init__(self, environment: object) -> None:
+        pass
+
+    def default_authentication(self, kind: str) -> None:
+        raise KeyboardInterrupt
+
+    def close(self) -> None:
+        raise StackError("cannot remove a namespace", hint="")
+
+
+def test_interrupt_is_not_lost_in_an_error_of_the_cleanup(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "Sandbox", _Unclosable)
+    environment: Any = SimpleNamespace(kinds=("Issuer",))
+    with pytest.raises((KeyboardInterrupt, StackError)):
+        pace.measure(environment, 0)
