@@ -30,6 +30,7 @@ from pytest_vault_issuer import (
     SigningRequest,
     Tamper,
     Unmet,
+    at_barrier,
     key_to_pem,
     new_key,
     poll,
@@ -193,6 +194,8 @@ def unfit_clients(sandbox: Sandbox, kind: str, feature: str) -> dict[str, str]:
             issuers.append(sandbox.issuer(kind, **reference))
         else:
             issuers.append(sandbox.issuer(kind, {"clientCertificate": {"secretName": name}}))
+    with at_barrier():
+        sandbox.ready_issuer(kind)
     wait_answers(issuers)
     wait_events(sandbox, *issuers)
     return canaries
