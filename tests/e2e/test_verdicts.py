@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from html import escape
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def test_cert_manager_is_conformant(suite: Any) -> None:
     not_claimed = {r.id for r in Catalogue.load().requirements if r.feature and r.feature not in reference.features}
     assert {i for i, outcome in outcomes.items() if outcome == "unsupported"} == not_claimed, run.output
     assert {i for i, outcome in outcomes.items() if outcome == "known-failure"} == reference.known_failures.keys()
-    assert set(outcomes.values()) == {"passed", "known-failure", "unsupported"}, run.output
+    assert set(outcomes.values()) <= {"passed", "known-failure", "unsupported"}, run.output
     assert outcomes.keys() == set(Catalogue.load().ids)
     assert report["schema_version"] == 1
     assert report["stack"]["components"].keys() == {"kubernetes", "vault"}
@@ -113,7 +113,7 @@ def test_repeat_command_runs_only_the_failed_test(suite: Any) -> None:
     failed = next(entry for entry in run.report["requirements"] if entry["id"] == "VI-SCOPE-002")["tests"][0]
     folder = suite.directory / "report" / "failures" / bundle.slug("VI-SCOPE-002", failed["nodeid"])
     command = re.findall("```sh\n(.*)\n```", (folder / "README.md").read_text())[0]
-    assert escape(command) in (suite.directory / "report" / "report.html").read_text()
+    assert command in unescape((suite.directory / "report" / "report.html").read_text())
     repeated = subprocess.run(
         ["sh", "-c", command],
         cwd=suite.directory,
