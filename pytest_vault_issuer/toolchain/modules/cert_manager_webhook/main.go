@@ -20,6 +20,7 @@ import (
 	"github.com/cert-manager/cert-manager/pkg/logs"
 	utilfeature "github.com/cert-manager/cert-manager/pkg/util/feature"
 	"github.com/cert-manager/cert-manager/pkg/webhook/options"
+	"github.com/cert-manager/cert-manager/pkg/webhook/server"
 )
 
 const name = "cert-manager-webhook"
@@ -48,11 +49,15 @@ func run(ctx context.Context, c *config.WebhookConfiguration) error {
 	if err := logs.ValidateAndApply(&c.Logging); err != nil {
 		return err
 	}
-	server, err := webhook.NewCertManagerWebhookServer(logs.Log, *c)
+	served, err := webhook.NewCertManagerWebhookServer(logs.Log, *c, func(s *server.Server) {
+		if c.HealthzPort == 0 {
+			s.HealthzAddr = nil // no health server, where cert-manager's own command takes any free port
+		}
+	})
 	if err != nil {
 		return err
 	}
-	return server.Run(logs.NewContext(ctx, logs.Log))
+	return served.Run(logs.NewContext(ctx, logs.Log))
 }
 
 func main() {
