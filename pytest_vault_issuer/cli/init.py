@@ -238,8 +238,8 @@ def _ask(question: str, default: str) -> str:
 def _print(options: argparse.Namespace, answers: Answers, files: list[str], missing: tuple[str, ...]) -> None:
     paths = [str(options.directory / path) for path in files]
     file = shlex.quote(str(options.directory / answers.file))
-    workers = " -n 4" if find_spec("xdist") else ""
-    judge = f"pytest --pyargs vault_issuer_conformance --vault-issuer={file}{workers} --vault-issuer-report=report"
+    workers = "" if find_spec("xdist") else " --workers 1"
+    judge = f"vault-issuer judge {file}{workers}"
     if options.format == "json":
         print_json({"written": paths, "not_detected": list(missing), "next": judge})
     elif options.format == "markdown":

@@ -12,27 +12,29 @@ from ..errors import VaultIssuerError
 from ..redaction.redactor import Redactor
 from ..text import printable
 from ..version import __version__
-from . import bench, completion, doctor, init, requirements, stack, toolchain
+from . import bench, completion, doctor, init, judge, requirements, stack, toolchain
 from . import report as report
+from .output import Parser
 
 _EPILOG = """
 start here:
-  vault-issuer doctor                                        # check this machine
-  pytest --pyargs vault_issuer_conformance --vault-issuer=cert-manager
-                                                             # judge the reference, real cert-manager
-  vault-issuer init                                          # describe your own controller, and judge it in CI
-  pytest --pyargs vault_issuer_conformance --vault-issuer=./my-issuer.toml --vault-issuer-report=report
-  vault-issuer report show report                            # show the results
-  vault-issuer stack up                                      # start Vault and Kubernetes to try things
+  vault-issuer doctor                    # check this machine
+  vault-issuer judge cert-manager        # judge the reference, real cert-manager
+  vault-issuer init                      # describe your own controller, and judge it in CI
+  vault-issuer judge ./my-issuer.toml    # judge it here
+  vault-issuer judge --failed            # repeat what failed
+  vault-issuer report show report        # show the results again
+  vault-issuer stack up                  # start Vault and Kubernetes to try things
 
 Help for a command: vault-issuer COMMAND --help.
 Exit status: 0 success; 1 the command found a fault in what it judges; 2 an error, with a hint; 130 interrupted.
+`vault-issuer judge` has the exit status of pytest.
 """
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="vault-issuer",
         description="Tools for the conformance suite for Vault-backed certificate controllers.",
         epilog=_EPILOG,
@@ -40,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (doctor, init, stack, requirements, report, bench, toolchain, completion):
+    for module in (doctor, judge, init, stack, requirements, report, bench, toolchain, completion):
         module.add_parser(commands)
     return top
 
@@ -48,13 +50,13 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status.
 
-    0 success, 1 the command found a fault in what it judges, 2 an error, 130 interrupted.
+    0 success, 1 the command found a fault in what it judges, 2 an error (4 of ``judge``), 130 interrupted.
     """
     options = completion.completing(parser()).parse_args(arguments)
     try:
         status: int = options.run(options)
     except VaultIssuerError as error:
-        return _failed(str(error))
+        return _failed(str(error), getattr(options, "error_status", 2))
     except BrokenPipeError:
         raise  # the reader of the output has closed it
     except OSError as error:  # an unexpected error of a file, such as a failing disk or missing rights
@@ -68,10 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _failed(text: str) -> int:
+def _failed(text: str, status: int = 2) -> int:
     """Print an error, which may quote text of others, and return its exit status."""
     print(f"vault-issuer: {printable(Redactor().redact(text))}", file=sys.stderr)
-    return 2
+    return status
 
 
 def run() -> None:

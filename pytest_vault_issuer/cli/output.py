@@ -4,12 +4,67 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from ..text import coded, one_line
 
 FORMATS = ("pretty", "json", "markdown")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser of a command, which may pass arguments on to another program."""
+
+    _error_status = 2
+    _passes = False
+
+    def passes_on(self, first: str, others: str, *, error_status: int) -> None:
+        """Pass on every argument that is not one of the command's options: to ``passed_on`` of the namespace.
+
+        Options of the command are recognized wherever they are, except after ``--``.
+
+        :param first: what the first of the other arguments is, unless it begins with ``-``: it is not passed on.
+        :param others: what the others are, for the usage.
+        :param error_status: exit status for wrong arguments.
+        """
+        self._passes, self._error_status = True, error_status
+        self.usage = f"{self.prog} [options] {first} [{others}]"
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Parse arguments, as the class above does; keep those that are passed on."""
+        if not self._passes:
+            return super().parse_known_args(args, namespace)
+        own, others = self._divided(list(sys.argv[1:] if args is None else args))
+        parsed, unknown = super().parse_known_args(own, namespace)
+        parsed.passed_on = others
+        return parsed, unknown
+
+    def _divided(self, words: list[str]) -> tuple[list[str], list[str]]:
+        """Return the command's own words, and those that it passes on."""
+        own: list[str] = []
+        others: list[str] = []
+        value_follows = named = False
+        for position, word in enumerate(words):
+            if value_follows:
+                own.append(word)
+                value_follows = False
+            elif word == "--":
+                return own, [*others, *words[position + 1 :]]
+            elif action := self._option_string_actions.get(word.partition("=")[0]):
+                own.append(word)
+                value_follows = action.nargs is None and "=" not in word
+            elif named or others or word.startswith("-"):
+                others.append(word)
+            else:
+                own.append(word)
+                named = True
+        return own, others
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and what is wrong, and exit."""
+        self.print_usage(sys.stderr)
+        self.exit(self._error_status, f"{self.prog}: error: {message}\n")
 
 
 def add_format(parser: argparse.ArgumentParser, *more: str) -> None:
@@ -22,14 +77,14 @@ def add_format(parser: argparse.ArgumentParser, *more: str) -> None:
     )
 
 
-def add_command(commands: Any, name: str, text: str, description: str, examples: str = "") -> argparse.ArgumentParser:
+def add_command(commands: Any, name: str, text: str, description: str, examples: str = "") -> Parser:
     """Add a command with its help.
 
     :param text: its line in the list of commands: an imperative.
     :param description: the first paragraph of its help.
     :param examples: lines that users can type, each with a comment after ``#``.
     """
-    parser: argparse.ArgumentParser = commands.add_parser(
+    parser: Parser = commands.add_parser(
         name,
         help=text,
         description=description,

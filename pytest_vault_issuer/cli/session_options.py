@@ -13,9 +13,12 @@ def add_options(parser: argparse.ArgumentParser, *fields: str) -> None:
     for option in OPTIONS:
         if option.field in fields:
             name = option.name.removeprefix("vault-issuer-")
-            parser.add_argument(
-                f"--{name}", dest=option.field, metavar=option.metavar, help=option.help.replace("%", "%%")
-            )
+            extra: dict[str, Any] = {"metavar": option.metavar}
+            if option.many:
+                extra["action"] = "append"
+            if option.flag:
+                extra = {"action": "store_true"}
+            parser.add_argument(f"--{name}", dest=option.field, help=option.help.replace("%", "%%"), **extra)
 
 
 def given(options: argparse.Namespace, *fields: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Generator, Iterator
 from typing import Any, NoReturn
 
@@ -10,6 +11,7 @@ import pytest
 from ..errors import ConfigurationError, VaultIssuerError
 from ..implementation.process import check_command
 from ..report.last_lines import last_lines
+from ..report.outcomes import Outcome
 from ..requirements.catalogue import SUITE
 from ..session.session import Session
 from ..text import printable
@@ -239,6 +241,10 @@ class Conformance:
     def _places(self) -> Iterator[str]:
         if self.files.path is not None:
             yield f"report: {self.files.path}"
+            failed = (Outcome.FAILED, Outcome.ERROR)
+            if any(result.outcome in failed for result in self.results.requirements.values()):
+                where = shlex.quote(str(self.files.path.parent))
+                yield f"to repeat what failed: vault-issuer judge --failed --report {where}"
         if self.ending.problem:
             yield self.ending.problem
 

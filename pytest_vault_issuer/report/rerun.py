@@ -1,17 +1,19 @@
-"""The command that repeats one test of a report, with the settings of its session."""
+"""The command that repeats tests of a report, with the settings of their session."""
 
 from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from ..requirements.catalogue import SUITE
 from .load import Report
+from .outcomes import Outcome
 
-#: Options that a single test does not need or cannot have: only a complete session can be certified.
+#: Options that a part of a session does not need or cannot have: only a complete session can be certified.
 _LEFT_OUT = frozenset(f"--vault-issuer-{name}" for name in ("report", "certify", "select", "keep-stack", "profile"))
 _CERTIFY = "--vault-issuer-certify"
 
@@ -24,13 +26,29 @@ def command(report: Report, test: dict[str, Any]) -> str:
 
     :param test: an entry of a requirement's ``tests``.
     """
-    given = [word for word in report["reproduction"]["options"] if word.partition("=")[0] not in _LEFT_OUT]
-    # The judged profiles: in certify mode these are more than the selected ones.
-    profiles = [f"--vault-issuer-profile={profile}" for profile in report["options"]["profiles"]]
-    words = shlex.join(["pytest", *selecting(test["nodeid"]), *given, *profiles])
+    words = shlex.join(["pytest", *arguments(report, [test["nodeid"]])])
     certify = report["options"]["certify"] and _CERTIFY not in report["reproduction"]["command"].split()
     # If an ini file or the environment turns on certify mode, the variable turns it off.
     return f"VAULT_ISSUER_CERTIFY=false {words}" if certify else words
+
+
+def arguments(report: Report, nodeids: Iterable[str]) -> list[str]:
+    """Return the arguments with which pytest runs only these tests, with every setting that differs from its default.
+
+    Those of :data:`_LEFT_OUT` are not among them.
+    """
+    given = [word for word in report["reproduction"]["options"] if word.partition("=")[0] not in _LEFT_OUT]
+    # The judged profiles: in certify mode these are more than the selected ones.
+    profiles = [f"--vault-issuer-profile={profile}" for profile in report["options"]["profiles"]]
+    # One --pyargs counts for all tests.
+    selected = dict.fromkeys(word for nodeid in nodeids for word in selecting(nodeid))
+    return [*selected, *given, *profiles]
+
+
+def failed(report: Report) -> list[str]:
+    """Return the node ids of the tests that failed or were errors; known failures are not among them."""
+    tests = [test for entry in report["requirements"] for test in entry["tests"]]
+    return list(dict.fromkeys(t["nodeid"] for t in tests if t["outcome"] in (Outcome.FAILED, Outcome.ERROR)))
 
 
 def selecting(nodeid: str, suite: Path | None = None) -> list[str]:

@@ -15,10 +15,7 @@ _INSTALL = 'pip install "pytest-vault-issuer[xdist,go,aws]==$SUITE"'
 
 
 def _judge(answers: Answers) -> str:
-    return (
-        f"pytest --pyargs vault_issuer_conformance --vault-issuer={shlex.quote(answers.file)} -n 4 "
-        "--vault-issuer-report=report"
-    )
+    return f"vault-issuer judge {shlex.quote(answers.file)}"
 
 
 def github(answers: Answers) -> str:

@@ -15,7 +15,7 @@ from tests.support.reader import NARROWED, ROOT, Reader, Tables, commands_of, co
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _TOX = "a tox environment of the clone, and this test may be a part of such a run"
-_INSTALL = "python3 -m venv .venv && .venv/bin/pip install '.[xdist,go]'"
+_INSTALL = "python3 -m venv .venv && .venv/bin/pip install '.[all]'"
 #: Command -> why it is not run here, and the file that runs it.
 ELSEWHERE = {
     _INSTALL: ("the first command of README.md does so in the same clone", "tests/e2e/test_commands.py"),
@@ -33,12 +33,11 @@ ELSEWHERE = {
     ),
     "vault-issuer bench cert-manager@1.18 cert-manager@1.21 --issuers 50 --requests 200 --rounds 2 --timeout-scale 3"
     " --output bench": ("it builds a further release, and measures for minutes", "tests/e2e/test_bench.py"),
-    "pytest --pyargs vault_issuer_conformance --vault-issuer=./my-issuer.toml -n 4 --vault-issuer-certify"
-    " --vault-issuer-report=report": (
+    "vault-issuer judge ./my-issuer.toml --certify": (
         "what is certified is whole, and nothing narrows it",
         "tests/e2e/test_sample_controller.py",
     ),
-    "pytest --pyargs vault_issuer_conformance --vault-issuer=cert-manager --vault-issuer-stack=kind -n 2": (
+    "vault-issuer judge cert-manager --stack kind -n 2": (
         "it needs a container engine and kind",
         "tests/e2e/test_kind.py",
     ),
@@ -75,7 +74,7 @@ INSTEAD = {
 }
 #: Commands that show a failure and exit with 1.
 FAIL = {
-    "pytest --pyargs vault_issuer_conformance --vault-issuer=./my-issuer.toml --vault-issuer-select=VI-SIGN-018": (
+    "vault-issuer judge ./my-issuer.toml --select VI-SIGN-018": (
         "the page looks at a failure, and nothing else is selected"
     )
 }

@@ -132,7 +132,7 @@ def test_ini_options_and_variables_exist(page: Path) -> None:
 def test_options_that_take_names_are_given_known_ones(page: Path) -> None:
     known = {"select": {*AREAS, *Catalogue.load().ids}, "profile": {"core", "extended"}}
     for option, values in known.items():
-        given = set(re.findall(rf"--vault-issuer-{option}[= ]([A-Za-z0-9-]+)", page.read_text()))
+        given = set(re.findall(rf"--(?:vault-issuer-)?{option}[= ]([A-Za-z0-9-]+)", page.read_text()))
         assert given <= values
 
 

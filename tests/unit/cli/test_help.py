@@ -66,6 +66,7 @@ def test_what_prints_has_formats() -> None:
     silent = {
         "vault-issuer stack env",
         "vault-issuer completion",
+        "vault-issuer judge",
         "vault-issuer report html",
         "vault-issuer report merge",
     }

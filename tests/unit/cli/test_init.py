@@ -33,7 +33,7 @@ def test_the_least_that_can_be_given(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert described.features == expand(["core"])
     assert described.run.service_account == "mine/mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.toml", "rbac.yaml"]
-    assert f"--vault-issuer={tmp_path / 'mine.toml'}" in capsys.readouterr().out
+    assert f"vault-issuer judge {tmp_path / 'mine.toml'}" in capsys.readouterr().out
 
 
 def test_everything_that_can_be_given(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def workflow(tmp_path: Path, ci: str, path: str, build: str = "make 'the issuer'
     return yaml.safe_load((tmp_path / path).read_text())
 
 
-JUDGE = "pytest --pyargs vault_issuer_conformance --vault-issuer=mine.toml -n 4 --vault-issuer-report=report"
+JUDGE = "vault-issuer judge mine.toml"
 
 
 def test_github_workflow(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_the_example_s_workflow_is_one_of_these(tmp_path: Path) -> None:
     assert run(tmp_path, "--name=vault-issuer", "--command=bin/vault-issuer", "--ci=github") == 0
     workflow = ".github/workflows/vault-issuer.yml"
     written = (tmp_path / workflow).read_text()
-    assert written.count("--vault-issuer=vault-issuer.toml") == 1
+    assert written.count("judge vault-issuer.toml") == 1
     assert (example / workflow).read_text() == written.replace("vault-issuer.toml", "conformance.toml")
 
 

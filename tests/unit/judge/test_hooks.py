@@ -420,6 +420,14 @@ def test_full_disk_at_the_end_is_reported_and_leaves_no_partial_file(
     assert [path.name for path in (stackless.pytester.path / "out").iterdir()] == ["report.jsonl"]
 
 
+def test_last_lines_name_the_command_that_repeats_what_failed(stackless: Inner) -> None:
+    result = stackless.run(judging(MUST, "assert 0"))
+    result.stdout.fnmatch_lines(
+        ["report: out/report.json", "to repeat what failed: vault-issuer judge --failed --report out"]
+    )
+    assert "to repeat what failed" not in stackless.run(judging(MUST, "pass")).stdout.str()
+
+
 # -- outcomes and exit status ---------------------------------------------------------------------------------
 
 
