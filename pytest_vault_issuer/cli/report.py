@@ -1,4 +1,4 @@
-"""``vault-issuer report``: shows, converts, compares and merges reports."""
+"""``vault-issuer report``: shows, converts, compares, merges and checks reports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from ..report import build as json_report
-from ..report import html, markdown, summary, terminal
+from ..report import html, markdown, published, summary, terminal
 from ..report import write as files
 from ..report.compare import Change, compare
 from ..report.files import is_ours, json_text, write_text
@@ -19,7 +19,7 @@ from ..report.load import Report, early_end, load, results, title
 from ..report.merge import merge
 from ..text import all_printable, coded, one_line, printable
 from ..text import markdown as escaped
-from .output import add_command, add_format
+from .output import add_command, add_format, markdown_table
 
 _REPORT = "a report.json, or its directory"
 
@@ -29,13 +29,14 @@ def add_parser(commands: Any) -> None:
     report = add_command(
         commands,
         "report",
-        "show, convert, compare and merge reports",
+        "show, convert, compare, merge and check reports",
         "A report is the report.json that --vault-issuer-report=DIR wrote, or that directory.",
         """
 vault-issuer report show report                           # outcomes and verdicts
 vault-issuer report show report --format markdown >> "$GITHUB_STEP_SUMMARY"
 vault-issuer report compare before after                  # better and worse outcomes
 vault-issuer report merge shard-1 shard-2 --output=all    # sessions on several machines
+vault-issuer report check report                          # before it is published
 """,
     )
     actions = report.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -76,11 +77,25 @@ vault-issuer report merge shard-1 shard-2 --output=all    # sessions on several 
     )
     merging.add_argument("reports", type=Path, nargs="+", metavar="report", help=_REPORT)
     merging.add_argument("--output", type=Path, required=True, metavar="DIR", help="directory of the merged report")
+    checking = add_command(
+        actions,
+        "check",
+        "check whether a report can be published; exit status 1 if not",
+        "Check whether others can rely on a report: it is complete, unchanged, names its vendor and a release,\n"
+        "contains no secrets, and is in its place, reports/<suite version>/<implementation>/<version>.json.\n"
+        "Exit status: 0, or 1 if a report has a problem.",
+        "vault-issuer report check report       # one that `vault-issuer judge ... --certify` wrote\n"
+        "vault-issuer report check reports      # all that are published",
+    )
+    checking.add_argument(
+        "reports", type=Path, nargs="+", metavar="report", help=f"{_REPORT}, or a directory of published reports"
+    )
+    add_format(checking)
     report.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command and return its exit status: 0, or 1 if an outcome is worse.
+    """Run the command and return its exit status: 0, or 1 if an outcome is worse or a report has a problem.
 
     :raises ConfigurationError: if a report cannot be read or written, or if reports do not match.
     """
@@ -105,7 +120,34 @@ def run(options: argparse.Namespace) -> int:
             files.check(options.output, "--output")
             print(printable(str(files.write_all(merged, options.output))))
         return 0
+    if options.action == "check":
+        return _check([path for named in options.reports for path in published.files_of(named)], options.format)
     return _compare(load(options.before), load(options.after), options.format)
+
+
+def _check(paths: list[Path], form: str) -> int:
+    checked = [(path, load(path), published.check(path)) for path in paths]
+    if form == "json":
+        entries = [
+            {"path": str(path), "place": str(published.place(report)), "problems": [vars(each) for each in problems]}
+            for path, report, problems in checked
+        ]
+        print(json_text(entries), end="")
+    else:
+        headers = ("report", "about", "problem", "what to do")
+        rows = [
+            [str(path), title(report), each.text, each.hint] for path, report, problems in checked for each in problems
+        ]
+        if form == "markdown":
+            print("\n".join(markdown_table(headers, rows)))
+        else:
+            for path, report, problems in checked:
+                good = "" if problems else f"can be published as {published.place(report)}"
+                print(one_line(f"{path}: {title(report)}: {good or f'{len(problems)} problems'}"))
+                for each in problems:
+                    print(one_line(f"  {each.text}"))
+                    print(one_line(f"    hint: {each.hint}"))
+    return 1 if any(problems for _, _, problems in checked) else 0
 
 
 @contextlib.contextmanager

@@ -49,7 +49,7 @@ def describe(
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": dict(_versions()),
-        "suite_sha256": _digest(_suite()),
+        "suite_sha256": suite_digest(),
         "toolchain": {entry.component: entry.key for entry in toolchain.status() if entry.chosen and entry.built},
         "images": _images(settings, stack),
         "implementation": {
@@ -100,9 +100,10 @@ def _versions() -> Iterator[tuple[str, str]]:
             continue
 
 
-def _suite() -> list[Path]:
+def suite_digest() -> str:
+    """Return the SHA-256 of the installed suite: its tests and its requirements."""
     directory = Path(str(resources.files(SUITE)))
-    return sorted([*directory.rglob("*.py"), *directory.rglob("*.toml")])
+    return _digest(sorted([*directory.rglob("*.py"), *directory.rglob("*.toml")]))
 
 
 def _images(settings: Settings, stack: Stack | None) -> dict[str, str]:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pytest_vault_issuer.report import rerun
 from tests.e2e import faulty
 from tests.e2e.conftest import LIMIT, surroundings
 from tests.support import written_report
@@ -30,10 +31,11 @@ def test_failed_repeats_only_what_failed_and_keeps_the_report(tmp_path: Path) ->
     assert "profile core: non-conformant" in first.stdout
     assert "to repeat what failed: vault-issuer judge --failed --report report" in first.stdout
     report = written_report.load(tmp_path / "report")
-    tests = {entry["id"]: [test["nodeid"] for test in entry["tests"]] for entry in report["requirements"]}
+    failed = set(rerun.failed(report))
     second = judge(tmp_path, "--failed")
     assert second.returncode == 1, second.stdout + second.stderr
     repeated = written_report.load(tmp_path / "report/failed")
     ran = {test["nodeid"] for entry in repeated["requirements"] for test in entry["tests"]}
-    assert ran == set(tests[FAILING])
+    assert ran == failed
+    assert any(entry["outcome"] == "passed" for entry in report["requirements"])
     assert written_report.load(tmp_path / "report") == report
