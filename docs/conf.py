@@ -24,6 +24,9 @@ myst_heading_anchors = 4
 html_theme = "furo"
 html_title = "pytest-vault-issuer"
 html_static_path = ["_static"]
+# The published reports, which vault_issuer_docs writes.
+html_extra_path = ["_published"]
+(Path(__file__).parent / "_published").mkdir(exist_ok=True)
 html_css_files = ["docs.css"]
 html_show_copyright = False
 html_copy_source = False

@@ -16,9 +16,14 @@ from pytest_vault_issuer.bench import Result
 from pytest_vault_issuer.cli import bench as bench_command
 from pytest_vault_issuer.cli import main as cli
 from pytest_vault_issuer.options import OPTIONS, Option
+from pytest_vault_issuer.report import html as report_page
+from pytest_vault_issuer.report.load import versions
+from pytest_vault_issuer.report.outcomes import LEVELS as LEVELS_OF_REPORTS
+from pytest_vault_issuer.report.published import DIRECTORY, Published, read_all
 from pytest_vault_issuer.requirements.catalogue import LEVELS, SUITE, Catalogue, Requirement
 from pytest_vault_issuer.requirements.features import AREAS, BY_PROFILE
 from pytest_vault_issuer.scaffold import GITHUB, Answers, render
+from pytest_vault_issuer.text import markdown
 from pytest_vault_issuer.timeouts import Timeouts
 from pytest_vault_issuer.toolchain import COMPONENTS
 
@@ -237,6 +242,73 @@ def bench_results(name: str) -> list[Result]:
     return [Result.from_dict(result) for result in json.loads(text)["results"]]
 
 
+# -- published reports ----------------------------------------------------------------------------------------
+
+REPORTS = Path(__file__).parents[2] / DIRECTORY
+
+
+def published_reports() -> str:
+    """Return a table of the published reports for each version of the suite."""
+    return "\n".join(_published(read_all(REPORTS), REPORTS))
+
+
+def _published(reports: list[Published], directory: Path) -> Iterator[str]:
+    if not reports:
+        yield "No report is published yet."
+    for suite in dict.fromkeys(each.suite_version for each in reports):
+        members = [each for each in reports if each.suite_version == suite]
+        profiles = [name for name in BY_PROFILE if any(name in each.report["profiles"] for each in members)]
+        yield f"\n## Judged by pytest-vault-issuer {suite}\n"
+        yield f"| implementation | {' | '.join(profiles)} |"
+        yield f"|---|{'---|' * len(profiles)}"
+        for each in members:
+            cells = [_implementation(each, directory), *(_verdict(each, profile) for profile in profiles)]
+            yield f"| {' | '.join(cells)} |"
+
+
+def _implementation(each: Published, directory: Path) -> str:
+    """Return the first cell of a row: what was judged, with what and when, and the links to page and data."""
+    target = published_path(each, directory)
+    stack = each.report["stack"]
+    lines = [
+        f'<a href="{target}.html">{markdown(each.name)} {markdown(each.version)}</a>',
+        markdown(f"with {versions(stack['components'])}" if stack else "no stack"),
+        f'{each.report["reproduction"]["time"][:10]}, <a href="{target}.json">report.json</a>',
+    ]
+    return "<br>".join(lines)
+
+
+def _verdict(each: Published, profile: str) -> str:
+    """Return the cell of a profile: its verdict, and how many requirements passed."""
+    entry = each.report["profiles"].get(profile)
+    if entry is None:
+        return "not judged"
+    lines = [f"**{entry['verdict']}**"]
+    for level in LEVELS_OF_REPORTS:
+        counts = entry["counts"].get(level, {})
+        if asked := sum(counts.values()) - counts.get("unsupported", 0):
+            lines.append(f"{counts['passed']} of {asked} {level}")
+    return "<br>".join(lines)
+
+
+def published_path(each: Published, directory: Path) -> str:
+    """Return the path of a report in the documentation, without its suffix."""
+    return f"{DIRECTORY}/{each.path.relative_to(directory).as_posix().removesuffix('.json')}"
+
+
+def published_files() -> dict[str, str]:
+    """Return the page and the data of each published report, by path in the documentation."""
+    found: dict[str, str] = {}
+    for each in read_all(REPORTS):
+        path = published_path(each, REPORTS)
+        found[f"{path}.html"] = report_page.render(each.report)
+        found[f"{path}.json"] = each.path.read_text(encoding="utf-8")
+    return found
+
+
+# -- the workflow ---------------------------------------------------------------------------------------------
+
+
 def workflow() -> str:
     """Return the workflow that ``vault-issuer init`` writes for GitHub Actions."""
     answers = Answers("my-issuer", "bin/manager --kubeconfig={kubeconfig}", build="make build", ci=GITHUB)
@@ -253,5 +325,6 @@ MAKERS: dict[str, Callable[..., str]] = {
     "timeouts": timeouts,
     "components": components,
     "bench": bench,
+    "published-reports": published_reports,
     "workflow": workflow,
 }

@@ -1,12 +1,14 @@
 """Generates parts of pages from the code: replaces each comment ``<!-- generated: NAME ARGUMENTS -->``.
 
-It also writes one page per area of requirements into ``requirements/``.
+It also writes one page per area of requirements into ``requirements/``, and what is published with the documentation
+into ``_published/``.
 """
 
 from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import generated
@@ -15,6 +17,8 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
 _MARK = re.compile(r"^<!-- generated: (.+?) -->$", re.MULTILINE)
+#: Its files are copied into the output: `html_extra_path` in conf.py.
+PUBLISHED = "_published"
 _MAKERS = {**generated.MAKERS, "architecture": wire.architecture, "wire": wire.picture}
 
 
@@ -47,8 +51,19 @@ def _on_builder_inited(app: Sphinx) -> None:
             path.write_text(text, encoding="utf-8")
 
 
+def _publish_reports(app: Sphinx) -> None:
+    directory = Path(app.srcdir) / PUBLISHED
+    shutil.rmtree(directory)
+    directory.mkdir()
+    for name, text in generated.published_files().items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to Sphinx."""
     app.connect("builder-inited", _on_builder_inited)
+    app.connect("builder-inited", _publish_reports)
     app.connect("source-read", _on_source_read)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

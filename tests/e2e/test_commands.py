@@ -37,6 +37,7 @@ ELSEWHERE = {
         "what is certified is whole, and nothing narrows it",
         "tests/e2e/test_sample_controller.py",
     ),
+    "vault-issuer report check report": ("a report in certify mode", "tests/unit/report/test_published.py"),
     "vault-issuer judge cert-manager --stack kind -n 2": (
         "it needs a container engine and kind",
         "tests/e2e/test_kind.py",

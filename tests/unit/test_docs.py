@@ -31,6 +31,7 @@ from pytest_vault_issuer.report.outcomes import Outcome
 from pytest_vault_issuer.requirements.catalogue import Catalogue
 from pytest_vault_issuer.requirements.features import AREAS
 from pytest_vault_issuer.timeouts import Timeouts
+from tests.support import sample_report
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -210,6 +211,35 @@ def test_every_generator_without_arguments_works(generated: Any) -> None:
             assert make(), name
     bounds = [field.name for field in dataclasses.fields(Timeouts) if field.type in ("float", float)]
     assert [name for name in bounds if f"| `{name}` |" not in generated.timeouts()] == []
+
+
+def test_published_reports_are_listed_with_verdicts_and_links(
+    generated: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for version, outcomes in (("1.4.0", [Outcome.PASSED]), ("1.10.0", [Outcome.FAILED]), ("1.10.0-openbao", [])):
+        made = sample_report.report(*outcomes)
+        made["implementation"] |= {"name": "My | <b>Issuer", "version": version.partition("-")[0]}
+        path = tmp_path / f"0.1.0/my-b-issuer/{version}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(made))
+    monkeypatch.setattr(generated, "REPORTS", tmp_path)
+    head, *rows = [line for line in generated.published_reports().splitlines() if line.startswith("| ")]
+    assert head == "| implementation | core |"
+    assert [re.findall(r'href="reports/0.1.0/my-b-issuer/([^"]+)"', row) for row in rows] == [
+        ["1.10.0.html", "1.10.0.json"],
+        ["1.10.0-openbao.html", "1.10.0-openbao.json"],
+        ["1.4.0.html", "1.4.0.json"],
+    ]
+    assert "**non-conformant**" in rows[0]
+    assert "<b>" not in "".join(rows)
+    files = generated.published_files()
+    assert len(files) == 6
+    assert files["reports/0.1.0/my-b-issuer/1.4.0.html"].startswith("<!DOCTYPE html>")
+
+
+def test_page_of_published_reports_says_when_there_are_none(generated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generated, "REPORTS", Path("/nonexistent"))
+    assert "No report is published yet." in generated.published_reports()
 
 
 def test_every_command_s_help_is_on_its_page(generated: Any) -> None:
