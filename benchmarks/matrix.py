@@ -28,7 +28,7 @@ from pytest_vault_issuer.report import build as json_report
 from pytest_vault_issuer.report.load import load
 from pytest_vault_issuer.requirements.catalogue import Catalogue
 from pytest_vault_issuer.requirements.features import CORE, PROFILES
-from pytest_vault_issuer.toolchain import COMPONENTS, Component, Toolchain, find
+from pytest_vault_issuer.toolchain import COMPONENTS, Component, Toolchain, find, releases
 
 NAMES = ("cert-manager", "vault", "kubernetes")
 #: Lines of output to show if a session wrote no report.
@@ -50,22 +50,22 @@ class Cell:
 
     @property
     def needed(self) -> tuple[Component, ...]:
-        """All that its session needs: also the webhook and the CRDs of the release."""
-        release = self.cert_manager
-        followers = (c for c in COMPONENTS if (c.follows, c.version) == (release.name, release.version))
-        return *self.components, *followers
+        """All that its session needs: also the webhook and the CRDs of the release, and the rest of Kubernetes."""
+        versions = {name: component.version for name, component in zip(NAMES, self.components, strict=True)}
+        followers = (c for c in COMPONENTS if c.version == versions.get(c.follows) and not c.is_optional)
+        return *self.components, *(c for c in followers if c not in self.components)
 
     @property
     def folder(self) -> str:
         """The name of the folder with the report."""
-        return "+".join(f"{c.name}@{c.version.lstrip('v')}" for c in self.components)
+        return "+".join(f"{name}@{c.version.lstrip('v')}" for name, c in zip(NAMES, self.components, strict=True))
 
     @property
     def title(self) -> str:
         """The versions that are not the newest, for the head of a column."""
-        release, *stack = self.components
-        others = [f"{c.name} {c.version.lstrip('v')}" for c in stack if c is not find(c.name)]
-        return ", ".join([release.version.lstrip("v"), *others])
+        release, *stack = zip(NAMES, self.components, strict=True)
+        others = [f"{name} {c.version.lstrip('v')}" for name, c in stack if c is not find(name)]
+        return ", ".join([release[1].version.lstrip("v"), *others])
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def parse(text: str) -> Cell:
 
 def default_cells(*, product: bool = False) -> list[Cell]:
     """Return each version beside the newest of the others, or every combination."""
-    versions = [[component for component in COMPONENTS if component.name == name] for name in NAMES]
+    versions = [releases(name) for name in NAMES]
     cells = [Cell(*combination) for combination in itertools.product(*versions)]
     if product:
         return cells

@@ -19,7 +19,7 @@ from typing import Any
 from .errors import ConfigurationError
 from .inputs.addresses import why_no_host, why_no_url
 from .requirements.features import PROFILES
-from .toolchain import COMPONENTS, find
+from .toolchain import find, releases
 from .toolchain.images import VAULT_IMAGE, check_image
 
 STACKS = ("auto", "process", "kind", "existing")
@@ -31,7 +31,7 @@ _MIRROR = re.compile(r"[\w.-]+(:[0-9]+)?(/[\w.-]+)*/?")
 
 def versions_of(component: str) -> str:
     """Return the versions of a component that the toolchain builds, the default first, separated by commas."""
-    return ", ".join(entry.line for entry in COMPONENTS if entry.name == component)
+    return ", ".join(entry.line for entry in releases(component))
 
 
 def _option(text: str, default: Any = "", *, metavar: str = "VALUE", name: str = "") -> Any:

@@ -5,6 +5,7 @@ pytest loads this file for every run in a clone, also for a run of the suite. It
 
 from __future__ import annotations
 
+import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -58,8 +59,9 @@ def _alone_on_our_stack(request: pytest.FixtureRequest, tmp_path_factory: pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Cleanup records of sessions that tests kill are not left among the user's."""
+    """Cleanup records of sessions that tests kill are not left among the user's. Nothing is downloaded by default."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VAULT_ISSUER_SOURCES", os.environ.get("VAULT_ISSUER_SOURCES", "build"))
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
 
@@ -71,6 +73,7 @@ def toolchain(pytestconfig: pytest.Config) -> Toolchain:
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
         toolchain.build(progress=lambda line: print(line, flush=True))
+        toolchain.build(["kubectl"], progress=lambda line: print(line, flush=True))
     return toolchain
 
 

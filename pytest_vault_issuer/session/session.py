@@ -46,6 +46,7 @@ from .join import join, unregister_at_end
 from .pace import measure
 
 HELM = "helm"
+KUBECTL = "kubectl"
 #: Names in the directory of a session: the pace of its controller, and the requests at the proxies of its processes.
 PACE = "pace"
 ACTIVITY = "activity"
@@ -162,9 +163,19 @@ class Session:
         """
         return read_manifests(
             self.implementation,
-            lambda: find_kubectl(self.settings.kubectl_binary, self.toolchain.path("kubectl")),
+            self._kubectl,
             self._helm,
         )
+
+    def _kubectl(self) -> Path:
+        """Return kubectl's path: the one that the user names, else the toolchain's, which it builds if PATH has none.
+
+        :raises ConfigurationError: when the user's does not exist.
+        :raises ToolchainError: when it cannot be built.
+        """
+        if self.settings.kubectl_binary is None and shutil.which(KUBECTL) is None:
+            self._build(self.toolchain.missing([KUBECTL]))
+        return find_kubectl(self.settings.kubectl_binary, self.toolchain.path(KUBECTL))
 
     def _helm(self) -> Path:
         """Return helm's path: the one that the user names, else that in PATH, else the toolchain's, which it builds.

@@ -2,7 +2,7 @@
 
 from .binaries import KUBERNETES, Binaries, built, resolve
 from .cache import ComponentStatus, Toolchain, to_stderr
-from .components import BINARIES, COMPONENTS, CRDS, Component, find
+from .components import BINARIES, COMPONENTS, CRDS, Component, find, releases
 
 __all__ = [
     "BINARIES",
@@ -15,6 +15,7 @@ __all__ = [
     "Toolchain",
     "built",
     "find",
+    "releases",
     "resolve",
     "to_stderr",
 ]

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..errors import ConfigurationError, ToolchainError
 from .cache import Toolchain
 
-#: Binaries of a local Kubernetes; kubectl is for people.
+#: Binaries of a local Kubernetes.
 KUBERNETES = ("etcd", "kube-apiserver", "kube-controller-manager")
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ..errors import ConfigurationError, ToolchainError
-from .components import COMPONENTS, CRDS, Component, find
+from .components import COMPONENTS, CRDS, Component, find, members
 from .crds import plain
 from .digests import MANIFEST, damage, seal, sync
 from .go import Go, explain, find_go
@@ -151,9 +151,13 @@ class Toolchain:
     def _component_of(self, binary: str) -> Component:
         return next(component for component in self.components.values() if binary in component.products)
 
-    def _named(self, text: str) -> Component:
+    def _named(self, text: str) -> list[Component]:
+        """Return the component ``NAME`` or ``NAME@VERSION``, or those of a group."""
         name, _, version = text.partition("@")
-        return self.components[name] if name in self.components and not version else find(name, version, self.available)
+        find(name, version, self.available)  # the whole name is in the error, not a part of a group
+        return [
+            find(member, version, self.available) if version else self.components[member] for member in members(name)
+        ]
 
     def _place(self, component: Component) -> Path:
         return self.cache / f"{component.name}-{component.version}-{component.key}"
@@ -182,15 +186,15 @@ class Toolchain:
 
         Go's caches are removed after a success. They are kept after a failure, so that the next build continues there.
 
-        :param components: names, or ``NAME@VERSION`` for another than the selected version; default: all selected ones
-            that are not optional.
+        :param components: names of components or groups, or ``NAME@VERSION`` for another than the selected version;
+            default: all selected ones that are not optional.
         :param progress: receives lines for people.
         :param wait_limit: seconds to wait for a build of another process.
         :raises ConfigurationError: for an unknown component or version.
         :raises ToolchainError: for example without Go, or for a refused module or a full disk; with a hint.
         """
         default = (name for name, component in self.components.items() if not component.is_optional)
-        wanted = [self._named(name) for name in (components or default)]
+        wanted = list(dict.fromkeys(c for name in (components or default) for c in self._named(name)))
         damages = [self._damage(component) for component in wanted]
         if not any(reason != "" for reason in damages):
             return
@@ -204,11 +208,11 @@ class Toolchain:
                 hint=f"set {VARIABLE} to a directory that you can write to",
             ) from error
         with self._lock(progress, wait_limit):
-            missing = [component for component in wanted if not self._built(component)]
-            if not missing:
-                return
             for draft in self.cache.glob(f"{_DRAFT}*"):  # of interrupted builds: this process holds the lock
                 shutil.rmtree(draft)
+            missing = [component for component in wanted if not (self._built(component) or self._inherit(component))]
+            if not missing:
+                return
             go = Go(find_go(max(c.go_version for c in missing)), self.cache / _GO_CACHES)
             self._announce(missing, progress)
             began = time.monotonic()
@@ -220,6 +224,17 @@ class Toolchain:
                 shutil.rmtree(go.caches)
             kept = sum(_size(self._place(component)) for component in missing)
             progress(f"built in {_minutes(time.monotonic() - began)}, {_megabytes(kept)} kept in {self.cache}")
+
+    def _inherit(self, component: Component) -> bool:
+        """Copy binaries that an older version of this package built from the same sources; return False without any."""
+        former = component.former
+        if former is None or self._damage(former) != "":
+            return False
+        draft = _draft(self.cache, component)
+        for name in component.packages:
+            shutil.copy2(self._place(former) / "bin" / name, draft / "bin" / name)
+        _keep(draft, component, self._place(component))
+        return True
 
     @contextlib.contextmanager
     def _lock(self, progress: Callable[[str], None], limit: float) -> Iterator[None]:
@@ -313,9 +328,18 @@ def _build_all(
     place: Callable[[Component], Path],
     progress: Callable[[str], None],
 ) -> None:
-    # Two at a time: one compiles while the other downloads modules or links, which uses only one core.
+    # Two modules at a time: one compiles while the other downloads modules or links, which uses only one core.
+    # Components of one module come one after the other, because they share most packages.
+    modules: dict[Path, list[Component]] = {}
+    for component in missing:
+        modules.setdefault(component.directory, []).append(component)
+
+    def build(components: list[Component]) -> None:
+        for component in components:
+            _build(go, component, cache, place(component), progress)
+
     with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
-        futures = [pool.submit(_build, go, component, cache, place(component), progress) for component in missing]
+        futures = [pool.submit(build, components) for components in modules.values()]
         try:
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
             for future in done:
@@ -332,8 +356,7 @@ def _build(go: Go, component: Component, cache: Path, place: Path, progress: Cal
     def say(text: str) -> None:
         progress(f"  {f'{component.name} {component.line}':<26}{_minutes(time.monotonic() - began):>9}  {text}")
 
-    draft = Path(tempfile.mkdtemp(prefix=f"{_DRAFT}{component.name}-", dir=cache))
-    (draft / "bin").mkdir()
+    draft = _draft(cache, component)
     module = draft / "module"
     module.mkdir()
     for name, path in component.sources.items():
@@ -349,13 +372,24 @@ def _build(go: Go, component: Component, cache: Path, place: Path, progress: Cal
             (draft / "crds" / path.name).write_text(plain(path.read_text(), path.name))
     for sources in (draft / "module", draft / "upstream"):
         shutil.rmtree(sources, ignore_errors=True)
+    _keep(draft, component, place)
+    say(f"done, {_megabytes(_size(place))}")
+
+
+def _draft(cache: Path, component: Component) -> Path:
+    draft = Path(tempfile.mkdtemp(prefix=f"{_DRAFT}{component.name}-", dir=cache))
+    (draft / "bin").mkdir()
+    return draft
+
+
+def _keep(draft: Path, component: Component, place: Path) -> None:
+    """Record the digests of a draft, and rename it to its place in the cache."""
     manifest = {"component": component.name, "version": component.version, "binaries": list(component.packages)}
     seal(draft, manifest)
     draft.chmod(0o755)
     shutil.rmtree(place, ignore_errors=True)  # a damaged build
     draft.rename(place)
-    sync(cache)
-    say(f"done, {_megabytes(_size(place))}")
+    sync(place.parent)
 
 
 def _compile(go: Go, component: Component, module: Path, output: Path, say: Callable[[str], None]) -> None:

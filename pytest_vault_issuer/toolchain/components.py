@@ -7,7 +7,7 @@ import platform
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import ConfigurationError
@@ -18,6 +18,10 @@ MODULES = Path(__file__).parent / "modules"
 _RECIPE = 1
 #: Component with cert-manager's CRDs. Every stack needs them, and only sessions that judge cert-manager its programs.
 CRDS = "cert-manager-crds"
+#: Name of the components of a local Kubernetes together: their version is selected by it.
+KUBERNETES = "kubernetes"
+#: Components by the name of a group; the first has the version of the group.
+GROUPS = {KUBERNETES: ("kube-apiserver", "kube-controller-manager", "etcd")}
 _KUBERNETES_STAMPS = {
     f"{package}.{name}": value
     for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
@@ -42,7 +46,8 @@ class Component:
     :ivar crds: directory in the upstream module whose YAML files are kept beside the binaries.
     :ivar inside: new folder in a copy of the upstream module. The shared Go files are built there, so that they may
         import internal packages of the module; '' for a separate module. The upstream go.sum pins such a build.
-    :ivar follows: component whose version this one has; '' for its own version.
+    :ivar follows: component or group whose version this one has; '' for its own version.
+    :ivar former: component that built the same binaries in an older version of this package; None if there was none.
     :ivar is_optional: whether only a session that needs it builds it.
     :ivar minutes: measured duration of a full build on 2 cores.
     :ivar peak: measured growth of Go's caches during the build, in MB.
@@ -58,6 +63,7 @@ class Component:
     crds: str = ""
     inside: str = ""
     follows: str = ""
+    former: Component | None = field(default=None, hash=False, compare=False)
     is_optional: bool = False
     minutes: float = 1.0
     peak: int = 500
@@ -122,22 +128,39 @@ class Component:
         return (self.directory / "go.mod").read_text()
 
 
-def _kubernetes(line: str, *, minutes: float, peak: int, kept: int) -> Component:
-    return Component(
-        "kubernetes",
+#: Package, and measured minutes, peak and size, by binary of Kubernetes. Each component after the first builds on the
+#: compiled packages of those before it. kubectl is only for kustomizations and for people.
+_KUBERNETES_BINARIES: dict[str, tuple[str, float, int, int]] = {
+    "kube-apiserver": ("k8s.io/kubernetes/cmd/kube-apiserver", 3, 3000, 106),
+    "kube-controller-manager": ("k8s.io/kubernetes/cmd/kube-controller-manager", 1, 1000, 96),
+    "etcd": ("go.etcd.io/etcd/server/v3", 0.5, 300, 27),
+    "kubectl": ("k8s.io/kubernetes/cmd/kubectl", 0.5, 300, 60),
+}
+#: Binaries of the component ``kubernetes`` of version 0.1, in its order, which is part of its key.
+_FORMERLY_TOGETHER = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
+
+
+def _kubernetes(line: str) -> Iterable[Component]:
+    """Return a component for each binary, so that each may come from another source."""
+    former = Component(
+        KUBERNETES,
         MODULES / "kubernetes" / line,
-        {
-            "etcd": "go.etcd.io/etcd/server/v3",
-            "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
-            "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
-            "kubectl": "k8s.io/kubernetes/cmd/kubectl",
-        },
+        {name: _KUBERNETES_BINARIES[name][0] for name in _FORMERLY_TOGETHER},
         "k8s.io/kubernetes",
         stamps=_KUBERNETES_STAMPS,
-        minutes=minutes,
-        peak=peak,
-        kept=kept,
     )
+    for name, (package, minutes, peak, kept) in _KUBERNETES_BINARIES.items():
+        yield replace(
+            former,
+            name=name,
+            packages={name: package},
+            follows=KUBERNETES,
+            former=former,
+            is_optional=name == "kubectl",
+            minutes=minutes,
+            peak=peak,
+            kept=kept,
+        )
 
 
 def _vault(line: str, *, minutes: float, peak: int, kept: int) -> Component:
@@ -224,8 +247,8 @@ def _helm(line: str, *, kubernetes: str, minutes: float, peak: int, kept: int) -
 
 #: In the order of the builds, the longest first. The first version of each name is the default.
 COMPONENTS = (
-    _kubernetes("1.36", minutes=5, peak=4600, kept=287),
-    _kubernetes("1.34", minutes=5, peak=4600, kept=283),
+    *_kubernetes("1.36"),
+    *_kubernetes("1.34"),
     # Releases of Vault need a vault/sdk that was not published separately. These are the newest releases of each minor
     # version that work with a published sdk. None works with 1.20.0 to 1.20.3, 1.21.4, or 1.14: 1.14.2 compiles with
     # 0.10.2, and fails at the first write ("defines a CreateOperation but no ExistenceCheck").
@@ -248,15 +271,26 @@ COMPONENTS = (
 BINARIES = tuple(dict.fromkeys(binary for component in COMPONENTS for binary in component.packages))
 
 
+def members(name: str) -> tuple[str, ...]:
+    """Return the names of the components of a group, or the name itself."""
+    return GROUPS.get(name, (name,))
+
+
+def releases(name: str, components: Iterable[Component] = COMPONENTS) -> list[Component]:
+    """Return all versions of a component, the default first; those of the first component of a group."""
+    return [component for component in components if component.name == members(name)[0]]
+
+
 def find(name: str, version: str = "", components: Iterable[Component] = COMPONENTS) -> Component:
     """Return the component with a name and a version.
 
+    :param name: of a component, or of a group for the first component in it.
     :param version: a minor release (1.18) or a full version (1.18.2 or v1.18.2); '' for the default.
     :raises ConfigurationError: if there is none; it lists the existing ones.
     """
     components = list(components)
-    check_known("component", [name], dict.fromkeys(component.name for component in components))
-    named = [component for component in components if component.name == name]
+    check_known("component", [name], dict.fromkeys([*(component.name for component in components), *GROUPS]))
+    named = releases(name, components)
     for component in named:
         if version.removeprefix("v") in ("", component.line, component.version.lstrip("v")):
             return component

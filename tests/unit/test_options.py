@@ -12,7 +12,7 @@ import pytest
 from pytest_vault_issuer.errors import ConfigurationError
 from pytest_vault_issuer.judge.progress import SESSION_KEY
 from pytest_vault_issuer.options import OPTIONS, TOKEN_VARIABLE, Option, Settings
-from pytest_vault_issuer.toolchain import COMPONENTS
+from pytest_vault_issuer.toolchain import find, releases
 
 pytest_plugins = ("pytester",)
 
@@ -38,8 +38,8 @@ def refused(**sources: Any) -> ConfigurationError:
 VALUES = {
     "stack": "process",
     "timeout_scale": "2.5",
-    "vault_version": next(entry.line for entry in COMPONENTS if entry.name == "vault"),
-    "kubernetes_version": next(entry.line for entry in COMPONENTS if entry.name == "kubernetes"),
+    "vault_version": find("vault").line,
+    "kubernetes_version": find("kubernetes").line,
     "vault_mode": "dev",
     "vault_image": "of/vault:1",
     "node_image": "of/node:1",
@@ -276,7 +276,7 @@ def test_wrong_name_of_a_kind_cluster_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("component", ["vault", "kubernetes"])
 def test_every_version_of_the_toolchain_is_accepted(component: str) -> None:
-    built = [entry for entry in COMPONENTS if entry.name == component]
+    built = releases(component)
     for version in [text for entry in built for text in (entry.line, entry.version, entry.version.lstrip("v"))]:
         settings = collect(env={f"VAULT_ISSUER_{component.upper()}_VERSION": version})
         assert getattr(settings, f"{component}_version") == version
@@ -286,7 +286,7 @@ def test_every_version_of_the_toolchain_is_accepted(component: str) -> None:
 def test_unknown_version_is_refused(component: str) -> None:
     error = refused(line={f"vault-issuer-{component}-version": "0.9"})
     assert error.message == f"--vault-issuer-{component}-version=0.9: there is no {component} 0.9"
-    newest = next(entry for entry in COMPONENTS if entry.name == component)
+    newest = find(component)
     assert error.hint.startswith(f"one of: {newest.version.lstrip('v')}")
 
 
@@ -352,7 +352,7 @@ def test_foreign_stack_cannot_be_kept(there: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("component", ["vault", "kubernetes"])
 def test_version_to_build_is_refused_for_containers(component: str) -> None:
-    version = next(c.line for c in COMPONENTS if c.name == component)
+    version = find(component).line
     refused(line={"vault-issuer-stack": "kind", f"vault-issuer-{component}-version": version})
 
 

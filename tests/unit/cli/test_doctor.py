@@ -155,7 +155,7 @@ def test_missing_component_is_not_called_built(built: Toolchain, name: str, whic
     assert found(built, f"{name} {component.version}").detail.startswith(f"not built: {which} builds it, about ")
 
 
-@pytest.mark.parametrize("name", ["kubernetes", "vault"])
+@pytest.mark.parametrize("name", ["kube-apiserver", "vault"])
 def test_module_proxy_is_asked_for_a_missing_component(
     built: Toolchain, tmp_path: Path, module_proxy: http.server.ThreadingHTTPServer, name: str
 ) -> None:
@@ -164,7 +164,7 @@ def test_module_proxy_is_asked_for_a_missing_component(
     proxy = found(built, "Go module proxy", VAULT_ISSUER_GO=go)
     component = built.components[name]
     assert module_proxy.asked == [f"/{component.upstream}/@v/{component.version}.info"]  # type: ignore[attr-defined]
-    assert proxy.state == (OK if name == "kubernetes" else BROKEN)
+    assert proxy.state == (OK if name == "kube-apiserver" else BROKEN)
 
 
 def test_unreachable_module_proxy_is_broken(built: Toolchain, tmp_path: Path) -> None:

@@ -91,4 +91,4 @@ def test_every_recipe_is_of_binaries_that_can_be_built_and_of_files_that_exist(t
         assert bool(builder.toolchain.missing(recipe.binaries)) == bool(recipe.binaries)
         assert all(source.is_file() for source in recipe.sources)
         assert not recipe.image.endswith(":latest")
-    assert builder.toolchain.missing(BINARIES) == ["kind", "kubernetes"]
+    assert builder.toolchain.missing(BINARIES) == ["kind", "kubectl"]

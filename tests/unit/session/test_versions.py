@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.errors import ToolchainError
+from pytest_vault_issuer.errors import ConfigurationError, ToolchainError
 from pytest_vault_issuer.kube.cluster_info import Kubernetes
 from pytest_vault_issuer.options import Settings
 from pytest_vault_issuer.session.session import Session, SessionKey
@@ -17,7 +17,7 @@ from pytest_vault_issuer.stack.local.vault import VaultProcesses
 from pytest_vault_issuer.stack.select import STATE
 from pytest_vault_issuer.stack.types import Stack
 from pytest_vault_issuer.supervisor.run_directory import RunDirectory, new_path
-from pytest_vault_issuer.toolchain import COMPONENTS, Toolchain, find
+from pytest_vault_issuer.toolchain import COMPONENTS, KUBERNETES, Toolchain, find
 from pytest_vault_issuer.vault.connection import VaultServer
 
 OLDEST = {component.name: component for component in COMPONENTS}
@@ -50,7 +50,7 @@ def test_nothing_asked_for_is_the_newest_of_each() -> None:
 
 
 def test_the_implementation_chooses_the_release_and_options_the_rest() -> None:
-    asked = {f"{name}_version": OLDEST[name].line for name in ("vault", "kubernetes")}
+    asked = {"vault_version": OLDEST["vault"].line, "kubernetes_version": OLDEST["kube-apiserver"].line}
     chosen = run(implementation=f"cert-manager@{OLDEST['cert-manager'].line}", **asked).toolchain
     assert lines(chosen) == {name: component.line for name, component in OLDEST.items()}
 
@@ -76,7 +76,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_only_what_the_run_needs_is_built(built: list[str]) -> None:
     run(implementation="cert-manager@1.18").build()
-    stack = [f"kubernetes {NEWEST['kubernetes']}", f"vault {NEWEST['vault']}"]
+    stack = [f"{name} {NEWEST[name]}" for name in (*KUBERNETES, "vault")]
     assert built == [*stack, "cert-manager-crds 1.18", "cert-manager 1.18", "cert-manager-webhook 1.18"]
     built.clear()
     run(implementation="cert-manager@1.18", kubeconfig=Path("k"), vault_addr="https://vault.test").build()
@@ -86,7 +86,7 @@ def test_only_what_the_run_needs_is_built(built: list[str]) -> None:
 def test_controller_of_another_project_needs_only_the_crds_of_cert_manager(built: list[str], tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(FILE)
     run(implementation=str(tmp_path / "mine.toml")).build()
-    expected = [f"{name} {NEWEST[name]}" for name in ("kubernetes", "vault", "cert-manager-crds")]
+    expected = [f"{name} {NEWEST[name]}" for name in (*KUBERNETES, "vault", "cert-manager-crds")]
     assert built == expected
 
 
@@ -109,10 +109,30 @@ def test_helm_is_built_only_for_a_chart_without_another_helm(
     assert built == []
 
 
+def test_kubectl_is_built_only_for_a_kustomization_without_another_kubectl(
+    built: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "kustomization.yaml").write_text("resources: []\n")
+    (tmp_path / "mine.toml").write_text(FILE + '[run]\nmanifests = ["base"]\n')
+    with pytest.raises(ConfigurationError, match="kubectl is not in PATH"):  # nothing is built here
+        _ = run(implementation=str(tmp_path / "mine.toml")).manifests
+    assert built == [f"kubectl {NEWEST['kubectl']}"]
+    built.clear()
+    (tmp_path / "bin").mkdir()
+    kubectl = tmp_path / "bin" / "kubectl"
+    kubectl.write_text("#!/bin/sh\n")
+    kubectl.chmod(0o755)
+    assert run(implementation=str(tmp_path / "mine.toml")).manifests.objects == []
+    assert built == []
+
+
 def test_go_caches_are_kept_for_the_next_version(built: list[str]) -> None:
     run(implementation="cert-manager@1.18", vault_binary=Path("bao"), keep_go_caches=True).build()
-    names = (f"kubernetes {NEWEST['kubernetes']}", "cert-manager-crds 1.18", "cert-manager 1.18")
-    assert built == [f"{name}, caches kept" for name in (*names, "cert-manager-webhook 1.18")]
+    kubernetes = [f"{name} {NEWEST[name]}" for name in KUBERNETES]
+    release = ["cert-manager-crds 1.18", "cert-manager 1.18", "cert-manager-webhook 1.18"]
+    assert built == [f"{name}, caches kept" for name in (*kubernetes, *release)]
 
 
 @pytest.mark.parametrize(
@@ -143,7 +163,9 @@ def test_a_run_that_joins_another_starts_further_vaults_from_the_same_program() 
 
 def test_the_header_says_which_versions_will_be_built() -> None:
     one = run(implementation="cert-manager@1.15", vault_binary=Path("bao"))
+    kubernetes = find("kubernetes").version
     assert (one.provider.name, one.provider.reason) == (
         "process",
-        f"after building kubernetes {find('kubernetes').version}, cert-manager-crds v1.15.3",
+        f"after building etcd {kubernetes}, kube-apiserver {kubernetes}, kube-controller-manager {kubernetes}, "
+        "cert-manager-crds v1.15.3",
     )

@@ -375,6 +375,33 @@ def test_program_inside_a_copy_of_its_module_uses_internal_packages(
     assert sorted(path.name for path in binary.parent.parent.iterdir()) == ["bin", "manifest.json", "verified.json"]
 
 
+def test_binaries_of_a_former_component_are_taken_over(
+    cache: Path, component: Component, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    former = dataclasses.replace(component, name="both", packages={"tiny": ".", "other": "."})
+    old = Toolchain(cache, [former])
+    old.build(progress=lambda line: None)
+    new = Toolchain(cache, [dataclasses.replace(component, former=former)])
+    assert new.missing(["tiny"]) == ["tiny"]
+    monkeypatch.setenv("VAULT_ISSUER_GO", "/no/go")
+    new.build(progress=lambda line: None)
+    assert binary_of(new).read_bytes() == binary_of(old).read_bytes()
+    assert binary_of(new).parent != binary_of(old).parent
+    assert old.path("other") is not None
+
+
+def test_damaged_binaries_of_a_former_component_are_not_taken_over(
+    cache: Path, component: Component, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    former = dataclasses.replace(component, name="both")
+    old = Toolchain(cache, [former])
+    old.build(progress=lambda line: None)
+    truncate(binary_of(old))
+    monkeypatch.setenv("VAULT_ISSUER_GO", "/no/go")
+    with pytest.raises(ToolchainError, match="is not a Go toolchain"):
+        Toolchain(cache, [dataclasses.replace(component, former=former)]).build(progress=lambda line: None)
+
+
 def test_crds_are_taken_from_the_module_alone(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     upstream = {
         "go.mod": "module example.test/up\n\ngo 1.26.0\n\nrequire example.test/absent v1.0.0\n",

@@ -11,7 +11,7 @@ import pytest
 from packaging.version import Version
 
 from pytest_vault_issuer.errors import ConfigurationError
-from pytest_vault_issuer.toolchain import BINARIES, COMPONENTS, Component, Toolchain, find
+from pytest_vault_issuer.toolchain import BINARIES, COMPONENTS, Component, Toolchain, find, releases
 
 #: One of each minor release that a component comes in.
 EACH = {f"{component.name}@{component.line}": component for component in COMPONENTS}
@@ -61,9 +61,9 @@ def test_a_version_is_found_by_its_line_and_by_its_full_name(shipped: Component)
 
 def test_without_a_version_it_is_the_newest() -> None:
     for name in ("kubernetes", "vault", "cert-manager"):
-        newest = max((c for c in COMPONENTS if c.name == name), key=lambda c: Version(c.version))
+        newest = max(releases(name), key=lambda c: Version(c.version))
         assert find(name) is newest
-        assert Toolchain().components[name] is newest
+        assert Toolchain().components[newest.name] is newest
 
 
 def test_a_version_that_there_is_not_is_refused_with_those_that_there_are() -> None:
@@ -75,7 +75,7 @@ def test_a_version_that_there_is_not_is_refused_with_those_that_there_are() -> N
 
 
 def test_kubernetes_says_the_version_of_its_module() -> None:
-    kubernetes = next(component for component in COMPONENTS if component.name == "kubernetes")
+    kubernetes = find("kubernetes")
     linking = next(flag for flag in kubernetes.flags if flag.startswith("-ldflags="))
     for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
         assert f"-X {package}.gitVersion={kubernetes.version}" in linking

@@ -90,14 +90,6 @@ def test_nothing_is_built_where_no_engine_answers(asked: Callable[..., None]) ->
         asked(implementation="cert-manager")
 
 
-def test_nothing_is_built_where_a_kustomization_meets_no_kubectl(asked: Callable[..., None], tmp_path: Path) -> None:
-    (tmp_path / "deploy").mkdir()
-    (tmp_path / "deploy/kustomization.yaml").write_text("resources: []\n")
-    (tmp_path / "mine.toml").write_text(FILE)
-    with pytest.raises(ConfigurationError, match="kubectl is not in PATH"):
-        asked(implementation=str(tmp_path / "mine.toml"))
-
-
 def test_a_mirror_needs_the_nodes_image_to_be_named(asked: Callable[..., None], tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"from docker\.io, not from mirror\.test") as caught:
         asked(implementation="cert-manager", registry_mirror="mirror.test")
