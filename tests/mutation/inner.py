@@ -28,6 +28,8 @@ NAME = "MUTATION_NAME"
 WORKERS = 20
 #: A file for the times of the tests, one JSON object a line; see :mod:`.trace`.
 TIMES = "MUTATION_TIMES"
+#: Ids of requirements, a JSON list: their tests run in this order.
+ORDER = "MUTATION_ORDER"
 
 
 def implementation() -> Implementation:
@@ -47,6 +49,13 @@ def implementation() -> Implementation:
         name=os.environ[NAME],
         directory=Path(os.environ[SOURCE]),  # the working directory, in which Python finds the package
     )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests into the order of their requirements."""
+    place = {identifier: number for number, identifier in enumerate(json.loads(os.environ.get(ORDER, "[]")))}
+    items.sort(key=lambda item: min((place.get(i, len(place)) for i in requirement_ids(item)), default=len(place)))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from pytest_vault_issuer.errors import VaultIssuerError
+from pytest_vault_issuer.kube.client import CERTIFICATE_REQUESTS, CERTIFICATES, CSRS, Resource
 from pytest_vault_issuer.options import Settings
 from pytest_vault_issuer.requirements.catalogue import SUITE
 from pytest_vault_issuer.requirements.features import PROFILES
 from pytest_vault_issuer.session.session import Session, SessionKey
 
 from .builds import PACKAGE, Build, Variant
-from .inner import DESCRIBED, NAME, SOURCE, TIMES
+from .forks import Forks
+from .inner import DESCRIBED, NAME, ORDER, SOURCE, TIMES
 
 #: Seconds after which the session of one build is stopped.
 LIMIT = 1200
@@ -27,7 +29,15 @@ SHARE = "MUTATION_SHARE"
 #: The sample controller answers within moments, so that shorter timeouts suffice for what a mutant prevents.
 TIMEOUT_SCALE = 0.5
 #: Sessions that share a stack: the namespaces and mounts that tests leave in it make it slower.
-SESSIONS_PER_STACK = 25
+SESSIONS_PER_STACK = 40
+#: What is deleted after each session, so that the controllers of later ones do not reconcile it.
+RECONCILED = (
+    CERTIFICATES,
+    CERTIFICATE_REQUESTS,
+    CSRS,
+    Resource("cert-manager.io", "v1", "issuers"),
+    Resource("cert-manager.io", "v1", "clusterissuers", namespaced=False),
+)
 
 
 def share() -> float:
@@ -44,6 +54,14 @@ def _modules(selection: list[str]) -> list[str]:
     modules = [Path(str(path)) for path in resources.files(SUITE).iterdir() if path.name.startswith("test_")]
     others = [path for path in modules if areas and path.stem.split("_")[1] not in areas]
     return [SUITE, *(f"--ignore={path}" for path in sorted(others))]
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of sessions: without what belongs to the session that judges them."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "VAULT_ISSUER"))}
+    kept |= {k: v for k, v in os.environ.items() if k == "VAULT_ISSUER_CACHE"}
+    path = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
+    return kept | {"PYTHONPATH": path}
 
 
 @dataclass(frozen=True)
@@ -72,6 +90,7 @@ class Conditions:
     :ivar first_failure: stop at the first failure.
     :ivar limit: seconds after which the session is stopped.
     :ivar times: a file for the times of the tests; None for none.
+    :ivar processes: of pytest-xdist; 0 for none.
     """
 
     described: str = "sample-controller"
@@ -80,6 +99,7 @@ class Conditions:
     first_failure: bool = False
     limit: float = LIMIT
     times: Path | None = None
+    processes: int = 0
 
 
 @dataclass
@@ -88,6 +108,7 @@ class Bench:
 
     _session: Session | None = field(default=None, init=False)
     _served: int = field(default=0, init=False)
+    _forks: Forks | None = field(default=None, init=False)
 
     def judge(
         self, build: Build, directory: Path, selection: Iterable[str] = (), conditions: Conditions | None = None
@@ -116,39 +137,55 @@ class Bench:
         conditions: Conditions,
         environment: dict[str, str],
     ) -> Judgement:
-        command = [sys.executable, "-m", "pytest", "--pyargs", *_modules(selection), "-q"]
+        command = ["--pyargs", *_modules(selection), "-q"]
         command += ["-p", "no:cacheprovider", "-p", "mutation.inner", f"--vault-issuer={implementation}"]
         command += [f"--vault-issuer-join={self._stack()}", f"--vault-issuer-report={directory / 'report'}"]
         command += [f"--vault-issuer-timeout-scale={conditions.timeout_scale}"]
         command += [f"--vault-issuer-profile={profile}" for profile in conditions.profiles]
         command += [f"--vault-issuer-select={part}" for part in selection]
         command += ["-x"] if conditions.first_failure else []
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "VAULT_ISSUER"))}
-        kept |= {k: v for k, v in os.environ.items() if k == "VAULT_ISSUER_CACHE"}
-        path = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
-        kept |= {"PYTHONPATH": path} | environment
-        kept |= {TIMES: str(conditions.times)} if conditions.times else {}
-        run = subprocess.run(
-            command, cwd=directory, env=kept, capture_output=True, text=True, timeout=conditions.limit, check=False
-        )
+        command += ["-n", str(conditions.processes)] if conditions.processes else []
+        environment = environment | {ORDER: json.dumps(selection)}
+        environment |= {TIMES: str(conditions.times)} if conditions.times else {}
+        if self._forks is None:
+            self._forks = Forks(_environment())
+        try:
+            output = self._forks.run(command, directory, environment, conditions.limit)
+        finally:
+            self._sweep()
         report = directory / "report" / "report.json"
-        assert report.exists(), run.stdout + run.stderr
+        assert report.exists(), output
         content: dict[str, Any] = json.loads(report.read_text())
         outcomes = {entry["id"]: entry["outcome"] for entry in content["requirements"] if entry["tests"]}
         verdicts = {name: profile["verdict"] for name, profile in content["profiles"].items()}
-        return Judgement(outcomes, verdicts, run.stdout)
+        return Judgement(outcomes, verdicts, output)
 
     def _stack(self) -> Path:
         if self._session is not None and self._served >= SESSIONS_PER_STACK:
-            self.close()
+            self._stop()
         if self._session is None:
             self._session, self._served = Session(Settings(stack="process"), SessionKey.new(), print), 0
             self._session.stack()
         self._served += 1
         return self._session.directory.path
 
+    def _sweep(self) -> None:
+        """Delete what the controller of the next session would reconcile."""
+        assert self._session is not None
+        cluster = self._session.cluster()
+        for resource in RECONCILED:
+            with contextlib.suppress(VaultIssuerError):  # such as an object that a controller has just deleted
+                for item in cluster.list(resource):
+                    cluster.delete(resource, item["metadata"]["name"], item["metadata"].get("namespace"))
+
     def close(self) -> None:
-        """Stop the stack."""
+        """Stop the stack, and the process whose forks are sessions."""
+        if self._forks is not None:
+            self._forks.close()
+            self._forks = None
+        self._stop()
+
+    def _stop(self) -> None:
         if self._session is not None:
             self._session.close()
             self._session = None

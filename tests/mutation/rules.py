@@ -11,7 +11,7 @@ import ast
 import copy
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -74,14 +74,32 @@ class Place:
 
     def mutant(self) -> Mutant:
         """Return the mutant: one edit that replaces the whole module."""
-        text = (SAMPLE_CONTROLLER / self.module).read_text()
-        return Mutant(self.key, (Edit(self.module, text, self.change(text)),), f"By rule: {self.key}.")
+        return mutant_of([self])
 
-    def change(self, text: str) -> str:
-        """Return the module's text with this change, as :mod:`ast` writes it."""
-        tree = ast.parse(text)
-        _replace(tree, self.path, self.rule)
-        return ast.unparse(tree) + "\n"
+    def overlaps(self, other: Place) -> bool:
+        """Whether one of two places is inside of the other, or at the same node."""
+        if self.module != other.module:
+            return False
+        common = min(len(self.path), len(other.path))
+        return self.path[:common] == other.path[:common]
+
+
+def mutant_of(together: Sequence[Place]) -> Mutant:
+    """Return the mutant with the changes of some places, none of which overlaps another."""
+    edits = []
+    for module in dict.fromkeys(place.module for place in together):
+        text = (SAMPLE_CONTROLLER / module).read_text()
+        edits.append(Edit(module, text, changed(text, [place for place in together if place.module == module])))
+    name = " + ".join(place.key for place in together)
+    return Mutant(name, tuple(edits), f"By rule: {name}.")
+
+
+def changed(text: str, together: Sequence[Place]) -> str:
+    """Return a module's text with the changes of some places, as :mod:`ast` writes it."""
+    tree = ast.parse(text)
+    for place in together:
+        _replace(tree, place.path, place.rule)
+    return ast.unparse(tree) + "\n"
 
 
 @cache

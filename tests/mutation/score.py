@@ -21,12 +21,16 @@ SURVIVED = "survived"
 UNCOVERED = "not run by any test"
 #: The session was stopped before it was finished; it does not count.
 UNFINISHED = "not finished"
+#: `equivalent.toml` gives the reason why no requirement can fail; it was not judged again.
+EQUIVALENT = "equivalent"
 
 
 def summary(entries: list[dict[str, Any]]) -> list[str]:
     """Return the score in Markdown: caught of all that are not equivalent, by rule, and the survivors by module."""
     finished = [entry for entry in entries if entry["result"] != UNFINISHED]
-    equivalent = [entry for entry in finished if entry["equivalent"] and entry["result"] in (SURVIVED, UNCOVERED)]
+    equivalent = [
+        entry for entry in finished if entry["equivalent"] and entry["result"] in (SURVIVED, UNCOVERED, EQUIVALENT)
+    ]
     counted = [entry for entry in finished if entry not in equivalent]
     caught = [entry for entry in counted if entry["result"] in (CAUGHT, NOT_STARTED)]
     share = f"{100 * len(caught) / len(counted):.1f} %" if counted else "-"

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.scope import complete
+
 from .draw import drawn, set_seed
-from .judging import Bench, Conditions
+from .groups import Entry, Result, judge
+from .judging import Bench
 from .rules import Place, equivalent, places
-from .score import CAUGHT, NOT_STARTED, SURVIVED, UNCOVERED, UNFINISHED
+from .score import EQUIVALENT, SURVIVED, UNCOVERED
 from .trace import Trace, load
 
 #: The share of the places that are judged; by default about 50.
 RULE_SHARE = "MUTATION_RULE_SHARE"
-#: A file to which each result is appended, one JSON object a line.
+#: A file to which each result is appended, one JSON object a line. Mutants whose results it has are not judged again.
 SCORE = "MUTATION_SCORE"
-#: How many requirements are tried first: the quickest of those that run the line.
-FIRST = 8
-#: Seconds after which a session is stopped. A mutant that hangs fails a test long before.
-LIMIT = 1800
+#: How many mutants are judged together.
+GROUP = 25
 
 set_seed()
 PLACES = drawn(places(), float(os.environ.get(RULE_SHARE, "0.02")))
+GROUPS = [PLACES[start : start + GROUP] for start in range(0, len(PLACES), GROUP)]
 
 
 @pytest.fixture(scope="session")
@@ -35,52 +35,28 @@ def trace(bench: Bench) -> Trace:
     return load(bench)
 
 
-def judge(place: Place, bench: Bench, directory: Path, affected: list[str]) -> tuple[str, list[str]]:
-    """Return what became of a mutant, see :mod:`.score`, and the requirements that failed."""
-    if not affected:
-        return UNCOVERED, []
-    conditions = Conditions(timeout_scale=1.0, first_failure=True, limit=LIMIT)
-    for number, selection in enumerate((affected[:FIRST], affected[FIRST:])):
-        if not selection:
-            continue
-        inner = directory / str(number)
-        inner.mkdir()
-        try:
-            judgement = bench.judge(place.mutant(), inner, selection, conditions)
-        except subprocess.TimeoutExpired:
-            return UNFINISHED, []
-        except AssertionError:
-            return NOT_STARTED, []
-        if failed := judgement.of("failed"):
-            return CAUGHT, sorted(failed)
-        if not judgement.of("passed"):
-            return NOT_STARTED, []
-    return SURVIVED, []
+def known() -> list[Entry]:
+    """Return the results that the file has."""
+    path = Path(os.environ.get(SCORE, ""))
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
 
-@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.key)
-def test_a_mutant_by_rule_is_caught(
-    place: Place, bench: Bench, trace: Trace, tmp_path: Path, record_property: Any, built: None
+@pytest.mark.parametrize("group", GROUPS, ids=[f"group-{number}" for number in range(1, len(GROUPS) + 1)])
+def test_mutants_by_rule_are_caught(
+    group: list[Place], bench: Bench, trace: Trace, tmp_path: Path, record_property: Any, built: None
 ) -> None:
-    began = time.monotonic()
-    affected = trace.affected(place)
-    result, failed = judge(place, bench, tmp_path, affected)
-    reason = equivalent().get(place.key, "")
-    entry = {
-        "key": place.key,
-        "rule": place.rule,
-        "line": place.lines[0],
-        "module": place.module,
-        "result": result,
-        "failed": failed,
-        "affected": len(affected),
-        "seconds": round(time.monotonic() - began, 1),
-        "equivalent": reason,
-    }
-    record_property("by rule", entry)
-    if path := os.environ.get(SCORE):
-        with Path(path).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
-    if result == UNFINISHED:
-        pytest.skip(f"not finished after {LIMIT} s: {place.key}")
-    assert result not in (SURVIVED, UNCOVERED) or reason, f"{result}: {place.key}"
+    before = known()
+    done = {entry["key"] for entry in before}
+    left = [place for place in group if place.key not in done]
+    # What is proved equivalent is judged in the complete run only, which finds proofs that hold no longer.
+    proved = [] if complete() else [place for place in left if place.key in equivalent()]
+    results = [Result(place, EQUIVALENT) for place in proved]
+    results += judge([place for place in left if place not in proved], bench, tmp_path, trace, before)
+    for result in results:
+        record_property("by rule", result.entry())
+        if path := os.environ.get(SCORE):
+            with Path(path).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(result.entry()) + "\n")
+    survivors = [result for result in results if result.result in (SURVIVED, UNCOVERED)]
+    missed = [f"{result.result}: {result.place.key}" for result in survivors if result.place.key not in equivalent()]
+    assert missed == [], "\n".join(missed)

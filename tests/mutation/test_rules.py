@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from .draw import SEED, drawn
-from .rules import EQUIVALENT, SAMPLE_CONTROLLER, equivalent, places, places_in
+from .rules import EQUIVALENT, SAMPLE_CONTROLLER, changed, equivalent, places, places_in
 from .score import CAUGHT, NOT_STARTED, SURVIVED, UNFINISHED, summary
 from .trace import Trace, assemble
 
@@ -58,7 +58,7 @@ def test_constants_are_changed_but_no_text_for_people() -> None:
 
 def test_a_change_touches_its_place_only() -> None:
     place = next(place for place in places_in("m.py", SOURCE) if place.rule == "swap")
-    before, after = ast.unparse(ast.parse(SOURCE)).splitlines(), place.change(SOURCE).splitlines()
+    before, after = ast.unparse(ast.parse(SOURCE)).splitlines(), changed(SOURCE, [place]).splitlines()
     assert [(b, a) for b, a in zip(before, after, strict=True) if a != b] == [
         ("            return self.g(a + b)", "            return self.g(a - b)")
     ]
@@ -77,9 +77,9 @@ def test_mutants_by_rule_compile_and_differ(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv(SEED, "1")
     for place in drawn(places(), 0.02):
         text = (SAMPLE_CONTROLLER / place.module).read_text()
-        changed = place.mutant().sources()[place.module]
-        compile(changed, place.module, "exec")
-        assert changed != ast.unparse(ast.parse(text)) + "\n"
+        new = place.mutant().sources()[place.module]
+        compile(new, place.module, "exec")
+        assert new != ast.unparse(ast.parse(text)) + "\n"
 
 
 def test_equivalent_mutants_have_places_and_reasons() -> None:

@@ -45,17 +45,17 @@ class Trace:
     def affected(self, place: Place) -> list[str]:
         """Return the requirements that a place can affect, the quickest first."""
         first, last = place.lines
-        wanted = {(place.module, line) for line in range(first, last + 1)}
-        if place.function == "module" or ("." not in place.function and place.function[:1].isupper()):
-            wanted |= _uses(place)
+        wanted = {(place.module, line) for line in range(first, last + 1)} | uses(place)
         found = {name for module, line in wanted for name in self.lines.get(module, {}).get(line, [])}
         if not found and any(line in self.at_start.get(module, []) for module, line in wanted):
             found = set(self.seconds)
         return sorted(found & set(self.seconds), key=lambda name: (self.seconds[name], name))
 
 
-def _uses(place: Place) -> set[tuple[str, int]]:
-    """Return the lines that name what a statement of a module or class defines."""
+def uses(place: Place) -> set[tuple[str, int]]:
+    """Return the lines that name what a statement of a module or class defines; none for other statements."""
+    if not (place.function == "module" or ("." not in place.function and place.function[:1].isupper())):
+        return set()
     tree = ast.parse((SAMPLE_CONTROLLER / place.module).read_text())
     names: set[str] = set()
     for node in ast.walk(tree):
