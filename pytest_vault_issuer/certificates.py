@@ -69,6 +69,8 @@ class Authority:
     :param name: its common name. Two authorities may have the same name; their keys differ.
     :param parent: signs it. Without one, it is a root.
     :param key_type: ``ec`` (P-256) or ``rsa`` (2048 bits).
+    :param key: an existing key instead, such as that of an authority that `parent` cross-signs.
+    :param valid_for: how long its certificate is valid.
     :ivar certificate: its certificate.
     :ivar key: its private key.
     :ivar parent: the authority above it, None for a root.
@@ -76,14 +78,20 @@ class Authority:
     """
 
     def __init__(
-        self, name: str = "pytest-vault-issuer CA", *, parent: Authority | None = None, key_type: str = "ec"
+        self,
+        name: str = "pytest-vault-issuer CA",
+        *,
+        parent: Authority | None = None,
+        key_type: str = "ec",
+        key: PrivateKey | None = None,
+        valid_for: timedelta = VALIDITY,
     ) -> None:
         self.parent = parent
-        self.key = new_key(key_type)
+        self.key = key or new_key(key_type)
         subject, now = _name(name), _now()
         signer, signing_key = (parent.certificate.subject, parent.key) if parent else (subject, self.key)
         self.certificate: x509.Certificate = (
-            _builder(subject, signer, self.key.public_key(), now - _BACKDATED, now + VALIDITY)
+            _builder(subject, signer, self.key.public_key(), now - _BACKDATED, now + valid_for)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(_key_usage(ca=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False)
@@ -96,9 +104,15 @@ class Authority:
         """Return a new root, by default with a random name."""
         return cls(name or _random_name(), key_type=key_type)
 
-    def intermediate(self, name: str | None = None, *, key_type: str = "ec") -> Authority:
+    def intermediate(
+        self, name: str | None = None, *, key_type: str = "ec", valid_for: timedelta = VALIDITY
+    ) -> Authority:
         """Return a new authority below this one, by default with a random name."""
-        return Authority(name or _random_name(), parent=self, key_type=key_type)
+        return Authority(name or _random_name(), parent=self, key_type=key_type, valid_for=valid_for)
+
+    def cross_sign(self, other: Authority) -> Authority:
+        """Return an authority below this one with the name and the key of another."""
+        return Authority(other.name, parent=self, key=other.key)
 
     # -- what it issues --------------------------------------------------------------------------
 
@@ -188,6 +202,11 @@ class Authority:
         return to_pem(certificate) + intermediates, key_to_pem(key)
 
     # -- what it is ------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """Its common name."""
+        return str(self.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
 
     @property
     def pem(self) -> str:

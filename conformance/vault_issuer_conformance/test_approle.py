@@ -119,3 +119,16 @@ def test_request_is_signed_after_the_login_token_was_revoked(sandbox: Sandbox, k
     request = sandbox.issued(issuer)
     later = client_tokens(sandbox.proxy.seen(Route.LOGIN, since=mark))
     assert sandbox.signings(request)[-1].token in later, "expected a later login's token, saw another"
+
+
+@requirement("VI-APPROLE-007")
+def test_chosen_role_id_and_secret_id_are_accepted(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.approle(kind)
+    approle = approle_of(auth)
+    role_id, secret_id = f"issuer {secrets.token_hex(4)}", f"secret/{secrets.token_hex(8)}="
+    method = sandbox.vault.client.auth.approle
+    method.update_role_id(approle.name, role_id, mount_point=approle.mount)
+    method.create_custom_secret_id(approle.name, secret_id, mount_point=approle.mount)
+    sandbox.set_secret(auth.secret_name, auth.namespace, {auth.secret_key: secret_id})
+    issuer = sandbox.ready_issuer(kind, {"appRole": auth.spec["appRole"] | {"roleId": role_id}})
+    sandbox.issued(issuer)

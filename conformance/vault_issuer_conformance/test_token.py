@@ -178,3 +178,12 @@ def test_not_ready_with_an_empty_token(sandbox: Sandbox, kind: str) -> None:
     }
     references = {wrong: {"name": name, "key": "token"} for wrong, name in stored.items()}
     never_ready(sandbox, kind, {wrong: {"auth": {"tokenSecretRef": ref}} for wrong, ref in references.items()})
+
+
+@requirement("VI-TOKEN-010")
+@pytest.mark.parametrize("form", ["batch", "chosen"])
+def test_token_in_any_form_is_used(sandbox: Sandbox, kind: str, form: str) -> None:
+    parameters = {"type": "batch"} if form == "batch" else {"id": f"issuer-{secrets.token_hex(8)}"}
+    auth = sandbox.token(kind, **parameters)
+    sandbox.issued(sandbox.ready_issuer(kind, auth))
+    assert sandbox.proxy.seen(Route.SIGN)[-1].token == auth.credential, "expected the stored token in the sign request"

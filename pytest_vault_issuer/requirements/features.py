@@ -58,6 +58,8 @@ AREAS = {
     "JWT": "authentication at a JWT mount",
     "AWS": "authentication with AWS IAM",
     "NAMESPACE": "namespaces of Vault Enterprise",
+    "LOGIN": "the tokens that Vault's auth roles give",
+    "PKI": "what the roles, issuers and mounts of Vault's PKI engine decide",
     "CERTIFICATE": "Certificates end to end",
     "CSRAPI": "CertificateSigningRequests",
     "ADMISSION": "refusal by the API server",

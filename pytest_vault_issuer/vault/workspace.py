@@ -111,7 +111,7 @@ class VaultWorkspace:
         )
         if import_chain and len(known) > 1:
             # Several imported certificates leave the default issuer open: it is the one with the key.
-            self._choose_issuer(mount, authority)
+            self.choose_issuer(mount, authority)
         pki = Pki(mount, f"role-{secrets.token_hex(4)}", authority)
         self.set_pki_role(pki, **(role or {}))
         return pki
@@ -132,13 +132,33 @@ class VaultWorkspace:
             pki.role, extra_params=defaults | parameters, mount_point=pki.mount
         )
 
-    def _choose_issuer(self, mount: str, authority: Authority) -> None:
+    def import_authorities(self, pki: Pki, *authorities: Authority, key: Authority | None = None) -> None:
+        """Add issuers to a mount, whose default issuer remains.
+
+        :param key: the authority among them that can then sign; None if none can.
+        """
+        bundle = (key.key_pem if key else "") + "".join(authority.pem for authority in authorities)
+        self.client.write_data(f"{pki.mount}/issuers/import/bundle", data={"pem_bundle": bundle})
+
+    def pki_issuer(self, mount: str, authority: Authority) -> str:
+        """Return the id of an authority among the issuers of a mount.
+
+        :raises LookupError: if the mount does not have it.
+        """
         listing = self.client.list(f"{mount}/issuers")["data"]["key_info"]
+        serial = f"{authority.certificate.serial_number:x}"
         for identifier, info in listing.items():
-            if info.get("serial_number", "").replace(":", "").lstrip("0") == f"{authority.certificate.serial_number:x}":
-                self.client.write_data(f"{mount}/config/issuers", data={"default": identifier})
-                return
+            if info.get("serial_number", "").replace(":", "").lstrip("0") == serial:
+                return str(identifier)
         raise LookupError(f"{mount} does not list the imported authority: {listing}")
+
+    def set_pki_issuer(self, pki: Pki, authority: Authority, **parameters: Any) -> None:
+        """Change parameters of an issuer of a mount, such as ``manual_chain``; others get their defaults."""
+        self.client.write_data(f"{pki.mount}/issuer/{self.pki_issuer(pki.mount, authority)}", data=parameters)
+
+    def choose_issuer(self, mount: str, authority: Authority) -> None:
+        """Make an authority the default issuer of a mount."""
+        self.client.write_data(f"{mount}/config/issuers", data={"default": self.pki_issuer(mount, authority)})
 
     # -- policies and tokens ----------------------------------------------------
 
@@ -304,6 +324,12 @@ class VaultWorkspace:
         self.client.write_data(path, data=data)
         self._undo.callback(self.client.delete, path)
         return role
+
+    def set_auth_role(self, role: AuthRole | AppRole, **parameters: Any) -> None:
+        """Change parameters of a role of an auth method, such as ``token_type``; the others remain."""
+        mounted = self.client.sys.list_auth_methods()["data"][f"{role.mount}/"]["type"]
+        folder = "certs" if mounted == "cert" else "role"
+        self.client.write_data(f"auth/{role.mount}/{folder}/{role.name}", data=parameters)
 
     def log_in(self, role: AuthRole, body: dict[str, Any]) -> str:
         """Log in at a role's mount with the given body and return the token.
