@@ -62,6 +62,8 @@ AREAS = {
     "PKI": "what the roles, issuers and mounts of Vault's PKI engine decide",
     "CERTIFICATE": "Certificates end to end",
     "CSRAPI": "CertificateSigningRequests",
+    "CSR": "keys, names and encodings of CSRs",
+    "ADDRESS": "forms of addresses and paths",
     "ADMISSION": "refusal by the API server",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -36,18 +37,20 @@ def read_csr(pem: bytes) -> x509.CertificateSigningRequest:
     return csr
 
 
-def parameters(csr: x509.CertificateSigningRequest, pem: bytes, duration: str | None) -> dict[str, str]:
+def parameters(csr: x509.CertificateSigningRequest, pem: bytes, duration: str | None) -> dict[str, Any]:
     """Return the parameters of Vault's sign endpoint for a CSR.
 
     :param duration: of the request, such as ``36h``; None for the default.
     """
     names = alternative_names(csr)
+    emails = names.get_values_for_type(x509.RFC822Name)
     return {
         "csr": pem.decode(),
         "common_name": common_name(csr),
-        "alt_names": ",".join(names.get_values_for_type(x509.DNSName)),
+        "alt_names": ",".join([*names.get_values_for_type(x509.DNSName), *emails]),
         "ip_sans": ",".join(str(address) for address in names.get_values_for_type(x509.IPAddress)),
-        "uri_sans": ",".join(names.get_values_for_type(x509.UniformResourceIdentifier)),
+        # A list, because a URI may contain commas.
+        "uri_sans": list(names.get_values_for_type(x509.UniformResourceIdentifier)),
         "ttl": duration or DEFAULT_DURATION,
         "exclude_cn_from_sans": "true",
     }

@@ -115,7 +115,7 @@ class Vault:
         if status == 200 and granted is not None and not {"create", "update", "root"} & set(granted):
             raise VaultError("the token may not sign at the path")
 
-    def sign(self, path: str, token: str, parameters: dict[str, str]) -> dict[str, Any]:
+    def sign(self, path: str, token: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """Sign a CSR and return the data of Vault's answer.
 
         :raises VaultRefusalError: if Vault refuses, which is final.

@@ -27,14 +27,14 @@ def test_names_and_duration_are_passed_on() -> None:
     assert asked["csr"] == pem.decode()
     assert asked["common_name"] == "c.example.test"
     assert asked["alt_names"] == "a.example.test,*.b.example.test"
-    assert asked["uri_sans"] == "urn:x:y"
+    assert asked["uri_sans"] == ["urn:x:y"]
     assert asked["ttl"] == "36h"
 
 
 def test_a_csr_without_names_asks_for_none_and_ninety_days() -> None:
     pem = csr()
     asked = parameters(read_csr(pem), pem, None)
-    assert (asked["common_name"], asked["alt_names"], asked["ip_sans"], asked["uri_sans"]) == ("", "", "", "")
+    assert (asked["common_name"], asked["alt_names"], asked["ip_sans"], asked["uri_sans"]) == ("", "", "", [])
     assert asked["ttl"] == "2160h"
 
 
