@@ -248,3 +248,13 @@ def test_message_names_the_field_of_the_method(sandbox: Sandbox, kind: str, feat
     for field in REQUIRED[feature]:
         message = refusal(sandbox, kind, auth=with_value(AUTHS[feature], field, None))
         assert field in message, f"expected {field} in the rejection, saw {message!r}"
+
+
+@requirement("VI-ADMISSION-012")
+def test_bundle_without_a_certificate_is_rejected(sandbox: Sandbox, kind: str) -> None:
+    contents = {"a text": secrets.token_hex(16), "a truncated certificate": Authority().pem[:200]}
+    assert_refused(
+        sandbox,
+        kind,
+        {f"caBundle contains {what}": {"caBundle": bundle(content)} for what, content in contents.items()},
+    )

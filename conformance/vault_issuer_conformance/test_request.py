@@ -603,3 +603,73 @@ def test_warning_event_reports_why_an_issuer_is_not_ready(sandbox: Sandbox, kind
     issuer = sandbox.issuer(kind)
     issuer.wait_not_ready("Vault is not initialized")
     issuer.wait_event(lambda event: event.get("type") == "Warning", "of type Warning that reports why it is not Ready")
+
+
+# -- requests that must wait or are over ------------------------------------------------------------
+
+
+@requirement("VI-REQUEST-019")
+@pytest.mark.usefixtures("suite_approves")
+def test_unapproved_request_is_not_processed(sandbox: Sandbox, kind: str) -> None:
+    logins = claimed(sandbox, LOGINS)
+    proxy = sandbox.new_proxy()
+    auth = sandbox.authenticate(logins[0], kind) if logins else None
+    issuer, other = sandbox.ready_issuer(kind, auth, proxy=proxy), sandbox.ready_issuer(kind)
+    sandbox.barrier(other)  # the controller has now also processed its own status updates
+    mark = proxy.mark()
+    request = sandbox.request(issuer, approve=False)
+    sandbox.barrier(other)
+    request.touch()
+    sandbox.barrier(other)
+    sent = [exchange.summary for exchange in proxy.seen(since=mark) if exchange.route in (Route.LOGIN, Route.SIGN)]
+    assert not sent, f"expected no login or sign request for a CertificateRequest that is not approved, saw {sent}"
+    reason = request.condition().get("reason")
+    assert reason in (None, "Pending"), f"expected no result of a CertificateRequest that is not approved, saw {reason}"
+
+
+@requirement("VI-REQUEST-020")
+@pytest.mark.usefixtures("suite_approves")
+def test_request_that_is_being_deleted_is_not_signed(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    request = sandbox.request(issuer, approve=False)
+    finalizer = {"metadata": {"finalizers": ["example.test/hold"]}}
+    sandbox.cluster.patch(request.resource, request.name, request.namespace, finalizer)
+    try:
+        sandbox.cluster.delete(request.resource, request.name, request.namespace)
+        sandbox.barrier(issuer)
+        request.approve()
+        sandbox.barrier(issuer)
+        assert_not_signed(sandbox, request, "that is being deleted")
+    finally:
+        released = {"metadata": {"finalizers": None}}
+        sandbox.cluster.patch(request.resource, request.name, request.namespace, released)
+
+
+@requirement("VI-REQUEST-021")
+def test_failure_time_comes_with_the_failure(sandbox: Sandbox, kind: str) -> None:
+    pki, domain = picky_pki(sandbox)
+    issuer = sandbox.ready_issuer(kind, pki=pki)
+    request = sandbox.request(issuer, for_host(f"{secrets.token_hex(4)}.refused.test"), approve=False)
+    with request.recorded() as states:
+        request.approve()
+        request.wait_failed(timeout=request.timeouts.retry)
+        sandbox.barrier(issuer, signing=for_host(f"a.{domain}"))
+    for item in states:
+        failed_now = condition(item, "Ready").get("reason") == "Failed"
+        assert failed_now == bool(item.get("status", {}).get("failureTime")), (
+            "expected status.failureTime and the reason Failed in the same update, saw one without the other"
+        )
+
+
+@requirement("VI-REQUEST-022")
+@pytest.mark.usefixtures("suite_approves")
+def test_invalid_request_is_not_signed(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    request = sandbox.request(issuer, approve=False)
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    invalid = {"type": "InvalidRequest", "status": "True", "reason": "Policy", "message": "", "lastTransitionTime": now}
+    request.write_conditions([*request.conditions(), invalid])
+    sandbox.barrier(issuer)
+    request.approve()
+    sandbox.barrier(issuer)
+    assert_not_signed(sandbox, request, "with the condition InvalidRequest")

@@ -319,3 +319,14 @@ def test_hanging_vault_does_not_affect_others(sandbox: Sandbox, kind: str) -> No
     other = sandbox.issuer(kind, auth)
     other.wait_ready("only requests of another issuer object hang", timeout=short)
     sandbox.request(other).wait_issued(timeout=short)
+
+
+@requirement("VI-SCOPE-009")
+def test_longest_names_work(sandbox: Sandbox, kind: str) -> None:
+    def longest(prefix: str) -> str:
+        return f"{prefix}-{secrets.token_hex(126)}"[:252] + "a"
+
+    namespace = sandbox.new_namespace(length=63)
+    auth = sandbox.default_authentication(kind, namespace=namespace if kind == "Issuer" else None)
+    issuer = sandbox.ready_issuer(kind, auth, name=longest("issuer"), namespace=namespace)
+    sandbox.issued(issuer, name=longest("request"), namespace=namespace)

@@ -17,6 +17,7 @@ from pytest_vault_issuer import (
     Route,
     Sandbox,
     at_barrier,
+    condition,
     requirement,
 )
 
@@ -179,3 +180,28 @@ def test_plain_http_server_is_supported(sandbox: Sandbox, kind: str, trusted: st
     issuer.wait_ready()
     sandbox.issued(issuer)
     assert_only_below(proxy, "", Route.SIGN)
+
+
+@requirement("VI-SPEC-008")
+def test_issuer_of_another_type_is_left_alone(sandbox: Sandbox, kind: str) -> None:
+    vault = sandbox.ready_issuer(kind)
+    api = "cert-manager.io/v1"
+    type_name = "ClusterIssuer" if vault.type.cluster_scoped else "Issuer"
+    other = sandbox.cluster.discover(api, type_name)
+    place = {"namespace": vault.namespace} if vault.namespace else {}
+    name = sandbox.issuer_name()
+    body = {
+        "apiVersion": api,
+        "kind": type_name,
+        "metadata": {"name": name, "labels": sandbox.labels} | place,
+        "spec": {"selfSigned": {}},
+    }
+    sandbox.cluster.create(other, body)
+    sandbox.remove_later(sandbox.cluster.delete, other, name, vault.namespace)
+    with at_barrier():
+        sandbox.ready_issuer(kind)
+    item = sandbox.cluster.find(other, name, vault.namespace) or {}
+    # cert-manager has a controller for this type, too, which sets the object Ready.
+    assert condition(item, "Ready").get("status") != "False", (
+        "expected no Ready=False on an issuer object without a Vault configuration, saw it"
+    )

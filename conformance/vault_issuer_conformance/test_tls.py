@@ -505,3 +505,25 @@ def test_empty_bundle_in_a_secret_does_not_select_the_system_trust_store(
 ) -> None:
     fields = {"proxy": with_system_ca(sandbox)} | in_secret(sandbox, kind, "")
     assert_untrusted(sandbox, kind, {"the value in the Secret is empty": fields})
+
+
+@requirement("VI-TLS-024")
+@alternating(("kind", "form"), [("Issuer", "CRLF"), ("ClusterIssuer", "no final line break")])
+def test_line_breaks_of_the_bundle_do_not_matter(sandbox: Sandbox, kind: str, form: str) -> None:
+    pem = Authority(f"CA {secrets.token_hex(4)}").pem + sandbox.authority.pem
+    text = pem.replace("\n", "\r\n") if form == "CRLF" else pem.rstrip("\n")
+    sandbox.ready_issuer(kind, caBundle=bundle(text))
+
+
+@requirement("VI-TLS-025")
+@alternating(("kind",), [("Issuer",)])
+def test_bundle_of_a_hundred_certificates_is_accepted(sandbox: Sandbox, kind: str) -> None:
+    others = [Authority(f"CA {number} {secrets.token_hex(4)}").pem for number in range(100)]
+    sandbox.ready_issuer(kind, caBundle=bundle(*others, sandbox.authority.pem))
+
+
+@requirement("VI-TLS-026")
+@alternating(("kind",), [("ClusterIssuer",)])
+def test_expired_certificate_in_the_bundle_does_not_matter(sandbox: Sandbox, kind: str) -> None:
+    expired = Authority().issue("expired.example.test", expired=True).certificate_chain_pem
+    sandbox.ready_issuer(kind, caBundle=bundle(expired, sandbox.authority.pem))

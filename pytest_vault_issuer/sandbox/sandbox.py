@@ -104,9 +104,12 @@ class Sandbox(Authentications, Certificates):
     def _workspace(self, admin: VaultAdmin) -> VaultWorkspace:
         return VaultWorkspace(admin, self.environment.stack.kubernetes, self.environment.stack.reviewer_token)
 
-    def new_namespace(self, undo: contextlib.ExitStack | None = None) -> str:
-        """Create another namespace and return its name."""
-        name = f"vi-{secrets.token_hex(5)}"
+    def new_namespace(self, undo: contextlib.ExitStack | None = None, *, length: int = 13) -> str:
+        """Create another namespace and return its name.
+
+        :param length: of the name in characters.
+        """
+        name = f"vi-{secrets.token_hex(length)}"[:length]
         metadata = {"name": name, "labels": self.labels}
         self.cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
         if not self.environment.stack.disposable:
@@ -120,6 +123,7 @@ class Sandbox(Authentications, Certificates):
         upstream: VaultAdmin | None = None,
         certificate: ServerCertificate | None = None,
         plain: bool = False,
+        bind: str | None = None,
         undo: contextlib.ExitStack | None = None,
         **options: Any,
     ) -> Proxy:
@@ -128,12 +132,13 @@ class Sandbox(Authentications, Certificates):
         :param upstream: default the stack's Vault.
         :param certificate: default a certificate of :attr:`authority` for the address.
         :param plain: serve HTTP without TLS.
+        :param bind: address to listen on; default that of the stack, which the controller can reach.
         :param options: further arguments of :class:`~pytest_vault_issuer.proxy.Proxy`.
         """
         server = (upstream or self.environment.admin).server
         if options.get("port") in self._reserved:
             self._reserved.pop(options["port"]).close()
-        bind = self.environment.stack.bind
+        bind = bind or self.environment.stack.bind
         if certificate is None and not plain:
             certificate = self.authority.issue(bind)
         proxy = Proxy(

@@ -1,0 +1,83 @@
+"""Addresses and paths in the forms that users write."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+from typing import Any
+
+from pytest_vault_issuer import NotRunnable, Proxy, RefusedError, Route, Sandbox, VaultIssuerError, requirement
+
+from .helpers import LOGINS, alternating, in_turn, with_fields
+
+#: The field with the mount of an authentication method, by feature.
+MOUNTS = {"approle": "path", "kubernetes-static": "mountPath", "kubernetes-secretless": "mountPath"}
+
+
+def local_proxy(sandbox: Sandbox, bind: str, **options: Any) -> Proxy:
+    """Return a listener at another loopback address.
+
+    :raises NotRunnable: if the controller cannot reach such an address, or this machine has none.
+    """
+    if not ipaddress.ip_address(sandbox.environment.stack.bind).is_loopback:
+        raise NotRunnable("the controller does not run on this machine, so it cannot reach another loopback address")
+    try:
+        return sandbox.new_proxy(bind=bind, **options)
+    except (OSError, VaultIssuerError) as error:
+        raise NotRunnable(f"this machine cannot listen at {bind}: {error}") from error
+
+
+@requirement("VI-ADDRESS-001")
+@alternating(("kind", "slashes"), [("Issuer", "/"), ("ClusterIssuer", "//")])
+def test_slashes_at_the_end_of_the_server_do_not_matter(sandbox: Sandbox, kind: str, slashes: str) -> None:
+    issuer = sandbox.ready_issuer(kind, server=f"{sandbox.proxy.url}{slashes}")
+    request = sandbox.issued(issuer)
+    paths = {exchange.path for exchange in sandbox.signings(request)}
+    assert paths == {f"/v1/{sandbox.pki.sign_path}"}, "expected sign requests below the server"
+
+
+@requirement("VI-ADDRESS-002")
+@alternating(("kind", "plain"), [("Issuer", False), ("ClusterIssuer", True)])
+def test_default_port_is_used(sandbox: Sandbox, kind: str, plain: bool) -> None:
+    # A loopback address of its own, so that the port is free there.
+    bind = f"127.{1 + secrets.randbelow(250)}.{secrets.randbelow(250)}.{1 + secrets.randbelow(250)}"
+    proxy = local_proxy(sandbox, bind, port=80 if plain else 443, plain=plain)
+    sandbox.issued(sandbox.ready_issuer(kind, proxy=proxy, server=f"http{'' if plain else 's'}://{bind}"))
+    assert proxy.seen(Route.SIGN), "expected a sign request at the default port, saw none"
+
+
+@requirement("VI-ADDRESS-003")
+@alternating(("kind",), [("ClusterIssuer",)])
+def test_ipv6_address_is_supported(sandbox: Sandbox, kind: str) -> None:
+    proxy = local_proxy(sandbox, "::1")
+    sandbox.issued(sandbox.ready_issuer(kind, proxy=proxy))
+    assert proxy.seen(Route.SIGN), "expected a sign request at the IPv6 address, saw none"
+
+
+@requirement("VI-ADDRESS-004")
+@alternating(("kind", "form"), [("Issuer", "/{}"), ("ClusterIssuer", "{}/")])
+def test_slash_at_an_end_of_the_path_works_or_is_refused(sandbox: Sandbox, kind: str, form: str) -> None:
+    try:
+        issuer = sandbox.issuer(kind, path=form.format(sandbox.pki.sign_path))
+    except RefusedError:
+        return  # a rejection by the API server is enough
+    if issuer.wait_answer() == "True":
+        sandbox.issued(issuer)
+
+
+@requirement("VI-ADDRESS-005")
+@in_turn(LOGINS)
+def test_slashes_of_the_mount_path_work_or_are_refused_with_a_reason(sandbox: Sandbox, kind: str, feature: str) -> None:
+    auth = sandbox.authenticate(feature, kind)
+    field = MOUNTS[feature]
+    mount = auth.login_path.removesuffix("/login").removeprefix("/v1/auth/" if field == "path" else "")
+    for form in (f"{mount}/", mount.removeprefix("/") if mount.startswith("/") else f"/{mount}"):
+        try:
+            issuer = sandbox.issuer(kind, with_fields(auth, **{field: form}))
+        except RefusedError:
+            continue  # a rejection by the API server is enough
+        if issuer.wait_answer() == "True":
+            sandbox.issued(issuer)
+        else:
+            issuer.wait_not_ready(f"it has the {field} {form}")
+            assert issuer.condition().get("message"), f"expected the reason why {field} {form} does not work, saw none"
