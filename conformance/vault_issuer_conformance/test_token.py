@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from typing import Any
 
 import hvac.exceptions
 import pytest
@@ -183,7 +184,7 @@ def test_not_ready_with_an_empty_token(sandbox: Sandbox, kind: str) -> None:
 @requirement("VI-TOKEN-010")
 @pytest.mark.parametrize("form", ["batch", "chosen"])
 def test_token_in_any_form_is_used(sandbox: Sandbox, kind: str, form: str) -> None:
-    parameters = {"type": "batch"} if form == "batch" else {"id": f"issuer-{secrets.token_hex(8)}"}
+    parameters: dict[str, Any] = {"type": "batch"} if form == "batch" else {"id": f"issuer-{secrets.token_hex(8)}"}
     auth = sandbox.token(kind, **parameters)
     sandbox.issued(sandbox.ready_issuer(kind, auth))
     assert sandbox.proxy.seen(Route.SIGN)[-1].token == auth.credential, "expected the stored token in the sign request"
