@@ -27,7 +27,7 @@ from pytest_vault_issuer.implementation import load_implementation
 from pytest_vault_issuer.report import build as json_report
 from pytest_vault_issuer.report.load import load
 from pytest_vault_issuer.requirements.catalogue import Catalogue
-from pytest_vault_issuer.requirements.features import CORE, PROFILES
+from pytest_vault_issuer.requirements.features import CORE, DOCUMENTED, PROFILES
 from pytest_vault_issuer.toolchain import COMPONENTS, Component, Toolchain, find, releases
 
 NAMES = ("cert-manager", "vault", "kubernetes")
@@ -243,7 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cells", nargs="*", metavar="CELL", help="such as cert-manager@1.18+vault@1.19")
     parser.add_argument("--all", action="store_true", help="every combination")
-    parser.add_argument("--profile", action="append", choices=PROFILES, help="default: all")
+    parser.add_argument("--profile", action="append", choices=PROFILES, help=f"default: {' and '.join(DOCUMENTED)}")
     parser.add_argument(
         "--part", action="store_true", help="only what a release does otherwise, and one requirement of each area"
     )
@@ -271,7 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             Toolchain().build(names, keep_go_caches=options.keep_go_caches)
         for cell in missing:
             print(f"{cell.title}: running", file=sys.stderr, flush=True)
-            profiles = options.profile or PROFILES
+            profiles = options.profile or DOCUMENTED
             selected = part_of(cell, profiles) if options.part else ()
             done[cell] = run(cell, reports, profiles, options.workers, options.pytest, selected)
             for problem in done[cell].problems:

@@ -16,11 +16,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_vault_issuer.requirements.features import PROFILES
+from pytest_vault_issuer.requirements.features import DOCUMENTED, PROFILES
 
 
 @dataclass
@@ -47,12 +47,14 @@ def load(wanted: bool) -> Iterator[None]:
             burner.wait()
 
 
-def run(implementation: str, workers: int, loaded: bool, keep: Path | None, arguments: list[str]) -> Outcome:
-    """Run the suite once, every profile; keep the output of a run that failed in the folder `keep`."""
+def run(
+    implementation: str, profiles: Iterable[str], workers: int, loaded: bool, keep: Path | None, arguments: list[str]
+) -> Outcome:
+    """Run the suite once; keep the output of a run that failed in the folder `keep`."""
     with tempfile.TemporaryDirectory() as directory:
         command = [sys.executable, "-m", "pytest", "--pyargs", "vault_issuer_conformance", "-q", f"-n{workers}"]
         command += [f"--vault-issuer={implementation}", f"--vault-issuer-report={directory}", "-p", "no:cacheprovider"]
-        command += [f"--vault-issuer-profile={profile}" for profile in PROFILES]
+        command += [f"--vault-issuer-profile={profile}" for profile in profiles]
         with load(loaded):
             began = time.perf_counter()
             done = subprocess.run(
@@ -94,13 +96,15 @@ def main() -> int:
     """Run, print, and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--profile", action="append", choices=PROFILES, help=f"default: {' and '.join(DOCUMENTED)}")
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--vault-issuer", default="cert-manager", dest="implementation")
     parser.add_argument("--keep", type=Path, help="folder for the output of runs that failed")
     options, arguments = parser.parse_known_args()
     outcomes: list[Outcome] = []
     for number in range(options.runs):
-        outcomes.append(run(options.implementation, options.workers, number % 2 == 1, options.keep, arguments))
+        profiles, loaded = options.profile or DOCUMENTED, number % 2 == 1
+        outcomes.append(run(options.implementation, profiles, options.workers, loaded, options.keep, arguments))
         print(f"{number + 1}: {outcomes[-1].seconds:.0f} s, {outcomes[-1].verdicts}", flush=True)
         for test, what in outcomes[-1].wrong.items():
             print(f"   {test}: {what}", flush=True)

@@ -21,7 +21,7 @@ from pytest_vault_issuer.report.load import versions
 from pytest_vault_issuer.report.outcomes import LEVELS as LEVELS_OF_REPORTS
 from pytest_vault_issuer.report.published import DIRECTORY, Published, read_all
 from pytest_vault_issuer.requirements.catalogue import LEVELS, SUITE, Catalogue, Requirement
-from pytest_vault_issuer.requirements.features import AREAS, BY_PROFILE
+from pytest_vault_issuer.requirements.features import AREAS, BY_PROFILE, CORE
 from pytest_vault_issuer.scaffold import GITHUB, Answers, render
 from pytest_vault_issuer.text import markdown
 from pytest_vault_issuer.timeouts import Timeouts
@@ -46,8 +46,8 @@ def requirement_pages() -> dict[str, str]:
 
 def _area_page(area: str, members: list[Requirement], tests: dict[str, list[str]]) -> Iterator[str]:
     yield f"# {area}: {AREAS[area]}\n"
-    extended = all(requirement.profile == "extended" for requirement in members)
-    profile = " and `--vault-issuer-profile=extended`" if extended else ""
+    profiles = {requirement.profile for requirement in members}
+    profile = "" if CORE in profiles else f" and `--vault-issuer-profile={min(profiles)}`"
     yield f"{_counted(members)}. Run them with `--vault-issuer-select={area}`{profile}.\n"
     for requirement in members:
         yield f"## {requirement.id}\n"
@@ -67,6 +67,8 @@ def requirement_overview() -> str:
     listed = Catalogue.load().requirements
     for area, about in AREAS.items():
         members = [requirement for requirement in listed if requirement.area == area]
+        if not members:
+            continue  # it has no page
         profiles = " and ".join(sorted({requirement.profile for requirement in members}))
         counts = " | ".join(str(_count(members, level) or "") for level in LEVELS)
         lines.append(f"| [{area}](requirements/{area.lower()}.md) | {about} | {profiles} | {counts} |")

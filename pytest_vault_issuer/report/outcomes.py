@@ -116,9 +116,10 @@ def verdict(results: Iterable[RequirementResult], *, strict: bool = False, incom
     """Judge a profile.
 
     * *incomplete* if the session ended early.
-    * *non-conformant* if a MUST failed or was an error, or if no MUST passed.
-    * *partial* if a MUST was not run, or if a MUST of the core profile is unsupported. The extended profile considers
-      only claimed features.
+    * *non-conformant* if a MUST failed or was an error, or if no MUST passed. Outside of the core, if no MUST
+      applies, a SHOULD or a MAY must pass.
+    * *partial* if a MUST was not run, or if a MUST of the core profile is unsupported. The other profiles consider only
+      claimed features.
     * *conformant* otherwise.
 
     Requirements newer than the contract of the implementation do not count.
@@ -135,7 +136,8 @@ def verdict(results: Iterable[RequirementResult], *, strict: bool = False, incom
         if result.requirement.level == "MUST"
         and (result.requirement.profile == CORE or result.outcome is not Outcome.UNSUPPORTED)
     ]
-    if Outcome.FAILED in musts or Outcome.ERROR in musts or Outcome.PASSED not in musts:
+    judged = musts or [result.outcome for result in results if result.requirement.profile != CORE]
+    if Outcome.FAILED in musts or Outcome.ERROR in musts or Outcome.PASSED not in judged:
         return Verdict.NON_CONFORMANT
     short_of = {Outcome.KNOWN_FAILURE, Outcome.NOT_RUN} & {result.outcome for result in results} if strict else set()
     if short_of or Outcome.NOT_RUN in musts or Outcome.UNSUPPORTED in musts:

@@ -9,7 +9,9 @@ from ..errors import ConfigurationError
 
 CORE = "core"
 EXTENDED = "extended"
-#: Profile -> feature -> description. ``core`` has the features of the documentation page, ``extended`` all others.
+RESILIENCE = "resilience"
+#: Profile -> feature -> description. ``core`` has the features of the documentation page, ``extended`` the other
+#: documented ones. The requirements of ``resilience`` are about bad days; few of them need a feature.
 BY_PROFILE = {
     CORE: {
         "token": "authentication with a token in a Secret (auth.tokenSecretRef)",
@@ -32,8 +34,13 @@ BY_PROFILE = {
         "certificate-signing-request": "CertificateSigningRequests of Kubernetes (certificates.k8s.io)",
         "admission": "the API server refuses wrong issuer objects (CRD validation or a webhook)",
     },
+    RESILIENCE: {
+        "replicas": "several replicas at the same time, with leader election or without",
+    },
 }
 PROFILES = tuple(BY_PROFILE)
+#: The profiles that cover the documentation. Their tests share a controller and a stack that keep running.
+DOCUMENTED = (CORE, EXTENDED)
 FEATURES = {feature: text for features in BY_PROFILE.values() for feature, text in features.items()}
 #: Kind in the tests of the suite -> the feature of implementations that have this kind.
 KINDS = {"Issuer": "issuer", "ClusterIssuer": "cluster-issuer"}
@@ -65,6 +72,12 @@ AREAS = {
     "CSR": "keys, names and encodings of CSRs",
     "ADDRESS": "forms of addresses and paths",
     "ADMISSION": "refusal by the API server",
+    "RESTART": "restarts of the controller",
+    "HA": "replicas",
+    "OUTAGE": "an API server that is away, and objects that change meanwhile",
+    "SLOW": "a slow or failing Vault",
+    "LIMIT": "rate limits and retry budgets",
+    "LOAD": "many Issuers and requests",
 }
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pytest_vault_issuer.requirements.features import PROFILES
+from pytest_vault_issuer.requirements.features import DOCUMENTED
 from tests.support.scope import scopes, selecting
 
 EXAMPLE = Path(__file__).parents[2] / "examples/sample-controller/sample-controller.toml"
 
 
-@scopes(*PROFILES)
+@scopes(*DOCUMENTED)
 def test_sample_controller_passes_every_requirement(suite: Any, shared: str, selected: tuple[str, ...]) -> None:
     """In cert-manager's group: what it is asked in a group of its own is below."""
-    profiles = [f"--vault-issuer-profile={profile}" for profile in PROFILES]
+    profiles = [f"--vault-issuer-profile={profile}" for profile in DOCUMENTED]
     run = suite.run("--vault-issuer=sample-controller", *profiles, "-n4", shared, *selecting(selected))
     assert run.status == 0, run.output
     assert run.verdict == ("partial" if selected else "conformant")

@@ -101,7 +101,7 @@ def skip_unless_drawn(variant: Variant) -> None:
 def test_a_variant_is_conformant(variant: Variant, profile: str, bench: Bench, tmp_path: Path, built: None) -> None:
     skip_unless_drawn(variant)
     if not complete() and profile != CORE:
-        pytest.skip("extended only in the complete run: tox run -e full")
+        pytest.skip(f"{profile} only in the complete run: tox run -e full")
     selection = () if complete() else one_per_area(profile, variant)
     conditions = Conditions(profiles=(profile,), timeout_scale=TIMEOUT_SCALE, limit=LIMIT)
     judgement = bench.judge(variant, tmp_path, selection, conditions)

@@ -16,6 +16,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from pytest_vault_issuer.requirements.catalogue import SUITE
+from pytest_vault_issuer.requirements.features import DOCUMENTED
 from pytest_vault_issuer.toolchain.cache import default_cache
 
 from . import line_recorder
@@ -116,7 +117,7 @@ def record(bench: Bench, selection: Sequence[str] = ()) -> Trace:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         times = directory / "times.jsonl"
-        conditions = Conditions(timeout_scale=1.0, limit=LIMIT, times=times)
+        conditions = Conditions(profiles=DOCUMENTED, timeout_scale=1.0, limit=LIMIT, times=times)
         judgement = bench.judge(_Recording("recording", (edit,), "Records lines."), directory, selection, conditions)
         tests = [json.loads(line) for line in times.read_text().splitlines()]
         written = (directory / PACKAGE / "lines.jsonl").read_text().splitlines()

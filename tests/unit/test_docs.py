@@ -29,7 +29,7 @@ from pytest_vault_issuer.options import OPTIONS
 from pytest_vault_issuer.report import build as json_report
 from pytest_vault_issuer.report.outcomes import Outcome
 from pytest_vault_issuer.requirements.catalogue import Catalogue
-from pytest_vault_issuer.requirements.features import AREAS
+from pytest_vault_issuer.requirements.features import AREAS, PROFILES
 from pytest_vault_issuer.timeouts import Timeouts
 from tests.support import sample_report
 
@@ -131,7 +131,7 @@ def test_ini_options_and_variables_exist(page: Path) -> None:
 
 @every_page
 def test_options_that_take_names_are_given_known_ones(page: Path) -> None:
-    known = {"select": {*AREAS, *Catalogue.load().ids}, "profile": {"core", "extended"}}
+    known = {"select": {*AREAS, *Catalogue.load().ids}, "profile": set(PROFILES)}
     for option, values in known.items():
         given = set(re.findall(rf"--(?:vault-issuer-)?{option}[= ]([A-Za-z0-9-]+)", page.read_text()))
         assert given <= values

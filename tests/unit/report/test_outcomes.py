@@ -102,6 +102,16 @@ def test_only_a_should_passed_is_no_success() -> None:
     assert judged(should=PASSED) is Verdict.NON_CONFORMANT
 
 
+@pytest.mark.parametrize("profile", ["extended", "resilience"])
+def test_profile_without_a_must_is_judged_by_its_other_requirements(profile: str) -> None:
+    passed, failed, other = (result(outcome, level="SHOULD") for outcome in (PASSED, FAILED, NOT_RUN))
+    for each in (passed, failed, other):
+        each.requirement = replace(each.requirement, profile=profile)
+    assert verdict([passed, failed]) is Verdict.CONFORMANT
+    assert verdict([failed]) is Verdict.NON_CONFORMANT, "nothing passed"
+    assert verdict([other]) is Verdict.NON_CONFORMANT, "nothing passed"
+
+
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_a_should_does_not_change_the_verdict(outcome: Outcome) -> None:
     assert judged(PASSED, should=outcome) is Verdict.CONFORMANT
