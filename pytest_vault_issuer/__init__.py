@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from .errors import VaultIssuerError as VaultIssuerError
     from .errors import at_barrier as at_barrier
     from .implementation import Implementation as Implementation
+    from .implementation.control import Control as Control
+    from .implementation.control import Controller as Controller
     from .judge.progress import SESSION_KEY as SESSION_KEY
     from .kube import Cluster as Cluster
     from .kube.client import CONFIG_MAPS as CONFIG_MAPS
@@ -89,6 +91,9 @@ if TYPE_CHECKING:
     from .sandbox.shapes import Configuration as Configuration
     from .sandbox.shapes import InexpressibleError as InexpressibleError
     from .session.session import Session as Session
+    from .stack.types import API_SERVER as API_SERVER
+    from .stack.types import ETCD as ETCD
+    from .stack.types import ControlPlane as ControlPlane
     from .stack.types import Stack as Stack
     from .timeouts import poll as poll
     from .vault import AppRole as AppRole
@@ -121,6 +126,10 @@ _PUBLIC = {
         "at_barrier",
     ),
     "implementation": ("Implementation",),
+    "implementation.control": (
+        "Control",
+        "Controller",
+    ),
     "judge.progress": ("SESSION_KEY",),
     "kube": ("Cluster",),
     "kube.client": (
@@ -197,7 +206,12 @@ _PUBLIC = {
         "InexpressibleError",
     ),
     "session.session": ("Session",),
-    "stack.types": ("Stack",),
+    "stack.types": (
+        "API_SERVER",
+        "ControlPlane",
+        "ETCD",
+        "Stack",
+    ),
     "timeouts": ("poll",),
     "vault": (
         "AppRole",
@@ -209,7 +223,9 @@ _PUBLIC = {
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
 
 __all__ = [
+    "API_SERVER",
     "CONFIG_MAPS",
+    "ETCD",
     "FEATURES",
     "IDENTIFY",
     "JWT",
@@ -231,6 +247,9 @@ __all__ = [
     "Cluster",
     "Configuration",
     "ConfigurationError",
+    "Control",
+    "ControlPlane",
+    "Controller",
     "Delay",
     "EmptyAnswer",
     "Environment",

@@ -20,7 +20,7 @@ from .fixtures import (  # noqa: F401 (pytest finds them here)
 )
 from .judge.hooks import Conformance
 from .judge.progress import SESSION_KEY, say
-from .judge.schedule import HOLDS, Schedule
+from .judge.schedule import EXCLUSIVE, HOLDS, Schedule
 from .judge.secrecy import Secrecy
 from .options import OPTIONS, Settings
 from .redaction.redactor import Redactor
@@ -63,6 +63,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"{REQUIREMENT}(*ids): requirements that the test judges")
     config.addinivalue_line("markers", "slow: waits for retries of the controller; starts early")
     config.addinivalue_line("markers", f"{HOLDS}: occupies the controller; runs alone if it has few workers")
+    config.addinivalue_line("markers", f"{EXCLUSIVE}: stops the controller or a part of the stack; runs alone")
     try:
         settings = Settings.collect(
             lambda name: config.getoption(name.replace("-", "_")),

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
 
 from pytest_vault_issuer import FEATURES as AUTHENTICATIONS
-from pytest_vault_issuer import KINDS, SESSION_KEY, NotRunnable, Redactor, Sandbox, Session
+from pytest_vault_issuer import (
+    KINDS,
+    SESSION_KEY,
+    Control,
+    Controller,
+    ControlPlane,
+    NotRunnable,
+    Redactor,
+    Sandbox,
+    Session,
+)
 
 from .comparing import explanation
 
@@ -78,6 +88,28 @@ def _given(metafunc: pytest.Metafunc, name: str) -> bool:
 def sandbox(vault_issuer_sandbox: Sandbox) -> Sandbox:
     """Return the sandbox with the resources of this test."""
     return vault_issuer_sandbox
+
+
+@pytest.fixture
+def control(vault_issuer_session: Session, sandbox: Sandbox) -> Iterator[Control]:
+    """Return what stops and starts the controller; afterwards, it runs as before."""
+    control = vault_issuer_session.control()
+    yield control
+    control.restore()
+
+
+@pytest.fixture
+def controller(control: Control) -> Controller:
+    """Return the controller; after the test, it runs as before."""
+    return control.controller
+
+
+@pytest.fixture
+def control_plane(vault_issuer_session: Session, sandbox: Sandbox) -> Iterator[ControlPlane]:
+    """Return what stops and starts the API server; afterwards, it runs as before."""
+    control_plane = vault_issuer_session.control_plane()
+    yield control_plane
+    control_plane.restore()
 
 
 @pytest.fixture

@@ -33,6 +33,8 @@ _KIND = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 _CONDITION = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
 _DURATION = re.compile(r"([1-9][0-9]{0,4})(s|m|h)")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+#: client-go's leader election by default: a lease of 15 s, and an attempt to acquire it every 2 s.
+LEASE = "20s"
 _VAULT_AT = re.compile(r"[^.\s]+(\.[^.\s]+)*")
 #: The placeholders of ``command`` and ``env``.
 PLACEHOLDERS = (
@@ -111,6 +113,7 @@ class RunDescription:
     :ivar approves: whether it has its own approver; otherwise the suite approves requests.
     :ivar ready_log: regular expression; the controller is ready when a line of its log matches. '' for immediately.
     :ivar concurrency: number of objects of a kind that it handles at once; with 0, the session measures it.
+    :ivar replica_args: further arguments of `command` if several replicas run, such as ``--leader-elect``.
     """
 
     command: list[str] = field(default_factory=list)
@@ -130,6 +133,7 @@ class RunDescription:
     approves: bool = False
     ready_log: str = ""
     concurrency: int = 0
+    replica_args: list[str] = field(default_factory=list)
 
     def uses(self, placeholder: str) -> bool:
         """Whether a command or an environment variable of any process contains a placeholder."""
@@ -154,15 +158,21 @@ class TimingDescription:
 
     :ivar retry: the longest time after which it retries a failure, such as ``90s`` or ``5m``; '' for the suite's
         default.
+    :ivar lease: the longest time until another replica replaces a lost leader; '' for that of client-go's defaults.
     """
 
     retry: str = ""
+    lease: str = ""
 
     @property
     def retry_seconds(self) -> float:
         """The time of :attr:`retry` in seconds, 0 if it is not stated."""
-        found = _DURATION.fullmatch(self.retry)
-        return int(found[1]) * _UNITS[found[2]] if found else 0.0
+        return _seconds(self.retry)
+
+    @property
+    def lease_seconds(self) -> float:
+        """The time of :attr:`lease` in seconds."""
+        return _seconds(self.lease or LEASE)
 
 
 @dataclass(frozen=True)
@@ -228,6 +238,9 @@ class Implementation:
         for text in self.run.texts:
             for name in re.findall(r"\{(\w+)\}", text):
                 check_known("placeholder", [name], PLACEHOLDERS)
+        for text in self.run.replica_args:
+            for name in re.findall(r"\{(\w+)\}", text):
+                check_known("placeholder of [run] replica_args", [name], ("cluster_resource_namespace", "free_port"))
         try:
             re.compile(self.run.ready_log)
         except re.error as error:
@@ -310,11 +323,12 @@ class Implementation:
                 f"[run] concurrency must be a positive number, got {self.run.concurrency}",
                 hint="give the number of workers per kind, or leave it out to have it measured",
             )
-        if self.timing.retry and not _DURATION.fullmatch(self.timing.retry):
-            raise ConfigurationError(
-                f"[timing] retry must be a number with a unit (s, m or h), got {self.timing.retry!r}",
-                hint='for example "5m"',
-            )
+        for key in ("retry", "lease"):
+            value = getattr(self.timing, key)
+            if value and not _DURATION.fullmatch(value):
+                raise ConfigurationError(
+                    f"[timing] {key} must be a number with a unit (s, m or h), got {value!r}", hint='for example "5m"'
+                )
 
     def _check_processes(self) -> None:
         names: set[str] = set()
@@ -446,6 +460,12 @@ def _check_service_account(place: str, name: str) -> None:
         raise ConfigurationError(
             f"{place} service_account {name!r} is not namespace/name", hint='for example "my-issuer/controller"'
         )
+
+
+def _seconds(duration: str) -> float:
+    """Return a duration in seconds, 0 for ''."""
+    found = _DURATION.fullmatch(duration)
+    return int(found[1]) * _UNITS[found[2]] if found else 0.0
 
 
 def _section(kind: type[Any], name: str, data: Mapping[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Keeps tests that hold the controller apart from the others, if it has too few workers for both."""
+"""Keeps tests that need the controller or the stack for themselves apart from the others."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from ..session.session import Session
 
 #: The marker of tests that hold the controller: hanging or failing Vaults, requests that the proxy holds.
 HOLDS = "holds_controller"
+#: The marker of tests that stop the controller or a component of the stack.
+EXCLUSIVE = "exclusive"
 
 
 class Schedule:
-    """Runs tests marked with :data:`HOLDS` alone among all processes of a session, if the controller has few workers.
+    """Runs tests marked with :data:`EXCLUSIVE` alone among all processes of a session.
 
-    With enough workers, or in one process, it does nothing.
+    If the controller has few workers, those marked with :data:`HOLDS` run alone, too. In one process, it does nothing.
     """
 
     def __init__(self, run: Session) -> None:
@@ -28,10 +30,12 @@ class Schedule:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Wait for the test's turn, before anything of it is set up."""
-        pace = self._run.pace if hasattr(item.config, "workerinput") else None
-        if pace is None or not pace.few_workers:
+        if not hasattr(item.config, "workerinput") or not self._run.has_stack:
             return (yield)
-        with turn(self._run.directory.path, alone=item.get_closest_marker(HOLDS) is not None):
+        pace = self._run.pace
+        few_workers = pace is not None and pace.few_workers
+        alone = [EXCLUSIVE, *([HOLDS] if few_workers else [])]
+        with turn(self._run.directory.path, alone=any(item.get_closest_marker(name) for name in alone)):
             return (yield)
 
 

@@ -16,6 +16,7 @@ from ..aws.web_identity import IdentityProvider
 from ..errors import ConfigurationError, ImplementationError, StackError, ToolchainError, VaultIssuerError
 from ..implementation import Implementation, RunningImplementation, load_implementation, start_implementation
 from ..implementation.builtin import without_webhook
+from ..implementation.control import Control
 from ..implementation.logs import FileLog
 from ..implementation.manifests import Manifests, read_manifests
 from ..implementation.process import ROOTS_VARIABLE, check_command, home, issuer_kinds, processes_ended
@@ -36,7 +37,7 @@ from ..stack.kind.cluster import find_helm, find_kubectl
 from ..stack.record import CleanupRecord
 from ..stack.record import release as release_records
 from ..stack.select import STATE, choose, joined, make_provider, needed, with_nodes
-from ..stack.types import Context, Provider, Stack, VaultLauncher
+from ..stack.types import Context, ControlPlane, Provider, Stack, VaultLauncher
 from ..supervisor.run_directory import RunDirectory, new_path
 from ..timeouts import Timeouts
 from ..toolchain import BINARIES, Toolchain, built
@@ -421,6 +422,20 @@ class Session:
     def launcher(self) -> VaultLauncher:
         """Return the launcher of further Vaults, which raises NotRunnable if the provider cannot start any."""
         return self.provider.launcher(self.stack())
+
+    def control(self) -> Control:
+        """Return what stops and starts the controller, for tests that run alone.
+
+        :raises NotRunnable: if this session has not started it.
+        """
+        return Control(self.implementation, self.running(), self.directory, self.cluster(), self.timeouts)
+
+    def control_plane(self) -> ControlPlane:
+        """Return what stops and starts the API server, for tests that run alone.
+
+        :raises NotRunnable: if the provider cannot stop it, or if it belongs to another session.
+        """
+        return self.provider.control_plane(self.stack())
 
     @property
     def lost(self) -> bool:

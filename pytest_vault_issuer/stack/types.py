@@ -139,6 +139,37 @@ class NoVaults:
         """Do nothing: :meth:`start_vault` never started one."""
 
 
+#: Components of a control plane that tests stop.
+ETCD, API_SERVER = "etcd", "kube-apiserver"
+
+
+class ControlPlane(Protocol):
+    """Stops and pauses the components of the control plane: :data:`ETCD` and :data:`API_SERVER`.
+
+    If the process that controls them ends, the supervisor resumes or starts them again.
+    """
+
+    def stop(self, component: str) -> None:
+        """Kill a component: connections to it are refused from now on."""
+
+    def pause(self, component: str) -> None:
+        """Pause a component: connections to it hang from now on."""
+
+    def restore(self) -> None:
+        """Let all components run, and wait until the API server is ready.
+
+        :raises StackError: if it does not become ready.
+        """
+
+    def compact(self) -> None:
+        """Remove all old revisions from etcd. Watches from an old resource version end with 410 (Gone).
+
+        https://kubernetes.io/docs/reference/using-api/api-concepts/#410-gone-responses
+
+        :raises StackError: if etcd refuses.
+        """
+
+
 @dataclass(frozen=True)
 class Context:
     """The parts of a session that its provider uses.
@@ -206,6 +237,12 @@ class Provider(Protocol):
 
     def launcher(self, stack: Stack) -> VaultLauncher:
         """Return a launcher of further Vaults for a stack, which may be the stack of another session."""
+
+    def control_plane(self, stack: Stack) -> ControlPlane:
+        """Return the control plane of a stack.
+
+        :raises NotRunnable: if the provider cannot stop it, or if it belongs to another session.
+        """
 
     def stop_at_end(self) -> None:
         """Tell the supervisor to remove, at the session's end, what the session adds outside of its processes."""

@@ -41,6 +41,8 @@ EXIT_HOOK_LIMIT = 120.0
 Command = tuple[list[str], dict[str, str], float]
 #: Seconds between SIGTERM and SIGKILL in a graceful stop.
 GRACE = 3.0
+#: Seconds before a process that is kept running starts again after its end.
+RESTART_DELAY = 1.0
 #: Maximum size of a request in bytes. Linux limits arguments and environment of a process to 2 MB.
 REQUEST_LIMIT = 4 << 20
 #: Seconds for a client to send its whole request, and to receive the answer.
@@ -103,13 +105,20 @@ class Supervisor:
 
     :ivar owner: process whose end ends the session; None for a stack that is kept.
     :ivar pauses: the processes that pause another one, by the name of the paused process.
-    :ivar processes: by name.
+    :ivar halts: the process that stopped another one for the time being, by the name of the stopped process.
+    :ivar tended: the process for which another one is kept running, by the name of the process that is kept running.
+    :ivar processes: by name; :ivar spawned: how to start each again; :ivar restarts: how often it was kept running.
     """
 
     def __init__(self, directory: Path, owner: int) -> None:
         self.directory = directory
         self.owner: Other | None = Other(owner)
         self.pauses: dict[str, list[Other]] = {}
+        self.halts: dict[str, Other] = {}
+        self.tended: dict[str, Other] = {}
+        self.spawned: dict[str, dict[str, Any]] = {}
+        self.restarts: dict[str, int] = {}
+        self._due: dict[str, float] = {}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.exit_hooks: list[Command] = []
         self.ended = False
@@ -136,23 +145,92 @@ class Supervisor:
         finally:
             os.close(descriptor)
         self.processes[name] = process
+        self.spawned[name] = {"argv": argv, "env": env, "cwd": cwd}
+        self._due.pop(name, None)
         return {"pid": process.pid}
 
+    def copy(self, name: str, like: str, more: list[str]) -> dict[str, Any]:
+        """Start another process as `like` was started, with `more` arguments."""
+        old = self.spawned[like]
+        return self.spawn(name, [*old["argv"], *more], old["env"], old["cwd"])
+
     def status(self, name: str) -> dict[str, Any]:
-        """Return the process id, and the exit status (negative: a signal), None while the process runs."""
+        """Return the process id, the exit status, and how often it was restarted.
+
+        The exit status is negative for a signal, and None while the process runs or is about to be restarted.
+        """
         process = self.processes[name]
-        return {"pid": process.pid, "returncode": process.poll()}
+        returncode = None if name in self.tended else process.poll()
+        return {"pid": process.pid, "returncode": returncode, "restarts": self.restarts.get(name, 0)}
 
     def stop(self, name: str, graceful: bool = False) -> dict[str, Any]:
         """End the process and its process session; return after its end."""
         process = self.processes[name]
+        self._tend_no_longer(name)
         if graceful and process.poll() is None:
             _signal_group(process.pid, signal.SIGTERM)
+            _signal_group(process.pid, signal.SIGCONT)  # a paused process handles no signal
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(GRACE)
         _signal_group(process.pid, signal.SIGKILL)
         process.wait()
         return {"returncode": process.returncode}
+
+    def halt(self, name: str, by: int, graceful: bool = False) -> dict[str, Any]:
+        """Stop a process until :meth:`start`; the supervisor starts it again when the process `by` ends."""
+        answer = self.stop(name, graceful)
+        if (old := self.halts.pop(name, None)) is not None:
+            old.forget()
+        self.halts[name] = Other(by)
+        return answer
+
+    def start(self, name: str) -> dict[str, Any]:
+        """Start a process again that has ended, as it was started before; do nothing if it runs."""
+        if (stopped := self.halts.pop(name, None)) is not None:
+            stopped.forget()
+        process = self.processes[name]
+        return {"pid": process.pid} if process.poll() is None else self.spawn(name, **self.spawned[name])
+
+    def tend(self, name: str, by: int) -> dict[str, Any]:
+        """Restart a process whenever it ends, until :meth:`stop`, :meth:`leave`, or the end of the process `by`.
+
+        A kubelet does the same for the pod of a Deployment.
+        """
+        _ = self.processes[name]
+        self._tend_no_longer(name)
+        self.tended[name] = Other(by)
+        self.restarts[name] = 0
+        return {}
+
+    def leave(self, name: str) -> dict[str, Any]:
+        """Restart a process no longer, and make sure that it runs; return how often it was restarted."""
+        self._tend_no_longer(name)
+        self.start(name)
+        return {"restarts": self.restarts.get(name, 0)}
+
+    def _tend_no_longer(self, name: str) -> None:
+        self._due.pop(name, None)
+        if (tending := self.tended.pop(name, None)) is not None:
+            tending.forget()
+
+    def restart_ended(self) -> None:
+        """Restart the tended processes that have ended, each after :data:`RESTART_DELAY`."""
+        now = time.monotonic()
+        for name in self.tended:
+            if self.processes[name].poll() is not None and self._due.setdefault(name, now + RESTART_DELAY) <= now:
+                self.restarts[name] += 1
+                self._again(name)
+
+    def _again(self, name: str) -> None:
+        # No client waits for an answer: a program that can no longer be started counts as ended again.
+        self._due.pop(name, None)
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            self.spawn(name, **self.spawned[name])
+
+    @property
+    def next_restart(self) -> float | None:
+        """Seconds until the next restart; None if none is due."""
+        return max(0.0, min(self._due.values()) - time.monotonic()) if self._due else None
 
     def keep(self) -> dict[str, Any]:
         """Continue without an owner, a terminal and a working directory."""
@@ -172,6 +250,7 @@ class Supervisor:
             "owner": self.owner.pid if self.owner else 0,
             "processes": {name: process.poll() for name, process in self.processes.items()},
             "paused": sorted(self.pauses),
+            "halted": sorted(self.halts),
         }
 
     def pause(self, name: str, by: int) -> dict[str, Any]:
@@ -191,8 +270,14 @@ class Supervisor:
         return {}
 
     def resume_after_end(self) -> None:
-        """Resume the processes that only ended processes paused."""
+        """Resume what only ended processes paused, start what they stopped, and tend no longer what they tended."""
         self._resume(lambda _, other: other.gone())
+        for name in [name for name, other in self.tended.items() if other.gone()]:
+            self._tend_no_longer(name)
+        for name in [name for name, other in self.halts.items() if other.gone()]:
+            self.halts.pop(name).forget()
+            if self.processes[name].poll() is not None:
+                self._again(name)
 
     def _resume(self, ended: Callable[[str, Other], bool]) -> None:
         for name in list(self.pauses):
@@ -208,6 +293,8 @@ class Supervisor:
         return [
             *([self.owner] if self.owner else []),
             *(other for pausing in self.pauses.values() for other in pausing),
+            *self.halts.values(),
+            *self.tended.values(),
         ]
 
     def at_end(self, argv: list[str], env: dict[str, str], limit: float = EXIT_HOOK_LIMIT) -> dict[str, Any]:
@@ -346,6 +433,10 @@ def _is_command(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(map(_is_text, value))
 
 
+def _is_words(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
 def _is_environment(value: object) -> bool:
     return isinstance(value, dict) and all(
         _is_text(name) and name and "=" not in name and _is_text(text) for name, text in value.items()
@@ -378,6 +469,11 @@ _OPERATIONS: dict[str, dict[str, tuple[str, Callable[[object], bool], bool]]] = 
     "spawn": {"name": _NAME, "argv": _ARGV, "env": _ENV, "cwd": ("a directory or null", _is_directory, False)},
     "status": {"name": _NAME},
     "stop": {"name": _NAME, "graceful": ("true or false", _is_flag, False)},
+    "halt": {"name": _NAME, "by": _BY, "graceful": ("true or false", _is_flag, False)},
+    "start": {"name": _NAME},
+    "copy": {"name": _NAME, "like": _NAME, "more": ("a list of words", _is_words, True)},
+    "tend": {"name": _NAME, "by": _BY},
+    "leave": {"name": _NAME},
     "keep": {},
     "describe": {},
     "pause": {"name": _NAME, "by": _BY},
@@ -500,9 +596,11 @@ def main(directory: Path, owner: int) -> None:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     supervisor = Supervisor(directory, owner)
     wake, waker = socket.socketpair()
+    wake.setblocking(False)
     waker.setblocking(False)
     terminated: list[int] = []
     signal.set_wakeup_fd(waker.fileno())
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # the end of a process wakes the supervisor
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, lambda number, _: terminated.append(number))
     with socket.socket(socket.AF_UNIX) as listener:
@@ -526,13 +624,16 @@ def main(directory: Path, owner: int) -> None:
 def _serve_once(supervisor: Supervisor, clients: Clients, wake: socket.socket) -> None:
     """Wait for the next event, and handle it."""
     supervisor.resume_after_end()
+    supervisor.restart_ended()
     watched = supervisor.watched()
     descriptors = [other.descriptor for other in watched if other.descriptor is not None]
     # Without pidfd, the end of another process is no event: check once a second.
-    limits = [clients.patience, None if len(descriptors) == len(watched) else 1.0]
+    limits = [clients.patience, supervisor.next_restart, None if len(descriptors) == len(watched) else 1.0]
     timeout = min((limit for limit in limits if limit is not None), default=None)
     sources: list[socket.socket | int] = [*clients.sources, wake, *descriptors]
     readable, _, _ = select.select(sources, [], [], timeout)
+    if wake in readable:
+        wake.recv(1 << 12)  # after the wait: the handler of each of these signals has run before the next one
     clients.serve(readable)
 
 

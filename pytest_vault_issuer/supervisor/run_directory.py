@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,26 @@ class RunDirectory:
     def stop(self, name: str, *, graceful: bool = False) -> None:
         """End one process, and return after its end."""
         self._ask("stop", name=name, graceful=graceful)
+
+    def halt(self, name: str, by: int, *, graceful: bool = False) -> None:
+        """Stop one process until :meth:`start`, or until the process `by` ends."""
+        self._ask("halt", name=name, by=by, graceful=graceful)
+
+    def start(self, name: str) -> None:
+        """Start a process again that has ended, with its arguments; do nothing if it runs."""
+        self._ask("start", name=name)
+
+    def copy(self, name: str, like: str, more: Sequence[str] = ()) -> None:
+        """Start a process as the process `like` was started, with `more` arguments."""
+        self._ask("copy", name=name, like=like, more=list(more))
+
+    def tend(self, name: str, by: int) -> None:
+        """Restart a process whenever it ends, as a kubelet does, until :meth:`leave` or the end of the process `by`."""
+        self._ask("tend", name=name, by=by)
+
+    def leave(self, name: str) -> int:
+        """Restart a process no longer; return how often it was restarted. It runs afterwards."""
+        return int(self._ask("leave", name=name)["restarts"])
 
     def keep(self) -> None:
         """Keep the session after the end of its owner, until :meth:`close`."""

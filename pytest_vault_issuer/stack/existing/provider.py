@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
 from ...errors import ConfigurationError
 from ...kube.client import CONFIG_MAPS, Cluster
@@ -18,7 +18,7 @@ from .. import finish, record
 from ..bootstrap import check_reviews, complete_stack
 from ..kubeconfig import private_copy
 from ..record import CleanupRecord, Whereabouts
-from ..types import Context, NoVaults, Stack
+from ..types import Context, NoVaults, Stack, unsupported
 
 NAME = "existing"
 #: Default address of the servers of the tests.
@@ -121,6 +121,10 @@ class ExistingProvider:
     def launcher(self, stack: Stack) -> NoVaults:
         """Return a launcher that refuses: the session starts nothing beside the user's Vault."""
         return NoVaults(NAME)
+
+    def control_plane(self, stack: Stack) -> NoReturn:
+        """Raise NotRunnable."""
+        raise unsupported(NAME, "cannot stop the API server")
 
     def stop_at_end(self) -> None:
         """Do nothing: :meth:`start` registers the cleanup with the record of what was created."""

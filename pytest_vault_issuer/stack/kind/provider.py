@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 from ...errors import ConfigurationError, StackError, ToolchainError, VaultIssuerError
 from ...kube.client import Cluster
@@ -19,7 +19,7 @@ from .. import finish, record
 from ..bootstrap import complete_stack, open_vault
 from ..certificates import StackAuthority
 from ..record import Whereabouts
-from ..types import Context, Stack
+from ..types import Context, Stack, unsupported
 from . import cleanup
 from .cluster import KindClusters, check_pytest_kind, find_kind, node_images
 from .engine import Engine, Owner
@@ -228,6 +228,10 @@ class KindProvider:
             self._timeouts,
             domain=domain_of(directory),
         )
+
+    def control_plane(self, stack: Stack) -> NoReturn:
+        """Raise NotRunnable."""
+        raise unsupported(NAME, "cannot stop the API server")
 
     def stop_at_end(self) -> None:
         """Tell the supervisor to remove the session's containers, cluster and network at its end."""

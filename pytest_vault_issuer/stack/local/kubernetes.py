@@ -20,6 +20,8 @@ from ..certificates import StackAuthority
 from .ports import free_ports, taken
 
 ATTEMPTS = 3
+#: File in the run directory with the URL of etcd.
+ETCD_URL = "etcd-url"
 #: Controllers that tests need: they fill token Secrets, empty namespaces, and delete the dependents of owners.
 CONTROLLERS = (
     "serviceaccount-controller",
@@ -45,6 +47,7 @@ class KubernetesProcesses:
         self._attempt = getattr(self, "_attempt", 0) + 1
         certificate, key = self._authority.server("etcd", "127.0.0.1", "localhost")
         etcd = f"https://127.0.0.1:{self._etcd_port}"
+        self._run.write(ETCD_URL, etcd)
         peer = f"https://127.0.0.1:{peer_port}"
         self._run.spawn(
             self._name("etcd"),

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar
 
+from ...errors import NotRunnable
 from ...kube.client import Cluster
 from ...options import Settings
 from ...toolchain import CRDS, KUBERNETES, Binaries, resolve
@@ -15,6 +16,7 @@ from ...vault.server import VaultAdmin
 from ..bootstrap import complete_stack, open_vault
 from ..certificates import StackAuthority
 from ..types import Context, Stack
+from .control_plane import LocalControlPlane
 from .kubernetes import KubernetesProcesses
 from .vault import VaultProcesses
 
@@ -100,6 +102,17 @@ class ProcessProvider:
     def launcher(self, stack: Stack) -> VaultProcesses:
         """Return a launcher that starts the stack's Vault binary."""
         return VaultProcesses(self._run, Path(stack.vault.ca_file), Path(stack.vault_binary), self._timeouts)
+
+    def control_plane(self, stack: Stack) -> LocalControlPlane:
+        """Return the control plane of the session's own stack.
+
+        :raises NotRunnable: if the stack belongs to another session.
+        """
+        if self._settings.join is not None:
+            raise NotRunnable(
+                "the API server belongs to the session that this one joins", hint="run without --vault-issuer-join"
+            )
+        return LocalControlPlane(self._run, Path(stack.kubernetes.kubeconfig), self._timeouts)
 
     def stop_at_end(self) -> None:
         """Do nothing: the supervisor ends all processes."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.judge.schedule import HOLDS, Schedule, turn
+from pytest_vault_issuer.judge.schedule import EXCLUSIVE, HOLDS, Schedule, turn
 from pytest_vault_issuer.sandbox.pace import Pace
 from pytest_vault_issuer.timeouts import poll
 
@@ -76,25 +76,46 @@ def waits_at_gate(directory: Path) -> bool:
     return False
 
 
+FEW, ENOUGH = Pace(concurrency=1), Pace(concurrency=8)
+
+
 @pytest.mark.parametrize(
-    ("pace", "worker", "locks"),
+    ("marker", "pace", "worker", "alone"),
     [
-        (Pace(concurrency=1), True, True),
-        (Pace(concurrency=1), False, False),
-        (Pace(concurrency=8), True, False),
-        (Pace(), True, False),
-        (None, True, False),
+        (HOLDS, FEW, True, True),
+        (HOLDS, ENOUGH, True, False),
+        (HOLDS, Pace(), True, False),
+        (HOLDS, None, True, False),
+        (HOLDS, FEW, False, None),
+        (EXCLUSIVE, FEW, True, True),
+        (EXCLUSIVE, ENOUGH, True, True),
+        (EXCLUSIVE, None, True, True),
+        (EXCLUSIVE, ENOUGH, False, None),
+        ("", FEW, True, False),
+        ("", ENOUGH, True, False),
     ],
-    ids=["few workers", "one process", "enough workers", "unknown", "not measured"],
 )
-def test_only_a_controller_with_few_workers_needs_turns(
-    tmp_path: Path, pace: Pace | None, worker: bool, locks: bool
+def test_tests_run_alone_if_they_need_the_controller_or_the_stack_for_themselves(
+    tmp_path: Path, marker: str, pace: Pace | None, worker: bool, alone: bool | None
 ) -> None:
-    run: Any = SimpleNamespace(pace=pace, directory=SimpleNamespace(path=tmp_path))
+    """One process needs no lock: None."""
+    run: Any = SimpleNamespace(pace=pace, has_stack=True, directory=SimpleNamespace(path=tmp_path))
     config = SimpleNamespace(workerinput={}) if worker else SimpleNamespace()
-    item: Any = SimpleNamespace(config=config, get_closest_marker=lambda name: name == HOLDS or None)
+    item: Any = SimpleNamespace(config=config, get_closest_marker=lambda name: name == marker or None)
     protocol = Schedule(run).pytest_runtest_protocol(item)
     next(protocol)
-    assert (tmp_path / "turn.lock").exists() == locks
+    assert others_may_run(tmp_path) == (None if alone is None else not alone)
     with pytest.raises(StopIteration):
         protocol.send(True)
+
+
+def others_may_run(directory: Path) -> bool | None:
+    """Whether a test that needs nothing for itself gets a turn; None if no test has ever taken one."""
+    if not (directory / "turn.lock").exists():
+        return None
+    with (directory / "turn.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True

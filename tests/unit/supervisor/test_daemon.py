@@ -317,11 +317,29 @@ ARGUMENTS = strategies.fixed_dictionaries(
         "env": strategies.just({}) | strategies.dictionaries(strategies.text(), strategies.text(), max_size=3) | JSON,
         "cwd": strategies.just("/") | JSON,
         "graceful": JSON,
+        "like": strategies.sampled_from(["one", "two"]) | JSON,
+        "more": strategies.just([]) | JSON,
         "by": strategies.integers(-1, 1 << 40) | JSON,
         "other": JSON,
     },
 )
-OPERATIONS = strategies.sampled_from(["spawn", "status", "stop", "keep_", "describe", "pause", "resume", "at_end_"])
+OPERATIONS = strategies.sampled_from(
+    [
+        "spawn",
+        "status",
+        "stop",
+        "keep_",
+        "describe",
+        "pause",
+        "resume",
+        "halt",
+        "start",
+        "copy",
+        "tend",
+        "leave",
+        "at_end_",
+    ]
+)
 REQUESTS = (
     strategies.binary(max_size=200)
     | JSON.map(lambda value: json.dumps(value).encode() + b"\n")
@@ -587,6 +605,7 @@ def test_what_is_kept_outlives_its_owner(short_directory: Path, watch: Watch) ->
             "owner": 0,
             "processes": {"one": None, "two": None},
             "paused": [],
+            "halted": [],
         }
         run.stop("one")
         assert run.describe()["processes"] == {"one": -signal.SIGKILL, "two": None}
@@ -626,6 +645,128 @@ def test_paused_process_can_be_stopped(run: RunDirectory, watch: Watch) -> None:
     run.pause("sleeper", os.getpid())
     run.stop("sleeper")
     assert not watch.running(pid)
+
+
+@linux
+def test_paused_process_is_stopped_gracefully(run: RunDirectory) -> None:
+    handler = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))"
+    run.spawn("polite", python(f"{handler}; print('on', flush=True); signal.pause()"))
+    line_of(run, "polite")
+    run.pause("polite", os.getpid())
+    run.stop("polite", graceful=True)
+    assert run.returncode("polite") == 7
+
+
+def pid_of(run: RunDirectory, name: str) -> int:
+    return int(ask(run, requested("status", name=name))["pid"])
+
+
+def becomes_another(run: RunDirectory, name: str, pid: int) -> int:
+    """Wait until a process runs under another process id, and return it."""
+    found = poll(lambda: new if (new := pid_of(run, name)) != pid else None, timeout=LIMIT)
+    assert found is not None, f"{name} did not start again"
+    return found
+
+
+def test_halted_process_starts_again_as_before(run: RunDirectory, watch: Watch) -> None:
+    first = watch.add(run.spawn("sleeper", ["sh", "-c", 'echo "$HERE"; exec sleep 1000'], {"HERE": "x"}))
+    assert line_of(run, "sleeper") == "x"
+    run.halt("sleeper", os.getpid())
+    assert not watch.running(first)
+    assert run.describe()["halted"] == ["sleeper"]
+    run.start("sleeper")
+    assert run.describe()["halted"] == []
+    assert poll(lambda: run.log("sleeper").read_text() == "x\nx\n" or None, timeout=LIMIT)
+    assert pid_of(run, "sleeper") != first
+
+
+def test_start_leaves_a_running_process_alone(run: RunDirectory) -> None:
+    pid = run.spawn("sleeper", FOREVER)
+    run.start("sleeper")
+    assert pid_of(run, "sleeper") == pid
+
+
+def test_halted_process_starts_again_after_the_end_of_who_halted_it(run: RunDirectory) -> None:
+    pid = run.spawn("sleeper", FOREVER)
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other:
+        run.halt("sleeper", other.pid)
+        assert run.returncode("sleeper") is not None
+        other.kill()  # as a worker that is killed in the middle of a test
+    becomes_another(run, "sleeper", pid)
+    assert run.returncode("sleeper") is None
+
+
+def test_tended_process_restarts_whenever_it_ends(run: RunDirectory) -> None:
+    pid = run.spawn("sleeper", FOREVER)
+    run.tend("sleeper", os.getpid())
+    for _ in range(2):
+        os.kill(pid, signal.SIGKILL)
+        pid = becomes_another(run, "sleeper", pid)
+    assert run.returncode("sleeper") is None
+    assert run.leave("sleeper") == 2
+    os.kill(pid, signal.SIGKILL)
+    assert ended(run, "sleeper") == -signal.SIGKILL
+
+
+def test_tended_process_that_has_ended_runs_when_it_is_left(run: RunDirectory) -> None:
+    pid = run.spawn("sleeper", FOREVER)
+    run.tend("sleeper", os.getpid())
+    os.kill(pid, signal.SIGKILL)
+    run.leave("sleeper")
+    assert run.returncode("sleeper") is None
+
+
+def test_tended_process_that_is_stopped_stays_stopped(run: RunDirectory) -> None:
+    run.spawn("sleeper", FOREVER)
+    run.tend("sleeper", os.getpid())
+    run.stop("sleeper")
+    assert ended(run, "sleeper") == -signal.SIGKILL
+
+
+def test_process_is_tended_no_longer_than_who_asked_for_it_lives(run: RunDirectory) -> None:
+    pid = run.spawn("sleeper", FOREVER)
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other:
+        run.tend("sleeper", other.pid)
+        other.kill()
+    assert poll(lambda: True if kill_shows(run, "sleeper", pid) else None, timeout=LIMIT)
+
+
+def kill_shows(run: RunDirectory, name: str, pid: int) -> bool:
+    """Kill a process, and say whether its end shows, as that of a process that is not tended."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    return run.returncode(name) is not None
+
+
+def test_tended_program_that_vanished_does_not_end_the_supervisor(run: RunDirectory, tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\nexec sleep 1000\n")
+    program.chmod(0o700)
+    pid = run.spawn("fleeting", [str(program)])
+    run.tend("fleeting", os.getpid())
+    program.unlink()
+    os.kill(pid, signal.SIGKILL)
+    assert poll(lambda: ask(run, requested("status", name="fleeting"))["restarts"] or None, timeout=LIMIT)
+    assert still_works(run)
+
+
+def test_copy_runs_beside_its_original_with_more_arguments(run: RunDirectory) -> None:
+    run.spawn("one", ["sh", "-c", 'echo "$HERE $0"; exec sleep 1000'], {"HERE": "x"})
+    run.copy("two", "one", ["more"])
+    assert line_of(run, "two") == "x more"
+    assert run.returncode("one") is None
+
+
+def test_halted_and_paused_processes_end_with_the_session(run: RunDirectory, watch: Watch) -> None:
+    paused = watch.add(run.spawn("paused", FOREVER))
+    run.pause("paused", os.getpid())
+    run.spawn("halted", FOREVER)
+    run.halt("halted", os.getpid())
+    run.spawn("tended", FOREVER)
+    run.tend("tended", os.getpid())
+    run.close()
+    assert not watch.running(paused)
+    assert not run.exists
 
 
 def test_everything_that_is_started_is_marked(run: RunDirectory) -> None:

@@ -1,0 +1,237 @@
+"""Controls the controller of a session: stops, kills, pauses and restarts it, and runs replicas of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Protocol
+
+from ..errors import ImplementationError, NotRunnable
+from ..kube.client import Cluster
+from ..supervisor.run_directory import RunDirectory
+from ..timeouts import Timeouts
+from .process import PROCESS, RunningImplementation, fill
+from .spec import Implementation, ProcessDescription
+from .workloads import PODS, Workload
+
+
+class Controller(Protocol):
+    """The controller, or one of its replicas.
+
+    If the process that controls it ends, the supervisor resumes or starts it again.
+    """
+
+    def stop(self) -> None:
+        """End it as a kubelet does: SIGTERM, and SIGKILL after a few seconds; return after its end."""
+
+    def kill(self) -> None:
+        """End it by SIGKILL; return after its end."""
+
+    def start(self) -> None:
+        """Start it again as before, without waiting for it; do nothing if it runs."""
+
+    def pause(self) -> None:
+        """Pause it by SIGSTOP, which it does not notice.
+
+        :raises NotRunnable: if it runs in the cluster.
+        """
+
+    def resume(self) -> None:
+        """Resume it."""
+
+    def restarting(self) -> contextlib.AbstractContextManager[None]:
+        """Restart it whenever it ends during the block, as the kubelet does; it runs after the block."""
+
+
+class ControllerProcess:
+    """A controller that is a process of this session.
+
+    :param name: of the process.
+    """
+
+    def __init__(self, run: RunDirectory, name: str = PROCESS) -> None:
+        self.name = name
+        self._run = run
+
+    def stop(self) -> None:
+        """See :class:`Controller`."""
+        self._run.halt(self.name, os.getpid(), graceful=True)
+
+    def kill(self) -> None:
+        """See :class:`Controller`."""
+        self._run.halt(self.name, os.getpid())
+
+    def start(self) -> None:
+        """See :class:`Controller`."""
+        self._run.start(self.name)
+
+    def pause(self) -> None:
+        """See :class:`Controller`."""
+        self._run.pause(self.name, os.getpid())
+
+    def resume(self) -> None:
+        """See :class:`Controller`."""
+        self._run.resume(self.name, os.getpid())
+
+    @contextlib.contextmanager
+    def restarting(self) -> Iterator[None]:
+        """See :class:`Controller`."""
+        self._run.tend(self.name, os.getpid())
+        try:
+            yield
+        finally:
+            self._run.leave(self.name)
+
+
+class ControllerWorkload:
+    """A controller that is a Deployment or StatefulSet of this session."""
+
+    def __init__(self, workload: Workload, cluster: Cluster, timeouts: Timeouts) -> None:
+        self._workload = workload
+        self._cluster = cluster
+        self._timeouts = timeouts
+
+    def stop(self) -> None:
+        """See :class:`Controller`."""
+        self._scale(0)
+        self._wait_gone()
+
+    def kill(self) -> None:
+        """See :class:`Controller`."""
+        self._scale(0)
+        for pod in self._workload.pods(self._cluster):
+            self._cluster.call(
+                "DELETE",
+                PODS.path(self._workload.namespace, pod["metadata"]["name"]),
+                body={"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0},
+            )
+        self._wait_gone()
+
+    def start(self) -> None:
+        """See :class:`Controller`."""
+        self._scale(1)
+
+    def pause(self) -> None:
+        """See :class:`Controller`."""
+        raise NotRunnable(
+            "the controller runs in the cluster: its process cannot be paused", hint="describe it as a process"
+        )
+
+    def resume(self) -> None:
+        """Do nothing: it is never paused."""
+
+    @contextlib.contextmanager
+    def restarting(self) -> Iterator[None]:
+        """See :class:`Controller`. The kubelet restarts it anyway."""
+        yield
+
+    def _scale(self, replicas: int) -> None:
+        body = {"spec": {"replicas": replicas}}
+        self._cluster.patch(self._workload.resource, self._workload.name, self._workload.namespace, body)
+
+    def _wait_gone(self) -> None:
+        for pod in self._workload.pods(self._cluster):
+            name, limit = pod["metadata"]["name"], self._timeouts.deletion
+            if not self._cluster.wait_gone(PODS, name, self._workload.namespace, timeout=limit):
+                raise ImplementationError(
+                    f"expected the pod {self._workload.namespace}/{name} to end within {limit:g} s; it still exists",
+                    hint="kubectl describe pod shows why",
+                )
+
+
+class Control:
+    """What tests may do with the controller of a session.
+
+    :ivar controller: the controller.
+    """
+
+    def __init__(
+        self,
+        implementation: Implementation,
+        running: RunningImplementation,
+        run: RunDirectory,
+        cluster: Cluster,
+        timeouts: Timeouts,
+    ) -> None:
+        self._implementation = implementation
+        self._run = run
+        self.controller = _controller(running, run, cluster, timeouts)
+
+    def restore(self) -> None:
+        """Let one controller run as before; for the end of a test that failed anywhere."""
+        self.controller.resume()
+        self.controller.start()
+
+    @contextlib.contextmanager
+    def replicas(self) -> Iterator[tuple[ControllerProcess, ControllerProcess]]:
+        """Replace the controller by two replicas during the block; :meth:`Controller.start` starts each.
+
+        Each has the arguments in ``[run] replica_args`` in addition to those of the controller.
+
+        :raises NotRunnable: if the controller does not run as a process of this session.
+        """
+        original = self.controller
+        if not isinstance(original, ControllerProcess):
+            raise NotRunnable(
+                "the controller runs in the cluster: its replicas cannot be controlled one by one",
+                hint="describe it as a process",
+            )
+        original.stop()
+        replicas = [
+            _Replica(self._run, f"{original.name}-replica-{number}", original.name, self._replica_arguments())
+            for number in (1, 2)
+        ]
+        try:
+            yield replicas[0], replicas[1]
+        finally:
+            for replica in replicas:
+                replica.end()
+            original.start()
+
+    def _replica_arguments(self) -> list[str]:
+        described = self._implementation.run
+        values = {"cluster_resource_namespace": described.cluster_resource_namespace}
+        return fill(ProcessDescription(), described.replica_args, values)[0]
+
+
+class _Replica(ControllerProcess):
+    def __init__(self, run: RunDirectory, name: str, original: str, arguments: list[str]) -> None:
+        super().__init__(run, name)
+        self._original = original
+        self._arguments = arguments
+        self._started = False
+
+    def start(self) -> None:
+        if self._started:
+            super().start()
+        else:
+            self._run.copy(self.name, self._original, self._arguments)
+            self._started = True
+
+    def end(self) -> None:
+        """End it for good."""
+        if self._started:
+            self.resume()
+            self.start()  # no longer stopped for the time being
+            self._run.stop(self.name)
+
+
+def _controller(
+    running: RunningImplementation, run: RunDirectory, cluster: Cluster, timeouts: Timeouts
+) -> ControllerProcess | ControllerWorkload:
+    if running.process:
+        return ControllerProcess(run)
+    scalable = [workload for workload in running.workloads if workload.kind != "DaemonSet"]
+    if len(scalable) == 1:
+        return ControllerWorkload(scalable[0], cluster, timeouts)
+    if scalable:
+        names = ", ".join(f"{workload.namespace}/{workload.name}" for workload in scalable)
+        raise NotRunnable(
+            f"the session cannot tell which of the workloads {names} is the controller",
+            hint="run the controller as a process, or as the only Deployment of its manifests",
+        )
+    raise NotRunnable(
+        "this session has not started the controller, and does not stop it",
+        hint="describe how it is started: [run] command, image, manifests or chart",
+    )
