@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .proxy import Exchange as Exchange
     from .proxy import Fault as Fault
     from .proxy import Hold as Hold
+    from .proxy import HoldAnswer as HoldAnswer
     from .proxy import Injection as Injection
     from .proxy import Proxy as Proxy
     from .proxy import Redirect as Redirect
@@ -152,6 +153,7 @@ _PUBLIC = {
         "Exchange",
         "Fault",
         "Hold",
+        "HoldAnswer",
         "Injection",
         "JWT",
         "Proxy",
@@ -257,6 +259,7 @@ __all__ = [
     "Fault",
     "Handle",
     "Hold",
+    "HoldAnswer",
     "IamLogin",
     "Implementation",
     "InexpressibleError",

@@ -179,6 +179,9 @@ class Hold(Fault):
     def on_request(self, lifetime: Lifetime) -> None:
         """Waits for the release, or for the proxy's end."""
         lifetime.on_end(self._wake)
+        self._hold(lifetime)
+
+    def _hold(self, lifetime: Lifetime) -> None:
         self.arrived.set()
         with self._changed:
             self._changed.wait_for(lambda: self._released or lifetime.over.is_set())
@@ -188,6 +191,32 @@ class Hold(Fault):
     def _wake(self) -> None:
         with self._changed:
             self._changed.notify_all()
+
+
+class HoldAnswer(Hold):
+    """Keeps Vault's answers from the client until :meth:`release`: Vault has done what it was asked for.
+
+    ``arrived`` is set when the first answer is held.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lifetime = Lifetime()
+
+    @property
+    def name(self) -> str:
+        """``hold answer``."""
+        return "hold answer"
+
+    def on_request(self, lifetime: Lifetime) -> None:
+        """Forwards the request."""
+        lifetime.on_end(self._wake)
+        self._lifetime = lifetime
+
+    def on_answer(self, answer: Answer) -> tuple[Answer, str]:
+        """Waits for the release, or for the proxy's end."""
+        self._hold(self._lifetime)
+        return answer, ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import threading
@@ -25,8 +26,9 @@ from .cluster import (
 )
 from .habits import HABITS
 from .issuers import IssuerController
+from .leader_election import LeaderElection
 from .watching import Watcher
-from .work_queue import FIRST_DELAY, LONGEST_DELAY, start_workers
+from .work_queue import FIRST_DELAY, LONGEST_DELAY, set_guard, start_workers
 
 #: Field of :class:`Habits` -> the help text of its option.
 HABIT_OPTIONS = {
@@ -67,6 +69,8 @@ def arguments(words: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--first-retry", type=float, default=FIRST_DELAY, help="seconds before the first retry")
     parser.add_argument("--max-retry", type=float, default=LONGEST_DELAY, help="the most seconds between two retries")
+    parser.add_argument("--leader-elect", action="store_true", help="of several replicas, let one work")
+    parser.add_argument("--lease-duration", type=float, default=15.0, help="seconds until another replica takes over")
     for habit, text in HABIT_OPTIONS.items():
         parser.add_argument(f"--{habit.replace('_', '-')}", action="store_true", help=text)
     return parser.parse_args(words)
@@ -117,6 +121,13 @@ def main(words: list[str]) -> int:
     threading.excepthook = end
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    if options.leader_elect:
+        # Its calls are not limited: a replica that is busy must not lose its lease.
+        election = LeaderElection(Cluster(options.kubeconfig), namespace, options.lease_duration)
+        log.info("waiting for the lease")
+        election.acquire(stop)
+        election.keep(lambda: os._exit(1))  # without a last word to Vault or the API server: another replica works
+        set_guard(lambda: election.leads)
     start_workers(issuer_controller.queue, issuer_controller.reconcile, options.workers)
     watchers = [*issuers, signing_requests, secrets, service_accounts]
     if not options.no_certificate_requests:

@@ -71,7 +71,7 @@ class CertificateRequestController:
         :raises TryAgainError: while Vault or a credential prevents the signing.
         """
         request = self._cluster.find(CERTIFICATE_REQUESTS, *key)
-        if request is None or is_final(request):
+        if request is None or is_final(request) or is_terminating(request):
             return
         resource = self._issuer_resource(request)
         if resource is None:
@@ -109,6 +109,8 @@ class CertificateRequestController:
 
     def _issue(self, request: Object, chain: Chain) -> None:
         def change(latest: Object) -> bool:
+            if is_final(latest):
+                return False  # another replica was faster
             status = latest.setdefault("status", {})
             status["certificate"] = base64.b64encode(to_pem(chain.certificates)).decode()
             if chain.ca is not None:
@@ -146,6 +148,11 @@ class CertificateRequestController:
 def is_final(request: Object) -> bool:
     """Whether a request is issued, failed or denied."""
     return condition(request, "Ready").get("reason") in FINAL
+
+
+def is_terminating(request: Object) -> bool:
+    """Whether a request is being deleted."""
+    return "deletionTimestamp" in request["metadata"]
 
 
 def _issuer_key(request: Object, resource: Resource) -> Key:

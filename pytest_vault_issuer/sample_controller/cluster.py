@@ -73,6 +73,7 @@ CERTIFICATES = Resource("cert-manager.io", "v1", "Certificate", "certificates")
 CERTIFICATE_SIGNING_REQUESTS = Resource(
     "certificates.k8s.io", "v1", "CertificateSigningRequest", "certificatesigningrequests", namespaced=False
 )
+LEASES = Resource("coordination.k8s.io", "v1", "Lease", "leases")
 SUBJECT_ACCESS_REVIEWS = Resource(
     "authorization.k8s.io", "v1", "SubjectAccessReview", "subjectaccessreviews", namespaced=False
 )

@@ -100,10 +100,21 @@ class WorkQueue(Generic[Key]):
         return min(free, key=self._due.__getitem__, default=None)
 
 
+#: Whether this replica may work; one that may have lost its lease may not.
+_guards: list[Callable[[], bool]] = []
+
+
+def set_guard(guard: Callable[[], bool]) -> None:
+    """Let workers reconcile only while `guard` returns True; otherwise they keep their key for later."""
+    _guards[:] = [guard]
+
+
 def work(queue: WorkQueue[Key], reconcile: Callable[[Key], None]) -> None:
     """Reconcile one key after the other until the queue is closed."""
     while (key := queue.take()) is not None:
         try:
+            if not all(guard() for guard in _guards):
+                raise TryAgainError("another replica may work")
             reconcile(key)
         except TryAgainError as error:
             delay = queue.retry(key)

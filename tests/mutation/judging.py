@@ -15,7 +15,7 @@ from pytest_vault_issuer.errors import VaultIssuerError
 from pytest_vault_issuer.kube.client import CERTIFICATE_REQUESTS, CERTIFICATES, CSRS, Resource
 from pytest_vault_issuer.options import Settings
 from pytest_vault_issuer.requirements.catalogue import SUITE
-from pytest_vault_issuer.requirements.features import PROFILES
+from pytest_vault_issuer.requirements.features import PROFILES, RESILIENCE
 from pytest_vault_issuer.session.session import Session, SessionKey
 
 from .builds import PACKAGE, Build, Variant
@@ -38,6 +38,8 @@ RECONCILED = (
     Resource("cert-manager.io", "v1", "issuers"),
     Resource("cert-manager.io", "v1", "clusterissuers", namespaced=False),
 )
+#: The area whose tests stop the API server.
+STOPS = "VI-OUTAGE-"
 
 
 def share() -> float:
@@ -139,7 +141,7 @@ class Bench:
     ) -> Judgement:
         command = ["--pyargs", *_modules(selection), "-q"]
         command += ["-p", "no:cacheprovider", "-p", "mutation.inner", f"--vault-issuer={implementation}"]
-        command += [f"--vault-issuer-join={self._stack()}", f"--vault-issuer-report={directory / 'report'}"]
+        command += [self._stack_for(selection, conditions), f"--vault-issuer-report={directory / 'report'}"]
         command += [f"--vault-issuer-timeout-scale={conditions.timeout_scale}"]
         command += [f"--vault-issuer-profile={profile}" for profile in conditions.profiles]
         command += [f"--vault-issuer-select={part}" for part in selection]
@@ -159,6 +161,13 @@ class Bench:
         outcomes = {entry["id"]: entry["outcome"] for entry in content["requirements"] if entry["tests"]}
         verdicts = {name: profile["verdict"] for name, profile in content["profiles"].items()}
         return Judgement(outcomes, verdicts, output)
+
+    def _stack_for(self, selection: list[str], conditions: Conditions) -> str:
+        """Return the option for the stack: the shared one, unless the session stops the API server."""
+        stops = any(part.startswith(STOPS) for part in selection) or (
+            not selection and RESILIENCE in conditions.profiles
+        )
+        return "--vault-issuer-stack=process" if stops else f"--vault-issuer-join={self._stack()}"
 
     def _stack(self) -> Path:
         if self._session is not None and self._served >= SESSIONS_PER_STACK:

@@ -1,0 +1,23 @@
+"""Helpers of the tests that interrupt the controller or its surroundings."""
+
+from __future__ import annotations
+
+from pytest_vault_issuer import CertificateRequest, CertificateSigningRequest, Object, Sandbox, condition
+
+
+def assert_issued_once(states: list[Object], request: CertificateRequest | CertificateSigningRequest) -> None:
+    """Check that the recorded states of a request have one certificate and no failure."""
+    failures = [
+        f"{entry['type']}={entry['status']} {entry.get('reason', '')}"
+        for item in states
+        for entry in (condition(item, "Ready"), condition(item, "Failed"))
+        if entry.get("reason") == "Failed" or (entry.get("type"), entry.get("status")) == ("Failed", "True")
+    ]
+    assert not failures, f"expected {request} never to fail, saw {failures[0]}"
+    certificates = {item["status"]["certificate"] for item in states if item.get("status", {}).get("certificate")}
+    assert len(certificates) == 1, f"expected one certificate in the status of {request}, saw {len(certificates)}"
+
+
+def one_kind(sandbox: Sandbox) -> str:
+    """Return a kind of issuer object that the implementation has."""
+    return next(iter(sandbox.environment.kinds))
