@@ -12,6 +12,8 @@ from importlib import resources
 from pathlib import Path
 from unittest import mock
 
+import parameters
+
 from pytest_vault_issuer.bench import Result
 from pytest_vault_issuer.cli import bench as bench_command
 from pytest_vault_issuer.cli import main as cli
@@ -329,4 +331,5 @@ MAKERS: dict[str, Callable[..., str]] = {
     "bench": bench,
     "published-reports": published_reports,
     "workflow": workflow,
+    "vault-parameters": parameters.sections,
 }
