@@ -8,7 +8,16 @@ from dataclasses import dataclass
 
 import pytest
 
-from pytest_vault_issuer import Control, Controller, HoldAnswer, Route, Sandbox, Session, requirement
+from pytest_vault_issuer import (
+    CertificateRequest,
+    Control,
+    Controller,
+    HoldAnswer,
+    Route,
+    Sandbox,
+    Session,
+    requirement,
+)
 
 from .helpers import wait_held
 from .interrupted import assert_issued_once, one_kind
@@ -52,7 +61,7 @@ def takeover(sandbox: Sandbox, vault_issuer_session: Session) -> float:
 @requirement("VI-HA-001")
 def test_replicas_sign_each_request_once(sandbox: Sandbox, replicas: Replicas, takeover: float) -> None:
     issuer = sandbox.ready_issuer(one_kind(sandbox))
-    requests = []
+    requests: list[CertificateRequest] = []
     # The second replica is invisible while it waits for the first one: give it three times as long to start.
     until = time.monotonic() + 3 * replicas.start_seconds
     while len(requests) < REQUESTS or time.monotonic() < until:

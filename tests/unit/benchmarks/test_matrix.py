@@ -14,7 +14,7 @@ from pytest_vault_issuer.errors import ConfigurationError
 from pytest_vault_issuer.report import build as json_report
 from pytest_vault_issuer.report.outcomes import Outcome
 from pytest_vault_issuer.requirements.catalogue import Catalogue
-from pytest_vault_issuer.requirements.features import AREAS, CORE, DOCUMENTED
+from pytest_vault_issuer.requirements.features import CORE, DOCUMENTED
 from pytest_vault_issuer.toolchain import COMPONENTS, Toolchain, find, releases
 from tests.support import sample_report
 
