@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import secrets
 from datetime import UTC, datetime, timedelta
@@ -9,8 +10,11 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_der_private_key
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from pytest_vault_issuer import (
+    SECRETS,
     Certificate,
     Fault,
     Hold,
@@ -434,3 +438,277 @@ def test_stored_certificate_survives_failures(sandbox: Sandbox, kind: str) -> No
     certificate.change(dnsNames=[f"{host()}.refused.test"])
     certificate.wait_failure()
     assert_same(certificate, before)
+
+
+# -- what a Certificate specifies --------------------------------------------------------------------
+
+#: Fields of `subject` and the attribute of each.
+SUBJECT = {
+    "countries": NameOID.COUNTRY_NAME,
+    "organizations": NameOID.ORGANIZATION_NAME,
+    "organizationalUnits": NameOID.ORGANIZATIONAL_UNIT_NAME,
+    "localities": NameOID.LOCALITY_NAME,
+    "provinces": NameOID.STATE_OR_PROVINCE_NAME,
+    "streetAddresses": NameOID.STREET_ADDRESS,
+    "postalCodes": NameOID.POSTAL_CODE,
+}
+#: A user principal name, as in an otherName of Active Directory.
+PRINCIPAL = "1.3.6.1.4.1.311.20.2.3"
+EITHER_KIND = alternating(("kind",), [("Issuer",), ("ClusterIssuer",)])
+ONE_KIND = alternating(("kind",), [("Issuer",)])
+
+
+def asked(sandbox: Sandbox, kind: str, **spec: Any) -> tuple[Object, x509.CertificateSigningRequest]:
+    """Return the specification of the CertificateRequest for a Certificate, and the CSR in it; it is not approved."""
+    return requested(sandbox.certificate(sandbox.ready_issuer(kind), approve=False, **spec))
+
+
+def requested(certificate: Certificate) -> tuple[Object, x509.CertificateSigningRequest]:
+    spec = certificate.wait_request()["spec"]
+    return spec, x509.load_pem_x509_csr(base64.b64decode(spec["request"]))
+
+
+def alternative_names(csr: x509.CertificateSigningRequest) -> list[x509.GeneralName]:
+    return list(csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+
+
+@requirement("VI-CERTIFICATE-025")
+@EITHER_KIND
+def test_subject_is_requested(sandbox: Sandbox, kind: str) -> None:
+    lists = {field: [secrets.token_hex(4), f"Ü, {secrets.token_hex(3)}"] for field in SUBJECT} | {"countries": ["AQ"]}
+    number = secrets.token_hex(4)
+    _, csr = asked(sandbox, kind, subject={**lists, "serialNumber": number}, commonName=host())
+    for field, values in lists.items():
+        seen = [attribute.value for attribute in csr.subject.get_attributes_for_oid(SUBJECT[field])]
+        assert sorted(map(str, seen)) == sorted(values), f"expected the {field} of the Certificate in the CSR"
+    seen = [attribute.value for attribute in csr.subject.get_attributes_for_oid(NameOID.SERIAL_NUMBER)]
+    assert seen == [number], "expected the serialNumber of the Certificate in the CSR"
+
+
+@requirement("VI-CERTIFICATE-026")
+@EITHER_KIND
+def test_email_addresses_are_requested(sandbox: Sandbox, kind: str) -> None:
+    emails = [f"{secrets.token_hex(4)}@example.test", f"{secrets.token_hex(4)}@example.test"]
+    _, csr = asked(sandbox, kind, emailAddresses=emails)
+    seen = [name.value for name in alternative_names(csr) if isinstance(name, x509.RFC822Name)]
+    assert sorted(seen) == sorted(emails), "expected the e-mail addresses of the Certificate in the CSR"
+
+
+@requirement("VI-CERTIFICATE-027")
+@ONE_KIND
+def test_other_names_are_requested(sandbox: Sandbox, kind: str) -> None:
+    user = f"{secrets.token_hex(4)}@example.test"
+    _, csr = asked(sandbox, kind, otherNames=[{"oid": PRINCIPAL, "utf8Value": user}])
+    expected = x509.OtherName(x509.ObjectIdentifier(PRINCIPAL), b"\x0c" + bytes([len(user)]) + user.encode())
+    assert expected in alternative_names(csr), "expected the otherName of the Certificate in the CSR"
+
+
+@requirement("VI-CERTIFICATE-028")
+@EITHER_KIND
+def test_literal_subject_keeps_its_order(sandbox: Sandbox, kind: str) -> None:
+    literal = f"CN={host()},OU={secrets.token_hex(3)},OU=Bar\\, Baz,DC=corp,DC=example,O=Corp.,C=AQ"
+    _, csr = asked(sandbox, kind, literalSubject=literal)
+    seen = [(attribute.oid, attribute.value) for attribute in csr.subject]
+    expected = [(attribute.oid, attribute.value) for attribute in x509.Name.from_rfc4514_string(literal)]
+    assert seen == expected, "expected the attributes of literalSubject in their order"
+
+
+USAGES = ["digital signature", "data encipherment", "client auth", "code signing"]
+
+
+@requirement("VI-CERTIFICATE-029")
+@EITHER_KIND
+def test_usages_and_authority_are_requested(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    plain = sandbox.certificate(issuer, approve=False, usages=USAGES)
+    authority = sandbox.certificate(issuer, approve=False, usages=USAGES, isCA=True)
+    unset = sandbox.certificate(issuer, approve=False)
+    spec, _ = requested(plain)
+    assert set(spec.get("usages") or []) == set(USAGES), "expected the usages of the Certificate"
+    assert not spec.get("isCA"), "expected no isCA, saw it set"
+    spec, _ = requested(authority)
+    assert spec.get("isCA") is True, "expected isCA of the Certificate"
+    assert set(spec.get("usages") or []) >= set(USAGES), "expected the usages of the Certificate"
+    spec, _ = requested(unset)
+    # The page and the API reference disagree about `server auth`.
+    seen = set(spec.get("usages") or []) - {"server auth"}
+    assert seen == {"digital signature", "key encipherment"}, "expected the documented default of usages"
+
+
+@requirement("VI-CERTIFICATE-041")
+@EITHER_KIND
+def test_authority_requests_to_sign_certificates(sandbox: Sandbox, kind: str) -> None:
+    spec, _ = asked(sandbox, kind, usages=USAGES, isCA=True)
+    assert set(spec.get("usages") or []) == {*USAGES, "cert sign"}, "expected the usage cert sign in addition"
+
+
+@requirement("VI-CERTIFICATE-030")
+@EITHER_KIND
+def test_usages_are_encoded_unless_turned_off(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    plain = sandbox.certificate(issuer, approve=False, usages=USAGES)
+    without = sandbox.certificate(issuer, approve=False, usages=USAGES, encodeUsagesInRequest=False)
+    _, csr = requested(plain)
+    usage = csr.extensions.get_extension_for_class(x509.KeyUsage).value
+    seen = [usage.digital_signature, usage.data_encipherment, usage.key_encipherment, usage.key_cert_sign]
+    assert seen == [True, True, False, False], "expected exactly the key usages of the Certificate in the CSR"
+    extended = set(csr.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+    expected = {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.CODE_SIGNING}
+    assert extended == expected, "expected the extended key usages in the CSR"
+    _, csr = requested(without)
+    encoded = {extension.oid for extension in csr.extensions} & {x509.KeyUsage.oid, x509.ExtendedKeyUsage.oid}
+    assert not encoded, "expected no usages in the CSR with encodeUsagesInRequest false, saw some"
+
+
+KEYS = [("RSA", 2048), ("RSA", 3072), ("ECDSA", 256), ("ECDSA", 384), ("ECDSA", 521), ("Ed25519", None)]
+
+
+@requirement("VI-CERTIFICATE-031")
+@EITHER_KIND
+def test_key_has_the_specified_algorithm_and_size(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    certificates = []
+    for algorithm, size in KEYS:
+        key = {"algorithm": algorithm} | ({"size": size} if size else {})
+        certificates.append(sandbox.certificate(issuer, privateKey=key))
+    for certificate, (algorithm, size) in zip(certificates, KEYS, strict=True):
+        key_pair = certificate.wait_key_pair(lambda _: True, f"a certificate for an {algorithm} key")
+        seen = type(key_pair.key).__name__.lower(), getattr(key_pair.key, "key_size", None)
+        family = {"RSA": "rsa", "ECDSA": "ec", "Ed25519": "ed25519"}[algorithm]
+        assert family in seen[0], f"expected an {algorithm} key, saw {seen}"
+        assert seen[1] == size, f"expected a key of size {size}, saw {seen}"
+        assert key_pair.fits, "expected a certificate that matches tls.key, saw one for another key"
+
+
+@requirement("VI-CERTIFICATE-032")
+@ONE_KIND
+def test_csr_has_the_specified_signature_algorithm(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    for algorithm, digest in (("ECDSAWithSHA384", "sha384"), ("ECDSAWithSHA512", "sha512")):
+        _, csr = requested(sandbox.certificate(issuer, approve=False, signatureAlgorithm=algorithm))
+        seen = getattr(csr.signature_hash_algorithm, "name", "")
+        assert seen == digest, f"expected a CSR signed with {algorithm}"
+
+
+def secret_of(sandbox: Sandbox, certificate: Certificate) -> Object:
+    secret = sandbox.cluster.find(SECRETS, certificate.secret_name, certificate.namespace)
+    assert secret is not None, "expected the Secret of a Ready Certificate, saw none"
+    return secret
+
+
+@requirement("VI-CERTIFICATE-033")
+@EITHER_KIND
+def test_key_has_the_specified_encoding(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    cases = [
+        ("RSA", "PKCS1", "RSA PRIVATE KEY"),
+        ("RSA", "PKCS8", "PRIVATE KEY"),
+        ("ECDSA", "PKCS1", "EC PRIVATE KEY"),
+        ("ECDSA", "PKCS8", "PRIVATE KEY"),
+    ]
+    certificates = [
+        sandbox.certificate(issuer, privateKey={"algorithm": algorithm, "encoding": encoding})
+        for algorithm, encoding, _ in cases
+    ]
+    for certificate, (algorithm, encoding, label) in zip(certificates, cases, strict=True):
+        certificate.wait_ready()
+        first = base64.b64decode(secret_of(sandbox, certificate)["data"]["tls.key"]).decode().partition("\n")[0]
+        assert first == f"-----BEGIN {label}-----", f"expected an {algorithm} key in {encoding}"
+
+
+@requirement("VI-CERTIFICATE-034")
+@EITHER_KIND
+def test_secret_has_the_labels_and_annotations_of_the_template(sandbox: Sandbox, kind: str) -> None:
+    labels, annotations = {"team": secrets.token_hex(4)}, {"example.test/note": secrets.token_hex(4)}
+    template = {"labels": labels, "annotations": annotations}
+    certificate, _ = sandbox.issued_certificate(sandbox.ready_issuer(kind), secretTemplate=template)
+    metadata = secret_of(sandbox, certificate)["metadata"]
+    seen = {field: (metadata.get(field) or {}).items() for field in template}
+    assert labels.items() <= seen["labels"], "expected the labels of secretTemplate on the Secret"
+    assert annotations.items() <= seen["annotations"], "expected the annotations of secretTemplate on the Secret"
+
+
+@requirement("VI-CERTIFICATE-035")
+@EITHER_KIND
+def test_secret_contains_the_additional_formats(sandbox: Sandbox, kind: str) -> None:
+    formats = [{"type": "CombinedPEM"}, {"type": "DER"}]
+    certificate, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind), additionalOutputFormats=formats)
+    data = {name: base64.b64decode(value) for name, value in secret_of(sandbox, certificate)["data"].items()}
+    combined = b"\n".join(part.strip() for part in (data["tls.key"], data["tls.crt"])).split()
+    assert data.get("tls-combined.pem", b"").split() == combined, (
+        "expected the key and the certificates in tls-combined.pem"
+    )
+    der = load_der_private_key(data.get("key.der", b""), None)
+    assert key_to_pem(der) == key_to_pem(pair.key), "expected the key in key.der"  # type: ignore[arg-type]
+
+
+@requirement("VI-CERTIFICATE-036")
+@alternating(
+    ("kind", "field", "value"),
+    [
+        ("Issuer", "commonName", "changed.example.test"),
+        ("ClusterIssuer", "subject", {"organizations": ["Changed"]}),
+        ("Issuer", "isCA", True),
+        ("ClusterIssuer", "usages", ["digital signature", "client auth"]),
+        ("Issuer", "duration", "20h"),
+        ("ClusterIssuer", "ipAddresses", ["10.9.8.7"]),
+        ("Issuer", "uris", ["spiffe://changed.example.test/x"]),
+        ("ClusterIssuer", "emailAddresses", ["changed@example.test"]),
+    ],
+)
+def test_certificate_is_reissued_after_a_change(sandbox: Sandbox, kind: str, field: str, value: Any) -> None:
+    certificate, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind), duration="30h")
+    certificate.change(**{field: value})
+    certificate.wait_new_certificate(pair)
+
+
+@requirement("VI-CERTIFICATE-040")
+@ONE_KIND
+def test_certificate_is_reissued_after_it_gets_a_duration(sandbox: Sandbox, kind: str) -> None:
+    certificate, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind))
+    certificate.change(duration="20h")
+    certificate.wait_new_certificate(pair)
+
+
+@requirement("VI-CERTIFICATE-037")
+@EITHER_KIND
+def test_renewal_time_follows_the_percentage(sandbox: Sandbox, kind: str) -> None:
+    certificate, pair = sandbox.issued_certificate(
+        sandbox.ready_issuer(kind), duration="100h", renewBeforePercentage=20
+    )
+    seen = datetime.fromisoformat(certificate.get()["status"].get("renewalTime") or "1970-01-01T00:00:00Z")
+    expected = pair.leaf.not_valid_after_utc - timedelta(hours=20)
+    assert abs(seen - expected) < timedelta(minutes=2), f"expected status.renewalTime at {expected}, saw {seen}"
+
+
+@requirement("VI-CERTIFICATE-038")
+@EITHER_KIND
+def test_long_names_with_a_common_start_are_kept_apart(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    start = f"certificate-{secrets.token_hex(118)}"
+    hosts = [host() for _ in range(3)]
+    certificates = [
+        sandbox.certificate(issuer, name=f"{start}-{number}", secretName=f"tls-{secrets.token_hex(4)}", dnsNames=[name])
+        for number, name in enumerate(hosts)
+    ]
+    for certificate, name in zip(certificates, hosts, strict=True):
+        pair = certificate.wait_key_pair(lambda _: True, "a certificate")
+        assert pair.fits, "expected a certificate that matches tls.key, saw one for another key"
+        assert names_of(pair.leaf)["dns"] == [name], "expected the names of its own Certificate"
+
+
+@requirement("VI-CERTIFICATE-039")
+@ONE_KIND
+def test_name_constraints_are_requested(sandbox: Sandbox, kind: str) -> None:
+    constraints = {
+        "critical": True,
+        "permitted": {"dnsDomains": ["example.test"], "ipRanges": ["10.0.0.0/8"]},
+        "excluded": {"dnsDomains": ["secret.example.test"]},
+    }
+    _, csr = asked(sandbox, kind, isCA=True, nameConstraints=constraints)
+    extension = csr.extensions.get_extension_for_class(x509.NameConstraints)
+    assert extension.critical, "expected critical name constraints in the CSR"
+    permitted = [str(name.value) for name in extension.value.permitted_subtrees or []]
+    excluded = [str(name.value) for name in extension.value.excluded_subtrees or []]
+    assert sorted(permitted) == ["10.0.0.0/8", "example.test"], "expected the permitted names of the Certificate"
+    assert excluded == ["secret.example.test"], "expected the excluded names of the Certificate"

@@ -14,7 +14,17 @@ from .conditions import condition, now, remove_condition, set_condition, write_s
 from .durations import seconds
 from .events import record
 from .issuer_references import issuer_resource
-from .key_pairs import KeyPair, PrivateKey, build_csr, generate_key, key_to_pem, public_key_of, read_key, read_pair
+from .key_pairs import (
+    KeyPair,
+    PrivateKey,
+    build_csr,
+    generate_key,
+    key_to_pem,
+    public_key_of,
+    read_key,
+    read_pair,
+    usages,
+)
 from .watching import Key, Watcher, key_of
 from .work_queue import WorkQueue
 
@@ -24,8 +34,8 @@ ISSUED_FOR = "sample-controller.example.com/issued-for"
 CERTIFICATE_NAME = "cert-manager.io/certificate-name"
 #: Fields of the specification that may change without a new certificate.
 WITHOUT_CONSEQUENCE = ("secretName", "secretTemplate", "renewBefore", "renewBeforePercentage", "revisionHistoryLimit")
-#: Fields that a certificate would have to be made by, and that are not understood.
-UNSUPPORTED = ("literalSubject", "otherNames", "nameConstraints", "keystores", "additionalOutputFormats")
+#: Fields that are not understood.
+UNSUPPORTED = ("keystores",)
 #: Reasons to issue a certificate although the present one is good.
 STILL_GOOD = ("Renewing", "ManuallyTriggered")
 #: Seconds before the first retry of a failed issuance; each further delay is twice as long.
@@ -170,7 +180,7 @@ class CertificateController:
         asked = {
             "issuerRef": spec["issuerRef"],
             "request": base64.b64encode(build_csr(spec, key)).decode(),
-            "usages": spec.get("usages"),
+            "usages": usages(spec),
             "isCA": spec.get("isCA"),
             "duration": spec.get("duration"),
         }
@@ -195,7 +205,7 @@ class CertificateController:
             "tls.key": base64.b64encode(key_to_pem(key, spec)).decode(),
             "tls.crt": request["status"]["certificate"],
             "ca.crt": request["status"].get("ca"),
-        }
+        } | additional_formats(certificate["spec"], key, request["status"]["certificate"])
         pair = read_pair({"data": data})
         if pair is None or not pair.fits:
             self._failed(certificate, "the certificate is not for the key that was asked for")
@@ -300,6 +310,21 @@ def seconds_to_retry(certificate: Object) -> float:
     pause = min(FIRST_RETRY * 2.0 ** min(attempts - 1, 30), LAST_RETRY)
     failed = datetime.fromisoformat(status["lastFailureTime"])
     return float((failed + timedelta(seconds=pause) - _now()).total_seconds())
+
+
+def additional_formats(spec: Object, key: PrivateKey, certificate: str) -> dict[str, str | None]:
+    """Return the data of the Secret for ``additionalOutputFormats``.
+
+    :param certificate: ``tls.crt`` in base64.
+    """
+    pem = key_to_pem(key, spec.get("privateKey") or {})
+    wanted = {entry["type"] for entry in spec.get("additionalOutputFormats") or []}
+    data: dict[str, str | None] = {}
+    if "CombinedPEM" in wanted:
+        data["tls-combined.pem"] = base64.b64encode(pem + b"\n" + base64.b64decode(certificate)).decode()
+    if "DER" in wanted:
+        data["key.der"] = "".join(pem.decode().splitlines()[1:-1])
+    return data
 
 
 def digest(certificate: Object) -> str:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from .cluster import Object
 
@@ -35,6 +35,30 @@ SUBJECT = {
     "provinces": NameOID.STATE_OR_PROVINCE_NAME,
     "streetAddresses": NameOID.STREET_ADDRESS,
     "postalCodes": NameOID.POSTAL_CODE,
+}
+#: The usages to request for a Certificate that sets none.
+DEFAULT_USAGES = ("digital signature", "key encipherment")
+KEY_USAGES = {
+    "signing": "digital_signature",
+    "digital signature": "digital_signature",
+    "content commitment": "content_commitment",
+    "key encipherment": "key_encipherment",
+    "data encipherment": "data_encipherment",
+    "key agreement": "key_agreement",
+    "cert sign": "key_cert_sign",
+    "crl sign": "crl_sign",
+    "encipher only": "encipher_only",
+    "decipher only": "decipher_only",
+}
+EXTENDED_KEY_USAGES = {
+    "any": ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+    "server auth": ExtendedKeyUsageOID.SERVER_AUTH,
+    "client auth": ExtendedKeyUsageOID.CLIENT_AUTH,
+    "code signing": ExtendedKeyUsageOID.CODE_SIGNING,
+    "email protection": ExtendedKeyUsageOID.EMAIL_PROTECTION,
+    "s/mime": ExtendedKeyUsageOID.EMAIL_PROTECTION,
+    "timestamping": ExtendedKeyUsageOID.TIME_STAMPING,
+    "ocsp signing": ExtendedKeyUsageOID.OCSP_SIGNING,
 }
 
 
@@ -100,14 +124,71 @@ def build_csr(spec: dict[str, Any], key: PrivateKey) -> bytes:
     names += [x509.IPAddress(ipaddress.ip_address(address)) for address in spec.get("ipAddresses") or []]
     names += [x509.UniformResourceIdentifier(uri) for uri in spec.get("uris") or []]
     names += [x509.RFC822Name(address) for address in spec.get("emailAddresses") or []]
+    names += [_other_name(entry) for entry in spec.get("otherNames") or []]
     builder = x509.CertificateSigningRequestBuilder().subject_name(_subject(spec))
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-    digest = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    if spec.get("encodeUsagesInRequest") is not False:
+        builder = _add_usages(builder, usages(spec))
+    if constraints := spec.get("nameConstraints"):
+        builder = builder.add_extension(_name_constraints(constraints), critical=bool(constraints.get("critical")))
+    digest = None if isinstance(key, ed25519.Ed25519PrivateKey) else _digest(spec)
     return builder.sign(key, digest).public_bytes(Encoding.PEM)
 
 
+def usages(spec: dict[str, Any]) -> list[str]:
+    """Return the key usages to request for a Certificate."""
+    listed = list(spec.get("usages") or DEFAULT_USAGES)
+    return [*listed, "cert sign"] if spec.get("isCA") and "cert sign" not in listed else listed
+
+
+def _add_usages(
+    builder: x509.CertificateSigningRequestBuilder, listed: list[str]
+) -> x509.CertificateSigningRequestBuilder:
+    asked = {KEY_USAGES[usage] for usage in listed if usage in KEY_USAGES}
+    if asked:
+        flags = {flag: flag in asked for flag in dict.fromkeys([*KEY_USAGES.values()])}
+        builder = builder.add_extension(x509.KeyUsage(**flags), critical=True)
+    extended = [EXTENDED_KEY_USAGES[usage] for usage in listed if usage in EXTENDED_KEY_USAGES]
+    if extended:
+        builder = builder.add_extension(x509.ExtendedKeyUsage(extended), critical=False)
+    return builder
+
+
+def _name_constraints(constraints: dict[str, Any]) -> x509.NameConstraints:
+    def subtrees(described: dict[str, Any]) -> list[x509.GeneralName] | None:
+        names: list[x509.GeneralName] = [x509.DNSName(domain) for domain in described.get("dnsDomains") or []]
+        names += [x509.IPAddress(ipaddress.ip_network(block)) for block in described.get("ipRanges") or []]
+        names += [x509.RFC822Name(address) for address in described.get("emailAddresses") or []]
+        names += [x509.UniformResourceIdentifier(domain) for domain in described.get("uriDomains") or []]
+        return names or None
+
+    return x509.NameConstraints(
+        subtrees(constraints.get("permitted") or {}), subtrees(constraints.get("excluded") or {})
+    )
+
+
+def _other_name(entry: dict[str, str]) -> x509.OtherName:
+    """Return an otherName, which contains a UTF8String of less than 128 bytes.
+
+    :raises ValueError: if the text is longer.
+    """
+    text = entry["utf8Value"].encode()
+    if len(text) > 127:
+        raise ValueError("an otherName is longer than 127 bytes")
+    return x509.OtherName(x509.ObjectIdentifier(entry["oid"]), b"\x0c" + bytes([len(text)]) + text)
+
+
+def _digest(spec: dict[str, Any]) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512:
+    algorithm = str(spec.get("signatureAlgorithm") or "")
+    if "SHA384" in algorithm:
+        return hashes.SHA384()
+    return hashes.SHA512() if "SHA512" in algorithm else hashes.SHA256()
+
+
 def _subject(spec: dict[str, Any]) -> x509.Name:
+    if spec.get("literalSubject"):
+        return x509.Name.from_rfc4514_string(spec["literalSubject"])
     described = spec.get("subject") or {}
     attributes = [
         x509.NameAttribute(oid, value) for field, oid in SUBJECT.items() for value in described.get(field) or []

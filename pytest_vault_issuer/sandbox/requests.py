@@ -48,18 +48,25 @@ class Certificates(ABC):
     # -- Certificates -----------------------------------------------------------------------
 
     def certificate(
-        self, issuer: Issuer, *, approve: bool = True, namespace: str | None = None, **spec: Any
+        self,
+        issuer: Issuer,
+        *,
+        approve: bool = True,
+        name: str | None = None,
+        namespace: str | None = None,
+        **spec: Any,
     ) -> Certificate:
         """Create a Certificate for a random DNS name, without waiting for it.
 
         :param approve: whether to approve its requests when they appear.
+        :param name: default a random name.
         :param namespace: default that of the issuer object, or that of the test for a cluster-scoped one.
         :param spec: fields to add or replace, such as ``duration``.
         """
         namespace = namespace or issuer.namespace or self.namespace
         if approve:
             self.approve_certificates(namespace)
-        name = f"certificate-{secrets.token_hex(4)}"
+        name = name or f"certificate-{secrets.token_hex(4)}"
         item = self.cluster.create(
             CERTIFICATES,
             {
