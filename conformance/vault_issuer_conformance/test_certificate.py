@@ -468,8 +468,14 @@ def requested(certificate: Certificate) -> tuple[Object, x509.CertificateSigning
     return spec, x509.load_pem_x509_csr(base64.b64decode(spec["request"]))
 
 
+def extension(csr: x509.CertificateSigningRequest, kind: type[x509.ExtensionType]) -> x509.Extension[Any]:
+    found: list[x509.Extension[Any]] = [entry for entry in csr.extensions if entry.oid == kind.oid]
+    assert found, f"expected the extension {kind.__name__} in the CSR, saw none"
+    return found[0]
+
+
 def alternative_names(csr: x509.CertificateSigningRequest) -> list[x509.GeneralName]:
-    return list(csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+    return list(extension(csr, x509.SubjectAlternativeName).value)
 
 
 @requirement("VI-CERTIFICATE-025")
@@ -549,14 +555,14 @@ def test_usages_are_encoded_unless_turned_off(sandbox: Sandbox, kind: str) -> No
     plain = sandbox.certificate(issuer, approve=False, usages=USAGES)
     without = sandbox.certificate(issuer, approve=False, usages=USAGES, encodeUsagesInRequest=False)
     _, csr = requested(plain)
-    usage = csr.extensions.get_extension_for_class(x509.KeyUsage).value
+    usage = extension(csr, x509.KeyUsage).value
     seen = [usage.digital_signature, usage.data_encipherment, usage.key_encipherment, usage.key_cert_sign]
     assert seen == [True, True, False, False], "expected exactly the key usages of the Certificate in the CSR"
-    extended = set(csr.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+    extended = set(extension(csr, x509.ExtendedKeyUsage).value)
     expected = {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.CODE_SIGNING}
     assert extended == expected, "expected the extended key usages in the CSR"
     _, csr = requested(without)
-    encoded = {extension.oid for extension in csr.extensions} & {x509.KeyUsage.oid, x509.ExtendedKeyUsage.oid}
+    encoded = {entry.oid for entry in csr.extensions} & {x509.KeyUsage.oid, x509.ExtendedKeyUsage.oid}
     assert not encoded, "expected no usages in the CSR with encodeUsagesInRequest false, saw some"
 
 
@@ -638,7 +644,8 @@ def test_secret_contains_the_additional_formats(sandbox: Sandbox, kind: str) -> 
     assert data.get("tls-combined.pem", b"").split() == combined, (
         "expected the key and the certificates in tls-combined.pem"
     )
-    der = load_der_private_key(data.get("key.der", b""), None)
+    assert "key.der" in data, "expected the key in key.der, saw none"
+    der = load_der_private_key(data["key.der"], None)
     assert key_to_pem(der) == key_to_pem(pair.key), "expected the key in key.der"  # type: ignore[arg-type]
 
 
@@ -706,9 +713,9 @@ def test_name_constraints_are_requested(sandbox: Sandbox, kind: str) -> None:
         "excluded": {"dnsDomains": ["secret.example.test"]},
     }
     _, csr = asked(sandbox, kind, isCA=True, nameConstraints=constraints)
-    extension = csr.extensions.get_extension_for_class(x509.NameConstraints)
-    assert extension.critical, "expected critical name constraints in the CSR"
-    permitted = [str(name.value) for name in extension.value.permitted_subtrees or []]
-    excluded = [str(name.value) for name in extension.value.excluded_subtrees or []]
+    seen = extension(csr, x509.NameConstraints)
+    assert seen.critical, "expected critical name constraints in the CSR"
+    permitted = [str(name.value) for name in seen.value.permitted_subtrees or []]
+    excluded = [str(name.value) for name in seen.value.excluded_subtrees or []]
     assert sorted(permitted) == ["10.0.0.0/8", "example.test"], "expected the permitted names of the Certificate"
     assert excluded == ["secret.example.test"], "expected the excluded names of the Certificate"

@@ -39,6 +39,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     *sorted(DOCS.glob("*.md")),
+    *sorted(DOCS.glob("upstream/*.md")),
     *sorted((ROOT / "examples").glob("*/README.md")),
 ]
 SOURCE = Path(pytest_vault_issuer.__file__).parent
