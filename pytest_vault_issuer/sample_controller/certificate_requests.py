@@ -84,7 +84,7 @@ class CertificateRequestController:
             return
         if not is_true(request, "Approved"):
             return
-        if is_true(request, "InvalidRequest") or request["metadata"].get("deletionTimestamp"):
+        if is_true(request, "InvalidRequest"):
             return
         if issuer is None:
             self._wait(request, "the issuer does not exist")
