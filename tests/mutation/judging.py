@@ -58,7 +58,7 @@ def _modules(selection: list[str]) -> list[str]:
     return [SUITE, *(f"--ignore={path}" for path in sorted(others))]
 
 
-def _environment() -> dict[str, str]:
+def environment_of_sessions() -> dict[str, str]:
     """Return the environment of sessions: without what belongs to the session that judges them."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "VAULT_ISSUER"))}
     kept |= {k: v for k, v in os.environ.items() if k == "VAULT_ISSUER_CACHE"}
@@ -150,7 +150,7 @@ class Bench:
         environment = environment | {ORDER: json.dumps(selection)}
         environment |= {TIMES: str(conditions.times)} if conditions.times else {}
         if self._forks is None:
-            self._forks = Forks(_environment())
+            self._forks = Forks(environment_of_sessions())
         try:
             output = self._forks.run(command, directory, environment, conditions.limit)
         finally:
