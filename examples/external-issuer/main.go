@@ -24,16 +24,17 @@ func main() {
 	metrics := flag.String("metrics-bind-address", "0", "Where metrics are served; 0 for nowhere.")
 	probes := flag.String("health-probe-bind-address", "0", "Where health and readiness are served; 0 for nowhere.")
 	leader := flag.Bool("leader-elect", false, "Whether several replicas agree on one that works.")
+	leaseNamespace := flag.String("leader-election-namespace", "", "Where the lease is; default: the pod's namespace.")
 	flag.Parse() // -kubeconfig is controller-runtime's
 	ctrl.SetLogger(zap.New())
 
-	if err := run(*namespace, *metrics, *probes, *leader); err != nil {
+	if err := run(*namespace, *metrics, *probes, *leader, *leaseNamespace); err != nil {
 		ctrl.Log.Error(err, "the issuer ends")
 		os.Exit(1)
 	}
 }
 
-func run(namespace, metrics, probes string, leader bool) error {
+func run(namespace, metrics, probes string, leader bool, leaseNamespace string) error {
 	scheme := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
 	utilruntime.Must(certmanager.AddToScheme(scheme))
@@ -51,6 +52,8 @@ func run(namespace, metrics, probes string, leader bool) error {
 		HealthProbeBindAddress: probes,
 		LeaderElection:         leader,
 		LeaderElectionID:       "vaultissuer.example.com",
+		// '' for that of the pod, which a process outside of the cluster does not have.
+		LeaderElectionNamespace: leaseNamespace,
 	})
 	if err != nil {
 		return err
