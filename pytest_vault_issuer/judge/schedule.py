@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from ..session.session import Session
+
+if sys.platform != "win32":  # the plugin is imported there too, next to tests that do not use it
+    import fcntl
 
 #: The marker of tests that hold the controller: hanging or failing Vaults, requests that the proxy holds.
 HOLDS = "holds_controller"

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 #: Signals that end a process at once unless it handles them. Python handles SIGINT itself.
-_ENDING = (signal.SIGTERM, signal.SIGHUP)
+_ENDING = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)
+)  # no SIGHUP on Windows
 
 
 class Stopped(KeyboardInterrupt):

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
@@ -27,6 +27,9 @@ from ..supervisor.run_directory import RunDirectory
 from ..timeouts import poll
 from ..vault.cleanup import Created
 from ..version import __version__
+
+if sys.platform != "win32":  # the plugin is imported there too, next to tests that do not use it
+    import fcntl
 
 #: States of a record: its session is under way and will clean up, or the session has ended without a full cleanup.
 UNDER_WAY, UNFINISHED = "under way", "unfinished"

@@ -131,7 +131,7 @@ def fetching(go: Path, environment: Mapping[str, str] | None = None) -> dict[str
 
 
 _LINUX = sys.platform == "linux"
-_LIBC = ctypes.CDLL(None)
+_LIBC = ctypes.CDLL(None) if _LINUX else None  # before a fork; Windows has no such library
 
 
 class Go:
@@ -225,6 +225,7 @@ class Go:
 
 def _die_with_parent() -> None:
     # Otherwise a build continues for minutes after a kill of this process. The parent is the thread that waits for it.
+    assert _LIBC is not None
     _LIBC.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
