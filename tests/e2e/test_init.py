@@ -83,7 +83,7 @@ def checkout(author: Reader, place: Path) -> Reader:
 
 def test_printed_command_judges_the_controller(author: Reader) -> None:
     said = init(author)
-    (following,) = re.findall(r"^next: .*\n +(pytest .*)$", said, re.MULTILINE)
+    (following,) = re.findall(r"^next: .*\n +(vault-issuer judge .*)$", said, re.MULTILINE)
     author.type([BUILD, following])
     assert passed(author.directory / "report") == JUDGED
 
