@@ -131,7 +131,7 @@ def parse(text: str) -> Cell:
 
 def default_cells(*, product: bool = False) -> list[Cell]:
     """Return each version beside the newest of the others, or every combination."""
-    versions = [releases(name) for name in NAMES]
+    versions = [[release for release in releases(name) if not release.released] for name in NAMES]
     cells = [Cell(*combination) for combination in itertools.product(*versions)]
     if product:
         return cells

@@ -31,12 +31,13 @@ def choose(settings: Settings, toolchain: Toolchain) -> tuple[str, str]:
     if settings.names_existing:
         return ExistingProvider.name, "the options name a cluster and a Vault"
     missing = toolchain.missing(needed_binaries(settings))
+    note = f", {toolchain.note()}" if toolchain.note() and not settings.vault_binary else ""
     if not missing:
-        return ProcessProvider.name, "its binaries are built"
+        return ProcessProvider.name, f"its binaries are there{note}" if note else "its binaries are built"
     if (engine := find_engine(settings)) is not None:
         return KindProvider.name, f"a container engine answers at {engine}"
     names = ", ".join(f"{name} {toolchain.components[name].version}" for name in missing)
-    return ProcessProvider.name, f"after building {names}"
+    return ProcessProvider.name, f"after building {names}{note}"
 
 
 def make_provider(name: str, reason: str, context: Context) -> Provider:

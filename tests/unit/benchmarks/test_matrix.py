@@ -61,7 +61,7 @@ def test_what_is_not_named_is_the_newest(matrix: Any) -> None:
 
 
 def test_a_cell_of_several_versions(matrix: Any) -> None:
-    oldest = [c for c in COMPONENTS if c.name == "vault"][-1]
+    oldest = [c for c in COMPONENTS if c.name == "vault" and not c.released][-1]
     cell = matrix.parse(f"vault@{oldest.line}+cert-manager@1.15")
     assert cell.components == (find("cert-manager", "1.15"), oldest, find("kubernetes"))
     assert cell.title.startswith("1.15.3")
@@ -76,7 +76,7 @@ def test_a_cell_that_there_is_not(matrix: Any, text: str) -> None:
 
 def test_the_cells_by_default_differ_from_the_newest_in_one_version(matrix: Any) -> None:
     cells = matrix.default_cells()
-    varied = {component for name in matrix.NAMES for component in releases(name)}
+    varied = {component for name in matrix.NAMES for component in releases(name) if not component.released}
     assert len(cells) == len(set(cells)) == len(varied) - 2  # the newest of each are one cell together
     assert {component for cell in cells for component in cell.components} == varied
 
@@ -84,7 +84,7 @@ def test_the_cells_by_default_differ_from_the_newest_in_one_version(matrix: Any)
 def test_all_cells_are_the_product(matrix: Any) -> None:
     count = 1
     for name in matrix.NAMES:
-        count *= len(releases(name))
+        count *= sum(not component.released for component in releases(name))
     assert len(set(matrix.default_cells(product=True))) == count
 
 

@@ -41,6 +41,8 @@ def test_every_binary_of_the_stack_has_one_component() -> None:
 
 @pytest.mark.parametrize("shipped", EACH.values(), ids=EACH)
 def test_versions_come_from_go_mod(shipped: Component) -> None:
+    if shipped.released:
+        pytest.skip("it is no Go module")
     go_mod = (shipped.directory / "go.mod").read_text()
     assert re.search(rf"\b{re.escape(shipped.upstream)} {re.escape(shipped.version)}\b", go_mod)
     assert f"\ngo {shipped.go_version[0]}.{shipped.go_version[1]}" in go_mod
@@ -52,7 +54,7 @@ def test_no_version_is_there_twice() -> None:
 
 @pytest.mark.parametrize("shipped", EACH.values(), ids=EACH)
 def test_a_version_is_found_by_its_line_and_by_its_full_name(shipped: Component) -> None:
-    assert shipped.directory.name == shipped.line
+    assert shipped.released or shipped.directory.name == shipped.line
     for text in (shipped.line, shipped.version, shipped.version.removeprefix("v")):
         assert find(shipped.name, text) is shipped
     leader = shipped.follows or shipped.name
@@ -61,7 +63,7 @@ def test_a_version_is_found_by_its_line_and_by_its_full_name(shipped: Component)
 
 def test_without_a_version_it_is_the_newest() -> None:
     for name in ("kubernetes", "vault", "cert-manager"):
-        newest = max(releases(name), key=lambda c: Version(c.version))
+        newest = max((c for c in releases(name) if not c.released), key=lambda c: Version(c.version))
         assert find(name) is newest
         assert Toolchain().components[newest.name] is newest
 

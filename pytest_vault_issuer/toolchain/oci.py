@@ -1,0 +1,144 @@
+"""A small client of image registries: takes one program out of an image that is named by its digest.
+
+See https://github.com/opencontainers/distribution-spec/blob/main/spec.md and the image specification beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import requests
+
+from .archives import copy_from_layers
+from .fetch import DownloadError, Fetcher, refused
+from .sources import at_mirror
+
+_MANIFESTS = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+_INDEXES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+#: Maximum size of a manifest in bytes, as in the specification.
+_LARGEST_MANIFEST = 4 << 20
+_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+
+
+class Repository:
+    """A repository of images in a registry, which is read without credentials.
+
+    :param name: such as ``quay.io/jetstack/cert-manager-controller``.
+    """
+
+    def __init__(self, fetcher: Fetcher, name: str) -> None:
+        self._fetcher = fetcher
+        self._name = name
+        host, _, path = name.partition("/")
+        self._base = f"https://{host}/v2/{path}"
+        self._headers: dict[str, str] = {}
+
+    def copy_program(self, digest: str, member: str, target: Path) -> list[str]:
+        """Copy a program of an image to `target`; return the URLs of the layers that were read.
+
+        :param digest: of the image's manifest for one platform.
+        :raises DownloadError: if the image, or the program in it, is missing or another one.
+        """
+        used: list[str] = []
+        if not copy_from_layers(self._layers(self.manifest(digest), used), member, target):
+            raise DownloadError(f"{self._name}@{digest} does not contain {member}", hint="please report it")
+        return used
+
+    def manifest(self, reference: str) -> dict[str, Any]:
+        """Return a manifest or an index.
+
+        :param reference: a digest, against which the manifest is checked, or a tag.
+        :raises DownloadError: if it is missing, or another one.
+        """
+        content = self._read(reference)
+        if reference.startswith("sha256:") and digest_of(content) != reference:
+            raise DownloadError(
+                f"{self._name}@{reference} is not the pinned image: its digest is {digest_of(content)}",
+                hint="check what answers there",
+            )
+        try:
+            manifest = json.loads(content)
+        except ValueError as error:
+            raise DownloadError(f"the manifest of {self._name} is not JSON", hint="check what answers there") from error
+        if not isinstance(manifest, dict):
+            raise DownloadError(f"the manifest of {self._name} is not an object", hint="check what answers there")
+        return manifest
+
+    def platforms(self, tag: str) -> dict[str, str]:
+        """Return the digests of the images of a tag, by platform such as ``linux-amd64``."""
+        index = self.manifest(tag)
+        return {
+            f"{entry['platform']['os']}-{entry['platform']['architecture']}": entry["digest"]
+            for entry in index.get("manifests", [])
+            if entry.get("platform", {}).get("os") not in (None, "unknown")
+        }
+
+    def addresses(self, digest: str) -> Iterator[tuple[str, bytes | Path]]:
+        """Yield the URL and the content of all that :meth:`copy_program` may need: for a mirror."""
+        yield f"{self._base}/manifests/{digest}", self._read(digest)
+        used: list[str] = []
+        for path in self._layers(self.manifest(digest), used):
+            yield used[-1], path
+
+    def _layers(self, manifest: dict[str, Any], used: list[str]) -> Iterator[Path]:
+        """Yield the layers of an image, the uppermost first."""
+        for layer in reversed(manifest.get("layers", [])):
+            url = f"{self._base}/blobs/{layer['digest']}"
+            used.append(url)
+            what = f"a layer of {self._name}"
+            yield self._fetcher.file(what, url, layer["digest"], size=layer["size"], headers=self._headers)
+
+    def _read(self, reference: str) -> bytes:
+        address = at_mirror(f"{self._base}/manifests/{reference}")
+        if "://" not in address:
+            try:
+                return Path(address).read_bytes()
+            except OSError as error:
+                raise DownloadError(
+                    f"{address} cannot be read: {error.strerror}", hint="fill the mirror again"
+                ) from error
+        accepted = {"Accept": ", ".join((*_MANIFESTS, *_INDEXES))}
+        response = self._fetcher.get(address, {**self._headers, **accepted})
+        if response.status_code == requests.codes.unauthorized and not self._headers:
+            self._headers = self._login(address, response)
+            response = self._fetcher.get(address, {**self._headers, **accepted})
+        with response:
+            if response.status_code != requests.codes.ok:
+                raise refused(address, response)
+            content: bytes = response.raw.read(_LARGEST_MANIFEST + 1, decode_content=True)
+        if len(content) > _LARGEST_MANIFEST:
+            raise DownloadError(f"{address} has more than {_LARGEST_MANIFEST} bytes", hint="check what answers there")
+        return content
+
+    def _login(self, address: str, response: requests.Response) -> dict[str, str]:
+        """Return the header with an anonymous token, for which the answer names a server."""
+        with response:
+            challenge = dict(_CHALLENGE.findall(response.headers.get("WWW-Authenticate", "")))
+        realm = challenge.pop("realm", "")
+        if not realm.startswith("https://"):
+            raise refused(address, response)
+        with self._fetcher.get(f"{realm}?{urlencode(challenge)}") as answer:
+            if answer.status_code != requests.codes.ok:
+                raise refused(realm, answer)
+            try:
+                token = answer.json()
+                return {"Authorization": f"Bearer {token.get('token') or token['access_token']}"}
+            except (ValueError, KeyError, AttributeError) as error:
+                raise DownloadError(f"{realm} gives no token", hint="check what answers there") from error
+
+
+def digest_of(content: bytes) -> str:
+    """Return the digest of a manifest."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
