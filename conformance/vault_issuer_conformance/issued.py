@@ -11,9 +11,11 @@ from pytest_vault_issuer import (
     Authority,
     CertificateRequest,
     CertificateSigningRequest,
+    Issuer,
     Pki,
     Sandbox,
     Tamper,
+    at_barrier,
     generate_key,
     replace_certificate,
     to_pem,
@@ -118,3 +120,25 @@ def expire(pki: Pki) -> Tamper:
 def for_another_key(pki: Pki) -> Tamper:
     """Send a certificate that does not match the key of the request."""
     return replace_certificate(to_pem(pki.issuing.leaf(generate_key().public_key(), "another.example.test")))
+
+
+def separate_issuer(sandbox: Sandbox, kind: str) -> Issuer:
+    """Return an issuer object whose requests to Vault do not pass through the test's own proxy."""
+    return sandbox.ready_issuer(kind, proxy=sandbox.new_proxy())
+
+
+def barrier(sandbox: Sandbox, other: Issuer) -> None:
+    """Prove that the controller handled earlier changes and had time to retry them.
+
+    Times in the API have whole seconds: a controller that compares them considers a failure past only one second
+    later. Certificates are therefore issued one by one until one was created two seconds after the first.
+    """
+
+    def created() -> datetime:
+        certificate, _ = sandbox.issued_certificate(other)
+        return datetime.fromisoformat(certificate.get()["metadata"]["creationTimestamp"])
+
+    with at_barrier():
+        first = created()
+        while created() < first + timedelta(seconds=2):
+            pass

@@ -19,12 +19,10 @@ from pytest_vault_issuer import (
     Fault,
     Hold,
     Injection,
-    Issuer,
     KeyPair,
     Object,
     Route,
     Sandbox,
-    at_barrier,
     common_name_of,
     condition,
     decode_certificates,
@@ -40,11 +38,13 @@ from .issued import (
     SHAPES,
     assert_chain,
     assert_lifetime,
+    barrier,
     chain_pki,
     drop_issuers,
     expire,
     for_another_key,
     is_self_signed,
+    separate_issuer,
     subjects,
     without_roots,
 )
@@ -61,28 +61,6 @@ def signed(sandbox: Sandbox) -> list[x509.Certificate]:
     """Return the certificates that Vault signed through the test's proxy, in order."""
     answers = [exchange for exchange in sandbox.proxy.seen(Route.SIGN) if exchange.status == 200]
     return [x509.load_pem_x509_certificate(a.response_json["data"]["certificate"].encode()) for a in answers]
-
-
-def separate_issuer(sandbox: Sandbox, kind: str) -> Issuer:
-    """Return an issuer object whose requests to Vault do not pass through the test's own proxy."""
-    return sandbox.ready_issuer(kind, proxy=sandbox.new_proxy())
-
-
-def barrier(sandbox: Sandbox, other: Issuer) -> None:
-    """Prove that the controller handled earlier changes and had time to retry them.
-
-    Times in the API have whole seconds: a controller that compares them considers a failure past only one second
-    later. Certificates are therefore issued one by one until one was created two seconds after the first.
-    """
-
-    def created() -> datetime:
-        certificate, _ = sandbox.issued_certificate(other)
-        return datetime.fromisoformat(certificate.get()["metadata"]["creationTimestamp"])
-
-    with at_barrier():
-        first = created()
-        while created() < first + timedelta(seconds=2):
-            pass
 
 
 def tampered(sandbox: Sandbox, kind: str, fault: Fault) -> tuple[Certificate, Injection]:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from pytest_vault_issuer import Authentication, Sandbox, requirement
+import re
+import secrets
+
+from pytest_vault_issuer import Authentication, Sandbox, condition, requirement
 
 from .helpers import LOGINS, in_turn
+
+#: Words for a missing permission. Which of them is up to the controller.
+DENIED = re.compile(r"403|permi|denied|deny|forbidden|unauthori[sz]ed|may not|not allowed", re.IGNORECASE)
 
 
 def with_tokens(sandbox: Sandbox, kind: str, feature: str, **parameters: object) -> Authentication:
@@ -47,3 +53,35 @@ def test_login_tokens_need_no_default_policy(sandbox: Sandbox, kind: str, featur
 def test_stored_token_needs_no_default_policy(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind, sandbox.authenticate("token", kind, no_default_policy=True))
     sandbox.issued(issuer)
+
+
+# -- tokens that may not sign ----------------------------------------------------------------------
+
+
+def assert_denial_is_stated(sandbox: Sandbox, kind: str, auth: Authentication) -> None:
+    """Check the message of the Issuer, if it is not Ready, or else that of a request."""
+    issuer = sandbox.issuer(kind, auth)
+    if issuer.wait_answer() == "True":
+        request = sandbox.request(issuer)
+        request.wait(
+            lambda item: bool(DENIED.search(str(condition(item, "Ready").get("message", "")))),
+            "to state in its Ready condition that Vault denies permission",
+            timeout=sandbox.timeouts.request,
+        )
+        assert not request.certificates(), "expected no certificate without permission, saw one"
+    else:
+        message = str(issuer.condition().get("message", ""))
+        assert DENIED.search(message), f"expected a STATUS that states the missing permission, saw {message!r}"
+
+
+@requirement("VI-LOGIN-004")
+def test_missing_policy_is_stated(sandbox: Sandbox, kind: str) -> None:
+    policy = sandbox.vault.policy(f"pki-{secrets.token_hex(4)}/sign/none")
+    assert_denial_is_stated(sandbox, kind, sandbox.default_authentication(kind, policy=policy))
+
+
+@requirement("VI-LOGIN-004")
+@in_turn(LOGINS, ("ClusterIssuer", "Issuer"))
+def test_token_for_another_address_is_stated(sandbox: Sandbox, kind: str, feature: str) -> None:
+    # Vault gives the token at the login, and checks the address when it is used.
+    assert_denial_is_stated(sandbox, kind, with_tokens(sandbox, kind, feature, token_bound_cidrs=["192.0.2.1/32"]))

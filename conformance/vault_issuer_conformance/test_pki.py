@@ -27,7 +27,7 @@ from pytest_vault_issuer import (
 )
 
 from .helpers import LOGINS, alternating, in_turn, wait_final
-from .issued import answered, assert_chain, assert_lifetime, subjects, without_roots
+from .issued import answered, assert_chain, assert_lifetime, barrier, separate_issuer, without_roots
 
 #: Extensions that a role can add.
 USAGES = {
@@ -154,32 +154,13 @@ def test_sign_intermediate_returns_the_authority_first(sandbox: Sandbox, kind: s
 # -- cross-signed chains ---------------------------------------------------------------------------
 
 
-def renewed_root(sandbox: Sandbox) -> tuple[Pki, Authority, Authority]:
-    """Mount a PKI below a new root, which an old root has cross-signed; return it and the two certificates' owners."""
+@requirement("VI-PKI-005")
+def test_manual_chain_is_returned(sandbox: Sandbox, kind: str) -> None:
+    # An old root has cross-signed the new one, below which the mount's authority is.
     old, new = Authority.root(), Authority.root()
     crossed = old.cross_sign(new)
     pki = sandbox.vault.pki(new.intermediate())
     sandbox.vault.import_authorities(pki, crossed, old)
-    return pki, new, crossed
-
-
-@requirement("VI-PKI-005")
-def test_cross_signed_chain_has_one_path(sandbox: Sandbox, kind: str) -> None:
-    pki, new, crossed = renewed_root(sandbox)
-    request = sandbox.issued(sandbox.ready_issuer(kind, pki=pki))
-    leaf, issuing = answered(sandbox, request), pki.issuing.certificate
-    short = ([leaf, issuing], [new.certificate])
-    long = ([leaf, issuing, crossed.certificate], [crossed.anchor.certificate])
-    seen = (without_roots(request.certificates()), request.ca())
-    assert seen in (short, long), (
-        f"expected the path to {new.name} or the one through {crossed.anchor.name}, saw {subjects(seen[0])} in"
-        f" status.certificate and {subjects(seen[1])} in status.ca"
-    )
-
-
-@requirement("VI-PKI-005")
-def test_manual_chain_is_returned(sandbox: Sandbox, kind: str) -> None:
-    pki, _, crossed = renewed_root(sandbox)
     chain = [pki.issuing, crossed, crossed.anchor]
     references = [sandbox.vault.pki_issuer(pki.mount, member) for member in chain]
     sandbox.vault.set_pki_issuer(pki, pki.issuing, manual_chain=references)
@@ -266,6 +247,33 @@ def test_chain_of_an_authority_with_pss_is_returned(sandbox: Sandbox, kind: str)
     signing = SigningRequest.build(name, dns=[name], key_type="rsa-2048")
     leaf = assert_as_signed(sandbox, sandbox.request(sandbox.ready_issuer(kind, pki=pki), signing), authority)
     assert leaf.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS, "expected Vault to sign with RSA-PSS"
+
+
+def assert_issued_once(sandbox: Sandbox, kind: str, role: dict[str, Any], **spec: str) -> None:
+    """Check that a Certificate at a role is not issued again right after its issuance."""
+    other = separate_issuer(sandbox, kind)
+    issuer = sandbox.ready_issuer(kind, pki=sandbox.vault.pki(role=role))
+    sandbox.certificate(issuer, **spec).wait_key_pair(lambda _: True, "a certificate")
+    barrier(sandbox, other)
+    # A controller may send the same request twice. Another issuance has a CSR of its own.
+    sent = {exchange.json.get("csr") for exchange in sandbox.proxy.seen(Route.SIGN)}
+    assert len(sent) == 1, f"expected one issuance, saw {len(sent)}"
+
+
+@requirement("VI-PKI-012")
+def test_certificate_that_ends_before_its_renewal_is_not_renewed_in_a_loop(sandbox: Sandbox, kind: str) -> None:
+    assert_issued_once(sandbox, kind, {"max_ttl": "2h"}, duration="2160h", renewBefore="360h")
+
+
+@requirement("VI-PKI-013")
+def test_certificate_that_ends_at_its_renewal_is_not_renewed_in_a_loop(sandbox: Sandbox, kind: str) -> None:
+    # Vault backdates by 30 seconds, so that the validity period is a little longer than renewBefore.
+    assert_issued_once(sandbox, kind, {"max_ttl": "720h"}, duration="1440h", renewBefore="720h")
+
+
+@requirement("VI-PKI-013")
+def test_backdated_certificate_is_not_renewed_in_a_loop(sandbox: Sandbox, kind: str) -> None:
+    assert_issued_once(sandbox, kind, {"not_before_duration": "720h"}, duration="36h")
 
 
 # -- after the signing -----------------------------------------------------------------------------

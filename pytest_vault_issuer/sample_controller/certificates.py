@@ -15,6 +15,7 @@ from .durations import seconds
 from .events import record
 from .issuer_references import issuer_resource
 from .key_pairs import (
+    ISSUED_AT,
     KeyPair,
     PrivateKey,
     build_csr,
@@ -213,7 +214,8 @@ class CertificateController:
         if pair.leaf.not_valid_after_utc <= _now():
             self._failed(certificate, "the certificate has already expired")
             return
-        self._store(certificate, data)
+        pair = pair._replace(issued=_now())
+        self._store(certificate, data, pair)
         self._write(certificate, lambda latest: set_succeeded(latest, pair))
         record(self._cluster, CERTIFICATES, certificate, "Normal", "Issued", "the certificate is stored")
         namespace = certificate["metadata"]["namespace"]
@@ -221,7 +223,7 @@ class CertificateController:
         self._remove_requests(certificate, but=request)
         self.queue.add(key_of(certificate))
 
-    def _store(self, certificate: Object, data: dict[str, str | None]) -> None:
+    def _store(self, certificate: Object, data: dict[str, str | None], pair: KeyPair) -> None:
         """Write the Secret of a Certificate, and keep the other data in it."""
         namespace, name = certificate["metadata"]["namespace"], certificate["spec"]["secretName"]
         template = certificate["spec"].get("secretTemplate") or {}
@@ -235,6 +237,8 @@ class CertificateController:
                 "metadata": {"name": name, "namespace": namespace},
             }
         own = {CERTIFICATE_NAME: certificate["metadata"]["name"], ISSUED_FOR: digest(certificate)}
+        if pair.issued:
+            own[ISSUED_AT] = pair.issued.isoformat()
         metadata = body["metadata"]
         metadata["annotations"] = (metadata.get("annotations") or {}) | (template.get("annotations") or {}) | own
         metadata["labels"] = (metadata.get("labels") or {}) | (template.get("labels") or {})
@@ -284,9 +288,12 @@ def why_issue(certificate: Object, secret: Object | None, pair: KeyPair | None) 
 
 
 def renewal_time(certificate: Object, pair: KeyPair) -> datetime:
-    """Return the renewal time of a certificate: by default when a third of its lifetime is left."""
-    end = pair.leaf.not_valid_after_utc
-    life = (end - pair.leaf.not_valid_before_utc).total_seconds()
+    """Return the renewal time of a certificate: by default when a third of its lifetime is left.
+
+    The lifetime starts when the certificate is stored. Otherwise the renewal of a backdated one could be due before.
+    """
+    start, end = pair.leaf.not_valid_before_utc, pair.leaf.not_valid_after_utc
+    life = (end - max(start, pair.issued or start)).total_seconds()
     spec = certificate["spec"]
     left = life / 3
     if spec.get("renewBefore"):

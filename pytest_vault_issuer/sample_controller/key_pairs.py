@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from cryptography import x509
@@ -26,6 +27,8 @@ PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519Pri
 DEFAULT_RSA_SIZE = 2048
 DEFAULT_CURVE = 256
 CURVES: dict[int, ec.EllipticCurve] = {256: ec.SECP256R1(), 384: ec.SECP384R1(), 521: ec.SECP521R1()}
+#: Annotation of Secrets: when their certificate was stored.
+ISSUED_AT = "sample-controller.example.com/issued-at"
 #: The fields of a Certificate's ``subject`` that become attributes of the name.
 SUBJECT = {
     "countries": NameOID.COUNTRY_NAME,
@@ -66,10 +69,12 @@ class KeyPair(NamedTuple):
     """The key and the certificate in a Secret.
 
     :ivar leaf: the first certificate.
+    :ivar issued: when the certificate was stored, None if the Secret does not say; Vault may backdate certificates.
     """
 
     key: PrivateKey
     leaf: x509.Certificate
+    issued: datetime | None = None
 
     @property
     def fits(self) -> bool:
@@ -98,7 +103,14 @@ def read_pair(secret: Object | None) -> KeyPair | None:
         certificates = x509.load_pem_x509_certificates(base64.b64decode(secret["data"]["tls.crt"]))
     except (KeyError, binascii.Error, ValueError):
         return None
-    return KeyPair(key, certificates[0])
+    return KeyPair(key, certificates[0], _issued_at(secret))
+
+
+def _issued_at(secret: Object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(secret["metadata"]["annotations"][ISSUED_AT])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def generate_key(spec: dict[str, Any]) -> PrivateKey:
