@@ -249,7 +249,7 @@ def test_chain_of_an_authority_with_pss_is_returned(sandbox: Sandbox, kind: str)
     assert leaf.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS, "expected Vault to sign with RSA-PSS"
 
 
-def assert_issued_once(sandbox: Sandbox, kind: str, role: dict[str, Any], **spec: str) -> None:
+def assert_issued_once(sandbox: Sandbox, kind: str, role: dict[str, Any], **spec: Any) -> None:
     """Check that a Certificate at a role is not issued again right after its issuance."""
     other = separate_issuer(sandbox, kind)
     issuer = sandbox.ready_issuer(kind, pki=sandbox.vault.pki(role=role))
