@@ -52,6 +52,8 @@ from .issued import (
 
 #: The number of sign requests that do not count as a loop: the first one and one retry after a wrong answer.
 CALM = 2
+EITHER_KIND = alternating(("kind",), [("Issuer",), ("ClusterIssuer",)])
+ONE_KIND = alternating(("kind",), [("Issuer",)])
 
 
 def host() -> str:
@@ -496,8 +498,6 @@ SUBJECT = {
 }
 #: A user principal name, as in an otherName of Active Directory.
 PRINCIPAL = "1.3.6.1.4.1.311.20.2.3"
-EITHER_KIND = alternating(("kind",), [("Issuer",), ("ClusterIssuer",)])
-ONE_KIND = alternating(("kind",), [("Issuer",)])
 
 
 def asked(sandbox: Sandbox, kind: str, **spec: Any) -> tuple[Object, x509.CertificateSigningRequest]:

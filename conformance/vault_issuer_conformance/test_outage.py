@@ -30,7 +30,6 @@ from .interrupted import assert_issued_once, one_kind
 #: Seconds without an API server: longer than the keep-alive and the retries of usual clients.
 AWAY = 30.0
 #: A finalizer of another program.
-FINALIZER = "example.test/foreign"
 
 
 def outage(control_plane: ControlPlane, seconds: float) -> None:
@@ -167,23 +166,3 @@ def test_certificate_of_a_deleted_request_is_not_given_to_another(sandbox: Sandb
     sandbox.barrier(issuer)
     found = successor.certificates()
     assert not found, f"expected no certificate in the unapproved {successor}, saw that of its deleted predecessor"
-
-
-@requirement("VI-OUTAGE-007")
-def test_request_that_is_being_deleted_is_not_signed(sandbox: Sandbox) -> None:
-    issuer = sandbox.ready_issuer(one_kind(sandbox))
-    request = sandbox.request(issuer, approve=False)
-
-    def set_finalizers(finalizers: list[str]) -> None:
-        body = {"metadata": {"finalizers": finalizers}}
-        sandbox.cluster.patch(request.resource, request.name, request.namespace, body)
-
-    set_finalizers([FINALIZER])
-    try:
-        request.delete()
-        request.approve()
-        sandbox.barrier(issuer)
-        signed = len(sandbox.signings(request))
-    finally:
-        set_finalizers([])
-    assert not signed, f"expected no sign request for {request}, which is being deleted, saw {signed}"

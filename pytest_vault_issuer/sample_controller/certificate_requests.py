@@ -71,9 +71,7 @@ class CertificateRequestController:
         :raises TryAgainError: while Vault or a credential prevents the signing.
         """
         request = self._cluster.find(CERTIFICATE_REQUESTS, *key)
-        if request is None or is_final(request):
-            return
-        if is_terminating(request):
+        if request is None or is_final(request) or is_terminating(request):
             return
         resource = self._issuer_resource(request)
         if resource is None:

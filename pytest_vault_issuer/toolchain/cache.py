@@ -286,7 +286,10 @@ class Toolchain:
             return
         for recipe in (recipe for component in wanted for recipe in self._recipes(component)):
             if reason := self._damage(recipe):
-                progress(f"{'downloading' if isinstance(recipe, Download) else 'building'} again: {reason}")
+                if isinstance(recipe, Download):
+                    progress(f"downloading again: {reason}")
+                else:
+                    progress(f"building again: {reason}")
         try:
             self.cache.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -453,7 +456,9 @@ class Toolchain:
         if not self.cache.is_dir():
             return 0
         with self._lock(to_stderr, BUILD_WAIT):
-            recipes = (recipe for component in self.available for recipe in (component, *self._downloads(component)))
+            recipes: Iterator[Component | Download] = (
+                recipe for component in self.available for recipe in (component, *self._downloads(component))
+            )
             kept = {self._place(recipe) for recipe in recipes} if old else set()
             freed = 0
             for path in self.cache.iterdir():

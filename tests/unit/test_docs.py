@@ -44,7 +44,9 @@ PAGES = [
 ]
 SOURCE = Path(pytest_vault_issuer.__file__).parent
 #: Variables of the environment that are no option's twin.
-OTHER_VARIABLES = {"VAULT_ISSUER_VAULT_TOKEN", "VAULT_ISSUER_CACHE", "VAULT_ISSUER_GO"}
+OTHER_VARIABLES = {
+    "VAULT_ISSUER_VAULT_TOKEN", "VAULT_ISSUER_CACHE", "VAULT_ISSUER_GO", "VAULT_ISSUER_MIRROR", "VAULT_ISSUER_SOURCES",
+}  # fmt: skip
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vault_issuer.judge.schedule import HOLDS
+from pytest_vault_issuer.judge.schedule import EXCLUSIVE, HOLDS
 from pytest_vault_issuer.requirements.catalogue import SUITE
 
 MODULES = sorted(Path(str(resources.files(SUITE))).glob("test_*.py"))
@@ -26,6 +26,10 @@ def holds(function: ast.AST) -> bool:
 
 
 def unmarked(tree: ast.Module) -> list[str]:
+    # Tests that run alone anyway are marked as a module.
+    marks = [node.value for node in tree.body if isinstance(node, ast.Assign) and "pytestmark" in ast.unparse(node)]
+    if any(f"mark.{EXCLUSIVE}" in ast.unparse(mark) for mark in marks):
+        return []
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     helpers = {f.name for f in functions if not f.name.startswith("test_") and holds(f)}
     found = []
