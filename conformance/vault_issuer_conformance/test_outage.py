@@ -131,6 +131,7 @@ def test_request_that_others_change_is_issued(sandbox: Sandbox) -> None:
 
 
 @requirement("VI-OUTAGE-005")
+@pytest.mark.holds_controller
 @pytest.mark.exclusive
 @pytest.mark.parametrize("what", ["Issuer", "Secret", "request"])
 def test_object_deleted_while_vault_signs_harms_no_others(

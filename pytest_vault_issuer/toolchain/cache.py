@@ -456,10 +456,9 @@ class Toolchain:
         if not self.cache.is_dir():
             return 0
         with self._lock(to_stderr, BUILD_WAIT):
-            recipes: Iterator[Component | Download] = (
-                recipe for component in self.available for recipe in (component, *self._downloads(component))
-            )
-            kept = {self._place(recipe) for recipe in recipes} if old else set()
+            kept: set[Path] = set()
+            for component in self.available if old else ():
+                kept |= {self._place(component), *map(self._place, self._downloads(component))}
             freed = 0
             for path in self.cache.iterdir():
                 # The user may have named a directory that contains other files, too.
