@@ -75,9 +75,6 @@ AREAS = {
     "RESTART": "restarts of the controller",
     "HA": "replicas",
     "OUTAGE": "an API server that is away, and objects that change meanwhile",
-    "SLOW": "a slow or failing Vault",
-    "LIMIT": "rate limits and retry budgets",
-    "LOAD": "many Issuers and requests",
 }
 
 
