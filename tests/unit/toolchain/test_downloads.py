@@ -364,8 +364,8 @@ def test_exact_version_is_not_replaced_by_another_patch(server: Publisher, tmp_p
 
 
 def test_unknown_source_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VAULT_ISSUER_SOURCES", "build, dowload")
-    with pytest.raises(ConfigurationError, match="there is no source dowload") as caught:
+    monkeypatch.setenv("VAULT_ISSUER_SOURCES", "build, mirror")
+    with pytest.raises(ConfigurationError, match="there is no source mirror") as caught:
         Toolchain()
     assert caught.value.hint == "one or more of: wheel,download,build"
 
