@@ -72,7 +72,12 @@ def with_present_kind(values: list[tuple[Any, ...]], kinds: list[str]) -> list[t
     """Return cases that contain kinds; if there is only one kind, each case once, with this kind."""
     if len(kinds) != 1:
         return values
-    return list(dict.fromkeys(tuple(kinds[0] if value in KINDS else value for value in case) for case in values))
+    found: list[tuple[Any, ...]] = []
+    for case in values:  # a value may be a dict, which has no hash
+        present = tuple(kinds[0] if isinstance(value, str) and value in KINDS else value for value in case)
+        if present not in found:
+            found.append(present)
+    return found
 
 
 def _given(metafunc: pytest.Metafunc, name: str) -> bool:

@@ -95,17 +95,20 @@ def reader(tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain) -> It
     clone = tmp_path_factory.mktemp("reader") / "clone"
     shutil.copytree(ROOT, clone, ignore=shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "build"))
     temporary = tmp_path_factory.mktemp("tmp")
-    controller, vault, apiserver = (
-        toolchain.path(name) for name in ("cert-manager-controller", "vault", "kube-apiserver")
-    )
+    controller, vault = (toolchain.path(name) for name in ("cert-manager-controller", "vault"))
     assert controller
     assert vault
-    assert apiserver
+    # As in a directory of kubebuilder, whose binaries are together.
+    kubernetes = tmp_path_factory.mktemp("kubebuilder")
+    for name in ("etcd", "kube-apiserver", "kube-controller-manager"):
+        binary = toolchain.path(name)
+        assert binary
+        (kubernetes / name).symlink_to(binary)
     reader = Reader(
         clone,
         surroundings(TMPDIR=str(temporary), **NARROWED),
         TABLES,
-        {"vault": vault, "kubernetes": apiserver.parent},
+        {"vault": vault, "kubernetes": kubernetes},
     )
     # The complete implementation file, its command filled in as its page says.
     page = "docs/implementation-file.md"

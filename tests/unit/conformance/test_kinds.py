@@ -54,3 +54,11 @@ def test_check_that_no_kind_supports_is_unsupported() -> None:
 def test_failure_of_one_kind_fails_the_check_of_all() -> None:
     with pytest.raises(AssertionError):
         checked("ClusterIssuer", error=AssertionError)
+
+
+def test_values_may_be_mappings() -> None:
+    cases = [("Issuer", {"size": 256}), ("ClusterIssuer", {"size": 256}), ("Issuer", {"size": 384})]
+    assert with_present_kind(cases, ["ClusterIssuer"]) == [
+        ("ClusterIssuer", {"size": 256}),
+        ("ClusterIssuer", {"size": 384}),
+    ]
