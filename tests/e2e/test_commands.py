@@ -46,6 +46,10 @@ ELSEWHERE = {
         "a session whose cleanup was interrupted",
         "tests/e2e/test_existing_endings.py",
     ),
+    "pytest --pyargs vault_issuer_conformance --vault-issuer=./my-issuer.toml --vault-issuer-profile=resilience": (
+        "the profile takes minutes",
+        "tests/e2e/test_resilience.py",
+    ),
     "export VAULT_ISSUER_VAULT_TOKEN": ("the token of a Vault that is there", "tests/e2e/test_existing.py"),
     "pytest --pyargs vault_issuer_conformance --vault-issuer=./my-issuer.toml --vault-issuer-kubeconfig=cluster.yaml"
     " --vault-issuer-vault-addr=https://vault.example.com --vault-issuer-vault-ca-cert=vault-ca.pem"
