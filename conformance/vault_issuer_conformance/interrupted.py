@@ -2,7 +2,38 @@
 
 from __future__ import annotations
 
-from pytest_vault_issuer import CertificateRequest, CertificateSigningRequest, Object, Sandbox, condition
+import contextlib
+from collections.abc import Iterator
+
+from pytest_vault_issuer import (
+    CertificateRequest,
+    CertificateSigningRequest,
+    Hold,
+    Issuer,
+    Object,
+    Route,
+    Sandbox,
+    condition,
+)
+
+from .helpers import wait_held
+
+
+@contextlib.contextmanager
+def interrupted_signing(
+    sandbox: Sandbox, issuer: Issuer, held: Hold
+) -> Iterator[CertificateRequest | CertificateSigningRequest]:
+    """Let a block interrupt the signing of a request, and check afterwards that the request was issued once.
+
+    :param held: holds the sign request, or Vault's answer to it, until the block releases it.
+    """
+    sandbox.proxy.inject(Route.SIGN, held, times=1)
+    request = sandbox.request(issuer)
+    with request.recorded() as states:
+        wait_held(sandbox, held, "a sign request to Vault")
+        yield request
+        sandbox.barrier(issuer)
+    assert_issued_once(states, request)
 
 
 def assert_issued_once(states: list[Object], request: CertificateRequest | CertificateSigningRequest) -> None:

@@ -6,10 +6,9 @@ import contextlib
 
 import pytest
 
-from pytest_vault_issuer import Controller, Hold, HoldAnswer, Respond, Route, Sandbox, condition, requirement
+from pytest_vault_issuer import Controller, Hold, HoldAnswer, Respond, Sandbox, condition, requirement
 
-from .helpers import wait_held
-from .interrupted import assert_issued_once, one_kind
+from .interrupted import interrupted_signing, one_kind
 
 pytestmark = pytest.mark.exclusive
 
@@ -31,32 +30,22 @@ def test_request_is_issued_once_after_a_kill_in_mid_request(
 ) -> None:
     issuer = sandbox.ready_issuer(one_kind(sandbox))
     held = hold()
-    sandbox.proxy.inject(Route.SIGN, held, times=1)
-    request = sandbox.request(issuer)
-    with request.recorded() as states:
-        wait_held(sandbox, held, "a sign request to Vault")
+    with interrupted_signing(sandbox, issuer, held) as request:
         controller.kill()
         held.release()
         controller.start()
         request.wait_issued(timeout=sandbox.timeouts.retry)
-        sandbox.barrier(issuer)
-    assert_issued_once(states, request)
 
 
 @requirement("VI-RESTART-003")
 def test_request_in_flight_survives_a_stop(sandbox: Sandbox, controller: Controller) -> None:
     issuer = sandbox.ready_issuer(one_kind(sandbox))
     held = Hold()
-    sandbox.proxy.inject(Route.SIGN, held, times=1)
-    request = sandbox.request(issuer)
-    with request.recorded() as states:
-        wait_held(sandbox, held, "a sign request to Vault")
+    with interrupted_signing(sandbox, issuer, held) as request:
         controller.stop()
         held.release()
         controller.start()
         request.wait_issued(timeout=sandbox.timeouts.retry)
-        sandbox.barrier(issuer)
-    assert_issued_once(states, request)
 
 
 @requirement("VI-RESTART-004")
