@@ -1,6 +1,6 @@
 """Builds the components from pinned Go modules, once, and keeps them in a cache."""
 
-from .binaries import KUBERNETES, Binaries, built, origins, resolve
+from .binaries import KUBERNETES, Binaries, built, resolve
 from .cache import ComponentStatus, Toolchain, to_stderr
 from .components import BINARIES, COMPONENTS, CRDS, Component, find, releases
 
@@ -15,7 +15,6 @@ __all__ = [
     "Toolchain",
     "built",
     "find",
-    "origins",
     "releases",
     "resolve",
     "to_stderr",

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ConfigurationError, ToolchainError
 from .cache import Toolchain
-from .digests import digest_of
-from .sources import USER, Origin
 
 #: Binaries of a local Kubernetes.
 KUBERNETES = ("etcd", "kube-apiserver", "kube-controller-manager")
@@ -56,24 +53,6 @@ def resolve(toolchain: Toolchain, *, kubernetes_dir: Path | None = None, vault: 
         vault=chosen["vault"],
         crds=crds,
     )
-
-
-def origins(
-    toolchain: Toolchain, names: Iterable[str], *, kubernetes_dir: Path | None = None, vault: Path | None = None
-) -> list[Origin]:
-    """Return where binaries come from; without those that the toolchain does not have.
-
-    :param kubernetes_dir, vault: as for :func:`resolve`.
-    """
-    found = []
-    for name in names:
-        given = vault if name == "vault" else kubernetes_dir / name if kubernetes_dir and name in KUBERNETES else None
-        if given is not None and given.is_file():
-            sha256 = digest_of(given)
-            found.append(Origin(name, USER, "", "", sha256, toolchain.is_pinned(name, sha256), given.absolute()))
-        elif (origin := toolchain.origin(name)) is not None:
-            found.append(origin)
-    return found
 
 
 def _given(path: Path, option: str) -> Path:

