@@ -24,8 +24,8 @@ class Parser(argparse.ArgumentParser):
 
         Options of the command are recognized wherever they are, except after ``--``.
 
-        :param first: what the first of the other arguments is, unless it begins with ``-``: it is not passed on.
-        :param others: what the others are, for the usage.
+        :param first: name of the first other argument in the usage. It is not passed on unless it begins with ``-``.
+        :param others: name of the arguments that are passed on, in the usage.
         :param error_status: exit status for wrong arguments.
         """
         self._passes, self._error_status = True, error_status

@@ -74,7 +74,7 @@ AREAS = {
     "ADMISSION": "refusal by the API server",
     "RESTART": "restarts of the controller",
     "HA": "replicas",
-    "OUTAGE": "an API server that is away, and objects that change meanwhile",
+    "OUTAGE": "outages of the API server, and objects that change during a request",
 }
 
 
