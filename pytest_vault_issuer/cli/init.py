@@ -23,8 +23,10 @@ from ..scaffold import (
     ci_of,
     crds_in,
     detect,
+    installed,
     is_go,
     rbac_in,
+    release,
     render,
 )
 from .output import add_command, add_format, markdown_table, print_json
@@ -36,6 +38,7 @@ _CONTRACT = Answers.api_version.partition("/")[0]
 _NEEDED = ("name", "command")
 #: What a repository without manifests shows.
 _NOTHING = Detected()
+_VERSION = re.compile(r"[0-9][0-9A-Za-z.+!]*")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 
@@ -98,9 +101,22 @@ pytest --pyargs vault_issuer_conformance --vault-issuer=./my-issuer.toml
         choices=(*CI_SYSTEMS, _NONE),
         help=f"workflow to write: {GITHUB} (Actions), {GITLAB}, or {_NONE} (default: the repository's)",
     )
+    parser.add_argument(
+        "--suite",
+        type=_version,
+        metavar="VERSION",
+        help="release of pytest-vault-issuer that CI installs from the package index (default: what is installed here, "
+        "from where it was installed)",
+    )
     parser.add_argument("--force", action="store_true", help="overwrite files that exist")
     add_format(parser)
     parser.set_defaults(run=_run)
+
+
+def _version(text: str) -> str:
+    if not _VERSION.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"must be a version such as 1.2.0, got {text!r}")
+    return text
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -212,6 +228,7 @@ def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None,
         build=build,
         go=is_go(options.directory),
         ci=ci,
+        suite=release(options.suite) if options.suite else installed(),
     )
 
 
@@ -240,10 +257,13 @@ def _print(options: argparse.Namespace, answers: Answers, files: list[str], miss
     file = shlex.quote(str(options.directory / answers.file))
     workers = "" if find_spec("xdist") else " --workers 1"
     judge = f"vault-issuer judge {file}{workers}"
+    wheel = answers.suite.preparation(options.directory) if answers.ci else ""
     if options.format == "json":
-        print_json({"written": paths, "not_detected": list(missing), "next": judge})
+        print_json({"written": paths, "not_detected": list(missing), "before_ci": wheel or None, "next": judge})
     elif options.format == "markdown":
         print("\n".join([*markdown_table(["written"], [[path] for path in paths]), "", f"Next: `{judge}`"]))
+        if wheel:
+            print(f"\nFor CI, commit the wheel: `{wheel}`")
     else:
         print("\n".join(f"written: {path}" for path in paths))
         for what in missing:
@@ -252,4 +272,7 @@ def _print(options: argparse.Namespace, answers: Answers, files: list[str], miss
             print(f"in .gitlab-ci.yml:\n  include:\n    - local: {files[-1]}")
         if answers.ci and not answers.build:
             print("in CI nothing is built (--build): what the command starts has to be there")
+        if wheel:
+            print("CI installs the suite from a wheel, as this copy is not from an index. Make and commit it:")
+            print(f"  {wheel}")
         print(f"next: look through them, then\n  {judge}")

@@ -4,6 +4,7 @@ from .answers import Answers
 from .detect import build_of, ci_of, crds_in, is_go, rbac_in
 from .files import CI_SYSTEMS, GITHUB, GITLAB, render
 from .repository import Detected, detect
+from .suite import installed, release
 
 __all__ = [
     "CI_SYSTEMS",
@@ -15,7 +16,9 @@ __all__ = [
     "ci_of",
     "crds_in",
     "detect",
+    "installed",
     "is_go",
     "rbac_in",
+    "release",
     "render",
 ]

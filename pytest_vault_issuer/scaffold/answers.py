@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..requirements.features import FEATURES, expand
+from . import suite
 
 CLUSTER_ISSUER = "cluster-issuer"
 
@@ -23,6 +24,7 @@ class Answers:
     :ivar build: command that builds it in CI, '' for none.
     :ivar go: whether it is written in Go.
     :ivar ci: the CI system, '' for none.
+    :ivar suite: what the CI job installs; by default this release, which an index must have.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Answers:
     build: str = ""
     go: bool = False
     ci: str = ""
+    suite: suite.Suite = field(default_factory=suite.release)
 
     @property
     def account(self) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import shlex
 
-from ..version import __version__
 from .answers import Answers
 
 GITHUB_FILE = ".github/workflows/vault-issuer.yml"
 GITLAB_FILE = "vault-issuer.gitlab-ci.yml"
-#: Installs the release that the variable names; the cache of components has the same name.
-_INSTALL = 'pip install "pytest-vault-issuer[xdist,go,aws]==$SUITE"'
+
+
+def _install(answers: Answers) -> str:
+    """Install the suite that the variable names; the cache of components has the same name."""
+    return f'pip install "{answers.suite.requirement}"'
 
 
 def _judge(answers: Answers) -> str:
@@ -47,7 +49,7 @@ on:
 permissions:
   contents: read
 env:
-  SUITE: {json.dumps(__version__)}  # the release of pytest-vault-issuer that judges
+  SUITE: {json.dumps(answers.suite.revision)}  # {answers.suite.comment}
 jobs:
   conformance:
     runs-on: ubuntu-latest
@@ -59,7 +61,7 @@ jobs:
           python-version: "3.12"
 {go}\
       - name: Install
-        run: {_INSTALL}
+        run: {_install(answers)}
 {build}\
       - name: Restore the components
         id: components
@@ -100,7 +102,7 @@ vault-issuer:
   image: python:3.12
   timeout: 1h
   variables:
-    SUITE: {json.dumps(__version__)}  # the release of pytest-vault-issuer that judges
+    SUITE: {json.dumps(answers.suite.revision)}  # {answers.suite.comment}
     VAULT_ISSUER_CACHE: $CI_PROJECT_DIR/.cache/vault-issuer
   cache:
     key: vault-issuer-$SUITE
@@ -108,7 +110,7 @@ vault-issuer:
       - .cache/vault-issuer
     when: always
   script:
-    - {_INSTALL}
+    - {_install(answers)}
 {build}\
     - {_judge(answers)} --junitxml=report/junit.xml
   artifacts:

@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 import pytest_vault_issuer.sample_controller
+from pytest_vault_issuer.version import __version__
 from tests.support.reader import ROOT, Reader, Workflow, surroundings
 from tests.support.written_report import passed
 
@@ -89,7 +90,7 @@ def test_printed_command_judges_the_controller(author: Reader) -> None:
 
 
 def test_github_workflow_judges_the_controller(author: Reader, tmp_path: Path) -> None:
-    init(author, "--ci=github")
+    init(author, "--ci=github", f"--suite={__version__}")
     job = checkout(author, tmp_path / "checkout")
     workflow = Workflow.read(job.directory / ".github/workflows/vault-issuer.yml")
     assert workflow.used == USED
@@ -99,7 +100,7 @@ def test_github_workflow_judges_the_controller(author: Reader, tmp_path: Path) -
 
 
 def test_gitlab_job_judges_the_controller(author: Reader, tmp_path: Path) -> None:
-    said = init(author, "--ci=gitlab")
+    said = init(author, "--ci=gitlab", f"--suite={__version__}")
     included = yaml.safe_load(said[said.index("  include:") : said.index("next:")])["include"]
     job = checkout(author, tmp_path / "checkout")
     (written,) = (yaml.safe_load((job.directory / entry["local"]).read_text()) for entry in included)

@@ -17,6 +17,8 @@ from pytest_vault_issuer.implementation import load_implementation
 from pytest_vault_issuer.implementation.spec import IssuerDescription
 from pytest_vault_issuer.requirements.features import expand
 from pytest_vault_issuer.scaffold import Answers, render
+from pytest_vault_issuer.scaffold.suite import from_record
+from pytest_vault_issuer.version import __version__
 
 COMMAND = "./bin/issuer --kubeconfig={kubeconfig}"
 
@@ -116,11 +118,45 @@ def test_the_example_s_workflow_is_one_of_these(tmp_path: Path) -> None:
     example = Path(__file__).parents[3] / "examples/external-issuer"
     for name in ("go.mod", "main.go"):
         (tmp_path / name).symlink_to(example / name)
-    assert run(tmp_path, "--name=vault-issuer", "--command=bin/vault-issuer", "--ci=github") == 0
+    assert run(tmp_path, "--name=vault-issuer", "--command=bin/vault-issuer", "--ci=github", "--suite=0.1.0") == 0
     workflow = ".github/workflows/vault-issuer.yml"
     written = (tmp_path / workflow).read_text()
     assert written.count("judge vault-issuer.toml") == 1
     assert (example / workflow).read_text() == written.replace("vault-issuer.toml", "conformance.toml")
+
+
+def installs(directory: Path) -> tuple[str, str]:
+    """Return the value of SUITE, and what the workflow installs."""
+    written = yaml.safe_load((directory / ".github/workflows/vault-issuer.yml").read_text())
+    (step,) = [step for step in written["jobs"]["conformance"]["steps"] if step.get("name") == "Install"]
+    return written["env"]["SUITE"], step["run"]
+
+
+def test_ci_of_a_copy_that_no_index_has_installs_a_wheel_of_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = '{"url": "file:///a%20clone", "dir_info": {"editable": true}}'
+    monkeypatch.setattr(init, "installed", lambda: from_record(record))
+    assert run(tmp_path, "--name", "mine", "--command", COMMAND, "--ci", "github") == 0
+    file = f"pytest_vault_issuer-{__version__}-py3-none-any.whl"
+    version, installed = installs(tmp_path)
+    assert installed.replace("$SUITE", version) == f'pip install "./{file}[xdist,go,aws]"'
+    said = capsys.readouterr().out
+    assert f"  pip wheel --no-deps --wheel-dir {tmp_path} '/a clone'\n" in said
+
+
+def test_ci_of_a_named_release_installs_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "--name", "mine", "--command", COMMAND, "--ci", "github", "--suite", "1.2.0") == 0
+    assert installs(tmp_path) == ("1.2.0", 'pip install "pytest-vault-issuer[xdist,go,aws]==$SUITE"')
+    assert "pip wheel" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("version", ["", "latest", '1"; true'])
+def test_suite_must_be_a_version(tmp_path: Path, version: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run(tmp_path, "--name", "mine", "--command", COMMAND, "--ci", "github", f"--suite={version}")
+    assert "must be a version such as 1.2.0" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
