@@ -48,9 +48,11 @@ if TYPE_CHECKING:
     from .proxy import EmptyAnswer as EmptyAnswer
     from .proxy import Exchange as Exchange
     from .proxy import Fault as Fault
+    from .proxy import Hang as Hang
     from .proxy import Hold as Hold
     from .proxy import HoldAnswer as HoldAnswer
     from .proxy import Injection as Injection
+    from .proxy import Latency as Latency
     from .proxy import Proxy as Proxy
     from .proxy import Redirect as Redirect
     from .proxy import ResetAfter as ResetAfter
@@ -59,11 +61,13 @@ if TYPE_CHECKING:
     from .proxy import Route as Route
     from .proxy import Tamper as Tamper
     from .proxy import TamperBody as TamperBody
+    from .proxy import Trickle as Trickle
     from .proxy import add_to_chain as add_to_chain
     from .proxy import drop_chain as drop_chain
     from .proxy import duplicate_chain as duplicate_chain
     from .proxy import reorder_chain as reorder_chain
     from .proxy import replace_certificate as replace_certificate
+    from .proxy import retry_later as retry_later
     from .proxy import set_data as set_data
     from .redaction.redactor import Redactor as Redactor
     from .requirements.features import KINDS as KINDS
@@ -152,10 +156,12 @@ _PUBLIC = {
         "EmptyAnswer",
         "Exchange",
         "Fault",
+        "Hang",
         "Hold",
         "HoldAnswer",
         "Injection",
         "JWT",
+        "Latency",
         "Proxy",
         "Redirect",
         "ResetAfter",
@@ -164,11 +170,13 @@ _PUBLIC = {
         "Route",
         "Tamper",
         "TamperBody",
+        "Trickle",
         "add_to_chain",
         "drop_chain",
         "duplicate_chain",
         "reorder_chain",
         "replace_certificate",
+        "retry_later",
         "set_data",
     ),
     "redaction.redactor": ("Redactor",),
@@ -258,6 +266,7 @@ __all__ = [
     "Exchange",
     "Fault",
     "Handle",
+    "Hang",
     "Hold",
     "HoldAnswer",
     "IamLogin",
@@ -266,6 +275,7 @@ __all__ = [
     "Injection",
     "Issuer",
     "KeyPair",
+    "Latency",
     "NotRunnable",
     "Object",
     "Pki",
@@ -284,6 +294,7 @@ __all__ = [
     "Stack",
     "Tamper",
     "TamperBody",
+    "Trickle",
     "Unmet",
     "UnsupportedError",
     "VaultAdmin",

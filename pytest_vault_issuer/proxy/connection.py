@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import select
 import socket
 import ssl
 import struct
@@ -15,7 +16,7 @@ from typing import BinaryIO
 
 from pytest_vault_issuer.certificates import ClientCertificate
 from pytest_vault_issuer.proxy import namespaces
-from pytest_vault_issuer.proxy.exchange import Answer, Exchange, Headers, Route
+from pytest_vault_issuer.proxy.exchange import Answer, Exchange, Headers, Pace, Route
 from pytest_vault_issuer.proxy.faults import Lifetime, Reset
 from pytest_vault_issuer.proxy.http1 import (
     CONTINUE,
@@ -44,10 +45,42 @@ class Shared:
     upstream: Upstream
     prefix: str = ""
     namespaces: tuple[str, ...] = ()
+    health_in_namespace: int | None = None
+    """Status of a health query in a namespace; None answers it."""
+    request_header_required: bool = False
     clients: dict[bytes, ClientCertificate] = field(default_factory=dict)
     """By their DER form, the client certificates that are presented to Vault in turn."""
     recorder: Recorder = field(default_factory=Recorder)
     lifetime: Lifetime = field(default_factory=Lifetime)
+
+    def refuse(self, head: Head) -> Answer | None:
+        """Return the answer to a request that does not get as far as Vault; None forwards it."""
+        if self.prefix and not head.target.startswith(f"{self.prefix}/"):
+            return _refusal(404, "there is nothing outside of the path prefix")
+        # As in Vault Agent and Vault Proxy (Vault documentation, Vault Agent, listener, require_request_header).
+        if self.request_header_required and head.headers.get_all("X-Vault-Request") != ["true"]:
+            return _refusal(412, 'missing "X-Vault-Request" header')
+        if self.health_in_namespace is not None and namespaces.asks_for_health(head, self.prefix):
+            return _refusal(self.health_in_namespace, namespaces.health_refusal(self.health_in_namespace))
+        return None
+
+
+class _RequestLifetime(Lifetime):
+    """The lifetime of the proxy, for the fault of a request; it can also wait for the client."""
+
+    def __init__(self, lifetime: Lifetime, sock: socket.socket) -> None:
+        self.over = lifetime.over
+        self.on_end = lifetime.on_end  # type: ignore[method-assign]
+        self._socket = sock
+
+    def wait_for_client(self, timeout: float) -> bool:
+        poll = select.poll()
+        # Not POLLIN: TLS messages of a client that stays may arrive too.
+        poll.register(self._socket, select.POLLRDHUP | select.POLLHUP | select.POLLERR)
+        gone = bool(poll.poll(timeout * 1000))
+        if self.over.is_set():
+            raise Reset
+        return gone
 
 
 class ClientConnection:
@@ -203,13 +236,12 @@ class ClientConnection:
             fault = self._shared.recorder.fault_for(request)
             if fault is not None:
                 names.append(fault.name)
-                answer = fault.on_request(lifetime)
-            prefix = self._shared.prefix
-            if answer is None and prefix and not head.target.startswith(f"{prefix}/"):
-                answer = _refusal(404, "there is nothing outside of the path prefix")
+                answer = fault.on_request(_RequestLifetime(lifetime, self._socket))
+            if answer is None:
+                answer = self._shared.refuse(head)
             if answer is None:
                 headers = fault.on_forward(head.headers) if fault is not None else head.headers
-                head = replace(head, target=head.target.removeprefix(prefix), headers=headers)
+                head = replace(head, target=head.target.removeprefix(self._shared.prefix), headers=headers)
                 if self._shared.namespaces:
                     head = namespaces.mapped(head, self._shared.namespaces)
                 answer = self._upstream.exchange(self._shared.upstream, head, request.body)
@@ -247,7 +279,8 @@ class ClientConnection:
             # Sent and idle in one step, so that a thread that retires the connection finds it idle and closes it.
             with self._lock:
                 keep_alive = head.keep_alive and not self._ending
-                self._send(encode_answer(answer, head_only=head.method == "HEAD", keep_alive=keep_alive))
+                data = encode_answer(answer, head_only=head.method == "HEAD", keep_alive=keep_alive)
+                self._send(data) if answer.pace is None else self._trickle(data, answer.pace)
                 self._busy = False
         except (OSError, ValueError) as error:
             left = "client did not read its answer" if isinstance(error, TimeoutError) else "client went away"
@@ -277,11 +310,19 @@ class ClientConnection:
             with contextlib.suppress(OSError):
                 self._socket.settimeout(None)
 
+    def _trickle(self, data: bytes, pace: Pace) -> None:
+        """Send it slowly.
+
+        :raises OSError: the client has gone or does not read, or the proxy closes.
+        """
+        for number, piece in enumerate(pace.pieces(data)):
+            if number and self._shared.lifetime.over.wait(pace.pause):
+                raise ConnectionAbortedError("the proxy closes")
+            self._send(piece)
+
     def _reset(self) -> None:
-        with contextlib.suppress(OSError):
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._stream.close()
-        self._socket.close()
+        reset(self._socket)
 
     def _linger(self) -> None:
         """Closing with unread input would reset the connection and take our last words from the client."""
@@ -311,6 +352,13 @@ class ClientConnection:
         with contextlib.suppress(OSError):
             self._stream.close()
         self._socket.close()
+
+
+def reset(sock: socket.socket) -> None:
+    """Close a connection with a TCP reset."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
 
 
 def _refusal(status: int, message: str) -> Answer:

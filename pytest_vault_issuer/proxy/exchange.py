@@ -124,6 +124,28 @@ class JWT:
 
 
 @dataclass(frozen=True)
+class Pace:
+    """How slowly an answer is sent.
+
+    :ivar size: bytes of a piece.
+    :ivar pause: seconds after each piece.
+    :ivar at_most: number of pauses, after which the rest follows at once; None for no limit.
+    """
+
+    size: int
+    pause: float
+    at_most: int | None = None
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        """Yield the pieces of an encoded answer."""
+        count = 0
+        while len(data) > self.size and (self.at_most is None or count < self.at_most):
+            yield data[: self.size]
+            data, count = data[self.size :], count + 1
+        yield data
+
+
+@dataclass(frozen=True)
 class Answer:
     """An HTTP answer, from Vault or from the proxy."""
 
@@ -131,6 +153,7 @@ class Answer:
     headers: Headers = field(default_factory=Headers)
     body: bytes = b""
     reason: str = ""
+    pace: Pace | None = None
 
     @property
     def phrase(self) -> str:

@@ -11,9 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pytest_vault_issuer.proxy.exchange import Answer, Headers
+from pytest_vault_issuer.proxy.exchange import Answer, Headers, Pace
 
 _NOTHING_CHANGED = " (answer unchanged)"
+_PATIENCE = 60.0
+"""Seconds between two looks at a client that waits for an answer; its end is noticed at once."""
 
 
 class Reset(Exception):
@@ -40,6 +42,15 @@ class Lifetime:
             callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             callback()
+
+    def wait_for_client(self, timeout: float) -> bool:
+        """Wait until the client of this request disconnects; return whether it did within `timeout` seconds.
+
+        :raises Reset: if the proxy closes first.
+        """
+        if self.over.wait(timeout):
+            raise Reset
+        return False
 
 
 class Fault(ABC):
@@ -91,8 +102,9 @@ class Respond(Fault):
 
     @property
     def name(self) -> str:
-        """``respond 503``."""
-        return f"respond {self.status}"
+        """``respond 503``, or ``respond 429, retry after 2`` with the header Retry-After."""
+        after = Headers(self.headers).get("Retry-After")
+        return f"respond {self.status}" + (f", retry after {after}" if after else "")
 
     def on_request(self, lifetime: Lifetime) -> Answer:
         """The declared answer."""
@@ -152,6 +164,86 @@ class Delay(Fault):
         """Waits."""
         if lifetime.over.wait(self.seconds):
             raise Reset
+
+
+class Latency(Fault):
+    """Forward each request after a delay that is drawn from a distribution; the same seed gives the same delays.
+
+    :param sample: returns the next delay in seconds from a source of random numbers:
+        ``lambda source: source.lognormvariate(-1, 0.5)``.
+    :param at_most: longest delay in seconds.
+    """
+
+    def __init__(self, sample: Callable[[random.Random], float], *, at_most: float, seed: int = 0) -> None:
+        self._sample = sample
+        self._at_most = at_most
+        self._source = random.Random(seed)  # noqa: S311 - reproducible on purpose
+        self._lock = threading.Lock()
+
+    @classmethod
+    def between(cls, shortest: float, longest: float, *, seed: int = 0) -> Latency:
+        """Return delays that are uniform between two bounds in seconds."""
+        return cls(lambda source: source.uniform(shortest, longest), at_most=longest, seed=seed)
+
+    @property
+    def name(self) -> str:
+        """``latency up to 8 s``."""
+        return f"latency up to {self._at_most:g} s"
+
+    def next_delay(self) -> float:
+        """Draw the next delay in seconds."""
+        with self._lock:
+            return min(max(self._sample(self._source), 0.0), self._at_most)
+
+    def on_request(self, lifetime: Lifetime) -> None:
+        """Waits."""
+        if lifetime.over.wait(self.next_delay()):
+            raise Reset
+
+
+class Hang(Fault):
+    """Never answer and never forward: the exchange ends when the client disconnects.
+
+    The duration of the recorded exchange (``ended - started``) is the client's own limit.
+    """
+
+    @property
+    def name(self) -> str:
+        """``hang``."""
+        return "hang"
+
+    def on_request(self, lifetime: Lifetime) -> None:
+        """Waits for the client to disconnect, or for the proxy's end."""
+        while not lifetime.wait_for_client(_PATIENCE):
+            pass
+        raise Reset
+
+
+@dataclass(frozen=True, eq=False)
+class Trickle(Fault):
+    """Send Vault's answer in small pieces with a pause after each.
+
+    :param size: bytes of a piece, its headers included.
+    :param pause: seconds.
+    :param at_most: number of pauses; the rest follows in one piece. None pauses until the end.
+    """
+
+    size: int
+    pause: float
+    at_most: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"Trickle needs pieces of at least one byte, got {self.size}")
+
+    @property
+    def name(self) -> str:
+        """``trickle 64 bytes every 0.5 s``."""
+        return f"trickle {self.size} bytes every {self.pause:g} s"
+
+    def on_answer(self, answer: Answer) -> tuple[Answer, str]:
+        """The answer with its pace."""
+        return replace(answer, pace=Pace(self.size, self.pause, self.at_most)), ""
 
 
 class Hold(Fault):
@@ -300,6 +392,23 @@ class TamperBody(Fault):
         """The changed answer."""
         body = self.fn(answer.body)
         return replace(answer, body=body), "" if body != answer.body else _NOTHING_CHANGED
+
+
+def retry_later(status: int, *, after: int | None = None, error: str = "") -> Respond:
+    """Refuse a request for the moment, as Vault does with 412, 429 and 503.
+
+    :param status: 429 for a rate limit, 412 for a node that lags behind, 503 for an overloaded one.
+    :param after: seconds in the header Retry-After; None for no header. Vault sends it with 429 if
+        ``enable_rate_limit_response_headers`` is set (Vault API, sys/quotas/config).
+    :param error: Vault's message; default the one that belongs to the status.
+    """
+    texts = {
+        412: "required index state not present",
+        429: "rate limit quota exceeded",
+        503: "Vault is temporarily overloaded",
+    }
+    headers = [] if after is None else [("Retry-After", str(after))]
+    return Respond(status, json={"errors": [error or texts.get(status, "try again later")]}, headers=headers)
 
 
 def set_data(key: str, value: Any) -> Tamper:

@@ -61,8 +61,11 @@ class Injection:
         times: int | None,
         where: Where | None,
         skip: int,
+        every: int,
         observer: Observer,
     ) -> None:
+        if every < 1:
+            raise ValueError(f"a fault applies to every 1st, 2nd, … request, got every={every}")
         self.fault = fault
         self._changed = changed
         self._observer = observer
@@ -70,6 +73,8 @@ class Injection:
         self._times = times
         self._where = where
         self._skip = skip
+        self._every = every
+        self._turn = 0
         self._hits = 0
         self._removed = False
 
@@ -114,6 +119,9 @@ class Injection:
             return False
         if self._skip > 0:
             self._skip -= 1
+            return False
+        self._turn += 1
+        if (self._turn - 1) % self._every:
             return False
         self._hits += 1
         self._changed.notify_all()
@@ -163,10 +171,12 @@ class Recorder:
             return dict(self._troubles)
 
     def inject(
-        self, route: Route | None, fault: Fault, *, times: int | None, where: Where | None, skip: int
+        self, route: Route | None, fault: Fault, *, times: int | None, where: Where | None, skip: int, every: int
     ) -> Injection:
         """Declares a fault."""
-        injection = Injection(self._changed, route, fault, times=times, where=where, skip=skip, observer=self.observer)
+        injection = Injection(
+            self._changed, route, fault, times=times, where=where, skip=skip, every=every, observer=self.observer
+        )
         with self._changed:
             self._injections.append(injection)
         return injection

@@ -14,7 +14,7 @@ from typing import Self
 
 from pytest_vault_issuer.certificates import ClientCertificate, ServerCertificate
 from pytest_vault_issuer.errors import ConfigurationError, VaultIssuerError
-from pytest_vault_issuer.proxy.connection import ClientConnection, Shared
+from pytest_vault_issuer.proxy.connection import ClientConnection, Shared, reset
 from pytest_vault_issuer.proxy.exchange import Exchange, HandshakeFailure, Route
 from pytest_vault_issuer.proxy.faults import Fault
 from pytest_vault_issuer.proxy.namespaces import canonical
@@ -49,6 +49,11 @@ class Proxy:
     :param prefix: path at which Vault is served, such as ``/team/vault``; nothing is served outside of it.
     :param namespaces: such as ``team-a/pki``: Vault is served as if what is mounted there were in each of these
         namespaces of Vault Enterprise, see :mod:`~pytest_vault_issuer.proxy.namespaces`; () for one without any.
+    :param health_in_namespace: status of a health query in a namespace: 404 as Vault Enterprise, 400 as OpenBao; None
+        answers the query.
+    :param request_header_required: refuse requests without ``X-Vault-Request: true`` with 412, as Vault Agent and Vault
+        Proxy do with ``require_request_header``.
+    :param most_connections: connections that may be open at a time; further ones are reset. None for no limit.
     :param client_ca: PEM; clients are asked for a certificate, and one they present must come from here.
     :param client_certificate_required: a client without a certificate is refused.
     :param observer: sees the requests, and bounds the waits for them.
@@ -66,6 +71,9 @@ class Proxy:
         advertise: str | None = None,
         prefix: str = "",
         namespaces: Iterable[str] = (),
+        health_in_namespace: int | None = None,
+        request_header_required: bool = False,
+        most_connections: int | None = None,
         client_ca: str | None = None,
         client_certificate_required: bool = False,
         observer: Observer | None = None,
@@ -78,6 +86,8 @@ class Proxy:
             Upstream(upstream, upstream_ca),
             prefix.rstrip("/"),
             tuple(map(canonical, namespaces)),
+            health_in_namespace,
+            request_header_required,
             recorder=Recorder(observer),
         )
         self._bind = bind
@@ -93,6 +103,9 @@ class Proxy:
         self._acceptor: threading.Thread | None = None
         self._threads: dict[ClientConnection, threading.Thread] = {}
         self._connections = 0
+        self._most_connections = most_connections
+        self._refused_connections = 0
+        self._peak_connections = 0
         self._closed = False
 
     def start(self) -> Self:
@@ -170,6 +183,29 @@ class Proxy:
         with self._lock:
             return self._connections
 
+    @property
+    def open_connections(self) -> int:
+        """How many connections of clients are open now."""
+        with self._lock:
+            return sum(thread.is_alive() for thread in self._threads.values())
+
+    @property
+    def peak_connections(self) -> int:
+        """The highest number of connections that were open at a time."""
+        with self._lock:
+            return self._peak_connections
+
+    @property
+    def refused_connections(self) -> int:
+        """How many connections were reset because of the limit."""
+        with self._lock:
+            return self._refused_connections
+
+    def limit_connections(self, most: int | None) -> None:
+        """Allow at most this many connections at a time from now on; None for no limit. Open ones stay open."""
+        with self._lock:
+            self._most_connections = most
+
     # --- what was seen
 
     @property
@@ -238,6 +274,7 @@ class Proxy:
         times: int | None = None,
         where: Where | None = None,
         skip: int = 0,
+        every: int = 1,
     ) -> Injection:
         """Declares a fault; of several that apply to a request the one declared first is used.
 
@@ -245,8 +282,10 @@ class Proxy:
         :param times: so many requests, None for all.
         :param where: only requests for which this is true; it gets an exchange without an answer.
         :param skip: so many matching requests pass before the first is treated.
+        :param every: 2 treats every second matching request, beginning with the first; 1 treats all.
+        :raises ValueError: if `every` is less than 1.
         """
-        return self._shared.recorder.inject(route, fault, times=times, where=where, skip=skip)
+        return self._shared.recorder.inject(route, fault, times=times, where=where, skip=skip, every=every)
 
     def clear_faults(self) -> None:
         """Removes all faults; requests that are held or delayed stay so."""
@@ -338,6 +377,11 @@ class Proxy:
         """
         with self._lock:
             self._connections += 1
+            self._threads = {known: running for known, running in self._threads.items() if running.is_alive()}
+            if self._most_connections is not None and len(self._threads) >= self._most_connections:
+                self._refused_connections += 1
+                reset(sock)
+                return
             try:
                 sock.setblocking(True)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -353,5 +397,5 @@ class Proxy:
             except BaseException:
                 sock.close()
                 raise
-            self._threads = {known: running for known, running in self._threads.items() if running.is_alive()}
             self._threads[connection] = thread
+            self._peak_connections = max(self._peak_connections, len(self._threads))
