@@ -68,7 +68,7 @@ def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def toolchain(pytestconfig: pytest.Config) -> Toolchain:
-    """The toolchain, built: where everybody sees its progress, and under nobody's time limit."""
+    """The toolchain, built before the tests: its progress is visible, and no test's time limit includes it."""
     toolchain = Toolchain()
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():

@@ -247,8 +247,8 @@ def sts_calls(sandbox: Sandbox, auth: Authentication, words: Words, logins: list
     assumed = [call for call in calls if call["parameters"].get("RoleArn") == auth.principal]
     identified = [call for call in calls if call["action"] == "GetCallerIdentity"]
     each, rest = divmod(len(identified), len(logins))
-    assert len(assumed) == len(logins), "a role was to be assumed for each login"
-    assert not rest, "the sandbox was to be the only one that uses STS"
+    assert len(assumed) == len(logins), "expected one assumed role for each login"
+    assert not rest, "expected that only this sandbox uses STS"
     for number, (login, assume) in enumerate(zip(logins, assumed, strict=True)):
         sends = words.replace({"RoleArn": assume["parameters"]["RoleArn"], "WebIdentityToken": "<JWT>"})
         yield login.started - 1e-6, sts_step("issuer", assume, sends, {"Credentials": "<temporary>"})

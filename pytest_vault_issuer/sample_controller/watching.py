@@ -58,7 +58,7 @@ class Watcher:
             return list(self._items.values())
 
     def refresh(self, key: Key) -> None:
-        """Read an object again that something else has changed, and tell of the change."""
+        """Read an object again after something else changed it, and report the change."""
         self._change(key, self._cluster.find(self.resource, *key))
 
     def _run(self) -> None:

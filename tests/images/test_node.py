@@ -139,7 +139,7 @@ def test_a_pod_reaches_every_pod_of_a_service_by_its_name(cluster: Cluster) -> N
 
 @pytest.mark.parametrize("place", ["a pod", "the node"])
 def test_nothing_leaves_the_container_network(cluster: Cluster, place: str) -> None:
-    # An address of documentation (RFC 5737). Refused at once, where an address that nobody has would let it wait.
+    # An address of documentation (RFC 5737). Refused at once: an address without a host would time out instead.
     script = "nc -w 20 192.0.2.1 80 </dev/null 2>&1; echo status $?"
     if place == "a pod":
         said = cluster.in_pod(f"timeout 10 sh -c '{script}'; true")

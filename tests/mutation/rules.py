@@ -1,4 +1,4 @@
-"""Mutants by rule: every place of the sample controller at which a rule applies, chosen by nobody.
+"""Mutants by rule: every place of the sample controller at which a rule applies; no one chooses them.
 
 The rules are: negate a condition, drop a statement, swap an operator, change a constant. They leave out what the suite
 does not judge by design: docstrings, type annotations, imports, calls of the log, and text for people (a string with a

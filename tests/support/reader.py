@@ -1,7 +1,7 @@
 """Runs the commands of a page or a workflow as they are written, in order, in the environment of a reader.
 
 A page's shell blocks are scripts for ``bash -e``, as a workflow's steps are, with the installed package in the PATH.
-Tables say which commands are not run, and where else they are; and what is run in the place of a text that stands for
+Tables say which commands are not run, and where else they are; and what replaces a text that stands for
 something of the reader's own. What is in none of them has to run as it is, and what is in one has to be on a page.
 """
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.support.clock import Clock
+
 # The same examples on every machine and in every run. A failing example becomes an @example of its test.
 hypothesis.settings.register_profile(
     "vault-issuer", derandomize=True, deadline=None, database=None, print_blob=True, max_examples=150
@@ -43,6 +45,14 @@ def short_directory() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="vi-"))
     yield path
     shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The monotonic clock, moved by the test."""
+    clock = Clock()
+    monkeypatch.setattr(time, "monotonic", clock)
+    return clock
 
 
 class Watch:

@@ -151,7 +151,7 @@ def test_requirements_exist(page: Path) -> None:
 
 @every_page
 def test_every_command_is_in_a_shell_block(page: Path) -> None:
-    """What is indented only is parsed and run by nobody."""
+    """Blocks that are only indented are neither parsed nor run."""
     outside = re.sub(r"^( *)```.*?^\1```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     started = r"^ {4,}(?:[A-Z_]+=\S+ )*(?:\S*/)?(?:pytest|tox|pip|python3?|vault-issuer|go|export|eval|kubectl) .*"
     assert re.findall(started, outside, re.MULTILINE) == []
@@ -350,7 +350,7 @@ def test_yaml_can_be_read(page: Path) -> None:
 
 @every_page
 def test_python_can_be_run(page: Path) -> None:
-    """The examples are collected by nobody here; that they can be imported shows that every name exists."""
+    """These examples are not collected here; that they can be imported shows that every name exists."""
     for block in blocks(page.read_text(), "python"):
         exec(compile(block, page.name, "exec"), {"__name__": "example"})
 

@@ -3,28 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
-
-import pytest
 
 from pytest_vault_issuer.timeouts import Bound, Busy, Timeouts, poll
-
-
-class Clock:
-    """The monotonic clock, moved by the test."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(time, "monotonic", clock)
-    return clock
+from tests.support.clock import Clock
 
 
 def test_an_idle_controller_gets_no_second_more(clock: Clock) -> None:

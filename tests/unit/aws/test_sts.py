@@ -1,4 +1,4 @@
-"""The local STS answers its own session and nobody else; what it was asked is recorded."""
+"""The local STS answers its own session only, and records each request."""
 
 from __future__ import annotations
 

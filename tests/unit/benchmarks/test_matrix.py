@@ -152,7 +152,7 @@ def test_only_what_differs_is_tabled_and_explained(matrix: Any) -> None:
         entry("unsupported", id="VI-SIGN-002", since="1.20", reason="since cert-manager 1.20, …"),
         entry("known-failure", id="VI-SIGN-003"),
         entry("not-run", id="VI-SIGN-004", tests=[{"message": "no | here\nmore"}]),
-        VI_SIGN_003="mended later",
+        VI_SIGN_003="fixed later",
     )
     new = report(*(entry("passed", id=f"VI-SIGN-00{number}") for number in range(1, 5)))
     runs = [
@@ -163,7 +163,7 @@ def test_only_what_differs_is_tabled_and_explained(matrix: Any) -> None:
     assert head == "| requirement | 1.18.2 | 1.20.0 | why |"
     assert lines == [
         "| VI-SIGN-002 | later | passed | since 1.20 |",
-        "| VI-SIGN-003 | known-failure | passed | mended later |",
+        "| VI-SIGN-003 | known-failure | passed | fixed later |",
         "| VI-SIGN-004 | not-run | passed | no \\| here |",
     ]
 

@@ -58,7 +58,7 @@ def typed(shell: str, home: Path, text: str) -> str:
             while select.select([ours], [], [], max(deadline - time.monotonic(), 0))[0]:
                 try:
                     shown += os.read(ours, 4096)
-                except OSError:  # nobody has the terminal open any more
+                except OSError:  # the terminal is closed
                     break
                 if waiting and PROMPT.encode() in shown:
                     waiting = False

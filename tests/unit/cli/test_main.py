@@ -136,7 +136,7 @@ def test_a_user_without_a_home_is_asked_for_one(
     assert "set HOME, or set VAULT_ISSUER_CACHE to a directory" in error
 
 
-@pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="needs a directory that nobody can write, root included")
+@pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="needs a directory that even root cannot write")
 @pytest.mark.parametrize("cache", ["/sys/kernel", "/sys/kernel/vault-issuer", "/dev/null/vault-issuer"])
 def test_a_cache_that_cannot_be_written_is_an_error_with_a_hint(
     cache: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -284,7 +284,7 @@ def test_what_a_release_mended_is_a_known_failure_of_those_before() -> None:
 
 @pytest.mark.parametrize("release", RELEASES, ids=lambda component: component.line)
 def test_a_known_failure_of_a_release_says_where_it_is_told_of(release: Component) -> None:
-    """In its reason or in the requirement; or the reason says that no issue tells of it, and then none is named."""
+    """In its reason or in the requirement; or the reason says that no issue reports it, and then none is named."""
     catalogue = Catalogue.load()
     for identifier, reason in load_implementation(f"cert-manager@{release.line}").known_failures.items():
         named = "cert-manager#" in reason or bool(catalogue[identifier].upstream)

@@ -148,7 +148,7 @@ RUNS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["here", "workers"
 
 
 class Certifying:
-    """Certifies with a suite of its own in the place of the real one: every requirement has a test that passes."""
+    """Certifies with its own suite instead of the real one: every requirement has a test that passes."""
 
     def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pytester = pytester

@@ -1,4 +1,4 @@
-"""A small HTTPS server in the place of Vault, and clients for the proxy: here the proxy is what is tested."""
+"""A small HTTPS server behind the proxy, and clients for the proxy: these tests are about the proxy alone."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Upstream:
         self.connections.clear()
 
     def close(self) -> None:
-        """Stops listening, so that whoever connects is refused; may be called twice."""
+        """Stops listening, so that every connection is refused; may be called twice."""
         self.drop_connections()
         self.server.shutdown()
         self.server.server_close()
@@ -103,7 +103,7 @@ class Client:
     def __init__(self, url: str, ca_pem: str, directory: Path) -> None:
         self.url = url
         self.session = requests.Session()
-        # Neither a proxy nor a netrc of whoever runs the tests.
+        # Neither a proxy nor a netrc of the user who runs the tests.
         self.session.trust_env = False
         if ca_pem:
             file = directory / f"ca-{len(list(directory.iterdir()))}.pem"

@@ -26,7 +26,7 @@ GET = b"GET /v1/x HTTP/1.1\r\n"
 POST = b"POST /v1/x HTTP/1.1\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n"
 
-#: What is no request -> the status with which it is refused.
+#: Input that is not a request -> the status of its refusal.
 REFUSED = {
     # the first line
     b"nonsense\r\n\r\n": 400,

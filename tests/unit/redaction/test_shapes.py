@@ -51,7 +51,7 @@ def pem(key: Any, form: serialization.PrivateFormat) -> str:
 RSA = rsa.generate_private_key(65537, 2048)
 EC = ec.generate_private_key(ec.SECP256R1())
 SECRET_ID = str(uuid.UUID(int=RANDOM.getrandbits(128), version=4))
-#: Secrets that are told by their shape alone.
+#: Secrets that are known by their shape alone.
 SHAPES = {
     "service token": f"hvs.CAESI{some(90, BASE64URL)}",
     "batch token": f"hvb.AAAAAQ{some(120, BASE64URL)}",

@@ -1,4 +1,4 @@
-"""Reports that somebody wrote to deceive or to break who reads them: every field, every kind of value.
+"""Reports written to deceive or to break their readers: every field, every kind of value.
 
 What reads a report gives its output, without a character that a terminal obeys, or one clear error.
 """

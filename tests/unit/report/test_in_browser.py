@@ -85,7 +85,7 @@ def test_what_failed_lies_open_with_its_evidence(reader: Reader) -> None:
     assert {r.id for r in REQUIREMENTS if reader.is_open(r.id)} == {FAILED, ERROR}
     failed = reader.page.locator(f"#{FAILED}")
     for text in ("it was not so", "Run just this again", "POST /v1/pki/sign/r 403", "VaultError", "Issuer a/b"):
-        assert failed.get_by_text(text).first.is_visible(), f"{text!r} is to be seen"
+        assert failed.get_by_text(text).first.is_visible(), f"expected {text!r} to be visible"
 
 
 def test_an_exchange_shows_its_answer_when_it_is_opened(reader: Reader) -> None:
@@ -197,7 +197,7 @@ def test_everything_has_a_role_and_a_name(reader: Reader) -> None:
         ("main", None), ("heading", "cert-manager 1.21.2"), ("search", None), ("searchbox", "Search"),
         ("table", "Requirements that passed, by area and level"), ("region", "Requirements"),
     ):  # fmt: skip
-        assert page.get_by_role(role, name=name).count() == 1, f"there is to be one {role} {name or ''}"
+        assert page.get_by_role(role, name=name).count() == 1, f"expected one {role} {name or ''}"
     reader.open_all()
     assert reader.nameless() == []
     assert page.locator("output").get_attribute("aria-live") == "polite", "what a filter shows is read out"

@@ -1,4 +1,4 @@
-"""What is no report, or one of another version: each is one error that says what to do, whatever is asked of it."""
+"""A file that is not a report, or a report of another version, is one error that says what to do, in every command."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ CONTENTS: dict[str, tuple[str | bytes, str]] = {
         spoiled(lambda r: r["requirements"][0]["tests"][0]["evidence"]["exchanges"][0].update(started=1e300)),
         f"{UNFIT}report.requirements[0].tests[0].evidence.exchanges[0].started must be smaller than ",
     ),
-    "markup where a name of an area is to be": (
+    "markup instead of the name of an area": (
         spoiled(lambda r: r["requirements"][0].update(area='"><script>')),
         f"{UNFIT}report.requirements[0].area must match pattern "
     ),
@@ -146,7 +146,7 @@ def test_a_file_beside_a_journal_is_not_taken_for_the_report(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("typed", ["html {good} --output {}/a/b.html", "merge {good} {good} --output {}/a/b"])
 def test_where_nothing_can_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str], typed: str) -> None:
-    (tmp_path / "a").write_text("a file where a directory is to be")
+    (tmp_path / "a").write_text("a file instead of a directory")
     said = refused(typed, tmp_path, capsys)
     assert "cannot be written: Not a directory" in said
     assert "--output" in said

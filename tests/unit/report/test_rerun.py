@@ -100,7 +100,7 @@ def test_one_test_cannot_be_certified(line: str, first: str) -> None:
         ),
         ("tests/test_ours.py::TestIt::test_chain[x]", ["tests/test_ours.py::TestIt::test_chain[x]"]),
     ],
-    ids=["plain", "parameter", "somebody's own"],
+    ids=["plain", "parameter", "user's own"],
 )
 def test_the_test_by_its_node(nodeid: str, selecting: list[str]) -> None:
     assert again.selecting(nodeid, INSTALLED) == selecting

@@ -36,7 +36,7 @@ def test_a_key_is_with_one_worker_at_a_time(queue: WorkQueue[str]) -> None:
     queue.add("b")
     assert queue.take() == "b", "a worker has the other"
     queue.done("a")
-    assert queue.take() == "a", "it was added meanwhile"
+    assert queue.take() == "a", "it was added before"
 
 
 def test_what_is_due_sooner_comes_first(queue: WorkQueue[str]) -> None:

@@ -16,27 +16,11 @@ from pytest_vault_issuer.proxy import Route
 from pytest_vault_issuer.sandbox import activity as module
 from pytest_vault_issuer.sandbox.activity import RECENT, Activity, covered
 from pytest_vault_issuer.sandbox.pace import Pace
+from tests.support.clock import Clock
 
 SERIAL = Pace(concurrency=1, batch=1.0)
 FAST = Pace(concurrency=8, batch=0.1)
 USER = "system:serviceaccount:a:b"
-
-
-class Clock:
-    """The monotonic clock, moved by the test."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(time, "monotonic", clock)
-    return clock
 
 
 def test_periods_that_overlap_count_once() -> None:
@@ -136,7 +120,7 @@ def test_calls_of_a_slow_controller_count(
 
 
 class GrowingLog:
-    """A log that has new lines whenever somebody looks."""
+    """A log that has new lines at each look."""
 
     def mark(self) -> str:
         return "1"

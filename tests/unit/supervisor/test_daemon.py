@@ -42,7 +42,7 @@ def run(short_directory: Path) -> Iterator[RunDirectory]:
 
 
 def supervisor_of(run: RunDirectory) -> int:
-    """Process id of what listens on the supervisor's socket, 0 for nobody."""
+    """Process id of the listener on the supervisor's socket, 0 if there is none."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(LIMIT)
         try:
@@ -173,10 +173,10 @@ def test_directory_that_does_not_exist(run: RunDirectory, tmp_path: Path) -> Non
 
 
 def test_process_that_was_never_started(run: RunDirectory) -> None:
-    with pytest.raises(StackError, match="status nobody"):
-        run.returncode("nobody")
-    with pytest.raises(StackError, match="stop nobody"):
-        run.stop("nobody")
+    with pytest.raises(StackError, match="status absent"):
+        run.returncode("absent")
+    with pytest.raises(StackError, match="stop absent"):
+        run.stop("absent")
 
 
 def ask(run: RunDirectory, request: bytes) -> dict[str, Any]:
@@ -351,7 +351,7 @@ REQUESTS = (
 def test_no_request_ends_the_supervisor(run: RunDirectory) -> None:
     server = supervisor_of(run)
 
-    # The examples are the same each time; one that fails is to become a line of WRONG.
+    # The examples are the same each time; add one that fails to WRONG.
     @settings(max_examples=400, derandomize=True, deadline=None, database=None)
     @given(REQUESTS.filter(lambda request: b'"end"' not in request))
     def answered(request: bytes) -> None:
@@ -708,10 +708,11 @@ def test_tended_process_restarts_whenever_it_ends(run: RunDirectory) -> None:
     assert ended(run, "sleeper") == -signal.SIGKILL
 
 
-def test_tended_process_that_has_ended_runs_when_it_is_left(run: RunDirectory) -> None:
-    pid = run.spawn("sleeper", FOREVER)
+def test_tended_process_that_has_ended_runs_when_it_is_left(run: RunDirectory, watch: Watch) -> None:
+    pid = watch.add(run.spawn("sleeper", FOREVER))
     run.tend("sleeper", os.getpid())
     os.kill(pid, signal.SIGKILL)
+    assert watch.left() == []
     run.leave("sleeper")
     assert run.returncode("sleeper") is None
 

@@ -97,7 +97,7 @@ def test_an_orphan_goes_with_what_outlived_its_supervisor_and_with_nothing_else(
             remove(found)
             assert not run.exists
             assert watch.left() == []
-            assert reader.poll() is None, "somebody who reads a log there is not ours"
+            assert reader.poll() is None, "a process that reads a log there is not ours"
         finally:
             reader.kill()
             for pid in marked(run.path):

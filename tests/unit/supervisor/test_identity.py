@@ -1,4 +1,4 @@
-"""A process is told from every other one, so that nothing of a run is removed whose end is not proved."""
+"""Each process is told apart from all others, so that only resources of sessions that have ended are removed."""
 
 from __future__ import annotations
 

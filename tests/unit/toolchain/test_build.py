@@ -530,7 +530,7 @@ def test_a_build_that_does_not_end_is_not_waited_for_for_ever(
     assert set(lines) == {f"another build is under way: waiting for process {os.getpid()} on {socket.gethostname()}"}
 
 
-@pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="needs a directory that nobody can write, root included")
+@pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="needs a directory that even root cannot write")
 def test_a_cache_that_cannot_be_written_is_named(component: Component) -> None:
     with pytest.raises(ToolchainError, match="the cache /sys/kernel cannot be written: ") as caught:
         Toolchain(Path("/sys/kernel"), [component]).build(progress=lambda line: None)

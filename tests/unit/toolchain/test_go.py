@@ -111,7 +111,7 @@ def test_another_complaint_is_shown_as_it_is() -> None:
 
 # -- nothing of the user's environment decides what is built --------------------------------------------------
 
-#: Each would change what is built, or run a program of somebody else's.
+#: Each would change what is built, or run a foreign program.
 HOSTILE = {
     "GO111MODULE": "off",
     "GOFLAGS": "-mod=mod -tags=hostile -modfile=/hostile/go.mod",
