@@ -8,11 +8,12 @@ import shutil
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pytest_vault_issuer.requirements.catalogue import Catalogue
-from pytest_vault_issuer.requirements.features import CORE
+from pytest_vault_issuer.requirements.features import CORE, RESILIENCE
 from pytest_vault_issuer.toolchain import Toolchain
 from pytest_vault_issuer.toolchain.go import find_go
 from tests.support.reader import NARROWED, ROOT, Reader, Workflow, commands_of, surroundings
@@ -69,22 +70,27 @@ def author(tmp_path_factory: pytest.TempPathFactory) -> Reader:
 def verdict(author: Reader) -> dict[str, object]:
     """The report of the README's "Get the verdict": one requirement of each area, or all in the complete run."""
     get, *_ = commands_of(README)
-    narrowed = {} if complete() else {"VAULT_ISSUER_SELECT": " ".join(dict.fromkeys([*one_per_area(), *known()]))}
+    narrowed = {} if complete() else {"VAULT_ISSUER_SELECT": " ".join(dict.fromkeys([*one_per_area(), *known(CORE)]))}
     author.type(get, **narrowed)
     return load(author.directory / "report")
 
 
-def known() -> set[str]:
-    """Return the requirements of the core that its file lists as known failures."""
+def known(profile: str) -> set[str]:
+    """Return the requirements of a profile that its file lists as known failures."""
     listed = tomllib.loads((EXAMPLE / "conformance.toml").read_text())["known_failures"]
-    return {requirement.id for requirement in Catalogue.load().select((CORE,)) if requirement.id in listed}
+    return {requirement.id for requirement in Catalogue.load().select((profile,)) if requirement.id in listed}
+
+
+def outcomes_of(report: dict[str, Any]) -> dict[str, str]:
+    """Return the outcomes of the judged requirements by their ids."""
+    return {entry["id"]: entry["outcome"] for entry in report["requirements"] if entry["tests"]}
 
 
 def test_external_issuer_has_the_claimed_outcomes(verdict: dict) -> None:
     assert verdict["profiles"]["core"]["verdict"] == ("conformant" if complete() else "partial")
-    outcomes = {entry["id"]: entry["outcome"] for entry in verdict["requirements"] if entry["tests"]}
-    assert outcomes.keys() >= {*one_per_area(), *known()}
-    assert {identifier for identifier, outcome in outcomes.items() if outcome == "known-failure"} == known()
+    outcomes = outcomes_of(verdict)
+    assert outcomes.keys() >= {*one_per_area(), *known(CORE)}
+    assert {identifier for identifier, outcome in outcomes.items() if outcome == "known-failure"} == known(CORE)
     assert set(outcomes.values()) == {"passed", "known-failure"}
 
 
@@ -96,6 +102,17 @@ def test_readme_of_external_issuer_has_the_counts_of_the_report(verdict: dict) -
         c for level in verdict["profiles"]["core"]["counts"].values() for c in (level["passed"], sum(level.values()))
     ]
     assert [int(number) for number in said.groups()] == counted
+
+
+@pytest.mark.full
+@pytest.mark.usefixtures("verdict")
+def test_external_issuer_has_the_claimed_outcomes_on_bad_days(author: Reader) -> None:
+    author.type([f"vault-issuer judge conformance.toml --profile {RESILIENCE} --report {RESILIENCE}"])
+    report = load(author.directory / RESILIENCE)
+    assert report["profiles"][RESILIENCE]["verdict"] == "conformant"
+    outcomes = outcomes_of(report)
+    assert {i for i, outcome in outcomes.items() if outcome == "known-failure"} == known(RESILIENCE)
+    assert set(outcomes.values()) == {"passed", "known-failure"}
 
 
 @pytest.mark.usefixtures("verdict")
