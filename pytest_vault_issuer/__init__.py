@@ -323,6 +323,7 @@ __all__ = [
     "reorder_chain",
     "replace_certificate",
     "requirement",
+    "retry_later",
     "set_data",
     "to_pem",
     "user_name",

@@ -11,6 +11,7 @@ import ssl
 import struct
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
@@ -36,6 +37,9 @@ _LINGER = 1.0
 """Seconds in which a client may fetch a refusal before the connection is gone."""
 _SENDING = 10.0
 """Seconds in which a client must have read its answer."""
+_GONE = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
+"""Events of a client that disconnected. Not POLLIN: TLS messages of a client that stays may arrive too. macOS has no
+POLLRDHUP and reports POLLHUP instead."""
 
 
 @dataclass
@@ -68,16 +72,18 @@ class Shared:
 class _RequestLifetime(Lifetime):
     """The lifetime of the proxy, for the fault of a request; it can also wait for the client."""
 
-    def __init__(self, lifetime: Lifetime, sock: socket.socket) -> None:
-        self.over = lifetime.over
-        self.on_end = lifetime.on_end  # type: ignore[method-assign]
+    def __init__(self, proxy: Lifetime, sock: socket.socket) -> None:
+        super().__init__()
+        self.over = proxy.over
+        self._proxy = proxy
         self._socket = sock
 
+    def on_end(self, callback: Callable[[], None]) -> None:
+        self._proxy.on_end(callback)
+
     def wait_for_client(self, timeout: float) -> bool:
-        poll = select.poll()
-        # Not POLLIN: TLS messages of a client that stays may arrive too.
-        poll.register(self._socket, select.POLLRDHUP | select.POLLHUP | select.POLLERR)
-        gone = bool(poll.poll(timeout * 1000))
+        # The proxy interrupts its connections when it closes, which ends the wait too.
+        gone = _is_gone(self._socket, timeout)
         if self.over.is_set():
             raise Reset
         return gone
@@ -112,6 +118,11 @@ class ClientConnection:
         finally:
             self._upstream.close()
             self._close()
+
+    @property
+    def client_gone(self) -> bool:
+        """Whether the client disconnected, perhaps unnoticed by the connection's own thread so far."""
+        return _is_gone(self._socket, 0)
 
     def interrupt(self) -> None:
         """From another thread: ends the connection now, in the middle of whatever it does."""
@@ -273,21 +284,24 @@ class ClientConnection:
             request, ended=time.time(), status=answer.status, response_headers=answer.headers,
             response_body=answer.body, fault=fault,
         )  # fmt: skip
-        # Recorded before it is sent, so that a test that has the answer finds it in the record.
-        self._shared.recorder.record(finished)
         try:
             # Sent and idle in one step, so that a thread that retires the connection finds it idle and closes it.
             with self._lock:
                 keep_alive = head.keep_alive and not self._ending
                 data = encode_answer(answer, head_only=head.method == "HEAD", keep_alive=keep_alive)
-                self._send(data) if answer.pace is None else self._trickle(data, answer.pace)
+                if answer.pace is not None:
+                    data = self._trickle(data, answer.pace)
+                    finished = replace(finished, ended=time.time())
+                # Recorded before its last byte is sent, so that a test that has the answer finds it in the record.
+                self._shared.recorder.record(finished)
+                self._send(data)
                 self._busy = False
         except (OSError, ValueError) as error:
             left = "client did not read its answer" if isinstance(error, TimeoutError) else "client went away"
+            left = "proxy closed" if isinstance(error, _ProxyClosed) else left
             remark = f"{fault}, {left}" if fault else left
-            self._shared.recorder.record(
-                replace(finished, status=None, response_headers=Headers(), response_body=b"", fault=remark)
-            )
+            unsent = replace(finished, status=None, response_headers=Headers(), response_body=b"", fault=remark)
+            self._shared.recorder.record(replace(unsent, ended=time.time()))
             return False
         return True
 
@@ -310,15 +324,22 @@ class ClientConnection:
             with contextlib.suppress(OSError):
                 self._socket.settimeout(None)
 
-    def _trickle(self, data: bytes, pace: Pace) -> None:
-        """Send it slowly.
+    def _trickle(self, data: bytes, pace: Pace) -> bytes:
+        """Send it slowly, except for the last piece, which is returned.
 
-        :raises OSError: the client has gone or does not read, or the proxy closes.
+        :raises OSError: the client has gone or does not read, or (_ProxyClosed) the proxy closes.
         """
-        for number, piece in enumerate(pace.pieces(data)):
-            if number and self._shared.lifetime.over.wait(pace.pause):
-                raise ConnectionAbortedError("the proxy closes")
+        *pieces, last = pace.pieces(data)
+        lifetime = _RequestLifetime(self._shared.lifetime, self._socket)
+        for piece in pieces:
             self._send(piece)
+            try:
+                gone = lifetime.wait_for_client(pace.pause)
+            except Reset as error:
+                raise _ProxyClosed from error
+            if gone:
+                raise ConnectionResetError("the client disconnected")
+        return last
 
     def _reset(self) -> None:
         self._stream.close()
@@ -352,6 +373,20 @@ class ClientConnection:
         with contextlib.suppress(OSError):
             self._stream.close()
         self._socket.close()
+
+
+class _ProxyClosed(ConnectionAbortedError):
+    """The proxy closes before it has sent an answer."""
+
+
+def _is_gone(sock: socket.socket, timeout: float) -> bool:
+    """Return whether the client of a connection disconnects within some seconds, or the connection is closed."""
+    poll = select.poll()
+    try:
+        poll.register(sock, _GONE)
+    except ValueError:  # closed on our side
+        return True
+    return bool(poll.poll(timeout * 1000))
 
 
 def reset(sock: socket.socket) -> None:

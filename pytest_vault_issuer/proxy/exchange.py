@@ -130,11 +130,18 @@ class Pace:
     :ivar size: bytes of a piece.
     :ivar pause: seconds after each piece.
     :ivar at_most: number of pauses, after which the rest follows at once; None for no limit.
+    :raises ValueError: if a piece would be empty, or a number is negative.
     """
 
     size: int
     pause: float
     at_most: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"a piece of an answer must have at least one byte, got {self.size}")
+        if self.pause < 0 or (self.at_most or 0) < 0:
+            raise ValueError(f"the pauses must not be negative, got {self.at_most} of {self.pause:g} s")
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
         """Yield the pieces of an encoded answer."""
@@ -198,7 +205,10 @@ class Exchange:
     started: float
     """When the request's head had arrived, in seconds since the epoch."""
     ended: float
-    """When the answer was ready to be sent, in seconds since the epoch."""
+    """When the answer was ready to be sent, in seconds since the epoch.
+
+    For an answer that trickles: when its last piece was ready. Without an answer: when the connection ended.
+    """
     status: int | None = None
     """The status that the client received; None if it received no answer (a reset, or it disconnected)."""
     response_headers: Headers = field(default_factory=Headers)

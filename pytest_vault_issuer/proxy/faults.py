@@ -175,6 +175,8 @@ class Latency(Fault):
     """
 
     def __init__(self, sample: Callable[[random.Random], float], *, at_most: float, seed: int = 0) -> None:
+        if at_most < 0:
+            raise ValueError(f"the longest delay must not be negative, got {at_most:g} s")
         self._sample = sample
         self._at_most = at_most
         self._source = random.Random(seed)  # noqa: S311 - reproducible on purpose
@@ -182,7 +184,12 @@ class Latency(Fault):
 
     @classmethod
     def between(cls, shortest: float, longest: float, *, seed: int = 0) -> Latency:
-        """Return delays that are uniform between two bounds in seconds."""
+        """Return delays that are uniform between two bounds in seconds.
+
+        :raises ValueError: if the bounds are not in order.
+        """
+        if not 0 <= shortest <= longest:
+            raise ValueError(f"the bounds must be in order and not negative, got {shortest:g} s and {longest:g} s")
         return cls(lambda source: source.uniform(shortest, longest), at_most=longest, seed=seed)
 
     @property
@@ -204,7 +211,7 @@ class Latency(Fault):
 class Hang(Fault):
     """Never answer and never forward: the exchange ends when the client disconnects.
 
-    The duration of the recorded exchange (``ended - started``) is the client's own limit.
+    It is recorded at that time. Its duration (``ended - started``) is then the client's own limit.
     """
 
     @property
@@ -226,6 +233,7 @@ class Trickle(Fault):
     :param size: bytes of a piece, its headers included.
     :param pause: seconds.
     :param at_most: number of pauses; the rest follows in one piece. None pauses until the end.
+    :raises ValueError: as :class:`~pytest_vault_issuer.proxy.exchange.Pace` does.
     """
 
     size: int
@@ -233,8 +241,7 @@ class Trickle(Fault):
     at_most: int | None = None
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise ValueError(f"Trickle needs pieces of at least one byte, got {self.size}")
+        self._pace()
 
     @property
     def name(self) -> str:
@@ -243,7 +250,10 @@ class Trickle(Fault):
 
     def on_answer(self, answer: Answer) -> tuple[Answer, str]:
         """The answer with its pace."""
-        return replace(answer, pace=Pace(self.size, self.pause, self.at_most)), ""
+        return replace(answer, pace=self._pace()), ""
+
+    def _pace(self) -> Pace:
+        return Pace(self.size, self.pause, self.at_most)
 
 
 class Hold(Fault):
@@ -400,12 +410,13 @@ def retry_later(status: int, *, after: int | None = None, error: str = "") -> Re
     :param status: 429 for a rate limit, 412 for a node that lags behind, 503 for an overloaded one.
     :param after: seconds in the header Retry-After; None for no header. Vault sends it with 429 if
         ``enable_rate_limit_response_headers`` is set (Vault API, sys/quotas/config).
-    :param error: Vault's message; default the one that belongs to the status.
+    :param error: Vault's message; default that of Vault for the status (Vault source, sdk/logical/error.go and
+        sdk/helper/consts/error.go).
     """
     texts = {
         412: "required index state not present",
         429: "rate limit quota exceeded",
-        503: "Vault is temporarily overloaded",
+        503: "overloaded, try again later",
     }
     headers = [] if after is None else [("Retry-After", str(after))]
     return Respond(status, json={"errors": [error or texts.get(status, "try again later")]}, headers=headers)

@@ -187,7 +187,7 @@ class Proxy:
     def open_connections(self) -> int:
         """How many connections of clients are open now."""
         with self._lock:
-            return sum(thread.is_alive() for thread in self._threads.values())
+            return self._count_open()
 
     @property
     def peak_connections(self) -> int:
@@ -202,7 +202,10 @@ class Proxy:
             return self._refused_connections
 
     def limit_connections(self, most: int | None) -> None:
-        """Allow at most this many connections at a time from now on; None for no limit. Open ones stay open."""
+        """Allow at most this many connections at a time from now on; None for no limit, 0 for no further connection.
+
+        Open ones stay open.
+        """
         with self._lock:
             self._most_connections = most
 
@@ -378,7 +381,8 @@ class Proxy:
         with self._lock:
             self._connections += 1
             self._threads = {known: running for known, running in self._threads.items() if running.is_alive()}
-            if self._most_connections is not None and len(self._threads) >= self._most_connections:
+            already_open = self._count_open()
+            if self._most_connections is not None and already_open >= self._most_connections:
                 self._refused_connections += 1
                 reset(sock)
                 return
@@ -398,4 +402,11 @@ class Proxy:
                 sock.close()
                 raise
             self._threads[connection] = thread
-            self._peak_connections = max(self._peak_connections, len(self._threads))
+            self._peak_connections = max(self._peak_connections, already_open + 1)
+
+    def _count_open(self) -> int:
+        """Count the connections that a client keeps; the caller holds the lock.
+
+        The thread of a connection may end some time after its client has disconnected.
+        """
+        return sum(thread.is_alive() and not known.client_gone for known, thread in self._threads.items())

@@ -13,7 +13,9 @@ from pytest_vault_issuer.requirements.catalogue import SUITE
 
 MODULES = sorted(Path(str(resources.files(SUITE))).glob("test_*.py"))
 #: Faults that occupy a worker: held requests, and answers after which clients of Vault try again (501 is none).
-FAULTS = {"Hold", "Delay", "ResetBefore", "ResetAfter", "seal", "wait_held"}
+FAULTS = {
+    "Hold", "Delay", "Hang", "Latency", "ResetBefore", "ResetAfter", "Trickle", "retry_later", "seal", "wait_held",
+}  # fmt: skip
 
 
 def holds(function: ast.AST) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import random
 import socket
 import ssl
 import threading
@@ -19,7 +21,9 @@ from pytest_vault_issuer.proxy import (
     Delay,
     EmptyAnswer,
     Fault,
+    Hang,
     Hold,
+    Latency,
     Proxy,
     Redirect,
     ResetAfter,
@@ -28,13 +32,16 @@ from pytest_vault_issuer.proxy import (
     Route,
     Tamper,
     TamperBody,
+    Trickle,
     add_to_chain,
     drop_chain,
     duplicate_chain,
     reorder_chain,
     replace_certificate,
+    retry_later,
     set_data,
 )
+from pytest_vault_issuer.proxy import faults as faults_module
 from pytest_vault_issuer.proxy.recorder import Unobserved
 from pytest_vault_issuer.timeouts import Bound, poll
 
@@ -42,6 +49,7 @@ if TYPE_CHECKING:
     from tests.unit.proxy.conftest import Client, Upstream
 
 CHAIN = ["intermediate-1", "intermediate-2", "root"]
+SIGNED = {"data": {"certificate": "leaf", "issuing_ca": "intermediate-1", "ca_chain": CHAIN}}
 
 
 @pytest.mark.parametrize(
@@ -155,14 +163,149 @@ def test_delay(client: Client, proxy: Proxy, upstream: Upstream) -> None:
     assert len(upstream.requests) == 1
 
 
-def test_close_ends_a_delay(client: Client, proxy: Proxy, upstream: Upstream) -> None:
-    injection = proxy.inject(Route.SIGN, Delay(600))
+@pytest.mark.parametrize("fault", [Delay(600), Latency.between(600, 600), Hang()], ids=lambda fault: fault.name)
+def test_close_ends_a_delay(client: Client, proxy: Proxy, upstream: Upstream, fault: Fault) -> None:
+    injection = proxy.inject(Route.SIGN, fault)
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(client.sign)
         injection.wait(10)
         proxy.close()
         assert isinstance(answer.exception(10), requests.ConnectionError)
     assert upstream.requests == []
+
+
+def test_latency_delays_each_request_by_its_own_sample(client: Client, proxy: Proxy, upstream: Upstream) -> None:
+    samples = iter([0.05, 0.0])
+    proxy.inject(Route.SIGN, Latency(lambda source: next(samples), at_most=8))
+    assert [client.sign().status_code for _ in range(2)] == [200, 200]
+    slow, _ = proxy.exchanges
+    assert slow.ended - slow.started >= 0.05
+    assert (slow.fault, slow.upstream) == ("latency up to 8 s", True)
+    assert len(upstream.requests) == 2
+    assert next(samples, None) is None
+
+
+def delays(latency: Latency) -> list[float]:
+    return [latency.next_delay() for _ in range(100)]
+
+
+def test_latency_of_the_same_seed_is_the_same() -> None:
+    assert delays(Latency.between(1, 2, seed=7)) == delays(Latency.between(1, 2, seed=7))
+    assert delays(Latency.between(1, 2, seed=7)) != delays(Latency.between(1, 2, seed=8))
+
+
+def test_latency_stays_between_its_bounds() -> None:
+    assert all(6 <= delay <= 8 for delay in delays(Latency.between(6, 8)))
+    heavy = delays(Latency(lambda source: source.gauss(0, 5), at_most=2))
+    assert (min(heavy), max(heavy)) == (0.0, 2)
+
+
+@pytest.mark.parametrize("bounds", [(2, 1), (-1, 1)])
+def test_latency_refuses_bounds_in_disorder(bounds: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="must be in order"):
+        Latency.between(*bounds)
+    with pytest.raises(ValueError, match="must not be negative"):
+        Latency(random.Random.random, at_most=-1)
+
+
+def test_hang_lasts_until_the_client_disconnects(
+    proxy: Proxy,
+    connect: Callable[..., ssl.SSLSocket],
+    new_client: Callable[..., Client],
+    upstream: Upstream,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(faults_module, "_PATIENCE", 0.001)
+    injection = proxy.inject(Route.SIGN, Hang(), times=1)
+    sock = connect(proxy)
+    sock.sendall(b"POST /v1/pki/sign/role HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+    injection.wait(10)
+    assert new_client(proxy).sign().status_code == 200, "others are served"
+    assert [exchange.fault for exchange in proxy.exchanges] == [None]
+    sock.close()
+    hung, _ = proxy.wait_for(Route.SIGN, count=2, timeout=10)
+    assert (hung.status, hung.fault, hung.upstream) == (None, "hang", False)
+    assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize(("at_most", "pieces"), [(None, 1000), (2, 2), (0, 0)])
+def test_trickle_sends_small_pieces(
+    proxy: Proxy, connect: Callable[..., ssl.SSLSocket], at_most: int | None, pieces: int
+) -> None:
+    proxy.inject(Route.SIGN, Trickle(10, 0, at_most))
+    sock = connect(proxy)
+    sock.sendall(b"POST /v1/pki/sign/role HTTP/1.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    # Each record of TLS is read on its own.
+    received = list(iter(lambda: sock.recv(65536), b""))
+    assert all(len(piece) == 10 for piece in received[: min(pieces, len(received) - 1)])
+    assert pieces > 2 or len(received) == pieces + 1
+    assert b"".join(received).endswith(json.dumps(SIGNED).encode())
+    (exchange,) = proxy.exchanges
+    assert (exchange.status, exchange.fault, exchange.upstream) == (200, "trickle 10 bytes every 0 s", True)
+
+
+def test_trickled_answer_is_recorded_with_its_last_piece(client: Client, proxy: Proxy) -> None:
+    proxy.inject(Route.SIGN, Trickle(64, 0.02, 3))
+    assert client.sign().json() == SIGNED
+    assert client("HEAD", "/v1/pki/cert/ca").status_code == 200
+    exchange, _ = proxy.exchanges
+    assert exchange.ended - exchange.started >= 0.06
+
+
+def test_client_that_leaves_a_trickle_has_no_answer(proxy: Proxy, connect: Callable[..., ssl.SSLSocket]) -> None:
+    proxy.inject(Route.SIGN, Trickle(8, 600))
+    sock = connect(proxy)
+    sock.sendall(b"POST /v1/pki/sign/role HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+    assert sock.recv(8) == b"HTTP/1.1"
+    assert proxy.exchanges == ()
+    sock.close()
+    (exchange,) = proxy.wait_for(Route.SIGN, timeout=10)
+    assert (exchange.status, exchange.fault) == (None, "trickle 8 bytes every 600 s, client went away")
+    assert exchange.upstream
+
+
+def test_close_ends_a_trickle(proxy: Proxy, connect: Callable[..., ssl.SSLSocket]) -> None:
+    proxy.inject(Route.SIGN, Trickle(8, 600))
+    sock = connect(proxy)
+    sock.sendall(b"POST /v1/pki/sign/role HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+    assert sock.recv(8) == b"HTTP/1.1"
+    proxy.close()
+    (exchange,) = proxy.exchanges
+    assert (exchange.status, exchange.fault) == (None, "trickle 8 bytes every 600 s, proxy closed")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"), [((0, 1), "at least one byte"), ((1, -1), "negative"), ((1, 1, -1), "negative")]
+)
+def test_trickle_refuses_what_is_no_pace(arguments: tuple[Any, ...], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        Trickle(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "after", "error", "name"),
+    [
+        (retry_later(429, after=2), 429, "2", "rate limit quota exceeded", "respond 429, retry after 2"),
+        (retry_later(429, after=0), 429, "0", "rate limit quota exceeded", "respond 429, retry after 0"),
+        (retry_later(429), 429, None, "rate limit quota exceeded", "respond 429"),
+        (retry_later(412), 412, None, "required index state not present", "respond 412"),
+        (retry_later(503), 503, None, "overloaded, try again later", "respond 503"),
+        (retry_later(500), 500, None, "try again later", "respond 500"),
+        (retry_later(503, error="a quota"), 503, None, "a quota", "respond 503"),
+    ],
+)
+def test_retry_later(
+    client: Client, proxy: Proxy, fault: Fault, status: int, after: str | None, error: str, name: str
+) -> None:
+    proxy.inject(Route.SIGN, fault, times=1)
+    answer = client.sign()
+    assert (answer.status_code, answer.headers.get("Retry-After"), answer.json()) == (
+        status,
+        after,
+        {"errors": [error]},
+    )
+    assert proxy.exchanges[0].fault == name
+    assert client.sign().status_code == 200
 
 
 def test_hold(proxy: Proxy, new_client: Callable[..., Client], upstream: Upstream) -> None:
@@ -323,6 +466,26 @@ def test_times_and_skip(client: Client, proxy: Proxy) -> None:
     injection = proxy.inject(Route.SIGN, Respond(503), times=2, skip=1)
     assert [client.sign().status_code for _ in range(4)] == [200, 503, 503, 200]
     assert (injection.hits, injection.exhausted) == (2, True)
+
+
+def test_every_second_request_from_the_first(client: Client, proxy: Proxy) -> None:
+    injection = proxy.inject(Route.SIGN, Respond(503), times=2, skip=1, every=2)
+    answers = [client.sign().status_code for _ in range(6)]
+    assert answers == [200, 503, 200, 503, 200, 200]
+    assert injection.hits == 2
+
+
+def test_faults_alternate(client: Client, proxy: Proxy) -> None:
+    proxy.inject(Route.SIGN, Respond(503), every=2)
+    proxy.inject(Route.SIGN, Respond(500), every=2)
+    answers = [client.sign().status_code for _ in range(4)]
+    # Requests that the first injection takes do not count for the second.
+    assert answers == [503, 500, 503, 200]
+
+
+def test_every_takes_a_positive_number(proxy: Proxy) -> None:
+    with pytest.raises(ValueError, match="every=0"):
+        proxy.inject(None, Respond(503), every=0)
 
 
 def test_where_and_route(client: Client, proxy: Proxy) -> None:

@@ -423,3 +423,25 @@ def test_exchange_of_a_sign_request_in_a_message_shows_no_values(client: Client,
     exchange: Exchange = proxy.exchanges[0]
     assert repr(exchange) == "<Exchange #0 POST /v1/pki/sign/role 200>"
     assert "canary" not in repr(exchange.headers)
+
+
+@pytest.mark.parametrize(
+    ("values", "status"), [(["true"], 200), ([], 412), (["false"], 412), (["True"], 412), (["true", "true"], 412)]
+)
+@pytest.mark.parametrize("path", ["/v1/sys/health", "/v1/pki/sign/role"])
+def test_request_header_may_be_required(
+    new_proxy: Callable[..., Proxy],
+    connect: Callable[..., ssl.SSLSocket],
+    upstream: Upstream,
+    values: list[str],
+    status: int,
+    path: str,
+) -> None:
+    proxy = new_proxy(request_header_required=True)
+    sock = connect(proxy)
+    headers = "".join(f"X-Vault-Request: {value}\r\n" for value in values)
+    sock.sendall(f"PUT {path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n".encode())
+    answer = b"".join(iter(lambda: sock.recv(65536), b""))
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+    assert (b'missing \\"X-Vault-Request\\" header' in answer) == (status == 412)
+    assert len(upstream.requests) == (1 if status == 200 else 0)

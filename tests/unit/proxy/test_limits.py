@@ -16,7 +16,7 @@ import pytest
 
 from pytest_vault_issuer.certificates import Authority
 from pytest_vault_issuer.errors import Unmet, VaultIssuerError
-from pytest_vault_issuer.proxy import Proxy, Respond, Route, connection, server
+from pytest_vault_issuer.proxy import Hold, Proxy, Respond, Route, connection, server
 from pytest_vault_issuer.timeouts import poll
 
 if TYPE_CHECKING:
@@ -176,3 +176,63 @@ def test_client_that_reads_slowly_gets_all(proxy: Proxy, unread: ssl.SSLSocket) 
             break
     assert received > 50_000_000
     assert [exchange.status for exchange in proxy.exchanges] == [200]
+
+
+def is_refused(proxy: Proxy) -> bool:
+    """Whether a new connection is reset, at once or when it is read."""
+    try:
+        with socket.create_connection(address(proxy), timeout=LIMIT) as sock:
+            sock.recv(1)
+    except ConnectionResetError:
+        return True
+    return False
+
+
+def test_connections_above_the_limit_are_reset(
+    new_proxy: Callable[..., Proxy], new_client: Callable[..., Client], upstream: Upstream
+) -> None:
+    proxy = new_proxy(most_connections=2)
+    clients = [new_client(proxy) for _ in range(2)]
+    assert [client.sign().status_code for client in clients * 2] == [200] * 4, "open connections go on"
+    assert (proxy.open_connections, proxy.refused_connections) == (2, 0)
+    assert is_refused(proxy)
+    assert (proxy.open_connections, proxy.peak_connections) == (2, 2)
+    assert (proxy.refused_connections, proxy.connections) == (1, 3)
+    assert len(upstream.requests) == 4
+
+
+def test_limit_of_connections_is_changed(proxy: Proxy, client: Client, new_client: Callable[..., Client]) -> None:
+    assert client.sign().status_code == 200
+    proxy.limit_connections(1)
+    assert is_refused(proxy)
+    assert client.sign().status_code == 200, "open ones stay open"
+    proxy.limit_connections(None)
+    assert new_client(proxy).sign().status_code == 200
+    proxy.limit_connections(0)
+    client.session.close()
+    assert is_refused(proxy)
+    assert (proxy.refused_connections, proxy.peak_connections) == (2, 2)
+
+
+def test_connection_whose_client_left_does_not_count(
+    proxy: Proxy, connect: Connect, new_client: Callable[..., Client]
+) -> None:
+    hold = Hold()
+    proxy.inject(Route.SIGN, hold)
+    proxy.limit_connections(1)
+    sock = connect(proxy)
+    sock.sendall(b"POST /v1/pki/sign/role HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+    assert hold.arrived.wait(LIMIT)
+    assert proxy.open_connections == 1
+    sock.close()  # its thread still holds the request
+    assert proxy.open_connections == 0
+    assert new_client(proxy)("GET", "/v1/sys/health").status_code == 200
+    assert (proxy.refused_connections, proxy.peak_connections) == (0, 1)
+    hold.release()
+
+
+def test_closed_connections_are_not_open(proxy: Proxy, connect: Connect) -> None:
+    with connect(proxy), connect(proxy):
+        assert poll(lambda: proxy.open_connections == 2 or None, timeout=LIMIT)
+    assert proxy.open_connections == 0
+    assert proxy.peak_connections == 2

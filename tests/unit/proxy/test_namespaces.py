@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_vault_issuer.proxy import Proxy, Route
+from pytest_vault_issuer.proxy import Proxy, Respond, Route
 
 if TYPE_CHECKING:
     from tests.unit.proxy.conftest import Client, Upstream
@@ -76,3 +76,56 @@ def test_namespace_behind_a_path_prefix(
     client("POST", f"/v1/team-a/{LOGIN}", json={})
     assert [target for _, target, _, _ in upstream.requests] == [f"/v1/{LOGIN}"] * 2
     assert [exchange.route for exchange in proxy.exchanges] == [Route.LOGIN] * 2
+
+
+@pytest.mark.parametrize(
+    ("header", "path", "refused"),
+    [
+        ("team-a", "/v1/sys/health", True),
+        ("/team-a/", "/v1/sys/health?standbyok=true", True),
+        ("unknown", "/v1/sys/health", True),
+        (None, "/v1/team-a/sys/health", True),
+        ("team-a", "/v1/pki/sys/health", True),
+        (None, "/v1/sys/health", False),
+        ("", "/v1/sys/health", False),
+        ("/", "/v1/sys/health", False),
+        ("root", "/v1/sys/health", False),
+        ("team-a", f"/v1/{LOGIN}", False),
+        ("team-a", "/v1/pki/roles/health", False),
+        ("team-a", "/ui/sys/health", False),
+    ],
+)
+@pytest.mark.parametrize(
+    ("status", "message"), [(404, "unsupported path"), (400, "operation unavailable in namespaces")]
+)
+@pytest.mark.parametrize("prefix", ["", "/vault"])
+def test_health_is_refused_in_namespaces_only(
+    new_proxy: Callable[..., Proxy],
+    new_client: Callable[..., Client],
+    upstream: Upstream,
+    header: str | None,
+    path: str,
+    refused: bool,
+    status: int,
+    message: str,
+    prefix: str,
+) -> None:
+    proxy = new_proxy(namespaces=["team-a"], prefix=prefix, health_in_namespace=status)
+    answer = new_client(proxy)("GET", path, headers={} if header is None else {"X-Vault-Namespace": header})
+    if refused:
+        assert (answer.status_code, answer.json()) == (status, {"errors": [message]})
+    else:
+        assert answer.status_code == 200
+    assert len(upstream.requests) == (0 if refused else 1)
+    (exchange,) = proxy.exchanges
+    assert (exchange.upstream, exchange.fault) == (not refused, None)
+
+
+def test_faults_come_before_the_refusal_of_health(
+    new_proxy: Callable[..., Proxy], new_client: Callable[..., Client]
+) -> None:
+    proxy = new_proxy(health_in_namespace=404)
+    proxy.inject(Route.HEALTH, Respond(503), times=1)
+    client = new_client(proxy)
+    namespace = {"X-Vault-Namespace": "team-a"}
+    assert [client("GET", "/v1/sys/health", headers=namespace).status_code for _ in range(2)] == [503, 404]
