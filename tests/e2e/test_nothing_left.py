@@ -22,8 +22,9 @@ from pytest_vault_issuer.stack.kind.engine import Engine
 from pytest_vault_issuer.supervisor.run_directory import PREFIX
 from pytest_vault_issuer.timeouts import poll
 from tests.e2e.conftest import Suite, typed
-from tests.support import small_disk
+from tests.support import memory_limit, small_disk
 from tests.support.containers import CERT_MANAGER, NODE, VAULT, engine_with, everything, on_kind
+from tests.support.memory_limit import MemoryLimit
 from tests.support.processes import processes_of, supervisor_of
 from tests.support.written_report import journal, load
 
@@ -40,12 +41,14 @@ class Session:
     :ivar process: pytest, in a process group of its own.
     :ivar directory: the run directory.
     :ivar before: what the engine had before.
+    :ivar limit: limits the memory of its processes; None without a limit.
     """
 
     process: subprocess.Popen[str]
     directory: Path
     engine: Engine | None
     before: set[str]
+    limit: MemoryLimit | None
     output: list[str] = field(default_factory=list)
 
     def wait(self) -> None:
@@ -92,13 +95,18 @@ def kill_all(session: Session) -> None:
 
 
 def kill_largest(session: Session) -> None:
-    """Kill as a system does that is out of memory."""
+    """Kill as a system does that is out of memory, for machines on which no limit can be set."""
     ids = [
         int(entry.name)
         for entry in Path("/proc").iterdir()
         if entry.name.isdigit() and any(str(session.directory) in word for word in words_of(entry))
     ]
     os.kill(max([*ids, session.process.pid], key=memory_of), signal.SIGKILL)
+
+
+def exhaust_memory(session: Session) -> None:
+    assert session.limit is not None
+    session.limit.exhaust()
 
 
 def words_of(entry: Path) -> list[str]:
@@ -127,6 +135,7 @@ class Way:
     :ivar workers: the option of pytest-xdist.
     :ivar down: whether `vault-issuer stack down` has to finish.
     :ivar disk: size of the disk for temporary files; '' for the usual one.
+    :ivar limited: whether the memory of its processes can be limited.
     :ivar select: what is judged; little if each test waits for an event that cannot come.
     """
 
@@ -134,6 +143,7 @@ class Way:
     workers: str = "-n0"
     down: bool = False
     disk: str = ""
+    limited: bool = False
     select: str = "SIGN"
 
 
@@ -150,7 +160,8 @@ WAYS = {
     "SIGKILL of the supervisor": Way(kill_supervisor),
     "SIGKILL of the process group": Way(kill_group, "-n2"),
     "SIGKILL of everything": Way(kill_all, down=True),
-    "out of memory": Way(kill_largest),
+    "SIGKILL of the largest": Way(kill_largest),
+    "out of memory": Way(exhaust_memory, limited=True),
     "full disk": Way(fill_disk, disk="400m", select="VI-SIGN-001"),
 }
 #: Prefixes of the ways that leave a full report with the verdict *incomplete*.
@@ -181,6 +192,18 @@ def place(way: str, temporary: Path) -> Iterator[Path]:
         yield disk
 
 
+@pytest.fixture
+def limit(way: str) -> Iterator[MemoryLimit | None]:
+    """Limits the memory of the session's processes."""
+    if not WAYS[way].limited:
+        yield None
+        return
+    if not memory_limit.can_be_set():
+        pytest.skip("not run: only root with the control groups of version 1 can limit memory")
+    with memory_limit.limited() as limit:
+        yield limit
+
+
 @contextlib.contextmanager
 def not_ignored(number: int) -> Iterator[None]:
     """Let started processes receive a signal, also under nohup."""
@@ -192,7 +215,9 @@ def not_ignored(number: int) -> Iterator[None]:
 
 
 @pytest.fixture
-def session(suite: Suite, way: str, provider: str, place: Path, engine: Engine | None) -> Iterator[Session]:
+def session(
+    suite: Suite, way: str, provider: str, place: Path, limit: MemoryLimit | None, engine: Engine | None
+) -> Iterator[Session]:
     """A session that has started its tests."""
     before = everything(engine) if engine else set()
     with not_ignored(signal.SIGHUP):
@@ -212,9 +237,11 @@ def session(suite: Suite, way: str, provider: str, place: Path, engine: Engine |
         return directory if directory and (directory / "implementation.json").exists() else None
 
     try:
+        if limit is not None:
+            limit.add(process.pid)  # before it starts another process
         directory = poll(in_mid_run, timeout=300)
         assert directory is not None, "expected a started session, saw none"
-        yield Session(process, directory, engine, before)
+        yield Session(process, directory, engine, before, limit)
     finally:
         process.kill()
         process.communicate()
