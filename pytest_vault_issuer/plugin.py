@@ -76,7 +76,7 @@ def pytest_configure(config: pytest.Config) -> None:
     key = SessionKey(**worker[_WORKER_INPUT]) if worker else SessionKey.new()
     session = Session(settings, key, lambda line: say(config, line))
     config.stash[SESSION_KEY] = session
-    config.pluginmanager.register(Secrecy(session), "vault-issuer-secrecy")
+    config.pluginmanager.register(Secrecy(config, session), "vault-issuer-secrecy")
     if settings.implementation:
         described = config.hook.pytest_vault_issuer_implementation(config=config, name=settings.implementation)
         try:

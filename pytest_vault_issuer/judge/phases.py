@@ -17,7 +17,7 @@ from ..text import plain, writable
 from .collector import PlannedTest
 from .ending import LOST
 from .items import name_of, requirement_ids
-from .secrecy import redact_report
+from .redacted_report import redact_report
 from .selection import Selection
 
 #: Attribute of pytest's report that holds the judged phase. pytest-xdist passes it on as JSON.

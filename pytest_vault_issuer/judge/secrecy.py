@@ -1,16 +1,25 @@
-"""Redacts what pytest prints or keeps: reports, internal errors, warnings, comparisons, crashes of workers."""
+"""Redacts what pytest prints or keeps: reports, logs, node ids, internal errors, warnings, crashes of workers.
+
+It cannot redact what code writes past pytest: the output of tests under ``-s``, ``--capture=tee-sys`` or
+``capsys.disabled()``, handlers and files of a test's own, and what a debugger shows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+import logging
+from collections.abc import Generator
 from typing import Any
 
 import pytest
 
 from ..session.session import Session
+from .redacted_report import Redact, redact_report, redact_representation, redacted_value
 
-Redact = Callable[[str], str]
+#: Key of why a worker of pytest-xdist has refused its tests, in what it passes on.
+_REFUSED = "vault_issuer_secret_id"
 _FIXTURES = "vault_issuer_"
+#: pytest's handlers of live logs and of `--log-file`: attributes of its plugin for logging.
+_LOG_HANDLERS = ("log_cli_handler", "log_file_handler")
 _PHASES = ("setup", "call", "teardown")
 #: Characters of a value in a comparison, after redaction.
 _LONGEST = 400
@@ -22,7 +31,8 @@ class Secrecy:
     They do nothing in a pytest run that uses nothing of this plugin: its tests print what they print.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, config: pytest.Config, session: Session) -> None:
+        self._config = config
         self._session = session
 
     def redact(self, text: str) -> str:
@@ -34,40 +44,100 @@ class Secrecy:
         """Whether there may be secrets: the session judges an implementation, or a fixture has started a stack."""
         return bool(self._session.settings.implementation) or self._session.directory.exists
 
+    def _ours(self, item: pytest.Item) -> bool:
+        """Whether a test may have secrets of this plugin."""
+        return self._active or any(name.startswith(_FIXTURES) for name in getattr(item, "fixturenames", ()))
+
+    # -- node ids and logs -----------------------------------------------------
+
+    def pytest_make_parametrize_id(self, val: object, argname: str) -> str | None:
+        """Name a secret parameter by its argument. pytest makes equal ids different by a number."""
+        text = val.decode(errors="replace") if isinstance(val, bytes) else str(val) if isinstance(val, str) else ""
+        return argname if self._active and self.redact(text) != text else None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Refuse tests with a secret in their ids, which pytest prints and keeps everywhere.
+
+        :raises pytest.UsageError: when an id holds a secret.
+        """
+        shown = ((item.nodeid, self.redact(item.nodeid)) for item in items if self._ours(item))
+        refused = next((redacted for nodeid, redacted in shown if redacted != nodeid), None)
+        if refused is None:
+            return
+        why = (
+            f"the id of the test {refused} contains a secret\n"
+            '  hint: give the parameter another id, such as pytest.param(value, id="token")'
+        )
+        if not hasattr(config, "workeroutput"):
+            raise pytest.UsageError(why)
+        # pytest-xdist would report an error of a worker as its own. The worker runs nothing; the controlling process
+        # refuses.
+        items.clear()
+        config.workeroutput[_REFUSED] = why
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> Generator[None, None, None]:
+        """Redact live logs and the file of logs."""
+        plugin = session.config.pluginmanager.getplugin("logging-plugin")
+        for name in _LOG_HANDLERS:
+            if (handler := getattr(plugin, name, None)) is not None:
+                formatter = handler.formatter or logging.Formatter()
+                handler.setFormatter(_RedactedFormatter(formatter, lambda t: self.redact(t) if self._active else t))
+        return (yield)
+
+    # -- reports ---------------------------------------------------------------
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Redact the report of a test that judges no requirement, such as a user's own test of a controller."""
         report = yield
-        ours = any(name.startswith(_FIXTURES) for name in getattr(item, "fixturenames", ()))
-        if (self._active or ours) and not hasattr(report, "vault_issuer"):
+        if self._ours(item) and not hasattr(report, "vault_issuer"):
             redact_report(report, self.redact)
         return report
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_make_collect_report(self) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-        """Redact an error during collection."""
+        """Redact an error during collection, and why a module is skipped."""
         report = yield
-        if self._active and report.failed:
+        if self._active and not report.passed:
             redact_report(report, self.redact)
         return report
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Redact the report in which pytest-xdist describes the crash of a worker."""
-        if self._active and report.when not in _PHASES:
+        """Redact the reports that no other hook makes: of subtests, and of the crash of a worker of pytest-xdist."""
+        if self._active and (report.when not in _PHASES or hasattr(report, "context")):
             redact_report(report, self.redact)
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
-    def pytest_testnodedown(self, error: Any) -> None:
-        """Redact the traceback that pytest-xdist prints when a worker ends."""
+    def pytest_testnodedown(self, node: Any, error: Any) -> None:
+        """Redact the traceback that pytest-xdist prints when a worker ends. End the session if it has refused it."""
         if self._active and isinstance(formatted := getattr(error, "formatted", None), str):
             error.formatted = self.redact(formatted)
+        if why := getattr(node, "workeroutput", {}).get(_REFUSED):
+            raise pytest.UsageError(why)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_internalerror(self, excrepr: Any) -> None:
         """Redact an internal error in any style, with its locals and arguments."""
         if self._active:
-            _redact_representation(excrepr, self.redact)
+            redact_representation(excrepr, self.redact)
+
+    @pytest.hookimpl(trylast=True)  # after the terminal reporter has made its representation
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Redact the reason of pytest.exit(), and the traceback that --full-trace shows of Ctrl-C."""
+        reporter = self._config.pluginmanager.getplugin("terminalreporter")
+        representation = getattr(reporter, "_keyboardinterrupt_memo", None)
+        if self._active and representation is not None:
+            redact_representation(representation, self.redact)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Redact the properties of the whole session before a JUnit file is written."""
+        for plugin in self._config.pluginmanager.get_plugins() if self._active else ():
+            if isinstance(properties := getattr(plugin, "global_properties", None), list):
+                properties[:] = [(name, redacted_value(value, self.redact)) for name, value in properties]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_warning_recorded(self, warning_message: Any) -> None:
@@ -87,57 +157,14 @@ class Secrecy:
         return [f" {op} ".join(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…" for text in shown)]
 
 
-def redact_report(report: pytest.TestReport | pytest.CollectReport, redact: Redact) -> None:
-    """Redact everything of a report that pytest prints or a file keeps."""
-    report.sections = [(title, redact(text)) for title, text in report.sections]
-    if isinstance(report, pytest.TestReport):
-        report.user_properties = [
-            (name, redact(value) if isinstance(value, str) else value) for name, value in report.user_properties
-        ]
-    representation: Any = report.longrepr
-    if isinstance(representation, str):
-        report.longrepr = redact(representation)
-    elif isinstance(representation, tuple):  # a skip: path, line, reason
-        report.longrepr = (*representation[:2], redact(representation[2]))
-    elif representation is not None:
-        _redact_representation(representation, redact)
-        text = str(representation)
-        if redact(text) != text:  # an unknown kind of representation, or a secret spread over several parts
-            report.longrepr = redact(text)
+class _RedactedFormatter(logging.Formatter):
+    """Formats as another formatter does, without secrets. Records stay unchanged for the test that reads them."""
 
+    def __init__(self, formatter: logging.Formatter, redact: Redact) -> None:
+        super().__init__()
+        self._formatter = formatter
+        self._redact = redact
 
-def _redact_representation(representation: Any, redact: Redact) -> None:
-    if isinstance(getattr(representation, "longrepr", None), str):  # an error during collection
-        representation.longrepr = redact(representation.longrepr)
-    if getattr(representation, "sections", None):
-        representation.sections = [(name, redact(text), sep) for name, text, sep in representation.sections]
-    chain = getattr(representation, "chain", None)
-    if chain is None and hasattr(representation, "reprtraceback"):  # --tb=native has no chain
-        chain = [(representation.reprtraceback, getattr(representation, "reprcrash", None), None)]
-    for traceback, crash, _ in chain or ():
-        if crash is not None:
-            crash.message = redact(crash.message)
-        for entry in traceback.reprentries:
-            _redact_entry(entry, redact)
-
-
-def _redact_entry(entry: Any, redact: Redact) -> None:
-    entry.lines[:] = _redact_lines(getattr(entry, "lines", []), redact)
-    if getattr(entry, "reprfuncargs", None):
-        entry.reprfuncargs.args = [(name, redact(str(value))) for name, value in entry.reprfuncargs.args]
-    if getattr(entry, "reprlocals", None):
-        entry.reprlocals.lines[:] = redact("\n".join(entry.reprlocals.lines)).split("\n")
-    if getattr(entry, "reprfileloc", None):
-        entry.reprfileloc.message = redact(str(entry.reprfileloc.message))
-
-
-def _redact_lines(lines: list[str], redact: Redact) -> list[str]:
-    """Redact the lines of a traceback's entry. Those of a message are one text, because a secret may span lines."""
-    marked = [line.startswith("E ") for line in lines]
-    if not any(marked):
-        return redact("\n".join(lines)).split("\n") if lines else []
-    first = marked.index(True)
-    width = len(lines[first]) - len(lines[first][1:].lstrip())
-    message = "\n".join(line[width:] for line in lines[first:])
-    before = redact("\n".join(lines[:first])).split("\n") if first else []
-    return before + [lines[first][:width] + line for line in redact(message).split("\n")]
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the redacted text of a record, with its traceback."""
+        return self._redact(self._formatter.format(record))

@@ -19,6 +19,8 @@ from pytest_vault_issuer.supervisor.run_directory import SECRETS, RunDirectory
 
 pytest_plugins = ("pytester",)
 
+#: A file of logs, in the directory of an inner run.
+LOG = "log.txt"
 CANARY = "canary-Tq8rX2-5bN0"
 PROBE = '[implementation]\nname = "probe"\nversion = "1"\n[features]\nall = true\n'
 #: Put together when it runs, so that the source lines of a traceback hold no canary anyway.
@@ -52,7 +54,8 @@ def run(pytester: pytest.Pytester) -> Callable[..., str]:
         pytester.makepyfile("import pytest, warnings\n" + source)
         options = ["--vault-issuer=probe.toml", "--vault-issuer-report=out", "--junit-xml=junit.xml", "-rA"]
         result = pytester.runpytest_subprocess(*options, "-o", "junit_logging=all", *arguments)
-        written = [path for path in [*pytester.path.rglob("out/**/*"), pytester.path / "junit.xml"] if path.is_file()]
+        kept = [*pytester.path.rglob("out/**/*"), *pytester.path.rglob(".pytest_cache/**/*")]
+        written = [path for path in [*kept, pytester.path / "junit.xml", pytester.path / LOG] if path.is_file()]
         return html.unescape(result.stdout.str() + result.stderr.str() + "".join(path.read_text() for path in written))
 
     return run
@@ -63,6 +66,11 @@ BODIES = {
     "error": "raise ValueError(secret)",
     "output": "print(secret); assert 0",
     "property": "record_property('used', secret)",
+    "property with a structure": "record_property('used', {'by': [secret]})",
+    "property of the session": "record_testsuite_property('used', secret)",
+    "expected failure": "pytest.xfail('with ' + secret)",
+    "skip": "pytest.skip('with ' + secret)",
+    "exit": "pytest.exit('with ' + secret)",
     "warning": "warnings.warn('with ' + secret)",
     "argument": "helper(secret)",
     "group": "raise ExceptionGroup('several', [ValueError(secret)])",
@@ -72,12 +80,88 @@ BODIES = {
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_user_s_own_test_shows_no_secret(run: Callable[..., str], body: str) -> None:
     source = (
-        f"def helper(argument):\n    assert argument is None\n\ndef test_own(secret, record_property):\n    {body}\n"
+        "def helper(argument):\n    assert argument is None\n\n"
+        f"def test_own(secret, record_property, record_testsuite_property):\n    {body}\n"
     )
     shown = run(source, "--showlocals")
     assert "test_own" in shown
     assert CANARY not in shown
     assert "<secret " in shown
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+def test_subtest_shows_no_secret(run: Callable[..., str], workers: str) -> None:
+    if not hasattr(pytest, "Subtests"):
+        pytest.skip("not run: this pytest has no subtests")
+    source = (
+        "def test_own(secret, subtests):\n    with subtests.test(secret, argument=secret):\n"
+        "        print('printed', secret); assert 0\n"
+    )
+    shown = run(source, workers)
+    assert "SUBFAIL" in shown
+    assert "printed <secret " in shown
+    assert CANARY not in shown
+
+
+@pytest.mark.parametrize("body", ["pytest.skip('with ' + SECRET, allow_module_level=True)", "raise ValueError(SECRET)"])
+def test_module_that_is_not_collected_shows_no_secret(run: Callable[..., str], body: str) -> None:
+    shown = run(f"{SECRET}\nSECRET = secret\n{body}\n", conftest=REGISTERED)
+    assert CANARY not in shown
+    assert "<secret " in shown
+
+
+@pytest.mark.parametrize("live", [True, False], ids=["live", "file"])
+def test_log_shows_no_secret(run: Callable[..., str], live: bool) -> None:
+    source = (
+        "import logging\ndef test_own(secret, caplog):\n"
+        "    logging.getLogger('own').warning('logged with %s', secret)\n"
+        "    try:\n        raise ValueError(secret)\n    except ValueError:\n        logging.exception('logged')\n"
+        "    assert secret in caplog.text\n"
+    )
+    shown = run(source, *(["--log-cli-level=DEBUG", "-r", ""] if live else [f"--log-file={LOG}"]))
+    assert "logged with <secret " in shown
+    assert "ValueError: <secret " in shown
+    assert CANARY not in shown
+    assert "1 passed" in shown
+
+
+#: Registers the canary before the collection.
+REGISTERED = f"""
+def pytest_configure(config):
+    {SECRET}
+    config.stash[SESSION_KEY].redactor.add(secret)
+"""
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_automatic_id_of_a_parameter_shows_no_secret(run: Callable[..., str], workers: str) -> None:
+    source = (
+        f"{SECRET}\n@pytest.mark.parametrize('token', [secret, 'x' + secret, secret.encode(), 'public'])\n"
+        "def test_own(token): assert len(token) < 10\n"
+    )
+    shown = run(source, workers, "-v", conftest=REGISTERED)
+    assert CANARY not in shown
+    assert "test_own[public]" in shown
+    assert "test_own[token2]" in shown
+    assert "3 failed, 1 passed" in shown
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+def test_chosen_id_with_a_secret_is_refused(run: Callable[..., str], workers: str) -> None:
+    source = f"{SECRET}\n@pytest.mark.parametrize('token', [1], ids=[secret])\ndef test_own(token): pass\n"
+    shown = run(source, workers, "-v", conftest=REGISTERED)
+    assert "::test_own[<secret " in shown
+    assert "contains a secret" in shown
+    assert CANARY not in shown
+    assert "1 passed" not in shown
+
+
+def test_interrupted_test_shows_no_secret(run: Callable[..., str]) -> None:
+    source = "def helper(argument):\n    raise KeyboardInterrupt\n\ndef test_own(secret):\n    helper(secret)\n"
+    shown = run(source, "--full-trace")
+    assert "KeyboardInterrupt" in shown
+    assert "argument = '<secret " in shown
+    assert CANARY not in shown
 
 
 def test_comparison_of_two_keys_in_a_user_s_own_test_shows_neither(run: Callable[..., str], tmp_path: Path) -> None:
