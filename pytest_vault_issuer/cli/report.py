@@ -175,11 +175,12 @@ def _show(report: Report, form: str) -> int:
     for line in [*terminal.table(judged), *terminal.details(judged)]:
         print(line)
     strict, why = report["options"]["certify"], early_end(report)
+    stopped = bool(report["implementation"]["failure"])
     if why:
         print(one_line(why))
     for profile in report["profiles"]:
         members = [r for r in judged if r.requirement.profile == profile]
-        line, _ = terminal.verdict_line(profile, members, strict=strict, incomplete=bool(why))
+        line, _ = terminal.verdict_line(profile, members, strict=strict, incomplete=bool(why), stopped=stopped)
         print(line)
     return 0
 

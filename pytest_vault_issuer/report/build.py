@@ -72,7 +72,9 @@ def build(
             "certify": settings.certify,
         },
         "reproduction": reproduction,
-        "profiles": profile_entries(results, profiles, strict=settings.certify, incomplete=bool(incomplete)),
+        "profiles": profile_entries(
+            results, profiles, strict=settings.certify, incomplete=bool(incomplete), stopped=bool(failure)
+        ),
         "requirements": [
             {
                 "id": result.requirement.id,

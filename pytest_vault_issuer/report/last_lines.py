@@ -54,5 +54,7 @@ def last_lines(
     if early:
         yield Line(f"the session ended early: {early}", "red")
     for profile, members in outcomes.by_profile(results, profiles).items():
-        text, verdict = terminal.verdict_line(profile, members, strict=certify, incomplete=bool(early))
+        text, verdict = terminal.verdict_line(
+            profile, members, strict=certify, incomplete=bool(early), stopped=bool(failure)
+        )
         yield Line(text, _COLORS[verdict], bold=True)

@@ -72,7 +72,11 @@ def merge(reports: Sequence[Report]) -> Report:
     reasons = dict.fromkeys(report["incomplete"] for report in reports if report.get("incomplete"))
     merged["incomplete"] = "; ".join(reasons)
     merged["profiles"] = profile_entries(
-        judged, merged["profiles"], strict=merged["options"]["certify"], incomplete=bool(reasons)
+        judged,
+        merged["profiles"],
+        strict=merged["options"]["certify"],
+        incomplete=bool(reasons),
+        stopped=bool(merged["implementation"]["failure"]),
     )
     complete(merged)
     return merged

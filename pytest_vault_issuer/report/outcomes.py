@@ -112,20 +112,27 @@ class RequirementResult:
         return next((outcome for outcome in Outcome if outcome in seen), Outcome.NOT_RUN)
 
 
-def verdict(results: Iterable[RequirementResult], *, strict: bool = False, incomplete: bool = False) -> Verdict:
+#: Outcomes that say nothing about the controller.
+NOT_JUDGED = {Outcome.NOT_RUN, Outcome.UNSUPPORTED}
+
+
+def verdict(
+    results: Iterable[RequirementResult], *, strict: bool = False, incomplete: bool = False, stopped: bool = False
+) -> Verdict:
     """Judge a profile.
 
     * *incomplete* if the session ended early.
-    * *non-conformant* if a MUST failed or was an error, or if no MUST passed. Outside of the core, if no MUST
-      applies, a SHOULD or a MAY must pass.
-    * *partial* if a MUST was not run, or if a MUST of the core profile is unsupported. The other profiles consider only
-      claimed features.
+    * *non-conformant* if a MUST failed or was an error, or if none passed although all that apply were judged. Outside
+      of the core, if no MUST applies, a SHOULD or a MAY must pass. Also if the controller stopped before any passed.
+    * *partial* if a MUST was not run, if a MUST of the core profile is unsupported, or if nothing was judged. The other
+      profiles consider only claimed features.
     * *conformant* otherwise.
 
     Requirements newer than the contract of the implementation do not count.
 
     :param strict: certify mode: known failures, and a SHOULD that was not run, also make the profile *partial*.
     :param incomplete: whether the session ended early.
+    :param stopped: whether the controller did not start, or stopped.
     """
     if incomplete:
         return Verdict.INCOMPLETE
@@ -137,8 +144,11 @@ def verdict(results: Iterable[RequirementResult], *, strict: bool = False, incom
         and (result.requirement.profile == CORE or result.outcome is not Outcome.UNSUPPORTED)
     ]
     judged = musts or [result.outcome for result in results if result.requirement.profile != CORE]
-    if Outcome.FAILED in musts or Outcome.ERROR in musts or Outcome.PASSED not in judged:
+    if Outcome.FAILED in musts or Outcome.ERROR in musts:
         return Verdict.NON_CONFORMANT
+    if Outcome.PASSED not in judged:
+        unknown = not stopped and (Outcome.NOT_RUN in judged or set(judged) <= NOT_JUDGED)
+        return Verdict.PARTIAL if unknown else Verdict.NON_CONFORMANT
     short_of = {Outcome.KNOWN_FAILURE, Outcome.NOT_RUN} & {result.outcome for result in results} if strict else set()
     if short_of or Outcome.NOT_RUN in musts or Outcome.UNSUPPORTED in musts:
         return Verdict.PARTIAL
@@ -163,12 +173,17 @@ def by_profile(results: Iterable[RequirementResult], profiles: Iterable[str]) ->
 
 
 def profile_entries(
-    results: Iterable[RequirementResult], profiles: Iterable[str], *, strict: bool, incomplete: bool = False
+    results: Iterable[RequirementResult],
+    profiles: Iterable[str],
+    *,
+    strict: bool,
+    incomplete: bool = False,
+    stopped: bool = False,
 ) -> dict[str, dict[str, Any]]:
-    """Return the entry of each profile in a report: ``verdict`` and ``counts``."""
+    """Return the entry of each profile in a report: ``verdict`` and ``counts``; the rest as for :func:`verdict`."""
     return {
         profile: {
-            "verdict": verdict(members, strict=strict, incomplete=incomplete).value,
+            "verdict": verdict(members, strict=strict, incomplete=incomplete, stopped=stopped).value,
             "counts": counts(members),
         }
         for profile, members in by_profile(results, profiles).items()

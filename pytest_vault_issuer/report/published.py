@@ -142,7 +142,11 @@ def _changed(report: Report) -> Iterator[Problem]:
     if wrong:
         yield Problem(f"the outcome of {wrong[0]} does not follow from its tests", hint)
     entries = profile_entries(
-        computed, report["profiles"], strict=report["options"]["certify"], incomplete=bool(report.get("incomplete"))
+        computed,
+        report["profiles"],
+        strict=report["options"]["certify"],
+        incomplete=bool(report.get("incomplete")),
+        stopped=bool(report["implementation"]["failure"]),
     )
     for name, entry in report["profiles"].items():
         if entries.get(name) != entry:

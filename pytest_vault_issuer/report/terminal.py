@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from ..requirements.features import AREAS
 from ..text import one_line
 from .causes import Group, by_level, described, grouped
-from .outcomes import LEVELS, Outcome, RequirementResult, Verdict, verdict
+from .outcomes import LEVELS, NOT_JUDGED, Outcome, RequirementResult, Verdict, verdict
 
 _SHOWN = {
     Outcome.ERROR: "errors in the harness or the stack",
@@ -78,10 +78,17 @@ def _messages(result: RequirementResult) -> list[str]:
 
 
 def verdict_line(
-    profile: str, members: Sequence[RequirementResult], *, strict: bool = False, incomplete: bool = False
+    profile: str,
+    members: Sequence[RequirementResult],
+    *,
+    strict: bool = False,
+    incomplete: bool = False,
+    stopped: bool = False,
 ) -> tuple[str, Verdict]:
-    """Return the line with the verdict of a profile, and the verdict."""
-    result = verdict(members, strict=strict, incomplete=incomplete)
+    """Return the line with the verdict of a profile, and the verdict; parameters as for :func:`~.outcomes.verdict`."""
+    result = verdict(members, strict=strict, incomplete=incomplete, stopped=stopped)
+    if all(member.outcome in NOT_JUDGED for member in members):
+        return f"profile {one_line(profile)}: {result.value} (none of {len(members)} requirements judged)", result
     parts = []
     for level in LEVELS:
         total = [r for r in members if r.requirement.level == level and not r.later]

@@ -88,18 +88,40 @@ def test_verdict(musts: list[Outcome], expected: Verdict) -> None:
     assert judged(*reversed(musts)) is expected
 
 
-@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not PASSED])
-def test_nothing_passed_is_never_a_success(outcome: Outcome) -> None:
+@pytest.mark.parametrize("outcome", [ERROR, FAILED, KNOWN])
+def test_nothing_passed_is_non_conformant_if_anything_was_judged(outcome: Outcome) -> None:
     assert judged(outcome, outcome) is Verdict.NON_CONFORMANT
 
 
-def test_no_test_run_is_never_a_success() -> None:
-    assert verdict([]) is Verdict.NON_CONFORMANT
-    assert verdict([result(), result(level="SHOULD")]) is Verdict.NON_CONFORMANT
+@pytest.mark.parametrize("profile", ["core", "extended", "resilience"])
+@pytest.mark.parametrize("level", ["MUST", "SHOULD"])
+@pytest.mark.parametrize("outcomes", [[NOT_RUN], [UNSUPPORTED], [NOT_RUN, UNSUPPORTED]], ids=str)
+def test_profile_of_which_nothing_was_judged_is_partial(profile: str, level: str, outcomes: list[Outcome]) -> None:
+    results = [result(outcome, level=level) for outcome in outcomes]
+    for each in results:
+        each.requirement = replace(each.requirement, profile=profile)
+    assert verdict(results) is Verdict.PARTIAL
+    assert verdict(results, strict=True) is Verdict.PARTIAL
+    assert verdict(results, stopped=True) is Verdict.NON_CONFORMANT
+
+
+def test_session_without_tests_is_partial() -> None:
+    assert verdict([]) is Verdict.PARTIAL
+    assert verdict([result(), result(level="SHOULD")]) is Verdict.PARTIAL
+
+
+@pytest.mark.parametrize("other", [NOT_RUN, PASSED])
+def test_known_failure_gets_no_worse_verdict_when_less_is_selected(other: Outcome) -> None:
+    assert judged(KNOWN, other) is (Verdict.PARTIAL if other is NOT_RUN else Verdict.CONFORMANT)
 
 
 def test_only_a_should_passed_is_no_success() -> None:
-    assert judged(should=PASSED) is Verdict.NON_CONFORMANT
+    assert judged(NOT_RUN, should=PASSED) is Verdict.PARTIAL
+    assert judged(KNOWN, should=PASSED) is Verdict.NON_CONFORMANT
+
+
+def test_controller_that_stopped_after_a_must_passed_keeps_its_verdict() -> None:
+    assert verdict([result(PASSED)], stopped=True) is Verdict.CONFORMANT
 
 
 @pytest.mark.parametrize("profile", ["extended", "resilience"])
@@ -109,7 +131,7 @@ def test_profile_without_a_must_is_judged_by_its_other_requirements(profile: str
         each.requirement = replace(each.requirement, profile=profile)
     assert verdict([passed, failed]) is Verdict.CONFORMANT
     assert verdict([failed]) is Verdict.NON_CONFORMANT, "nothing passed"
-    assert verdict([other]) is Verdict.NON_CONFORMANT, "nothing passed"
+    assert verdict([other]) is Verdict.PARTIAL, "nothing was judged"
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
@@ -140,7 +162,7 @@ def test_what_came_later_is_not_asked_for(outcome: Outcome, strict: bool) -> Non
     assert later.outcome is UNSUPPORTED
     assert verdict([result(PASSED), later], strict=strict) is Verdict.CONFORMANT
     assert verdict([result(UNSUPPORTED), result(PASSED), later], strict=strict) is Verdict.PARTIAL
-    assert verdict([later], strict=strict) is Verdict.NON_CONFORMANT, "nothing passed"
+    assert verdict([later], strict=strict) is Verdict.PARTIAL, "nothing was judged"
 
 
 def test_counts() -> None:
@@ -323,3 +345,9 @@ def test_verdict_line() -> None:
     line, said = terminal.verdict_line("core", [result(PASSED), result(FAILED), result(PASSED, level="MAY")])
     assert line == "profile core: non-conformant (1 of 2 MUST passed, 1 of 1 MAY passed)"
     assert said is Verdict.NON_CONFORMANT
+
+
+def test_verdict_line_says_that_nothing_was_judged() -> None:
+    line, said = terminal.verdict_line("extended", [result(NOT_RUN), result(UNSUPPORTED, level="SHOULD")])
+    assert line == "profile extended: partial (none of 2 requirements judged)"
+    assert said is Verdict.PARTIAL
