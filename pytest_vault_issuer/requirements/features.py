@@ -75,6 +75,7 @@ AREAS = {
     "RESTART": "restarts of the controller",
     "HA": "replicas",
     "OUTAGE": "outages of the API server, and objects that change during a request",
+    "SLOW": "servers that are slow, fail now and then, or break off",
 }
 
 

@@ -186,6 +186,14 @@ class VaultWorkspace:
         with contextlib.suppress(hvac.exceptions.InvalidRequest, hvac.exceptions.Forbidden):
             self.client.auth.token.revoke(token)
 
+    def lives(self, token: str) -> bool:
+        """Return whether a token has neither expired nor been revoked."""
+        try:
+            self.client.auth.token.lookup(token)
+        except (hvac.exceptions.InvalidRequest, hvac.exceptions.Forbidden):
+            return False
+        return True
+
     # -- auth methods --------------------------------------------------------------
 
     def mount_auth(self, method: str, mount: str | None = None) -> str:
