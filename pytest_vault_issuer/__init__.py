@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .judge.progress import SESSION_KEY as SESSION_KEY
     from .kube import Cluster as Cluster
     from .kube.client import CONFIG_MAPS as CONFIG_MAPS
+    from .kube.client import NAMESPACES as NAMESPACES
     from .kube.client import SECRETS as SECRETS
     from .kube.client import SERVICE_ACCOUNTS as SERVICE_ACCOUNTS
     from .kube.client import ApiError as ApiError
@@ -141,6 +142,7 @@ _PUBLIC = {
         "ApiError",
         "CONFIG_MAPS",
         "Object",
+        "NAMESPACES",
         "SECRETS",
         "SERVICE_ACCOUNTS",
         "condition",
@@ -240,6 +242,7 @@ __all__ = [
     "IDENTIFY",
     "JWT",
     "KINDS",
+    "NAMESPACES",
     "SECRETS",
     "SERVICE_ACCOUNTS",
     "SESSION_KEY",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -14,6 +15,9 @@ from ..timeouts import Timeouts
 from .process import PROCESS, RunningImplementation, fill
 from .spec import Implementation, ProcessDescription
 from .workloads import PODS, Workload
+
+#: Seconds for ps to answer.
+PS_LIMIT = 10.0
 
 
 class Controller(Protocol):
@@ -39,6 +43,12 @@ class Controller(Protocol):
 
     def resume(self) -> None:
         """Resume it."""
+
+    def memory(self) -> int:
+        """Return its resident memory in bytes.
+
+        :raises NotRunnable: if it runs in the cluster.
+        """
 
     def restarting(self) -> contextlib.AbstractContextManager[None]:
         """Restart it whenever it ends during the block, as the kubelet does; it runs after the block."""
@@ -73,6 +83,26 @@ class ControllerProcess:
     def resume(self) -> None:
         """See :class:`Controller`."""
         self._run.resume(self.name, os.getpid())
+
+    def memory(self) -> int:
+        """See :class:`Controller`.
+
+        :raises NotRunnable: if it has ended, or `ps` cannot show it.
+        """
+        pid = self._run.process_id(self.name)
+        try:
+            shown = subprocess.run(
+                ["ps", "-o", "rss=", "-p", str(pid)],  # noqa: S607 (its path differs between systems)
+                check=True,
+                capture_output=True,
+                text=True,
+                timeout=PS_LIMIT,
+            )
+            return int(shown.stdout) * 1024
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            raise NotRunnable(
+                f"ps does not show the memory of the controller's process {pid}", hint="install ps (procps)"
+            ) from error
 
     @contextlib.contextmanager
     def restarting(self) -> Iterator[None]:
@@ -120,6 +150,13 @@ class ControllerWorkload:
 
     def resume(self) -> None:
         """Do nothing: it is never paused."""
+
+    def memory(self) -> int:
+        """See :class:`Controller`."""
+        raise NotRunnable(
+            "the controller runs in the cluster: the memory of its process cannot be read",
+            hint="describe it as a process",
+        )
 
     @contextlib.contextmanager
     def restarting(self) -> Iterator[None]:

@@ -76,6 +76,8 @@ AREAS = {
     "HA": "replicas",
     "OUTAGE": "outages of the API server, and objects that change during a request",
     "SLOW": "servers that are slow, fail now and then, or break off",
+    "LIMIT": "a Vault that refuses for the moment, and how often a controller asks",
+    "LOAD": "many Issuers and requests, and what they leave behind",
 }
 
 

@@ -27,7 +27,12 @@ TEMPORARY_REFUSALS = (408, 412, 429)
 
 
 class VaultError(Exception):
-    """Vault did not do what it was asked; it may do it later. The message may be shown to people."""
+    """Vault did not do what it was asked; it may do it later. The message may be shown to people.
+
+    :ivar retry_after: seconds that Vault asks to wait before the next request; 0 if it does not say.
+    """
+
+    retry_after: float = 0.0
 
 
 class VaultRefusalError(VaultError):
@@ -63,12 +68,16 @@ class Vault:
             # The name to ask for and to verify; None is the host's.
             server_hostname=issuer.vault.get("serverName") or None,
         )
+        #: ``retry_after`` of an error about the last answer
+        self._retry_after = 0.0
 
     def __enter__(self) -> Vault:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._pool.clear()
+        if isinstance(error, VaultError):
+            error.retry_after = max(error.retry_after, self._retry_after)
 
     def check_health(self) -> None:
         """Check Vault's health.
@@ -166,6 +175,7 @@ class Vault:
             )
             text = response.read(LONGEST_ANSWER)
             response.close()
+            self._retry_after = _seconds(response.headers.get("Retry-After", ""))
         except urllib3.exceptions.HTTPError as error:
             raise VaultError(f"Vault cannot be reached: {_reason(error)}") from error
         return response.status, response.headers.get("Location", ""), _json_object(text)
@@ -178,6 +188,11 @@ def _json_object(text: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return answer if isinstance(answer, dict) else {}
+
+
+def _seconds(text: str) -> float:
+    """Return the seconds in a header Retry-After, 0 for none and for a date, which Vault does not send."""
+    return float(text) if text.isascii() and text.isdigit() else 0.0
 
 
 def _refusal(what: str, status: int, answer: dict[str, Any]) -> VaultError:

@@ -15,6 +15,8 @@ Key = TypeVar("Key", bound=Hashable)
 FIRST_DELAY = 0.5
 #: The longest delay in seconds.
 LONGEST_DELAY = 5.0
+#: The longest time in seconds that a server can ask to wait.
+LONGEST_PAUSE = 300.0
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +54,16 @@ class WorkQueue(Generic[Key]):
             self._due[key] = min(due, self._due.get(key, due))
             self._changed.notify_all()
 
-    def retry(self, key: Key) -> float:
-        """Add a key again after a delay that doubles with each failure; return it in seconds."""
+    def retry(self, key: Key, *, at_least: float = 0.0) -> float:
+        """Add a key again after a delay that doubles with each failure; return it in seconds.
+
+        :param at_least: the shortest delay in seconds.
+        """
         with self._changed:
             failures = self._failures.get(key, 0)
             self._failures[key] = failures + 1
             delay = min(self._first_delay * 2.0 ** min(failures, 30), self._longest_delay)
+        delay = max(delay, min(at_least, LONGEST_PAUSE))
         self.add(key, delay=delay)
         return delay
 
@@ -100,6 +106,14 @@ class WorkQueue(Generic[Key]):
         return min(free, key=self._due.__getitem__, default=None)
 
 
+def pause_asked_for(error: BaseException | None) -> float:
+    """Return the seconds that a server asked to wait: the most that an error and its causes state, 0 for none."""
+    asked = 0.0
+    while error is not None:
+        asked, error = max(asked, getattr(error, "retry_after", 0.0)), error.__cause__
+    return asked
+
+
 #: Whether this replica may work; one that may have lost its lease may not.
 _guards: list[Callable[[], bool]] = []
 
@@ -117,7 +131,7 @@ def work(queue: WorkQueue[Key], reconcile: Callable[[Key], None]) -> None:
                 raise TryAgainError("another replica may work")
             reconcile(key)
         except TryAgainError as error:
-            delay = queue.retry(key)
+            delay = queue.retry(key, at_least=pause_asked_for(error))
             log.info("%s: again in %g s: %s", key, delay, error)
         except Exception as error:
             # Without its message, which may contain a secret.

@@ -114,6 +114,10 @@ class RunDirectory:
         status: int | None = self._ask("status", name=name)["returncode"]
         return status
 
+    def process_id(self, name: str) -> int:
+        """Return the process id of a process."""
+        return int(self._ask("status", name=name)["pid"])
+
     def stop(self, name: str, *, graceful: bool = False) -> None:
         """End one process, and return after its end."""
         self._ask("stop", name=name, graceful=graceful)

@@ -224,6 +224,29 @@ class VaultWorkspace:
         secret_id: str = answer["data"]["secret_id"]
         return secret_id
 
+    def enable_lockout(self, mount: str, threshold: int) -> None:
+        """Enable Vault's user lockout for a mounted auth method; it is disabled by default in the suite.
+
+        :param threshold: failed logins after which Vault refuses every login of a role, for the rest of the test.
+        """
+        lockout = {
+            "lockout_disable": False,
+            "lockout_threshold": str(threshold),
+            "lockout_duration": "15m",
+            "lockout_counter_reset_duration": "15m",
+        }
+        self.client.write_data(f"sys/auth/{mount}/tune", data={"user_lockout_config": lockout})
+
+    def may_log_in(self, approle: AppRole) -> bool:
+        """Log in with an AppRole; return whether Vault accepts its SecretID: it refuses a role that is locked."""
+        try:
+            self.client.auth.approle.login(
+                approle.role_id, approle.secret_id, use_token=False, mount_point=approle.mount
+            )
+        except hvac.exceptions.Forbidden:
+            return False
+        return True
+
     def mount_kubernetes(self, mount: str | None = None) -> str:
         """Enable and configure the Kubernetes auth method against the stack's cluster; return its path."""
         mount = self.mount_auth("kubernetes", mount)

@@ -8,7 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pytest_vault_issuer.sample_controller.work_queue import TryAgainError, WorkQueue, start_workers
+from pytest_vault_issuer.sample_controller.work_queue import (
+    LONGEST_PAUSE,
+    TryAgainError,
+    WorkQueue,
+    pause_asked_for,
+    start_workers,
+)
 
 #: Seconds after which what should happen at once has not happened.
 LIMIT = 10
@@ -90,3 +96,18 @@ def test_a_failure_is_tried_again_and_other_keys_go_on(
     assert done.wait(LIMIT)
     assert sorted(seen) == ["failing", "failing", "failing", "other"]
     assert "secret" not in caplog.text, "what an unexpected error says may be what must not be logged"
+
+
+class _RefusedError(Exception):
+    retry_after = 7.0
+
+
+def test_a_server_that_asks_to_wait_is_given_that_time(queue: WorkQueue[str]) -> None:
+    assert [queue.retry("a", at_least=seconds) for seconds in (7.0, 0.0, 1e9)] == [7.0, 0.02, LONGEST_PAUSE]
+
+
+def test_pause_is_that_of_the_cause_of_an_error() -> None:
+    error = TryAgainError("it is limited")
+    assert pause_asked_for(error) == 0.0
+    error.__cause__ = _RefusedError()
+    assert pause_asked_for(error) == 7.0

@@ -1,0 +1,130 @@
+"""Many Issuers, many requests, and what they leave behind."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_vault_issuer import (
+    NAMESPACES,
+    Controller,
+    Hold,
+    Issuer,
+    Route,
+    Sandbox,
+    Session,
+    requirement,
+    retry_later,
+)
+
+from .budget import window
+from .helpers import wait_held
+from .interrupted import one_kind
+
+#: Number of Issuers of one Vault.
+MANY = 300
+#: Number of Issuers that must be left alone while another one fails.
+SOME = 50
+#: Number of signings before the memory is read, and then again before it is compared.
+SIGNINGS = 100
+#: Number of requests that wait at a time.
+AT_ONCE = 10
+#: The most bytes by which the memory may grow per signing. A certificate with its chain has a few thousand; the heap
+#: of Go and Python takes up to a few ten million more before it is reused.
+PER_SIGNING = 512 * 1024
+
+
+def broken_issuer(sandbox: Sandbox, kind: str) -> Issuer:
+    """Create an issuer object whose Vault is overloaded."""
+    proxy = sandbox.new_proxy()
+    proxy.inject(None, retry_later(503))
+    return sandbox.issuer(kind, proxy=proxy)
+
+
+@requirement("VI-LOAD-001")
+@pytest.mark.exclusive
+@pytest.mark.slow
+def test_many_issuers_are_served_beside_a_broken_one(sandbox: Sandbox) -> None:
+    kind = one_kind(sandbox)
+    auth = sandbox.default_authentication(kind)
+    broken_issuer(sandbox, kind)
+    issuers = [sandbox.issuer(kind, auth) for _ in range(MANY)]
+    for issuer in issuers:
+        issuer.wait_ready()
+    for issuer in (issuers[0], issuers[MANY // 2], issuers[-1]):
+        sandbox.issued(issuer)
+
+
+@requirement("VI-LOAD-002")
+@pytest.mark.exclusive
+def test_working_issuers_are_left_alone_beside_a_broken_one(sandbox: Sandbox) -> None:
+    kind = one_kind(sandbox)
+    auth = sandbox.default_authentication(kind)
+    other = sandbox.ready_issuer(kind, auth, proxy=sandbox.new_proxy())
+    for issuer in [sandbox.issuer(kind, auth) for _ in range(SOME)]:
+        issuer.wait_ready()
+    broken_issuer(sandbox, kind).wait_not_ready("its Vault is overloaded")
+    since = sandbox.proxy.mark()
+    passed = window(other, sandbox)
+    passed.check(len(sandbox.proxy.seen(since=since)), f"requests to the Vault of {SOME} Issuers that are Ready")
+
+
+@requirement("VI-LOAD-003")
+@pytest.mark.holds_controller
+@pytest.mark.exclusive
+def test_namespace_deleted_while_vault_signs_harms_no_others(sandbox: Sandbox, vault_issuer_session: Session) -> None:
+    kind = one_kind(sandbox)
+    other = sandbox.ready_issuer(kind, proxy=sandbox.new_proxy())
+    namespace = sandbox.new_namespace()
+    within = {} if sandbox.kind(kind).cluster_scoped else {"namespace": namespace}
+    issuer = sandbox.ready_issuer(kind, sandbox.default_authentication(kind, **within), **within)
+    sandbox.issued(issuer, namespace=namespace)
+    held = Hold()
+    sandbox.proxy.inject(Route.SIGN, held, times=1)
+    sandbox.request(issuer, namespace=namespace)
+    wait_held(sandbox, held, "a sign request to Vault")
+    sandbox.cluster.delete(NAMESPACES, namespace)
+    held.release()
+    sandbox.barrier(other)
+    limit = sandbox.timeouts.deletion
+    gone = sandbox.cluster.wait_gone(NAMESPACES, namespace, None, timeout=limit)
+    assert gone, f"expected the deleted namespace {namespace} to be gone within {limit:g} s; it still exists"
+    sandbox.barrier(other)
+    assert not (end := vault_issuer_session.implementation_end()), f"expected the controller to run, but {end}"
+
+
+@requirement("VI-LOAD-004")
+def test_deleted_request_is_not_signed_again_and_again(sandbox: Sandbox) -> None:
+    kind = one_kind(sandbox)
+    issuer = sandbox.ready_issuer(kind)
+    other = sandbox.ready_issuer(kind, proxy=sandbox.new_proxy())
+    sandbox.proxy.inject(Route.SIGN, retry_later(503))
+    request = sandbox.request(issuer)
+    sandbox.proxy.wait_for(Route.SIGN, timeout=sandbox.timeouts.wire, what="a sign request")
+    request.delete()
+    before = len(sandbox.signings(request))
+    passed = window(other, sandbox)
+    passed.check(len(sandbox.signings(request)) - before, "sign requests for a request that was deleted")
+
+
+def sign_many(sandbox: Sandbox, issuer: Issuer) -> None:
+    """Have requests issued, some at a time."""
+    signing = sandbox.new_signing()  # the same for all: only the controller is to work
+    for _ in range(SIGNINGS // AT_ONCE):
+        for request in [sandbox.request(issuer, signing) for _ in range(AT_ONCE)]:
+            request.wait_issued()
+
+
+@requirement("VI-LOAD-005")
+@pytest.mark.exclusive
+@pytest.mark.slow
+def test_memory_does_not_grow_with_each_signing(sandbox: Sandbox, controller: Controller) -> None:
+    controller.memory()  # not run if it cannot be read
+    issuer = sandbox.ready_issuer(one_kind(sandbox))
+    sign_many(sandbox, issuer)
+    before = controller.memory()
+    sign_many(sandbox, issuer)
+    grown = (controller.memory() - before) / SIGNINGS
+    assert grown <= PER_SIGNING, (
+        f"expected the memory of the controller to grow by at most {PER_SIGNING // 1024} KiB per signing, "
+        f"saw {grown / 1024:.0f} KiB over {SIGNINGS} signings, after as many before"
+    )
