@@ -1,8 +1,8 @@
 """A small client for the Kubernetes API: objects are dictionaries, and it waits on watches.
 
-The official client reads the kubeconfig, with exec plugins and refreshed tokens. The calls use requests, because a
-conformance suite needs what generated clients hide: objects exactly as sent, Tables as kubectl prints them, and watches
-that end at a deadline.
+The official client reads kubeconfigs with exec plugins, refreshed tokens or embedded data. The calls use requests,
+because a conformance suite needs what generated clients hide: objects exactly as sent, Tables as kubectl prints them,
+and watches that end at a deadline.
 """
 
 from __future__ import annotations
@@ -163,6 +163,26 @@ class _Adapter(requests.adapters.HTTPAdapter):
         return super().proxy_manager_for(proxy, **{**options, **self._names})
 
 
+def _official_configuration(kubeconfig: Path, context: str | None) -> Any:
+    """Return the configuration that the official client reads from a kubeconfig.
+
+    :raises ConfigurationError: if it cannot.
+    """
+    from kubernetes import client, config  # takes 0.3 s: import it only if a kubeconfig needs it
+
+    configuration = client.Configuration()
+    try:
+        config.load_kube_config(  # type: ignore[no-untyped-call, unused-ignore]
+            config_file=str(kubeconfig),
+            context=context,
+            client_configuration=configuration,
+            persist_config=False,
+        )
+    except Exception as error:  # the plugins that the client runs may raise any error
+        raise unusable(kubeconfig, str(error) or type(error).__name__) from error
+    return configuration
+
+
 class Cluster:
     """A client of one Kubernetes API, with the permissions of one kubeconfig.
 
@@ -173,22 +193,11 @@ class Cluster:
     """
 
     def __init__(self, kubeconfig: Path, *, context: str | None = None, timeouts: Timeouts | None = None) -> None:
-        from kubernetes import client, config  # takes 0.25 s: import it only if a cluster is used
-
         self.kubeconfig = kubeconfig
         self.timeouts = timeouts or Timeouts()
         #: Connection settings of the kubeconfig.
         self.connection = read_connection(kubeconfig, context)
-        self._configuration = client.Configuration()
-        try:
-            config.load_kube_config(  # type: ignore[no-untyped-call, unused-ignore]
-                config_file=str(kubeconfig),
-                context=context,
-                client_configuration=self._configuration,
-                persist_config=False,
-            )
-        except Exception as error:  # the plugins that the client runs may raise any error
-            raise unusable(kubeconfig, str(error) or type(error).__name__) from error
+        self._configuration = self.connection.plain or _official_configuration(kubeconfig, context)
         if self._configuration.ssl_ca_cert:
             check_trust(kubeconfig, self._configuration.ssl_ca_cert)
         self.server: str = self._configuration.host
