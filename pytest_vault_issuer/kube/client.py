@@ -25,6 +25,7 @@ import requests
 import urllib3
 
 from ..errors import StackError
+from ..sessions import ApiSession
 from ..timeouts import Bound, Timeouts
 from .kubeconfig import check_trust, read_connection, unusable
 
@@ -203,8 +204,7 @@ class Cluster:
         self.server: str = self._configuration.host
         self._headers: dict[str, str] = {}
         self._announce: Callable[[Resource], None] = lambda _: None
-        self._session = requests.Session()
-        self._session.trust_env = False
+        self._session = ApiSession()
         if self.connection.proxy_url:
             self._session.proxies = dict.fromkeys(("http", "https"), self.connection.proxy_url)
         adapter = _Adapter(self.connection.server_name)

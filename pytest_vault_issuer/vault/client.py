@@ -10,6 +10,7 @@ import hvac.exceptions
 import requests
 
 from ..errors import StackError
+from ..sessions import ApiSession
 from ..timeouts import Timeouts
 from .connection import VaultServer
 
@@ -45,8 +46,7 @@ def client(server: VaultServer, timeouts: Timeouts) -> hvac.Client:
     The settings of hvac (``VAULT_ADDR``, ``VAULT_TOKEN``, ``VAULT_CLIENT_CERT`` and others, ``~/.vault-token``) and of
     requests (proxies, ``REQUESTS_CA_BUNDLE``, ``.netrc``) may belong to another Vault than that of the session.
     """
-    session = requests.Session()
-    session.trust_env = False
+    session = ApiSession()
     verify: Any = server.ca_file or True
     session.verify = verify
     return hvac.Client(

@@ -1,0 +1,80 @@
+"""Connections to the APIs of Kubernetes and Vault that are kept open, and calls that cost little CPU time."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+from urllib.parse import urlencode
+
+import requests
+from requests.hooks import default_hooks
+from requests.structures import CaseInsensitiveDict
+
+#: URLs that no encoding changes.
+_PLAIN_URL = re.compile(r"https?://[A-Za-z0-9._~:\[\]-]+/[A-Za-z0-9._~:/%-]*")
+#: Arguments of a call that are sent without preparation by requests.
+_KNOWN = {"params", "data", "json", "headers", "stream", "timeout", "verify", "cert", "allow_redirects"}
+
+
+class ApiSession(requests.Session):
+    """A session without the environment's settings, for many small calls.
+
+    A run of the core profile makes about 15,000 calls. Half of the CPU time of each is the merging and the encoding of
+    settings that these calls do not use. This session sends such a call directly with the adapter, which keeps the
+    connections, checks certificates, and raises the errors of requests. Any other call takes the usual way.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trust_env = False
+
+    def request(self, method: str, url: str, *positional: Any, **options: Any) -> requests.Response:  # type: ignore[override]
+        """Send a request; see :meth:`requests.Session.request`."""
+        if (
+            positional
+            or options.keys() - _KNOWN
+            or self.auth
+            or self.params
+            or len(self.cookies)
+            or not isinstance(options.get("data") or "", (str, bytes))
+            or (options.get("data") and options.get("json") is not None)
+            or not _PLAIN_URL.fullmatch(url)
+        ):
+            return super().request(method, url, *positional, **options)
+        verify, cert = options.get("verify"), options.get("cert")
+        stream = bool(options.get("stream"))
+        response = self.get_adapter(url).send(
+            self._prepared(method, url, options),
+            stream=stream,
+            timeout=options.get("timeout"),
+            verify=self.verify if verify is None else verify,
+            cert=cert or self.cert,
+            proxies=self.proxies,
+        )
+        if response.is_redirect and options.get("allow_redirects", True):
+            response.close()
+            return super().request(method, url, **options)
+        if not stream:
+            _ = response.content  # so that the connection is free for the next call
+        return response
+
+    def _prepared(self, method: str, url: str, options: dict[str, Any]) -> requests.PreparedRequest:
+        """Return the request as requests prepares it."""
+        query = {name: value for name, value in (options.get("params") or {}).items() if value is not None}
+        prepared = requests.PreparedRequest()
+        prepared.method = method.upper()
+        prepared.url = f"{url}?{urlencode(query, doseq=True)}" if query else url
+        prepared.hooks = default_hooks()
+        given = {name: value for name, value in (options.get("headers") or {}).items() if value is not None}
+        prepared.headers = CaseInsensitiveDict({**self.headers, **given})
+        body: Any = options.get("data") or None
+        if options.get("json") is not None:
+            body = json.dumps(options["json"], allow_nan=False)
+            prepared.headers.setdefault("Content-Type", "application/json")
+        if body is not None:
+            prepared.body = body.encode() if isinstance(body, str) else body
+            prepared.headers["Content-Length"] = str(len(prepared.body))
+        elif prepared.method not in ("GET", "HEAD"):
+            prepared.headers["Content-Length"] = "0"
+        return prepared
