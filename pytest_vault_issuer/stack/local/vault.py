@@ -12,6 +12,7 @@ from ...timeouts import Timeouts, poll
 from ...vault.connection import VaultServer
 from ..certificates import StackAuthority
 from ..vault_configuration import configuration
+from .go_runtime import GO_RUNTIME
 from .ports import free_ports, taken
 
 #: Maximum number of starts if another process takes the port.
@@ -73,7 +74,7 @@ class VaultProcesses:
             advertised=advertised,
         )
         path = self._run.write(f"{name}.json", config)
-        self._run.spawn(name, [str(self.binary), "server", f"-config={path}"])
+        self._run.spawn(name, [str(self.binary), "server", f"-config={path}"], GO_RUNTIME)
         return VaultServer(url=f"https://127.0.0.1:{ports[0]}", ca_file=str(self._ca_file), name=name)
 
     def _answers(self, server: VaultServer) -> bool:
