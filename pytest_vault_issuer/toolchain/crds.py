@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from ..errors import ToolchainError
 
+#: CRDs by version of cert-manager. ``tools/ship_crds.py`` writes them before a release; a clone has none.
+SHIPPED = Path(__file__).with_name("shipped_crds")
 #: Values of the chart in the documented installation: `helm install cert-manager`, with the CRDs.
 _VALUES = {
     '{{ template "cert-manager.name" . }}': "cert-manager",
@@ -13,6 +16,12 @@ _VALUES = {
 }
 #: A condition or the labels of the chart. They are in comments, and all conditions are true in such an installation.
 _DIRECTIVE = re.compile(r"^\s*# .*\{\{-? .*\}\}$\n?", re.MULTILINE)
+
+
+def shipped(version: str, directory: Path = SHIPPED) -> Path | None:
+    """Return the directory with the CRDs of a version in this package, such as ``v1.21.2``; None if it has none."""
+    place = directory / version
+    return place if any(place.glob("*.yaml")) else None
 
 
 def plain(text: str, name: str) -> str:

@@ -97,6 +97,27 @@ class Download:
         return hashlib.sha256(repr((self.archive.digest, members)).encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True)
+class PinnedWheel:
+    """A wheel whose program is pinned.
+
+    :ivar digest: of the wheel, such as ``sha256:...``.
+    :ivar sha256: of the program in it, in hexadecimal.
+    """
+
+    distribution: str
+    version: str
+    platform: str
+    digest: str
+    sha256: str
+
+
+@cache
+def pinned_wheels() -> tuple[PinnedWheel, ...]:
+    """Return the wheels in ``downloads.toml``."""
+    return tuple(PinnedWheel(**entry) for entry in tomllib.loads(FILE.read_text()).get("wheel", []))
+
+
 @cache
 def shipped() -> tuple[Archive, ...]:
     """Return the archives in ``downloads.toml``."""

