@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import ConfigurationError
 from ..implementation import Implementation
+from ..options import Settings
 from ..requirements.features import BY_PROFILE
+from ..toolchain import Origin
 from ..toolchain.images import tag_of
+from ..toolchain.sources import PINNED
 
 OPTION = "--vault-issuer-certify"
 #: A version that does not change, such as 1.4 or v1.4.0-rc.1+build; not main, latest or a commit.
@@ -55,6 +58,44 @@ def check_implementation(implementation: Implementation) -> None:
             raise ConfigurationError(
                 f"{OPTION}: [implementation] {key} is missing", hint="a report names the vendor and a contact"
             )
+
+
+def check_settings(settings: Settings, provider: str) -> None:
+    """Check that others can get the binaries of the session: none is the user's own.
+
+    :param provider: name of the provider of the stack.
+    :raises ConfigurationError: naming the option or the provider.
+    """
+    for name, value in (
+        ("--vault-issuer-vault-binary", settings.vault_binary),
+        ("--vault-issuer-kubernetes-binaries", settings.kubernetes_binaries),
+    ):
+        if value is not None and provider == "process" and settings.join is None:
+            raise ConfigurationError(
+                f"{OPTION} and {name}={value} cannot be combined",
+                hint="a report names binaries that others can get: remove the option, or unset KUBEBUILDER_ASSETS",
+            )
+    if provider == "existing":
+        raise ConfigurationError(
+            f"{OPTION}: the binaries of an existing Vault and cluster are not known",
+            hint="use --vault-issuer-stack=process or --vault-issuer-stack=kind",
+        )
+
+
+def check_origins(origins: Iterable[Origin]) -> None:
+    """Check that the binaries of the session are pinned, and none is the user's own.
+
+    :raises ConfigurationError: naming the first that is not; or if they are not known.
+    """
+    origins = list(origins)
+    if not {"vault"} <= {origin.binary for origin in origins}:
+        raise ConfigurationError(
+            f"{OPTION}: the binaries of the stack are not known",
+            hint="remove the stack, which an older version started, and start another",
+        )
+    for origin in origins:
+        if origin.refusal:
+            raise ConfigurationError(f"{OPTION}: {origin.refusal}", hint=PINNED)
 
 
 def check_options(options: Mapping[str, Any], arguments: list[str], suite: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any, NoReturn
 
 import pytest
@@ -51,6 +51,7 @@ class Conformance:
         if self.certify:
             certification.check_implementation(self.implementation)
             certification.check_selection(self.implementation, session.profiles, session.settings.select)
+            certification.check_settings(session.settings, self._provider.name)
             if not self.is_worker:
                 certification.check_options(vars(config.option), config.args, SUITE)
         self.collector = Collector(self.selection, certify=self.certify)
@@ -84,7 +85,8 @@ class Conformance:
         contract = f", contract cert-manager {followed}" if followed else ""
         return [
             f"vault-issuer: {described.name} {described.version}{contract}, profile {profiles}, "
-            f"stack {self._provider.name} ({self._provider.reason}){certify}"
+            f"stack {self._provider.name} ({self._provider.reason}){certify}",
+            *(f"vault-issuer: {line}" for line in [sources_line(self.session.sources())] if line),
         ]
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
@@ -272,6 +274,14 @@ class Conformance:
             terminalreporter.write_line(line.text, bold=line.bold, **markup)
         for place in self._places():
             terminalreporter.write_line(place)
+
+
+def sources_line(sources: Mapping[str, str]) -> str:
+    """Return the parts of a session by source, such as "built: etcd, vault; downloaded: kubectl"."""
+    by_source: dict[str, list[str]] = {}
+    for name, source in sources.items():
+        by_source.setdefault(source, []).append(name)
+    return "; ".join(f"{source}: {', '.join(names)}" for source, names in by_source.items())
 
 
 def _has_tests(session: pytest.Session) -> bool:

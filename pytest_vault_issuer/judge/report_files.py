@@ -94,6 +94,7 @@ class ReportFiles:
                 session.command() if stack else [],
                 session.toolchain,
                 stack,
+                session.origins() if stack else [],
             ),
             failure=ending.failure,
             incomplete=ending.early,

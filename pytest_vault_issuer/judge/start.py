@@ -10,6 +10,7 @@ import pytest
 from ..errors import ConfigurationError, ImplementationError, VaultIssuerError
 from ..report.load import versions
 from ..session.session import SILENT_LIMIT, Session
+from .certification import check_origins
 from .ending import Ending
 from .exit_status import NO_STACK
 
@@ -44,6 +45,8 @@ def _start(session: Session, say: Callable[[str], None]) -> str:
     session.build()
     began = time.monotonic()
     stack = session.stack()
+    if session.settings.certify:
+        check_origins(session.origins())
     ready = time.monotonic()
     say(f"vault-issuer: {versions(stack.components)} ready in {ready - began:.1f} s")
     if session.running().answers:

@@ -203,6 +203,14 @@ def versions(named: dict[str, str]) -> str:
     return ", ".join(f"{name} {version}" for name, version in named.items())
 
 
+def binaries(report: Report) -> str:
+    """Return the binaries by source, such as "build: etcd v1.36.3, vault v1.21.0"; '' if the report lists none."""
+    by_source: dict[str, list[str]] = {}
+    for entry in report["reproduction"].get("binaries", []):
+        by_source.setdefault(entry["source"], []).append(f"{entry['binary']} {entry['version']}".strip())
+    return "; ".join(f"{source}: {', '.join(named)}" for source, named in by_source.items())
+
+
 def with_outcome(report: Report, outcomes: Iterable[str]) -> list[dict[str, Any]]:
     """Return the entries that have one of these outcomes and at least one test."""
     wanted = set(outcomes)

@@ -8,7 +8,7 @@ from typing import Any
 from ..requirements.features import AREAS
 from ..text import coded, markdown
 from .causes import Group, by_level, group_entries, said
-from .load import Report, early_end, messages, title, versions, with_outcome
+from .load import Report, binaries, early_end, messages, title, versions, with_outcome
 from .outcomes import ENDED_EARLY, Outcome
 
 _MARKS = {"conformant": "✅", "partial": "🟡", "non-conformant": "❌", "incomplete": "⚠️"}
@@ -35,7 +35,8 @@ def _lines(report: Report) -> Iterator[str]:
         verdict = profile["verdict"]
         yield f"{_MARKS[verdict]} profile **{markdown(name)}**: **{verdict}**, passed {', '.join(parts)}  "
     if report["stack"]:
-        yield markdown(f"on {versions(report['stack']['components'])} ({report['stack']['provider']})")
+        known = f", binaries: {binaries(report)}" if binaries(report) else ""
+        yield markdown(f"on {versions(report['stack']['components'])} ({report['stack']['provider']}){known}")
     for why in filter(str.strip, (report["implementation"]["failure"], early_end(report))):
         yield ""
         yield f"> {markdown(why.strip().splitlines()[0])}"

@@ -18,6 +18,8 @@ from ..errors import ConfigurationError
 from ..redaction.redactor import Redactor
 from ..requirements.catalogue import Catalogue
 from ..text import one_line
+from ..toolchain import Origin
+from ..toolchain.sources import PINNED
 from .build import FILE
 from .load import Report, load, results
 from .outcomes import profile_entries
@@ -104,7 +106,13 @@ def check(path: Path) -> list[Problem]:
     :raises ConfigurationError: if it cannot be read, or is no report.
     """
     report = load(path)
-    problems = [*_incomplete(report), *_changed(report), *_unidentified(report), *_secret(report)]
+    problems = [
+        *_incomplete(report),
+        *_changed(report),
+        *_unidentified(report),
+        *_unpinned(report),
+        *_secret(report),
+    ]
     if path.name != FILE and not path.is_dir():
         problems += _misplaced(path, report)
     return problems
@@ -161,6 +169,16 @@ def _unidentified(report: Report) -> Iterator[Problem]:
             yield Problem(f"[implementation] {key} is missing", "add it to the implementation file, and judge again")
     if not is_version(about["version"]):
         yield Problem(f"the version {one_line(about['version'])!r} is not a release", "judge a release such as 1.4.0")
+
+
+def _unpinned(report: Report) -> Iterator[Problem]:
+    """Yield the binaries that others cannot get."""
+    listed = [Origin(**entry) for entry in report["reproduction"].get("binaries", [])]
+    if not any(origin.binary == "vault" for origin in listed):
+        yield Problem("the report does not say where the binaries of the stack come from", f"judge again; {PINNED}")
+    for origin in listed:
+        if origin.refusal:
+            yield Problem(one_line(origin.refusal), PINNED)
 
 
 def _secret(report: Report) -> Iterator[Problem]:

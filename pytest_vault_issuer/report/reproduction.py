@@ -7,6 +7,7 @@ import os
 import platform
 import shlex
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata, resources
 from pathlib import Path
@@ -17,7 +18,7 @@ from ..options import OPTIONS, Settings
 from ..redaction.redactor import Redactor
 from ..requirements.catalogue import SUITE
 from ..stack.types import Stack
-from ..toolchain import Toolchain
+from ..toolchain import Origin, Toolchain
 
 #: Distributions whose version can change what a run says.
 _PACKAGES = ("pytest-vault-issuer", "pytest", "pytest-xdist", "hvac", "requests", "kubernetes", "cryptography")
@@ -30,6 +31,7 @@ def describe(
     command: list[str],
     toolchain: Toolchain,
     stack: Stack | None,
+    origins: Iterable[Origin] = (),
 ) -> dict[str, Any]:
     """Return the part of a report that says how to repeat the run.
 
@@ -40,6 +42,7 @@ def describe(
     :param command: the command of the controller, with its program resolved; [] if it runs already.
     :param toolchain: with the versions of the run.
     :param stack: None if it could not start.
+    :param origins: of the binaries, as far as they are known.
     """
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -51,6 +54,7 @@ def describe(
         "packages": dict(_versions()),
         "suite_sha256": suite_digest(),
         "toolchain": {entry.component: entry.key for entry in toolchain.status() if entry.chosen and entry.built},
+        "binaries": [asdict(origin) for origin in origins],
         "images": _images(settings, stack),
         "implementation": {
             "file_sha256": _digest(_file(settings)),

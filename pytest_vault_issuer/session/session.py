@@ -40,7 +40,7 @@ from ..stack.select import STATE, choose, joined, make_provider, needed, with_no
 from ..stack.types import Context, ControlPlane, Provider, Stack, VaultLauncher
 from ..supervisor.run_directory import RunDirectory, new_path
 from ..timeouts import Timeouts
-from ..toolchain import BINARIES, Toolchain, built
+from ..toolchain import BINARIES, Origin, Toolchain, built
 from ..toolchain.images import NeededImage
 from ..vault import VaultAdmin
 from .join import join, unregister_at_end
@@ -274,6 +274,18 @@ class Session:
         stack = self.stack()
         announce = self._record.announcer(stack.run) if self._record else None
         return VaultAdmin(stack.vault, timeouts or self.timeouts, session=stack.run, announce=announce)
+
+    def origins(self) -> list[Origin]:
+        """Return where the binaries of the stack, and those of the toolchain that the controller uses, come from."""
+        own = (self.toolchain.origin(name) for name in dict.fromkeys(self._programs) if name in BINARIES)
+        return [*self.stack().origins, *(origin for origin in own if origin is not None)]
+
+    def sources(self) -> dict[str, str]:
+        """Return, by name of each part of the session, where it comes from, in words; nothing is fetched."""
+        own = [name for name in self._programs if name in BINARIES]
+        wanted = own if self.settings.join is not None else [*self.provider.binaries(), *own]
+        given = {} if self.settings.join is not None else self.provider.given()
+        return {**given, **{name: self.toolchain.described_source(name) for name in wanted}}
 
     @property
     def has_stack(self) -> bool:

@@ -15,7 +15,7 @@ from ..kube.cluster_info import Kubernetes
 from ..options import Settings
 from ..supervisor.run_directory import RunDirectory
 from ..timeouts import Timeouts
-from ..toolchain import Toolchain
+from ..toolchain import Origin, Toolchain
 from ..toolchain.images import NeededImage
 from ..vault.connection import VaultServer
 
@@ -33,6 +33,7 @@ class Stack:
     :ivar bind: address on which the servers of the tests must listen.
     :ivar reviewer_token: token of a service account bound to ``system:auth-delegator``.
     :ivar components: version by component.
+    :ivar origins: where its binaries come from, as far as the session knows.
     :ivar foreign: whether the cluster existed before the session, which then changes nothing in it.
     :ivar created_mounts: auth mounts at default paths that the session created.
     :ivar run: name of the session, the value of the label on everything that it creates in the cluster.
@@ -59,6 +60,7 @@ class Stack:
     network: str = ""
     foreign: bool = False
     record: str = ""
+    origins: list[Origin] = field(default_factory=list)
 
     def to_json(self) -> str:
         """Return the stack as JSON, including credentials: write it only to files that only the user can read."""
@@ -73,7 +75,8 @@ class Stack:
         try:
             data = json.loads(text)
             parts = {"kubernetes": Kubernetes(**data["kubernetes"]), "vault": VaultServer(**data["vault"])}
-            stack = cls(**{**data, **parts})
+            origins = [Origin(**origin) for origin in data.get("origins", [])]  # older versions write none
+            stack = cls(**{**data, **parts, "origins": origins})
         except (KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{type(error).__name__}: {error}") from error
         for part in (stack, stack.kubernetes, stack.vault):
@@ -207,6 +210,9 @@ class Provider(Protocol):
 
     def binaries(self) -> list[str]:
         """Return the names of the toolchain's binaries that a new stack needs."""
+
+    def given(self) -> dict[str, str]:
+        """Return what a new stack uses besides the toolchain's binaries: by name, where it comes from, in words."""
 
     def images(self, controller: Iterable[str]) -> list[NeededImage]:
         """Return the images that the container engine needs; [] for a provider without an engine.

@@ -30,6 +30,16 @@ REPRODUCTION: dict[str, Any] = {
     "packages": {"pytest": "9.0.0"},
     "suite_sha256": "a" * 64,
     "toolchain": {"vault": "abc"},
+    "binaries": [
+        {
+            "binary": "vault",
+            "source": "build",
+            "version": "v1.21.0",
+            "url": "github.com/hashicorp/vault@v1.21.0",
+            "sha256": "b" * 64,
+            "pinned": True,
+        }
+    ],
     "images": {},
     "implementation": {
         "file_sha256": "",

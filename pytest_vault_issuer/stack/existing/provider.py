@@ -40,6 +40,10 @@ class ExistingProvider:
         self._progress = context.progress
         self.reason = reason
 
+    def given(self) -> dict[str, str]:
+        """Return {}: what a stack of others runs is not known."""
+        return {}
+
     def binaries(self) -> list[str]:
         """Return the component with the CRDs."""
         return [CRDS]

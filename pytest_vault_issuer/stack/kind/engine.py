@@ -155,6 +155,19 @@ class Engine:
                 ),
             ) from error
 
+    def digest(self, image: str) -> str:
+        """Return the digest under which the engine pulled an image, such as ``sha256:...``; '' if it did not pull it.
+
+        :raises StackError: if the engine does not answer.
+        """
+        try:
+            pulled = self.client.images.get(image).attrs.get("RepoDigests") or []
+        except self._errors.ImageNotFound:  # of a cluster that existed before
+            return ""
+        except self._errors.DockerException as error:
+            raise self.failure(f"the image {image} cannot be inspected", error) from error
+        return next((name.partition("@")[2] for name in pulled if "@" in name), "")
+
     def save(self, image: str, archive: Path) -> None:
         """Write an image of the engine to a file, as ``docker save`` does.
 

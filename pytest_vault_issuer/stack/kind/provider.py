@@ -12,8 +12,9 @@ from ...kube.client import Cluster
 from ...kube.cluster_info import Kubernetes
 from ...options import Settings
 from ...supervisor import interpreter
-from ...toolchain import CRDS
+from ...toolchain import CRDS, Origin
 from ...toolchain.images import NeededImage
+from ...toolchain.sources import of_image
 from ...vault.server import VaultAdmin
 from .. import finish, record
 from ..bootstrap import complete_stack, open_vault
@@ -57,6 +58,13 @@ def _nodes(engine: Engine, cluster: str) -> list[Container]:
     return nodes
 
 
+def _origins(engine: Engine, cluster: str, vault_image: str) -> list[Origin]:
+    """Return the images of the nodes and of Vault. The engine knows the digests of those that it pulled."""
+    node_image = str(_nodes(engine, cluster)[0].attrs["Config"]["Image"])
+    images = {"kubernetes": node_image, "vault": vault_image}
+    return [of_image(name, image, engine.digest(image)) for name, image in images.items()]
+
+
 class KindProvider:
     """Starts a Vault with testcontainers and a cluster with pytest-kind."""
 
@@ -75,6 +83,12 @@ class KindProvider:
     def binaries(self) -> list[str]:
         """Return the component with the CRDs."""
         return [CRDS]
+
+    def given(self) -> dict[str, str]:
+        """Return the images of the stack."""
+        settings = self._settings
+        nodes = f"of the kind cluster {settings.kind_cluster}" if settings.kind_cluster else settings.node_image
+        return {"vault": settings.vault_image, "kubernetes": nodes or "image that kind chooses"}
 
     def images(self, controller: Iterable[str]) -> list[NeededImage]:
         """Return the images of the stack, unless the session joins one, and those of the controller.
@@ -164,6 +178,7 @@ class KindProvider:
                 kind_cluster=name,
                 network=network,
                 record=written,
+                origins=_origins(engine, name, settings.vault_image),
             )
 
     @property

@@ -10,7 +10,7 @@ from typing import ClassVar
 from ...errors import NotRunnable
 from ...kube.client import Cluster
 from ...options import Settings
-from ...toolchain import CRDS, KUBERNETES, Binaries, resolve
+from ...toolchain import CRDS, KUBERNETES, Binaries, origins, resolve
 from ...toolchain.images import NeededImage
 from ...vault.server import VaultAdmin
 from ..bootstrap import complete_stack, open_vault
@@ -25,11 +25,15 @@ NAME = "process"
 
 def needed_binaries(settings: Settings) -> list[str]:
     """Return the names of the toolchain's binaries that a stack of these settings needs."""
-    directory = settings.kubernetes_binaries
-    given = {name for name in KUBERNETES if directory and (directory / name).is_file()}
-    if settings.vault_binary:
-        given.add("vault")
+    given = _given(settings)
     return [name for name in (*KUBERNETES, "vault", CRDS) if name not in given]
+
+
+def _given(settings: Settings) -> list[str]:
+    """Return the names of the binaries that the user provides."""
+    directory = settings.kubernetes_binaries
+    given = [name for name in KUBERNETES if directory and (directory / name).is_file()]
+    return [*given, "vault"] if settings.vault_binary else given
 
 
 class ProcessProvider:
@@ -49,6 +53,10 @@ class ProcessProvider:
     def binaries(self) -> list[str]:
         """Return the names of those that the user does not provide."""
         return needed_binaries(self._settings)
+
+    def given(self) -> dict[str, str]:
+        """Return the binaries that the user provides."""
+        return dict.fromkeys(_given(self._settings), "named by you")
 
     def images(self, controller: Iterable[str]) -> list[NeededImage]:
         """Return []: no container engine is used."""
@@ -71,8 +79,9 @@ class ProcessProvider:
         control_plane = KubernetesProcesses(self._run, authority, binaries, self._timeouts)
         control_plane.spawn()
         # Vault is ready long before the API server: set it up in parallel.
-        with ThreadPoolExecutor(1) as background:
+        with ThreadPoolExecutor(2) as background:
             starting = background.submit(self._start_vault, authority, binaries)
+            identifying = background.submit(origins, self._toolchain, binaries)
             kubernetes = control_plane.wait()
             return complete_stack(
                 NAME,
@@ -84,6 +93,7 @@ class ProcessProvider:
                 starting.result,
                 foreign=False,
                 vault_binary=str(binaries.vault),
+                origins=identifying.result(),
             )
 
     def _start_vault(self, authority: StackAuthority, binaries: Binaries) -> VaultAdmin:

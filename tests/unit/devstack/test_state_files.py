@@ -17,6 +17,7 @@ from pytest_vault_issuer.kube.cluster_info import Kubernetes
 from pytest_vault_issuer.stack.select import STATE, joined
 from pytest_vault_issuer.stack.types import Stack
 from pytest_vault_issuer.supervisor.run_directory import RunDirectory
+from pytest_vault_issuer.toolchain import Origin
 from pytest_vault_issuer.vault.connection import VaultServer
 
 STACK = asdict(
@@ -51,6 +52,17 @@ def test_joining_a_stack_whose_file_is_broken_is_an_error_with_a_way_out(tmp_pat
 def test_a_stack_file_of_this_version_is_read(tmp_path: Path) -> None:
     (tmp_path / STATE).write_text(json.dumps(STACK))
     assert asdict(joined(tmp_path)) == STACK
+
+
+def test_joined_session_knows_the_binaries_of_the_stack(tmp_path: Path) -> None:
+    origin = Origin("vault", "build", "v1.21.0", "github.com/hashicorp/vault@v1.21.0", "a" * 64, True)
+    (tmp_path / STATE).write_text(json.dumps({**STACK, "origins": [asdict(origin)]}))
+    assert joined(tmp_path).origins == [origin]
+
+
+def test_stack_file_of_a_version_without_origins_is_read(tmp_path: Path) -> None:
+    (tmp_path / STATE).write_text(json.dumps({key: value for key, value in STACK.items() if key != "origins"}))
+    assert joined(tmp_path).origins == []
 
 
 @pytest.mark.parametrize(

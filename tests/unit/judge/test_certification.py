@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -12,8 +14,10 @@ from pytest_vault_issuer.errors import ConfigurationError
 from pytest_vault_issuer.implementation import Implementation, IssuerDescription, RunDescription
 from pytest_vault_issuer.judge import certification
 from pytest_vault_issuer.judge.hooks import Conformance
+from pytest_vault_issuer.options import Settings
 from pytest_vault_issuer.report import build as json_report
 from pytest_vault_issuer.requirements.catalogue import SUITE, Catalogue
+from pytest_vault_issuer.toolchain import Origin
 
 pytest_plugins = ("pytester",)
 
@@ -36,6 +40,39 @@ def refused(check: Any, *arguments: Any) -> str:
     assert caught.value.hint
     assert caught.value.message.startswith("--vault-issuer-certify")
     return caught.value.message
+
+
+# -- the binaries -----------------------------------------------------------------------------------------------
+
+PINNED = Origin("vault", "build", "v1.21.0", "github.com/hashicorp/vault@v1.21.0", "a" * 64, True)
+
+
+@pytest.mark.parametrize(
+    "settings", [Settings(vault_binary=Path("/bin/bao")), Settings(kubernetes_binaries=Path("/assets"))]
+)
+def test_binaries_of_the_user_are_refused_before_anything_starts(settings: Settings) -> None:
+    assert "cannot be combined" in refused(certification.check_settings, settings, "process")
+
+
+def test_existing_stack_is_refused() -> None:
+    message = refused(certification.check_settings, Settings(), "existing")
+    assert message.endswith("the binaries of an existing Vault and cluster are not known")
+
+
+@pytest.mark.parametrize("provider", ["process", "kind"])
+def test_binaries_of_the_toolchain_are_accepted(provider: str) -> None:
+    certification.check_settings(Settings(), provider)
+    certification.check_origins([PINNED, replace(PINNED, binary="etcd", source="download")])
+
+
+@pytest.mark.parametrize("change", [{"source": "user"}, {"pinned": False}, {"sha256": ""}])
+def test_unpinned_binary_is_refused(change: dict[str, Any]) -> None:
+    assert ": etcd " in refused(certification.check_origins, [PINNED, replace(PINNED, binary="etcd", **change)])
+
+
+def test_stack_of_unknown_binaries_is_refused() -> None:
+    """A dev stack that an older version started does not say where its binaries come from."""
+    assert "are not known" in refused(certification.check_origins, [])
 
 
 # -- the implementation -----------------------------------------------------------------------------------------

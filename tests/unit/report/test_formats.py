@@ -129,6 +129,22 @@ class Tags(HTMLParser):
         self.text += data
 
 
+def test_sources_of_binaries_are_in_every_format() -> None:
+    made = report()
+    made["stack"] = {"provider": "process", "reason": "", "components": {"vault": "1.21.0"}}
+    assert "binaries: build: vault v1.21.0" in markdown.render(made)
+    page = html.render(made)
+    assert "v1.21.0 (build): <code>github.com/hashicorp/vault@v1.21.0</code>" in page
+    assert f"sha256 <code>{'b' * 64}</code>" in page
+
+
+def test_report_of_a_version_that_listed_no_binaries_is_shown() -> None:
+    made = report()
+    del made["reproduction"]["binaries"]
+    assert "binaries" not in markdown.render(made)
+    assert html.render(made)
+
+
 def test_html() -> None:
     page = html.render(ALL)
     tags = Tags(page)
