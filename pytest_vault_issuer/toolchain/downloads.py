@@ -115,7 +115,12 @@ class PinnedWheel:
 @cache
 def pinned_wheels() -> tuple[PinnedWheel, ...]:
     """Return the wheels in ``downloads.toml``."""
-    return tuple(PinnedWheel(**entry) for entry in tomllib.loads(FILE.read_text()).get("wheel", []))
+    return read_wheels(FILE)
+
+
+def read_wheels(path: Path) -> tuple[PinnedWheel, ...]:
+    """Return the wheels in a file that :func:`read` accepts."""
+    return tuple(PinnedWheel(**entry) for entry in tomllib.loads(path.read_text()).get("wheel", []))
 
 
 @cache

@@ -19,6 +19,8 @@ from .sources import MIRROR, at_mirror
 
 #: Maximum size of a file in bytes.
 LARGEST = 1 << 30
+#: Maximum size in bytes of a file without a known digest.
+_SMALL = 4 << 20
 #: Seconds to connect, and to wait for the next bytes.
 _CONNECT, _READ = 5.0, 30.0
 #: Seconds for one file.
@@ -112,6 +114,25 @@ class Fetcher:
             response.close()
             raise DownloadError(f"{url} redirects to {host_of(response.url)} without TLS", hint="use another mirror")
         return response
+
+    def small(self, url: str) -> bytes:
+        """Return a small file whose digest is not known, such as a signature.
+
+        :raises DownloadError: if it cannot be downloaded, or is not small.
+        """
+        address = at_mirror(url)
+        if "://" not in address:
+            try:
+                return Path(address).read_bytes()
+            except OSError as error:
+                raise DownloadError(f"{address} cannot be read: {error.strerror}", hint=f"see {MIRROR}") from error
+        with self.get(address) as response:
+            if response.status_code != requests.codes.ok:
+                raise refused(address, response)
+            content: bytes = response.raw.read(_SMALL + 1, decode_content=True)
+        if len(content) > _SMALL:
+            raise DownloadError(f"{address} has more than {_SMALL} bytes", hint="check what answers there")
+        return content
 
     def _receive(self, what: str, address: str, part: Path, size: int, headers: Mapping[str, str]) -> None:
         known = f", {megabytes(size)}" if size else ""
@@ -234,6 +255,14 @@ def _digest(path: Path, like: str) -> str:
     algorithm = like.partition(":")[0]
     with path.open("rb") as file:
         return f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}"
+
+
+def has_digest(path: Path, digest: str) -> bool:
+    """Return whether a file exists and has a digest.
+
+    :param digest: such as ``sha256:...``.
+    """
+    return path.is_file() and _digest(path, digest) == digest
 
 
 def unwritable(directory: Path, error: OSError) -> ToolchainError:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -20,6 +19,8 @@ from .fetch import DownloadError, Fetcher, refused
 from .sources import at_mirror
 
 _MANIFESTS = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
@@ -47,12 +48,24 @@ class Repository:
         :param digest: of the image's manifest for one platform.
         :raises DownloadError: if the image, or the program in it, is missing or another one.
         """
-        if not copy_from_layers(self._layers(self._manifest(digest)), member, target):
+        _, layers = self.manifest(digest)
+        if not copy_from_layers(map(self.layer, reversed(layers)), member, target):
             raise DownloadError(f"{self._name}@{digest} does not contain {member}", hint="please report it")
 
-    def _manifest(self, digest: str) -> dict[str, Any]:
-        """Return the manifest of an image after a check of its digest."""
-        content = self._read(digest)
+    def manifest_url(self, reference: str) -> str:
+        """Return the URL of a manifest, of which a mirror has a copy."""
+        return f"{self._base}/manifests/{reference}"
+
+    def layer_url(self, layer: dict[str, Any]) -> str:
+        """Return the URL of a layer, of which a mirror has a copy."""
+        return f"{self._base}/blobs/{layer['digest']}"
+
+    def manifest(self, digest: str) -> tuple[bytes, list[dict[str, Any]]]:
+        """Return the manifest of an image after a check of its digest, and its layers, the lowest first.
+
+        :raises DownloadError: if it is missing or another one.
+        """
+        content = self.read(digest)
         if digest_of(content) != digest:
             raise DownloadError(
                 f"{self._name}@{digest} is not the pinned image: its digest is {digest_of(content)}",
@@ -64,17 +77,25 @@ class Repository:
             raise DownloadError(f"the manifest of {self._name} is not JSON", hint="check what answers there") from error
         if not isinstance(manifest, dict):
             raise DownloadError(f"the manifest of {self._name} is not an object", hint="check what answers there")
-        return manifest
+        return content, manifest.get("layers", [])
 
-    def _layers(self, manifest: dict[str, Any]) -> Iterator[Path]:
-        """Yield the layers of an image, the uppermost first."""
-        for layer in reversed(manifest.get("layers", [])):
-            url = f"{self._base}/blobs/{layer['digest']}"
-            what = f"a layer of {self._name}"
-            yield self._fetcher.file(what, url, layer["digest"], size=layer["size"], headers=self._headers)
+    def layer(self, layer: dict[str, Any]) -> Path:
+        """Return the path of a layer in the fetcher's directory, after a check of its digest.
 
-    def _read(self, reference: str) -> bytes:
-        address = at_mirror(f"{self._base}/manifests/{reference}")
+        :param layer: from :meth:`manifest`.
+        """
+        what = f"a layer of {self._name}"
+        return self._fetcher.file(
+            what, self.layer_url(layer), layer["digest"], size=layer["size"], headers=self._headers
+        )
+
+    def read(self, reference: str) -> bytes:
+        """Return a manifest or index, unchecked.
+
+        :param reference: a digest or a tag.
+        :raises DownloadError: if it is missing.
+        """
+        address = at_mirror(self.manifest_url(reference))
         if "://" not in address:
             try:
                 return Path(address).read_bytes()

@@ -20,6 +20,8 @@ MIRROR = "VAULT_ISSUER_MIRROR"
 WHEEL, DOWNLOAD, BUILD = "wheel", "download", "build"
 #: Sources that are not the toolchain's: a path that the user names, and a container image.
 USER, IMAGE = "user", "image"
+#: Source of the CRDs that this package contains.
+PACKAGE = "package"
 #: In the order in which they are tried. What the user names comes before all of them.
 SOURCES = (WHEEL, DOWNLOAD, BUILD)
 #: What to do about a binary that is not pinned.

@@ -8,14 +8,14 @@ import http.server
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_vault_issuer.errors import ConfigurationError, ToolchainError
-from pytest_vault_issuer.toolchain import COMPONENTS, Component, Toolchain, fetch
+from pytest_vault_issuer.toolchain import COMPONENTS, Component, Toolchain
 from pytest_vault_issuer.toolchain.downloads import Archive, Member, read, shipped, this_platform
 from pytest_vault_issuer.toolchain.sources import SOURCES
 from tests.support.publisher import Proxy, Publisher, serving, sha256, tar, zipped
@@ -34,18 +34,6 @@ component = Component("tiny", pathlib.Path(), {"tiny": "."}, "", released="v1.2.
 archive = Archive("1.2.3", this_platform(), sys.argv[2], "", sys.argv[3], 0, {"tiny": Member("up/bin/tiny")})
 Toolchain(pathlib.Path(sys.argv[1]), [component], archives=[archive], sources=["download"]).build()
 """
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Publisher]:
-    """A mirror of everything that a test publishes."""
-    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(fetch, "_CHUNK", 1)  # bytes of an incomplete chunk are lost
-    with serving(Publisher(tmp_path)) as publisher:
-        monkeypatch.setenv("SSL_CERT_FILE", str(publisher.ca))
-        monkeypatch.setenv("VAULT_ISSUER_MIRROR", publisher.url)
-        yield publisher
 
 
 @pytest.fixture

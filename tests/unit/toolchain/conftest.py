@@ -1,0 +1,23 @@
+"""A local server with TLS in the place of the publishers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_vault_issuer.toolchain import fetch
+from tests.support.publisher import Publisher, serving
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Publisher]:
+    """A mirror of everything that a test publishes."""
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(fetch, "_CHUNK", 1)  # bytes of an incomplete chunk are lost
+    with serving(Publisher(tmp_path)) as publisher:
+        monkeypatch.setenv("SSL_CERT_FILE", str(publisher.ca))
+        monkeypatch.setenv("VAULT_ISSUER_MIRROR", publisher.url)
+        yield publisher
