@@ -6,15 +6,22 @@ import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Protocol
 
 from ..errors import ImplementationError, NotRunnable
-from ..kube.client import Cluster
+from ..kube.client import Cluster, Object
+from ..kube.ownership import create_own
 from ..supervisor.run_directory import RunDirectory
 from ..timeouts import Timeouts
 from .process import PROCESS, RunningImplementation, fill
 from .spec import Implementation, ProcessDescription
-from .workloads import PODS, Workload
+from .workloads import PODS, Workload, workloads_of
+
+#: Label of the pods of a replica; the value is its number.
+_REPLICA = "vault-issuer.test/replica"
+#: Annotation that names the container of a pod that kubectl uses by default.
+_DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
 #: Seconds for ps to answer.
 PS_LIMIT = 10.0
@@ -52,6 +59,20 @@ class Controller(Protocol):
 
     def restarting(self) -> contextlib.AbstractContextManager[None]:
         """Restart it whenever it ends during the block, as the kubelet does; it runs after the block."""
+
+    def replica(self, number: int, arguments: list[str]) -> Replica:
+        """Return a replica of it, which does not run yet.
+
+        :param number: tells the replicas of one controller apart.
+        :param arguments: additional to those of the controller.
+        """
+
+
+class Replica(Controller, Protocol):
+    """A replica of a controller."""
+
+    def end(self) -> None:
+        """End it for good."""
 
 
 class ControllerProcess:
@@ -113,6 +134,10 @@ class ControllerProcess:
         finally:
             self._run.leave(self.name)
 
+    def replica(self, number: int, arguments: list[str]) -> Replica:
+        """See :class:`Controller`."""
+        return _ReplicaProcess(self._run, f"{self.name}-replica-{number}", self.name, arguments)
+
 
 class ControllerWorkload:
     """A controller that is a Deployment or StatefulSet of this session."""
@@ -163,6 +188,12 @@ class ControllerWorkload:
         """See :class:`Controller`. The kubelet restarts it anyway."""
         yield
 
+    def replica(self, number: int, arguments: list[str]) -> Replica:
+        """See :class:`Controller`. It is a workload of its own, so that each can be stopped."""
+        workload = self._workload
+        body = copy_of(self._cluster.get(workload.resource, workload.name, workload.namespace), f"{number}", arguments)
+        return _ReplicaWorkload(workloads_of([body])[0], self._cluster, self._timeouts, body)
+
     def _scale(self, replicas: int) -> None:
         body = {"spec": {"replicas": replicas}}
         self._cluster.patch(self._workload.resource, self._workload.name, self._workload.namespace, body)
@@ -201,28 +232,18 @@ class Control:
         self.controller.start()
 
     @contextlib.contextmanager
-    def replicas(self) -> Iterator[tuple[ControllerProcess, ControllerProcess]]:
+    def replicas(self) -> Iterator[tuple[Controller, Controller]]:
         """Replace the controller by two replicas during the block; :meth:`Controller.start` starts each.
 
         Each has the arguments in ``[run] replica_args`` in addition to those of the controller.
-
-        :raises NotRunnable: if the controller does not run as a process of this session.
         """
         original = self.controller
-        if not isinstance(original, ControllerProcess):
-            raise NotRunnable(
-                "the controller runs in the cluster: its replicas cannot be controlled one by one",
-                hint="describe it as a process",
-            )
         original.stop()
-        replicas = [
-            _Replica(self._run, f"{original.name}-replica-{number}", original.name, self._replica_arguments())
-            for number in (1, 2)
-        ]
+        first, second = (original.replica(number, self._replica_arguments()) for number in (1, 2))
         try:
-            yield replicas[0], replicas[1]
+            yield first, second
         finally:
-            for replica in replicas:
+            for replica in (first, second):
                 replica.end()
             original.start()
 
@@ -232,7 +253,7 @@ class Control:
         return fill(ProcessDescription(), described.replica_args, values)[0]
 
 
-class _Replica(ControllerProcess):
+class _ReplicaProcess(ControllerProcess):
     def __init__(self, run: RunDirectory, name: str, original: str, arguments: list[str]) -> None:
         super().__init__(run, name)
         self._original = original
@@ -252,6 +273,53 @@ class _Replica(ControllerProcess):
             self.resume()
             self.start()  # no longer stopped for the time being
             self._run.stop(self.name)
+
+
+class _ReplicaWorkload(ControllerWorkload):
+    def __init__(self, workload: Workload, cluster: Cluster, timeouts: Timeouts, body: Object) -> None:
+        super().__init__(workload, cluster, timeouts)
+        self._body = body
+        self._started = False
+
+    def start(self) -> None:
+        if self._started:
+            super().start()
+        else:
+            create_own(self._cluster, self._workload.resource, self._body)
+            self._started = True
+
+    def end(self) -> None:
+        """End it for good."""
+        if self._started:
+            self.kill()
+            self._cluster.delete(self._workload.resource, self._workload.name, self._workload.namespace)
+
+
+def copy_of(workload: Object, number: str, arguments: list[str]) -> Object:
+    """Return a copy of a Deployment or StatefulSet, with one pod that its Services find too.
+
+    :param number: part of its name, and a label of its pods.
+    :param arguments: additional to those of the default container of its pods, by default the first one.
+    """
+    metadata, spec = workload["metadata"], deepcopy(workload["spec"])
+    template = spec["template"]
+    template["metadata"]["labels"][_REPLICA] = number
+    spec["replicas"] = 1
+    spec["selector"].setdefault("matchLabels", {})[_REPLICA] = number
+    chosen = (template["metadata"].get("annotations") or {}).get(_DEFAULT_CONTAINER)
+    containers = template["spec"]["containers"]
+    container = next((each for each in containers if each["name"] == chosen), containers[0])
+    container["args"] = [*(container.get("args") or []), *arguments]
+    return {
+        "apiVersion": workload["apiVersion"],
+        "kind": workload["kind"],
+        "metadata": {
+            "name": f"{metadata['name']}-replica-{number}",
+            "namespace": metadata["namespace"],
+            "labels": metadata.get("labels") or {},
+        },
+        "spec": spec,
+    }
 
 
 def _controller(

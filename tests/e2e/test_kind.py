@@ -23,9 +23,13 @@ from pytest_vault_issuer.report.compare import compare
 from pytest_vault_issuer.stack.kind.engine import CLUSTER_LABEL, RUN_LABEL, Engine
 from pytest_vault_issuer.stack.select import STATE
 from pytest_vault_issuer.timeouts import poll
+from pytest_vault_issuer.toolchain.go import find_go
 from tests.e2e.conftest import Suite, run_directories, typed
+from tests.e2e.test_external_issuer import EXAMPLE as EXTERNAL_ISSUER
+from tests.e2e.test_external_issuer import NEEDED_GO, go_caches
 from tests.support.containers import CERT_MANAGER, NODE, VAULT, engine_with, everything, on_kind, user_cluster
 from tests.support.processes import processes_of, supervisor_of
+from tests.support.reader import surroundings
 from tests.support.registry import empty_registry, forget, push
 from tests.support.scope import scopes, selecting
 
@@ -130,6 +134,40 @@ def test_controller_runs_from_a_kustomization(suite: Suite, options: list[str], 
     run = suite.run(kustomization, ONE, "--vault-issuer-select=VI-LEAK-002", *options)
     assert run.status == 0, run.output
     assert run.outcomes()["VI-LEAK-002"] == "passed", "the pod's log is read"
+
+
+@pytest.fixture
+def external_issuer(engine: Engine, tmp_path: Path) -> Iterator[str]:
+    """The image of a controller with leader election: the external issuer, compiled without C libraries."""
+    go = find_go(NEEDED_GO)
+    caches = go_caches(go)
+    environment = surroundings(
+        GOPATH=str(caches), GOCACHE=str(caches / "build"), GOFLAGS="-modcacherw", GOTOOLCHAIN="local", CGO_ENABLED="0"
+    )
+    folder = tmp_path / "image"
+    folder.mkdir()
+    subprocess.run([go, "build", "-o", folder / "manager", "."], check=True, cwd=EXTERNAL_ISSUER, env=environment)
+    (folder / "Dockerfile").write_text('FROM scratch\nCOPY manager /manager\nENTRYPOINT ["/manager"]\n')
+    name = f"vault-issuer/external-issuer:test-{secrets.token_hex(3)}"
+    engine.client.images.build(path=str(folder), tag=name, rm=True)
+    yield name
+    engine.client.images.remove(name, force=True)
+
+
+@pytest.mark.full
+def test_replicas_run_in_the_cluster(suite: Suite, options: list[str], external_issuer: str) -> None:
+    run = suite.run(
+        f"--vault-issuer={EXTERNAL_ISSUER / 'conformance.toml'}",
+        f"--vault-issuer-image={external_issuer}",
+        "--vault-issuer-profile=resilience",
+        "--vault-issuer-select=HA",
+        "--vault-issuer-select=RESTART",
+        *options,
+    )
+    assert run.status == 0, run.output
+    outcomes = {name: outcome for name, outcome in run.outcomes().items() if name.startswith(("VI-HA", "VI-RESTART"))}
+    assert outcomes.pop("VI-HA-004") == "not-run", "a pod cannot be paused"
+    assert set(outcomes.values()) == {"passed"}, run.output
 
 
 def agreement(reports: dict[str, Any]) -> None:
