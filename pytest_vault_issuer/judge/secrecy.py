@@ -52,8 +52,8 @@ class Secrecy:
 
     def pytest_make_parametrize_id(self, val: object, argname: str) -> str | None:
         """Name a secret parameter by its argument. pytest makes equal ids different by a number."""
-        text = val.decode(errors="replace") if isinstance(val, bytes) else str(val) if isinstance(val, str) else ""
-        return argname if self._active and self.redact(text) != text else None
+        text = val.decode(errors="replace") if isinstance(val, bytes) else val
+        return argname if self._active and isinstance(text, str) and self.redact(text) != text else None
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
