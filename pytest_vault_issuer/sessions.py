@@ -42,14 +42,14 @@ class ApiSession(requests.Session):
             or not _PLAIN_URL.fullmatch(url)
         ):
             return super().request(method, url, *positional, **options)
-        verify, cert = options.get("verify"), options.get("cert")
+        verify: Any = self.verify if options.get("verify") is None else options["verify"]
         stream = bool(options.get("stream"))
         response = self.get_adapter(url).send(
             self._prepared(method, url, options),
             stream=stream,
             timeout=options.get("timeout"),
-            verify=self.verify if verify is None else verify,
-            cert=cert or self.cert,
+            verify=verify,
+            cert=options.get("cert") or self.cert,
             proxies=self.proxies,
         )
         if response.is_redirect and options.get("allow_redirects", True):
