@@ -188,12 +188,13 @@ def test_request_is_issued_after_server_errors_while_signing(sandbox: Sandbox) -
         proxy = sandbox.new_proxy()
         issuer = sandbox.ready_issuer(kind, auth, proxy=proxy)
         outages.append((proxy.inject(Route.SIGN, answer, times=FAILURES), sandbox.request(issuer)))
+    # A controller with slow retries meets only the first failures.
+    bound = sandbox.timeouts.bound(sandbox.timeouts.wire / 2)
     for outage, _ in outages:
-        # A controller with slow retries meets only the first failures.
         with contextlib.suppress(Unmet):
-            outage.wait(sandbox.timeouts.wire / 2)
-        outage.remove()
+            outage.wait(bound.left())
     for outage, request in outages:
+        outage.remove()
         assert outage.hits, f"expected a sign request for {request}, saw none"
         request.wait_issued(timeout=sandbox.timeouts.retry)
 
