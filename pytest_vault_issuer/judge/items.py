@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -29,9 +30,14 @@ def features_of(item: pytest.Item) -> set[str]:
 
 def name_of(item: pytest.Item) -> str:
     """Return a test's node id; for a test of the suite, one that does not depend on the place of installation."""
-    if item.path.parent != Path(str(resources.files(SUITE))):
+    if item.path.parent != _suite_directory():
         return item.nodeid
     return f"{SUITE}/{item.path.name}::{item.nodeid.partition('::')[2]}"
+
+
+@cache
+def _suite_directory() -> Path:
+    return Path(str(resources.files(SUITE)))
 
 
 def spread(items: list[pytest.Item]) -> list[pytest.Item]:

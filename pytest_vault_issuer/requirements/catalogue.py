@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -62,8 +63,9 @@ class Catalogue:
     requirements: tuple[Requirement, ...]
 
     @classmethod
+    @cache
     def load(cls) -> Catalogue:
-        """Read the catalogue of the installed suite: one file per area, in the order of :data:`~.features.AREAS`."""
+        """Return the catalogue of the installed suite: one file per area, in the order of :data:`~.features.AREAS`."""
         directory = resources.files(SUITE) / "requirements"
         files = [directory / f"{area.lower()}.toml" for area in AREAS]
         return cls.parse("\n".join(file.read_text() for file in files if file.is_file()))
