@@ -1,10 +1,10 @@
 """Measures the CPU seconds of a session, per kind of process and per test, and compares checkouts.
 
-Run with ``python benchmarks/bench_cpu.py [NAME=CHECKOUT …]``, where each checkout has a virtual environment in
-``.venv``; without a checkout, this one. The rounds alternate between the checkouts, so that a change of the machine's
-load affects them equally. CPU seconds are robust under load, wall-clock time is not. ``--tests COUNT`` prints the tests
-that take most time, with CPU and wait of their worker apart, and with ``--workers 0`` the CPU of all processes during
-each test.
+Run with ``tox run -e benchmark-cpu`` or ``python benchmarks/bench_cpu.py [NAME=CHECKOUT …]``, where each checkout has a
+virtual environment in ``.venv``; without a checkout, this one and this interpreter. The rounds alternate between the
+checkouts, so that a change of the machine's load affects them equally. CPU seconds are robust under load, wall-clock
+time is not. ``--tests COUNT`` prints the tests that take most time, with CPU and wait of their worker apart, and with
+``--workers 0`` the CPU of all processes during each test.
 
 Python's bytecode is cached, as after the first session of an installation; ``--no-bytecode`` measures without the cache
 (``PYTHONDONTWRITEBYTECODE=1``, which images often set).
@@ -28,6 +28,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
+HERE = Path(__file__).resolve().parents[1]
 #: Seconds between two looks at the processes. What a process uses after the last look is in "not attributed".
 INTERVAL = 0.1
 KINDS = ("pytest", "pytest workers", "kube-apiserver", "etcd", "kube-controller-manager", "Vault", "controller",
@@ -135,7 +136,7 @@ def children_cpu() -> float:
 
 def measure(checkout: Path, arguments: list[str], workers: int, python_variables: dict[str, str]) -> Session:
     """Run one session in a checkout."""
-    python = checkout / ".venv/bin/python"
+    python = Path(sys.executable) if checkout == HERE else checkout / ".venv/bin/python"
     with tempfile.TemporaryDirectory() as directory:
         tests = Path(directory) / "tests.jsonl"
         command = [str(python), "-m", "pytest", "--pyargs", "vault_issuer_conformance", "-q", f"-n{workers}",
@@ -208,7 +209,7 @@ def main() -> None:
     parser.add_argument("--select", action="append", default=[], metavar="ID", help="only these requirements")
     parser.add_argument("--no-bytecode", action="store_true", help="without the cache of Python's bytecode")
     options = parser.parse_args()
-    named = dict(entry.split("=", 1) for entry in options.checkouts) or {"this": str(Path(__file__).parents[1])}
+    named = dict(entry.split("=", 1) for entry in options.checkouts) or {"this": str(HERE)}
     arguments = [f"--vault-issuer={options.implementation}"]
     arguments += [f"--vault-issuer-select={identifier}" for identifier in options.select]
     sessions: dict[str, list[Session]] = {name: [] for name in named}
