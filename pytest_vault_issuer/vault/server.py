@@ -175,7 +175,7 @@ class VaultAdmin:
             seen[:] = [self.health]
             return True if seen[0] in statuses else None
 
-        if not poll(probe, timeout=self.timeouts.component_start):
+        if not poll(probe, timeout=self.timeouts.component_start, interval=0.05):
             raise StackError(f"expected health status {' or '.join(map(str, statuses))} of Vault, saw {seen[0]}")
 
 

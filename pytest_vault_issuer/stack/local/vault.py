@@ -88,4 +88,4 @@ class VaultProcesses:
                 return False if self._run.returncode(server.name) is not None else None
             return True
 
-        return bool(poll(probe, timeout=self._timeouts.component_start))
+        return bool(poll(probe, timeout=self._timeouts.component_start, interval=0.05))
