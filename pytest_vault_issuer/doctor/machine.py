@@ -124,7 +124,7 @@ def _programs(toolchain: Toolchain, environment: Mapping[str, str]) -> list[Find
         else Finding("kind", ABSENT, "not in PATH: no provider kind", "https://kind.sigs.k8s.io"),
         Finding("kubectl", OK, str(kubectl))
         if kubectl
-        else Finding("kubectl", ABSENT, "not in PATH and not built", "vault-issuer toolchain build kubectl"),
+        else Finding("kubectl", ABSENT, "neither in PATH nor in the cache", "vault-issuer toolchain build kubectl"),
         Finding("vault command", OK, vault)
         if vault
         else Finding(

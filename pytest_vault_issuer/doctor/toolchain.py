@@ -1,4 +1,4 @@
-"""Checks whether the components are built, or can be built."""
+"""Checks whether the components are there, or can be downloaded or built."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 
 from ..errors import ToolchainError
-from ..toolchain import CRDS, KUBERNETES, Component, Toolchain
+from ..toolchain import CRDS, KUBERNETES, ComponentStatus, Toolchain
+from ..toolchain.downloads import Download
+from ..toolchain.fetch import host_of, unreachable
 from ..toolchain.go import fetching, find_go
+from ..toolchain.sources import MIRROR, MISSING, at_mirror
+from ..toolchain.sources import VARIABLE as SOURCES_VARIABLE
 from .finding import ABSENT, BROKEN, OK, Finding
 
 #: Seconds to wait for the answer of a module proxy.
@@ -21,32 +25,65 @@ _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
 def examine_building(toolchain: Toolchain, environment: Mapping[str, str] = os.environ) -> list[Finding]:
-    """Check the components and, if some are missing, everything that their build needs."""
+    """Check the components and, if some are missing, everything that their download or build needs."""
     assets = environment.get("KUBEBUILDER_ASSETS", "")
     findings = [_assets(Path(assets))] if assets else []
     given = {name for name in KUBERNETES if assets and (Path(assets) / name).is_file()}
     missing = toolchain.missing(name for name in (*KUBERNETES, "vault", CRDS) if name not in given)
     for status in toolchain.status():
         if status.chosen:
-            findings.append(
-                _component(toolchain.components[status.component], status.built, status.component in missing)
-            )
-    go, found = _go(toolchain, missing, environment)
+            findings.append(_component(toolchain, status, status.component in missing))
+    to_build = missing
+    if downloads := [found[0] for name in missing if (found := toolchain.pinned_downloads(toolchain.components[name]))]:
+        reachable = _downloads(downloads)
+        findings.append(reachable)
+        if reachable.state == OK:
+            to_build = [name for name in missing if name not in {download.name for download in downloads}]
+    go, found_go = _go(toolchain, to_build, environment)
     findings.append(go)
-    findings.append(_disk(toolchain, missing))
+    findings.append(_disk(toolchain, to_build))
     findings.append(_proxies(environment))
-    if missing and found is not None:
-        findings.append(_modules(toolchain, missing, found))
+    if to_build and found_go is not None:
+        findings.append(_modules(toolchain, to_build, found_go))
     return findings
 
 
-def _component(component: Component, built: bool, needed: bool) -> Finding:
-    subject = f"{component.name} {component.version}"
-    if built:
-        return Finding(subject, OK, "built", "")
-    which = "the first session builds it" if needed else "the first session that needs it builds it"
+def _component(toolchain: Toolchain, status: ComponentStatus, needed: bool) -> Finding:
+    component = toolchain.components[status.component]
+    subject = f"{component.name} {status.version if status.built else component.version}"
+    source = toolchain.described_source(component.products[0])
+    if status.built or source.startswith("wheel"):
+        return Finding(subject, OK, source, "")
+    which = "the first session" if needed else "the first session that needs it"
     fix = f"vault-issuer toolchain build {component.name if component.is_optional else ''}".rstrip()
-    return Finding(subject, OK, f"not built: {which}, about {component.minutes:g} min on 2 cores", fix)
+    if downloads := toolchain.pinned_downloads(component):
+        detail = f"{which} downloads {downloads[0].version} of it from {_host(downloads[0])}"
+    elif source == MISSING:
+        detail = f"no source of it is allowed by {SOURCES_VARIABLE}"
+        return Finding(subject, BROKEN if needed else ABSENT, detail, f"allow more sources in {SOURCES_VARIABLE}")
+    else:
+        detail = f"{which} builds it, about {component.minutes:g} min on 2 cores"
+    return Finding(subject, OK, f"not there: {detail}", fix)
+
+
+def _host(download: Download) -> str:
+    address = at_mirror(download.archive.url or f"https://{download.archive.image}")
+    return host_of(address) if "://" in address else address
+
+
+def _downloads(downloads: list[Download]) -> Finding:
+    """Check that a server answers for the first download; the others may be on other servers."""
+    names = ", ".join(f"{download.name} {download.version}" for download in downloads)
+    archive = downloads[0].archive
+    address = at_mirror(archive.url or f"https://{archive.image.partition('/')[0]}/v2/")
+    if "://" not in address:
+        found = Path(address).exists()
+        reason = "" if found else f"{address} does not exist"
+    else:
+        reason = unreachable(address)
+    if reason:
+        return Finding("downloads", ABSENT, f"{reason}: builds replace {names}", f"check the network, or set {MIRROR}")
+    return Finding("downloads", OK, f"{_host(downloads[0])} answers, for {names}")
 
 
 def _assets(directory: Path) -> Finding:
@@ -98,7 +135,7 @@ def _proxies(environment: Mapping[str, str]) -> Finding:
     found = [f"{name}={value if name == 'NO_PROXY' else without_user(value)}" for name, value in named.items() if value]
     if not found:
         return Finding("network proxies", OK, "none")
-    return Finding("network proxies", OK, f"{', '.join(found)}: only builds use them")
+    return Finding("network proxies", OK, f"{', '.join(found)}: only downloads and builds use them")
 
 
 def _modules(toolchain: Toolchain, missing: list[str], go: Path) -> Finding:

@@ -28,7 +28,7 @@ from .downloads import Archive, Download, of_component, this_platform
 from .downloads import shipped as shipped_archives
 from .go import Go, explain, find_go
 from .provenance import unpinned
-from .sources import BUILD, DOWNLOAD, PACKAGE, WHEEL, Origin, allowed
+from .sources import BUILD, DOWNLOAD, MISSING, PACKAGE, WHEEL, Origin, allowed
 from .sources import VARIABLE as SOURCES_VARIABLE
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Toolchain:
     :param versions: by component; default: the first of each name in `components`.
     :param archives: the downloads; default: those that this package pins.
     :param sources: the allowed sources; default: those in ``VAULT_ISSUER_SOURCES``, or all.
-    :param shipped_crds: directory of the CRDs in this package, which need no source.
+    :param shipped_crds: directory of CRDs that need no source; default: those in this package.
     :raises ConfigurationError: for an unknown version or source.
     """
 
@@ -118,13 +118,13 @@ class Toolchain:
         *,
         archives: Iterable[Archive] | None = None,
         sources: Iterable[str] | None = None,
-        shipped_crds: Path = SHIPPED,
+        shipped_crds: Path | None = None,
     ) -> None:
         self.cache = cache or default_cache()
         self.available = tuple(components)
         self.sources = allowed() if sources is None else tuple(sources)
         self._archives = shipped_archives() if archives is None else tuple(archives)
-        self._shipped_crds = shipped_crds
+        self._shipped_crds = shipped_crds or SHIPPED
         versions = versions or {}
         self._any_vault = not versions.get("vault")
         followed = {component.name: component.follows or component.name for component in self.available}
@@ -164,7 +164,7 @@ class Toolchain:
         if found := self.source(binary):
             return words[found]
         later = ["download" if isinstance(recipe, Download) else "build" for recipe in self._recipes(component)]
-        return f"to {' or '.join(dict.fromkeys(later))}" if later else "missing"
+        return f"to {' or '.join(dict.fromkeys(later))}" if later else MISSING
 
     def origin(self, binary: str) -> Origin | None:
         """Return where the binary of :meth:`path` comes from; None if there is none."""
@@ -254,10 +254,15 @@ class Toolchain:
 
     def _recipes(self, component: Component) -> Iterator[Component | Download]:
         """Yield the pinned downloads and the build of a component, as far as the sources are allowed."""
-        if DOWNLOAD in self.sources:
-            yield from (download for download in self._downloads(component) if download.archive.digest)
+        yield from self.pinned_downloads(component)
         if BUILD in self.sources and not component.released:
             yield component
+
+    def pinned_downloads(self, component: Component) -> list[Download]:
+        """Return the pinned downloads of a component for this machine that the user allows, the newest first."""
+        if DOWNLOAD not in self.sources:
+            return []
+        return [download for download in self._downloads(component) if download.archive.digest]
 
     def _downloads(self, component: Component) -> list[Download]:
         return of_component(component, self._archives, exact=component in self._exact)
@@ -354,7 +359,7 @@ class Toolchain:
         obtainer = Obtainer(self.cache / _PARTS, progress)
         left = []
         for component in components:
-            downloads = [download for download in self._downloads(component) if download.archive.digest]
+            downloads = self.pinned_downloads(component)
             if not any(self._obtain(obtainer, download, component, progress) for download in downloads):
                 left.append(component)
         if not left:

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -227,6 +228,18 @@ class Fetcher:
         return DownloadError(
             f"{via}{host_of(url)} {reason}", hint=f"check the network, HTTPS_PROXY and SSL_CERT_FILE, or set {MIRROR}"
         )
+
+
+def unreachable(url: str) -> str:
+    """Return why a file is not served; '' if a server answers for it, also if it wants a login."""
+    with tempfile.TemporaryDirectory() as directory:
+        try:
+            with Fetcher(Path(directory), lambda _: None).get(url, {"Range": "bytes=0-0"}) as response:
+                status = response.status_code
+        except DownloadError as error:
+            return error.message
+    is_served = status < 500 and status not in (requests.codes.not_found, requests.codes.gone)
+    return "" if is_served else f"{host_of(url)} answers {status} for {url}"
 
 
 def refused(address: str, response: requests.Response) -> DownloadError:

@@ -22,6 +22,8 @@ WHEEL, DOWNLOAD, BUILD = "wheel", "download", "build"
 USER, IMAGE = "user", "image"
 #: Source of the CRDs that this package contains.
 PACKAGE = "package"
+#: In words: a part without an allowed source.
+MISSING = "missing"
 #: In the order in which they are tried. What the user names comes before all of them.
 SOURCES = (WHEEL, DOWNLOAD, BUILD)
 #: What to do about a binary that is not pinned.

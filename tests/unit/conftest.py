@@ -37,6 +37,8 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
     # Should a test start a stack after all, it fails instead of building one.
     monkeypatch.setenv("VAULT_ISSUER_GO", "/no/go")
     monkeypatch.setenv("VAULT_ISSUER_SOURCES", "build")
+    # A release contains CRDs, and a clone does not.
+    monkeypatch.setattr("pytest_vault_issuer.toolchain.cache.SHIPPED", tmp_path_factory.getbasetemp() / "no-crds")
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from pytest_vault_issuer.doctor import ABSENT, BROKEN, OK, Finding, examine
 from pytest_vault_issuer.doctor.toolchain import without_user
 from pytest_vault_issuer.toolchain import BINARIES, COMPONENTS, Toolchain
 from pytest_vault_issuer.toolchain.digests import seal
+from pytest_vault_issuer.toolchain.downloads import Archive, Member, this_platform
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a machine as Linux shows it")
 
@@ -152,7 +153,47 @@ def go_that_says(directory: Path, proxy: str) -> str:
 def test_missing_component_is_not_called_built(built: Toolchain, name: str, which: str) -> None:
     shutil.rmtree(next(entry.place for entry in built.status() if entry.component == name and entry.chosen))
     component = built.components[name]
-    assert found(built, f"{name} {component.version}").detail.startswith(f"not built: {which} builds it, about ")
+    assert found(built, f"{name} {component.version}").detail.startswith(f"not there: {which} builds it, about ")
+
+
+URL = "https://releases.publisher.test/vault.zip"
+
+
+def with_download(cache: Path) -> Toolchain:
+    """A toolchain with a pinned download of its Vault."""
+    version = Toolchain(cache).components["vault"].version.lstrip("v")
+    pinned = Archive(version, this_platform(), URL, "", f"sha256:{'a' * 64}", 0, {"vault": Member("vault")})
+    return Toolchain(cache, archives=[pinned], sources=["download", "build"])
+
+
+def test_reachable_download_needs_no_go(built: Toolchain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.rmtree(next(entry.place for entry in built.status() if entry.component == "vault"))
+    monkeypatch.setenv("VAULT_ISSUER_MIRROR", str(tmp_path))
+    place = tmp_path / URL.removeprefix("https://")
+    place.parent.mkdir()
+    place.touch()
+    toolchain = with_download(built.cache)
+    vault = toolchain.components["vault"].version
+    assert found(toolchain, f"vault {vault}").detail.startswith("not there: the first session downloads v")
+    assert found(toolchain, "downloads").state == OK
+    assert found(toolchain, "Go", VAULT_ISSUER_GO="/no/go").state == ABSENT
+
+
+def test_unreachable_download_needs_a_build(built: Toolchain, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.rmtree(next(entry.place for entry in built.status() if entry.component == "vault"))
+    monkeypatch.setenv("VAULT_ISSUER_MIRROR", "https://127.0.0.1:9")
+    toolchain = with_download(built.cache)
+    downloads = found(toolchain, "downloads")
+    assert downloads.state == ABSENT
+    assert downloads.detail.startswith("127.0.0.1:9 refuses the connection: builds replace vault v")
+    assert found(toolchain, "Go", VAULT_ISSUER_GO="/no/go").state == BROKEN
+
+
+def test_component_without_an_allowed_source_is_broken(tmp_path: Path) -> None:
+    toolchain = Toolchain(tmp_path / "empty", archives=[], sources=["download"])
+    vault = found(toolchain, f"vault {toolchain.components['vault'].version}")
+    assert vault.state == BROKEN
+    assert "VAULT_ISSUER_SOURCES" in vault.fix
 
 
 @pytest.mark.parametrize("name", ["kube-apiserver", "vault"])

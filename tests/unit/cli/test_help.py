@@ -69,6 +69,7 @@ def test_what_prints_has_formats() -> None:
         "vault-issuer judge",
         "vault-issuer report html",
         "vault-issuer report merge",
+        "vault-issuer toolchain pin",
     }
     groups = {name for name in ALL if any(other.startswith(f"{name} ") for other in ALL)}
     without = {name for name in ALL if "--format" not in ALL[name]._option_string_actions}

@@ -52,7 +52,7 @@ def test_status_of_an_empty_cache(cache: Path, capsys: pytest.CaptureFixture[str
     assert {name for component in status["components"] for name in component["binaries"]} == set(BINARIES)
     assert not any(component["built"] for component in status["components"])
     assert main(["toolchain", "status"]) == 0
-    assert capsys.readouterr().out.count(": not built\n") == len(COMPONENTS)
+    assert capsys.readouterr().out.count(": not there\n") == len(COMPONENTS)
     assert not cache.exists(), "looking makes nothing"
 
 
