@@ -37,6 +37,11 @@ ELSEWHERE = {
         "what is certified is whole, and nothing narrows it",
         "tests/e2e/test_sample_controller.py",
     ),
+    "vault-issuer toolchain mirror /srv/binaries --platform linux-amd64": (
+        "it downloads from the publishers",
+        "tests/unit/toolchain/test_mirror.py",
+    ),
+    "export VAULT_ISSUER_MIRROR=/srv/binaries": ("the mirror of that command", "tests/unit/toolchain/test_mirror.py"),
     "vault-issuer report check report": ("a report in certify mode", "tests/unit/report/test_published.py"),
     "vault-issuer judge cert-manager --stack kind -n 2": (
         "it needs a container engine and kind",
