@@ -30,7 +30,8 @@ from pytest_vault_issuer.stack.types import Stack
 from pytest_vault_issuer.timeouts import Timeouts, poll
 from pytest_vault_issuer.vault import VaultAdmin
 from tests.e2e.conftest import LIMIT
-from tests.support import small_disk
+from tests.support import memory_limit, small_disk
+from tests.support.memory_limit import MemoryLimit
 from tests.support.processes import supervisor_of
 from tests.support.reader import surroundings
 
@@ -129,7 +130,7 @@ class Started:
             *("--vault-issuer=sample-controller", *self._theirs.options, *arguments),
         ]
 
-    def start(self, *arguments: str, token: str = "") -> None:
+    def start(self, *arguments: str, token: str = "", limit: MemoryLimit | None = None) -> None:
         (self._folder / "test_held.py").write_text(HELD)
         self.process = subprocess.Popen(
             self.command(*arguments),
@@ -140,6 +141,8 @@ class Started:
             text=True,
             start_new_session=True,
         )
+        if limit is not None:
+            limit.add(self.process.pid)  # before it starts another process
 
         def holding() -> str | None:
             assert self.process is not None
@@ -229,6 +232,12 @@ def supervisor_killed(session: Started) -> None:
     session.output()
 
 
+def group_killed(session: Started) -> None:
+    assert session.process is not None
+    os.killpg(session.process.pid, signal.SIGKILL)
+    session.output()
+
+
 def disk_full(session: Started) -> None:
     with (session.temporary / "full").open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
@@ -251,6 +260,7 @@ FULL = pytest.mark.full
         pytest.param(by_signal(signal.SIGKILL), "-n0", id="SIGKILL", marks=FULL),
         pytest.param(worker_killed, "-n1", id="SIGKILL of a worker", marks=FULL),
         pytest.param(supervisor_killed, "-n0", id="SIGKILL of the supervisor"),
+        pytest.param(group_killed, "-n1", id="SIGKILL of the process group", marks=FULL),
     ],
 )
 def test_session_removes_everything_however_it_ends(
@@ -272,6 +282,18 @@ def test_full_disk_does_not_prevent_the_cleanup(theirs: Theirs, session: Started
         session.environment["TMPDIR"] = str(disk)
         session.start("-n0")
         disk_full(session)
+        assert_nothing_left(theirs, session, before)
+
+
+@pytest.mark.full
+@pytest.mark.skipif(not memory_limit.can_be_set(), reason="needs root and the control groups of version 1")
+def test_session_out_of_memory_removes_everything(theirs: Theirs, session: Started) -> None:
+    before = theirs.state()
+    with memory_limit.limited() as limit:
+        session.start("-n0", limit=limit)
+        limit.exhaust()
+        session.go_on()
+        session.output()
         assert_nothing_left(theirs, session, before)
 
 
