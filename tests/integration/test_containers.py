@@ -31,7 +31,8 @@ from pytest_vault_issuer.timeouts import Timeouts, poll
 from pytest_vault_issuer.toolchain import Toolchain
 from pytest_vault_issuer.vault import VaultAdmin
 from pytest_vault_issuer.vault.client import VaultUnreachableError
-from tests.support import small_disk
+from tests.support import authorization, small_disk
+from tests.support.authorization import Plugin
 from tests.support.containers import NODE, OPENBAO, VAULT, engine_with, everything, kind_program, not_run, require
 from tests.support.processes import supervisor_of
 from tests.support.registry import empty_registry, forget, push
@@ -238,7 +239,14 @@ def disk() -> Iterator[Path]:
 
 
 @pytest.fixture
-def small_engine(engine: Engine, disk: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+def plugin() -> Iterator[Plugin]:
+    """Refuses what the second engine does not delete."""
+    with authorization.plugin() as plugin:
+        yield plugin
+
+
+@pytest.fixture
+def small_engine(engine: Engine, disk: Path, plugin: Plugin, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """A second engine, on a small disk, that has an image of Vault."""
     address = f"unix://{disk}/docker.sock"
     options = {
@@ -251,6 +259,7 @@ def small_engine(engine: Engine, disk: Path, monkeypatch: pytest.MonkeyPatch) ->
         "ip6tables": "false",
         "containerd-namespace": "small",
         "containerd-plugins-namespace": "small-plugins",
+        "authorization-plugin": plugin.name,
     }
     with (disk / "log").open("w") as log:
         daemon = subprocess.Popen(
@@ -291,6 +300,26 @@ def test_full_disk_of_the_engine_is_reported(small_engine: Engine, disk: Path, r
     (disk / "filling").unlink()
     assert left_of(small_engine, owner.run) == [owner.run]
     small_engine.remove(owner.run)
+
+
+def test_refused_removal_leaves_only_its_own_resources(small_engine: Engine, plugin: Plugin, run: RunDirectory) -> None:
+    owner = Owner.of(run)
+    small_engine.create_network(owner)
+    other, refused = (
+        small_engine.client.containers.create(VAULT, name=f"{owner.run}-{name}", labels={RUN_LABEL: owner.run})
+        for name in ("other", "refused")
+    )
+    plugin.refused.add(refused.id)
+    with pytest.raises(StackError, match="authorization denied by plugin") as caught:
+        small_engine.remove(owner.run)
+    assert refused.name in caught.value.message
+    assert other.name not in str(caught.value)
+    assert f"docker --host {small_engine.address} rm --force --volumes {refused.name}" in caught.value.hint
+    assert small_engine.names_of(owner.run) == [refused.name]
+
+    plugin.refused.clear()
+    assert small_engine.remove(owner.run) == [refused.name]
+    assert small_engine.names_of(owner.run) == []
 
 
 # -- cleanup --------------------------------------------------------------------------------------------------
@@ -367,7 +396,7 @@ def test_only_orphaned_containers_are_found(
         os.kill(supervisor_of(run.path), signal.SIGKILL)
         process.kill()
         process.wait()
-        removed = cleanup.remove_orphans(engine)
+        removed = cleanup.remove_orphans(engine, print)
         assert list(removed) == [run.path.name]
         assert len(removed[run.path.name]) == 3, "a container, its network, and the directory"
         assert left_of(engine, run.path.name) == []

@@ -69,7 +69,7 @@ from pytest_vault_issuer.stack.kind import cleanup
 from pytest_vault_issuer.stack.kind.engine import Engine
 engine = Engine()
 print(json.dumps({
-    "removed": cleanup.remove_orphans(engine),
+    "removed": cleanup.remove_orphans(engine, print),
     "orphans": [owner.run for owner in cleanup.orphans(engine)],
     "unattributed": [owner.run for owner in cleanup.unattributed(engine)],
 }))

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ...errors import VaultIssuerError
+from ...errors import StackError, VaultIssuerError
 from ...leftovers import Removed
 from ...supervisor import discovery as runs
 from ...supervisor import interpreter
@@ -49,20 +50,23 @@ def _answers(owner: Owner) -> bool:
     return RunDirectory(owner.directory, 0).answers
 
 
-def remove_orphans(engine: Engine) -> dict[str, list[str]]:
+def remove_orphans(engine: Engine, warn: Callable[[str], None]) -> dict[str, list[str]]:
     """Remove the orphaned resources of killed sessions: containers, kind clusters, networks and run directories.
 
+    :param warn: gets a line for each session of which something cannot be removed.
     :return: what was removed, by session: the names of containers and networks, and the directory.
-    :raises StackError: if something cannot be removed.
     """
     removed = {}
     for owner in orphans(engine):
         names = engine.names_of(owner.run)
         found = find_session(owner.directory)
-        if found is not None and found.state == ORPHAN:
-            runs.remove(found)  # first: its processes may create more
-            names.append(str(owner.directory))
-        removed[owner.run] = list(dict.fromkeys([*engine.remove(owner.run), *names]))
+        try:
+            if found is not None and found.state == ORPHAN:
+                runs.remove(found)  # first: its processes may create more
+                names.append(str(owner.directory))
+            removed[owner.run] = list(dict.fromkeys([*engine.remove(owner.run), *names]))
+        except StackError as error:
+            warn(str(error))
     return removed
 
 

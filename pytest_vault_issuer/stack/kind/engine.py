@@ -12,7 +12,9 @@ import re
 import shlex
 import socket
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -249,21 +251,35 @@ class Engine:
         kind itself also deletes a cluster by the label of its nodes. Here, the nodes must be on the session's network
         too. The containers of joined sessions on this network are also removed.
 
-        :raises StackError: if something cannot be removed.
+        One that cannot be removed does not keep the others.
+
+        :raises StackError: if something cannot be removed. The message and the hint name all of it.
         """
-        removed = []
         try:
             containers, networks = self._things_of(run)
-            for container in containers:
-                with contextlib.suppress(self._errors.NotFound):
-                    container.remove(force=True, v=True)
-                    removed.append(str(container.name))
-            for network in networks:
-                with contextlib.suppress(self._errors.NotFound):
-                    network.remove()
-                    removed.append(_called(network))
-        except self._errors.DockerException as error:
+        except connect_errors() as error:
             raise self.failure(f"the resources of session {run} cannot be removed", error) from error
+        steps: list[tuple[str, Callable[[], None]]] = [
+            *((str(container.name), partial(container.remove, force=True, v=True)) for container in containers),
+            *((_called(network), network.remove) for network in networks),
+        ]
+        removed, left = [], {}
+        for name, remove in steps:
+            try:
+                with contextlib.suppress(self._errors.NotFound):
+                    remove()
+                    removed.append(name)
+            except connect_errors() as error:
+                left[name] = _first_line(error)
+        if left:
+            commands = self._removal(
+                [c for c in containers if c.name in left], [n for n in networks if _called(n) in left]
+            )
+            raise StackError(
+                f"some resources of session {run} cannot be removed: "
+                + "; ".join(f"{name}: {why}" for name, why in left.items()),
+                hint=f"vault-issuer stack down tries again; by hand: {commands}",
+            )
         return removed
 
     def names_of(self, run: str) -> list[str]:
@@ -273,7 +289,9 @@ class Engine:
 
     def removal_of(self, run: str) -> str:
         """Return commands for people that remove the same resources as :meth:`remove`."""
-        containers, networks = self._things_of(run)
+        return self._removal(*self._things_of(run))
+
+    def _removal(self, containers: list[Container], networks: list[Network]) -> str:
         docker = f"docker --host {shlex.quote(self.address)}"
         commands = (
             (f"{docker} rm --force --volumes", containers),

@@ -145,7 +145,9 @@ class KindProvider:
         program = find_kind(settings.kind_binary)
         with contextlib.closing(Engine()) as engine:
             owner = Owner.of(self._run)
-            for run, names in cleanup.remove_orphans(engine).items():
+            for run, names in cleanup.remove_orphans(
+                engine, lambda line: self._progress(f"vault-issuer: {line}")
+            ).items():
                 self._progress(
                     f"vault-issuer: removed orphaned resources of the killed session {run}: {', '.join(names)}"
                 )
