@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from pytest_vault_issuer import Issuer, Sandbox
 
-#: Number of consecutive requests of another issuer object that are issued while attempts are counted.
-MEANWHILE = 20
+#: Number of consecutive requests of another issuer object, and seconds, that a window has at least.
+MEANWHILE, SHORTEST = 10, 3.0
+#: The attempts of a controller that pauses between them: some at first, then so many per second.
+FIRST, PER_SECOND = 40, 2
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Window:
     @property
     def budget(self) -> int:
         """The most attempts of a controller that pauses between them."""
-        return 2 * MEANWHILE + int(2 * self.seconds)
+        return FIRST + int(PER_SECOND * self.seconds)
 
     def check(self, count: int, what: str) -> None:
         """Check a number of attempts.
@@ -42,7 +44,8 @@ def window(other: Issuer, sandbox: Sandbox, **options: str) -> Window:
 
     :param options: of these requests, such as their namespace.
     """
-    began = time.monotonic()
-    for _ in range(MEANWHILE):
+    began, issued = time.monotonic(), 0
+    while issued < MEANWHILE or time.monotonic() - began < SHORTEST:
         sandbox.barrier(other, **options)
+        issued += 1
     return Window(time.monotonic() - began)
