@@ -1,8 +1,8 @@
 """Runs the suite against releases of cert-manager on versions of Vault and Kubernetes, and tables what differs.
 
 Run with ``tox run -e matrix``; for a part, ``tox run -e matrix -- cert-manager@1.18 vault@1.19``: one cell each, and
-what is not named is the newest; ``cert-manager@1.18+vault@1.19`` is one cell of both. Without cells: every release on
-the newest stack, and the newest release on every other Vault and Kubernetes; ``--all`` is every combination. Each cell
+what is not named is the default; ``cert-manager@1.18+vault@1.19`` is one cell of both. Without cells: every release on
+the default stack, and the newest release on every other Vault and Kubernetes; ``--all`` is every combination. Each cell
 is a run of its own; with ``--reports=DIR`` its report stays in a folder of DIR, and a cell whose report there passes is
 not run again, so that a matrix goes on where it was cut off. The tables, in Markdown, go to the standard output and
 into a file. Exits with 1 unless every cell is conformant, or partial where each requirement that was not judged says
@@ -62,7 +62,7 @@ class Cell:
 
     @property
     def title(self) -> str:
-        """The versions that are not the newest, for the head of a column."""
+        """The release, and the versions that are not the default, for the head of a column."""
         release, *stack = zip(NAMES, self.components, strict=True)
         others = [f"{name} {c.version.lstrip('v')}" for name, c in stack if c is not find(name)]
         return ", ".join([release[1].version.lstrip("v"), *others])
@@ -130,7 +130,7 @@ def parse(text: str) -> Cell:
 
 
 def default_cells(*, product: bool = False) -> list[Cell]:
-    """Return each version beside the newest of the others, or every combination."""
+    """Return each version beside the default of the others, or every combination."""
     versions = [[release for release in releases(name) if not release.released] for name in NAMES]
     cells = [Cell(*combination) for combination in itertools.product(*versions)]
     if product:

@@ -256,7 +256,8 @@ def _helm(line: str, *, kubernetes: str, minutes: float, peak: int, kept: int) -
 #: In the order of the builds, the longest first. The first version of each name is the default.
 COMPONENTS = (
     *_kubernetes("1.36"),
-    *_kubernetes("1.34"),
+    *_kubernetes("1.37"),
+    *_kubernetes("1.35"),
     # Releases of Vault need a vault/sdk that was not published separately. These are the newest releases of each minor
     # version that work with a published sdk. None works with 1.20.0 to 1.20.3, 1.21.4, or 1.14: 1.14.2 compiles with
     # 0.10.2, and fails at the first write ("defines a CreateOperation but no ExistenceCheck").
