@@ -432,11 +432,14 @@ def _down(options: argparse.Namespace) -> int:
         chosen = _named(options.name, sessions)
     else:
         chosen = kept
-    removed = []
+    removed, errors = [], []
     for session in [*chosen, *(orphan for orphan in orphans if orphan not in chosen)]:
         dev_stack = load(session.path)
-        removed.append((session, dev_stack.name if dev_stack else "", cleanup.remove(session)))
-    status = _finish([record for record in unfinished if record.path.exists()], removed, options)
+        try:
+            removed.append((session, dev_stack.name if dev_stack else "", cleanup.remove(session)))
+        except StackError as error:
+            errors.append(str(error))
+    status = _finish([record for record in unfinished if record.path.exists()], removed, errors, options)
     if options.format != "json":
         _print_unattributed(sessions)
     return status
@@ -445,10 +448,15 @@ def _down(options: argparse.Namespace) -> int:
 def _finish(
     unfinished: Sequence[CleanupRecord],
     removed: Sequence[tuple[FoundSession, str, Removed]],
+    errors: list[str],
     options: argparse.Namespace,
 ) -> int:
-    """Finish the cleanup of killed sessions, and print what was removed. One failure does not prevent the others."""
-    finished, errors = [], []
+    """Finish the cleanup of killed sessions, and print what was removed. One failure does not prevent the others.
+
+    :param errors: of sessions that could not be removed.
+    :raises StackError: with all errors.
+    """
+    finished = []
     for record in unfinished:
         things = Removed()
         try:
@@ -477,7 +485,7 @@ def _finish(
             _print_removed(f"{name or session.path.name} ({session.state})", things)
         for record, things in finished:
             _print_removed(f"{record.session} ({UNFINISHED})", things)
-        if not removed and not unfinished:
+        if not removed and not unfinished and not errors:
             print("no stack is up, and there are no orphaned resources")
     if errors:
         raise StackError("\n".join(errors))

@@ -172,6 +172,20 @@ def test_down_removes_all_stacks(kept: Make, temporary: Path) -> None:
     assert list(temporary.iterdir()) == []
 
 
+def test_down_removes_the_other_stacks_if_one_fails(
+    kept: Make, temporary: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = kept("one")
+    kept("two")
+    RunDirectory(Path(one.directory), os.getpid()).at_end(["sh", "-c", "echo this is protected >&2; exit 1"])
+    assert main(["stack", "down", "--all"]) == 2
+    printed = capsys.readouterr()
+    assert "this is protected" in printed.err
+    assert "removed two (up)" in printed.out
+    assert "removed one" not in printed.out
+    assert list(temporary.iterdir()) == []
+
+
 def test_down_leaves_a_running_session_alone(temporary: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = RunDirectory(temporary / "vault-issuer-000000000000", os.getpid())
     run.open()
