@@ -24,7 +24,8 @@ class CertificateSigningRequest(CertificateRequest):
     """A CertificateSigningRequest and its key.
 
     :param instead: whether it replaces a CertificateRequest, because the implementation does not serve these. It is
-        then read as if it had a Ready condition, with the reason Issued, Failed or Denied once it is final.
+        then read as if it had a Ready condition once it is final, with the reason Issued, Failed or Denied and the
+        message of the condition that says so.
     """
 
     def __init__(
@@ -38,7 +39,12 @@ class CertificateSigningRequest(CertificateRequest):
         outcome = _outcome(item) if self._instead else ""
         if not outcome:
             return item
-        entry = {"type": "Ready", "status": "True" if outcome == "Issued" else "False", "reason": outcome}
+        entry = {
+            "type": "Ready",
+            "status": "True" if outcome == "Issued" else "False",
+            "reason": outcome,
+            "message": condition(item, outcome).get("message", ""),
+        }
         status = item["status"]
         return {**item, "status": {**status, "conditions": [*(status.get("conditions") or []), entry]}}
 

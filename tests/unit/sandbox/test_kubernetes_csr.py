@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pytest_vault_issuer.errors import UnsupportedError
+from pytest_vault_issuer.kube.client import condition
 from pytest_vault_issuer.sandbox.csr import SigningRequest
 from pytest_vault_issuer.sandbox.kubernetes_csr import IS_CA, CertificateSigningRequest, as_signing_request
 
@@ -50,3 +51,10 @@ def test_final_request_reads_like_a_certificate_request(status: dict[str, Any], 
         listed = request._seen(item)["status"].get("conditions") or []
         seen[instead] = [entry["reason"] for entry in listed if entry["type"] == "Ready"]
     assert seen == {False: [], True: [reason] if reason else []}
+
+
+def test_final_request_reads_with_the_message_of_its_condition() -> None:
+    signing = SigningRequest.build("a.example.test", dns=["a.example.test"])
+    request = CertificateSigningRequest(None, None, "x", signing, instead=True)  # type: ignore[arg-type]
+    failed = {"type": "Failed", "status": "True", "message": "permission denied"}
+    assert condition(request._seen({"status": {"conditions": [failed]}}), "Ready")["message"] == "permission denied"
