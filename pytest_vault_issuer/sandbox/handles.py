@@ -20,7 +20,7 @@ from ..timeouts import Timeouts, poll
 from .companions import Companions, rewrite
 from .csr import SigningRequest
 from .decision import decide, is_decided
-from .shapes import BlockShape, Configuration, Shape
+from .shapes import BlockShape, Configuration, Shape, check_names
 
 #: With these the API server refuses an object: malformed, forbidden by an admission webhook, invalid.
 REFUSED = (400, 403, 422)
@@ -338,7 +338,10 @@ class Issuer(Handle):
             self.cluster.create(self.resource, {**first, "metadata": {**metadata, "labels": labels}})
 
     def _render(self, vault: dict[str, Any]) -> list[Object]:
-        return self.type.shape.render(self.type.configuration(self.name, self.namespace, self._home, vault))
+        configuration = self.type.configuration(self.name, self.namespace, self._home, vault)
+        first, *others = self.type.shape.render(configuration)
+        check_names(configuration, others)
+        return [first, *others]
 
     def delete(self) -> None:
         """Delete it and the additional objects of its shape."""

@@ -59,6 +59,8 @@ DERIVED = {
 #: Placeholders for the issuer object itself.
 OBJECT_FIELDS = ("issuer.name", "issuer.namespace", "issuer.home", "issuer.kind")
 PLACEHOLDERS = (*FIELDS, *DERIVED, *OBJECT_FIELDS)
+#: The most characters in a name: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/.
+LONGEST_NAME = 253
 #: A path is complete only if the objects have all of these; a missing endpoint means ``sign``.
 _PARTS_OF_PATH = {"mount", "role", "endpoint"}
 
@@ -116,6 +118,20 @@ class Shape(ABC):
 
         :raises InexpressibleError: if the shape cannot express all of it.
         """
+
+
+def check_names(configuration: Configuration, objects: Iterable[Object]) -> None:
+    """Check that the names of additional objects, which may contain that of the issuer object, are not too long.
+
+    :raises InexpressibleError: for a longer name: the issuer object itself could have its name.
+    """
+    for item in objects:
+        name = item["metadata"]["name"]
+        if len(name) > LONGEST_NAME:
+            raise InexpressibleError(
+                f"a {configuration.kind} with a name of {len(configuration.name)} characters",
+                f"its {item['kind']} would have a name of {len(name)}, and Kubernetes allows {LONGEST_NAME}",
+            )
 
 
 @dataclass(frozen=True)

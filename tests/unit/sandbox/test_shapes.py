@@ -18,6 +18,7 @@ from pytest_vault_issuer.sandbox.shapes import (
     FunctionShape,
     InexpressibleError,
     check_expressible,
+    check_names,
     read_mapping,
     sample,
 )
@@ -333,3 +334,13 @@ def test_sample_controller_reads_what_an_example_says(name: str, feature: str) -
     elif name == "configmap":
         values = others[0]["data"]
     assert block(name, json.loads(json.dumps(values))) == vault
+
+
+# -- names -----------------------------------------------------------------------------------------------------
+
+
+def test_additional_object_with_a_too_long_name_cannot_be_expressed() -> None:
+    objects = [{"kind": "ConfigMap", "metadata": {"name": "x" * length}} for length in (253, 254)]
+    check_names(configuration(), objects[:1])
+    with pytest.raises(InexpressibleError, match="a name of 254, and Kubernetes allows 253"):
+        check_names(configuration(), objects)
