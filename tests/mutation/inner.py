@@ -38,13 +38,22 @@ def implementation() -> Implementation:
     command = described.run.command
     changed = Path(os.environ[SOURCE]) / PACKAGE / RBAC
     module = command.index("-m") + 1
+
+    def own(word: str) -> str:
+        """Return the path of a file of the described implementation; other words are returned unchanged."""
+        path = described.resolve(word)
+        return str(path) if path.exists() else word
+
     return replace(
         described.with_run(
             command=[sys.executable, "-m", PACKAGE, *command[module + 1 :]],
             # Stated, so that a mutant that does one thing at a time is not taken for a controller with one worker.
             concurrency=described.run.concurrency or (WORKERS if described.name == "sample-controller" else 0),
-            crds=[str(described.resolve(path)) for path in described.run.crds],
-            rbac=[str(changed) if changed.exists() else str(described.resolve(path)) for path in described.run.rbac],
+            crds=[own(path) for path in described.run.crds],
+            rbac=[str(changed) if changed.exists() else own(path) for path in described.run.rbac],
+            manifests=[own(path) for path in described.run.manifests],
+            chart=own(described.run.chart) if described.run.chart else "",
+            processes=[replace(one, command=[own(word) for word in one.command]) for one in described.run.processes],
         ),
         name=os.environ[NAME],
         directory=Path(os.environ[SOURCE]),  # the working directory, in which Python finds the package

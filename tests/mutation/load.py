@@ -16,6 +16,8 @@ MUTANTS = HERE / "mutants"
 VARIANTS = HERE / "variants"
 #: Examples of other shapes, which are variants too: ``<shape>/controller.toml``.
 SHAPES = HERE.parents[1] / "examples" / "shapes"
+#: The sample controller as its Helm chart installs it.
+CHART = HERE.parents[1] / "examples" / "sample-controller" / "chart.toml"
 #: Right builds that no option expresses.
 PATCHED_VARIANTS = HERE / "patched_variants.toml"
 EDIT = {"file", "old", "new"}
@@ -46,6 +48,7 @@ def variants(directory: Path = VARIANTS, patched: Path = PATCHED_VARIANTS) -> tu
         Variant("unchanged", (), "The sample controller itself."),
         *described,
         *shapes,
+        Variant("chart", (), _summary(CHART), CHART),
         *(Variant(*_build(patched, entry, set())) for entry in _entries(patched, "variant")),
     )
 
