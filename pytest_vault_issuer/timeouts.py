@@ -118,6 +118,10 @@ class Timeouts:
         """Return a fair bound of a wait for the implementation, which begins now."""
         return Bound(seconds, stretch=self.stretch, observe=self.observe)
 
+    def strict(self, seconds: float) -> Bound:
+        """Return a bound that other work does not prolong, for a wait after a barrier."""
+        return Bound(seconds)
+
     def scaled(self, factor: float) -> Timeouts:
         """Return the table with every bound multiplied by `factor` (> 0)."""
         return replace(self, **{f.name: getattr(self, f.name) * factor for f in fields(self) if f.name != "observe"})

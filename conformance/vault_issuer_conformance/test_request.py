@@ -142,21 +142,29 @@ def test_denied_request_is_not_signed(sandbox: Sandbox, kind: str) -> None:
     assert_not_signed(sandbox, at_once, "that is denied at once")
 
 
+def wait_denied(sandbox: Sandbox, request: CertificateRequest, ready: Issuer) -> Object:
+    """Wait until a request is Denied; a controller that has issued a later one is no longer busy with other work."""
+    sandbox.barrier(ready)
+    return request.wait_reason("Denied", timeout=sandbox.timeouts.strict(sandbox.timeouts.request))
+
+
 @requirement("VI-REQUEST-004")
 @pytest.mark.usefixtures("suite_approves")
 def test_denied_request_becomes_denied(sandbox: Sandbox, kind: str) -> None:
-    item = denied(sandbox, sandbox.ready_issuer(kind)).wait_reason("Denied")
+    issuer = sandbox.ready_issuer(kind)
+    item = wait_denied(sandbox, denied(sandbox, issuer), issuer)
     assert condition(item, "Ready").get("status") == "False", "expected Ready=False on a denied CertificateRequest"
 
 
 @requirement("VI-REQUEST-004")
 @pytest.mark.usefixtures("suite_approves")
 def test_denied_request_becomes_denied_although_its_issuer_is_not_ready(sandbox: Sandbox, kind: str) -> None:
+    ready = sandbox.ready_issuer(kind, proxy=sandbox.new_proxy())
     # Not initialized: Vault's client library does not retry a 501.
     sandbox.proxy.inject(None, Respond(501, json={"errors": ["Vault is not initialized"]}))
     issuer = sandbox.issuer(kind)
     issuer.wait_not_ready("Vault is not initialized")
-    denied(sandbox, issuer).wait_reason("Denied")
+    wait_denied(sandbox, denied(sandbox, issuer), ready)
 
 
 @requirement("VI-REQUEST-005")
@@ -302,7 +310,7 @@ def test_failed_request_has_a_failure_time(sandbox: Sandbox, kind: str) -> None:
 def test_denied_request_has_a_failure_time(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
     request = denied(sandbox, issuer)
-    request.wait_reason("Denied")
+    wait_denied(sandbox, request, issuer)
     failure_time(request)
     assert_failure_time_stays(sandbox, request, issuer)
 

@@ -16,7 +16,7 @@ from cryptography import x509
 
 from ..errors import Unmet, UnsupportedError
 from ..kube.client import CERTIFICATE_REQUESTS, EVENTS, ApiError, Cluster, Interrupt, Object, Resource, condition
-from ..timeouts import Timeouts, poll
+from ..timeouts import Bound, Timeouts, poll
 from .companions import Companions, rewrite
 from .csr import SigningRequest
 from .decision import decide, is_decided
@@ -158,14 +158,14 @@ class Handle:
         """Return the object's row as ``kubectl get -o wide`` prints it."""
         return self.cluster.table(self.resource, self.name, self.namespace)
 
-    def wait(self, until: Callable[[Object], bool], what: str, *, timeout: float) -> Object:
+    def wait(self, until: Callable[[Object], bool], what: str, *, timeout: float | Bound) -> Object:
         """Watch the object until a condition holds and return it.
 
         :param what: the expectation in the failure message, such as "to be Ready".
-        :param timeout: seconds in which the controller could have acted; see :class:`~..timeouts.Bound`.
+        :param timeout: seconds in which the controller could have acted, or another :class:`~..timeouts.Bound`.
         :raises Unmet: if the condition does not hold within that time.
         """
-        bound = self.timeouts.bound(timeout)
+        bound = timeout if isinstance(timeout, Bound) else self.timeouts.bound(timeout)
         done, last = self.cluster.wait(
             self.resource, self.name, self.namespace, lambda item: until(self._seen(item)), timeout=bound
         )
@@ -439,7 +439,7 @@ class CertificateRequest(Handle):
 
     # -- waiting ------------------------------------------------------------------
 
-    def wait_reason(self, *reasons: str, timeout: float | None = None) -> Object:
+    def wait_reason(self, *reasons: str, timeout: float | Bound | None = None) -> Object:
         """Wait until its Ready condition has one of these reasons: Pending, Issued, Failed, Denied."""
         return self.wait(
             lambda item: condition(item, "Ready").get("reason") in reasons,

@@ -10,7 +10,7 @@ from cryptography import x509
 
 from ..errors import Unmet, UnsupportedError
 from ..kube.client import CSRS, Cluster, Object, condition
-from ..timeouts import Timeouts
+from ..timeouts import Bound, Timeouts
 from .csr import SigningRequest
 from .handles import CertificateRequest, Handle, describe_conditions
 
@@ -56,7 +56,7 @@ class CertificateSigningRequest(CertificateRequest):
         """Deny it; `fields` replace fields of the condition."""
         self._decide("Denied", "approval", **fields)
 
-    def wait_reason(self, *reasons: str, timeout: float | None = None) -> Object:
+    def wait_reason(self, *reasons: str, timeout: float | Bound | None = None) -> Object:
         """Wait until it has one of the outcomes Issued, Failed and Denied.
 
         :raises UnsupportedError: if `reasons` is only Pending.

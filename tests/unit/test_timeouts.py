@@ -58,6 +58,12 @@ def test_the_controller_is_observed_from_the_beginning_and_asked_only_at_the_end
     assert asked == ["observe", "busy"]
 
 
+def test_other_work_does_not_prolong_a_strict_bound(clock: Clock) -> None:
+    bound = Timeouts(observe=lambda: lambda: 60.0).strict(20.0)
+    clock.now += 20
+    assert bound.left() == 0
+
+
 def test_an_event_ends_a_wait() -> None:
     event = threading.Event()
     assert not Bound(0.0).wait(event)
