@@ -115,6 +115,23 @@ def test_request_is_created_and_waits_for_approval(sandbox: Sandbox, kind: str) 
 # -- the Secret ----------------------------------------------------------------------------
 
 
+@requirement("VI-CERTIFICATE-046")
+@pytest.mark.usefixtures("suite_approves")
+def test_issuing_is_true_until_the_certificate_is_stored(sandbox: Sandbox, kind: str) -> None:
+    certificate = sandbox.certificate(sandbox.ready_issuer(kind), approve=False)
+
+    def is_issuing(item: Object) -> bool:
+        return condition(item, "Issuing").get("status") == "True"
+
+    certificate.wait(is_issuing, "to have the condition Issuing", timeout=sandbox.timeouts.certificate)
+    certificate.wait_request()
+    assert is_issuing(certificate.get()), "expected Issuing=True while the request waits for its approval, saw none"
+    sandbox.approve_certificates(certificate.namespace)
+    item = certificate.wait_ready()
+    left = condition(item, "Issuing")
+    assert not left, f"expected no condition Issuing after the issuance, saw {left}"
+
+
 @requirement("VI-CERTIFICATE-002")
 def test_secret_holds_the_key_and_its_certificate(sandbox: Sandbox, kind: str) -> None:
     _, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind))
@@ -266,6 +283,21 @@ def test_renewal_is_scheduled_for_the_end_of_the_lifetime(sandbox: Sandbox, kind
         )
 
 
+@requirement("VI-CERTIFICATE-048")
+@EITHER_KIND
+def test_changed_renewal_is_reported(sandbox: Sandbox, kind: str) -> None:
+    certificate, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind), duration="10h")
+    certificate.change(renewBefore="2h")
+    expected = pair.leaf.not_valid_after_utc - timedelta(hours=2)
+
+    def is_changed(item: Object) -> bool:
+        reported = item["status"].get("renewalTime")
+        return bool(reported) and abs(datetime.fromisoformat(reported) - expected) < timedelta(minutes=10)
+
+    what = f"to report about {expected:%Y-%m-%dT%H:%M:%SZ} in status.renewalTime after renewBefore has become 2h"
+    certificate.wait(is_changed, what, timeout=sandbox.timeouts.certificate)
+
+
 @requirement("VI-CERTIFICATE-043")
 def test_revision_increases(sandbox: Sandbox, kind: str) -> None:
     certificate, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind))
@@ -323,21 +355,16 @@ def test_certificate_is_reissued_after_its_issuer_ref_changes(sandbox: Sandbox, 
 
 
 @requirement("VI-CERTIFICATE-014")
-def test_certificate_is_reissued_after_its_secret_is_deleted(sandbox: Sandbox, kind: str) -> None:
+@pytest.mark.parametrize("damage", ["the Secret is deleted", "the key is replaced", "the key is corrupt"])
+def test_certificate_is_reissued_after_its_secret_is_damaged(sandbox: Sandbox, kind: str, damage: str) -> None:
     issuer = sandbox.ready_issuer(kind)
     certificate, pair = sandbox.issued_certificate(issuer)
     barrier(sandbox, issuer)  # a controller may look at a Certificate again after its own update
-    sandbox.delete_secret(certificate.secret_name, certificate.namespace)
-    again = certificate.wait_new_certificate(pair)
-    assert again.fits, "expected a new certificate that matches tls.key, saw one for another key"
-
-
-@requirement("VI-CERTIFICATE-014")
-def test_certificate_is_reissued_after_its_key_is_replaced(sandbox: Sandbox, kind: str) -> None:
-    issuer = sandbox.ready_issuer(kind)
-    certificate, pair = sandbox.issued_certificate(issuer)
-    barrier(sandbox, issuer)
-    sandbox.set_secret(certificate.secret_name, certificate.namespace, {"tls.key": key_to_pem(new_key())})
+    if damage == "the Secret is deleted":
+        sandbox.delete_secret(certificate.secret_name, certificate.namespace)
+    else:
+        key = key_to_pem(new_key()) if damage == "the key is replaced" else secrets.token_hex(40)
+        sandbox.set_secret(certificate.secret_name, certificate.namespace, {"tls.key": key})
     again = certificate.wait_new_certificate(pair)
     assert again.fits, "expected a new certificate that matches tls.key, saw one for another key"
 
@@ -408,6 +435,13 @@ def refused(sandbox: Sandbox, kind: str) -> tuple[Certificate, str]:
     return certificate, domain
 
 
+def wait_ready_without(sandbox: Sandbox, certificate: Certificate, field: str) -> None:
+    def succeeded(item: Object) -> bool:
+        return is_ready(item) and field not in item["status"]
+
+    certificate.wait(succeeded, f"to be Ready without status.{field}", timeout=sandbox.timeouts.certificate)
+
+
 @requirement("VI-CERTIFICATE-019")
 def test_failed_issuance_is_not_retried_immediately(sandbox: Sandbox, kind: str) -> None:
     other = separate_issuer(sandbox, kind)
@@ -432,11 +466,20 @@ def test_failure_time_is_reported_until_a_success(sandbox: Sandbox, kind: str) -
         f"expected status.lastFailureTime between {created} and {now}, saw {reported}"
     )
     certificate.change(dnsNames=[f"a.{domain}"])
+    wait_ready_without(sandbox, certificate, "lastFailureTime")
 
-    def succeeded(item: Object) -> bool:
-        return is_ready(item) and "lastFailureTime" not in item["status"]
 
-    certificate.wait(succeeded, "to be Ready without status.lastFailureTime", timeout=sandbox.timeouts.certificate)
+@requirement("VI-CERTIFICATE-047")
+def test_renewal_on_demand_follows_a_failure(sandbox: Sandbox, kind: str) -> None:
+    other, (pki, _) = separate_issuer(sandbox, kind), picky_pki(sandbox)
+    certificate = sandbox.certificate(sandbox.ready_issuer(kind, pki=pki))
+    certificate.wait_failure()
+    barrier(sandbox, other)  # a controller compares whole seconds to see whether a failure came before the renewal
+    # The Certificate does not change: only the renewal is a reason for another attempt.
+    sandbox.vault.set_pki_role(pki)
+    certificate.renew()
+    certificate.wait_ready()
+    assert certificate.key_pair() is not None, "expected the Secret of a Ready Certificate, saw none"
 
 
 @requirement("VI-CERTIFICATE-042")
@@ -445,13 +488,7 @@ def test_failures_are_counted_until_a_success(sandbox: Sandbox, kind: str) -> No
     counted = certificate.get()["status"].get("failedIssuanceAttempts")
     assert counted == 1, f"expected 1 in status.failedIssuanceAttempts after the first failure, saw {counted}"
     certificate.change(dnsNames=[f"a.{domain}"])
-
-    def succeeded(item: Object) -> bool:
-        return is_ready(item) and "failedIssuanceAttempts" not in item["status"]
-
-    certificate.wait(
-        succeeded, "to be Ready without status.failedIssuanceAttempts", timeout=sandbox.timeouts.certificate
-    )
+    wait_ready_without(sandbox, certificate, "failedIssuanceAttempts")
 
 
 @requirement("VI-CERTIFICATE-021")
@@ -674,6 +711,27 @@ def test_secret_has_the_labels_and_annotations_of_the_template(sandbox: Sandbox,
     seen = {field: (metadata.get(field) or {}).items() for field in template}
     assert labels.items() <= seen["labels"], "expected the labels of secretTemplate on the Secret"
     assert annotations.items() <= seen["annotations"], "expected the annotations of secretTemplate on the Secret"
+
+
+@requirement("VI-CERTIFICATE-045")
+@EITHER_KIND
+def test_secret_follows_a_changed_template(sandbox: Sandbox, kind: str) -> None:
+    before = {"changed": secrets.token_hex(4), "removed": secrets.token_hex(4)}
+    after = {"changed": secrets.token_hex(4), "added": secrets.token_hex(4)}
+    issuer = sandbox.ready_issuer(kind)
+    certificate, _ = sandbox.issued_certificate(issuer, secretTemplate={"labels": before, "annotations": before})
+    certificate.change(secretTemplate={"labels": after, "annotations": after})
+
+    def seen(secret: Object) -> list[dict[str, str]]:
+        fields = [secret["metadata"].get(field) or {} for field in ("labels", "annotations")]
+        return [{name: field[name] for name in before | after if name in field} for field in fields]
+
+    bound = sandbox.timeouts.bound(sandbox.timeouts.certificate)
+    sandbox.cluster.wait(
+        SECRETS, certificate.secret_name, certificate.namespace, lambda s: seen(s) == [after, after], timeout=bound
+    )
+    for field, values in zip(("labels", "annotations"), seen(secret_of(sandbox, certificate)), strict=True):
+        assert values == after, f"expected the {field} of the changed secretTemplate on the Secret"
 
 
 @requirement("VI-CERTIFICATE-035")

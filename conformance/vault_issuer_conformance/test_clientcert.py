@@ -295,3 +295,9 @@ def test_second_authentication_method_is_rejected_or_comes_in_order(
     if other_feature != "kubernetes-static":
         pair.reverse()
     assert_refused_or_first(sandbox, kind, *pair, what=f"client-certificate and {other_feature}")
+
+
+@requirement("VI-CLIENTCERT-013")
+def test_not_ready_without_tls(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.client_certificate(kind)
+    never_ready(sandbox, kind, {"its server has no TLS": {"auth": auth, "proxy": sandbox.new_proxy(plain=True)}})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import hashlib
 import json
 import logging
@@ -33,6 +34,10 @@ from .work_queue import WorkQueue
 ISSUED_FOR = "sample-controller.example.com/issued-for"
 #: Annotation of Secrets: the name of their Certificate.
 CERTIFICATE_NAME = "cert-manager.io/certificate-name"
+#: Annotation of Secrets: the ``secretTemplate`` whose labels and annotations they have, in JSON.
+TEMPLATE = "sample-controller.example.com/secret-template"
+#: Annotations of Secrets that describe the certificate in them.
+OWN = (CERTIFICATE_NAME, ISSUED_FOR, ISSUED_AT)
 #: Fields of the specification that may change without a new certificate.
 WITHOUT_CONSEQUENCE = ("secretName", "secretTemplate", "renewBefore", "renewBeforePercentage", "revisionHistoryLimit")
 #: Fields that are not understood.
@@ -96,6 +101,7 @@ class CertificateController:
         reason = why_issue(certificate, secret, pair)
         self._write(certificate, lambda latest: set_validity(latest, pair, reason))
         if not reason and pair is not None:
+            self._update_labels(certificate, secret)
             due = renewal_time(certificate, pair) - _now()
             self.queue.add(key, delay=max(0.0, due.total_seconds()))
         elif seconds_to_retry(certificate) > 0:
@@ -239,15 +245,23 @@ class CertificateController:
         own = {CERTIFICATE_NAME: certificate["metadata"]["name"], ISSUED_FOR: digest(certificate)}
         if pair.issued:
             own[ISSUED_AT] = pair.issued.isoformat()
-        metadata = body["metadata"]
-        metadata["annotations"] = (metadata.get("annotations") or {}) | (template.get("annotations") or {}) | own
-        metadata["labels"] = (metadata.get("labels") or {}) | (template.get("labels") or {})
+        set_labels(body["metadata"], template, own)
         kept = (body.get("data") or {}) | data
         body["data"] = {field: value for field, value in kept.items() if value is not None}
         if present:
             self._cluster.replace(SECRETS, body)
         else:
             self._cluster.create(SECRETS, namespace, body)
+
+    def _update_labels(self, certificate: Object, secret: Object | None) -> None:
+        """Change the labels and annotations of the Secret as ``secretTemplate`` has changed."""
+        if secret is None:
+            return
+        body = copy.deepcopy(secret)
+        own = {name: value for name in OWN if (value := annotation(secret, name))}
+        set_labels(body["metadata"], certificate["spec"].get("secretTemplate") or {}, own)
+        if body != secret:
+            self._cluster.replace(SECRETS, body)
 
     def _failed(self, certificate: Object, message: str) -> None:
         if self._write(certificate, lambda latest: set_failed(latest, message)):
@@ -332,6 +346,30 @@ def additional_formats(spec: Object, key: PrivateKey, certificate: str) -> dict[
     if "DER" in wanted:
         data["key.der"] = "".join(pem.decode().splitlines()[1:-1])
     return data
+
+
+def set_labels(metadata: Object, template: Object, own: dict[str, str]) -> None:
+    """Write the labels and annotations of a Secret, without those that its ``secretTemplate`` no longer has.
+
+    :param own: annotations that the template cannot change.
+    """
+    earlier = _earlier_template(metadata)
+    for field in ("annotations", "labels"):
+        kept = {
+            name: value for name, value in (metadata.get(field) or {}).items() if name not in (earlier.get(field) or {})
+        }
+        metadata[field] = kept | (template.get(field) or {})
+    metadata["annotations"] |= own | {TEMPLATE: json.dumps(template, sort_keys=True)}
+    if not metadata["labels"]:
+        del metadata["labels"]
+
+
+def _earlier_template(metadata: Object) -> Object:
+    try:
+        earlier = json.loads((metadata.get("annotations") or {})[TEMPLATE])
+    except (KeyError, ValueError):
+        return {}
+    return earlier if isinstance(earlier, dict) else {}
 
 
 def digest(certificate: Object) -> str:
