@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+from collections.abc import Callable
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -73,13 +74,21 @@ def test_large_and_rare_keys_are_supported(sandbox: Sandbox, kind: str) -> None:
 # -- names --------------------------------------------------------------------------------------
 
 
+def assert_sent(sandbox: Sandbox, kind: str, **names: list[str]) -> None:
+    """Check that names of a CSR are in its certificate, at a role that takes them from the parameters alone.
+
+    :param names: by type, as :meth:`SigningRequest.build` takes them.
+    """
+    signing = SigningRequest.build(**({"dns": [host()]} | names))
+    seen = names_of(sandbox.issued(from_parameters(sandbox, kind), signing).certificate())
+    for field, values in names.items():
+        assert sorted(seen[field]) == sorted(values), f"expected exactly the {field} of the CSR, unchanged"
+
+
 @requirement("VI-CSR-002")
 @CLUSTER_ISSUER
 def test_email_addresses_are_sent(sandbox: Sandbox, kind: str) -> None:
-    emails = [f"{secrets.token_hex(3)}@example.test", f"a.b+c@{host()}"]
-    request = sandbox.issued(from_parameters(sandbox, kind), SigningRequest.build(dns=[host()], emails=emails))
-    seen = names_of(request.certificate())["emails"]
-    assert sorted(seen) == sorted(emails), "expected the e-mail addresses of the CSR"
+    assert_sent(sandbox, kind, emails=[f"{secrets.token_hex(3)}@example.test", f"a.b+c@{host()}"])
 
 
 @requirement("VI-CSR-003")
@@ -114,9 +123,7 @@ def test_unusual_dns_names_are_sent_unchanged(sandbox: Sandbox, kind: str) -> No
         f"1.0.{host()}",
         secrets.token_hex(4),
     ]
-    request = sandbox.issued(from_parameters(sandbox, kind), SigningRequest.build(dns=names))
-    seen = names_of(request.certificate())["dns"]
-    assert sorted(seen) == sorted(names), "expected the DNS names of the CSR, unchanged"
+    assert_sent(sandbox, kind, dns=names)
 
 
 @requirement("VI-CSR-005")
@@ -124,19 +131,13 @@ def test_unusual_dns_names_are_sent_unchanged(sandbox: Sandbox, kind: str) -> No
 def test_many_names_are_sent(sandbox: Sandbox, kind: str) -> None:
     names = [f"{number}.{host()}" for number in range(100)]
     addresses = [f"10.1.{number}.1" for number in range(50)]
-    signing = SigningRequest.build(dns=names, ips=addresses)
-    seen = names_of(sandbox.issued(from_parameters(sandbox, kind), signing).certificate())
-    assert sorted(seen["dns"]) == sorted(names), "expected all DNS names of the CSR"
-    assert sorted(seen["ips"]) == sorted(addresses), "expected all IP addresses of the CSR"
+    assert_sent(sandbox, kind, dns=names, ips=addresses)
 
 
 @requirement("VI-CSR-006")
 @CLUSTER_ISSUER
 def test_uri_with_a_comma_is_one_uri(sandbox: Sandbox, kind: str) -> None:
-    uris = [f"https://{host()}/a,b;c=d,e", f"spiffe://{host()}/ns/x"]
-    request = sandbox.issued(from_parameters(sandbox, kind), SigningRequest.build(dns=[host()], uris=uris))
-    seen = names_of(request.certificate())["uris"]
-    assert sorted(seen) == sorted(uris), "expected the URIs of the CSR, also with commas"
+    assert_sent(sandbox, kind, uris=[f"https://{host()}/a,b;c=d,e", f"spiffe://{host()}/ns/x"])
 
 
 @requirement("VI-CSR-007")
@@ -173,13 +174,18 @@ def new_signing() -> SigningRequest:
     return SigningRequest.build(name, dns=[name])
 
 
+def rewritten(change: Callable[[str], str]) -> SigningRequest:
+    """Return a new CSR with a changed PEM text."""
+    signing = new_signing()
+    return SigningRequest(change(signing.pem), signing.key)
+
+
 @requirement("VI-CSR-009")
 @CLUSTER_ISSUER
 def test_line_breaks_of_the_csr_do_not_matter(sandbox: Sandbox, kind: str) -> None:
-    signing, unended = new_signing(), new_signing()
     forms = {
-        "with CRLF": SigningRequest(signing.pem.replace("\n", "\r\n"), signing.key),
-        "without a final line break": SigningRequest(unended.pem.rstrip("\n"), unended.key),
+        "with CRLF": rewritten(lambda pem: pem.replace("\n", "\r\n")),
+        "without a final line break": rewritten(lambda pem: pem.rstrip("\n")),
     }
     assert_each_is_signed(sandbox, sandbox.ready_issuer(kind), forms)
 
@@ -187,18 +193,16 @@ def test_line_breaks_of_the_csr_do_not_matter(sandbox: Sandbox, kind: str) -> No
 @requirement("VI-CSR-010")
 @ISSUER
 def test_text_before_the_csr_does_not_matter(sandbox: Sandbox, kind: str) -> None:
-    signing = new_signing()
     text = "Certificate Request:\n    Data:\n        Version: 1 (0x0)\n        Subject: CN = an example\n"
-    forms = {"after text, as openssl req -text writes it": SigningRequest(text + signing.pem, signing.key)}
+    forms = {"after text, as openssl req -text writes it": rewritten(lambda pem: text + pem)}
     assert_each_is_signed(sandbox, sandbox.ready_issuer(kind), forms)
 
 
 @requirement("VI-CSR-011")
 @CLUSTER_ISSUER
 def test_old_label_of_csrs_is_supported(sandbox: Sandbox, kind: str) -> None:
-    signing = new_signing()
-    old = signing.pem.replace("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST")
-    assert_each_is_signed(sandbox, sandbox.ready_issuer(kind), {"with its old label": SigningRequest(old, signing.key)})
+    old = rewritten(lambda pem: pem.replace("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"))
+    assert_each_is_signed(sandbox, sandbox.ready_issuer(kind), {"with its old label": old})
 
 
 def ended(item: Object) -> bool:
@@ -208,12 +212,19 @@ def ended(item: Object) -> bool:
 def undecodable(sandbox: Sandbox) -> dict[str, str]:
     """Return what is not a CSR, in PEM or not, by description."""
     der = x509.load_pem_x509_csr(new_signing().pem.encode()).public_bytes(Encoding.DER)
+    unreadable = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, secrets.token_bytes(20))
+    names = x509.CertificateSigningRequestBuilder(x509.Name([])).add_extension(unreadable, critical=False)
     return {
         "a text": secrets.token_hex(20),
         "a certificate": sandbox.authority.pem,
         "a CSR that ends early": pem_of(der[: len(der) // 2]),
         "a CSR with more bytes at the end": pem_of(der + b"\0\1"),
+        "a CSR whose alternative names are no names": to_text(names),
     }
+
+
+def to_text(builder: x509.CertificateSigningRequestBuilder) -> str:
+    return builder.sign(generate_key(), hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
 
 def pem_of(der: bytes) -> str:
