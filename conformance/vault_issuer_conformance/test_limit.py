@@ -232,7 +232,8 @@ def test_finished_and_waiting_requests_are_left_alone(sandbox: Sandbox, suite_ap
     before = len(writes(sandbox))
     passed = window(other, sandbox, **elsewhere)
     again = writes(sandbox)[before:]
-    passed.check(len(again), f"writes for a request that failed, one that is denied and one that waits {set(again)}")
+    what = f"writes for a request that failed, one that is denied and one that waits {set(again)}"
+    passed.check(len(again), what, each=2)  # of the status, and of an event
 
 
 # -- connections --------------------------------------------------------------------------------------------------
