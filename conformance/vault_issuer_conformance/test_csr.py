@@ -212,7 +212,7 @@ def ended(item: Object) -> bool:
 def undecodable(sandbox: Sandbox) -> dict[str, str]:
     """Return what is not a CSR, in PEM or not, by description."""
     der = x509.load_pem_x509_csr(new_signing().pem.encode()).public_bytes(Encoding.DER)
-    unreadable = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, secrets.token_bytes(20))
+    unreadable = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, b"\xff" + secrets.token_bytes(20))
     names = x509.CertificateSigningRequestBuilder(x509.Name([])).add_extension(unreadable, critical=False)
     return {
         "a text": secrets.token_hex(20),
