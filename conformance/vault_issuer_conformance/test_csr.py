@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Callable
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -79,7 +80,8 @@ def assert_sent(sandbox: Sandbox, kind: str, **names: list[str]) -> None:
 
     :param names: by type, as :meth:`SigningRequest.build` takes them.
     """
-    signing = SigningRequest.build(**({"dns": [host()]} | names))
+    given: dict[str, Any] = {"dns": [host()]} | names
+    signing = SigningRequest.build(**given)
     seen = names_of(sandbox.issued(from_parameters(sandbox, kind), signing).certificate())
     for field, values in names.items():
         assert sorted(seen[field]) == sorted(values), f"expected exactly the {field} of the CSR, unchanged"

@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from pytest_vault_issuer import (
     Authentication,
     Exchange,
@@ -80,11 +82,13 @@ def check_refused_logins(sandbox: Sandbox, status: int) -> None:
 
 
 @requirement("VI-LIMIT-001")
+@pytest.mark.holds_controller
 def test_rate_limited_login_is_tried_again(sandbox: Sandbox) -> None:
     check_refused_logins(sandbox, 429)
 
 
 @requirement("VI-LIMIT-003")
+@pytest.mark.holds_controller
 def test_login_at_a_node_that_lags_behind_is_tried_again(sandbox: Sandbox) -> None:
     check_refused_logins(sandbox, 412)
 
@@ -100,16 +104,19 @@ def check_refused_signing(sandbox: Sandbox, status: int) -> None:
 
 
 @requirement("VI-LIMIT-002")
+@pytest.mark.holds_controller
 def test_rate_limited_signing_is_tried_again(sandbox: Sandbox) -> None:
     check_refused_signing(sandbox, 429)
 
 
 @requirement("VI-LIMIT-004")
+@pytest.mark.holds_controller
 def test_signing_at_a_node_that_lags_behind_is_tried_again(sandbox: Sandbox) -> None:
     check_refused_signing(sandbox, 412)
 
 
 @requirement("VI-LIMIT-005")
+@pytest.mark.holds_controller
 def test_retry_after_of_a_login_is_respected(sandbox: Sandbox) -> None:
     kind = one_kind(sandbox)
     auth = login_authentication(sandbox, kind)
@@ -120,6 +127,7 @@ def test_retry_after_of_a_login_is_respected(sandbox: Sandbox) -> None:
 
 
 @requirement("VI-LIMIT-006")
+@pytest.mark.holds_controller
 def test_retry_after_of_a_signing_is_respected(sandbox: Sandbox) -> None:
     issuer = sandbox.ready_issuer(one_kind(sandbox))
     sandbox.proxy.inject(Route.SIGN, retry_later(429, after=AFTER), times=1)
@@ -133,6 +141,7 @@ def test_retry_after_of_a_signing_is_respected(sandbox: Sandbox) -> None:
 
 
 @requirement("VI-LIMIT-007")
+@pytest.mark.holds_controller
 def test_rate_limited_logins_are_paced(sandbox: Sandbox) -> None:
     kind = one_kind(sandbox)
     auth = login_authentication(sandbox, kind)
@@ -146,6 +155,7 @@ def test_rate_limited_logins_are_paced(sandbox: Sandbox) -> None:
 
 
 @requirement("VI-LIMIT-008")
+@pytest.mark.holds_controller
 def test_sign_requests_that_fail_are_paced(sandbox: Sandbox) -> None:
     kind = one_kind(sandbox)
     issuer = sandbox.ready_issuer(kind)
@@ -211,6 +221,7 @@ def writes(sandbox: Sandbox) -> list[str]:
 
 
 @requirement("VI-LIMIT-011")
+@pytest.mark.holds_controller
 def test_finished_and_waiting_requests_are_left_alone(sandbox: Sandbox, suite_approves: None) -> None:
     kind = one_kind(sandbox)
     elsewhere = {"namespace": sandbox.other_namespace}

@@ -93,6 +93,7 @@ def test_namespace_deleted_while_vault_signs_harms_no_others(sandbox: Sandbox, v
 
 
 @requirement("VI-LOAD-004")
+@pytest.mark.holds_controller
 def test_deleted_request_is_not_signed_again_and_again(sandbox: Sandbox) -> None:
     kind = one_kind(sandbox)
     issuer = sandbox.ready_issuer(kind)

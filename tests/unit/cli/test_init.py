@@ -118,11 +118,11 @@ def test_the_example_s_workflow_is_one_of_these(tmp_path: Path) -> None:
     example = Path(__file__).parents[3] / "examples/external-issuer"
     for name in ("go.mod", "main.go"):
         (tmp_path / name).symlink_to(example / name)
-    assert run(tmp_path, "--name=vault-issuer", "--command=bin/vault-issuer", "--ci=github", "--suite=0.1.0") == 0
+    assert run(tmp_path, "--name=external-issuer", "--command=bin/vault-issuer", "--ci=github", "--suite=0.1.0") == 0
     workflow = ".github/workflows/vault-issuer.yml"
     written = (tmp_path / workflow).read_text()
-    assert written.count("judge vault-issuer.toml") == 1
-    assert (example / workflow).read_text() == written.replace("vault-issuer.toml", "conformance.toml")
+    assert written.count("judge external-issuer.toml") == 1
+    assert (example / workflow).read_text() == written.replace("external-issuer.toml", "conformance.toml")
 
 
 def installs(directory: Path) -> tuple[str, str]:

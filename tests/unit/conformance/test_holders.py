@@ -37,7 +37,8 @@ def unmarked(tree: ast.Module) -> list[str]:
     found = []
     for function in functions:
         called = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
-        marked = any(HOLDS in ast.unparse(decorator) for decorator in function.decorator_list)
+        decorators = [ast.unparse(decorator) for decorator in function.decorator_list]
+        marked = any(mark in decorator for decorator in decorators for mark in (HOLDS, EXCLUSIVE))
         if function.name.startswith("test_") and (holds(function) or helpers & called) and not marked:
             found.append(function.name)
     return found
@@ -50,5 +51,8 @@ def test_tests_that_occupy_the_controller_are_marked(module: Path) -> None:
 
 def test_a_held_request_of_a_helper_is_found() -> None:
     helper = "def helper():\n    Hold()\n"
-    tests = "def test_a():\n    helper()\n@pytest.mark.holds_controller\ndef test_b():\n    Hold()\n"
+    tests = (
+        "def test_a():\n    helper()\n@pytest.mark.holds_controller\ndef test_b():\n    Hold()\n"
+        "@pytest.mark.exclusive\ndef test_c():\n    Hold()\n"
+    )
     assert unmarked(ast.parse(helper + tests)) == ["test_a"]
