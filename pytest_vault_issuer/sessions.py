@@ -42,7 +42,8 @@ class ApiSession(requests.Session):
             or not _PLAIN_URL.fullmatch(url)
         ):
             return super().request(method, url, *positional, **options)
-        verify: Any = self.verify if options.get("verify") is None else options["verify"]
+        given: Any = options.get("verify")
+        verify: Any = self.verify if given is None else given
         stream = bool(options.get("stream"))
         response = self.get_adapter(url).send(
             self._prepared(method, url, options),
