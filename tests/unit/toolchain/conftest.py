@@ -1,4 +1,4 @@
-"""A local server with TLS in the place of the publishers."""
+"""A local server with TLS instead of the publishers' servers."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def test_signature_is_not_skipped_without_cosign(monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture
 def cosign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A script in the place of cosign, which accepts everything; return the file with its arguments."""
+    """Write a script that replaces cosign and accepts everything; return the file with its arguments."""
     log = tmp_path / "cosign.log"
     script = tmp_path / "programs" / "cosign"
     script.parent.mkdir()
