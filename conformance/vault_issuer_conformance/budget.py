@@ -5,10 +5,17 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from pytest_vault_issuer import Issuer, Sandbox
+from pytest_vault_issuer import (
+    CertificateRequest,
+    CertificateSigningRequest,
+    Issuer,
+    Route,
+    Sandbox,
+    retry_later,
+)
 
 #: Number of consecutive requests of another issuer object, and seconds, that a window has at least.
-MEANWHILE, SHORTEST = 10, 3.0
+REQUESTS, SHORTEST = 10, 3.0
 #: The attempts of a controller that pauses between them: some at first, then so many per second.
 FIRST, PER_SECOND = 15, 1
 
@@ -42,13 +49,23 @@ class Window:
         assert count <= most, f"expected at most {most} {what} in {self.seconds:.1f} s, saw {count}"
 
 
+def being_refused(sandbox: Sandbox, kind: str) -> tuple[CertificateRequest | CertificateSigningRequest, Issuer]:
+    """Return a request that Vault refuses to sign for the moment, and another Issuer whose Vault works."""
+    issuer = sandbox.ready_issuer(kind)
+    other = sandbox.ready_issuer(kind, proxy=sandbox.new_proxy())
+    sandbox.proxy.inject(Route.SIGN, retry_later(503))
+    request = sandbox.request(issuer)
+    sandbox.proxy.wait_for(Route.SIGN, timeout=sandbox.timeouts.wire, what="a sign request")
+    return request, other
+
+
 def window(other: Issuer, sandbox: Sandbox, **options: str) -> Window:
     """Let time pass in which the controller works: it issues requests of another issuer object, one after the other.
 
     :param options: of these requests, such as their namespace.
     """
     began, issued = time.monotonic(), 0
-    while issued < MEANWHILE or time.monotonic() - began < SHORTEST:
+    while issued < REQUESTS or time.monotonic() - began < SHORTEST:
         sandbox.barrier(other, **options)
         issued += 1
     return Window(time.monotonic() - began)

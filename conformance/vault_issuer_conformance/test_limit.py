@@ -19,7 +19,7 @@ from pytest_vault_issuer import (
     user_name,
 )
 
-from .budget import window
+from .budget import being_refused, window
 from .helpers import LOGINS, claimed, picky_pki, require_no_token_permission
 from .interrupted import one_kind
 
@@ -157,12 +157,7 @@ def test_rate_limited_logins_are_paced(sandbox: Sandbox) -> None:
 @requirement("VI-LIMIT-008")
 @pytest.mark.holds_controller
 def test_sign_requests_that_fail_are_paced(sandbox: Sandbox) -> None:
-    kind = one_kind(sandbox)
-    issuer = sandbox.ready_issuer(kind)
-    other = sandbox.ready_issuer(kind, proxy=sandbox.new_proxy())
-    sandbox.proxy.inject(Route.SIGN, retry_later(503))
-    request = sandbox.request(issuer)
-    sandbox.proxy.wait_for(Route.SIGN, timeout=sandbox.timeouts.wire, what="a sign request")
+    request, other = being_refused(sandbox, one_kind(sandbox))
     before = len(sandbox.signings(request))
     passed = window(other, sandbox)
     passed.check(len(sandbox.signings(request)) - before, "sign requests that Vault refuses for the moment")

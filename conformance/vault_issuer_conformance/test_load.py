@@ -16,7 +16,7 @@ from pytest_vault_issuer import (
     retry_later,
 )
 
-from .budget import window
+from .budget import being_refused, window
 from .helpers import wait_held
 from .interrupted import one_kind
 
@@ -95,12 +95,7 @@ def test_namespace_deleted_while_vault_signs_harms_no_others(sandbox: Sandbox, v
 @requirement("VI-LOAD-004")
 @pytest.mark.holds_controller
 def test_deleted_request_is_not_signed_again_and_again(sandbox: Sandbox) -> None:
-    kind = one_kind(sandbox)
-    issuer = sandbox.ready_issuer(kind)
-    other = sandbox.ready_issuer(kind, proxy=sandbox.new_proxy())
-    sandbox.proxy.inject(Route.SIGN, retry_later(503))
-    request = sandbox.request(issuer)
-    sandbox.proxy.wait_for(Route.SIGN, timeout=sandbox.timeouts.wire, what="a sign request")
+    request, other = being_refused(sandbox, one_kind(sandbox))
     request.delete()
     before = len(sandbox.signings(request))
     passed = window(other, sandbox)
