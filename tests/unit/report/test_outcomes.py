@@ -105,6 +105,16 @@ def test_profile_of_which_nothing_was_judged_is_partial(profile: str, level: str
     assert verdict(results, stopped=True) is Verdict.NON_CONFORMANT
 
 
+@pytest.mark.parametrize(("profile", "left_out"), [("core", False), ("extended", False), ("resilience", True)])
+def test_should_that_was_not_run_counts_only_if_no_must_applies(profile: str, left_out: bool) -> None:
+    results = [result(PASSED, level="SHOULD"), result(NOT_RUN, level="SHOULD")]
+    if not left_out:
+        results.append(result(PASSED, level="MUST"))
+    for each in results:
+        each.requirement = replace(each.requirement, profile=profile)
+    assert verdict(results) is (Verdict.PARTIAL if left_out else Verdict.CONFORMANT)
+
+
 def test_session_without_tests_is_partial() -> None:
     assert verdict([]) is Verdict.PARTIAL
     assert verdict([result(), result(level="SHOULD")]) is Verdict.PARTIAL
