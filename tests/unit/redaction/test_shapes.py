@@ -8,6 +8,7 @@ import random
 import re
 import string
 import textwrap
+import time
 import urllib.parse
 import uuid
 from collections.abc import Callable, Iterator
@@ -149,6 +150,11 @@ HEADERS = {
 }
 
 
+#: A secret that looks like none, and where its name alone tells it.
+WORDS = "battery-staple"
+WORDS_AFTER = ("JSON", "logfmt", "form", "Go %+v", "Go %#v", "YAML", "YAML list", "HCL", "export", "XML")
+
+
 def cases() -> Iterator[tuple[str, str, str]]:
     """Yield (name, secret, text)."""
     for shape, secret in SHAPES.items():
@@ -164,6 +170,9 @@ def cases() -> Iterator[tuple[str, str, str]]:
     for place, text in HEADERS.items():
         secret = some(26)
         yield f"header, {place}", secret, text.format(secret)
+    for place in WORDS_AFTER:
+        yield f"password of words, {place}", WORDS, PAIRS[place]("password", WORDS)
+    yield "header of words", WORDS, HEADERS["Go map of headers"].lower().format(WORDS)
     key = SHAPES["PKCS #8 key"]
     pair = f"ASIA{some(16, string.ascii_uppercase)} {some(40, BASE64)}"
     yield "AWS pair", pair.split()[1], f"{{{pair} }}"
@@ -297,6 +306,15 @@ STAYS = {
 @pytest.mark.parametrize("text", STAYS.values(), ids=STAYS.keys())
 def test_what_is_no_secret_stays(text: str) -> None:
     assert Redactor().redact(text) == text
+
+
+@pytest.mark.parametrize("piece", ["eyJ", "eyJa.", "A\n-----END PRIVATE KEY-----\n", "token: ", 'token="'])
+def test_time_is_proportional_to_the_length_of_a_text(piece: str) -> None:
+    """It takes a second at most; if each piece is read to the end of the text, more than ten."""
+    text = piece * (180_000 // len(piece))
+    began = time.thread_time()
+    Redactor().redact(text)
+    assert time.thread_time() - began < 5
 
 
 def test_names_in_the_answer_of_a_list_stay() -> None:
