@@ -87,14 +87,24 @@ def test_the_line_that_stands_for_a_message(message: str, line: str) -> None:
     assert headline(message) == line
 
 
-def test_two_secrets_are_compared_by_their_marks() -> None:
-    """Both are longer than what is shown: cut first, each would leave half of its signature."""
-    one, other = (f"{HEAD}.{HEAD}.{letter * 342}" for letter in "Aq")
+@pytest.mark.parametrize("around", ["", "x" * 150], ids=["all", "middle"])
+def test_two_secrets_are_compared_by_their_marks(around: str) -> None:
+    """Both are longer than what is shown: cut first, two that differ only in the middle would be alike."""
+    one, other = (f"{HEAD}.{HEAD}.{around}{letter * 342}{around}" for letter in "Aq")
     lines = explanation(one, other, Redactor().redact)
     assert lines is not None
     assert "A" * 8 not in lines[2]
     assert "q" * 8 not in lines[1]
     assert lines[1].removeprefix("expected: ") != lines[2].removeprefix("seen: ")
+
+
+def test_value_behind_its_name_is_redacted_before_it_is_cut() -> None:
+    """Cut first, the second half of what is shown would begin in the middle of the password."""
+    password = "".join(f"{n:x}" for n in range(60))
+    lines = explanation({"path": "p" * 200, "password": password, "role": "r" * 60}, None, Redactor().redact)
+    assert lines is not None
+    assert password[-8:] not in lines[2]
+    assert "'password': '<secret " in lines[2]
 
 
 HEAD = "eyJhbGciOiJSUzI1NiJ9"

@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -259,16 +260,19 @@ def test_broken_line_of_the_file_hides_no_other(tmp_path: Path) -> None:
     assert other.redact("another-canary") != "another-canary"
 
 
-def test_log_is_redacted_before_it_is_cut(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", ["", "I1129 12:00:00 main.go:7] "], ids=["bare", "with a prefix"])
+def test_log_is_redacted_before_it_is_cut(tmp_path: Path, before: str) -> None:
+    """Behind the prefix of a log, half a key is recognized neither by its first line nor by its last."""
     directory = RunDirectory(tmp_path, os.getpid())
     key = _rsa()
     directory.log("probe").parent.mkdir()
-    directory.log("probe").write_text(f"begin\n{key}end\n")
+    directory.log("probe").write_text("begin\n" + textwrap.indent(key, before) + "end\n")
     for known in (False, True):
         if known:
             directory.redactor.add(key)
         tail = directory.log_tail("probe", 20)
         assert [line for line in key.splitlines()[1:-1] if line in tail] == []
+        assert "<private key " in tail
         assert tail.splitlines()[-1] == "end"
 
 

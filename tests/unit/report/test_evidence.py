@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from pytest_vault_issuer.certificates import key_to_pem, new_key
 from pytest_vault_issuer.kube.client import ApiError
 from pytest_vault_issuer.proxy import Exchange, Headers, Route
 from pytest_vault_issuer.redaction.redactor import Redactor
@@ -143,6 +145,17 @@ def test_lines_of_the_log_that_are_about_the_test_are_preferred() -> None:
     others = "\n".join(f"of another test {n}" for n in range(100))
     lines = shown(log=f"issuer-1 failed\n{others}\nsecret in vi-2\n{others}")[title].splitlines()
     assert lines == ["issuer-1 failed", "secret in vi-2"]
+
+
+@pytest.mark.parametrize("before", ["I1129 12:00:00 main.go:7] ", "I1129 12:00:00 issuer-1] "], ids=["all", "test"])
+def test_log_is_redacted_before_it_is_cut(before: str) -> None:
+    """Behind the prefix of a log, half a key is recognized neither by its first line nor by its last."""
+    key = key_to_pem(new_key("rsa"))
+    rest = "\n".join(f"{before}{n}" for n in range(evidence.LOG_LINES - 10))
+    text = "\n".join(shown(log=textwrap.indent(key, before) + rest).values())
+    assert [line for line in key.splitlines()[1:-1] if line in text] == []
+    assert "<private key " in text
+    assert text.endswith(f"{evidence.LOG_LINES - 11}")
 
 
 def test_requests_that_kept_the_controller_busy_elsewhere() -> None:
