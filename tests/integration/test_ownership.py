@@ -102,6 +102,24 @@ def test_later_object_of_the_same_name_is_not_deleted(cluster: Cluster, session:
     assert cluster.get(CONFIG_MAPS, session, "default")["metadata"]["uid"] == after["metadata"]["uid"]
 
 
+def test_object_that_takes_the_name_during_the_cleanup_is_not_deleted(
+    cluster: Cluster, session: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete = cluster.delete
+
+    def replaced_first(resource: Resource, name: str, namespace: str | None = None, **options: str) -> None:
+        delete(resource, name, namespace)
+        cluster.create(resource, config_map(name))
+        delete(resource, name, namespace, **options)
+
+    cluster.create(CONFIG_MAPS, config_map(session, session))
+    with monkeypatch.context() as patched:
+        patched.setattr(cluster, "delete", replaced_first)
+        assert remove_labelled(cluster, selector(session), QUICK) == []
+    assert cluster.find(CONFIG_MAPS, session, "default") is not None
+    cluster.delete(CONFIG_MAPS, session, "default")
+
+
 def test_objects_that_cannot_be_deleted_are_listed_and_others_removed(cluster: Cluster, session: str) -> None:
     role = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
