@@ -452,8 +452,9 @@ def test_files_of_a_process_are_the_users_alone(run: RunDirectory) -> None:
 
 
 def test_write_replaces_and_leaves_no_draft(run: RunDirectory) -> None:
-    run.write("state.json", "old")
-    path = run.write("state.json", b"new")
+    with run.write("state.json", "old").open() as opened:
+        path = run.write("state.json", b"new")
+        assert opened.read() == "old", "a reader, or a process that ends meanwhile, never leaves half a file"
     assert path.read_text() == "new"
     assert [entry.name for entry in run.path.iterdir() if entry.name.startswith(".")] == []
 
