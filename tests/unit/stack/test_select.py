@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pytest_vault_issuer.errors import ConfigurationError, NotRunnable
+from pytest_vault_issuer.errors import ConfigurationError, NotRunnable, StackError
 from pytest_vault_issuer.kube.cluster_info import Kubernetes
 from pytest_vault_issuer.options import STACKS, Settings
 from pytest_vault_issuer.session.session import Session, SessionKey
@@ -53,6 +54,21 @@ def test_existing_refuses_a_second_vault_and_names_a_provider_that_starts_one(co
     with pytest.raises(NotRunnable, match="the provider existing cannot start a second Vault") as refused:
         launcher.start_vault()
     assert refused.value.hint == "use --vault-issuer-stack=process"
+
+
+def test_token_of_an_existing_vault_is_registered_before_its_first_use(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("canary-Tq8rX2\n")
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # and never listens
+        settings = Settings(
+            kubeconfig=tmp_path / "kubeconfig",
+            vault_addr=f"http://127.0.0.1:{held.getsockname()[1]}",
+            vault_token_file=tmp_path / "token",
+        )
+        context = Context(settings, Toolchain(tmp_path), RunDirectory(tmp_path / "run", 0), Timeouts(), print)
+        with pytest.raises(StackError, match="cannot be reached"):
+            make_provider("existing", "", context).start()
+    assert "canary" not in context.run.redactor.redact("sent canary-Tq8rX2")
 
 
 def test_providers_without_a_container_engine_do_not_ask_for_the_images_of_the_controller(context: Context) -> None:
