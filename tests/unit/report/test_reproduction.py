@@ -70,7 +70,7 @@ def test_only_options_of_this_plugin_are_named_and_without_credentials(monkeypat
     monkeypatch.setenv("UNRELATED", "canary")
     arguments = ["--pyargs", "vault_issuer_conformance", "--db-url=postgres://user:canary-url@host", "-k", "canary"]
     ours = ["--vault-issuer", "x.toml", "--vault-issuer-certify", "--vault-issuer-kubernetes-host=https://u:canary@h"]
-    settings = Settings(stack="process")
+    settings = Settings(stack="process", implementation="https://user:canary@host/x.toml")
     part = reproduction.describe(
         [*arguments, *ours, "canary/test_own.py"],
         SAMPLE_CONTROLLER,
@@ -83,6 +83,7 @@ def test_only_options_of_this_plugin_are_named_and_without_credentials(monkeypat
     assert part["command"].startswith(
         "pytest --pyargs vault_issuer_conformance --vault-issuer x.toml --vault-issuer-certify "
     )
+    assert [word.partition("=")[0] for word in part["options"]] == ["--vault-issuer", "--vault-issuer-stack"]
     assert part["environment"]["VAULT_ISSUER_STACK"] == "process"
     assert part["environment"].keys() == {"VAULT_ISSUER_STACK", "VAULT_ISSUER_KUBERNETES_HOST"}
     fits(part)
