@@ -14,6 +14,7 @@ import pytest
 
 from pytest_vault_issuer import __version__
 from pytest_vault_issuer.cli.main import main
+from pytest_vault_issuer.errors import ImplementationError
 from pytest_vault_issuer.requirements.catalogue import Catalogue
 from pytest_vault_issuer.toolchain import BINARIES, COMPONENTS, Toolchain
 
@@ -118,6 +119,17 @@ def test_an_error_that_is_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(Toolchain, "status", broken)
     with pytest.raises(ZeroDivisionError):
         main(["toolchain", "status"])
+
+
+def test_text_of_others_in_an_error_is_shown_and_not_obeyed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(self: Toolchain) -> None:
+        raise ImplementationError("it said \x1b]52;c;ZXZpbA==\x07\n::error::x")
+
+    monkeypatch.setattr(Toolchain, "status", broken)
+    assert main(["toolchain", "status"]) == 2
+    assert capsys.readouterr().err == "vault-issuer: it said \\x1b]52;c;ZXZpbA==\\x07\n\\x3a:error::x\n"
 
 
 COMMANDS_THAT_LOOK = [["toolchain", "status"], ["toolchain", "build"], ["toolchain", "clean"], ["doctor"]]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -360,6 +361,20 @@ def test_crash_of_a_worker_is_an_error_of_its_test(pytester: pytest.Pytester) ->
     assert "worker 'gw0' crashed while running" in " ".join(messages)
     assert "it said \\ud800" in " ".join(messages)
     assert "\x1b" not in result.stdout.str()
+
+
+def test_what_a_controller_says_is_shown_and_not_obeyed(inner: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stops(session: Session, say: Callable[[str], None]) -> str:
+        say("it began \x1b]52;c;x\x07")
+        raise ImplementationError("it ended \x1b]52;c;x\x07")
+
+    monkeypatch.setattr(start, "_start", stops)
+    result = inner.run(judging(MUST, "pass"))
+    shown = result.stdout.str() + result.stderr.str()
+    assert "it began \\x1b]52" in shown
+    assert "it ended \\x1b]52" in shown
+    assert "\x1b" not in shown
+    assert inner.report["implementation"]["failure"] == "it ended \\x1b]52;c;x\\x07"
 
 
 # -- what is in the directory of the report -------------------------------------------------------------------
