@@ -473,6 +473,24 @@ def test_a_damaged_program_is_not_used_and_built_again(built: Toolchain, damage:
     assert subprocess.run([binary_of(built)], capture_output=True, text=True, check=True).stderr == "hello\n"
 
 
+def test_programs_are_on_the_disk_before_the_manifest_that_vouches_for_them(
+    tmp_path: Path, component: Component, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut there is a whole build, or none."""
+    flush, flushed = os.fsync, []
+
+    def noted(descriptor: int) -> None:
+        flushed.append(os.fstat(descriptor).st_ino)
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    draft, place = toolchain_cache._draft(tmp_path, component), tmp_path / "place"
+    (draft / "bin" / "tiny").write_text("program")
+    toolchain_cache._keep(draft, component, place)
+    paths = [place / "bin" / "tiny", place / "bin", place / digests.MANIFEST, place, tmp_path]
+    assert flushed == [path.stat().st_ino for path in paths]
+
+
 def test_a_program_that_was_looked_at_is_not_hashed_again(built: Toolchain, monkeypatch: pytest.MonkeyPatch) -> None:
     binary_of(built)
     monkeypatch.setattr(digests, "_known", {})
