@@ -15,6 +15,7 @@ import sys
 import textwrap
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from pytest_vault_issuer.toolchain import CRDS, Component, Toolchain, digests
 from pytest_vault_issuer.toolchain import cache as toolchain_cache
 from pytest_vault_issuer.toolchain.provenance import unpinned
 from tests.support.processes import processes_of
+from tests.unit.conftest import LIMIT
 
 pytestmark = pytest.mark.skipif(shutil.which("go") is None, reason="no Go on the PATH")
 
@@ -539,9 +541,12 @@ def test_a_build_that_does_not_end_is_not_waited_for_for_ever(
     cache = tmp_path / "cache"
     toolchain = Toolchain(cache, [component])
     monkeypatch.setattr(toolchain_cache, "_REPORT_EVERY", 0.01)
+    monkeypatch.setenv("VAULT_ISSUER_GO", "/no/go")  # if it waits until the lock is free, it builds nothing
     lines: list[str] = []
-    with toolchain._lock(lines.append, 0), pytest.raises(ToolchainError) as caught:
-        Toolchain(cache, [component]).build(progress=lines.append, wait_limit=0.1)
+    with ThreadPoolExecutor(1) as pool, toolchain._lock(lines.append, 0):
+        build = pool.submit(Toolchain(cache, [component]).build, progress=lines.append, wait_limit=0.1)
+        with pytest.raises(ToolchainError) as caught:
+            build.result(LIMIT)
     assert f"process {os.getpid()} on {socket.gethostname()} builds in {cache}" in caught.value.message
     assert "VAULT_ISSUER_CACHE" in caught.value.hint
     assert len(lines) > 1, "it says that it waits, again and again"
