@@ -9,8 +9,8 @@ from packaging.requirements import Requirement
 
 from tests.support.reader import ROOT
 
-#: A new major release can change how these verify certificates, authenticate, retry, or answer in the role of AWS.
-SAFETY = ("hvac", "requests", "kubernetes", "moto", "flask")
+#: A new major release can change how these verify certificates, authenticate, retry, escape, or answer like AWS.
+SAFETY = ("hvac", "requests", "kubernetes", "Jinja2", "moto", "flask")
 
 
 def declared() -> dict[str, Requirement]:

@@ -15,6 +15,12 @@ from tests.support.reader import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 FILES = [*WORKFLOWS, ROOT / "action.yml"]
+#: Also those that users get from this repository.
+WITH_ACTIONS = [
+    *FILES,
+    *(ROOT / "examples").glob("*/.github/workflows/*.yml"),
+    ROOT / "pytest_vault_issuer/scaffold/workflows.py",
+]
 PINNED = re.compile(r"actions/[\w/-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+|\./")
 
 
@@ -23,7 +29,7 @@ def jobs(name: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", WITH_ACTIONS, ids=lambda file: str(file.relative_to(ROOT)))
 def test_actions_are_pinned_by_commit(file: Path) -> None:
     """A tag can be moved to other code, which would run with the job's credentials."""
     used = re.findall(r"uses: (.*)", file.read_text())
@@ -32,9 +38,8 @@ def test_actions_are_pinned_by_commit(file: Path) -> None:
 
 
 def test_an_action_has_one_commit_in_all_files() -> None:
-    every = [*FILES, *(ROOT / "examples").glob("*/.github/workflows/*.yml")]
     commits: dict[str, set[str]] = {}
-    for file in every:
+    for file in WITH_ACTIONS:
         for action, commit in re.findall(r"uses: (actions/\w[\w-]*)[\w/-]*@(\w+)", file.read_text()):
             commits.setdefault(action, set()).add(commit)
     assert {action for action, found in commits.items() if len(found) > 1} == set()
