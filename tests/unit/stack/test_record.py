@@ -13,9 +13,11 @@ import pytest
 
 from pytest_vault_issuer.errors import StackError
 from pytest_vault_issuer.kube.client import CLUSTER_ROLES, SECRETS
-from pytest_vault_issuer.stack import record
+from pytest_vault_issuer.stack import finish, record
 from pytest_vault_issuer.stack.record import UNDER_WAY, UNFINISHED, CleanupRecord, Whereabouts
+from pytest_vault_issuer.supervisor.daemon import EXIT_HOOK_LIMIT, recorded_commands
 from pytest_vault_issuer.supervisor.run_directory import RunDirectory
+from pytest_vault_issuer.timeouts import Timeouts
 from pytest_vault_issuer.vault.cleanup import Created
 from tests.support import small_disk
 
@@ -163,6 +165,20 @@ def test_a_record_whose_supervisor_answers_is_under_way(short_directory: Path) -
     assert record.state_of(begun) == UNDER_WAY
     run.close()
     assert record.state_of(begun) == UNFINISHED
+
+
+def test_a_cleanup_has_the_time_of_all_that_it_waits_for(short_directory: Path) -> None:
+    """A slow cluster is given longer, and so is its cleanup."""
+    run, timeouts = RunDirectory(short_directory / SESSION, os.getpid()), Timeouts().scaled(10)
+    run.open()
+    begun = finish.begin(run, Whereabouts(session=SESSION, directory=str(run.path)), Path("kubeconfig"), timeouts, {})
+    ((command, _, limit),) = recorded_commands(run.path)
+    begun.release()
+    begun.path.unlink()
+    run.close()
+    assert str(begun.path) in command
+    assert limit > EXIT_HOOK_LIMIT
+    assert limit >= 2 * timeouts.deletion + timeouts.api
 
 
 def test_a_record_of_another_machine_is_not_this_ones_to_finish(begun: CleanupRecord) -> None:

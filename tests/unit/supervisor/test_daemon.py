@@ -23,6 +23,7 @@ from hypothesis import given, settings, strategies
 
 from pytest_vault_issuer.errors import StackError
 from pytest_vault_issuer.supervisor import daemon as supervisor
+from pytest_vault_issuer.supervisor import run_directory
 from pytest_vault_issuer.supervisor.run_directory import RunDirectory, new_path
 from pytest_vault_issuer.timeouts import poll
 from tests.unit.conftest import LIMIT, Watch
@@ -805,6 +806,14 @@ def test_a_command_for_the_end_has_the_time_that_it_asked_for(run: RunDirectory)
     assert [limit for _, _, limit in supervisor.recorded_commands(run.path)] == [supervisor.EXIT_HOOK_LIMIT + 1, 0.1]
     with pytest.raises(StackError, match=r"timed out after 0\.1 seconds"):
         run.close()
+    assert not run.exists
+
+
+def test_the_end_of_a_session_waits_for_its_commands(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than for other answers."""
+    run.at_end(["sleep", "1"], limit=LIMIT)
+    monkeypatch.setattr(run_directory, "_ANSWER", 0.1)
+    run.close()
     assert not run.exists
 
 
