@@ -124,8 +124,8 @@ def verdict(
     * *incomplete* if the session ended early.
     * *non-conformant* if a MUST failed or was an error, or if none passed although all that apply were judged. Outside
       of the core, if no MUST applies, a SHOULD or a MAY must pass. Also if the controller stopped before any passed.
-    * *partial* if a MUST was not run, if a MUST of the core profile is unsupported, or if nothing was judged. Outside of
-      the core, if no MUST applies, also if a SHOULD was not run. The other profiles consider only claimed features.
+    * *partial* if a MUST was not run, if a MUST of the core profile is unsupported, or if nothing was judged. Outside
+      of the core, if no MUST applies, also if a SHOULD was not run. The other profiles consider only claimed features.
     * *conformant* otherwise.
 
     Requirements newer than the contract of the implementation do not count.
