@@ -128,12 +128,7 @@ class Fetcher:
             except OSError as error:
                 raise DownloadError(f"{address} cannot be read: {error.strerror}", hint=f"see {MIRROR}") from error
         with self.get(address) as response:
-            if response.status_code != requests.codes.ok:
-                raise refused(address, response)
-            content: bytes = response.raw.read(_SMALL + 1, decode_content=True)
-        if len(content) > _SMALL:
-            raise DownloadError(f"{address} has more than {_SMALL} bytes", hint="check what answers there")
-        return content
+            return content_of(address, response, _SMALL)
 
     def _receive(self, what: str, address: str, part: Path, size: int, headers: Mapping[str, str]) -> None:
         known = f", {megabytes(size)}" if size else ""
@@ -240,6 +235,20 @@ def unreachable(url: str) -> str:
             return error.message
     is_served = status < 500 and status not in (requests.codes.not_found, requests.codes.gone)
     return "" if is_served else f"{host_of(url)} answers {status} for {url}"
+
+
+def content_of(address: str, response: requests.Response, most: int) -> bytes:
+    """Return the content of an answer.
+
+    :param most: bytes that it may have.
+    :raises DownloadError: for another status than 200, or if it has more.
+    """
+    if response.status_code != requests.codes.ok:
+        raise refused(address, response)
+    content: bytes = response.raw.read(most + 1, decode_content=True)
+    if len(content) > most:
+        raise DownloadError(f"{address} has more than {most} bytes", hint="check what answers there")
+    return content
 
 
 def refused(address: str, response: requests.Response) -> DownloadError:

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import requests
 
 from .archives import copy_from_layers
-from .fetch import DownloadError, Fetcher, refused
+from .fetch import DownloadError, Fetcher, content_of, refused
 from .sources import at_mirror
 
 _MANIFESTS = (
@@ -109,12 +109,7 @@ class Repository:
             self._headers = self._login(address, response)
             response = self._fetcher.get(address, {**self._headers, **accepted})
         with response:
-            if response.status_code != requests.codes.ok:
-                raise refused(address, response)
-            content: bytes = response.raw.read(_LARGEST_MANIFEST + 1, decode_content=True)
-        if len(content) > _LARGEST_MANIFEST:
-            raise DownloadError(f"{address} has more than {_LARGEST_MANIFEST} bytes", hint="check what answers there")
-        return content
+            return content_of(address, response, _LARGEST_MANIFEST)
 
     def _login(self, address: str, response: requests.Response) -> dict[str, str]:
         """Return the header with an anonymous token, for which the answer names a server."""
