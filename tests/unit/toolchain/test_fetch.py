@@ -25,10 +25,10 @@ def test_content_up_to_the_bound_is_returned() -> None:
 
 
 def test_larger_content_is_refused() -> None:
-    with pytest.raises(DownloadError, match="SHA256SUMS.sig has more than 5 bytes"):
+    with pytest.raises(DownloadError, match=r"SHA256SUMS\.sig has more than 5 bytes"):
         content_of(ADDRESS, answer(b"123456"), 5)
 
 
 def test_content_of_an_error_is_refused() -> None:
-    with pytest.raises(DownloadError, match="SHA256SUMS.sig"):
+    with pytest.raises(DownloadError, match=r"SHA256SUMS\.sig"):
         content_of(ADDRESS, answer(b"12345", 404), 5)
