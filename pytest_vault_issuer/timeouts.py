@@ -83,6 +83,8 @@ class Timeouts:
     api: float = 15.0
     #: A component of the stack answers its health endpoint.
     component_start: float = 60.0
+    #: A Vault that has joined a raft cluster unseals itself with the key that it got; then it gets the key again.
+    raft_join: float = 15.0
     #: A kind cluster is made, its image being there.
     cluster_start: float = 240.0
     #: An image is loaded into a cluster's nodes.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import hvac.exceptions
@@ -140,7 +140,11 @@ class VaultAdmin:
         self.server = replace(self.server, token=leader.token, unseal_key=leader.unseal_key)
         self.client.token = self.server.token
         self.client.sys.submit_unseal_key(self.server.unseal_key)
-        self.wait_health(429)
+        # Vault 1.21 reads its root key as soon as the keyring has arrived (core.go, unsealWithRaft). If the root key
+        # arrives later, Vault logs an error and stays sealed until it gets the unseal key again.
+        if self._poll_health((429,), self.timeouts.raft_join) != 429:
+            self.client.sys.submit_unseal_key(self.server.unseal_key)
+            self.wait_health(429)
 
     def step_down(self) -> None:
         """Make an active node step down, without waiting for the next active node.
@@ -169,14 +173,20 @@ class VaultAdmin:
 
         :raises StackError: if this takes longer than the timeout `component_start`.
         """
+        seen = self._poll_health(statuses, self.timeouts.component_start)
+        if seen not in statuses:
+            raise StackError(f"expected health status {' or '.join(map(str, statuses))} of Vault, saw {seen}")
+
+    def _poll_health(self, statuses: Sequence[int], timeout: float) -> int:
+        """Wait until health answers one of `statuses`, at most `timeout` seconds; return its last answer."""
         seen: list[int] = []
 
         def probe() -> bool | None:
             seen[:] = [self.health]
             return True if seen[0] in statuses else None
 
-        if not poll(probe, timeout=self.timeouts.component_start, interval=0.05):
-            raise StackError(f"expected health status {' or '.join(map(str, statuses))} of Vault, saw {seen[0]}")
+        poll(probe, timeout=timeout, interval=0.05)
+        return seen[0]
 
 
 def check_existing(server: VaultServer, timeouts: Timeouts) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import http.client
 import ssl
 import stat
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import requests
 
 from pytest_vault_issuer.kube import ApiError, Cluster
 from pytest_vault_issuer.kube.audit import AuditLog
@@ -149,6 +152,38 @@ def test_standby_of_a_raft_pair_takes_over(vault_issuer_session: Session) -> Non
     standby.wait_health(200)
     assert poll(lambda: active.leader == addresses[1] or None, timeout=vault_issuer_session.timeouts.component_start)
     assert active.health == 429
+    for admin in (active, standby):
+        launcher.stop_vault(admin.server)
+
+
+class LosesFirstKey(requests.adapters.HTTPAdapter):
+    """Answers the first unseal key itself: Vault does not get it."""
+
+    keys = 0
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        if not str(request.url).endswith("/v1/sys/unseal"):
+            return super().send(request, *args, **kwargs)
+        self.keys += 1
+        if self.keys > 1:
+            return super().send(request, *args, **kwargs)
+        answer = requests.Response()
+        answer.status_code = 204
+        return answer
+
+
+def test_standby_that_stays_sealed_gets_its_key_again(vault_issuer_session: Session) -> None:
+    launcher = vault_issuer_session.launcher()
+    assert launcher is not None
+    timeouts = replace(vault_issuer_session.timeouts, raft_join=0.1)
+    active, standby = (VaultAdmin(launcher.start_vault(storage="raft"), timeouts) for _ in range(2))
+    active.initialise()
+    active.unseal()
+    active.wait_health(200)
+    transport = LosesFirstKey()
+    standby.client.adapter.session.mount("https://", transport)
+    standby.join_raft(active.server)
+    assert (standby.health, transport.keys) == (429, 2)
     for admin in (active, standby):
         launcher.stop_vault(admin.server)
 
