@@ -14,7 +14,7 @@ from ..kube.client import Cluster, Object
 from ..kube.ownership import create_own
 from ..supervisor.run_directory import RunDirectory
 from ..timeouts import Timeouts
-from .process import PROCESS, RunningImplementation, fill
+from .process import PROCESS, RunningImplementation, filled
 from .spec import Implementation, ProcessDescription
 from .workloads import PODS, Workload, workloads_of
 
@@ -250,7 +250,7 @@ class Control:
     def _replica_arguments(self) -> list[str]:
         described = self._implementation.run
         values = {"cluster_resource_namespace": described.cluster_resource_namespace}
-        return fill(ProcessDescription(), described.replica_args, values)[0]
+        return filled(ProcessDescription(command=described.replica_args), values)[0]
 
 
 class _ReplicaProcess(ControllerProcess):

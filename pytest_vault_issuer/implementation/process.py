@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import secrets
 import shutil
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from ..errors import ConfigurationError, ImplementationError
+from ..inputs.placeholders import fill, names
 from ..kube.client import NAMESPACES, SERVICE_ACCOUNTS, Cluster, Object
 from ..kube.ownership import LABEL
 from ..requirements.features import KINDS
@@ -29,15 +29,13 @@ from ..timeouts import Timeouts, poll
 from . import ready_log
 from .apply import RECORD, in_order, prepare, store
 from .manifests import Manifests
-from .spec import Implementation, ProcessDescription, RunDescription
+from .spec import FREE_PORT, Implementation, ProcessDescription, RunDescription
 from .webhooks import PORT, WebhookServer, check_reachable, is_registration, new_webhook_server
 from .workloads import Workload, deployment, ended, wait_ready, workloads_of
 
 PROCESS = "implementation"
 #: The variable by which Go and OpenSSL use another trust store than the system's.
 ROOTS_VARIABLE = "SSL_CERT_FILE"
-#: Placeholder of a free port; each use is a different port.
-FREE_PORT = "free_port"
 #: Number of lines of the log that an error shows.
 TAIL = 25
 #: Seconds for one search of the log for `ready_log`; most expressions take milliseconds.
@@ -90,7 +88,7 @@ def issuer_kinds(implementation: Implementation, cluster: Cluster) -> dict[str, 
     return found
 
 
-def check_command(implementation: Implementation, binaries: dict[str, Path]) -> list[str]:
+def check_command(implementation: Implementation, binaries: Mapping[str, Path]) -> list[str]:
     """Return the command with an absolute path of its program ([] if none runs on this machine).
 
     :param binaries: programs of the toolchain by name, for built-ins.
@@ -111,9 +109,8 @@ def with_program(
     :raises ConfigurationError: if the program does not exist or is not executable.
     """
     program, *arguments = command
-    known = {"python": sys.executable, "directory": str(implementation.directory.absolute())}
-    for name, value in known.items():
-        program = program.replace(f"{{{name}}}", value)
+    known = _fixed_values(implementation)
+    program = fill(program, lambda name: known.get(name, f"{{{name}}}"))
     # Do not resolve links: the interpreter of a virtual environment is a link, and finds its packages by its own path.
     path = binaries.get(program) or (
         (implementation.directory / program).absolute() if "/" in program else Path(shutil.which(program) or program)
@@ -129,7 +126,6 @@ def with_program(
 
 def start_implementation(
     implementation: Implementation,
-    command: list[str],
     run: RunDirectory,
     stack: Stack,
     cluster: Cluster,
@@ -143,12 +139,12 @@ def start_implementation(
 ) -> RunningImplementation:
     """Install the objects of the implementation, start it, and wait for its first answer.
 
-    :param command: from :func:`check_command`.
     :param roots: file of certificates (PEM) for its system trust store, unless its description sets another.
     :param placeholders: values of the AWS placeholders.
     :param manifests: its objects.
-    :param binaries: programs of the toolchain by name, for its further processes.
+    :param binaries: programs of the toolchain by name.
     :param prepare_nodes: called before anything starts in the cluster.
+    :raises ConfigurationError: if a program does not exist or is not executable.
     :raises ImplementationError: if it ends or does not become ready; with the end of its log.
     :raises StackError: if an external cluster already has objects of the same names.
     """
@@ -157,17 +153,16 @@ def start_implementation(
     namespace = described.service_account.partition("/")[0]
     accounts = {described.service_account, *filter(None, (one.service_account for one in described.processes))}
     _create_accounts(cluster, accounts, {described.cluster_resource_namespace}, labels)
-    processes = [
-        (replace(one, service_account=one.service_account or described.service_account), words)
-        for one, words in _commands(implementation, command, binaries)
-    ]
+    processes = list(_processes(implementation, binaries))
+    is_process = any(process.name == PROCESS for process in processes)
     webhooks = _webhook_server(implementation, run, stack, manifests)
     values = _values(implementation, placeholders, webhooks)
     documents = list(manifests.objects)
     if described.image:
-        words, env = fill(described, _without_kubeconfig(described.command[1:]), values | {"kubeconfig": ""})
+        bare = replace(described, command=_without_kubeconfig(described.command[1:]))
+        arguments, env = filled(bare, values | {"kubeconfig": ""})
         own = {} if ROOTS_VARIABLE in env else {ROOTS_VARIABLE: roots.read_text()}
-        documents += deployment(described, words, env, own)
+        documents += deployment(described, arguments, env, own)
     if webhooks:
         documents = [webhooks.registered(item) for item in documents]
     crds, rest = in_order(documents)
@@ -186,14 +181,14 @@ def start_implementation(
 
     apply(item for item in rest if not is_registration(item))
     workloads = workloads_of(stored)
-    names = [one.name for one, _ in processes]
-    for one, words in processes:
-        _spawn(implementation, one, words, run, cluster, {ROOTS_VARIABLE: str(roots)}, values)
+    started = [process.name for process in processes]
+    for process in processes:
+        _spawn(process, run, cluster, implementation.directory, roots, values)
 
     def how_it_ended() -> str:
-        return processes_ended(run, names) or ended(workloads, cluster)
+        return processes_ended(run, started) or ended(workloads, cluster)
 
-    if command:
+    if is_process:
         _wait_started(implementation, run, timeouts)
     if webhooks:
         webhooks.wait(implementation.name, how_it_ended, timeouts)
@@ -203,7 +198,7 @@ def start_implementation(
     apply(item for item in rest if is_registration(item))
     answers = _answers(implementation, how_it_ended, stack, cluster, timeouts, labels)
     return RunningImplementation(
-        described.service_account, described.cluster_resource_namespace, answers, bool(command), workloads, names
+        described.service_account, described.cluster_resource_namespace, answers, is_process, workloads, started
     )
 
 
@@ -223,20 +218,21 @@ def _create_accounts(
             cluster.create(SERVICE_ACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
 
 
-def _commands(
-    implementation: Implementation, command: list[str], binaries: Mapping[str, Path]
-) -> Iterator[tuple[ProcessDescription, list[str]]]:
-    """Yield the processes to start, webhooks first, with their commands.
+def _processes(implementation: Implementation, binaries: Mapping[str, Path]) -> Iterator[ProcessDescription]:
+    """Yield the processes to start, webhooks first: with absolute paths of their programs, and service accounts.
 
-    :raises ConfigurationError: if a program does not exist.
+    :raises ConfigurationError: if a program does not exist or is not executable.
     """
     described = implementation.run
-    for one in described.processes:
-        place = f"[[run.processes]] {one.name}"
-        own = replace(one, name=f"{PROCESS}-{one.name}")
-        yield own, with_program(implementation, place, one.command, binaries)
-    if command:
-        yield ProcessDescription(PROCESS, command, described.env), command
+    for process in described.processes:
+        yield ProcessDescription(
+            f"{PROCESS}-{process.name}",
+            with_program(implementation, f"[[run.processes]] {process.name}", process.command, binaries),
+            process.env,
+            process.service_account or described.service_account,
+        )
+    if command := check_command(implementation, binaries):
+        yield ProcessDescription(PROCESS, command, described.env, described.service_account)
 
 
 def _webhook_server(
@@ -263,7 +259,7 @@ def _without_kubeconfig(arguments: list[str]) -> list[str]:
     """Return the arguments of a command for a pod, which uses its service account instead of a kubeconfig."""
     kept: list[str] = []
     for word in arguments:
-        if "{kubeconfig}" not in word:
+        if "kubeconfig" not in names(word):
             kept.append(word)
         elif word == "{kubeconfig}" and kept and kept[-1].startswith("-"):
             kept.pop()  # the option with this value
@@ -291,56 +287,56 @@ def processes_ended(run: RunDirectory, names: Iterable[str]) -> str:
 
 
 def _spawn(
-    implementation: Implementation,
     process: ProcessDescription,
-    command: list[str],
     run: RunDirectory,
     cluster: Cluster,
-    env: Mapping[str, str],
-    values: dict[str, str],
+    directory: Path,
+    roots: Path,
+    values: Mapping[str, str],
 ) -> None:
     namespace, _, account = process.service_account.partition("/")
     token = cluster.create_token(account, namespace, seconds=24 * 3600)
     trust = run.write("pki/implementation-cluster-ca.pem", cluster.ca_pem)
     endpoint = {"server": cluster.server, "certificate-authority": str(trust), **cluster.connection.entry}
     config = run.write(f"{process.name}.kubeconfig", yaml.safe_dump(kubeconfig(endpoint, {"token": token})))
-    words, described = fill(process, command, values | {"kubeconfig": str(config)})
+    command, env = filled(process, {**values, "kubeconfig": str(config)})
     home(run).mkdir(mode=0o700, exist_ok=True)
-    own = {"HOME": str(home(run)), "TMPDIR": str(home(run))}
-    run.spawn(process.name, words, {**own, **env, **described}, cwd=implementation.directory)
+    own = {"HOME": str(home(run)), "TMPDIR": str(home(run)), ROOTS_VARIABLE: str(roots)}
+    run.spawn(process.name, command, {**own, **env}, cwd=directory)
+
+
+def _fixed_values(implementation: Implementation) -> dict[str, str]:
+    """Return the values of the placeholders that are known before the stack starts."""
+    return {"python": sys.executable, "directory": str(implementation.directory.absolute())}
 
 
 def _values(
     implementation: Implementation, placeholders: Mapping[str, str], webhooks: WebhookServer | None
 ) -> dict[str, str]:
     return {
+        **_fixed_values(implementation),
         "cluster_resource_namespace": implementation.run.cluster_resource_namespace,
-        "directory": str(implementation.directory),
-        "python": sys.executable,
         "webhook_port": str(webhooks.port) if webhooks else "",
         "webhook_cert_dir": str(webhooks.directory) if webhooks else "",
         **placeholders,
     }
 
 
-def fill(
-    described: RunDescription | ProcessDescription, command: list[str], values: dict[str, str]
+def filled(
+    described: RunDescription | ProcessDescription, values: Mapping[str, str]
 ) -> tuple[list[str], dict[str, str]]:
-    """Return the command and its environment with the values of the placeholders.
+    """Return the command of a process and its environment, with the values of the placeholders.
 
     Each :data:`FREE_PORT` becomes a different port. Empty variables are left out, because a placeholder has no value.
     """
-    texts = [*command, *described.env.values()]
-    ports = iter(free_ports(sum(text.count(f"{{{FREE_PORT}}}") for text in texts)))
+    texts = [*described.command, *described.env.values()]
+    ports = iter(free_ports(sum(names(text).count(FREE_PORT) for text in texts)))
 
     def value(name: str) -> str:
         return str(next(ports)) if name == FREE_PORT else values[name]
 
-    def filled(text: str) -> str:
-        return re.sub(r"\{(\w+)\}", lambda found: value(found[1]), text)
-
-    env = {key: filled(value) for key, value in described.env.items()}
-    return [filled(word) for word in command], {key: value for key, value in env.items() if value}
+    env = {key: fill(text, value) for key, text in described.env.items()}
+    return [fill(word, value) for word in described.command], {key: text for key, text in env.items() if text}
 
 
 def _wait_started(implementation: Implementation, run: RunDirectory, timeouts: Timeouts) -> None:

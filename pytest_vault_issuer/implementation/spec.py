@@ -18,6 +18,7 @@ from packaging.version import InvalidVersion, Version
 
 from ..aws.sts import PLACEHOLDERS as AWS_PLACEHOLDERS
 from ..errors import ConfigurationError
+from ..inputs import placeholders
 from ..requirements.features import FEATURES, KINDS, PROFILES, REQUEST_APIS, check_known, expand, meant
 from ..sandbox.handles import CLUSTER_SIGNER_NAME, READY, SIGNER_NAME
 from ..sandbox.shapes import BlockShape, FunctionShape, Shape, check_expressible, read_mapping
@@ -36,6 +37,8 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 #: client-go's leader election by default: a lease of 15 s, and an attempt to acquire it every 2 s.
 LEASE = "20s"
 _VAULT_AT = re.compile(r"[^.\s]+(\.[^.\s]+)*")
+#: Placeholder of a free port; each use is a different port.
+FREE_PORT = "free_port"
 #: The placeholders of ``command`` and ``env``.
 PLACEHOLDERS = (
     "kubeconfig",
@@ -44,7 +47,7 @@ PLACEHOLDERS = (
     "python",
     "webhook_port",
     "webhook_cert_dir",
-    "free_port",
+    FREE_PORT,
     *AWS_PLACEHOLDERS,
 )
 _PROCESS = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
@@ -137,7 +140,7 @@ class RunDescription:
 
     def uses(self, placeholder: str) -> bool:
         """Whether a command or an environment variable of any process contains a placeholder."""
-        return any(f"{{{placeholder}}}" in text for text in self.texts)
+        return any(placeholder in placeholders.names(text) for text in self.texts)
 
     @property
     def texts(self) -> list[str]:
@@ -236,11 +239,10 @@ class Implementation:
         if (self.run.values or self.run.set) and not self.run.chart:
             raise ConfigurationError("[run] has values or set, but no chart", hint='add chart = "path/to/chart"')
         for text in self.run.texts:
-            for name in re.findall(r"\{(\w+)\}", text):
-                check_known("placeholder", [name], PLACEHOLDERS)
+            check_known("placeholder", placeholders.names(text), PLACEHOLDERS)
         for text in self.run.replica_args:
-            for name in re.findall(r"\{(\w+)\}", text):
-                check_known("placeholder of [run] replica_args", [name], ("cluster_resource_namespace", "free_port"))
+            known = ("cluster_resource_namespace", FREE_PORT)
+            check_known("placeholder of [run] replica_args", placeholders.names(text), known)
         try:
             re.compile(self.run.ready_log)
         except re.error as error:
@@ -271,9 +273,9 @@ class Implementation:
         ):
             if not template:
                 continue  # it serves no CertificateSigningRequests for this kind
-            names = re.findall(r"\{([^{}]*)\}", template)
+            names = placeholders.names(template)
             check_known(f"placeholder of [issuer] {key}", names, ("plural", "group", "namespace", "name", "kind"))
-            if "name" not in names or re.search(r"[{}]", re.sub(r"\{\w+\}", "", template)):
+            if "name" not in names or re.search(r"[{}]", placeholders.fill(template, lambda _: "")):
                 raise ConfigurationError(
                     f"[issuer] {key} {template!r} does not contain {{name}}, or has a stray brace",
                     hint=f'for example "{SIGNER_NAME}"',

@@ -15,6 +15,7 @@ from typing import Any
 from cryptography import x509
 
 from ..errors import Unmet, UnsupportedError
+from ..inputs import placeholders
 from ..kube.client import CERTIFICATE_REQUESTS, EVENTS, ApiError, Cluster, Interrupt, Object, Resource, condition
 from ..timeouts import Bound, Timeouts, poll
 from .companions import Companions, rewrite
@@ -98,7 +99,7 @@ class IssuerType:
                 hint="if it does, set its signerName in [issuer]",
             )
         values = {"plural": self.resource.plural, "group": self.resource.group, "name": name, "kind": self.kind}
-        return self.signer_name.format(**values, namespace=namespace or "")
+        return placeholders.fill(self.signer_name, (values | {"namespace": namespace or ""}).__getitem__)
 
     def configuration(self, name: str, namespace: str | None, home: str, vault: dict[str, Any]) -> Configuration:
         """Return a configuration for an object of this kind."""

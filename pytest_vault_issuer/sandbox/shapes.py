@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ConfigurationError, UnsupportedError
+from ..inputs import placeholders
 from ..kube.client import Object
 from ..requirements.features import meant
 
 _MISSING = object()
-_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([A-Za-z.]*)\}|[{}]")
 _REFERENCE = ("name", "key")
 _SERVICE_ACCOUNT = ("name", "audiences")
 #: The fields of an abstract configuration (https://cert-manager.io/docs/reference/api-docs/#cert-manager.io/v1.VaultIssuer).
@@ -211,9 +211,7 @@ class Template:
 
     def placeholders(self) -> list[str]:
         """Return the names between braces."""
-        if not isinstance(self.value, str):
-            return []
-        return [match[1] for match in _PLACEHOLDER.finditer(self.value) if match[1] is not None]
+        return placeholders.names(self.value, doubled=True) if isinstance(self.value, str) else []
 
 
 @dataclass(frozen=True)
@@ -338,10 +336,8 @@ def _check_when(place: str, when: Any) -> None:
 
 
 def _check_template(place: str, template: Template) -> None:
-    if isinstance(template.value, str):
-        for match in _PLACEHOLDER.finditer(template.value):
-            if match[0] in ("{", "}"):
-                raise ConfigurationError(f"{place}: a single {match[0]} in {template.value!r}", hint="double it")
+    if isinstance(template.value, str) and (brace := placeholders.single_brace(template.value)):
+        raise ConfigurationError(f"{place}: a single {brace} in {template.value!r}", hint="double it")
     for name in template.placeholders():
         if name not in PLACEHOLDERS:
             raise ConfigurationError(f"{place}: there is no placeholder {name!r}", hint=meant(name, list(PLACEHOLDERS)))
@@ -399,7 +395,7 @@ class _Values:
             return copy.deepcopy(template.value)
         if names and template.value == f"{{{names[0]}}}":
             return copy.deepcopy(found[names[0]])
-        return _PLACEHOLDER.sub(lambda match: match[0][0] if match[1] is None else str(found[match[1]]), template.value)
+        return placeholders.fill(template.value, found.__getitem__, doubled=True)
 
     def text(self, template: str) -> str:
         """Return a name.

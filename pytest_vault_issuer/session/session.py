@@ -532,7 +532,6 @@ class Session:
             unregister_at_end(self.settings.join, self.directory, self.settings.timeout_scale)
         running = start_implementation(
             self.implementation,
-            self.command(),
             self.directory,
             self.stack(),
             self.cluster(),

@@ -11,7 +11,7 @@ from pytest_vault_issuer.errors import ConfigurationError
 from pytest_vault_issuer.implementation import Implementation, load_implementation
 from pytest_vault_issuer.implementation.builtin import without_webhook
 from pytest_vault_issuer.implementation.logs import FileLog
-from pytest_vault_issuer.implementation.process import fill
+from pytest_vault_issuer.implementation.process import filled
 from pytest_vault_issuer.implementation.spec import ProcessDescription, RunDescription
 from pytest_vault_issuer.toolchain import COMPONENTS
 
@@ -59,7 +59,7 @@ def test_name_of_a_process_is_used_once() -> None:
 
 def test_each_use_of_free_port_is_another_port() -> None:
     run = RunDescription(command=["x", "--metrics={free_port}", "--health={free_port}"], env={"P": ":{free_port}"})
-    words, env = fill(run, run.command, {})
+    words, env = filled(run, {})
     ports = [word.partition("=")[2] for word in words[1:]] + [env["P"].removeprefix(":")]
     assert len(set(ports)) == 3
     assert all(1024 < int(port) < 65536 for port in ports)

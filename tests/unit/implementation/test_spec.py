@@ -11,7 +11,7 @@ from packaging.version import Version
 
 from pytest_vault_issuer.errors import ConfigurationError
 from pytest_vault_issuer.implementation import Implementation, IssuerDescription, RunDescription, load_implementation
-from pytest_vault_issuer.implementation.process import check_command, fill
+from pytest_vault_issuer.implementation.process import check_command, filled
 from pytest_vault_issuer.requirements.catalogue import Catalogue
 from pytest_vault_issuer.requirements.features import BY_PROFILE, FEATURES
 from pytest_vault_issuer.toolchain import COMPONENTS, Component
@@ -452,11 +452,11 @@ def test_placeholders_are_filled_and_empty_variables_left_out() -> None:
         env={"AWS_ENDPOINT_URL_STS": "{sts_endpoint}", "HERE": "{directory}", "LEVEL": "debug"},
     )
     values = {"kubeconfig": "/k", "directory": "/d", "sts_endpoint": ""}
-    assert fill(described, described.command, values) == (
+    assert filled(described, values) == (
         ["./controller", "--kubeconfig=/k"],
         {"HERE": "/d", "LEVEL": "debug"},
     )
-    _, env = fill(described, described.command, values | {"sts_endpoint": "http://127.0.0.1:1"})
+    _, env = filled(described, values | {"sts_endpoint": "http://127.0.0.1:1"})
     assert env["AWS_ENDPOINT_URL_STS"] == "http://127.0.0.1:1"
 
 
