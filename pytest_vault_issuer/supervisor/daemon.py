@@ -38,7 +38,7 @@ MARK = "VAULT_ISSUER_RUN"
 #: Default limit of an exit hook, in seconds. Removing a kind cluster takes a few seconds.
 EXIT_HOOK_LIMIT = 120.0
 #: An exit hook: its arguments, its environment, and its limit in seconds.
-Command = tuple[list[str], dict[str, str], float]
+ExitHook = tuple[list[str], dict[str, str], float]
 #: Seconds between SIGTERM and SIGKILL in a graceful stop.
 GRACE = 3.0
 #: Seconds before a process that is kept running starts again after its end.
@@ -120,20 +120,20 @@ class Supervisor:
         self.restarts: dict[str, int] = {}
         self._due: dict[str, float] = {}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.exit_hooks: list[Command] = []
+        self.exit_hooks: list[ExitHook] = []
         self.ended = False
         self.logs = directory / LOGS
         self.logs.mkdir(mode=0o700, exist_ok=True)
 
-    def spawn(self, name: str, argv: list[str], env: dict[str, str], cwd: str | None = None) -> dict[str, Any]:
-        """Start `argv`. Its environment is `env` and the mark; its output goes to ``logs/NAME.log``."""
+    def spawn(self, name: str, command: list[str], env: dict[str, str], cwd: str | None = None) -> dict[str, Any]:
+        """Start `command`. Its environment is `env` and the mark; its output goes to ``logs/NAME.log``."""
         old = self.processes.get(name)
         if old is not None and old.poll() is None:
             raise ValueError(f"a process named {name} is running")
         descriptor = os.open(self.logs / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             process = subprocess.Popen(
-                argv,
+                command,
                 env={**env, MARK: str(self.directory)},
                 cwd=cwd or self.directory,
                 stdin=subprocess.DEVNULL,
@@ -145,14 +145,14 @@ class Supervisor:
         finally:
             os.close(descriptor)
         self.processes[name] = process
-        self.spawned[name] = {"argv": argv, "env": env, "cwd": cwd}
+        self.spawned[name] = {"command": command, "env": env, "cwd": cwd}
         self._due.pop(name, None)
         return {"pid": process.pid}
 
     def copy(self, name: str, like: str, more: list[str]) -> dict[str, Any]:
         """Start another process as `like` was started, with `more` arguments."""
         old = self.spawned[like]
-        return self.spawn(name, [*old["argv"], *more], old["env"], old["cwd"])
+        return self.spawn(name, [*old["command"], *more], old["env"], old["cwd"])
 
     def status(self, name: str) -> dict[str, Any]:
         """Return the process id, the exit status, and how often it was restarted.
@@ -297,12 +297,12 @@ class Supervisor:
             *self.tended.values(),
         ]
 
-    def at_end(self, argv: list[str], env: dict[str, str], limit: float = EXIT_HOOK_LIMIT) -> dict[str, Any]:
+    def at_end(self, command: list[str], env: dict[str, str], limit: float = EXIT_HOOK_LIMIT) -> dict[str, Any]:
         """Add an exit hook: a command that runs after all processes have ended. It removes what is not a process.
 
         :param limit: in seconds.
         """
-        self.exit_hooks.append((argv, env, limit))
+        self.exit_hooks.append((command, env, limit))
         draft = self.directory / f".{COMMANDS}"
         draft.write_text(json.dumps(self.exit_hooks))
         draft.rename(self.directory / COMMANDS)
@@ -347,7 +347,7 @@ class Supervisor:
             return {"error": f"{type(error).__name__}: {error}"}
 
 
-def recorded_commands(directory: Path) -> list[Command]:
+def recorded_commands(directory: Path) -> list[ExitHook]:
     """Return the exit hooks that the supervisor of a run directory recorded.
 
     :raises ValueError: if they cannot be read.
@@ -357,22 +357,24 @@ def recorded_commands(directory: Path) -> list[Command]:
     except FileNotFoundError:
         return []
     if not isinstance(commands, list) or not all(
-        isinstance(item, list) and len(item) == 3 and all(fits(part) for fits, part in zip(_COMMAND, item, strict=True))
+        isinstance(item, list)
+        and len(item) == 3
+        and all(fits(part) for fits, part in zip(_EXIT_HOOK, item, strict=True))
         for item in commands
     ):
         raise ValueError(f"{directory / COMMANDS} is not a list of commands")
-    return [(argv, env, limit) for argv, env, limit in commands]
+    return [(command, env, limit) for command, env, limit in commands]
 
 
-def run_commands(commands: list[Command]) -> list[str]:
+def run_commands(commands: list[ExitHook]) -> list[str]:
     """Run all commands, even if one fails, and return the error output of those that failed."""
-    return [text for command in commands if (text := _run_command(*command))]
+    return [text for hook in commands if (text := _run_command(*hook))]
 
 
-def _run_command(argv: list[str], env: dict[str, str], limit: float) -> str:
+def _run_command(command: list[str], env: dict[str, str], limit: float) -> str:
     try:
         done = subprocess.run(
-            argv,
+            command,
             env=env,
             cwd="/",
             stdin=subprocess.DEVNULL,
@@ -459,14 +461,14 @@ def _is_seconds(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= threading.TIMEOUT_MAX
 
 
-_COMMAND = (_is_command, _is_environment, _is_seconds)
+_EXIT_HOOK = (_is_command, _is_environment, _is_seconds)
 _NAME = ("the name of a process", _is_name, True)
-_ARGV = ("a list of words", _is_command, True)
+_COMMAND = ("a list of words", _is_command, True)
 _ENV = ("an object of texts", _is_environment, True)
 _BY = ("a process id", _is_process, True)
 #: For each operation and argument: a description of valid values, their check, and whether the argument is required.
 _OPERATIONS: dict[str, dict[str, tuple[str, Callable[[object], bool], bool]]] = {
-    "spawn": {"name": _NAME, "argv": _ARGV, "env": _ENV, "cwd": ("a directory or null", _is_directory, False)},
+    "spawn": {"name": _NAME, "command": _COMMAND, "env": _ENV, "cwd": ("a directory or null", _is_directory, False)},
     "status": {"name": _NAME},
     "stop": {"name": _NAME, "graceful": ("true or false", _is_flag, False)},
     "halt": {"name": _NAME, "by": _BY, "graceful": ("true or false", _is_flag, False)},
@@ -478,7 +480,7 @@ _OPERATIONS: dict[str, dict[str, tuple[str, Callable[[object], bool], bool]]] = 
     "describe": {},
     "pause": {"name": _NAME, "by": _BY},
     "resume": {"name": _NAME, "by": _BY},
-    "at_end": {"argv": _ARGV, "env": _ENV, "limit": ("a number of seconds", _is_seconds, False)},
+    "at_end": {"command": _COMMAND, "env": _ENV, "limit": ("a number of seconds", _is_seconds, False)},
     "end": {},
 }
 

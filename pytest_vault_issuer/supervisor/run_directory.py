@@ -98,7 +98,7 @@ class RunDirectory:
                     hint=disk.hint("", self.path.parent, f"run `{' '.join(command[:3])}` by hand to see its error"),
                 )
 
-    def spawn(self, name: str, argv: list[str], env: dict[str, str] | None = None, cwd: Path | None = None) -> int:
+    def spawn(self, name: str, command: list[str], env: dict[str, str] | None = None, cwd: Path | None = None) -> int:
         """Start a process that ends with the session, and return its process id.
 
         Its environment is PATH, HOME, LANG and TMPDIR of this process, and `env`: the behavior of a component must not
@@ -106,7 +106,7 @@ class RunDirectory:
 
         :raises StackError: if it cannot be executed.
         """
-        request = {"name": name, "argv": argv, "env": _kept() | (env or {}), "cwd": str(cwd) if cwd else None}
+        request = {"name": name, "command": command, "env": _kept() | (env or {}), "cwd": str(cwd) if cwd else None}
         return int(self._ask("spawn", **request)["pid"])
 
     def returncode(self, name: str) -> int | None:
@@ -169,7 +169,7 @@ class RunDirectory:
         """Resume a process that `by` paused, unless another process pauses it, too."""
         self._ask("resume", name=name, by=by)
 
-    def at_end(self, argv: list[str], env: dict[str, str] | None = None, limit: float | None = None) -> None:
+    def at_end(self, command: list[str], env: dict[str, str] | None = None, limit: float | None = None) -> None:
         """Add an exit hook: a command that the supervisor runs when all processes have ended, also after a kill.
 
         Its working directory is the root directory.
@@ -177,7 +177,7 @@ class RunDirectory:
         :param env: as for :meth:`spawn`.
         :param limit: in seconds; default: two minutes.
         """
-        self._ask("at_end", argv=argv, env=_kept() | (env or {}), **({} if limit is None else {"limit": limit}))
+        self._ask("at_end", command=command, env=_kept() | (env or {}), **({} if limit is None else {"limit": limit}))
 
     @property
     def answers(self) -> bool:
