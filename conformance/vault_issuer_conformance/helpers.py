@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -25,6 +25,7 @@ from pytest_vault_issuer import (
     Handle,
     Hold,
     InexpressibleError,
+    Injection,
     Issuer,
     NotRunnable,
     Object,
@@ -43,6 +44,10 @@ from pytest_vault_issuer import (
 
 #: The authentication methods of the core profile that log in.
 LOGINS = tuple(feature for feature in FEATURES if feature != "token")
+#: Number of requests from which a controller may learn that its Vault token has ended.
+ATTEMPTS = 3
+
+RequestT = TypeVar("RequestT", CertificateRequest, CertificateSigningRequest)
 
 
 def never_ready(sandbox: Sandbox, kind: str, variants: Mapping[str, Mapping[str, Any]]) -> dict[str, Issuer]:
@@ -181,6 +186,48 @@ def end_logins(sandbox: Sandbox, proxy: Proxy, auth: Authentication) -> None:
 def used_an_ended_token(sandbox: Sandbox, request: CertificateRequest | CertificateSigningRequest) -> bool:
     """Whether Vault rejected the token of a sign request: after :func:`end_logins`, a controller may learn it so."""
     return any(signing.status == 403 for signing in sandbox.signings(request))
+
+
+def login_in_outage(sandbox: Sandbox, new_request: Callable[[], RequestT], outage: Injection) -> RequestT:
+    """Create requests until the login for one of them meets an outage; return that request when it is final.
+
+    The outage ends as soon as a login has met it: a controller with slow retries meets only the first failures.
+
+    :param outage: at the logins of the issuer object, after :func:`end_logins`.
+    :raises NotRunnable: if the controller does not log in again.
+    """
+    for _ in range(ATTEMPTS):
+        request = new_request()
+        with contextlib.suppress(Unmet):
+            outage.wait(sandbox.timeouts.wire)
+        if outage.hits:
+            outage.remove()
+        wait_final(request, timeout=sandbox.timeouts.retry)
+        if used_an_ended_token(sandbox, request) and not request.certificates():
+            continue  # it learned from this request that it has to log in again
+        if outage.hits:
+            return request
+    raise NotRunnable(f"the controller did not log in again for {ATTEMPTS} requests, although its tokens were revoked")
+
+
+def issuer_without_secret(sandbox: Sandbox, kind: str) -> tuple[Issuer, Issuer, Callable[[], object]]:
+    """Create a Ready issuer object, and one that is not Ready because its Secret does not exist.
+
+    :return: both, and a function that creates the Secret.
+    :raises NotRunnable: if no claimed authentication method uses a Secret.
+    """
+    auth = sandbox.default_authentication(kind)
+    if not auth.secret_name:
+        raise NotRunnable("the implementation claims no authentication method that uses a Secret")
+    ready = sandbox.ready_issuer(kind, auth)
+    absent = f"absent-{secrets.token_hex(4)}"
+    issuer = sandbox.issuer(kind, with_secret(auth, absent))
+    issuer.wait_not_ready("its Secret is missing")
+    return (
+        ready,
+        issuer,
+        lambda: sandbox.secret({auth.secret_key: auth.credential}, namespace=auth.namespace, name=absent),
+    )
 
 
 def require_no_token_permission(sandbox: Sandbox, auth: Authentication) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -10,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pytest_vault_issuer import (
-    FEATURES,
     CertificateSigningRequest,
     Fault,
     Issuer,
@@ -20,20 +18,20 @@ from pytest_vault_issuer import (
     Route,
     Sandbox,
     SigningRequest,
-    Unmet,
     at_barrier,
     requirement,
 )
 
 from .helpers import (
+    LOGINS,
     alternating,
     claimed,
     end_logins,
     for_each_kind,
+    issuer_without_secret,
+    login_in_outage,
     picky_pki,
-    used_an_ended_token,
     wait_final,
-    with_secret,
 )
 from .issued import (
     SHAPES,
@@ -48,8 +46,6 @@ from .issued import (
     without_roots,
 )
 
-#: Number of requests from which a controller may learn that its Vault token has ended.
-ATTEMPTS = 3
 DURATION = "experimental.cert-manager.io/request-duration"
 
 
@@ -233,17 +229,11 @@ def test_request_waits_for_its_issuer_to_be_created(sandbox: Sandbox, kind: str)
 
 @requirement("VI-CSRAPI-010")
 def test_request_waits_for_its_issuer_to_be_ready(sandbox: Sandbox, kind: str) -> None:
-    auth = sandbox.default_authentication(kind)
-    if not auth.secret_name:
-        raise NotRunnable("the implementation claims no authentication method that uses a Secret")
-    present = sandbox.ready_issuer(kind, auth)
-    absent = f"absent-{secrets.token_hex(4)}"
-    issuer = sandbox.issuer(kind, with_secret(auth, absent))
-    issuer.wait_not_ready("its Secret is missing")
+    ready, issuer, create_secret = issuer_without_secret(sandbox, kind)
     request = sandbox.kubernetes_request(issuer.signer_name)
-    barrier(sandbox, present)
+    barrier(sandbox, ready)
     assert_not_signed(sandbox, request, "whose issuer object is not Ready")
-    sandbox.secret({auth.secret_key: auth.credential}, namespace=auth.namespace, name=absent)
+    create_secret()
     request.wait_signed(timeout=sandbox.timeouts.retry)
 
 
@@ -252,7 +242,7 @@ def test_request_waits_for_its_issuer_to_be_ready(sandbox: Sandbox, kind: str) -
 @pytest.mark.holds_controller
 def test_outage_at_login_is_survived(sandbox: Sandbox) -> None:
     def check(kind: str) -> None:
-        logins = [feature for feature in claimed(sandbox, FEATURES) if feature != "token"]
+        logins = claimed(sandbox, LOGINS)
         if not logins:
             raise NotRunnable("the implementation claims no authentication method that logs in")
         proxy = sandbox.new_proxy()
@@ -262,19 +252,7 @@ def test_outage_at_login_is_survived(sandbox: Sandbox) -> None:
         end_logins(sandbox, proxy, auth)
         # Vault's client library tries three times: the outage lasts longer.
         outage = proxy.inject(Route.LOGIN, Respond(503, json={"errors": ["Vault is sealed"]}), times=3)
-        for _ in range(ATTEMPTS):
-            request = sandbox.kubernetes_request(issuer.signer_name)
-            with contextlib.suppress(Unmet):
-                outage.wait(sandbox.timeouts.wire)
-            if outage.hits:
-                outage.remove()  # a controller with slow retries meets only the first failures
-            wait_final(request, timeout=sandbox.timeouts.retry)
-            if used_an_ended_token(sandbox, request) and not request.certificates():
-                continue  # it learned from this request that it has to log in again
-            if outage.hits:
-                request.wait_signed()
-                return
-        raise NotRunnable(f"the controller did not log in again for {ATTEMPTS} requests after its tokens were revoked")
+        login_in_outage(sandbox, lambda: sandbox.kubernetes_request(issuer.signer_name), outage).wait_signed()
 
     for_each_kind(sandbox, check)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -26,26 +25,26 @@ from pytest_vault_issuer import (
     Route,
     Sandbox,
     SigningRequest,
-    Unmet,
     condition,
     names_of,
     requirement,
 )
 
 from .helpers import (
+    ATTEMPTS,
     LOGINS,
     another_role,
     claimed,
     end_logins,
     for_each_kind,
     in_turn,
+    issuer_without_secret,
+    login_in_outage,
     picky_pki,
     set_transition_time,
     settle,
     transition_time,
     used_an_ended_token,
-    wait_final,
-    with_secret,
 )
 from .issued import answered
 
@@ -55,8 +54,6 @@ CLOCKS = timedelta(minutes=1)
 REFUSED = (400, 403, 422)
 #: The number of refused sign requests for one CSR that do not count as a loop.
 REFUSALS = 5
-#: Number of requests from which a controller may learn that its Vault token has ended.
-ATTEMPTS = 3
 
 
 def for_host(name: str) -> SigningRequest:
@@ -405,17 +402,11 @@ def test_request_waits_for_its_issuer_to_be_created(sandbox: Sandbox, kind: str)
 
 @requirement("VI-REQUEST-011")
 def test_request_waits_for_its_issuer_to_be_ready(sandbox: Sandbox, kind: str) -> None:
-    auth = sandbox.default_authentication(kind)
-    if not auth.secret_name:
-        raise NotRunnable("the implementation claims no authentication method that uses a Secret")
-    present = sandbox.ready_issuer(kind, auth)
-    absent = f"absent-{secrets.token_hex(4)}"
-    issuer = sandbox.issuer(kind, with_secret(auth, absent))
-    issuer.wait_not_ready("its Secret is missing")
+    ready, issuer, create_secret = issuer_without_secret(sandbox, kind)
     request = sandbox.request(issuer)
-    sandbox.barrier(present)
+    sandbox.barrier(ready)
     assert_unfinished(sandbox, request, "whose issuer object is not Ready")
-    sandbox.secret({auth.secret_key: auth.credential}, namespace=auth.namespace, name=absent)
+    create_secret()
     request.wait_issued(timeout=sandbox.timeouts.retry)
 
 
@@ -472,23 +463,8 @@ def test_outage_at_login_is_survived(sandbox: Sandbox) -> None:
 
 
 def assert_survived(sandbox: Sandbox, issuer: Issuer, outage: Injection) -> None:
-    """Check that a request whose login meets an outage is issued after the outage.
-
-    A controller with slow retries meets only the first failures until the outage ends.
-    """
-    for _ in range(ATTEMPTS):
-        request = sandbox.request(issuer)
-        with contextlib.suppress(Unmet):
-            outage.wait(sandbox.timeouts.wire)
-        if outage.hits:
-            outage.remove()
-        wait_final(request, timeout=sandbox.timeouts.retry)
-        if used_an_ended_token(sandbox, request) and not request.certificates():
-            continue  # it learned from this request that it has to log in again
-        if outage.hits:
-            request.wait_issued()
-            return
-    raise NotRunnable(f"the controller did not log in again for {ATTEMPTS} requests, although its tokens were revoked")
+    """Check that a request whose login meets an outage is issued after the outage."""
+    login_in_outage(sandbox, lambda: sandbox.request(issuer), outage).wait_issued()
 
 
 @requirement("VI-REQUEST-013")
