@@ -1,9 +1,9 @@
 """Joined sessions: a session uses the stack of another session, the owning one, and cleans up after itself.
 
 If the owning session is a dev stack, its own controller is paused until the last joined session ends: both controllers
-would serve the same issuer objects. The supervisor of the joined session runs
-``python -m pytest_vault_issuer.session.join leave OWNING JOINED SCALE`` when that session ends; on a stack that is soon
-thrown away, ``unregister`` for ``leave``, and only if the session registered webhooks.
+would serve the same issuer objects. When the joined session ends, its supervisor runs
+``python -m pytest_vault_issuer.session.join leave OWNING JOINED TIMEOUT_SCALE``. On a stack that is removed soon,
+it runs ``unregister`` instead of ``leave``, and only if the session registered webhooks.
 """
 
 from __future__ import annotations
@@ -37,25 +37,24 @@ LEAVE, UNREGISTER = "leave", "unregister"
 
 
 def join(
-    path: Path, directory: RunDirectory, provider: Provider, scale: float, progress: Callable[[str], None]
+    path: Path, directory: RunDirectory, provider: Provider, timeout_scale: float, progress: Callable[[str], None]
 ) -> Stack:
     """Return the stack of an owning session, for the session that joins it.
 
     :param path: directory of the owning session.
     :param directory: of the session that joins.
     :param provider: of the stack, for the session that joins.
-    :param scale: factor for timeouts.
+    :param timeout_scale: factor for timeouts.
     :raises ConfigurationError: when no session has a stack there.
     :raises StackError, ImplementationError: when the stack's own controller cannot be paused.
     """
-    stack, owning, timeouts = joined(path), RunDirectory(path, 0), Timeouts().scaled(scale)
+    stack, owning, timeouts = joined(path), RunDirectory(path, 0), Timeouts().scaled(timeout_scale)
     state = owning.describe()
     is_dev_stack = state["owner"] == 0
     ours = replace(stack, run=directory.path.name)
     if not is_dev_stack and stack.disposable and not provider.has_nodes:
         return ours  # it has no pods, and soon goes away with everything in it
-    leaving = interpreter.command(__name__, LEAVE, str(path), directory.path.name, str(scale))
-    directory.at_end(leaving, interpreter.environment(), limit=finish.limit(timeouts))
+    _at_end(LEAVE, path, directory, timeout_scale, limit=finish.limit(timeouts))
     provider.stop_at_end()
     with owning.lock(_JOINED):
         cluster = _cluster(stack, timeouts)
@@ -73,16 +72,14 @@ def join(
     return replace(ours, disposable=False)
 
 
-def leave(path: Path, name: str, scale: float) -> None:
+def leave(path: Path, name: str, timeout_scale: float) -> None:
     """Remove what a joined session created in the stack. After the last one, resume the stack's own controller.
 
     :param path: directory of the owning session.
     :param name: of the joined session.
     :raises VaultIssuerError: when that is not possible.
     """
-    if not (path / STATE).exists():
-        return  # the owning session ended first, with everything in its stack
-    stack, owning, timeouts = joined(path), RunDirectory(path, 0), Timeouts().scaled(scale)
+    stack, owning, timeouts = joined(path), RunDirectory(path, 0), Timeouts().scaled(timeout_scale)
     with owning.lock(_JOINED):
         cluster = _cluster(stack, timeouts)
         try:
@@ -94,26 +91,28 @@ def leave(path: Path, name: str, scale: float) -> None:
             cluster.close()
 
 
-def unregister_at_end(path: Path, directory: RunDirectory, scale: float) -> None:
+def unregister_at_end(path: Path, directory: RunDirectory, timeout_scale: float) -> None:
     """Add the exit hook that unregisters the webhooks of a joined session.
 
     On a stack that is soon thrown away, all other objects of the session do no harm. A registered webhook that no
     longer answers makes the API server refuse the objects of the sessions that join later.
     """
-    command = interpreter.command(__name__, UNREGISTER, str(path), directory.path.name, str(scale))
-    directory.at_end(command, interpreter.environment())
+    _at_end(UNREGISTER, path, directory, timeout_scale)
 
 
-def unregister(path: Path, name: str, scale: float) -> None:
+def _at_end(what: str, path: Path, directory: RunDirectory, timeout_scale: float, limit: float | None = None) -> None:
+    command = interpreter.command(__name__, what, str(path), directory.path.name, str(timeout_scale))
+    directory.at_end(command, interpreter.environment(), limit=limit)
+
+
+def unregister(path: Path, name: str, timeout_scale: float) -> None:
     """Delete the webhook configurations that a joined session created.
 
     :param path: directory of the owning session.
     :param name: of the joined session.
     :raises VaultIssuerError: when that is not possible.
     """
-    if not (path / STATE).exists():
-        return  # the owning session ended first, with everything in its stack
-    stack, timeouts = joined(path), Timeouts().scaled(scale)
+    stack, timeouts = joined(path), Timeouts().scaled(timeout_scale)
     with contextlib.closing(_cluster(stack, timeouts)) as cluster:
         for resource in WEBHOOK_CONFIGURATIONS:
             for item in cluster.list(resource, labels=selector(name)):
@@ -162,10 +161,12 @@ def _remove(cluster: Cluster, stack: Stack, path: Path, name: str, timeouts: Tim
     (path / _JOINED / name).unlink(missing_ok=True)
 
 
-def main(what: str, path: str, name: str, scale: str) -> int:
+def main(what: str, path: str, name: str, timeout_scale: str) -> int:
     """Leave the stack, or unregister the webhooks there, and return the exit status."""
+    if not (Path(path) / STATE).exists():
+        return 0  # the owning session ended first, with everything in its stack
     try:
-        {LEAVE: leave, UNREGISTER: unregister}[what](Path(path), name, float(scale))
+        {LEAVE: leave, UNREGISTER: unregister}[what](Path(path), name, float(timeout_scale))
     except VaultIssuerError as error:
         print(error, file=sys.stderr)
         return 1

@@ -103,7 +103,7 @@ def finish(
         )
     try:
         where = contents.whereabouts
-        timeouts = Timeouts().scaled(where.scale)
+        timeouts = Timeouts().scaled(where.timeout_scale)
         sessions = list(dict.fromkeys([where.session, *contents.created]))
         left = _from_vault(contents, sessions, token, timeouts, removed) if where.vault_addr else []
         left += _from_cluster(contents, sessions, kubeconfig, timeouts, removed)

@@ -50,7 +50,7 @@ class Whereabouts:
     :ivar kind_binary: path of the kind binary that created `kind_cluster`.
     :ivar vault_addr: '' if the Vault ends with the session. :ivar vault_ca: path of its CA certificate, or ''.
     :ivar token_file: path of the file with Vault's token; '' if the token came from the environment.
-    :ivar host: name of the machine. :ivar scale: factor of the timeouts.
+    :ivar host: name of the machine. :ivar timeout_scale: factor of the timeouts.
     """
 
     session: str
@@ -65,7 +65,7 @@ class Whereabouts:
     vault_ca: str = ""
     token_file: str = ""
     host: str = field(default_factory=socket.gethostname)
-    scale: float = 1.0
+    timeout_scale: float = 1.0
     version: str = __version__
 
     @property
@@ -226,9 +226,10 @@ class CleanupRecord:
 
     def _whereabouts(self, line: dict[str, Any]) -> Whereabouts:
         texts = {f.name: _text(line, f.name) for f in fields(Whereabouts) if f.type == "str"}
-        scale = line.get("scale")
+        scale = line.get("timeout_scale")
         return Whereabouts(
-            **{**texts, "session": self.session}, scale=float(scale) if isinstance(scale, int | float) else 1.0
+            **{**texts, "session": self.session},
+            timeout_scale=float(scale) if isinstance(scale, int | float) else Whereabouts.timeout_scale,
         )
 
     @property

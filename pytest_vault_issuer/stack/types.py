@@ -15,7 +15,7 @@ from ..kube.cluster_info import Kubernetes
 from ..options import Settings
 from ..supervisor.run_directory import RunDirectory
 from ..timeouts import Timeouts
-from ..toolchain import Origin, Toolchain
+from ..toolchain import CRDS, Origin, Toolchain
 from ..toolchain.images import NeededImage
 from ..vault.connection import VaultServer
 
@@ -252,6 +252,28 @@ class Provider(Protocol):
 
     def stop_at_end(self) -> None:
         """Tell the supervisor to remove, at the session's end, what the session adds outside of its processes."""
+
+
+class ProviderBase:
+    """The base of the providers: the parts of the session, and what most providers have in common."""
+
+    name: ClassVar[str]
+
+    def __init__(self, context: Context, reason: str) -> None:
+        self._settings = context.settings
+        self._toolchain = context.toolchain
+        self._run = context.run
+        self._timeouts = context.timeouts
+        self._progress = context.progress
+        self.reason = reason
+
+    def binaries(self) -> list[str]:
+        """Return the component with the CRDs."""
+        return [CRDS]
+
+    def control_plane(self, stack: Stack) -> ControlPlane:
+        """Raise NotRunnable."""
+        raise unsupported(self.name, "cannot stop the API server")
 
 
 def crd_manifests(directory: Path) -> list[dict[str, Any]]:

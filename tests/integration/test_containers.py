@@ -201,7 +201,7 @@ def node(engine: Engine, owner: Owner) -> Iterator[str]:
 def test_existing_cluster_name_is_refused(engine: Engine, owner: Owner, run: RunDirectory, node: str) -> None:
     clusters = KindClusters(run, engine, kind_program(), Timeouts())
     with pytest.raises(StackError, match=f"a kind cluster named {node} exists, and this session did not create it"):
-        clusters.create(node, owner.run, image=NODE, config=None)
+        clusters.create(node, owner.run, node_image=NODE, kind_config=None)
     assert len(engine.nodes(node)) == 1, "expected the node unchanged"
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar, NoReturn
+from typing import ClassVar
 
 from ...errors import ConfigurationError
 from ...kube.client import CONFIG_MAPS, Cluster
 from ...kube.cluster_info import Kubernetes
 from ...options import TOKEN_VARIABLE
-from ...toolchain import CRDS
 from ...toolchain.images import NeededImage
 from ...vault.connection import VaultServer
 from ...vault.server import VaultAdmin, check_existing
@@ -18,35 +17,23 @@ from .. import finish, record
 from ..bootstrap import check_reviews, complete_stack
 from ..kubeconfig import private_copy
 from ..record import CleanupRecord, Whereabouts
-from ..types import Context, NoVaults, Stack, unsupported
+from ..types import NoVaults, ProviderBase, Stack
 
 NAME = "existing"
 #: Default address of the servers of the tests.
 LOOPBACK = "127.0.0.1"
 
 
-class ExistingProvider:
+class ExistingProvider(ProviderBase):
     """Uses the Vault and the cluster that the settings name; the cluster gets cert-manager's CRDs if it has none."""
 
     name: ClassVar[str] = NAME
     has_nodes: ClassVar[bool] = True
     is_local: ClassVar[bool] = False
 
-    def __init__(self, context: Context, reason: str) -> None:
-        self._settings = context.settings
-        self._toolchain = context.toolchain
-        self._run = context.run
-        self._timeouts = context.timeouts
-        self._progress = context.progress
-        self.reason = reason
-
     def given(self) -> dict[str, str]:
         """Return {}: what a stack of others runs is not known."""
         return {}
-
-    def binaries(self) -> list[str]:
-        """Return the component with the CRDs."""
-        return [CRDS]
 
     def images(self, controller: Iterable[str]) -> list[NeededImage]:
         """Return []: the cluster pulls its images itself."""
@@ -115,7 +102,7 @@ class ExistingProvider:
             vault_addr=vault.url,
             vault_ca=str(Path(vault.ca_file).absolute()) if vault.ca_file else "",
             token_file=str(settings.vault_token_file.absolute()) if settings.vault_token_file else "",
-            scale=settings.timeout_scale,
+            timeout_scale=settings.timeout_scale,
         )
         return finish.begin(self._run, whereabouts, kubeconfig, self._timeouts, {TOKEN_VARIABLE: vault.token})
 
@@ -125,10 +112,6 @@ class ExistingProvider:
     def launcher(self, stack: Stack) -> NoVaults:
         """Return a launcher that refuses: the session starts nothing beside the user's Vault."""
         return NoVaults(NAME)
-
-    def control_plane(self, stack: Stack) -> NoReturn:
-        """Raise NotRunnable."""
-        raise unsupported(NAME, "cannot stop the API server")
 
     def stop_at_end(self) -> None:
         """Do nothing: :meth:`start` registers the cleanup with the record of what was created."""

@@ -95,12 +95,12 @@ class KindClusters:
         """Return the names of the existing clusters."""
         return self._ask("get", "clusters").split()
 
-    def create(self, name: str, network: str, *, image: str, config: Path | None) -> Kubernetes:
+    def create(self, name: str, network: str, *, node_image: str, kind_config: Path | None) -> Kubernetes:
         """Create a cluster and return its API.
 
         :param network: container network of the nodes.
-        :param image: image of the nodes; '' for the default of this release of kind.
-        :param config: the user's configuration file of kind.
+        :param node_image: image of the nodes; '' for the default of this release of kind.
+        :param kind_config: the user's configuration file of kind.
         :raises StackError: if a cluster of this name exists; or if kind fails, with the end of its output.
         """
         if name in self.names():
@@ -109,8 +109,8 @@ class KindClusters:
                 hint=f"to use it: --vault-issuer-kind-cluster={name}; to delete it: kind delete cluster --name {name}",
             )
         folder = self._prepare_folder() if self._engine.is_local else None
-        written = self._run.write("kind.yaml", yaml.safe_dump(configuration(config, folder)))
-        words = [str(self._program), str(self.kubeconfig), name, image, str(written)]
+        written = self._run.write("kind.yaml", yaml.safe_dump(configuration(kind_config, folder)))
+        words = [str(self._program), str(self.kubeconfig), name, node_image, str(written)]
         self._run_kind(
             "create",
             interpreter.command(f"{__package__}.program", *words),
@@ -198,22 +198,22 @@ class KindClusters:
         return self._engine.environment | dict.fromkeys(networks, network)
 
 
-def node_images(given: Path | None) -> list[str]:
+def node_images(kind_config: Path | None) -> list[str]:
     """Return the image of each node in a user's configuration; '' for the default of kind.
 
     :raises ConfigurationError: if the file cannot be used.
     """
-    return [node.get("image") or "" for node in _read(given)["nodes"]]
+    return [node.get("image") or "" for node in _read(kind_config)["nodes"]]
 
 
-def configuration(given: Path | None, folder: Path | None) -> dict[str, Any]:
+def configuration(kind_config: Path | None, folder: Path | None) -> dict[str, Any]:
     """Return kind's configuration: the user's, with an audit log and higher API limits for the control plane.
 
-    :param given: the user's file.
+    :param kind_config: the user's file.
     :param folder: folder with the audit policy; None if the engine cannot mount files of this machine.
     :raises ConfigurationError: if the file cannot be used.
     """
-    config = _read(given)
+    config = _read(kind_config)
     # Without apiVersion, and with extraArgs as tables, the patch fits all versions of kubeadm's API that kind writes.
     arguments = {"kube-api-qps": "200", "kube-api-burst": "400"}
     patch: dict[str, Any] = {"kind": "ClusterConfiguration", "controllerManager": {"extraArgs": arguments}}
@@ -232,16 +232,16 @@ def configuration(given: Path | None, folder: Path | None) -> dict[str, Any]:
     return config
 
 
-def _read(given: Path | None) -> dict[str, Any]:
+def _read(kind_config: Path | None) -> dict[str, Any]:
     """Return kind's configuration. The parts to which something is added are checked; kind checks the rest."""
     config: Any = {"kind": "Cluster", "apiVersion": _API_VERSION}
-    if given is not None:
+    if kind_config is not None:
         try:
-            config = read_document(given)
+            config = read_document(kind_config)
             _check(config)
         except DocumentError as error:
             raise ConfigurationError(
-                f"--vault-issuer-kind-config={given} cannot be used: {error}",
+                f"--vault-issuer-kind-config={kind_config} cannot be used: {error}",
                 hint="see https://kind.sigs.k8s.io/docs/user/configuration/",
             ) from error
     return {**config, "nodes": config.get("nodes") or [{"role": _CONTROL_PLANE}]}

@@ -121,11 +121,11 @@ class Engine:
 
     # -- images ------------------------------------------------------------------------
 
-    def provide(self, image: str, mirror: str = "") -> None:
+    def provide(self, image: str, registry_mirror: str = "") -> None:
         """Pull an image, unless the engine has it.
 
         :param image: with a tag or digest.
-        :param mirror: registry and path that replace the registry of the image in a closed network; '' for none.
+        :param registry_mirror: in a closed network, replaces the registry of the image; may have a path. '' for none.
         :raises StackError: if the engine cannot pull it.
         :raises ConfigurationError: if a mirror is set and the name contains a digest: a tag cannot restore this name.
         """
@@ -136,12 +136,12 @@ class Engine:
             pass
         except self._errors.DockerException as error:
             raise self.failure(f"the image {image} cannot be inspected", error) from error
-        if mirror and "@" in image:
+        if registry_mirror and "@" in image:
             raise ConfigurationError(
-                f"the image {image} cannot be pulled from {mirror}, because its name contains a digest",
+                f"the image {image} cannot be pulled from {registry_mirror}, because its name contains a digest",
                 hint="name the image by a tag, or pull it yourself",
             )
-        source = mirrored(image, mirror)
+        source = mirrored(image, registry_mirror)
         try:
             pulled = self.client.images.pull(source)
             if source != image:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NoReturn
+from typing import TYPE_CHECKING, ClassVar
 
 from ...errors import ConfigurationError, StackError, ToolchainError, VaultIssuerError
 from ...kube.client import Cluster
 from ...kube.cluster_info import Kubernetes
 from ...options import Settings
 from ...supervisor import interpreter
-from ...toolchain import CRDS, Origin
+from ...toolchain import Origin
 from ...toolchain.images import NeededImage
 from ...toolchain.sources import of_image
 from ...vault.server import VaultAdmin
@@ -20,7 +20,7 @@ from .. import finish, record
 from ..bootstrap import complete_stack, open_vault
 from ..certificates import StackAuthority
 from ..record import Whereabouts
-from ..types import Context, Stack, unsupported
+from ..types import ProviderBase, Stack
 from . import cleanup
 from .cluster import KindClusters, check_pytest_kind, find_kind, node_images
 from .engine import Engine, Owner
@@ -65,24 +65,12 @@ def _origins(engine: Engine, cluster: str, vault_image: str) -> list[Origin]:
     return [of_image(name, image, engine.digest(image)) for name, image in images.items()]
 
 
-class KindProvider:
+class KindProvider(ProviderBase):
     """Starts a Vault with testcontainers and a cluster with pytest-kind."""
 
     name: ClassVar[str] = NAME
     has_nodes: ClassVar[bool] = True
     is_local: ClassVar[bool] = False
-
-    def __init__(self, context: Context, reason: str) -> None:
-        self._settings = context.settings
-        self._toolchain = context.toolchain
-        self._run = context.run
-        self._timeouts = context.timeouts
-        self._progress = context.progress
-        self.reason = reason
-
-    def binaries(self) -> list[str]:
-        """Return the component with the CRDs."""
-        return [CRDS]
 
     def given(self) -> dict[str, str]:
         """Return the images of the stack."""
@@ -191,7 +179,7 @@ class KindProvider:
         settings = self._settings
         if self._is_foreign:
             return clusters.describe(settings.kind_cluster)
-        return clusters.create(owner.run, owner.run, image=settings.node_image, config=settings.kind_config)
+        return clusters.create(owner.run, owner.run, node_image=settings.node_image, kind_config=settings.kind_config)
 
     def _start_vault(self, vaults: VaultContainers) -> VaultAdmin:
         if self._settings.vault_mode == DEV:
@@ -213,7 +201,7 @@ class KindProvider:
             server=cluster.server,
             kind_cluster=self._settings.kind_cluster,
             kind_binary=str(program),
-            scale=self._settings.timeout_scale,
+            timeout_scale=self._settings.timeout_scale,
         )
         written = finish.begin(self._run, whereabouts, kubeconfig, self._timeouts, {})
         cluster.announcing(written.announce_type)
@@ -245,10 +233,6 @@ class KindProvider:
             self._timeouts,
             domain=domain_of(directory),
         )
-
-    def control_plane(self, stack: Stack) -> NoReturn:
-        """Raise NotRunnable."""
-        raise unsupported(NAME, "cannot stop the API server")
 
     def stop_at_end(self) -> None:
         """Tell the supervisor to remove the session's containers, cluster and network at its end."""

@@ -36,7 +36,7 @@ class VaultContainers:
     """Starts Vaults on a container network; a :class:`~..types.VaultLauncher`.
 
     :param network: on which containers reach Vault, and Vault reaches the API server.
-    :param image: an image of HashiCorp Vault or OpenBao, or one with the same entry point.
+    :param vault_image: an image of HashiCorp Vault or OpenBao, or one with the same entry point.
     :param ca_file: the stack's CA; the certificate of :meth:`prepare` is in the same directory.
     :param domain: domain of the certificate; '' for that of the owner.
     """
@@ -46,7 +46,7 @@ class VaultContainers:
         engine: Engine,
         owner: Owner,
         network: str,
-        image: str,
+        vault_image: str,
         ca_file: Path,
         timeouts: Timeouts,
         *,
@@ -55,7 +55,7 @@ class VaultContainers:
         self._engine = engine
         self._owner = owner
         self._network = network
-        self._image = image
+        self._vault_image = vault_image
         self._ca_file = ca_file
         self._timeouts = timeouts
         self._domain = domain or domain_of(owner.directory)
@@ -124,7 +124,7 @@ class VaultContainers:
         # testcontainers' VaultContainer does not support TLS, and waits two minutes for a container that has ended.
         from testcontainers.core.container import DockerContainer
 
-        container = DockerContainer(self._image, name=name)
+        container = DockerContainer(self._vault_image, name=name)
         container.with_kwargs(labels=self._owner.labels, network=self._network)
         container.ports = dict(_LOOPBACK)
         # The images use IPC_LOCK only for mlock, which is disabled (disable_mlock).
@@ -148,10 +148,10 @@ class VaultContainers:
             log = wrapped.logs(tail=20).decode(errors="replace")
         except connect_errors() as error:
             self._remove(server)
-            raise self._engine.failure(f"Vault's container ({self._image}) cannot be started", error) from error
+            raise self._engine.failure(f"Vault's container ({self._vault_image}) cannot be started", error) from error
         self.stop_vault(server)
         raise StackError(
-            f"Vault ({self._image}) did not answer within {self._timeouts.component_start:g} s, or ended; "
+            f"Vault ({self._vault_image}) did not answer within {self._timeouts.component_start:g} s, or ended; "
             f"the end of its log:\n{log}",
             hint=hint_for(log, "run the image by hand, or name another one in --vault-issuer-vault-image"),
         )

@@ -15,7 +15,7 @@ from ...toolchain.images import NeededImage
 from ...vault.server import VaultAdmin
 from ..bootstrap import complete_stack, open_vault
 from ..certificates import StackAuthority
-from ..types import Context, Stack
+from ..types import ProviderBase, Stack
 from .control_plane import LocalControlPlane
 from .kubernetes import KubernetesProcesses
 from .vault import VaultProcesses
@@ -36,19 +36,12 @@ def _given(settings: Settings) -> list[str]:
     return [*given, "vault"] if settings.vault_binary else given
 
 
-class ProcessProvider:
+class ProcessProvider(ProviderBase):
     """Starts etcd, kube-apiserver, kube-controller-manager and Vault from binaries."""
 
     name: ClassVar[str] = NAME
     has_nodes: ClassVar[bool] = False
     is_local: ClassVar[bool] = True
-
-    def __init__(self, context: Context, reason: str) -> None:
-        self._settings = context.settings
-        self._toolchain = context.toolchain
-        self._run = context.run
-        self._timeouts = context.timeouts
-        self.reason = reason
 
     def binaries(self) -> list[str]:
         """Return the names of those that the user does not provide."""

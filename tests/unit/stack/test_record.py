@@ -27,7 +27,7 @@ WHEREABOUTS = Whereabouts(
     directory="/nowhere/" + SESSION,
     kubeconfig="/home/me/kubeconfig",
     vault_addr="https://vault.example.com",
-    scale=2.0,
+    timeout_scale=2.0,
 )
 
 
@@ -54,7 +54,7 @@ def test_a_record_is_private_and_says_what_was_announced(state: Path, begun: Cle
     assert stat.S_IMODE(begun.path.stat().st_mode) == 0o600
     contents = CleanupRecord(begun.path).read()
     assert contents.whereabouts.kubeconfig == "/home/me/kubeconfig"
-    assert contents.whereabouts.scale == 2.0
+    assert contents.whereabouts.timeout_scale == 2.0
     assert contents.types == {CLUSTER_ROLES, SECRETS}
     assert contents.created == {
         SESSION: [
@@ -129,9 +129,11 @@ def test_lines_that_another_version_writes_otherwise_are_left_out(begun: Cleanup
 
 
 def test_whereabouts_of_another_version_are_read_as_far_as_they_are_known(begun: CleanupRecord) -> None:
-    begun.path.write_text(json.dumps({"kubeconfig": "/k", "context": None, "scale": "fast", "future": {}}) + "\n")
+    begun.path.write_text(
+        json.dumps({"kubeconfig": "/k", "context": None, "timeout_scale": "fast", "future": {}}) + "\n"
+    )
     where = begun.read().whereabouts
-    assert (where.session, where.kubeconfig, where.context, where.scale) == (SESSION, "/k", "", 1.0)
+    assert (where.session, where.kubeconfig, where.context, where.timeout_scale) == (SESSION, "/k", "", 1.0)
 
 
 # -- whose turn it is ---------------------------------------------------------------------------------------------
