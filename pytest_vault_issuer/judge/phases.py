@@ -10,7 +10,7 @@ import pytest
 
 from ..errors import NotRunnable, StackError, UnsupportedError
 from ..report import evidence
-from ..report.outcomes import TO_EXPLAIN, Outcome
+from ..report.outcomes import TO_EXPLAIN, Outcome, TestResult
 from ..sandbox import Sandbox
 from ..session.session import Session
 from ..text import plain, writable
@@ -32,15 +32,12 @@ _CALLS = pytest.StashKey[int]()
 class Phase:
     """One phase of a test: setup, call or teardown.
 
-    :ivar message: why it did not pass, redacted.
     :ivar calls: how often the body of the test has run so far.
     :ivar planned: with the first phase that a worker reports, all tests that it may run, by node id.
     """
 
     test: PlannedTest
-    outcome: Outcome
-    message: str
-    evidence: dict[str, Any] | None
+    result: TestResult
     calls: int
     planned: dict[str, PlannedTest] = field(default_factory=dict)
 
@@ -51,12 +48,14 @@ class Phase:
         if data is None:
             return None
         planned = {nodeid: PlannedTest(**test) for nodeid, test in data["planned"].items()}
-        values = {"test": PlannedTest(**data["test"]), "outcome": Outcome(data["outcome"]), "planned": planned}
-        return cls(**{**data, **values})
+        result = TestResult(**data["result"] | {"outcome": Outcome(data["result"]["outcome"])})
+        return cls(PlannedTest(**data["test"]), result, data["calls"], planned)
 
     def attach(self, report: pytest.TestReport) -> None:
         """Put the phase into a report of pytest."""
-        setattr(report, _ATTRIBUTE, asdict(self) | {"outcome": self.outcome.value})
+        data = asdict(self)
+        data["result"]["outcome"] = self.result.outcome.value
+        setattr(report, _ATTRIBUTE, data)
 
 
 class PhaseJudge:
@@ -104,13 +103,13 @@ class PhaseJudge:
         ids = requirement_ids(item)
         if not ids:
             return
-        outcome, collected = Outcome.PASSED, None
+        outcome, found = Outcome.PASSED, None
         if call.excinfo is not None:
             outcome = self._outcome(item, call.excinfo.value, report, ids)
             sandbox = getattr(item, "funcargs", {}).get("vault_issuer_sandbox")
             if outcome in TO_EXPLAIN and isinstance(sandbox, Sandbox):
-                collected = plain(evidence.collect(sandbox))
-                report.sections.extend(evidence.sections(collected))
+                found = plain(evidence.collect(sandbox))
+                report.sections.extend(evidence.sections(found))
         redact_report(report, self._clean)  # reports of passed tests too: -rP and JUnit files show their output
         if call.when == "setup":
             item.user_properties.extend(("requirement", i) for i in ids)
@@ -119,7 +118,8 @@ class PhaseJudge:
             message = f"{LOST}: {message}"
         planned, self._planned = self._planned, {}
         test = PlannedTest(name_of(item), ids)
-        Phase(test, outcome, writable(shortened(message)), collected, item.stash.get(_CALLS, 0), planned).attach(report)
+        result = TestResult(test.name, outcome, report.duration, writable(shortened(message)), found)
+        Phase(test, result, item.stash.get(_CALLS, 0), planned).attach(report)
 
     def _outcome(self, item: pytest.Item, error: BaseException, report: pytest.TestReport, ids: list[str]) -> Outcome:
         if isinstance(error, pytest.skip.Exception):

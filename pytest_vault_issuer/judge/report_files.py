@@ -62,14 +62,9 @@ class ReportFiles:
 
     def add(self, test: PlannedTest, result: TestResult) -> None:
         """Add a line for a test that has ended."""
-        self._write_line(
-            "test",
-            nodeid=result.nodeid,
-            requirements=test.requirements,
-            outcome=result.outcome.value,
-            duration_s=round(result.duration_s, 3),
-            message=result.message,
-        )
+        entry = result.entry()
+        del entry["evidence"]
+        self._write_line("test", requirements=test.requirements, **entry)
 
     def write(self, results: Iterable[RequirementResult], ending: Ending, arguments: Iterable[str]) -> None:
         """Write all files.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
@@ -13,22 +12,6 @@ from .collector import PlannedTest
 from .phases import Phase
 
 _PHASES = ("setup", "call", "teardown")
-
-
-@dataclass
-class _Seen:
-    """The phases of one test so far."""
-
-    worst: Outcome = Outcome.PASSED
-    message: str = ""
-    duration: float = 0.0
-    evidence: dict[str, Any] | None = None
-
-    def add(self, phase: Phase, duration: float) -> None:
-        self.evidence = self.evidence or phase.evidence
-        self.duration += duration
-        if phase.outcome is not Outcome.PASSED and self.worst is not Outcome.ERROR:
-            self.worst, self.message = phase.outcome, phase.message
 
 
 class Results:
@@ -52,7 +35,7 @@ class Results:
         self.others = False
         self._planned = planned
         self._concluded = concluded
-        self._seen: dict[str, _Seen] = {}
+        self._seen: dict[str, TestResult] = {}  # of their phases so far
         self._done: set[str] = set()
 
     @property
@@ -77,9 +60,9 @@ class Results:
         self.others = True
         # pytest-xdist reports the crash of a worker in a phase of its own.
         if report.when not in _PHASES and report.nodeid in self._planned:
-            seen = self._seen.setdefault(report.nodeid, _Seen())
-            seen.worst, seen.message = Outcome.ERROR, clean(str(report.longrepr))
-            self._conclude(report.nodeid, seen)
+            crashed = replace(self._result(report.nodeid), outcome=Outcome.ERROR, message=clean(str(report.longrepr)))
+            self._seen[report.nodeid] = crashed
+            self._conclude(report.nodeid, crashed)
 
     def _add(self, report: pytest.TestReport, phase: Phase) -> None:
         nodeid = report.nodeid
@@ -87,25 +70,27 @@ class Results:
         self._planned.setdefault(nodeid, phase.test)
         if phase.calls > 1 or (report.when == "setup" and nodeid in self._seen):
             self.repeated = phase.test.name
-        seen = self._seen.setdefault(nodeid, _Seen())
-        seen.add(phase, report.duration)
+        self._seen[nodeid] = result = self._result(nodeid).plus(phase.result)
         if report.when == "teardown":
-            if seen.worst is Outcome.PASSED and not phase.calls:  # --setup-only, --setup-plan
-                seen.worst, seen.message = Outcome.NOT_RUN, "not run: only its setup ran"
-            self._conclude(nodeid, seen)
+            if result.outcome is Outcome.PASSED and not phase.calls:  # --setup-only, --setup-plan
+                result = replace(result, outcome=Outcome.NOT_RUN, message="not run: only its setup ran")
+            self._conclude(nodeid, result)
 
     def end_unfinished(self, why: str) -> None:
         """Conclude the tests that have not ended, because the session ended early."""
         for nodeid in self.unfinished:
-            seen = self._seen.get(nodeid, _Seen())
-            if seen.worst is Outcome.PASSED:
-                seen.worst, seen.message = Outcome.NOT_RUN, f"{ENDED_EARLY}: {why}"
-            self._conclude(nodeid, seen)
+            result = self._result(nodeid)
+            if result.outcome is Outcome.PASSED:
+                result = replace(result, outcome=Outcome.NOT_RUN, message=f"{ENDED_EARLY}: {why}")
+            self._conclude(nodeid, result)
 
-    def _conclude(self, nodeid: str, seen: _Seen) -> None:
+    def _result(self, nodeid: str) -> TestResult:
+        """Return the result of the phases of a test so far."""
+        return self._seen.get(nodeid) or TestResult(self._planned[nodeid].name, Outcome.PASSED, 0.0)
+
+    def _conclude(self, nodeid: str, result: TestResult) -> None:
         test = self._planned[nodeid]
         self._done.add(nodeid)
-        result = TestResult(test.name, seen.worst, seen.duration, seen.message, seen.evidence)
         for identifier in test.requirements:
             if identifier in self.requirements:
                 self.requirements[identifier].tests.append(result)

@@ -88,16 +88,7 @@ def build(
                 "upstream": list(result.requirement.upstream),
                 "outcome": result.outcome.value,
                 "reason": result.later,
-                "tests": [
-                    {
-                        "nodeid": test.nodeid,
-                        "outcome": test.outcome.value,
-                        "duration_s": round(test.duration_s, 3),
-                        "message": test.message,
-                        "evidence": test.evidence,
-                    }
-                    for test in result.tests
-                ],
+                "tests": [test.entry() for test in result.tests],
             }
             for result in results
         ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import BarrierUnmet
@@ -84,6 +84,25 @@ class TestResult:
     duration_s: float
     message: str = ""
     evidence: dict[str, Any] | None = field(default=None, compare=False, repr=False)
+
+    def plus(self, phase: TestResult) -> TestResult:
+        """Return the result with a further phase: its outcome is that of the first error, else of the last problem."""
+        worse = phase.outcome is not Outcome.PASSED and self.outcome is not Outcome.ERROR
+        return replace(
+            phase if worse else self,
+            duration_s=self.duration_s + phase.duration_s,
+            evidence=self.evidence or phase.evidence,
+        )
+
+    def entry(self) -> dict[str, Any]:
+        """Return the entry of the test in a report."""
+        return {
+            "nodeid": self.nodeid,
+            "outcome": self.outcome.value,
+            "duration_s": round(self.duration_s, 3),
+            "message": self.message,
+            "evidence": self.evidence,
+        }
 
 
 @dataclass

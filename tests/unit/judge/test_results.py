@@ -27,8 +27,8 @@ class Case:
 
     def add(self, when: Any, outcome: Outcome = Outcome.PASSED, message: str = "", **phase: Any) -> None:
         report = pytest.TestReport(NODE, ("", 0, ""), {}, "passed", None, when, duration=1.0)
-        given: dict[str, Any] = {"test": PLANNED[NODE], "evidence": None, "calls": 1, **phase}
-        Phase(outcome=outcome, message=message, **given).attach(report)
+        result = TestResult(PLANNED[NODE].name, outcome, report.duration, message)
+        Phase(**{"test": PLANNED[NODE], "result": result, "calls": 1, **phase}).attach(report)
         self.results.add(report, str)
 
     def test(self, *, setup: Outcome = Outcome.PASSED, call: Outcome = Outcome.PASSED) -> TestResult:
