@@ -17,12 +17,11 @@ from typing import BinaryIO
 
 from pytest_vault_issuer.certificates import ClientCertificate
 from pytest_vault_issuer.proxy import namespaces
-from pytest_vault_issuer.proxy.exchange import Answer, Exchange, Headers, Pace, Route
+from pytest_vault_issuer.proxy.exchange import Answer, Exchange, Head, Headers, Pace
 from pytest_vault_issuer.proxy.faults import Lifetime, Reset
 from pytest_vault_issuer.proxy.http1 import (
     CONTINUE,
     BadRequest,
-    Head,
     IncompleteBody,
     encode_answer,
     read_body,
@@ -187,7 +186,11 @@ class ClientConnection:
                 return
             except ConnectionAbortedError:
                 return
-            if head is None or not self._observed_exchange(head) or self._ending:
+            if head is None:
+                return
+            with self._shared.recorder.observer.request(head.route):
+                goes_on = self._exchange(head)
+            if not goes_on or self._ending:
                 return
 
     def _begin(self) -> None:
@@ -203,48 +206,44 @@ class ClientConnection:
             self._heard = self._busy = True
             self._number = self._shared.recorder.arrive()
 
-    def _observed_exchange(self, head: Head) -> bool:
-        with self._shared.recorder.observer.request(Route.of(head.method, head.path)):
-            return self._exchange(head)
-
     def _exchange(self, head: Head) -> bool:
         """Treats one request; whether the connection may be used for another."""
         recorder = self._shared.recorder
         started = time.time()
-        request = Exchange(
-            number=self._number, route=Route.of(head.method, head.path), method=head.method, path=head.path,
-            query=head.query, headers=head.headers, body=b"", started=started, ended=started,
+        exchange = Exchange(
+            self._number, head, b"", started, started,
             client_certificate=self._certificate, server_name=self._server_name,
         )  # fmt: skip
         try:
             if head.expects_continue:
                 self._send(CONTINUE)
-            request = replace(request, body=read_body(self._stream, head.headers))
+            exchange = replace(exchange, body=read_body(self._stream, head.headers))
         except BadRequest as error:
-            refused = replace(head, keep_alive=False)
-            self._deliver(request, _refusal(error.status, str(error)), "bad request", refused)
+            refused = replace(exchange, head=replace(head, keep_alive=False), fault="bad request")
+            self._deliver(refused, _refusal(error.status, str(error)))
             self._linger()
             return False
         except (IncompleteBody, OSError) as error:
             partial = error.partial if isinstance(error, IncompleteBody) else b""
-            recorder.record(replace(request, body=partial, ended=time.time(), fault="incomplete request"))
+            recorder.record(replace(exchange, body=partial, ended=time.time(), fault="incomplete request"))
             return False
-        answer, fault, upstream = self._answer(request, head)
-        request = replace(request, upstream=upstream)
+        answer, fault, upstream = self._answer(exchange)
+        exchange = replace(exchange, fault=fault, upstream=upstream)
         if answer is None:
-            recorder.record(replace(request, ended=time.time(), fault=fault))
+            recorder.record(replace(exchange, ended=time.time()))
             self._reset()
             return False
-        return self._deliver(request, answer, fault, head) and head.keep_alive
+        return self._deliver(exchange, answer) and head.keep_alive
 
-    def _answer(self, request: Exchange, head: Head) -> tuple[Answer | None, str | None, bool]:
+    def _answer(self, exchange: Exchange) -> tuple[Answer | None, str | None, bool]:
         """The answer to give (None: reset), the fault's name, and whether Vault answered."""
         names: list[str] = []
         upstream = False
         answer: Answer | None = None
         lifetime = self._shared.lifetime
+        head = exchange.head
         try:
-            fault = self._shared.recorder.fault_for(request)
+            fault = self._shared.recorder.fault_for(exchange)
             if fault is not None:
                 names.append(fault.name)
                 answer = fault.on_request(_RequestLifetime(lifetime, self._socket))
@@ -255,7 +254,7 @@ class ClientConnection:
                 head = replace(head, target=head.target.removeprefix(self._shared.prefix), headers=headers)
                 if self._shared.namespaces:
                     head = namespaces.mapped(head, self._shared.namespaces)
-                answer = self._upstream.exchange(self._shared.upstream, head, request.body)
+                answer = self._upstream.exchange(self._shared.upstream, head, exchange.body)
                 upstream = True
                 if fault is not None:
                     answer, remark = fault.on_answer(answer)
@@ -278,30 +277,30 @@ class ClientConnection:
             answer = _refusal(500, "a fault of the proxy failed")
         return answer, ", ".join(names) or None, upstream
 
-    def _deliver(self, request: Exchange, answer: Answer, fault: str | None, head: Head) -> bool:
+    def _deliver(self, exchange: Exchange, answer: Answer) -> bool:
         """Records and sends the answer; whether it could be sent."""
-        finished = replace(
-            request, ended=time.time(), status=answer.status, response_headers=answer.headers,
-            response_body=answer.body, fault=fault,
+        unsent = exchange
+        exchange = replace(
+            exchange, ended=time.time(), status=answer.status, response_headers=answer.headers,
+            response_body=answer.body,
         )  # fmt: skip
         try:
             # Sent and idle in one step, so that a thread that retires the connection finds it idle and closes it.
             with self._lock:
-                keep_alive = head.keep_alive and not self._ending
-                data = encode_answer(answer, head_only=head.method == "HEAD", keep_alive=keep_alive)
+                keep_alive = exchange.head.keep_alive and not self._ending
+                data = encode_answer(answer, head_only=exchange.method == "HEAD", keep_alive=keep_alive)
                 if answer.pace is not None:
                     data = self._trickle(data, answer.pace)
-                    finished = replace(finished, ended=time.time())
+                    exchange = replace(exchange, ended=time.time())
                 # Recorded before its last byte is sent, so that a test that has the answer finds it in the record.
-                self._shared.recorder.record(finished)
+                self._shared.recorder.record(exchange)
                 self._send(data)
                 self._busy = False
         except (OSError, ValueError) as error:
             left = "client did not read its answer" if isinstance(error, TimeoutError) else "client went away"
             left = "proxy closed" if isinstance(error, _ProxyClosed) else left
-            remark = f"{fault}, {left}" if fault else left
-            unsent = replace(finished, status=None, response_headers=Headers(), response_body=b"", fault=remark)
-            self._shared.recorder.record(replace(unsent, ended=time.time()))
+            remark = f"{unsent.fault}, {left}" if unsent.fault else left
+            self._shared.recorder.record(replace(unsent, ended=time.time(), fault=remark))
             return False
         return True
 

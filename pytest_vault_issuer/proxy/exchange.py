@@ -10,6 +10,7 @@ import re
 import urllib.parse
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from cryptography import x509
@@ -88,6 +89,33 @@ class Headers:
     def __repr__(self) -> str:
         # Values may be credentials, and a repr ends up in assertion messages.
         return f"Headers({', '.join(key for key, _ in self._items)})"
+
+
+@dataclass(frozen=True)
+class Head:
+    """A request without its body."""
+
+    method: str
+    target: str
+    """Path and query as they were sent."""
+    headers: Headers = field(default_factory=Headers)
+    keep_alive: bool = True
+    expects_continue: bool = False
+
+    @property
+    def path(self) -> str:
+        """The target up to its query."""
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        """What follows the question mark."""
+        return self.target.partition("?")[2]
+
+    @cached_property
+    def route(self) -> Route:
+        """The purpose of the request."""
+        return Route.of(self.method, self.path)
 
 
 @dataclass(frozen=True)
@@ -195,12 +223,7 @@ class Exchange:
 
     number: int
     """Counts requests in the order of their arrival, from 0."""
-    route: Route
-    method: str
-    path: str
-    """As it was sent, without the query."""
-    query: str
-    headers: Headers
+    head: Head
     body: bytes
     started: float
     """When the request's head had arrived, in seconds since the epoch."""
@@ -222,6 +245,31 @@ class Exchange:
     """The certificate the client presented (DER)."""
     server_name: str = ""
     """The name by which the client addressed the server (SNI); empty where it named none, as for an IP address."""
+
+    @property
+    def route(self) -> Route:
+        """The purpose of the request."""
+        return self.head.route
+
+    @property
+    def method(self) -> str:
+        """The method of the request."""
+        return self.head.method
+
+    @property
+    def path(self) -> str:
+        """The path as it was sent, without the query."""
+        return self.head.path
+
+    @property
+    def query(self) -> str:
+        """The query as it was sent, without the question mark."""
+        return self.head.query
+
+    @property
+    def headers(self) -> Headers:
+        """The headers of the request."""
+        return self.head.headers
 
     @property
     def json(self) -> dict[str, Any]:

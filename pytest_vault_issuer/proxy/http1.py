@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import BinaryIO
 
-from pytest_vault_issuer.proxy.exchange import Answer, Headers
+from pytest_vault_issuer.proxy.exchange import Answer, Head, Headers
 
 _LONGEST_LINE = 65536
 _MOST_HEADERS = 100
@@ -42,28 +41,6 @@ class IncompleteBody(Exception):
     def __init__(self, partial: bytes) -> None:
         super().__init__("the body ended early")
         self.partial = partial
-
-
-@dataclass(frozen=True)
-class Head:
-    """A request without its body."""
-
-    method: str
-    target: str
-    """Path and query as they were sent."""
-    headers: Headers
-    keep_alive: bool
-    expects_continue: bool
-
-    @property
-    def path(self) -> str:
-        """The target up to its query."""
-        return self.target.partition("?")[0]
-
-    @property
-    def query(self) -> str:
-        """What follows the question mark."""
-        return self.target.partition("?")[2]
 
 
 def read_head(stream: BinaryIO, on_first_byte: Callable[[], None]) -> Head | None:

@@ -111,11 +111,11 @@ class Injection:
                     f"within {bound}, it met {self._hits}"
                 )
 
-    def take(self, request: Exchange) -> bool:
-        """Whether it applies to this request, which then is counted; the caller holds the condition."""
+    def take(self, exchange: Exchange) -> bool:
+        """Whether it applies to this exchange, which then is counted; the caller holds the condition."""
         if self._removed or (self._times is not None and self._hits >= self._times):
             return False
-        if self._route not in (None, request.route) or (self._where is not None and not self._where(request)):
+        if self._route not in (None, exchange.route) or (self._where is not None and not self._where(exchange)):
             return False
         if self._skip > 0:
             self._skip -= 1
@@ -188,10 +188,10 @@ class Recorder:
                 injection.remove()
             self._injections.clear()
 
-    def fault_for(self, request: Exchange) -> Fault | None:
+    def fault_for(self, exchange: Exchange) -> Fault | None:
         """The fault of the earliest injection that applies."""
         with self._changed:
-            return next((injection.fault for injection in self._injections if injection.take(request)), None)
+            return next((injection.fault for injection in self._injections if injection.take(exchange)), None)
 
     @property
     def exchanges(self) -> tuple[Exchange, ...]:

@@ -11,8 +11,8 @@ import urllib.parse
 
 from pytest_vault_issuer.certificates import ClientCertificate
 from pytest_vault_issuer.errors import ConfigurationError
-from pytest_vault_issuer.proxy.exchange import Answer, Headers
-from pytest_vault_issuer.proxy.http1 import Head, end_to_end
+from pytest_vault_issuer.proxy.exchange import Answer, Head, Headers
+from pytest_vault_issuer.proxy.http1 import end_to_end
 from pytest_vault_issuer.proxy.tls import client_context, load_certificate
 
 _TIMEOUT = 90.0

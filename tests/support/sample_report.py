@@ -10,7 +10,8 @@ from typing import Any
 from pytest_vault_issuer.certificates import Authority
 from pytest_vault_issuer.implementation import load_implementation
 from pytest_vault_issuer.options import Settings
-from pytest_vault_issuer.proxy import Exchange, Headers, Route
+from pytest_vault_issuer.proxy import Exchange, Headers
+from pytest_vault_issuer.proxy.exchange import Head
 from pytest_vault_issuer.redaction.redactor import Redactor
 from pytest_vault_issuer.report import build as json_report
 from pytest_vault_issuer.report.outcomes import Outcome, RequirementResult, TestResult
@@ -81,17 +82,17 @@ def jwt(claims: dict[str, Any]) -> str:
 
 def evidence() -> dict[str, Any]:
     exchange = Exchange(
-        0, Route.SIGN, "POST", "/v1/pki/sign/r", "", Headers([("X-Vault-Token", "canary-token")]), b'{"csr": "x"}',
+        0, Head("POST", "/v1/pki/sign/r", Headers([("X-Vault-Token", "canary-token")])), b'{"csr": "x"}',
         started=100.0, ended=100.25, status=403, response_body=HOSTILE.encode(),
     )  # fmt: skip
     login = Exchange(
-        0, Route.LOGIN, "POST", "/v1/auth/kubernetes/login", "", Headers(),
+        0, Head("POST", "/v1/auth/kubernetes/login"),
         json.dumps({"role": "r", "jwt": jwt({"sub": "system:serviceaccount:a:b", "aud": ["vault://a/b"]})}).encode(),
         started=99.5, ended=99.6, status=200, upstream=True, server_name="vault.example.com",
         client_certificate=Authority().issue_client("client-of-b").der,
     )  # fmt: skip
     health = Exchange(
-        1, Route.HEALTH, "GET", "/v1/sys/health", "standbyok=true", Headers(), b"",
+        1, Head("GET", "/v1/sys/health?standbyok=true"), b"",
         started=99.7, ended=99.8, status=429, fault="standby",
     )  # fmt: skip
     return {

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pytest_vault_issuer.certificates import Authority
 from pytest_vault_issuer.proxy import Exchange, Headers, Route
+from pytest_vault_issuer.proxy.exchange import Head
 from pytest_vault_issuer.redaction.redactor import Redactor
 from pytest_vault_issuer.report.evidence import exchange_text
 
@@ -23,13 +24,9 @@ def encode_jwt(claims: dict[str, Any]) -> str:
     return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
 
 
-def exchange(**fields: Any) -> Exchange:
+def exchange(target: str = "/v1/x", headers: Headers | None = None, body: bytes = b"", **fields: Any) -> Exchange:
     """An exchange of which only some fields matter."""
-    defaults: dict[str, Any] = {
-        "number": 0, "route": Route.OTHER, "method": "POST", "path": "/v1/x", "query": "", "headers": Headers(),
-        "body": b"", "started": 1.0, "ended": 1.5,
-    }  # fmt: skip
-    return Exchange(**defaults | fields)
+    return Exchange(0, Head("POST", target, headers or Headers()), body, started=1.0, ended=1.5, **fields)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +123,7 @@ def test_a_record_shows_all_but_secrets() -> None:
     redactor = Redactor()
     redactor.add("canary-registered")
     record = exchange(
-        number=4, route=Route.LOGIN, path="/v1/auth/k/login", query="x=canary-registered", fault="respond 503",
+        "/v1/auth/k/login?x=canary-registered", fault="respond 503",
         headers=Headers([("X-Vault-Token", "canary"), ("X-Vault-Namespace", "team")]),
         body=json.dumps({"role": "issuer", "jwt": token}).encode(),
         status=503, response_headers=Headers([("Content-Type", "text/plain")]),
@@ -136,7 +133,7 @@ def test_a_record_shows_all_but_secrets() -> None:
     assert record["jwt"]["claims"]["aud"] == "a"
     text = exchange_text(record)
     lines = text.splitlines()
-    assert lines[0] == "#4 POST /v1/auth/k/login 503 [respond 503] (LOGIN, 500 ms, not answered by Vault)"
+    assert lines[0] == "#0 POST /v1/auth/k/login 503 [respond 503] (LOGIN, 500 ms, not answered by Vault)"
     for shown in ("asked for the server vault.example", "client certificate of CN=issuer.example"):
         assert shown in text
     for shown in ("X-Vault-Namespace: team", '"role": "issuer"', "<jwt sub=s aud=a exp-iat=600s", "< sealed <secret "):
@@ -194,7 +191,7 @@ def test_any_other_part_is_recorded_so_that_it_can_be_written() -> None:
     bad = "\ud800 \x1b[2J"
     claims = {"sub": bad, "exp": float("inf")}
     record = exchange(
-        path=f"/v1/{bad}", query="a=%1b%5b2J&b=%ed%a0%80", headers=Headers([("X", bad)]),
+        f"/v1/{bad}?a=%1b%5b2J&b=%ed%a0%80", headers=Headers([("X", bad)]),
         response_headers=Headers([("Y", bad)]), fault=f"failed: {bad}", server_name=bad,
         body=json.dumps({"jwt": encode_jwt(claims)}).encode(),
     ).record(Redactor())  # fmt: skip

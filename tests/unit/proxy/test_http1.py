@@ -13,8 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pytest_vault_issuer.proxy import Headers, Proxy
-from pytest_vault_issuer.proxy.exchange import Answer
-from pytest_vault_issuer.proxy.http1 import BadRequest, Head, IncompleteBody, encode_answer, read_body, read_head
+from pytest_vault_issuer.proxy.exchange import Answer, Head
+from pytest_vault_issuer.proxy.http1 import BadRequest, IncompleteBody, encode_answer, read_body, read_head
 
 if TYPE_CHECKING:
     from tests.unit.proxy.conftest import Client, Upstream

@@ -13,7 +13,8 @@ import pytest
 
 from pytest_vault_issuer.certificates import key_to_pem, new_key
 from pytest_vault_issuer.kube.client import ApiError
-from pytest_vault_issuer.proxy import Exchange, Headers, Route
+from pytest_vault_issuer.proxy import Exchange
+from pytest_vault_issuer.proxy.exchange import Head
 from pytest_vault_issuer.redaction.redactor import Redactor
 from pytest_vault_issuer.report import evidence
 from pytest_vault_issuer.sandbox.activity import Request
@@ -44,10 +45,7 @@ class Handle:
 def proxy(*paths: str, refused: tuple[str, ...] = ()) -> Any:
     """Stands for a proxy that saw requests for these paths."""
     return SimpleNamespace(
-        exchanges=[
-            Exchange(n, Route.OTHER, "GET", path, "", Headers(), b"", started=n, ended=n, status=200)
-            for n, path in enumerate(paths)
-        ],
+        exchanges=[Exchange(n, Head("GET", path), b"", started=n, ended=n, status=200) for n, path in enumerate(paths)],
         handshake_failures=[SimpleNamespace(reason=reason, time=1.0) for reason in refused],
     )
 

@@ -17,7 +17,8 @@ import yaml
 
 from pytest_vault_issuer.cli import main as cli
 from pytest_vault_issuer.errors import ConfigurationError
-from pytest_vault_issuer.proxy import Exchange, Headers, Route
+from pytest_vault_issuer.proxy import Exchange, Headers
+from pytest_vault_issuer.proxy.exchange import Head
 from pytest_vault_issuer.redaction.redactor import Redactor
 from pytest_vault_issuer.report import build as json_report
 from pytest_vault_issuer.report import bundle, html, markdown, summary
@@ -294,7 +295,7 @@ def test_nothing_that_is_written_of_a_failure_holds_a_secret(tmp_path: Path, lea
     redactor = Redactor()
     redactor.add(CANARY)
     exchange = Exchange(
-        0, Route.LOGIN, "POST", "/v1/auth/x/login", f"q={urllib.parse.quote(leak)}", Headers([("X-Trace", leak)]),
+        0, Head("POST", f"/v1/auth/x/login?q={urllib.parse.quote(leak)}", Headers([("X-Trace", leak)])),
         leak.encode(), started=1.0, ended=1.5, status=400, response_headers=Headers([("X-Echo", leak)]),
         response_body=json.dumps({"errors": [leak]}).encode(),
     )  # fmt: skip
