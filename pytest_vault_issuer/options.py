@@ -275,7 +275,7 @@ class Settings:
         if not token.isascii() or not token.isprintable() or " " in token:
             raise ConfigurationError(
                 f"{source} contains a line break, a space, a control character or a character outside ASCII: "
-                "no Vault token does",
+                "a Vault token has none of them",
                 hint="write only the token into it: vault print token",
             )
         return token
@@ -335,7 +335,9 @@ class Option:
         text = str(given[0] if isinstance(given, list) else given)
         if self.flag:
             if text.lower() not in _TRUTH:
-                raise ConfigurationError(f"{self.ini} must be true or false, got {text}", hint="or remove it")
+                raise ConfigurationError(
+                    f"{self.ini} must be true or false, got {text}", hint="set it to true or false, or remove it"
+                )
             return _TRUTH[text.lower()]
         if self.type is float:
             try:

@@ -191,7 +191,7 @@ def test_sealed_vault_keeps_issuer_not_ready(sandbox: Sandbox) -> None:
 
 @requirement("VI-HEALTH-005")
 def test_uninitialized_vault_keeps_issuer_not_ready(sandbox: Sandbox, kind: str) -> None:
-    proxy = sandbox.new_proxy(upstream=sandbox.new_vault(initialise=False))
+    proxy = sandbox.new_proxy(upstream=sandbox.new_vault(initialize=False))
     never_ready(sandbox, kind, {"Vault is not initialized": {"proxy": proxy}})
     proxy.wait_for(None, timeout=sandbox.timeouts.wire, what="a request to the uninitialized Vault")
 
@@ -324,7 +324,7 @@ def test_issuer_becomes_ready_after_its_vault_recovers(sandbox: Sandbox) -> None
         failures: list[tuple[str, Issuer, Callable[[], object]]] = []
 
         # Switching the proxy to an initialized Vault looks to the controller like an initialization.
-        fresh = sandbox.new_proxy(upstream=sandbox.new_vault(initialise=False))
+        fresh = sandbox.new_proxy(upstream=sandbox.new_vault(initialize=False))
         ours = sandbox.environment.admin.server
         issuer = sandbox.issuer(kind, auth, proxy=fresh)
         failures.append(("not initialized", issuer, lambda: fresh.set_upstream(ours.url, ours.ca_pem)))
@@ -467,10 +467,10 @@ def test_status_states_the_problem(sandbox: Sandbox) -> None:
 @pytest.mark.slow
 def test_status_follows_a_changed_problem(sandbox: Sandbox) -> None:
     def check(kind: str) -> None:
-        vault = sandbox.new_vault(initialise=False)
+        vault = sandbox.new_vault(initialize=False)
         issuer = sandbox.issuer(kind, proxy=sandbox.new_proxy(upstream=vault))
         shown_as_false(issuer, "Vault is not initialized")
-        vault.initialise()
+        vault.initialize()
         issuer.wait(
             lambda _: bool(re.search(r"\bsealed", issuer.table().get("STATUS", ""), re.IGNORECASE)),
             "to state in STATUS that Vault is sealed now",

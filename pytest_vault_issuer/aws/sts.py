@@ -62,12 +62,12 @@ class Sts:
         return dict(zip(PLACEHOLDERS, (self.endpoint, self.access_key_id, self.secret_access_key), strict=True))
 
     def to_json(self) -> str:
-        """Serialise."""
+        """Serialize."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Sts:
-        """Return what :meth:`to_json` serialised."""
+        """Return what :meth:`to_json` serialized."""
         return cls(**json.loads(text))
 
     def assumed(self, role_arn: str) -> list[AssumedRole]:

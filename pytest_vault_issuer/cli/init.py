@@ -136,7 +136,9 @@ def _run(options: argparse.Namespace) -> int:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, encoding="utf-8")
         except OSError as error:
-            raise ConfigurationError(f"{target} cannot be written: {error.strerror}", hint="check it") from error
+            raise ConfigurationError(
+                f"{target} cannot be written: {error.strerror}", hint="check its permissions"
+            ) from error
     _print(options, answers, list(files), (*found.missing, *_drafted(answers, found)))
     return 0
 
@@ -157,7 +159,7 @@ def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None,
     missing = [f"--{key}" for key in _NEEDED if given[key] is None]
     if missing and ask is None:
         raise ConfigurationError(
-            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} needed if the command cannot ask",
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} required, because the command cannot ask",
             hint="vault-issuer init --help shows all options",
         )
 
@@ -172,7 +174,9 @@ def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None,
 
     name = answer(options.name, "Name of the issuer", _name_of(options.directory))
     if not _NAME.fullmatch(name):
-        raise ConfigurationError(f"{name!r} is no name", hint="lower-case letters, digits and dashes: my-issuer")
+        raise ConfigurationError(
+            f"{name!r} is not a valid name", hint="use lower-case letters, digits and dashes: my-issuer"
+        )
     usual = f"./{name} --kubeconfig={{kubeconfig}} --cluster-resource-namespace={{cluster_resource_namespace}}"
     suggested = _command(found) or usual
     command = answer(options.program, "Command that runs it", suggested)
@@ -248,7 +252,9 @@ def _ask(question: str, default: str) -> str:
     print(f"{question}{f' [{default}]' if default else ''}: ", end="", file=sys.stderr, flush=True)
     line = sys.stdin.readline()
     if not line:
-        raise ConfigurationError("the questions were not answered", hint="or give options: vault-issuer init --help")
+        raise ConfigurationError(
+            "the questions were not answered", hint="answer them, or give options: vault-issuer init --help"
+        )
     return line.strip() or default
 
 

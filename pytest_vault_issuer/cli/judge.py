@@ -143,14 +143,15 @@ class _Repetition:
         """
         if options.implementation:
             raise ConfigurationError(
-                f"--failed judges the implementation of the report, and {options.implementation} is given too",
-                hint="remove it, or remove --failed to judge everything",
+                "--failed judges the implementation of the report and cannot be combined with "
+                f"{options.implementation}",
+                hint=f"remove {options.implementation}, or remove --failed to judge everything",
             )
         if given := [name for name in _FIELDS if getattr(options, name)]:
             raise ConfigurationError(
-                f"--failed repeats tests with the settings of their session, and --{given[0].replace('_', '-')} is "
-                "given too",
-                hint="remove it, or remove --failed",
+                "--failed repeats tests with the settings of their session and cannot be combined with "
+                f"--{given[0].replace('_', '-')}",
+                hint="remove one of the two options",
             )
         path = Path(options.report or os.environ.get("VAULT_ISSUER_REPORT") or _REPORT)
         if not path.exists():

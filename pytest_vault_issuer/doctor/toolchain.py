@@ -155,7 +155,7 @@ def _modules(toolchain: Toolchain, missing: list[str], go: Path) -> Finding:
         return Finding(subject, BROKEN, f"{without_user(first)} does not answer: {type(error).__name__}", fix)
     if status != 200:
         detail = f"{without_user(first)} answers {status} for {component.upstream} {component.version}"
-        return Finding(subject, BROKEN, detail, "name a proxy that has it in GOPROXY")
+        return Finding(subject, BROKEN, detail, "name a proxy that serves it in GOPROXY")
     return Finding(subject, OK, f"{without_user(first)} serves {component.upstream} {component.version}")
 
 

@@ -39,21 +39,21 @@ def prepare(cluster: Cluster, item: Object, namespace: str, run: str, *, foreign
     resource, item = cluster.located(item, namespace)
     metadata = item["metadata"]
     if foreign:
-        return _labelled(item, run)
+        return _labeled(item, run)
     before = cluster.find(resource, metadata["name"], metadata.get("namespace"))
     owner = run if before is None else owner_of(before)
     if is_registration(item) and owner != run:
         # The webhook of the other session stays registered, at its own address.
-        return _labelled({**item, "metadata": {**metadata, "name": f"{metadata['name']}-{run}"}}, run)
+        return _labeled({**item, "metadata": {**metadata, "name": f"{metadata['name']}-{run}"}}, run)
     if before is not None and owner not in ("", run) and is_workload(item) and not _stands_still(before):
         raise ImplementationError(
             f"the {item['kind']} {metadata['namespace']}/{metadata['name']} belongs to the active session {owner}",
             hint="give it another name, or wait until that session ends",
         )
-    return _labelled(item, owner)
+    return _labeled(item, owner)
 
 
-def _labelled(item: Object, owner: str) -> Object:
+def _labeled(item: Object, owner: str) -> Object:
     metadata = item["metadata"]
     labels = {**(metadata.get("labels") or {}), **({LABEL: owner} if owner else {})}
     return {**item, "metadata": {**metadata, "labels": labels}}

@@ -337,6 +337,6 @@ def _controller(
             hint="run the controller as a process, or as the only Deployment of its manifests",
         )
     raise NotRunnable(
-        "this session has not started the controller, and does not stop it",
+        "this session did not start the controller and cannot stop it",
         hint="describe how it is started: [run] command, image, manifests or chart",
     )

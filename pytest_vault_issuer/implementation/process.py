@@ -60,12 +60,12 @@ class RunningImplementation:
     processes: list[str] = field(default_factory=list)
 
     def to_json(self) -> str:
-        """Serialise."""
+        """Serialize."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> RunningImplementation:
-        """Return what :meth:`to_json` serialised."""
+        """Return what :meth:`to_json` serialized."""
         data = json.loads(text)
         return cls(**{**data, "workloads": [Workload(**workload) for workload in data["workloads"]]})
 

@@ -266,7 +266,7 @@ class Implementation:
                 )
 
         if described.shape and described.render:
-            raise ConfigurationError("[issuer] has both shape and render", hint="describe the objects by one of them")
+            raise ConfigurationError("[issuer] has both shape and render", hint="remove one of them")
         for key, template in (
             ("signer_name", described.signer_name),
             ("cluster_signer_name", described.cluster_signer_name),
@@ -322,8 +322,8 @@ class Implementation:
     def _check_timing(self) -> None:
         if self.run.concurrency < 0:
             raise ConfigurationError(
-                f"[run] concurrency must be a positive number, got {self.run.concurrency}",
-                hint="give the number of workers per kind, or leave it out to have it measured",
+                f"[run] concurrency must not be negative, got {self.run.concurrency}",
+                hint="give the number of workers for each kind, or remove it so that the session measures it",
             )
         for key in ("retry", "lease"):
             value = getattr(self.timing, key)
@@ -338,7 +338,7 @@ class Implementation:
             if not _PROCESS.fullmatch(process.name) or process.name in names:
                 why = "is used twice" if process.name in names else f"cannot be {process.name!r}"
                 raise ConfigurationError(
-                    f"[[run.processes]] name {why}", hint='lower-case letters, digits and dashes: name = "webhook"'
+                    f"[[run.processes]] name {why}", hint='use lower-case letters, digits and dashes: name = "webhook"'
                 )
             names.add(process.name)
             place = f"[[run.processes]] {process.name}"
@@ -385,7 +385,7 @@ class Implementation:
         if everything == bool(supported):
             raise ConfigurationError(
                 "[features] needs either all = true or a list supported",
-                hint=f"supported = [...] of: {', '.join([*PROFILES, *FEATURES])}",
+                hint=f"set supported to a list of: {', '.join([*PROFILES, *FEATURES])}",
             )
         known = _table(data, "known_failures")
         if "vault_at" in (issuer := _table(data, "issuer")) and ("shape" in issuer or "render" in issuer):

@@ -31,7 +31,7 @@ class SystemRoots:
 
     @classmethod
     def from_json(cls, text: str) -> SystemRoots:
-        """Return what :meth:`to_json` serialised."""
+        """Return what :meth:`to_json` serialized."""
         data = json.loads(text)
         server = data["server"] | {"names": tuple(data["server"]["names"])}
         return cls(data["file"], ServerCertificate(**server))

@@ -121,7 +121,7 @@ def check_reachable(objects: Iterable[Object]) -> None:
         if any("service" in config for config in _client_configs(item)):
             raise ConfigurationError(
                 f"the {item['kind']} {item['metadata']['name']} refers to a Service, "
-                "and the controller runs as a process",
+                "but the controller runs as a process",
                 hint=f"let [run] command or a process of [[run.processes]] listen on {{{PORT}}}, with the certificate "
                 "in {webhook_cert_dir}; then its webhooks are registered by URL",
             )

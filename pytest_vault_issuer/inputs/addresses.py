@@ -16,7 +16,7 @@ def why_no_url(text: str, schemes: Iterable[str] = ("https", "http"), *, user: b
     :param user: whether it may contain a user and a password.
     """
     if any(character.isspace() or not character.isprintable() for character in text):
-        return "it holds a space or a control character"
+        return "it contains a space or a control character"
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -26,13 +26,13 @@ def why_no_url(text: str, schemes: Iterable[str] = ("https", "http"), *, user: b
     if parts.scheme not in schemes or not text.lower().startswith(f"{parts.scheme}://"):
         return f"it does not begin with {' or '.join(f'{scheme}://' for scheme in schemes)}"
     if "@" in parts.netloc and not user:
-        return "it holds a user or a password"
+        return "it contains a user or a password"
     if not parts.hostname or why_no_host(parts.hostname):
         return "its host is missing or cannot be one"
     if port == 0:
         return "its port is 0"
     if parts.query or parts.fragment or text.endswith(("?", "#")):
-        return "it holds ? or #"
+        return "it contains ? or #"
     return ""
 
 

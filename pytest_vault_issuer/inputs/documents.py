@@ -97,7 +97,7 @@ def _check_size(root: yaml.Node) -> None:
 
     def size(node: yaml.Node) -> int:
         if id(node) in open_nodes:
-            raise DocumentError(f"an alias refers to what holds it{_place(node)}")
+            raise DocumentError(f"an alias refers to a node that contains it{_place(node)}")
         if id(node) not in sizes:
             open_nodes.add(id(node))
             sizes[id(node)] = 1 + sum(map(size, _children(node)))
@@ -134,7 +134,7 @@ def _check_keys(node: yaml.Node) -> None:
             for key, _ in node.value:
                 if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
                     if key.value in keys:
-                        raise DocumentError(f"the key {key.value!r} is there twice{_place(key)}")
+                        raise DocumentError(f"the key {key.value!r} occurs twice{_place(key)}")
                     keys.add(key.value)
 
 
@@ -151,7 +151,7 @@ def _plain(value: Any, place: str) -> Any:
     if isinstance(value, str):
         return _text(value, place)
     if isinstance(value, float) and not math.isfinite(value):
-        raise DocumentError(f"{place}: {value} is not a number that JSON has")
+        raise DocumentError(f"{place}: {value} is a number that JSON does not have")
     if value is None or isinstance(value, bool | int | float):
         return value
     raise DocumentError(f"{place}: JSON has no {type(value).__name__}")
@@ -172,4 +172,4 @@ def _text(text: str, place: str) -> str:
         # JSON writes some characters as two escapes, which PyYAML reads as two characters.
         return text.encode("utf-16", "surrogatepass").decode("utf-16")
     except UnicodeDecodeError as error:
-        raise DocumentError(f"{place}: {text!r} is not text: it holds half of a character") from error
+        raise DocumentError(f"{place}: {text!r} is not text: it contains half of a surrogate pair") from error

@@ -45,18 +45,19 @@ def check_implementation(implementation: Implementation) -> None:
     if not _RELEASE.fullmatch(implementation.version):
         raise ConfigurationError(
             f"{OPTION}: the version {implementation.version!r} is not a release",
-            hint="a branch or a moving tag names something else tomorrow: certify a version such as 1.4.0",
+            hint="certify a version that does not change, such as 1.4.0",
         )
     for image in filter(None, (implementation.run.image, *implementation.run.images)):
         if "@" not in image and not _RELEASE.fullmatch(tag_of(image)):
             raise ConfigurationError(
                 f"{OPTION}: the image {image} is not a release",
-                hint="a branch or a moving tag names something else tomorrow: use a tag such as 1.4.0, or a digest",
+                hint="use a tag that does not change, such as 1.4.0, or a digest",
             )
     for key in ("organization", "url", "contact"):
         if not getattr(implementation, key):
             raise ConfigurationError(
-                f"{OPTION}: [implementation] {key} is missing", hint="a report names the vendor and a contact"
+                f"{OPTION}: [implementation] {key} is missing",
+                hint="add it: a certified report names the vendor and a contact",
             )
 
 
@@ -73,7 +74,7 @@ def check_settings(settings: Settings, provider: str) -> None:
         if value is not None and provider == "process" and settings.join is None:
             raise ConfigurationError(
                 f"{OPTION} and {name}={value} cannot be combined",
-                hint="a report names binaries that others can get: remove the option, or unset KUBEBUILDER_ASSETS",
+                hint="remove the option, or unset KUBEBUILDER_ASSETS: others must be able to get the binaries",
             )
     if provider == "existing":
         raise ConfigurationError(
@@ -144,5 +145,5 @@ def check_selection(implementation: Implementation, profiles: tuple[str, ...], s
         if claimed and profile not in profiles:
             raise ConfigurationError(
                 f"{OPTION}: the implementation claims {', '.join(claimed)}, but the profile {profile} is not selected",
-                hint=f"add --vault-issuer-profile={profile}, or claim less",
+                hint=f"add --vault-issuer-profile={profile}, or do not claim them",
             )

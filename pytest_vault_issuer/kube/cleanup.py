@@ -33,7 +33,7 @@ class _Found:
         return Leftover(what, why, f"kubectl {verb} {name_of(self.resource)} {self.name}{where}")
 
 
-def remove_labelled(
+def remove_labeled(
     cluster: Cluster,
     selector: str,
     timeouts: Timeouts,
@@ -56,7 +56,7 @@ def remove_labelled(
     try:
         resources = [resource for resource in cluster.served("list", "delete") if resource != CRDS]
     except StackError as error:
-        return [Leftover(f"everything labelled {selector} in the cluster", error.message, _everything(selector))]
+        return [Leftover(f"everything labeled {selector} in the cluster", error.message, _everything(selector))]
     left: list[Leftover] = []
     found = _find(cluster, resources, selector, created, left)
     held = [item for item in found if (item.resource, item.name) == last]
@@ -84,7 +84,7 @@ def _find(
             every = " --all-namespaces" if resource.namespaced else ""
             left.append(
                 Leftover(
-                    f"any {name_of(resource)} labelled {selector}",
+                    f"any {name_of(resource)} labeled {selector}",
                     error.message,
                     f"kubectl delete {name_of(resource)}{every} --selector={selector}",
                 )

@@ -319,7 +319,7 @@ class Cluster:
 
     def _foreign(self, method: str, path: str, answer: str) -> NoReturn:
         raise StackError(
-            f"the answer of {self.server} to {method} {path} is not that of a Kubernetes API: {answer[:100]!r}",
+            f"{self.server} does not answer {method} {path} as a Kubernetes API does: {answer[:100]!r}",
             hint="check the server in the kubeconfig",
         )
 

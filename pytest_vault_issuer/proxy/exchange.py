@@ -362,7 +362,7 @@ def _shown_body(body: bytes, redactor: Redactor) -> Any:
     except (ValueError, RecursionError):
         value = _writable(redactor.redact(body.decode("utf-8", "replace")))
     text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
-    # Cut only after redacting: half a secret would not be recognised.
+    # Cut only after redacting: half a secret would not be recognized.
     return value if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}… ({len(body)} bytes)"
 
 

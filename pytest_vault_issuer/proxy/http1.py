@@ -65,7 +65,7 @@ def read_head(stream: BinaryIO, on_first_byte: Callable[[], None]) -> Head | Non
         return None
     words = _without_end(line).split(b" ")
     if len(words) != 3 or words[2] not in (b"HTTP/1.0", b"HTTP/1.1") or not _TOKEN.fullmatch(words[0]):
-        raise BadRequest(400, "this is no HTTP/1.x request")
+        raise BadRequest(400, "this is not an HTTP/1.x request")
     target = _origin_form(words[1])
     headers = _read_headers(stream)
     if headers is None:
@@ -86,7 +86,7 @@ def read_head(stream: BinaryIO, on_first_byte: Callable[[], None]) -> Head | Non
 def _read_headers(stream: BinaryIO) -> Headers | None:
     """The header's lines up to the empty line that ends them, or None when that never comes.
 
-    :raises BadRequest: they are too many or too long, or one of them is no header.
+    :raises BadRequest: they are too many or too long, or one of them is not a header.
     """
     items: list[tuple[str, str]] = []
     left = _LARGEST_HEADER
@@ -111,8 +111,8 @@ def _read_headers(stream: BinaryIO) -> Headers | None:
 def read_body(stream: BinaryIO, headers: Headers) -> bytes:
     """Return the body of a request, decoded if it is chunked.
 
-    :raises BadRequest: its length is no length, or too large.
-    :raises IncompleteBody: the client went away before its end.
+    :raises BadRequest: if its length is not a number, or too large.
+    :raises IncompleteBody: if the client disconnected before its end.
     """
     if "Transfer-Encoding" in headers:
         if [coding.lower() for coding in headers.get_all("Transfer-Encoding")] != ["chunked"]:
@@ -168,7 +168,7 @@ def _origin_form(target: bytes) -> str:
         path = path[absolute.end() :]
         path = path if path.startswith("/") else f"/{path}"
     if not path.startswith("/") and path != "*":
-        raise BadRequest(400, "the request's target is no path")
+        raise BadRequest(400, "the request's target is not a path")
     return path
 
 
@@ -176,7 +176,7 @@ def _length(text: str, base: int) -> int:
     digits = text.strip(" \t\r\n")
     # int() would also take a sign, underscores, the prefix 0x and other scripts' digits.
     if not _DIGITS[base].fullmatch(digits):
-        raise BadRequest(400, "the body's length is no number")
+        raise BadRequest(400, "the body's length is not a number")
     length = int(digits, base)
     if length > _LARGEST_BODY:
         raise BadRequest(413, "the body is too large")

@@ -31,7 +31,7 @@ _CLOSING = 5.0
 """Seconds; a thread may be in the middle of connecting to a Vault that does not answer."""
 
 
-_MORE = "Allow more open files and processes (ulimit -n, ulimit -u), or run fewer tests at a time (-n)."
+_MORE = "allow more open files and processes (ulimit -n, ulimit -u), or run fewer tests at a time (-n)"
 
 
 class Proxy:
@@ -57,7 +57,7 @@ class Proxy:
     :param client_ca: PEM; clients are asked for a certificate, and one they present must come from here.
     :param client_certificate_required: a client without a certificate is refused.
     :param observer: sees the requests, and bounds the waits for them.
-    :raises ConfigurationError: the arguments contradict each other or ``upstream`` is no address.
+    :raises ConfigurationError: the arguments contradict each other or ``upstream`` is not an address.
     """
 
     def __init__(
@@ -79,9 +79,11 @@ class Proxy:
         observer: Observer | None = None,
     ) -> None:
         if client_certificate_required and client_ca is None:
-            raise ConfigurationError("a required client certificate needs client_ca", hint="Give the CA to verify it.")
+            raise ConfigurationError(
+                "a required client certificate needs client_ca", hint="set client_ca to the CA that verifies it"
+            )
         if client_ca is not None and certificate is None:
-            raise ConfigurationError("there are no client certificates in plain HTTP", hint="Give a certificate.")
+            raise ConfigurationError("there are no client certificates in plain HTTP", hint="set certificate")
         self._shared = Shared(
             Upstream(upstream, upstream_ca),
             prefix.rstrip("/"),
@@ -114,7 +116,7 @@ class Proxy:
         :raises VaultIssuerError: it cannot listen there, or was started before.
         """
         if self._port or self._closed:
-            raise VaultIssuerError("this proxy was started before", hint="Make another one.")
+            raise VaultIssuerError("this proxy was started before", hint="create another one")
         family = socket.AF_INET6 if ":" in self._bind else socket.AF_INET
         with contextlib.ExitStack() as undo:
             try:
@@ -130,7 +132,7 @@ class Proxy:
                 acceptor.start()
             except (OSError, RuntimeError) as error:
                 exhausted = not isinstance(error, OSError) or error.errno in EXHAUSTED
-                hint = _MORE if exhausted else "Give an address of this machine as bind."
+                hint = _MORE if exhausted else "set bind to an address of this machine"
                 raise VaultIssuerError(f"the proxy cannot listen on {self._bind}: {error}", hint=hint) from error
             undo.pop_all()
         self._port, self._wake, self._acceptor = port, wake, acceptor
@@ -168,7 +170,7 @@ class Proxy:
         :raises VaultIssuerError: before :meth:`start`.
         """
         if not self._port:
-            raise VaultIssuerError("the proxy has no address yet", hint="Start it, or use it in a with statement.")
+            raise VaultIssuerError("the proxy has no address yet", hint="start it, or use it in a with statement")
         host = f"[{self._advertise}]" if ":" in self._advertise else self._advertise
         return f"{'https' if self._certificate else 'http'}://{host}:{self._port}{self._shared.prefix}"
 
@@ -302,7 +304,7 @@ class Proxy:
         :raises ConfigurationError: this proxy serves plain HTTP.
         """
         if self._context is None:
-            raise ConfigurationError("a proxy for plain HTTP has no certificate", hint="Make it with one.")
+            raise ConfigurationError("a proxy for plain HTTP has no certificate", hint="create it with one")
         context = self._new_context(certificate)
         with self._lock:
             self._certificate, self._context = certificate, context
@@ -322,14 +324,14 @@ class Proxy:
         """
         with self._lock:
             if self._certificate is None:
-                raise ConfigurationError("there are no client certificates in plain HTTP", hint="Give a certificate.")
+                raise ConfigurationError("there are no client certificates in plain HTTP", hint="set certificate")
             self._shared.clients[client.der] = client
             self._context = self._new_context(self._certificate)
 
     def set_upstream(self, url: str, ca: str | None) -> None:
         """Forwards requests to another Vault from now on.
 
-        :raises ConfigurationError: ``url`` is no address.
+        :raises ConfigurationError: ``url`` is not an address.
         """
         self._shared.upstream = Upstream(url, ca)
 

@@ -50,7 +50,7 @@ class Upstream:
             parts, port = urllib.parse.SplitResult("", "", "", "", ""), None
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigurationError(
-                f"{url!r} is no address of a Vault", hint="Give it as https://host:port, like VAULT_ADDR."
+                f"{url!r} is not the address of a Vault", hint="give it as https://host:port, like VAULT_ADDR"
             )
         self.prefix = parts.path.rstrip("/")
         self.authority = parts.netloc.rpartition("@")[2]

@@ -115,7 +115,7 @@ _LIST = re.compile(
 )
 _ITEM = re.compile(r"[^\s\"'\\,][^\"'\\,]*+")
 _KEY_SHARE = re.compile(r"(?:[0-9a-f]{2}){16,}\Z|[A-Za-z0-9+/]{43,}={0,2}\Z")
-_INITIALISED = re.compile(r"(?i)keys[-_]?(?:b64|base64)|root[-_]?token")
+_INITIALIZED = re.compile(r"(?i)keys[-_]?(?:b64|base64)|root[-_]?token")
 _JWK = re.compile(r"\"(?:d|p|q|dp|dq|qi|k)\"\s{0,4}:\s{0,4}\"(?P<value>[A-Za-z0-9_-]{16,}+)")
 _SECRET_OBJECT = re.compile(r"[\"']?kind[\"']?\s{0,4}:\s{0,4}[\"']?Secret(?:List)?\b")
 _SECRET_DATA = re.compile(r"[\"'](?:data|stringData)[\"']\s{0,4}:\s{0,4}\{(?P<items>[^{}]*+)\}?")
@@ -139,7 +139,7 @@ def named_secret(name: str) -> bool:
 
 def key_shares(names: set[str]) -> bool:
     """Whether the list ``keys`` beside fields of these names holds unseal keys: in the answer of a LIST it does not."""
-    return any(_INITIALISED.search(name) for name in names)
+    return any(_INITIALIZED.search(name) for name in names)
 
 
 def is_key_share(text: str) -> bool:
@@ -321,10 +321,10 @@ def _authorization(text: str) -> Iterator[Found]:
 
 def _structured(text: str) -> Iterator[Found]:
     """Lists of keys, private JSON web keys, and the data of Kubernetes Secrets."""
-    initialised = _INITIALISED.search(text) is not None
+    initialized = _INITIALIZED.search(text) is not None
     for match in _LIST.finditer(text):
         for item in _ITEM.finditer(text, *match.span("items")):
-            if match["name"].lower() != "keys" or initialised or is_key_share(item[0]):
+            if match["name"].lower() != "keys" or initialized or is_key_share(item[0]):
                 scheme = re.match(r"(?i)(?:bearer|basic)\s+", item[0])
                 start = item.start() + (scheme.end() if scheme else 0)
                 yield Found(start, item.end(), text[start : item.end()])

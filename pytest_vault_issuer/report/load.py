@@ -47,7 +47,7 @@ def load(path: Path) -> Report:
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(
             f"{file} is not JSON: {error}",
-            hint=f"name the {FILE} itself: the other forms are made from it; if it was cut, run the suite again",
+            hint=f"name the {FILE}, which contains the report; if it is truncated, run the suite again",
         ) from error
     _check(file, report)
     complete(report)
@@ -71,7 +71,7 @@ def parse(text: str) -> Any:
 
 def _no_number(text: str) -> None:
     """Refuse NaN and the infinities: Python reads and writes them, JSON has none."""
-    raise ValueError(f"{text} is no number")
+    raise ValueError(f"{text} is not a number")
 
 
 def _float(text: str) -> float:
@@ -104,33 +104,32 @@ def _check(file: Path, report: Any) -> None:
     """
     if not isinstance(report, dict) or "schema_version" not in report:
         raise ConfigurationError(
-            f"{file} is JSON, but no report: it has no schema_version",
+            f"{file} is JSON, but not a report: it has no schema_version",
             hint=f"name the {FILE}, or the directory, that --vault-issuer-report wrote",
         )
     generator = report.get("generator")
     by = generator.get("version") if isinstance(generator, dict) else None
     by = shortened(one_line(by), _LONGEST) if isinstance(by, str) else None
     hint = (
-        f"pytest-vault-issuer {by} wrote it, and this is {__version__}: run the suite again with this one, or read the "
-        "report with that one"
+        f"pytest-vault-issuer {by} wrote it, and {__version__} is installed: read it with {by}, or run the suite again"
         if by and by != __version__
-        else "run the suite again: it was changed since it was written, or written before this version was complete"
+        else "run the suite again: the file was changed, or an unreleased version wrote it"
     )
     # Also by type: true is not a version, although True == 1 in Python.
     version = report["schema_version"]
     if type(version) is not int or version != SCHEMA_VERSION:
         raise ConfigurationError(
-            f"{file} is a report of form {shortened(json.dumps(version), _LONGEST)}, "
-            f"and only form {SCHEMA_VERSION} can be read",
+            f"{file} has the schema version {shortened(json.dumps(version), _LONGEST)}, "
+            f"and this release reads only version {SCHEMA_VERSION}",
             hint=hint,
         )
     try:
         _validator()(report, name_prefix="report")
     except fastjsonschema.JsonSchemaValueException as error:
         problem = shortened(one_line(error.message), _LONGEST)
-        raise ConfigurationError(f"{file} does not fit the schema of reports: {problem}", hint=hint) from error
+        raise ConfigurationError(f"{file} does not match the schema of reports: {problem}", hint=hint) from error
     if twice := _twice(entry["id"] for entry in report["requirements"]):
-        raise ConfigurationError(f"{file} does not fit the schema of reports: {twice[0]} is there twice", hint=hint)
+        raise ConfigurationError(f"{file} does not match the schema of reports: {twice[0]} occurs twice", hint=hint)
 
 
 @functools.cache
@@ -147,12 +146,14 @@ def _cut(path: Path) -> ConfigurationError:
     """Return the error for a session that wrote only its journal: how far it came."""
     got = journal.read(path)
     if got.ended:
-        return ConfigurationError(f"{path} is all that is left of a report", hint="run the suite again")
+        return ConfigurationError(
+            f"{path.parent} has no {FILE}, only the journal of a session that ended", hint="run the suite again"
+        )
     last = f", the last of them {shortened(one_line(got.last), _LONGEST)}" if got.last else ""
     about = shortened(one_line(got.about), _LONGEST)
     return ConfigurationError(
-        f"the run of {about} was cut off, or is under way: {got.tests} tests had ended{last} ({path})",
-        hint="run the suite again: without its end there is no verdict",
+        f"the session of {about} was interrupted or is still running: {got.tests} tests have ended{last} ({path})",
+        hint="wait for its end, or run the suite again: only a complete session has a verdict",
     )
 
 

@@ -123,9 +123,7 @@ def _outcome(item: Object) -> str:
 
 
 def _no(what: str) -> UnsupportedError:
-    return UnsupportedError(
-        f"CertificateSigningRequests have no {what}", hint="only an implementation that serves CertificateRequests has"
-    )
+    return UnsupportedError(f"CertificateSigningRequests have no {what}", hint="only CertificateRequests have it")
 
 
 def as_signing_request(spec: Mapping[str, Any]) -> dict[str, Any]:

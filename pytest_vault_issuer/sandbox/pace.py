@@ -74,12 +74,12 @@ class Pace:
             yield "tests that hold the controller run alone"
 
     def to_json(self) -> str:
-        """Serialise."""
+        """Serialize."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Pace:
-        """Return what :meth:`to_json` serialised."""
+        """Return what :meth:`to_json` serialized."""
         return cls(**json.loads(text))
 
     @classmethod

@@ -175,7 +175,7 @@ class Sandbox(Authentications, Certificates):
         return port
 
     def new_vault(
-        self, *, storage: str = "inmem", initialise: bool = True, unseal: bool = True, advertised: str = ""
+        self, *, storage: str = "inmem", initialize: bool = True, unseal: bool = True, advertised: str = ""
     ) -> VaultAdmin:
         """Start a separate Vault for the test, in the requested state.
 
@@ -186,8 +186,8 @@ class Sandbox(Authentications, Certificates):
         server = launcher.start_vault(storage=storage, advertised=advertised)
         self._cleanup.callback(launcher.stop_vault, server)
         admin = VaultAdmin(server, self.timeouts)
-        if initialise:
-            admin.initialise()
+        if initialize:
+            admin.initialize()
             if unseal:
                 admin.unseal()
         return admin
@@ -204,7 +204,7 @@ class Sandbox(Authentications, Certificates):
             port = self.closed_port()
             bind = self.environment.stack.bind
             advertised = f"https://{f'[{bind}]' if ':' in bind else bind}:{port}"
-            admin = self.new_vault(storage="raft", initialise=False, advertised=advertised)
+            admin = self.new_vault(storage="raft", initialize=False, advertised=advertised)
             members.append(VaultNode(admin, self.new_proxy(upstream=admin, port=port)))
         cluster = VaultCluster(members, stop=self.stop_vault)
         cluster.form()

@@ -337,7 +337,7 @@ def _check_when(place: str, when: Any) -> None:
 
 def _check_template(place: str, template: Template) -> None:
     if isinstance(template.value, str) and (brace := placeholders.single_brace(template.value)):
-        raise ConfigurationError(f"{place}: a single {brace} in {template.value!r}", hint="double it")
+        raise ConfigurationError(f"{place}: a single {brace} in {template.value!r}", hint="write a literal brace twice")
     for name in template.placeholders():
         if name not in PLACEHOLDERS:
             raise ConfigurationError(f"{place}: there is no placeholder {name!r}", hint=meant(name, list(PLACEHOLDERS)))

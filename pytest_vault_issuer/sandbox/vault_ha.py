@@ -38,7 +38,7 @@ class VaultCluster:
     def form(self) -> None:
         """Initialize one node, join the others, unseal all, and wait until one is active and the rest are standbys."""
         first, *others = (node.admin for node in self.nodes)
-        first.initialise()
+        first.initialize()
         first.unseal()
         first.wait_health(200)
         with ThreadPoolExecutor(len(others)) as pool:

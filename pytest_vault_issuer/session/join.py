@@ -18,7 +18,7 @@ from pathlib import Path
 from ..errors import StackError, VaultIssuerError
 from ..implementation.apply import RECORD, pause, resume
 from ..implementation.process import PROCESS
-from ..kube.cleanup import remove_labelled
+from ..kube.cleanup import remove_labeled
 from ..kube.client import WEBHOOK_CONFIGURATIONS, Cluster, Object
 from ..kube.ownership import selector
 from ..stack import finish
@@ -153,7 +153,7 @@ def _remove(cluster: Cluster, stack: Stack, path: Path, name: str, timeouts: Tim
 
     :raises StackError: when something of it remains.
     """
-    left = remove_labelled(cluster, selector(name), timeouts)
+    left = remove_labeled(cluster, selector(name), timeouts)
     created = CleanupRecord(Path(stack.record)).read().created.get(name, []) if stack.record else []
     left += remove_created(VaultAdmin(stack.vault, timeouts), name, created)
     if left:

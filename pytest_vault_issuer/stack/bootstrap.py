@@ -73,11 +73,11 @@ def install_contract(cluster: Cluster, crds: Iterable[Object], *, ours: bool, se
 
     A cleanup does not remove them from such a cluster, because this would delete all objects of these types.
     """
-    labelled = (
+    labeled = (
         crd if ours else {**crd, "metadata": {**crd["metadata"], "labels": _labels(crd) | {LABEL: session}}}
         for crd in crds
     )
-    cluster.install_crds(labelled, replace=ours)
+    cluster.install_crds(labeled, replace=ours)
 
 
 def _labels(item: Object) -> dict[str, str]:
@@ -127,7 +127,7 @@ def open_vault(
     """
     admin = VaultAdmin(server, timeouts)
     try:
-        admin.initialise()
+        admin.initialize()
         admin.unseal()
     except hvac.exceptions.VaultError as error:
         seen = f"; the end of its log:\n{text}" if (text := log()) else ""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ..errors import ConfigurationError, StackError, VaultIssuerError
-from ..kube.cleanup import remove_labelled
+from ..kube.cleanup import remove_labeled
 from ..kube.client import CLUSTER_ROLE_BINDINGS, Cluster
 from ..kube.ownership import selector
 from ..leftovers import Leftover, Removed, listed
@@ -151,7 +151,7 @@ def _from_cluster(
             # Joined sessions first: the binding of the session itself states that the cluster is in use.
             for session in reversed(sessions):
                 last = (CLUSTER_ROLE_BINDINGS, REVIEWER_BINDING) if session == where.session else None
-                left += remove_labelled(
+                left += remove_labeled(
                     cluster, selector(session), timeouts, created=contents.types, last=last, removed=removed
                 )
         return left

@@ -87,7 +87,7 @@ class Fetcher:
                 part.unlink()
                 raise DownloadError(
                     f"{address} is not the pinned file: its digest is {found}, expected {digest}",
-                    hint=f"check what answers there; {MIRROR} and HTTPS_PROXY select it",
+                    hint=f"check the server at this address, which {MIRROR} and HTTPS_PROXY select",
                 )
             part.rename(place)
         except requests.RequestException as error:
@@ -146,7 +146,8 @@ class Fetcher:
             except _InterruptedTransfer as error:
                 if attempt == _ATTEMPTS:
                     raise DownloadError(
-                        f"{address} ended too early: {error}", hint="start it again: what has arrived is kept"
+                        f"{address} ended too early: {error}",
+                        hint="start it again: it continues after the part that arrived",
                     ) from error
                 self._progress(f"  {what}: {error}; continuing")
 
@@ -173,7 +174,7 @@ class Fetcher:
             total = have + int(length) if length.isdecimal() else size
             if total > LARGEST or (size and total != size):
                 expected = f"expected {size}" if size else f"at most {LARGEST} are allowed"
-                raise DownloadError(f"{address} has {total} bytes, {expected}", hint="check what answers there")
+                raise DownloadError(f"{address} has {total} bytes, {expected}", hint="check the server at this address")
             if total - have > (free := shutil.disk_usage(part.parent).free):
                 raise ToolchainError(
                     f"{part.parent} has {megabytes(free)} of free disk, and the download needs {megabytes(total)}",
@@ -247,13 +248,15 @@ def content_of(address: str, response: requests.Response, most: int) -> bytes:
         raise refused(address, response)
     content: bytes = response.raw.read(most + 1, decode_content=True)
     if len(content) > most:
-        raise DownloadError(f"{address} has more than {most} bytes", hint="check what answers there")
+        raise DownloadError(f"{address} has more than {most} bytes", hint="check the server at this address")
     return content
 
 
 def refused(address: str, response: requests.Response) -> DownloadError:
     """Return the error for a status that is not a success."""
-    return DownloadError(f"{host_of(address)} answers {response.status_code} for {address}", hint=f"or set {MIRROR}")
+    return DownloadError(
+        f"{host_of(address)} answers {response.status_code} for {address}", hint=f"set {MIRROR} to a mirror that has it"
+    )
 
 
 def host_of(url: str) -> str:

@@ -60,7 +60,7 @@ def select(archives: Iterable[Archive], platforms: Iterable[str], names: Iterabl
         ]
         if not matching:
             known = sorted({binary for archive in archives for binary in archive.members})
-            raise ConfigurationError(f"there is no download of {text}", hint=f"downloads exist of: {', '.join(known)}")
+            raise ConfigurationError(f"there is no download of {text}", hint=f"one of: {', '.join(known)}")
         found |= dict.fromkeys(matching)
     return list(found)
 

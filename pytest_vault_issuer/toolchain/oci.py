@@ -69,14 +69,18 @@ class Repository:
         if digest_of(content) != digest:
             raise DownloadError(
                 f"{self._name}@{digest} is not the pinned image: its digest is {digest_of(content)}",
-                hint="check what answers there",
+                hint="check the server at this address",
             )
         try:
             manifest = json.loads(content)
         except ValueError as error:
-            raise DownloadError(f"the manifest of {self._name} is not JSON", hint="check what answers there") from error
+            raise DownloadError(
+                f"the manifest of {self._name} is not JSON", hint="check the server at this address"
+            ) from error
         if not isinstance(manifest, dict):
-            raise DownloadError(f"the manifest of {self._name} is not an object", hint="check what answers there")
+            raise DownloadError(
+                f"the manifest of {self._name} is not an object", hint="check the server at this address"
+            )
         return content, manifest.get("layers", [])
 
     def layer(self, layer: dict[str, Any]) -> Path:
@@ -125,7 +129,7 @@ class Repository:
                 token = answer.json()
                 return {"Authorization": f"Bearer {token.get('token') or token['access_token']}"}
             except (ValueError, KeyError, AttributeError) as error:
-                raise DownloadError(f"{realm} gives no token", hint="check what answers there") from error
+                raise DownloadError(f"{realm} gives no token", hint="check the server at this address") from error
 
 
 def digest_of(content: bytes) -> str:

@@ -64,7 +64,7 @@ class Pinner:
         if name not in publishers:
             raise ConfigurationError(f"{name} has no publisher", hint=f"one of: {', '.join(publishers)}")
         if not re.fullmatch(r"\d+\.\d+\.\d+", version):
-            raise ConfigurationError(f"{name}@{version} names no release", hint=f"for example {name}@1.21.2")
+            raise ConfigurationError(f"{name}@{version} is not a release", hint=f"for example {name}@1.21.2")
         find(members(name)[0], version.rpartition(".")[0])
         return list(publishers[name](version))
 

@@ -12,8 +12,8 @@ class VaultServer:
 
     :ivar url: without a trailing slash.
     :ivar ca_file: path of what a client has to trust (PEM); '' for the system's roots.
-    :ivar token: a token that may configure it ('' while not initialised).
-    :ivar unseal_key: the only key share, where this project initialised it.
+    :ivar token: a token that may configure it ('' while not initialized).
+    :ivar unseal_key: the only key share, where this project initialized it.
     :ivar name: the process or container's name, '' for a foreign one.
     :ivar internal_url: the URL for the other nodes of its cluster; '' if that is `url`.
     """

@@ -114,7 +114,7 @@ class VaultAdmin:
         """The version that it reports."""
         return str(self.client.sys.read_health_status(method="GET")["version"])
 
-    def initialise(self) -> VaultServer:
+    def initialize(self) -> VaultServer:
         """Initialize it with one key share, and return the server with token and key. It stays sealed."""
         answer = self.client.sys.initialize(secret_shares=1, secret_threshold=1)
         self.server = replace(self.server, token=answer["root_token"], unseal_key=answer["keys"][0])
@@ -122,7 +122,7 @@ class VaultAdmin:
         return self.server
 
     def unseal(self) -> None:
-        """Unseal with the key of :meth:`initialise` and wait until Vault is active or standby."""
+        """Unseal with the key of :meth:`initialize` and wait until Vault is active or standby."""
         self.client.sys.submit_unseal_key(self.server.unseal_key)
         self.wait_health(200, 429)
 
@@ -192,7 +192,7 @@ class VaultAdmin:
 def check_existing(server: VaultServer, timeouts: Timeouts) -> None:
     """Check that a Vault the user named can be used.
 
-    :raises StackError: unreachable, not initialised, sealed, or the token is refused; each with a hint.
+    :raises StackError: unreachable, not initialized, sealed, or the token is refused; each with a hint.
     """
     admin = VaultAdmin(server, timeouts)
     try:
@@ -202,7 +202,7 @@ def check_existing(server: VaultServer, timeouts: Timeouts) -> None:
             error.message, hint="check --vault-issuer-vault-addr and --vault-issuer-vault-ca-cert"
         ) from error
     if health == 501:
-        raise StackError(f"the Vault at {server.url} is not initialised", hint="initialise and unseal it first")
+        raise StackError(f"the Vault at {server.url} is not initialized", hint="initialize and unseal it first")
     if health == 503:
         raise StackError(f"the Vault at {server.url} is sealed", hint="unseal it first: vault operator unseal")
     try:

@@ -36,7 +36,7 @@ def foreign_vault(vault_issuer_session: Session) -> Any:
     launcher = vault_issuer_session.launcher()
     assert launcher is not None
     admin = VaultAdmin(launcher.start_vault(), Timeouts())
-    admin.initialise()
+    admin.initialize()
     admin.unseal()
     yield admin
     launcher.stop_vault(admin.server)

@@ -100,7 +100,7 @@ def theirs(vault_issuer_session: Session) -> Iterator[Theirs]:
     stack, launcher = vault_issuer_session.stack(), vault_issuer_session.launcher()
     assert launcher is not None
     vault = VaultAdmin(launcher.start_vault(), Timeouts())
-    vault.initialise()
+    vault.initialize()
     vault.unseal()
     vault.client.sys.create_or_update_policy("almost-all", ALMOST_ALL)
     cluster = vault_issuer_session.cluster()

@@ -103,7 +103,7 @@ def left_of(engine: Engine, run: str) -> list[str]:
 def test_vault_container_starts_sealed_with_tls(either: VaultContainers) -> None:
     admin = VaultAdmin(either.start_vault())
     assert admin.health == 501
-    admin.initialise()
+    admin.initialize()
     admin.unseal()
     assert admin.health == 200
     assert admin.server.url.startswith("https://127.0.0.1:")
@@ -117,7 +117,7 @@ def test_vault_container_starts_in_dev_mode(either: VaultContainers) -> None:
 
 def test_vault_containers_share_storage(either: VaultContainers) -> None:
     first, second = (VaultAdmin(either.start_vault(storage="raft")) for _ in range(2))
-    first.initialise()
+    first.initialize()
     first.unseal()
     first.wait_health(200)
     second.join_raft(first.server)

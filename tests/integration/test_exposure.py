@@ -254,9 +254,9 @@ VAULT_CLOSED = (
 def test_vault_refuses_strangers(found: dict[str, list[Endpoint]], run: Session, stranger: Stranger) -> None:
     endpoint = next(e for e in found["Vault"] if run.stack().vault.url.endswith(f":{e.port}"))
     assert [answer["status"] for answer in stranger.http(endpoint, *VAULT_CLOSED)] == [403] * len(VAULT_CLOSED)
-    *_, initialise, kubernetes, approle = stranger.http(endpoint, *VAULT_PUBLIC)
-    assert "already initialized" in initialise["body"]
-    for answer in (initialise, kubernetes, approle):
+    *_, initialize, kubernetes, approle = stranger.http(endpoint, *VAULT_PUBLIC)
+    assert "already initialized" in initialize["body"]
+    for answer in (initialize, kubernetes, approle):
         assert answer["status"] in (400, 403, 404)
         assert "client_token" not in answer["body"]
 

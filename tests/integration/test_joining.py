@@ -10,7 +10,7 @@ import pytest
 from pytest_vault_issuer.errors import ImplementationError
 from pytest_vault_issuer.implementation.apply import pause, prepare, resume
 from pytest_vault_issuer.kube import Cluster
-from pytest_vault_issuer.kube.cleanup import remove_labelled
+from pytest_vault_issuer.kube.cleanup import remove_labeled
 from pytest_vault_issuer.kube.client import (
     CLUSTER_ROLES,
     CONFIG_MAPS,
@@ -79,7 +79,7 @@ def test_every_object_of_a_session_is_removed(cluster: Cluster, name: str) -> No
     others["metadata"]["labels"] = {LABEL: "another"}
     cluster.create(CONFIG_MAPS, others)
 
-    assert remove_labelled(cluster, f"{LABEL}={name}", Timeouts()) == []
+    assert remove_labeled(cluster, f"{LABEL}={name}", Timeouts()) == []
 
     assert [item for resource, item, namespace in made if cluster.find(resource, name, namespace)] == []
     assert cluster.find(CONFIG_MAPS, f"{name}-others", "default"), "expected the object of another session"

@@ -52,7 +52,7 @@ def bao(vault_issuer_session: Session, vault_issuer_stack: Stack) -> Iterator[Va
     launcher = VaultProcesses(vault_issuer_session.directory, ca_file, openbao.binary(), vault_issuer_session.timeouts)
     admin = VaultAdmin(launcher.start_vault())
     try:
-        admin.initialise()
+        admin.initialize()
         admin.unseal()
         for namespace in (OUTER, INNER):
             new_authority(admin, namespace)

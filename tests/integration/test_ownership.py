@@ -13,7 +13,7 @@ from pytest_vault_issuer.errors import StackError
 from pytest_vault_issuer.implementation.apply import prepare, store
 from pytest_vault_issuer.kube import Cluster
 from pytest_vault_issuer.kube import rbac as grants
-from pytest_vault_issuer.kube.cleanup import remove_labelled
+from pytest_vault_issuer.kube.cleanup import remove_labeled
 from pytest_vault_issuer.kube.client import CLUSTER_ROLES, CONFIG_MAPS, NAMESPACES, SECRETS, Object, Resource
 from pytest_vault_issuer.kube.ownership import LABEL, create_own, selector
 from pytest_vault_issuer.leftovers import Removed
@@ -115,7 +115,7 @@ def test_object_that_takes_the_name_during_the_cleanup_is_not_deleted(
     cluster.create(CONFIG_MAPS, config_map(session, session))
     with monkeypatch.context() as patched:
         patched.setattr(cluster, "delete", replaced_first)
-        assert remove_labelled(cluster, selector(session), QUICK) == []
+        assert remove_labeled(cluster, selector(session), QUICK) == []
     assert cluster.find(CONFIG_MAPS, session, "default") is not None
     cluster.delete(CONFIG_MAPS, session, "default")
 
@@ -130,7 +130,7 @@ def test_objects_that_cannot_be_deleted_are_listed_and_others_removed(cluster: C
     cluster.create(CONFIG_MAPS, config_map(f"{session}-free", session))
     cluster.create(CLUSTER_ROLES, role)
     removed = Removed()
-    left = remove_labelled(cluster, selector(session), QUICK, last=(CLUSTER_ROLES, session), removed=removed)
+    left = remove_labeled(cluster, selector(session), QUICK, last=(CLUSTER_ROLES, session), removed=removed)
     assert removed.names == {"configmaps": [f"default/{session}-free"]}
     assert [leftover.what for leftover in left] == [
         f"configmaps default/{session}-kept",
@@ -140,7 +140,7 @@ def test_objects_that_cannot_be_deleted_are_listed_and_others_removed(cluster: C
     assert "stays until the rest is removed" in left[1].why
     assert cluster.find(CONFIG_MAPS, f"{session}-free", "default") is None
     cluster.patch(CONFIG_MAPS, f"{session}-kept", "default", {"metadata": {"finalizers": None}})
-    assert remove_labelled(cluster, selector(session), QUICK, last=(CLUSTER_ROLES, session)) == []
+    assert remove_labeled(cluster, selector(session), QUICK, last=(CLUSTER_ROLES, session)) == []
     assert cluster.find(CLUSTER_ROLES, session) is None
 
 
@@ -162,7 +162,7 @@ def test_refusal_of_one_type_does_not_skip_the_others(cluster: Cluster, session:
     secret = {**config_map(session, session), "kind": "Secret"}
     cluster.create(CONFIG_MAPS, config_map(session, session))
     cluster.create(SECRETS, secret)
-    left = remove_labelled(
+    left = remove_labeled(
         cluster.acting_as(session), selector(session), QUICK, created={SECRETS, CLUSTER_ROLES, CONFIG_MAPS}
     )
     # This user cannot list all namespaces, so each type of the session is reported.
@@ -172,14 +172,14 @@ def test_refusal_of_one_type_does_not_skip_the_others(cluster: Cluster, session:
         "clusterroles.rbac.authorization.k8s.io",
     }
     assert all("kubectl delete" in leftover.command and session in leftover.command for leftover in left)
-    assert remove_labelled(cluster, selector(session), QUICK) == []
+    assert remove_labeled(cluster, selector(session), QUICK) == []
 
 
 def test_existing_namespace_is_kept(cluster: Cluster, session: str) -> None:
     for name, owner in ((session, session), (f"{session}-theirs", "another")):
         metadata = {"name": name, "labels": {LABEL: owner}}
         cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
-    assert remove_labelled(cluster, selector(session), Timeouts()) == []
+    assert remove_labeled(cluster, selector(session), Timeouts()) == []
     assert cluster.find(NAMESPACES, session) is None
     assert cluster.find(NAMESPACES, f"{session}-theirs") is not None
     cluster.delete(NAMESPACES, f"{session}-theirs")

@@ -124,7 +124,7 @@ def test_seal_and_unseal_change_the_health_of_vault(vault_issuer_session: Sessio
     assert launcher is not None
     admin = VaultAdmin(launcher.start_vault(), vault_issuer_session.timeouts)
     assert admin.health == 501
-    admin.initialise()
+    admin.initialize()
     assert admin.health == 503
     admin.unseal()
     assert admin.health == 200
@@ -141,7 +141,7 @@ def test_standby_of_a_raft_pair_takes_over(vault_issuer_session: Session) -> Non
         VaultAdmin(launcher.start_vault(storage="raft", advertised=address), vault_issuer_session.timeouts)
         for address in addresses
     )
-    active.initialise()
+    active.initialize()
     active.unseal()
     active.wait_health(200)
     standby.join_raft(active.server)

@@ -49,7 +49,7 @@ def server(
         )
     admin = VaultAdmin(launcher.start_vault())
     try:
-        admin.initialise()
+        admin.initialize()
         admin.unseal()
         yield request.param, admin
     finally:

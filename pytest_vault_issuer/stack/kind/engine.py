@@ -235,7 +235,7 @@ class Engine:
         networks: list[Network] = self.client.networks.list(filters={"label": RUN_LABEL})
         labels = [network.attrs["Labels"] for network in networks]
         # `docker network prune` removes a network without running containers, but not its stopped containers.
-        labels += [container.labels for container in self._labelled(RUN_LABEL)]
+        labels += [container.labels for container in self._labeled(RUN_LABEL)]
         found = {
             label[RUN_LABEL]: Owner(
                 label[RUN_LABEL], Path(shown(label.get(DIRECTORY_LABEL, ""))), Identity.from_labels(label)
@@ -307,13 +307,13 @@ class Engine:
         networks: list[Network] = self.client.networks.list(filters={"label": f"{RUN_LABEL}={run}"})
         containers = [
             container
-            for container in [*self._labelled(RUN_LABEL), *self._labelled(f"{CLUSTER_LABEL}={run}")]
+            for container in [*self._labeled(RUN_LABEL), *self._labeled(f"{CLUSTER_LABEL}={run}")]
             if container.labels.get(RUN_LABEL) == run
             or any(network.name in container.attrs["NetworkSettings"]["Networks"] for network in networks)
         ]
         return containers, networks
 
-    def _labelled(self, label: str) -> list[Container]:
+    def _labeled(self, label: str) -> list[Container]:
         # all=True: the list of a network does not contain stopped containers.
         found: list[Container] = self.client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
         return found

@@ -53,7 +53,9 @@ class LocalControlPlane:
         with contextlib.closing(cluster):
             if not poll(probe, timeout=self._timeouts.component_start, interval=0.1):
                 name = self._names[API_SERVER]
-                raise self._run.not_ready(name, name, self._timeouts.component_start, "raise the timeout scale")
+                raise self._run.not_ready(
+                    name, name, self._timeouts.component_start, "raise --vault-issuer-timeout-scale on a slow machine"
+                )
 
     def compact(self) -> None:
         """See :class:`~..types.ControlPlane`."""

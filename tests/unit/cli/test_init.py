@@ -213,7 +213,7 @@ def test_nothing_is_overwritten_unless_forced(tmp_path: Path, capsys: pytest.Cap
     [
         ([], "--name and --command are needed"),
         (["--name", "mine"], "--command is needed"),
-        (["--name", "My Issuer", "--command", "x"], "'My Issuer' is no name"),
+        (["--name", "My Issuer", "--command", "x"], "'My Issuer' is not a valid name"),
         (["--name", "mine", "--command", "x 'y"], "fix its quotes"),
         (["--name", "mine", "--command", "x {kubeconf}"], "did you mean kubeconfig?"),
         (["--name", "mine", "--command", "x", "--service-account", "alone"], "is not namespace/name"),

@@ -197,7 +197,9 @@ def test_missing_report_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.parametrize(
-    ("words", "named"), [(["x"], "x is given too"), (["--select", "SIGN"], "--select is given too")], ids=str
+    ("words", "named"),
+    [(["x"], "cannot be combined with x"), (["--select", "SIGN"], "cannot be combined with --select")],
+    ids=str,
 )
 @pytest.mark.usefixtures("become")
 def test_repetition_takes_no_other_implementation_and_selection(

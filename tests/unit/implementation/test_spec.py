@@ -206,7 +206,7 @@ def test_with_run_changes_only_the_run() -> None:
         ({"run": {"env": {"A": "{home}"}}}, "there is no placeholder 'home'", "one of: kubeconfig, "),
         ({"run": {"concurrency": "one"}}, "[run] concurrency must be a number, got 'one'", ""),
         ({"run": {"concurrency": True}}, "[run] concurrency must be a number, got True", ""),
-        ({"run": {"concurrency": -1}}, "[run] concurrency must be a positive number, got -1", "leave it out"),
+        ({"run": {"concurrency": -1}}, "[run] concurrency must not be negative, got -1", "or remove it"),
         ({"timing": {"retry": "soon"}}, "[timing] retry must be a number with a unit", 'for example "5m"'),
         ({"timing": {"retry": 300}}, "[timing] retry must be a string, got 300", ""),
         ({"timing": {"retries": "5m"}}, "unknown key 'retries' in [timing]", "did you mean retry?"),

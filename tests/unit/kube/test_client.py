@@ -137,7 +137,7 @@ def test_what_is_not_the_api_is_an_error_that_says_so(tmp_path: Path, status: in
 
 
 def test_the_api_without_a_version_is_not_the_api(tmp_path: Path) -> None:
-    with answering(tmp_path, 200) as (cluster, _), pytest.raises(StackError, match="is not that of a Kubernetes API"):
+    with answering(tmp_path, 200) as (cluster, _), pytest.raises(StackError, match="as a Kubernetes API does"):
         _ = cluster.version
 
 

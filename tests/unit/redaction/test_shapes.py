@@ -311,8 +311,8 @@ def test_names_in_the_answer_of_a_list_stay() -> None:
     redactor = Redactor()
     answer = {"request_id": "x", "data": {"keys": ["issuer", "7f-3a-11"]}, "wrap_info": None}
     assert redactor.redact_json(answer) == answer
-    initialised = redactor.redact_json({"keys": ["abcdefgh"], "keys_base64": ["x"], "root_token": "y"})
-    assert re.fullmatch("<secret .{6}>", initialised["keys"][0])
+    initialized = redactor.redact_json({"keys": ["abcdefgh"], "keys_base64": ["x"], "root_token": "y"})
+    assert re.fullmatch("<secret .{6}>", initialized["keys"][0])
 
 
 # -- properties ------------------------------------------------------------------------------------------------------

@@ -176,7 +176,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "a key twice": (WHOLE.replace('"stack":', '"stack": null, "stack":', 1).encode(), "the key 'stack' is given twice"),
     "a requirement twice": (
         json.dumps(BASE | {"requirements": BASE["requirements"][:1] * 2}).encode(),
-        f"{BASE['requirements'][0]['id']} is there twice",
+        f"{BASE['requirements'][0]['id']} occurs twice",
     ),
     "more behind it": (WHOLE.encode() + b"{}", "is not JSON"),
 }

@@ -41,9 +41,9 @@ def spoiled(change: Callable[[dict[str, Any]], Any]) -> str:
     return json_report.dumps(changed)
 
 
-OTHER_FORM = "is a report of form {}, and only form 1 can be read"
-UNFIT = "does not fit the schema of reports: "
-NO_REPORT = "is JSON, but no report: it has no schema_version"
+OTHER_FORM = "has the schema version {}, and this release reads only version 1"
+UNFIT = "does not match the schema of reports: "
+NO_REPORT = "is JSON, but not a report: it has no schema_version"
 #: What the file holds, and what is said of it.
 CONTENTS: dict[str, tuple[str | bytes, str]] = {
     "nothing": ("", "is not JSON: Expecting value"),
@@ -51,7 +51,7 @@ CONTENTS: dict[str, tuple[str | bytes, str]] = {
     "cut in the middle": (json_report.dumps(ALL)[:5000], "is not JSON: "),
     "bytes": (b"\x89PNG\xff", "is not JSON: 'utf-8' codec can't decode"),
     "lists in lists": ("[" * 200_000, "is not JSON: "),
-    "no number": (json_report.dumps(ALL).replace(": 1.0", ": NaN"), "is not JSON: NaN is no number"),
+    "no number": (json_report.dumps(ALL).replace(": 1.0", ": NaN"), "is not JSON: NaN is not a number"),
     "a list": ("[]", NO_REPORT),
     "a word": ('"report"', NO_REPORT),
     "another JSON": ('{"results": []}', NO_REPORT),
@@ -131,7 +131,9 @@ def test_who_wrote_it_is_said_where_it_matters(tmp_path: Path) -> None:
     path.write_text(spoiled(lambda r: (r["generator"].update(version="0.0.7"), r.pop("stack"))))
     with pytest.raises(ConfigurationError, match=r"must contain \['stack'\] properties") as caught:
         reading.load(path)
-    assert f"pytest-vault-issuer 0.0.7 wrote it, and this is {__version__}: run the suite again" in caught.value.hint
+    assert (
+        f"pytest-vault-issuer 0.0.7 wrote it, and {__version__} is installed: read it with 0.0.7" in caught.value.hint
+    )
     path.write_text(spoiled(lambda r: (r["generator"].update(version=__version__), r.pop("stack"))))
     with pytest.raises(ConfigurationError, match=r"must contain \['stack'\] properties") as caught:
         reading.load(path)
@@ -171,7 +173,7 @@ def test_a_run_that_was_cut_off_says_how_far_it_got(
     with journal.path.open("a") as file:
         file.write('{"type": "te')
     assert cli.main(["report", "show", str(tmp_path)]) == 2
-    assert f"the run of mine 1 was cut off, or is under way: {got}" in capsys.readouterr().err
+    assert f"the session of mine 1 was interrupted or is still running: {got}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", ["[]\n", "no\n", '{"type": "run"}\n'])

@@ -222,7 +222,7 @@ def test_fixed_value_needs_no_place_but_no_other_value_is_expressible() -> None:
     [
         ({"field": {}}, "unknown key 'field' in [issuer.shape]", "fields"),
         ({"fields": {"spec.url": "{sever}"}}, "there is no placeholder 'sever'", "server"),
-        ({"fields": {"spec.url": "{server"}}, "a single {", "double it"),
+        ({"fields": {"spec.url": "{server"}}, "a single {", "write a literal brace twice"),
         ({"fields": {"spec..url": "{server}"}}, "'spec..url' cannot be a field", "spec.url"),
         ({"fields": {"status.x": "{server}"}}, "'status.x' cannot be a field", "spec.url"),
         ({"fields": {"spec": "x", "spec.url": "y"}}, "'spec.url' is inside 'spec'", "either"),

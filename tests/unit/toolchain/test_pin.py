@@ -194,7 +194,7 @@ def test_cert_manager_is_pinned_by_the_signed_index(server: Publisher, pinner: P
     ("name", "version", "message"),
     [
         ("helm", "3.22.0", "helm has no publisher"),
-        ("vault", "2.0", "vault@2.0 names no release"),
+        ("vault", "2.0", "vault@2.0 is not a release"),
         ("vault", "1.2.3", "there is no vault 1.2"),
     ],
 )
