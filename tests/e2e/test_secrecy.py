@@ -16,7 +16,7 @@ from pytest_vault_issuer.requirements.mark import requirement
 
 
 @requirement("VI-TOKEN-001")
-def test_that_fails_with_a_token_in_its_hands(vault_issuer_sandbox):
+def test_failing_test_with_a_token(vault_issuer_sandbox):
     auth = vault_issuer_sandbox.approle("Issuer")
     issuer = vault_issuer_sandbox.ready_issuer("Issuer", auth)
     vault_issuer_sandbox.issued(issuer)

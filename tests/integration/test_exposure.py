@@ -283,7 +283,7 @@ def test_proxy_gives_strangers_what_vault_would(
     assert not any("client_token" in answer["body"] for answer in through)
 
 
-def test_sts_refuses_strangers(found: dict[str, list[Endpoint]], stranger: Stranger) -> None:
+def test_sts_refuses_clients_without_credentials(found: dict[str, list[Endpoint]], stranger: Stranger) -> None:
     (endpoint,) = found["STS"]
     role = "RoleArn=arn:aws:iam::111122223333:role/any&RoleSessionName=any"
     asked = [

@@ -65,7 +65,7 @@ def test_mutants_by_hand_in_the_same_function_are_tried_first() -> None:
     assert "VI-APPROLE-006" in near_by_hand(APP_ROLE)
 
 
-def test_what_uses_a_constant_counts_instead_of_its_definition() -> None:
+def test_users_of_a_constant_count_instead_of_its_definition() -> None:
     assert any(identifier.startswith("VI-HEALTH-") for identifier in near_by_hand(HEALTH))
 
 
@@ -76,7 +76,7 @@ def test_the_innermost_function_is_found() -> None:
     assert function_at("issuers.py", 1, 1) == "module"
 
 
-def test_what_caught_others_in_the_function_comes_before_what_caught_others_in_the_module() -> None:
+def test_requirements_that_caught_mutants_of_the_function_come_before_those_of_the_module() -> None:
     before = [
         {"module": "credentials.py", "key": "credentials.py:obtain_token: drop: a", "failed": ["VI-A-001"]},
         {"module": "credentials.py", "key": "credentials.py:obtain_token: drop: b", "failed": ["VI-A-001"]},
@@ -117,7 +117,7 @@ def test_a_mutant_that_fails_alone_is_caught(tmp_path: Path) -> None:
     assert len(bench.asked) == 1
 
 
-def test_what_fails_together_is_judged_alone_again(tmp_path: Path) -> None:
+def test_mutants_that_fail_together_are_judged_alone_again(tmp_path: Path) -> None:
     trace = everywhere("VI-TOKEN-001", "VI-TOKEN-002")
     both = f"{TOKEN.key} + {APP_ROLE.key}"
 

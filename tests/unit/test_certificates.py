@@ -45,7 +45,7 @@ def test_another_authority_did_not_sign() -> None:
         leaf.verify_directly_issued_by(Authority.root("same name").certificate)
 
 
-def test_chain_and_anchor() -> None:
+def test_chain_ends_at_its_anchor() -> None:
     root = Authority.root()
     lower = root.intermediate().intermediate()
     assert lower.anchor is root

@@ -45,7 +45,7 @@ def test_a_failing_phase_fails_the_run_and_the_next_one_runs(tmp_path: Path) -> 
     assert summary(tmp_path).returncode == 1
 
 
-def test_what_runs_beside_is_printed_and_its_failure_counts(tmp_path: Path) -> None:
+def test_output_of_a_parallel_phase_is_printed_and_its_failure_counts(tmp_path: Path) -> None:
     done = run(tmp_path, 'beside style sh -c "echo too long; exit 3"\ntogether')
     assert "too long" in done.stdout
     assert "FAILED: style" in done.stdout

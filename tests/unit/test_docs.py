@@ -240,7 +240,7 @@ def test_published_reports_are_listed_with_verdicts_and_links(
     assert files["reports/0.1.0/my-b-issuer/1.4.0.html"].startswith("<!DOCTYPE html>")
 
 
-def test_page_of_published_reports_says_when_there_are_none(generated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_of_published_reports_can_be_empty(generated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generated, "REPORTS", Path("/nonexistent"))
     assert "No report is published yet." in generated.published_reports()
 

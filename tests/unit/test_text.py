@@ -63,7 +63,7 @@ def test_printable_text_has_no_control_characters(text: str) -> None:
         ("a\\*b*", "a\\\\\\*b\\*"),
     ],
 )
-def test_markdown_shows_text_as_it_is(text: str, escaped: str) -> None:
+def test_markdown_shows_text_unchanged(text: str, escaped: str) -> None:
     assert markdown(text) == escaped
 
 

@@ -66,7 +66,7 @@ def test_published_example() -> None:
         replace(EXAMPLE, headers={**EXAMPLE.headers, "X-Amz-Date": "20150830T123601Z"}),
     ],
 )
-def test_what_is_signed_cannot_be_changed(changed: SignedRequest) -> None:
+def test_changed_part_that_is_signed_invalidates_the_signature(changed: SignedRequest) -> None:
     assert not signature_of(changed).matches(changed, SECRET)
 
 
@@ -74,7 +74,7 @@ def test_another_key_gives_another_signature() -> None:
     assert not signature_of(EXAMPLE).matches(EXAMPLE, SECRET + "x")
 
 
-def test_what_is_not_signed_does_not_matter() -> None:
+def test_part_that_is_not_signed_does_not_change_the_signature() -> None:
     changed = replace(EXAMPLE, headers={**EXAMPLE.headers, "User-Agent": "any"}, url=EXAMPLE.url.replace("/?", "//?"))
     assert signature_of(changed).matches(changed, SECRET)
 
@@ -83,7 +83,7 @@ def test_what_is_not_signed_does_not_matter() -> None:
     "authorization",
     ["", "Bearer abc", "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE, SignedHeaders=host, Signature=00", "AWS4-HMAC-SHA256"],
 )
-def test_without_a_signature(authorization: str) -> None:
+def test_request_without_a_signature_has_none(authorization: str) -> None:
     assert Signature.of(replace(EXAMPLE, headers={"Authorization": authorization})) is None
 
 

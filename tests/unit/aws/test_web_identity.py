@@ -77,7 +77,7 @@ def test_algorithm_of_another_curve_is_refused(signer: Signer) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "a.b.c", "...", "e30.e30.e30", "e30.e30.%%%", "x" * 1000, "é.é.é"])
-def test_what_is_not_a_token_is_refused(signer: Signer, token: str) -> None:
+def test_text_that_is_not_a_token_is_refused(signer: Signer, token: str) -> None:
     assert refusal(signer.provider, token).code == "InvalidIdentityToken"
 
 

@@ -49,7 +49,7 @@ def test_comparison() -> None:
     }
 
 
-def test_what_costs_more_than_is_allowed_is_named() -> None:
+def test_excessive_costs_are_named() -> None:
     (compared,) = compare(FAST, [SLOW])
     assert excesses([compared], 2) == [], "not more than twice as much"
     assert len(excesses([compared], 1.99)) == 3, "twice the throughput would be no cost"
@@ -59,7 +59,7 @@ def test_what_costs_more_than_is_allowed_is_named() -> None:
     ]
 
 
-def test_what_is_written_can_be_read_again() -> None:
+def test_written_result_can_be_read_again() -> None:
     assert Result.from_dict(json.loads(json.dumps(SLOW.as_dict()))) == SLOW
 
 
@@ -146,7 +146,7 @@ def test_a_way_of_authenticating_that_is_not_claimed(tmp_path: Path, capsys: pyt
 
 @pytest.mark.usefixtures("measured")
 @pytest.mark.parametrize(("ratio", "status"), [("1.9", 1), ("2", 0), ("2.5", 0)])
-def test_what_costs_too_much_fails(ratio: str, status: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_excessive_cost_fails_the_command(ratio: str, status: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "a", "b", f"--fail-above={ratio}", "--format=json"]) == status
     said = capsys.readouterr()
     assert json.loads(said.out)["comparison"], "it is printed all the same"
@@ -155,7 +155,7 @@ def test_what_costs_too_much_fails(ratio: str, status: int, capsys: pytest.Captu
 
 
 @pytest.mark.usefixtures("measured")
-def test_one_alone_is_compared_with_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_single_implementation_is_not_compared(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "a", "--fail-above=2"]) == 2
     assert "name another one" in capsys.readouterr().err
 

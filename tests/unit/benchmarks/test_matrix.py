@@ -50,7 +50,7 @@ def report(*requirements: dict[str, Any], verdict: str = "conformant", **known: 
 # -- cells ----------------------------------------------------------------------------------------------------
 
 
-def test_what_is_not_named_is_the_newest(matrix: Any) -> None:
+def test_unnamed_component_is_the_newest(matrix: Any) -> None:
     cell = matrix.parse("cert-manager@1.18")
     assert cell.components == (find("cert-manager", "1.18"), find("vault"), find("kubernetes"))
     assert cell.title == "1.18.2"
@@ -68,7 +68,7 @@ def test_a_cell_of_several_versions(matrix: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["cert-manager@1.1", "valt@1.21", "vault@1.21+vault@1.21", "", "@1.18"])
-def test_a_cell_that_there_is_not(matrix: Any, text: str) -> None:
+def test_unknown_cell_is_refused(matrix: Any, text: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         matrix.parse(text)
     assert caught.value.hint
@@ -104,7 +104,7 @@ def test_all_cells_are_the_product(matrix: Any) -> None:
         (report(entry("unsupported", tests=[], since="1.20", reason="since …, follows …")), ""),
     ],
 )
-def test_a_cell_passes_when_it_is_conformant_or_says_why_not(matrix: Any, found: dict[str, Any], problem: str) -> None:
+def test_cell_passes_if_it_is_conformant_or_names_the_reason(matrix: Any, found: dict[str, Any], problem: str) -> None:
     problems = matrix.Session(matrix.parse("vault"), found).problems
     assert problem in "; ".join(problems)
     assert bool(problems) is bool(problem)
@@ -168,7 +168,7 @@ def test_only_what_differs_is_tabled_and_explained(matrix: Any) -> None:
     ]
 
 
-def test_nothing_differs(matrix: Any) -> None:
+def test_equal_outcomes_have_no_differences(matrix: Any) -> None:
     runs = [matrix.Session(matrix.parse("vault"), report(entry("passed")))] * 2
     (line,) = matrix.differences(runs)
     assert line.startswith("No requirement")
@@ -195,7 +195,7 @@ def test_a_part_is_what_a_release_does_otherwise_and_a_requirement_of_each_area(
     assert set(matrix.part_of(matrix.parse("cert-manager@1.15"), (CORE,))) < set(part)
 
 
-def test_what_was_not_selected_is_not_missed(matrix: Any) -> None:
+def test_unselected_requirement_is_not_missed(matrix: Any) -> None:
     left_out = entry("not-run", id="VI-SIGN-002", tests=[])
     seen = report(entry("passed"), left_out)
     cell = matrix.parse("vault")

@@ -42,12 +42,12 @@ def test_words(line: str, words: list[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_code_for_a_shell(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_shell_gets_its_code(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completion", shell]) == 0
     assert "vault-issuer" in capsys.readouterr().out
 
 
-def test_without_the_extra_it_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_extra_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(completion, "find_spec", lambda name: None)
     assert main(["completion", "bash"]) == 2
     assert "pip install 'pytest-vault-issuer[completion]'" in capsys.readouterr().err

@@ -112,7 +112,7 @@ def test_proxies_are_shown_without_their_passwords(built: Toolchain) -> None:
         ("http://h.example", "http://h.example"),
     ],
 )
-def test_addresses_without_users(address: str, shown: str) -> None:
+def test_addresses_are_shown_without_users(address: str, shown: str) -> None:
     assert without_user(address) == shown
 
 

@@ -47,7 +47,7 @@ def test_examples_can_be_typed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_every_option_says_what_it_is(name: str) -> None:
+def test_every_option_has_help(name: str) -> None:
     undocumented = [
         action.dest
         for action in ALL[name]._actions
@@ -62,7 +62,7 @@ def test_lines_fit_a_terminal(name: str) -> None:
     assert [line for line in lines if len(line) > 118] == []
 
 
-def test_what_prints_has_formats() -> None:
+def test_every_command_that_prints_has_formats() -> None:
     silent = {
         "vault-issuer stack env",
         "vault-issuer completion",
@@ -76,7 +76,7 @@ def test_what_prints_has_formats() -> None:
     assert without == silent | groups
 
 
-def test_the_top_says_where_to_start(capsys: pytest.CaptureFixture[str]) -> None:
+def test_top_of_the_page_names_the_first_failures(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     printed = capsys.readouterr().out

@@ -38,7 +38,7 @@ def test_the_least_that_can_be_given(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert f"vault-issuer judge {tmp_path / 'mine.toml'}" in capsys.readouterr().out
 
 
-def test_everything_that_can_be_given(tmp_path: Path) -> None:
+def test_all_answers_can_be_given(tmp_path: Path) -> None:
     options = ["--name", "mine", "--command", "run 'with a \"quote\" and a \\'", "--release", "2.0", "--ci", "none"]
     options += ["--api-version", "example.com/v1beta1", "--kind", "VaultIssuer", "--cluster-kind", ""]
     options += ["--vault-at", "spec.backend.vault", "--service-account", "system/issuer"]
@@ -175,7 +175,7 @@ def test_suite_must_be_a_version(tmp_path: Path, version: str, capsys: pytest.Ca
         ("/usr/bin/mine", {"Makefile": "build:"}, ""),
     ],
 )
-def test_what_builds_it_is_found(
+def test_build_command_is_found(
     tmp_path: Path, command: str, files: dict[str, str], build: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, text in files.items():
@@ -219,7 +219,7 @@ def test_nothing_is_overwritten_unless_forced(tmp_path: Path, capsys: pytest.Cap
         (["--name", "mine", "--command", "x", "--service-account", "alone"], "is not namespace/name"),
     ],
 )
-def test_what_cannot_be_used_is_explained_and_nothing_written(
+def test_invalid_option_is_explained_and_nothing_is_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], said: str
 ) -> None:
     assert run(tmp_path, *options) == 2
@@ -235,7 +235,7 @@ def options_of(*words: str) -> argparse.Namespace:
     return parser().parse_args(["init", *words])
 
 
-def test_questions_for_what_is_not_given(tmp_path: Path) -> None:
+def test_questions_are_asked_about_missing_options(tmp_path: Path) -> None:
     asked = {}
 
     def ask(question: str, default: str) -> str:
@@ -284,14 +284,14 @@ def test_role_that_a_chart_completes_is_not_taken(tmp_path: Path, capsys: pytest
     assert 'write [run] chart = "deploy/charts/mine", or edit the draft' in capsys.readouterr().out
 
 
-def test_of_a_folder_with_others_the_files_are_taken(tmp_path: Path) -> None:
+def test_files_are_named_if_their_folder_has_others(tmp_path: Path) -> None:
     write(tmp_path, "deploy/crd.yaml", CRD)
     write(tmp_path, "deploy/other.yaml", CRD.replace("example.com", "other.example.com"))
     assert run(tmp_path, *OWN_GROUP) == 0
     assert load_implementation(str(tmp_path / "mine.toml")).run.crds == ["deploy/crd.yaml"]
 
 
-def test_who_is_asked_for_manifests_is_shown_those_found(tmp_path: Path) -> None:
+def test_question_about_manifests_shows_those_found(tmp_path: Path) -> None:
     write(tmp_path, "config/crd/a.yaml", CRD)
     write(tmp_path, "config/rbac/a.yaml", "kind: Role")
     asked = {}
@@ -331,7 +331,7 @@ def test_the_repository_shows_its_ci(tmp_path: Path, file: str, text: str, syste
     assert answers.ci == (system or "github"), "who is asked and just agrees gets a workflow"
 
 
-def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
+def test_command_asks_on_a_terminal(tmp_path: Path) -> None:
     import os
     import pty
     import subprocess

@@ -47,7 +47,7 @@ def test_values_in_words(value: Any, told: str) -> None:
 @pytest.mark.parametrize(
     ("seen", "expected"), [(object(), 1), ("same", "same"), (["x" * 500 + "a"], ["x" * 500 + "a"])]
 )
-def test_what_would_be_no_help_is_left_to_pytest(seen: Any, expected: Any) -> None:
+def test_unhelpful_explanation_is_left_to_pytest(seen: Any, expected: Any) -> None:
     assert explanation(seen, expected, Redactor().redact) is None
 
 
@@ -83,7 +83,7 @@ def test_it_is_what_pytest_shows_of_the_suite(pytester: pytest.Pytester) -> None
         ("it was to be so\nassert 1 in [2]", "it was to be so"),
     ],
 )
-def test_the_line_that_stands_for_a_message(message: str, line: str) -> None:
+def test_headline_is_the_most_important_line(message: str, line: str) -> None:
     assert headline(message) == line
 
 

@@ -113,6 +113,6 @@ def test_a_directory_keeps_its_links_and_modes(tmp_path: Path) -> None:
     assert {member.mtime for member in found.values()} == {0}
 
 
-def test_a_machine_that_image_formats_have_no_name_for_is_said(tmp_path: Path, program: Path) -> None:
+def test_unknown_architecture_of_this_machine_is_reported(tmp_path: Path, program: Path) -> None:
     with pytest.raises(KeyError, match="riscv64"):
         write(tmp_path / "image.tar", [Image("example/thing:1", (Entry("/bin/thing", program),))], "riscv64")

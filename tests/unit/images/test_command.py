@@ -37,7 +37,7 @@ def test_it_starts_as_a_directory() -> None:
 
 
 @pytest.mark.parametrize("names", [["vault", "stop"], ["engine", "clean"], ["nothing-of-ours"], []], ids=str)
-def test_what_makes_no_sense_is_refused(names: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_meaningless_arguments_are_refused(names: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(names)
     assert "usage" in capsys.readouterr().err

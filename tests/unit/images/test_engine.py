@@ -117,7 +117,7 @@ def test_the_daemon_has_places_of_its_own(
     assert ("default-runtime" in json.loads((run / "daemon.json").read_text())) is (there == WITHOUT)
 
 
-def test_nothing_of_the_machines_is_written(
+def test_nothing_about_the_machine_is_written(
     engine: Engine, capabilities: Callable[[int], None], started: list[list[str]], tmp_path: Path
 ) -> None:
     capabilities(WITHOUT)
@@ -158,7 +158,7 @@ esac
 """
 
 
-def test_steps_are_said(tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_are_printed(tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     client = tmp_path / "docker"
     client.write_text(CLIENT)
     client.chmod(0o755)

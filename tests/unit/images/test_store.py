@@ -23,7 +23,7 @@ def store(tmp_path: Path, said: list[str]) -> Store:
     return Store(tmp_path / "images", said.append)
 
 
-def test_a_thing_is_made_once(store: Store) -> None:
+def test_entry_is_created_once(store: Store) -> None:
     made = []
 
     def make(draft: Path) -> None:
@@ -36,7 +36,7 @@ def test_a_thing_is_made_once(store: Store) -> None:
     assert (places.pop() / "image.tar").read_text() == "x"
 
 
-def test_what_failed_half_way_is_removed(store: Store) -> None:
+def test_incomplete_entry_is_removed(store: Store) -> None:
     def fail(draft: Path) -> None:
         (draft / "root").mkdir()
         raise OSError("no space")
@@ -46,7 +46,7 @@ def test_what_failed_half_way_is_removed(store: Store) -> None:
     assert [path.name for path in store.directory.iterdir()] == ["lock"]
 
 
-def test_what_a_killed_process_left_is_removed_by_the_next(store: Store) -> None:
+def test_remains_of_a_killed_process_are_removed_by_the_next(store: Store) -> None:
     left = store.directory / ".making-thing-abc" / "root"
     left.mkdir(parents=True)
     with store.locked():

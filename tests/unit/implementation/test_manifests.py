@@ -164,7 +164,7 @@ def test_chart_is_rendered_with_its_values(tmp_path: Path, helm: Path) -> None:
     ]
 
 
-def test_command_runs_in_the_place_of_the_chart_s_deployment(tmp_path: Path, helm: Path) -> None:
+def test_command_replaces_the_deployment_of_the_chart(tmp_path: Path, helm: Path) -> None:
     found = read_manifests(with_chart(tmp_path, command=["./mine"]), Path, lambda: helm)
     assert [item["kind"] for item in found.objects] == ["ConfigMap"]
 

@@ -63,7 +63,7 @@ def test_nothing_stays_when_it_is_waited_for_no_longer(log: Path) -> None:
     assert process.returncode == -signal.SIGKILL
 
 
-def test_it_ends_with_whoever_asked(log: Path, watch: Watch) -> None:
+def test_build_ends_with_the_process_that_started_it(log: Path, watch: Watch) -> None:
     asks = f"""
 import os, pathlib, signal, sys
 from pytest_vault_issuer.implementation import ready_log

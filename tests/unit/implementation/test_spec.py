@@ -70,7 +70,7 @@ supported = ["token", "approle"]
 """
 
 
-def test_everything_a_file_can_say(tmp_path: Path) -> None:
+def test_every_key_of_a_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(FILE, encoding="utf-8")
     assert load_implementation(str(path)) == Implementation(
@@ -113,7 +113,7 @@ def test_concurrency_and_the_time_of_a_retry_can_be_stated() -> None:
     assert (described().run.concurrency, described().timing.retry_seconds) == (0, 0.0)
 
 
-def test_what_is_left_out_has_defaults() -> None:
+def test_missing_keys_have_defaults() -> None:
     mine = described()
     assert mine.issuer == IssuerDescription("cert-manager.io/v1", "Issuer", "ClusterIssuer", "spec.vault")
     assert mine.run == RunDescription()
@@ -270,7 +270,7 @@ def test_the_newest_cert_manager_is_the_default() -> None:
     assert default == load_implementation(f"cert-manager@{default.version}")
 
 
-def test_what_a_release_mended_is_a_known_failure_of_those_before() -> None:
+def test_fixed_failure_is_a_known_failure_of_older_releases() -> None:
     """A certificate for another key was stored until 1.19.3, and an expired one renewed at once until 1.21."""
     failing = {
         r.line for r in RELEASES if "VI-CERTIFICATE-016" in load_implementation(f"cert-manager@{r.line}").known_failures
@@ -283,7 +283,7 @@ def test_what_a_release_mended_is_a_known_failure_of_those_before() -> None:
 
 
 @pytest.mark.parametrize("release", RELEASES, ids=lambda component: component.line)
-def test_a_known_failure_of_a_release_says_where_it_is_told_of(release: Component) -> None:
+def test_known_failure_of_a_release_names_its_source(release: Component) -> None:
     """In its reason or in the requirement; or the reason says that no issue reports it, and then none is named."""
     catalogue = Catalogue.load()
     for identifier, reason in load_implementation(f"cert-manager@{release.line}").known_failures.items():

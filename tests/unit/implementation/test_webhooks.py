@@ -68,7 +68,7 @@ def test_conversion_webhook_is_registered_by_url(server: WebhookServer) -> None:
     ],
     ids=["webhook with a URL", "ConfigMap", "definition without conversion"],
 )
-def test_what_refers_to_no_service_stays_as_it_is(server: WebhookServer, item: dict[str, Any]) -> None:
+def test_object_without_a_service_stays_unchanged(server: WebhookServer, item: dict[str, Any]) -> None:
     assert server.registered(item) == item
     check_reachable([item])
 

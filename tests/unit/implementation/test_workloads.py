@@ -52,7 +52,7 @@ def stored(kind: str = "Deployment", selector: dict[str, Any] | None = None, **p
     }
 
 
-def test_what_has_pods_is_found_among_manifests() -> None:
+def test_workloads_are_found_among_manifests() -> None:
     role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "x"}}
     assert workloads_of([role, stored(), stored("DaemonSet")]) == [
         Workload("Deployment", "mine", "issuer", "app=issuer"),
@@ -81,7 +81,7 @@ def test_a_selector_of_expressions() -> None:
         ("DaemonSet", {"observedGeneration": 2, "desiredNumberScheduled": 3, "numberReady": 3}, True),
     ],
 )
-def test_when_a_workload_is_ready(kind: str, status: dict[str, int], ready: bool) -> None:
+def test_workload_is_ready_by_its_status(kind: str, status: dict[str, int], ready: bool) -> None:
     assert _is_ready(stored(kind, status=status)) is ready
 
 
@@ -110,7 +110,7 @@ RUNNING = {"state": {"running": {"startedAt": "2026-11-24T12:00:00Z"}}, "lastSta
 
 
 @pytest.mark.parametrize("waiting", [NOWHERE, CRASHING], ids=["no image", "it ends"])
-def test_what_a_pod_waits_for_in_vain(waiting: dict[str, Any]) -> None:
+def test_permanent_trouble_of_a_pod_is_recognized(waiting: dict[str, Any]) -> None:
     (trouble,) = _troubles_of(pod(waiting))
     reason = waiting["state"]["waiting"]["reason"]
     assert trouble == f"issuer-x, container controller ({waiting['state']['waiting']['message']}): {reason}"
@@ -132,7 +132,7 @@ def test_init_containers_keep_a_pod_too() -> None:
     ],
     ids=["being made", "not scheduled"],
 )
-def test_what_a_pod_waits_for_and_may_get(waiting: dict[str, Any]) -> None:
+def test_temporary_trouble_of_a_pod_is_recognized(waiting: dict[str, Any]) -> None:
     (trouble,) = _troubles_of(waiting)
     assert trouble.split()[-1] not in _HOPELESS
 
@@ -153,5 +153,5 @@ def test_a_pod_without_a_status_or_that_runs_waits_for_nothing() -> None:
     ],
     ids=["has ended", "waits to be started again", "was started again", "runs", "never ran"],
 )
-def test_what_has_ended_in_a_pod(container: dict[str, Any], ended: list[tuple[str, str]]) -> None:
+def test_ended_containers_of_a_pod_are_found(container: dict[str, Any], ended: list[tuple[str, str]]) -> None:
     assert list(_ended_in(pod(container))) == ended

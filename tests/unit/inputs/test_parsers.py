@@ -93,7 +93,7 @@ def test_documents_are_what_json_has(content: bytes) -> None:
 @example(1e16)
 @example({"a": -1e-7})
 @example("\U0001f600")
-def test_what_json_has_is_read_as_it_was_written(value: Any) -> None:
+def test_json_value_is_read_as_it_was_written(value: Any) -> None:
     try:
         plain = json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError):
@@ -126,7 +126,7 @@ def manifests(path: Path) -> Any:
 
 
 @given(BYTES | values(_IN_MANIFESTS).map(as_yaml))
-def test_any_manifest(content: bytes) -> None:
+def test_any_manifest_is_read_or_refused(content: bytes) -> None:
     for item in in_file(content, manifests) or []:
         assert item["apiVersion"]
         assert item["kind"]
@@ -134,7 +134,7 @@ def test_any_manifest(content: bytes) -> None:
 
 
 @given(st.sampled_from(["Pod", "Deployment", "CronJob"]), values(_IN_MANIFESTS), values(_IN_MANIFESTS))
-def test_any_workload(kind: str, metadata: Any, spec: Any) -> None:
+def test_any_workload_is_read_or_refused(kind: str, metadata: Any, spec: Any) -> None:
     item = {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "x", "labels": metadata}, "spec": spec}
     in_file(as_yaml(item), manifests)
 
@@ -150,7 +150,7 @@ _IN_TABLES += ["supported", "service_account", "ready_log", "approves", "manifes
 @example(b"a = " + b"[" * 3000)
 @example(b"a = " + b"9" * 5000)
 @example(b"\xef\xbb\xbf")
-def test_any_implementation_file(content: bytes) -> None:
+def test_any_implementation_file_is_read_or_refused(content: bytes) -> None:
     in_file(content, lambda path: load_implementation(str(path)))
 
 
@@ -166,7 +166,7 @@ def refused_or_right(data: dict[str, Any]) -> None:
 
 
 @given(st.dictionaries(st.sampled_from(_TABLES), values(_IN_TABLES)))
-def test_any_tables(data: dict[str, Any]) -> None:
+def test_any_tables_are_read_or_refused(data: dict[str, Any]) -> None:
     refused_or_right(data)
 
 
@@ -181,7 +181,7 @@ def test_any_tables(data: dict[str, Any]) -> None:
     st.dictionaries(st.sampled_from(["api_version", "kind", "cluster_kind", "vault_at"]), st.text(max_size=12)),
     st.lists(st.sampled_from([*FEATURES, *PROFILES, ""]), max_size=3),
 )
-def test_any_texts_of_an_implementation(
+def test_any_texts_of_an_implementation_are_read_or_refused(
     lists: dict[str, list[str]], env: dict[str, str], texts: dict[str, str], issuer: dict[str, str], features: list[str]
 ) -> None:
     about = {"name": "x", "version": "1"}
@@ -195,7 +195,7 @@ _IN_KIND = ["nodes", "role", "control-plane", "worker", "image", "extraMounts", 
 
 
 @given(values(_IN_KIND), values(_IN_KIND))
-def test_any_configuration_of_kind(nodes: Any, patches: Any) -> None:
+def test_any_configuration_of_kind_is_read_or_refused(nodes: Any, patches: Any) -> None:
     config = {
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
@@ -213,7 +213,7 @@ _IN_KUBECONFIGS += ["certificate-authority-data", "proxy-url", "tls-server-name"
 
 
 @given(values(_IN_KUBECONFIGS), values(_IN_KUBECONFIGS), values(_IN_KUBECONFIGS))
-def test_any_kubeconfig(cluster: Any, context: Any, user: Any) -> None:
+def test_any_kubeconfig_is_read_or_refused(cluster: Any, context: Any, user: Any) -> None:
     config = {
         "clusters": [{"name": "a", "cluster": cluster}],
         "contexts": [{"name": "a", "context": context if context else {"cluster": "a", "user": "a"}}],
@@ -247,7 +247,7 @@ _VALUES = [
 @example({"vault-issuer-vault-addr": "https://["})
 @example({"vault-issuer-kubernetes-host": "https://a:٣"})
 @example({"vault-issuer-vault-addr": "https://a]"})
-def test_any_options(given_options: dict[str, str]) -> None:
+def test_any_options_are_read_or_refused(given_options: dict[str, str]) -> None:
     line: dict[str, Any] = {
         option.name: [given_options[option.name]] if option.many else given_options[option.name]
         for option in OPTIONS
@@ -265,7 +265,7 @@ def test_any_options(given_options: dict[str, str]) -> None:
 @given(TEXTS)
 @example("https://[v1.a]")
 @example("https://a.test\u2100")
-def test_any_address(text: str) -> None:
+def test_any_address_is_accepted_or_refused(text: str) -> None:
     for address in (text, f"https://{text}", f"https://a.test:{text}", f"https://[{text}]:1"):
         if not why_no_url(address):
             assert address.lower().startswith(("https://", "http://"))
@@ -274,7 +274,7 @@ def test_any_address(text: str) -> None:
 
 
 @given(TEXTS)
-def test_any_image(text: str) -> None:
+def test_any_image_is_accepted_or_refused(text: str) -> None:
     try:
         check_image("option", text)
     except ConfigurationError as error:

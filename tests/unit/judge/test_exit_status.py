@@ -65,7 +65,7 @@ def test_nothing_passed_is_no_success(outcome: Outcome) -> None:
         (Ending(problem="could not write the report"), NO_STACK),
     ],
 )
-def test_session_that_does_not_end_as_it_should_is_no_success(ending: Ending, expected: int) -> None:
+def test_session_with_a_failed_end_is_no_success(ending: Ending, expected: int) -> None:
     assert status(PASSED, ending=ending) == expected
 
 

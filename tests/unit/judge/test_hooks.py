@@ -363,7 +363,7 @@ def test_crash_of_a_worker_is_an_error_of_its_test(pytester: pytest.Pytester) ->
     assert "\x1b" not in result.stdout.str()
 
 
-def test_what_a_controller_says_is_shown_and_not_obeyed(inner: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_output_of_a_controller_is_shown_and_not_obeyed(inner: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
     def stops(session: Session, say: Callable[[str], None]) -> str:
         say("it began \x1b]52;c;x\x07")
         raise ImplementationError("it ended \x1b]52;c;x\x07")
@@ -508,7 +508,7 @@ def test_error_in_setup_or_teardown_has_evidence(stackless: Inner, monkeypatch: 
     assert "seen" in (folder / "README.md").read_text()
 
 
-def test_what_the_stack_cannot_show_is_not_run(stackless: Inner) -> None:
+def test_requirement_that_the_stack_cannot_test_is_not_run(stackless: Inner) -> None:
     tests = judging(MUST, "raise NotRunnable('no raft here')") + judging(OTHER_MUST, "pass", "test_other")
     result = stackless.run(tests, "-rs")
     assert result.ret == pytest.ExitCode.OK

@@ -33,7 +33,7 @@ def test_missing_kind_or_request_api_is_not_asked_for() -> None:
     assert not results["VI-SCOPE-002"].later
 
 
-def test_what_the_shape_cannot_express_is_not_asked_for() -> None:
+def test_requirement_that_the_shape_cannot_express_does_not_apply() -> None:
     chosen = selection(load_implementation(str(FLAT)))
     results = chosen.results()
     message = "unsupported: the shape of the implementation cannot express path"

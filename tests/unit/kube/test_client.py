@@ -86,13 +86,13 @@ def answering(
         cluster.close()
 
 
-def test_a_call_that_came_too_early_is_made_again(tmp_path: Path) -> None:
+def test_call_that_came_too_early_is_repeated(tmp_path: Path) -> None:
     with answering(tmp_path, 429, 429, 201) as (cluster, calls):
         cluster.create(NAMESPACES, {"metadata": {"name": "a"}})
     assert len(calls) == 3
 
 
-def test_a_call_is_not_made_for_ever(tmp_path: Path) -> None:
+def test_call_that_never_ends_is_given_up(tmp_path: Path) -> None:
     with answering(tmp_path, 429) as (cluster, _), pytest.raises(ApiError) as raised:
         cluster.create(NAMESPACES, {"metadata": {"name": "a"}})
     assert raised.value.code == 429
@@ -108,7 +108,7 @@ def test_other_refusals_are_final(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "retry_after", ["3600", "1e9", "inf", "nan, not a number", "Sat, 28 Nov 2099 12:00:00 GMT", None]
 )
-def test_a_call_is_not_put_off_for_longer_than_its_timeout(tmp_path: Path, retry_after: str | None) -> None:
+def test_call_is_delayed_at_most_until_its_timeout(tmp_path: Path, retry_after: str | None) -> None:
     """It fails at once: an hour would be waited for ten times."""
     raised: list[ApiError] = []
 
@@ -130,7 +130,7 @@ def test_a_call_is_not_put_off_for_longer_than_its_timeout(tmp_path: Path, retry
 
 @pytest.mark.parametrize("body", [b"<html>sign in</html>", b"[]", b'"text"', b"null", b"\xff", b""])
 @pytest.mark.parametrize("status", [200, 403])
-def test_what_is_not_the_api_is_an_error_that_says_so(tmp_path: Path, status: int, body: bytes) -> None:
+def test_server_other_than_the_api_is_reported(tmp_path: Path, status: int, body: bytes) -> None:
     with answering(tmp_path, status, body=body) as (cluster, _), pytest.raises(StackError) as raised:
         _ = cluster.version
     assert "/version" in raised.value.message
@@ -192,7 +192,7 @@ def test_the_certificate_of_the_server_is_for_the_name_in_the_kubeconfig(
     assert asked == [named]
 
 
-def test_what_a_kubeconfig_says_of_the_connection_can_be_said_again(tmp_path: Path) -> None:
+def test_connection_settings_of_a_kubeconfig_can_be_written_again(tmp_path: Path) -> None:
     """The controller under test gets a kubeconfig of its own."""
     entry = {"proxy-url": "http://127.0.0.1:9", "tls-server-name": "api.test"}
     assert Cluster(kubeconfig(tmp_path, "https://127.0.0.1", **entry)).connection.entry == entry

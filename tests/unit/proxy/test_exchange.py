@@ -107,7 +107,7 @@ def test_jwt() -> None:
 
 
 @pytest.mark.parametrize("token", [7, "", "a.b.c", "eyJ", "e30.W10.x", "e30.e30", "\u00e9.\u00e9.x"])
-def test_what_is_no_jwt(token: Any) -> None:
+def test_text_that_is_not_a_jwt_is_ignored(token: Any) -> None:
     assert exchange(body=json.dumps({"jwt": token}).encode()).jwt is None
 
 
@@ -220,6 +220,6 @@ def test_deeply_nested_token_is_recorded() -> None:
 @example(b'"\\ud800"')
 @example(b"1e999")
 @example(b"NaN")
-def test_whatever_is_sent_is_recorded_so_that_it_can_be_written(body: bytes) -> None:
+def test_any_content_is_recorded_so_that_it_can_be_written(body: bytes) -> None:
     text = strict(exchange(body=body, response_body=body).record(Redactor()))
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)

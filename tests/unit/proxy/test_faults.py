@@ -277,7 +277,7 @@ def test_close_ends_a_trickle(proxy: Proxy, connect: Callable[..., ssl.SSLSocket
 @pytest.mark.parametrize(
     ("arguments", "complaint"), [((0, 1), "at least one byte"), ((1, -1), "negative"), ((1, 1, -1), "negative")]
 )
-def test_trickle_refuses_what_is_no_pace(arguments: tuple[Any, ...], complaint: str) -> None:
+def test_trickle_refuses_an_invalid_pace(arguments: tuple[Any, ...], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         Trickle(*arguments)
 

@@ -344,7 +344,7 @@ def test_wait_for_returns_when_enough_have_come(client: Client, proxy: Proxy) ->
     assert numbers[:2] == [1, 2]
 
 
-def test_wait_for_says_what_was_seen_instead(client: Client, proxy: Proxy) -> None:
+def test_failed_wait_lists_what_was_seen_instead(client: Client, proxy: Proxy) -> None:
     proxy.inject(Route.HEALTH, Respond(503))
     client("GET", "/v1/sys/health")
     with pytest.raises(Unmet) as error:

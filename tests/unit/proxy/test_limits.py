@@ -104,7 +104,7 @@ def test_proxy_without_descriptors_for_vault_does_not_call_it_unreachable(
     assert proxy.troubles == ("no connection to Vault: OSError: [Errno 24] Too many open files",)
 
 
-def test_proxy_that_cannot_start_says_what_to_raise(upstream: Upstream, authority: Authority) -> None:
+def test_error_of_a_proxy_that_cannot_start_names_the_limit(upstream: Upstream, authority: Authority) -> None:
     proxy = Proxy(upstream.url, upstream_ca=upstream.ca, certificate=None)
     with no_descriptors_left(), pytest.raises(VaultIssuerError) as error:
         proxy.start()

@@ -237,7 +237,7 @@ def test_registered_private_key_has_the_same_mark(redactor: Redactor) -> None:
         '{"password": "canary',
     ],
 )
-def test_credentials_told_by_their_name(redactor: Redactor, text: str) -> None:
+def test_credentials_are_recognized_by_their_name(redactor: Redactor, text: str) -> None:
     redacted = redactor.redact(text)
     assert "canary" not in redacted
     assert "Y2FuYXJ5" not in redacted
@@ -353,6 +353,6 @@ def test_adding_while_redacting() -> None:
     assert failures == []
 
 
-def test_decode_jwt_tells_what_is_none() -> None:
+def test_decode_jwt_returns_none_for_other_texts() -> None:
     assert decode_jwt("a.b") is None
     assert decode_jwt(encode_jwt({"a": 1})) == ({"alg": "RS256"}, {"a": 1})

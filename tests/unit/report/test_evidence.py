@@ -81,7 +81,7 @@ def test_requests_to_vault_in_their_order() -> None:
     ]
 
 
-def test_no_requests_are_said_too() -> None:
+def test_failure_without_requests_says_so() -> None:
     assert shown(proxies=[proxy()])["requests to Vault"] == "none"
 
 
@@ -111,7 +111,7 @@ def test_objects_with_conditions_and_events() -> None:
     ]
 
 
-def test_the_specification_of_an_object_without_what_is_long_or_the_api_servers() -> None:
+def test_specification_lacks_long_texts_and_fields_of_the_api_server() -> None:
     spec = {
         "vault": {"path": f"pki/{CANARY}", "caBundle": "A" * 300},
         "request": "B" * 201,

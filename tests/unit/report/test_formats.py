@@ -161,7 +161,7 @@ def test_html() -> None:
 
 
 @pytest.mark.parametrize("outcome", TO_EXPLAIN)
-def test_what_is_to_be_explained_can_be_run_again_though_nothing_was_seen(tmp_path: Path, outcome: Outcome) -> None:
+def test_failure_without_evidence_has_the_command_that_repeats_it(tmp_path: Path, outcome: Outcome) -> None:
     """An error in a fixture comes before there is anything to see."""
     built = report(outcome)
     test = built["requirements"][0]["tests"][0]
@@ -174,7 +174,7 @@ def test_what_is_to_be_explained_can_be_run_again_though_nothing_was_seen(tmp_pa
     assert test["message"] in text
 
 
-def test_what_to_look_at_where_nothing_failed() -> None:
+def test_page_without_failures_says_so() -> None:
     """In a run in which all passed, and in one in which there was nothing to run."""
     assert "No requirement failed." in html.render(report(Outcome.KNOWN_FAILURE))
     nothing = report(*[Outcome.NOT_RUN] * len(REQUIREMENTS))
@@ -201,7 +201,7 @@ def test_an_issuer_that_fails_everything_is_not_listed_twice_as_a_whole() -> Non
     assert "and 30 more" in listed
 
 
-def test_a_test_of_which_nothing_was_seen_says_so() -> None:
+def test_test_without_exchanges_says_so() -> None:
     built = report(Outcome.FAILED)
     seen = built["requirements"][0]["tests"][0]["evidence"]
     seen.update(exchanges=[], refused=[], objects=[])
@@ -223,7 +223,7 @@ def test_ids_are_unique_in_a_report_of_the_whole_catalogue() -> None:
     assert {*AREAS, *Catalogue.load().ids} <= set(ids)
 
 
-def test_a_requirement_that_is_not_asked_for_says_why() -> None:
+def test_requirement_that_does_not_apply_has_a_reason() -> None:
     built = report(Outcome.UNSUPPORTED)
     built["requirements"][0]["reason"] = "since cert-manager 9 & later"
     assert "<dt>Not asked for</dt><dd>since cert-manager 9 &amp; later</dd>" in html.render(built)
@@ -323,7 +323,7 @@ def test_nothing_that_is_written_of_a_failure_holds_a_secret(tmp_path: Path, lea
     assert [(path.name, mark) for path, text in written.items() for mark in MARKS if mark in text] == []
 
 
-def test_lines_are_there_as_things_happen(tmp_path: Path) -> None:
+def test_journal_lines_are_written_at_once(tmp_path: Path) -> None:
     with Journal(tmp_path / "out") as journal:
         journal.write("run", profiles=["core"])
         journal.write("test", nodeid="a")
@@ -333,7 +333,7 @@ def test_lines_are_there_as_things_happen(tmp_path: Path) -> None:
 # -- comparing --------------------------------------------------------------------------------------------------
 
 
-def test_what_became_better_and_worse() -> None:
+def test_comparison_lists_better_and_worse_outcomes() -> None:
     before = report(Outcome.PASSED, Outcome.FAILED, Outcome.KNOWN_FAILURE, Outcome.PASSED)
     after = report(Outcome.FAILED, Outcome.PASSED, Outcome.FAILED, Outcome.UNSUPPORTED)
     del after["requirements"][5]
@@ -400,7 +400,7 @@ def test_the_order_of_requirements_is_that_of_the_first_part() -> None:
     ("place", "key", "what"),
     [("implementation", "version", "implementations"), ("reproduction", "suite_sha256", "suites")],
 )
-def test_what_does_not_belong_together(place: str, key: str, what: str) -> None:
+def test_reports_about_different_things_are_not_merged(place: str, key: str, what: str) -> None:
     other = shard(1)
     other[place][key] = "b"
     with pytest.raises(ConfigurationError, match=f"different {what}"):
@@ -450,7 +450,7 @@ def test_write_html(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("form", ["pretty", "json", "markdown"])
-def test_compare_says_with_its_status_that_something_became_worse(
+def test_exit_status_of_a_comparison_shows_a_worse_outcome(
     written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str
 ) -> None:
     good = files.write_all(report(), tmp_path / "b")
@@ -460,9 +460,7 @@ def test_compare_says_with_its_status_that_something_became_worse(
     assert "worse" not in capsys.readouterr().out
 
 
-def test_compare_says_what_became_of_the_verdicts(
-    written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_comparison_shows_the_verdicts(written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good = report()
     good["profiles"]["extended"] = {"verdict": "partial", "counts": {}}
     command = ["report", "compare", str(files.write_all(good, tmp_path / "b")), str(written)]

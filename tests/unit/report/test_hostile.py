@@ -128,7 +128,7 @@ MARKDOWN = "![x](http://a/b) @user <!-- | ```"
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=str)
-def test_markdown_in_any_field_is_no_markup_in_a_summary(
+def test_markdown_in_any_field_stays_text_in_a_summary(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], path: tuple[Any, ...]
 ) -> None:
     (tmp_path / "r.json").write_text(json.dumps(spoiled(path, lambda at, key: at.__setitem__(key, MARKDOWN))))
@@ -158,7 +158,7 @@ def test_a_value_of_another_kind_in_any_field_is_read_or_refused(
 
 
 @pytest.mark.parametrize("put", ["NaN", "1e999", "-1e999", "9" * 5000, "[" * 150 + "]" * 150, "[" * 900 + "]" * 900])
-def test_what_is_no_value_of_a_report_in_any_field_is_read_or_refused(
+def test_invalid_value_in_any_field_is_refused_or_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], put: str
 ) -> None:
     for path in PLACES:

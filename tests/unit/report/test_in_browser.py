@@ -75,13 +75,13 @@ def reader(visit: Any) -> Reader:
 # -- reading ----------------------------------------------------------------------------------------------------
 
 
-def test_it_is_one_file_and_says_nothing_of_its_own(reader: Reader, file: Path) -> None:
+def test_page_is_one_file_without_texts_of_its_own(reader: Reader, file: Path) -> None:
     assert reader.fetched == [file.as_uri()]
     assert reader.said == [], "neither errors nor what an issuer wrote into its answers"
     assert reader.shown() == [requirement.id for requirement in REQUIREMENTS]
 
 
-def test_what_failed_lies_open_with_its_evidence(reader: Reader) -> None:
+def test_failures_are_open_with_their_evidence(reader: Reader) -> None:
     assert {r.id for r in REQUIREMENTS if reader.is_open(r.id)} == {FAILED, ERROR}
     failed = reader.page.locator(f"#{FAILED}")
     for text in ("it was not so", "Run just this again", "POST /v1/pki/sign/r 403", "VaultError", "Issuer a/b"):
@@ -134,7 +134,7 @@ def test_search_looks_into_the_evidence(reader: Reader) -> None:
     assert reader.shown() == [FAILED]
 
 
-def test_nothing_found_and_all_again(reader: Reader) -> None:
+def test_search_without_matches_can_be_cleared(reader: Reader) -> None:
     reader.search("no such thing")
     assert reader.shown() == []
     assert reader.page.locator("output").inner_text().startswith("0 of")

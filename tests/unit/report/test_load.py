@@ -102,7 +102,7 @@ def refused(typed: str, path: Path, capsys: pytest.CaptureFixture[str]) -> str:
 
 @pytest.mark.parametrize("typed", COMMANDS.values(), ids=COMMANDS)
 @pytest.mark.parametrize(("content", "message"), CONTENTS.values(), ids=CONTENTS)
-def test_what_is_no_report(
+def test_file_that_is_not_a_report_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], typed: str, content: str | bytes, message: str
 ) -> None:
     path = tmp_path / "report.json"
@@ -112,7 +112,7 @@ def test_what_is_no_report(
 
 @pytest.mark.parametrize("typed", COMMANDS.values(), ids=COMMANDS)
 @pytest.mark.parametrize("name", ["", "report.json", "other.json"])
-def test_where_there_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str], typed: str, name: str) -> None:
+def test_missing_report_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], typed: str, name: str) -> None:
     """A directory without one, or a file that is not there."""
     place = tmp_path / "empty"
     place.mkdir()
@@ -121,12 +121,12 @@ def test_where_there_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str],
     assert "--vault-issuer-report" in said
 
 
-def test_a_directory_where_the_file_is_to_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_directory_in_the_place_of_the_file_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a" / "report.json").mkdir(parents=True)
     assert "cannot be read: Is a directory" in refused("show {}", tmp_path / "a", capsys)
 
 
-def test_who_wrote_it_is_said_where_it_matters(tmp_path: Path) -> None:
+def test_version_that_wrote_an_invalid_report_is_named(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.write_text(spoiled(lambda r: (r["generator"].update(version="0.0.7"), r.pop("stack"))))
     with pytest.raises(ConfigurationError, match=r"must contain \['stack'\] properties") as caught:
@@ -147,23 +147,23 @@ def test_a_file_beside_a_journal_is_not_taken_for_the_report(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("typed", ["html {good} --output {}/a/b.html", "merge {good} {good} --output {}/a/b"])
-def test_where_nothing_can_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str], typed: str) -> None:
+def test_unwritable_place_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], typed: str) -> None:
     (tmp_path / "a").write_text("a file instead of a directory")
     said = refused(typed, tmp_path, capsys)
     assert "cannot be written: Not a directory" in said
     assert "--output" in said
 
 
-# -- runs that were cut -----------------------------------------------------------------------------------------
+# -- interrupted sessions -----------------------------------------------------------------------------------------
 
 
 RUN = {"implementation": {"name": "mine", "version": "1"}}
 
 
 @pytest.mark.parametrize(
-    ("tests", "got"), [(0, "0 tests had ended ("), (2, "2 tests had ended, the last of them a::test_1 (")]
+    ("tests", "got"), [(0, "0 tests have ended ("), (2, "2 tests have ended, the last of them a::test_1 (")]
 )
-def test_a_run_that_was_cut_off_says_how_far_it_got(
+def test_error_for_an_interrupted_session_tells_how_far_it_came(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], tests: int, got: str
 ) -> None:
     with Journal(tmp_path) as journal:
@@ -177,7 +177,7 @@ def test_a_run_that_was_cut_off_says_how_far_it_got(
 
 
 @pytest.mark.parametrize("content", ["[]\n", "no\n", '{"type": "run"}\n'])
-def test_what_is_no_journal(tmp_path: Path, content: str) -> None:
+def test_file_that_is_not_a_journal_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "report.jsonl").write_text(content)
     with pytest.raises(ConfigurationError, match="is not a journal of a session"):
         reading.load(tmp_path)

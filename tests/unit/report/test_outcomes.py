@@ -151,12 +151,12 @@ def test_a_should_does_not_change_the_verdict(outcome: Outcome) -> None:
 
 @pytest.mark.parametrize("level", ["MUST", "SHOULD"])
 @pytest.mark.parametrize("outcome", [KNOWN, NOT_RUN])
-def test_what_is_certified_is_partial_with_less_than_everything(level: str, outcome: Outcome) -> None:
+def test_certified_profile_is_partial_with_less_than_everything(level: str, outcome: Outcome) -> None:
     results = [result(PASSED), result(outcome, level=level)]
     assert verdict(results, strict=True) is Verdict.PARTIAL
 
 
-def test_what_is_certified_may_fail_a_should_and_leave_extended_features_out() -> None:
+def test_certified_profile_may_fail_a_should_and_lack_extended_features() -> None:
     other = result(UNSUPPORTED)
     other.requirement = replace(other.requirement, profile="extended")
     assert verdict([result(PASSED), result(FAILED, level="SHOULD"), other], strict=True) is Verdict.CONFORMANT
@@ -167,7 +167,7 @@ LATER = "since cert-manager 1.20, mine follows 1.18"
 
 @pytest.mark.parametrize("outcome", list(Outcome))
 @pytest.mark.parametrize("strict", [True, False])
-def test_what_came_later_is_not_asked_for(outcome: Outcome, strict: bool) -> None:
+def test_later_requirement_does_not_apply(outcome: Outcome, strict: bool) -> None:
     later = dataclasses.replace(result(outcome), later=LATER)
     assert later.outcome is UNSUPPORTED
     assert verdict([result(PASSED), later], strict=strict) is Verdict.CONFORMANT
@@ -314,7 +314,7 @@ def test_details_show_what_failed_with_the_first_line_of_each_message() -> None:
     ]
 
 
-def test_details_tell_errors_from_failures() -> None:
+def test_details_separate_errors_from_failures() -> None:
     lines = list(terminal.details([result(FAILED), result(ERROR), result(KNOWN)]))
     titles = [line for line in lines if not line.startswith(" ")]
     assert titles == ["errors in the harness or the stack, 1 MUST:", "failed, 1 MUST:", "known failures, 1 MUST:"]
@@ -336,18 +336,18 @@ def test_details_name_what_came_later_with_the_reason() -> None:
     assert line == f"not asked for, {LATER}: {later[0].requirement.id}, {later[1].requirement.id}"
 
 
-def test_what_came_later_is_not_counted() -> None:
+def test_later_requirement_is_not_counted() -> None:
     line, _ = terminal.verdict_line("core", [result(PASSED), dataclasses.replace(result(), later=LATER)])
     assert line == "profile core: conformant (1 of 1 MUST passed)"
 
 
-def test_the_report_says_why_something_is_not_asked_for() -> None:
+def test_report_explains_why_a_requirement_does_not_apply() -> None:
     built = report(result(PASSED), dataclasses.replace(result(), later=LATER))
     assert (built["requirements"][1]["outcome"], built["requirements"][1]["reason"]) == ("unsupported", LATER)
     assert built["profiles"]["core"]["verdict"] == "conformant"
 
 
-def test_details_say_nothing_where_everything_passed() -> None:
+def test_details_are_empty_if_everything_passed() -> None:
     assert list(terminal.details([result(PASSED), result(UNSUPPORTED)])) == []
 
 
@@ -357,7 +357,7 @@ def test_verdict_line() -> None:
     assert said is Verdict.NON_CONFORMANT
 
 
-def test_verdict_line_says_that_nothing_was_judged() -> None:
+def test_verdict_line_states_that_nothing_was_judged() -> None:
     line, said = terminal.verdict_line("extended", [result(NOT_RUN), result(UNSUPPORTED, level="SHOULD")])
     assert line == "profile extended: partial (none of 2 requirements judged)"
     assert said is Verdict.PARTIAL

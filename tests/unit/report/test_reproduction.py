@@ -57,7 +57,7 @@ def test_an_option_is_named_wherever_it_comes_from(tmp_path: Path) -> None:
     fits(part)
 
 
-def test_what_is_as_by_default_is_not_named() -> None:
+def test_default_options_are_not_named() -> None:
     part = described(Settings())
     assert part["options"] == []
     fits(part)

@@ -47,7 +47,7 @@ def test_the_implementation_wherever_it_was_given(settings: Settings, implementa
     assert words(settings) == [*said, "--vault-issuer-profile=core"]
 
 
-def test_what_it_ran_on() -> None:
+def test_repetition_uses_the_same_stack() -> None:
     environment = {
         "VAULT_ISSUER": "x.toml",
         "VAULT_ISSUER_VAULT_VERSION": "1.19",
@@ -62,7 +62,7 @@ def test_what_it_ran_on() -> None:
     ]
 
 
-def test_what_was_of_the_whole_run_only_is_left_out() -> None:
+def test_repetition_leaves_out_options_of_the_whole_session() -> None:
     line = {
         "vault-issuer": "x",
         "vault-issuer-report": "out",

@@ -79,7 +79,7 @@ def test_an_entry_that_is_wrong(old: str, new: str, message: str) -> None:
         ("", "1.0", False),
     ],
 )
-def test_what_came_later_than_a_contract(since: str, contract: str, later: bool) -> None:
+def test_requirement_is_later_than_an_older_contract(since: str, contract: str, later: bool) -> None:
     (requirement,) = Catalogue.parse(ENTRY + f'since = "{since}"\n').requirements
     assert requirement.later_than(contract) is later
 
@@ -147,7 +147,7 @@ def test_look_up_by_id(catalogue: Catalogue) -> None:
 # -- the real one ---------------------------------------------------------------------------------------------
 
 
-def test_every_statement_says_its_level_and_no_other(catalogue: Catalogue) -> None:
+def test_every_statement_contains_its_level_only(catalogue: Catalogue) -> None:
     wrong = [
         r.id for r in catalogue.requirements if set(re.findall(r"\b(MUST|SHOULD|MAY)\b", r.statement)) != {r.level}
     ]

@@ -49,6 +49,6 @@ def unknown_general_name() -> bytes:
 @pytest.mark.parametrize(
     "pem", [b"", b"text", b"\xff" + csr(), unknown_general_name()], ids=["empty", "text", "bytes", "unknown name"]
 )
-def test_what_is_no_csr_that_can_be_read(pem: bytes) -> None:
+def test_unreadable_csr_is_refused(pem: bytes) -> None:
     with pytest.raises(UnreadableCsrError):
         read_csr(pem)

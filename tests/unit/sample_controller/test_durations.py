@@ -16,6 +16,6 @@ def test_durations(text: str, expected: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "1", "h", "1 h", "-1h", "1h x", "1d"])
-def test_what_is_no_duration(text: str) -> None:
+def test_text_that_is_not_a_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a duration"):
         seconds(text)

@@ -27,7 +27,7 @@ def queue() -> Iterator[WorkQueue[str]]:
     queue.close()
 
 
-def test_a_key_is_there_once_however_often_it_is_added(queue: WorkQueue[str]) -> None:
+def test_key_is_queued_once_however_often_it_is_added(queue: WorkQueue[str]) -> None:
     for key in ("a", "b", "a"):
         queue.add(key)
     assert [queue.take(), queue.take()] == ["a", "b"]
@@ -45,7 +45,7 @@ def test_a_key_is_with_one_worker_at_a_time(queue: WorkQueue[str]) -> None:
     assert queue.take() == "a", "it was added before"
 
 
-def test_what_is_due_sooner_comes_first(queue: WorkQueue[str]) -> None:
+def test_key_with_the_shorter_delay_comes_first(queue: WorkQueue[str]) -> None:
     queue.add("later", delay=0.05)
     queue.add("sooner", delay=0.01)
     assert [queue.take(), queue.take()] == ["sooner", "later"]
@@ -69,7 +69,7 @@ def test_delays_can_be_set(queue: WorkQueue[str]) -> None:
     assert [queue.retry("a") for _ in range(3)] == [2.0, 3.0, 3.0]
 
 
-def test_who_waits_is_let_go_when_the_queue_is_closed(queue: WorkQueue[str]) -> None:
+def test_closing_the_queue_ends_the_wait_for_a_key(queue: WorkQueue[str]) -> None:
     with ThreadPoolExecutor() as pool:
         waiting = pool.submit(queue.take)
         queue.close()

@@ -60,7 +60,7 @@ def test_a_controller_is_busy_when_all_its_workers_are_held(tmp_path: Path, cloc
             assert busy() == 10
 
 
-def test_what_the_waiting_test_itself_holds_is_no_excuse(tmp_path: Path, clock: Clock) -> None:
+def test_request_that_the_waiting_test_holds_does_not_count(tmp_path: Path, clock: Clock) -> None:
     mine = Activity(tmp_path, pace=SERIAL)
     busy = mine.observe()
     with mine.request(Route.LOGIN):

@@ -82,7 +82,7 @@ def test_every_kind_of_name() -> None:
     assert san.get_values_for_type(x509.RFC822Name) == names["emails"]
 
 
-def test_what_is_not_given_is_left_out() -> None:
+def test_missing_parts_are_left_out() -> None:
     request = load(SigningRequest.build())
     assert list(request.subject) == []
     assert list(request.extensions) == []
@@ -115,7 +115,7 @@ def test_requests_for_the_same_key() -> None:
 
 
 @pytest.mark.parametrize("garbage", ["", "text", None, 7, "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n"])
-def test_what_is_no_request_is_for_no_key(garbage: object) -> None:
+def test_text_that_is_not_a_csr_is_for_no_key(garbage: object) -> None:
     assert not SigningRequest.build("a.test").is_for_same_key(garbage)
 
 
@@ -169,7 +169,7 @@ def test_a_condition_speaks_of_the_generation_it_saw(
     assert is_current(item, entry) is current
 
 
-def test_conditions_in_words() -> None:
+def test_conditions_are_described_in_words() -> None:
     entry = {"type": "Ready", "status": "False", "reason": "VaultError", "message": "sealed"}
     assert describe_conditions({"status": {"conditions": [entry]}}) == (
         "its conditions: Ready=False VaultError: 'sealed'"

@@ -60,7 +60,7 @@ def spec_of(fields: dict[str, Any], given: Configuration | None = None) -> dict[
 # -- cert-manager's block ------------------------------------------------------------------------------------
 
 
-def test_block_has_the_configuration_as_it_is() -> None:
+def test_block_contains_the_unchanged_configuration() -> None:
     (body,) = BlockShape(("spec", "backend", "vault")).render(configuration())
     assert body == {
         "apiVersion": "example.test/v1",

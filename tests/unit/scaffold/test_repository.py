@@ -47,7 +47,7 @@ def test_group_kinds_crds_and_account_of_public_controllers_are_found(layout: Pa
     assert found.missing == ()
 
 
-def test_there_are_ten_layouts() -> None:
+def test_ten_layouts_are_covered() -> None:
     assert len(LAYOUTS) == 10
 
 

@@ -82,7 +82,7 @@ def test_copy_from_a_url_is_that_file(hashes: dict[str, str], pin: str) -> None:
         ({"url": "http://example.com/suite.whl", "archive_info": {}}, "PATH-OF-A-CLONE"),
     ],
 )
-def test_what_a_job_cannot_get_by_itself_needs_a_wheel(record: dict[str, Any], source: str) -> None:
+def test_source_that_a_job_cannot_reach_needs_a_wheel(record: dict[str, Any], source: str) -> None:
     found = of(record)
     assert found.requirement == WHEEL
     assert found.preparation(Path("a b")) == f"pip wheel --no-deps --wheel-dir 'a b' {source}"

@@ -44,7 +44,7 @@ def lines(toolchain: Toolchain) -> dict[str, str]:
 NEWEST = {name: find(name).line for name in OLDEST}
 
 
-def test_nothing_asked_for_is_the_newest_of_each() -> None:
+def test_default_cell_has_the_newest_of_each() -> None:
     assert lines(run().toolchain) == NEWEST
     assert lines(run(implementation="cert-manager").toolchain) == NEWEST
 
@@ -161,7 +161,7 @@ def test_a_run_that_joins_another_starts_further_vaults_from_the_same_program() 
         other.close()
 
 
-def test_the_header_says_which_versions_will_be_built() -> None:
+def test_header_names_the_versions_to_build() -> None:
     one = run(implementation="cert-manager@1.15", vault_binary=Path("bao"))
     kubernetes = find("kubernetes").version
     assert (one.provider.name, one.provider.reason) == (

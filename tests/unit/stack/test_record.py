@@ -42,7 +42,7 @@ def begun() -> CleanupRecord:
     return CleanupRecord.begin(WHEREABOUTS)
 
 
-def test_a_record_is_private_and_says_what_was_announced(state: Path, begun: CleanupRecord) -> None:
+def test_record_is_private_and_lists_what_was_announced(state: Path, begun: CleanupRecord) -> None:
     announce = begun.announcer(SESSION)
     announce("auth method", "approle")
     announce("auth method", "approle", "auth_approle_1")
@@ -183,7 +183,7 @@ def test_a_cleanup_has_the_time_of_all_that_it_waits_for(short_directory: Path) 
     assert limit >= 2 * timeouts.deletion + timeouts.api
 
 
-def test_a_record_of_another_machine_is_not_this_ones_to_finish(begun: CleanupRecord) -> None:
+def test_record_of_another_machine_is_not_finished(begun: CleanupRecord) -> None:
     begun.path.write_text(json.dumps({"host": "elsewhere"}) + "\n")
     assert record.state_of(begun) == "of elsewhere"
     assert record.unfinished() == []

@@ -102,7 +102,7 @@ def test_output_goes_to_a_log(run: RunDirectory) -> None:
     assert run.log_tail("never-started") == ""
 
 
-def test_a_name_is_free_again_after_its_process_and_its_log_goes_on(run: RunDirectory) -> None:
+def test_name_is_free_after_the_end_of_its_process_and_its_log_continues(run: RunDirectory) -> None:
     for word in ("first", "second"):
         run.spawn("talker", ["echo", word])
         ended(run, "talker")
@@ -115,7 +115,7 @@ def test_a_name_in_use_is_refused(run: RunDirectory) -> None:
         run.spawn("sleeper", FOREVER)
 
 
-def test_graceful_stop_lets_a_process_say_goodbye(run: RunDirectory) -> None:
+def test_graceful_stop_lets_a_process_clean_up(run: RunDirectory) -> None:
     code = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit('bye')); print('up', flush=True)"
     run.spawn("polite", python(f"{code}; signal.pause()"))
     assert line_of(run, "polite") == "up"
@@ -131,7 +131,7 @@ def test_stop_ends_the_session_of_a_process(run: RunDirectory, watch: Watch) -> 
     assert child not in watch.left()
 
 
-def test_environment_is_what_is_given_and_little_else(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_has_the_given_variables_and_few_others(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VAULT_TOKEN", "of the user")
     monkeypatch.setenv("PATH", os.environ["PATH"] + os.pathsep + "/mine")
     run.spawn("env", python("import os, json; print(json.dumps(dict(os.environ)))"), {"GIVEN": "yes"})
@@ -259,7 +259,7 @@ def test_client_that_goes_does_not_end_the_supervisor(run: RunDirectory, sent: b
     assert still_works(run)
 
 
-def test_clients_that_send_nothing_keep_nobody_waiting(run: RunDirectory) -> None:
+def test_silent_clients_do_not_delay_others(run: RunDirectory) -> None:
     with contextlib.ExitStack() as stack:
         idle = []
         for number in range(100):
@@ -564,7 +564,7 @@ sys.stdin.read()
 
 @linux
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, None])
-def test_everything_goes_with_its_owner(short_directory: Path, watch: Watch, number: int | None) -> None:
+def test_end_of_the_owner_ends_everything(short_directory: Path, watch: Watch, number: int | None) -> None:
     path = short_directory / "run"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(python(OWNER, str(path)), text=True, **pipes) as owner:  # type: ignore[call-overload]
@@ -593,7 +593,7 @@ def test_an_owner_that_is_gone_already(short_directory: Path) -> None:
 
 
 @linux
-def test_what_is_kept_outlives_its_owner(short_directory: Path, watch: Watch) -> None:
+def test_kept_session_outlives_its_owner(short_directory: Path, watch: Watch) -> None:
     path = short_directory / "run"
     code = OWNER.replace("sys.stdin.read()", "run.keep()")
     # Its output ends, so that a shell that waits for it goes on.
@@ -627,7 +627,7 @@ def comes_to(pid: int, state: str) -> bool:
 
 
 @linux
-def test_a_process_stands_still_until_all_let_it_go(run: RunDirectory) -> None:
+def test_process_is_paused_until_all_resume_it(run: RunDirectory) -> None:
     pid = run.spawn("sleeper", FOREVER)
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other:
         run.pause("sleeper", os.getpid())
@@ -688,7 +688,7 @@ def test_start_leaves_a_running_process_alone(run: RunDirectory) -> None:
     assert pid_of(run, "sleeper") == pid
 
 
-def test_halted_process_starts_again_after_the_end_of_who_halted_it(run: RunDirectory) -> None:
+def test_halted_process_starts_again_after_the_end_of_the_process_that_halted_it(run: RunDirectory) -> None:
     pid = run.spawn("sleeper", FOREVER)
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other:
         run.halt("sleeper", other.pid)
@@ -726,7 +726,7 @@ def test_tended_process_that_is_stopped_stays_stopped(run: RunDirectory) -> None
     assert ended(run, "sleeper") == -signal.SIGKILL
 
 
-def test_process_is_tended_no_longer_than_who_asked_for_it_lives(run: RunDirectory) -> None:
+def test_process_is_tended_until_the_end_of_the_process_that_asked_for_it(run: RunDirectory) -> None:
     pid = run.spawn("sleeper", FOREVER)
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other:
         run.tend("sleeper", other.pid)
@@ -784,7 +784,7 @@ LAST_WORD = "import os, sys; open(sys.argv[1], 'w').write(str(os.path.exists(f'/
 
 
 @linux
-def test_a_command_for_the_end_is_run_when_all_else_has_ended(run: RunDirectory, tmp_path: Path) -> None:
+def test_exit_hook_runs_after_all_processes_have_ended(run: RunDirectory, tmp_path: Path) -> None:
     pid = run.spawn("sleeper", FOREVER)
     run.at_end(python(LAST_WORD, str(tmp_path / "word"), str(pid)))
     assert not (tmp_path / "word").exists()
@@ -793,14 +793,14 @@ def test_a_command_for_the_end_is_run_when_all_else_has_ended(run: RunDirectory,
 
 
 @pytest.mark.parametrize("command", [["sh", "-c", "echo it is stuck >&2; exit 1"], ["no-such-program"]])
-def test_a_command_for_the_end_that_fails_is_told_of(run: RunDirectory, command: list[str]) -> None:
+def test_failed_exit_hook_is_reported(run: RunDirectory, command: list[str]) -> None:
     run.at_end(command)
     with pytest.raises(StackError, match=r"it is stuck|no-such-program"):
         run.close()
     assert not run.exists
 
 
-def test_a_command_for_the_end_has_the_time_that_it_asked_for(run: RunDirectory) -> None:
+def test_exit_hook_has_its_own_limit(run: RunDirectory) -> None:
     run.at_end(["true"], limit=supervisor.EXIT_HOOK_LIMIT + 1)
     run.at_end(FOREVER, limit=0.1)
     assert [limit for _, _, limit in supervisor.recorded_commands(run.path)] == [supervisor.EXIT_HOOK_LIMIT + 1, 0.1]
@@ -818,9 +818,7 @@ def test_the_end_of_a_session_waits_for_its_commands(run: RunDirectory, monkeypa
 
 
 @linux
-def test_a_command_for_the_end_is_run_when_the_owner_was_killed(
-    short_directory: Path, tmp_path: Path, watch: Watch
-) -> None:
+def test_exit_hook_runs_after_the_owner_was_killed(short_directory: Path, tmp_path: Path, watch: Watch) -> None:
     path, word = short_directory / "run", tmp_path / "word"
     code = OWNER.replace("print(", f"run.at_end(['touch', {str(word)!r}]); print(")
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
@@ -852,7 +850,7 @@ def test_a_supervisor_answers_until_the_last_command_has_ended(
     assert not run.answers
 
 
-def test_whether_a_supervisor_answers(run: RunDirectory) -> None:
+def test_supervisor_answers_until_the_session_is_closed(run: RunDirectory) -> None:
     assert run.answers
     run.close()
     assert not run.answers
@@ -874,7 +872,7 @@ def as_somebody_else(path: Path) -> Iterator[None]:
             path.chmod(0o700)
 
 
-def test_anothers_supervisor_is_taken_for_one_that_answers(run: RunDirectory) -> None:
+def test_supervisor_of_another_user_counts_as_answering(run: RunDirectory) -> None:
     with as_somebody_else(run.path):
         assert run.answers, "what it keeps would be taken for left behind"
 
@@ -883,7 +881,7 @@ def test_anothers_supervisor_is_taken_for_one_that_answers(run: RunDirectory) ->
 
 
 @linux
-def test_who_opens_at_once_gets_one_supervisor(short_directory: Path) -> None:
+def test_processes_that_open_a_session_at_once_share_one_supervisor(short_directory: Path) -> None:
     path = short_directory / "run"
     count = 8
     together = Barrier(count)
@@ -916,7 +914,7 @@ def test_another_process_of_the_run_shares_its_supervisor(run: RunDirectory, wat
     assert not any(watch.running(pid) for pid in pids)
 
 
-def test_two_runs_do_not_meet(run: RunDirectory, short_directory: Path) -> None:
+def test_two_sessions_do_not_share_names(run: RunDirectory, short_directory: Path) -> None:
     other = RunDirectory(short_directory / "other", os.getpid())
     other.open()
     run.spawn("same-name", FOREVER)

@@ -83,9 +83,7 @@ def test_a_stack_that_is_kept(run: RunDirectory, watch: Watch) -> None:
     assert find_sessions(run.path.parent) == []
 
 
-def test_an_orphan_goes_with_what_outlived_its_supervisor_and_with_nothing_else(
-    run: RunDirectory, watch: Watch
-) -> None:
+def test_orphan_is_removed_with_its_processes_only(run: RunDirectory, watch: Watch) -> None:
     run.spawn("parent", [sys.executable, "-c", RUNAWAY])
     assert poll(lambda: run.returncode("parent"), timeout=LIMIT) == 0
     runaway = watch.add(int(run.log("parent").read_text()))
@@ -104,7 +102,7 @@ def test_an_orphan_goes_with_what_outlived_its_supervisor_and_with_nothing_else(
                 os.kill(pid, signal.SIGKILL)
 
 
-def test_an_orphans_commands_for_the_end_are_run(run: RunDirectory, tmp_path: Path) -> None:
+def test_exit_hooks_of_an_orphan_run(run: RunDirectory, tmp_path: Path) -> None:
     run.at_end(["touch", str(tmp_path / "word")])
     kill_supervisor(run)
     remove(orphan(run))
@@ -113,7 +111,7 @@ def test_an_orphans_commands_for_the_end_are_run(run: RunDirectory, tmp_path: Pa
 
 
 @pytest.mark.parametrize("record", ["", "{}", "[1]", '[["true", {}]]', '[[["true"], {"a": 1}]]'])
-def test_an_orphans_commands_that_cannot_be_read_are_told_of(run: RunDirectory, record: str) -> None:
+def test_unreadable_exit_hooks_of_an_orphan_are_reported(run: RunDirectory, record: str) -> None:
     kill_supervisor(run)
     (run.path / supervisor.COMMANDS).write_text(record)
     with pytest.raises(StackError, match="the exit hooks of the session cannot be read"):
@@ -129,7 +127,7 @@ def test_processes_are_found_without_procfs_too(run: RunDirectory, monkeypatch: 
     assert marked(run.path) == (pid,)
 
 
-def test_one_that_is_just_being_made_is_left_alone(short_directory: Path) -> None:
+def test_directory_that_is_just_being_created_is_left_alone(short_directory: Path) -> None:
     run = RunDirectory(short_directory / NAME, os.getpid())
     run.path.mkdir()
     assert [found.state for found in find_sessions(short_directory)] == [IN_BETWEEN]
@@ -139,7 +137,7 @@ def test_one_that_is_just_being_made_is_left_alone(short_directory: Path) -> Non
     assert [found.state for found in find_sessions(short_directory)] == [ORPHAN]
 
 
-def test_what_is_not_ours_is_not_looked_at(short_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_of_others_are_ignored(short_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (short_directory / "vault-issuer-notes").mkdir()
     (short_directory / "elsewhere").mkdir()
     (short_directory / NAME).symlink_to(short_directory / "elsewhere")

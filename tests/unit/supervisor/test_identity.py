@@ -56,14 +56,14 @@ def ended() -> Identity:
         *(("pid", value) for value in ("", "1" * 5000, "-1", "\u0664" * 300, "other")),
     ],
 )
-def test_end_is_not_proved_of_what_cannot_be_seen_here(field: str, value: str) -> None:
+def test_end_of_an_invisible_process_is_not_proved(field: str, value: str) -> None:
     identity = replace(ended(), **{field: value})
     assert (identity.standing, identity.is_orphaned) == (UNKNOWN, False)
 
 
 @pytest.mark.parametrize("field", ["uid", "mount_namespace", "host"])
 @pytest.mark.parametrize("value", ["", "12345"])
-def test_what_is_of_others_is_not_an_orphan(field: str, value: str) -> None:
+def test_process_of_others_is_not_an_orphan(field: str, value: str) -> None:
     identity = replace(ended(), **{field: value})
     assert (identity.standing, identity.is_ours, identity.is_orphaned) == (ENDED, False, False)
 

@@ -32,7 +32,7 @@ def built(tmp_path: Path) -> Toolchain:
     return toolchain
 
 
-def test_cached_ones_are_used_where_nothing_is_given(built: Toolchain) -> None:
+def test_cached_binaries_are_used_by_default(built: Toolchain) -> None:
     binaries = resolve(built)
     assert binaries.etcd == built.path("etcd")
     assert binaries.kube_controller_manager == built.path("kube-controller-manager")
@@ -47,7 +47,7 @@ def test_the_types_are_those_of_the_release(built: Toolchain) -> None:
     assert old.path("vault") == built.path("vault")
 
 
-def test_given_ones_win(built: Toolchain, tmp_path: Path) -> None:
+def test_binaries_of_the_user_come_first(built: Toolchain, tmp_path: Path) -> None:
     assets = tmp_path / "assets"
     etcd, api = executable(assets / "etcd"), executable(assets / "kube-apiserver")
     bao = executable(tmp_path / "bao")
@@ -59,7 +59,7 @@ def test_given_ones_win(built: Toolchain, tmp_path: Path) -> None:
     assert resolve(built, kubernetes_dir=assets).kube_controller_manager == manager
 
 
-def test_what_is_missing_is_named(tmp_path: Path) -> None:
+def test_missing_binary_is_named(tmp_path: Path) -> None:
     with pytest.raises(ToolchainError, match="etcd is not built") as caught:
         resolve(Toolchain(tmp_path))
     assert "vault-issuer toolchain build" in caught.value.hint

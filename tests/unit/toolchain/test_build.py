@@ -102,7 +102,7 @@ def drafts(cache: Path) -> list[str]:
     return [path.name for path in cache.glob(".building-*")]
 
 
-def test_what_was_built_runs_and_nothing_else_is_left(cache: Path, component: Component) -> None:
+def test_built_program_runs_and_nothing_else_remains(cache: Path, component: Component) -> None:
     toolchain = Toolchain(cache, [component])
     assert toolchain.path("tiny") is None
     assert toolchain.missing(["tiny"]) == ["tiny"]
@@ -157,7 +157,7 @@ def test_go_caches_are_kept_when_asked_for(cache: Path, component: Component) ->
     assert (cache / "go-caches" / "build").is_dir()
 
 
-def test_disk_and_time_are_said_before_anything_is_built(cache: Path, component: Component) -> None:
+def test_disk_and_time_are_printed_before_a_build(cache: Path, component: Component) -> None:
     lines: list[str] = []
     Toolchain(cache, [component]).build(progress=lines.append)
     assert "tiny v1.2.3" in lines[0]
@@ -165,7 +165,7 @@ def test_disk_and_time_are_said_before_anything_is_built(cache: Path, component:
     assert "of disk meanwhile" in lines[0]
 
 
-def test_a_warm_cache_is_checked_without_go_and_without_any_process(
+def test_warm_cache_is_checked_without_any_process(
     cache: Path, component: Component, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Toolchain(cache, [component]).build(progress=lambda line: None)
@@ -199,7 +199,7 @@ def test_clean_leaves_no_directory(cache: Path, component: Component) -> None:
     assert toolchain.path("tiny") is None
 
 
-def test_of_two_builds_at_once_the_second_waits_and_finds_it_done(cache: Path, component: Component) -> None:
+def test_second_of_two_builds_waits_and_finds_the_result(cache: Path, component: Component) -> None:
     both = [start(cache, component), start(cache, component)]
     said = [process.communicate(timeout=PATIENCE)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
@@ -209,7 +209,7 @@ def test_of_two_builds_at_once_the_second_waits_and_finds_it_done(cache: Path, c
     assert drafts(cache) == []
 
 
-def test_a_build_that_meets_another_says_that_it_waits_and_runs_no_go(
+def test_build_that_waits_for_another_says_so_and_runs_no_go(
     cache: Path, component: Component, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first build's go is held until the second has said that it waits."""
@@ -233,7 +233,7 @@ def test_a_build_that_meets_another_says_that_it_waits_and_runs_no_go(
     assert Toolchain(cache, [component]).path("tiny") is not None
 
 
-def test_a_build_that_fails_is_reported_and_the_next_one_mends_it(cache: Path, component: Component) -> None:
+def test_failed_build_is_reported_and_the_next_one_replaces_it(cache: Path, component: Component) -> None:
     (component.directory / "main.go").write_text(HELLO.replace("println", "nonsense"))
     with pytest.raises(ToolchainError, match="undefined: nonsense") as caught:
         Toolchain(cache, [component]).build(progress=lambda line: None)
@@ -510,7 +510,7 @@ def of_an_older_version(toolchain: Toolchain) -> Path:
     return place
 
 
-def test_what_an_older_version_built_from_pinned_modules_gets_digests(built: Toolchain) -> None:
+def test_build_of_an_older_version_from_pinned_modules_gets_digests(built: Toolchain) -> None:
     place = of_an_older_version(built)
     binary = binary_of(built)
     assert json.loads((place / "manifest.json").read_text())["files"].keys() == {"bin/tiny"}
@@ -519,7 +519,7 @@ def test_what_an_older_version_built_from_pinned_modules_gets_digests(built: Too
 
 
 @pytest.mark.parametrize("damage", [truncate, lambda binary: binary.write_text("#!/bin/sh\n")])
-def test_what_an_older_version_left_damaged_gets_none(built: Toolchain, damage: Callable[[Path], None]) -> None:
+def test_damaged_build_of_an_older_version_gets_no_digests(built: Toolchain, damage: Callable[[Path], None]) -> None:
     place = of_an_older_version(built)
     damage(place / "bin" / "tiny")
     assert built.path("tiny") is None
@@ -534,9 +534,7 @@ def test_a_damaged_manifest_is_built_again(built: Toolchain, text: str) -> None:
     binary_of(built)
 
 
-def test_a_build_that_does_not_end_is_not_waited_for_for_ever(
-    tmp_path: Path, component: Component, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wait_for_another_build_ends(tmp_path: Path, component: Component, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other build holds the lock in this process: it never ends."""
     cache = tmp_path / "cache"
     toolchain = Toolchain(cache, [component])

@@ -70,7 +70,7 @@ def test_default_is_the_newest_release_or_the_one_before(name: str, newer: int) 
     assert Toolchain().components[default.name] is default
 
 
-def test_a_version_that_there_is_not_is_refused_with_those_that_there_are() -> None:
+def test_unknown_version_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigurationError, match=r"there is no cert-manager 1\.1\n") as caught:
         Toolchain(versions={"cert-manager": "1.1"})
     assert caught.value.hint == "one of: " + ", ".join(
@@ -78,7 +78,7 @@ def test_a_version_that_there_is_not_is_refused_with_those_that_there_are() -> N
     )
 
 
-def test_kubernetes_says_the_version_of_its_module() -> None:
+def test_kubernetes_reports_the_version_of_its_module() -> None:
     kubernetes = find("kubernetes")
     linking = next(flag for flag in kubernetes.flags if flag.startswith("-ldflags="))
     for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):

@@ -48,7 +48,7 @@ def test_a_template_becomes_what_the_chart_installs() -> None:
     assert "{{" not in plain(TEMPLATE, "things.yaml")
 
 
-def test_what_is_no_template_stays_as_it_is() -> None:
+def test_file_that_is_not_a_template_stays_unchanged() -> None:
     text = "# a comment\nkind: CustomResourceDefinition\nspec: {}\n"
     assert plain(text, "things.yaml") == text
 

@@ -23,7 +23,7 @@ def no_go_in_python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_go_in_python")
-def test_without_go_the_error_says_how_to_get_it() -> None:
+def test_error_without_go_names_how_to_get_it() -> None:
     with pytest.raises(ToolchainError, match="no Go toolchain") as caught:
         find_go((1, 26), {"PATH": ""})
     assert "1.26" in caught.value.hint
@@ -53,7 +53,7 @@ def test_go_is_found_where_the_wheel_puts_it(monkeypatch: pytest.MonkeyPatch, tm
 
 
 @needs_go
-def test_the_one_asked_for_is_not_passed_over(tmp_path: Path) -> None:
+def test_given_go_is_not_skipped(tmp_path: Path) -> None:
     wrong = tmp_path / "go"
     with pytest.raises(ToolchainError, match=f"VAULT_ISSUER_GO={wrong} is not a Go toolchain"):
         find_go((1, 1), {"PATH": str(Path(shutil.which("go") or "").parent), "VAULT_ISSUER_GO": str(wrong)})
@@ -103,7 +103,7 @@ def test_each_complaint_has_its_hint(output: str, what: str, hint: str) -> None:
     assert output.splitlines()[-1] in error.message
 
 
-def test_another_complaint_is_shown_as_it_is() -> None:
+def test_unknown_error_is_shown_unchanged() -> None:
     error = explain("go build", "./main.go:2:14: undefined: undefined")
     assert "undefined: undefined" in error.message
     assert error.hint
@@ -198,7 +198,9 @@ def test_no_file_of_settings_changes_what_go_builds(tmp_path: Path, monkeypatch:
 @needs_go
 @pytest.mark.usefixtures("no_settings_of_go")
 @pytest.mark.parametrize("where", ["variables", "file"])
-def test_how_modules_are_fetched_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+def test_settings_for_fetching_modules_are_those_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
     mine = {"GOPROXY": "https://proxy.test", "GONOPROXY": "corp.test/*", "GOAUTH": "off"}
     if where == "file":
         (tmp_path / "env").write_text("".join(f"{name}={value}\n" for name, value in mine.items()))
@@ -223,7 +225,7 @@ def test_the_version_is_that_of_the_go_that_builds(monkeypatch: pytest.MonkeyPat
     assert find_go((1, 1), {"PATH": str(Path(shutil.which("go") or "").parent)}).is_absolute()
 
 
-def test_a_go_that_says_nothing_of_its_proxies(tmp_path: Path) -> None:
+def test_go_without_proxy_settings_is_reported(tmp_path: Path) -> None:
     go = tmp_path / "go"
     go.write_text("#!/bin/sh\necho no idea >&2\nexit 1\n")
     go.chmod(0o755)

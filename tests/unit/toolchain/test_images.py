@@ -21,9 +21,9 @@ MIRROR = "mirror.test:5000/hub"
         ("kindest/node@sha256:abc", "kindest/node@sha256:abc"),
     ],
 )
-def test_a_mirror_stands_in_the_place_of_the_registry(image: str, there: str) -> None:
+def test_mirror_replaces_the_registry(image: str, there: str) -> None:
     assert mirrored(image, MIRROR) == f"{MIRROR}/{there}"
 
 
-def test_without_a_mirror() -> None:
+def test_image_without_a_mirror_keeps_its_name() -> None:
     assert mirrored("quay.io/openbao/openbao:2.4.1", "") == "quay.io/openbao/openbao:2.4.1"

@@ -161,7 +161,7 @@ def test_an_image_named_by_a_digest_cannot_be_pulled_through_a_mirror() -> None:
         ),
     ],
 )
-def test_what_can_be_done_about_an_engines_complaint(complaint: str, said: str) -> None:
+def test_error_of_an_engine_has_its_hint(complaint: str, said: str) -> None:
     assert said in hint_for(complaint)
 
 
