@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parents[1]
-#: Seconds between two looks at the processes. What a process uses after the last look is in "not attributed".
+#: Seconds between two looks at the processes. "not attributed" contains the CPU time after the last look.
 INTERVAL = 0.1
 KINDS = ("pytest", "pytest workers", "kube-apiserver", "etcd", "kube-controller-manager", "Vault", "controller",
          "supervisor", "others", "not attributed")  # fmt: skip

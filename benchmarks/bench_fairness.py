@@ -1,10 +1,10 @@
-"""How long a request of a working Issuer takes beside many Issuers and beside broken ones.
+"""Measures how long a request of a working Issuer takes beside many other Issuers, and beside broken ones.
 
 python benchmarks/bench_fairness.py [--vault-issuer NAME] [--issuers 300] [--requests 20]
 
-Prints, for each load, the median, the minimum and the maximum in seconds of consecutive requests of one Issuer, and the
-ratio of the median to that of the Issuer alone. Nothing is asserted. About 1 is fair; the ratio of a controller whose
-failures hold up others grows with their number.
+For each load, it prints the median, the minimum and the maximum in seconds of consecutive requests of one Issuer, and
+the ratio of the median to that of the Issuer alone. It asserts nothing. A ratio of about 1 is fair. If failures delay
+other Issuers, the ratio grows with their number.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How the time of redaction grows with a text: for each pathological piece the times of n, 2n and 4n characters.
+"""Measures how the time of redaction grows: for each pathological piece, the times of n, 2n and 4n characters.
 
 python benchmarks/bench_redaction.py [CHARACTERS]
 

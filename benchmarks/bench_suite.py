@@ -1,8 +1,8 @@
 """Measures the times of a session: the start of the stack and of the controller, the core profile, and its areas.
 
-Run with ``tox run -e benchmark`` (or ``python benchmarks/bench_suite.py``); ``--cold`` also measures the toolchain from
-an empty cache, ``--kind`` also how long the same takes to start on kind, in the same rounds. Prints medians, minima and
-maxima in seconds; nothing is asserted.
+Run it with ``tox run -e benchmark`` (or ``python benchmarks/bench_suite.py``). ``--cold`` also measures a build of the
+toolchain into an empty cache. ``--kind`` also measures the same start on kind, in the same rounds. It prints medians,
+minima and maxima in seconds, and asserts nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pytest_vault_issuer.toolchain import Toolchain, to_stderr
 def starts(kind: bool, image: str | None) -> list[Settings]:
     """Return the settings to measure; options from the environment complete them.
 
-    :param kind: on kind too; :param image: of cert-manager, to run it there as well.
+    :param kind: whether to start on kind, too. :param image: image of cert-manager to run there, too.
     """
     wanted: list[dict[str, str]] = [{"stack": "process"}]
     if kind:

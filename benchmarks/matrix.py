@@ -1,12 +1,12 @@
 """Runs the suite against releases of cert-manager on versions of Vault and Kubernetes, and tables what differs.
 
-Run with ``tox run -e matrix``; for a part, ``tox run -e matrix -- cert-manager@1.18 vault@1.19``: one cell each, and
-what is not named is the default; ``cert-manager@1.18+vault@1.19`` is one cell of both. Without cells: every release on
-the default stack, and the newest release on every other Vault and Kubernetes; ``--all`` is every combination. Each cell
-is a run of its own; with ``--reports=DIR`` its report stays in a folder of DIR, and a cell whose report there passes is
-not run again, so that a matrix goes on where it was cut off. The tables, in Markdown, go to the standard output and
-into a file. Exits with 1 unless every cell is conformant, or partial where each requirement that was not judged says
-why.
+Run it with ``tox run -e matrix``. Arguments select cells: ``tox run -e matrix -- cert-manager@1.18 vault@1.19`` runs
+two cells, each with the default versions of the other components. ``cert-manager@1.18+vault@1.19`` is one cell. Without
+arguments, it runs every release on the default stack, and the newest release on every other Vault and Kubernetes.
+``--all`` runs every combination. Each cell is a separate session. With ``--reports=DIR``, the reports stay in DIR, and
+a cell that has passed is not run again, so that an interrupted matrix continues. The tables, in Markdown, go to the
+standard output and into a file. The exit status is 1 unless every cell is conformant, or partial with a reason for each
+requirement that was not judged.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Session:
     def problems(self) -> list[str]:
         """Why the cell does not pass; [] if it does.
 
-        What was left out by a selection counts for nothing.
+        Requirements that the selection leaves out do not count.
         """
         if not self.report:
             return ["the run made no report"]

@@ -1,8 +1,8 @@
 """Runs the whole suite many times, half of them on a busy machine, and prints a table of the results.
 
-A suite that gates an upgrade must not fail by chance. Run with ``tox run -e soak -- --runs 20``; every second run has a
-process on each core that only computes. Prints a line for each run and a table at the end; exits with 1 when any run
-had a failure or an error.
+A suite that gates an upgrade must not fail by chance. Run it with ``tox run -e soak -- --runs 20``. During every second
+run, a process keeps each core busy. It prints a line for each run and a table at the end. The exit status is 1 if any
+run had a failure or an error.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Puts the CustomResourceDefinitions of cert-manager's releases into the package, before a release of it.
+"""Adds the CustomResourceDefinitions of cert-manager's releases to the package, before a release of the package.
 
 Go's checksums in the package pin the module that they come from. Run: python tools/ship_crds.py
 With ``--check FILE...``, checks that each wheel or source distribution contains them.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pytest_vault_issuer.toolchain import COMPONENTS, CRDS, Toolchain
 
-#: In this clone, whatever package is imported.
+#: Folder in this clone, also if another copy of the package is imported.
 TARGET = Path(__file__).parents[1] / "pytest_vault_issuer" / "toolchain" / "shipped_crds"
 NOTICE = """\
 The CustomResourceDefinitions in these folders are those of cert-manager, by version:

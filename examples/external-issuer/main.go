@@ -1,4 +1,4 @@
-// vault-issuer is an external issuer for cert-manager that has Vault sign, in an API group of its own.
+// vault-issuer is an external issuer for cert-manager: Vault signs its certificates. It has its own API group.
 package main
 
 import (
@@ -25,7 +25,7 @@ func main() {
 	probes := flag.String("health-probe-bind-address", "0", "Where health and readiness are served; 0 for nowhere.")
 	leader := flag.Bool("leader-elect", false, "Whether several replicas agree on one that works.")
 	leaseNamespace := flag.String("leader-election-namespace", "", "Where the lease is; default: the pod's namespace.")
-	flag.Parse() // -kubeconfig is controller-runtime's
+	flag.Parse() // controller-runtime defines -kubeconfig
 	ctrl.SetLogger(zap.New())
 
 	if err := run(*namespace, *metrics, *probes, *leader, *leaseNamespace); err != nil {
@@ -44,7 +44,7 @@ func run(namespace, metrics, probes string, leader bool, leaseNamespace string) 
 	if err != nil {
 		return err
 	}
-	// Each signature needs a handful of calls, and the API server has limits of its own.
+	// Each signature needs a few calls, and the API server limits them itself.
 	config.QPS, config.Burst = 100, 200
 	manager, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:                 scheme,
@@ -52,7 +52,7 @@ func run(namespace, metrics, probes string, leader bool, leaseNamespace string) 
 		HealthProbeBindAddress: probes,
 		LeaderElection:         leader,
 		LeaderElectionID:       "vaultissuer.example.com",
-		// '' for that of the pod, which a process outside of the cluster does not have.
+		// The default, '', is the namespace of the pod. A process outside of the cluster has none.
 		LeaderElectionNamespace: leaseNamespace,
 	})
 	if err != nil {

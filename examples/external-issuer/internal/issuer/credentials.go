@@ -20,10 +20,10 @@ import (
 	"example.com/vault-issuer/internal/vault"
 )
 
-// tokenLifetime is the shortest that Kubernetes grants, in seconds: a token serves one login.
+// tokenLifetime is the shortest lifetime that Kubernetes grants, in seconds. A token is used for one login.
 const tokenLifetime = 600
 
-// login has a client of an issuer's Vault authenticated as the issuer says.
+// login authenticates a client of Vault with the method of an issuer.
 func (s *Signer) login(ctx context.Context, connection *vault.Client, issuer v1alpha1.Issuer) error {
 	namespace := s.namespaceOf(issuer)
 	switch auth := issuer.GetVault().Auth; {
@@ -74,7 +74,7 @@ func (s *Signer) serviceAccountToken(ctx context.Context, namespace string, issu
 	account := &corev1.ServiceAccount{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: config.ServiceAccountRef.Name},
 	}
-	// The first audience lets a role of Vault be for one issuer alone.
+	// With the first audience, a role of Vault can admit only this issuer.
 	own := "vault://" + issuer.GetName()
 	if issuer.GetNamespace() != "" {
 		own = "vault://" + issuer.GetNamespace() + "/" + issuer.GetName()
@@ -89,7 +89,7 @@ func (s *Signer) serviceAccountToken(ctx context.Context, namespace string, issu
 	return request.Status.Token, nil
 }
 
-// secretValue reads a key of a Secret, from the API server itself: a cache may be a moment behind.
+// secretValue reads a key of a Secret from the API server, because a cache may be stale.
 func (s *Signer) secretValue(ctx context.Context, namespace string, reference v1alpha1.SecretKey) (string, error) {
 	key := cmp.Or(reference.Key, "token")
 	secret := &corev1.Secret{}
@@ -104,7 +104,7 @@ func (s *Signer) secretValue(ctx context.Context, namespace string, reference v1
 	return string(value), nil
 }
 
-// namespaceOf returns where an issuer's Secrets and service accounts are.
+// namespaceOf returns the namespace of an issuer's Secrets and service accounts.
 func (s *Signer) namespaceOf(issuer v1alpha1.Issuer) string {
 	if namespace := issuer.GetNamespace(); namespace != "" {
 		return namespace

@@ -1,4 +1,4 @@
-// Package issuer is what issuer-lib's controllers call: whether an issuer works, and the signing of a request.
+// Package issuer contains the functions that the controllers of issuer-lib call: check an issuer, and sign a request.
 package issuer
 
 import (
@@ -20,11 +20,11 @@ import (
 
 const (
 	fieldOwner = "vaultissuer.example.com"
-	// maxRetry is how long a request is tried again that fails for a reason that may pass.
+	// maxRetry limits the time of retries after temporary failures.
 	maxRetry = time.Hour
 )
 
-// Signer signs requests by the Vault of their issuer.
+// Signer lets the Vault of an issuer sign requests.
 type Signer struct {
 	client                   client.Client
 	reader                   client.Reader
@@ -42,15 +42,14 @@ func SetupWithManager(ctx context.Context, manager ctrl.Manager, clusterResource
 		Check:              s.check,
 		Sign:               s.sign,
 		EventRecorder:      manager.GetEventRecorderFor(fieldOwner),
-		// status.ca is what cert-manager's own issuers set, and what becomes ca.crt.
+		// Like the issuers of cert-manager, set status.ca, which becomes ca.crt.
 		SetCAOnCertificateRequest:      true,
 		DisableKubernetesCSRController: true,
 		PreSetupWithManager:            s.watchSecrets,
 	}).SetupWithManager(ctx, manager)
 }
 
-// check says whether an issuer works: Vault is healthy, and the login succeeds. That a token may sign only shows when
-// it is to.
+// check returns an error unless Vault is healthy and the login succeeds. It does not check whether the token may sign.
 func (s *Signer) check(ctx context.Context, object issuerapi.Issuer) error {
 	issuer := object.(v1alpha1.Issuer)
 	connection, err := vault.New(issuer.GetVault().Server, issuer.GetVault().CABundle)
@@ -58,7 +57,7 @@ func (s *Signer) check(ctx context.Context, object issuerapi.Issuer) error {
 		return err
 	}
 	defer connection.Close()
-	// Before the login: a Vault that is not initialized says of a login only that it is sealed.
+	// Before the login, because a Vault that is not initialized answers a login with "sealed".
 	if err := connection.Healthy(ctx); err != nil {
 		return err
 	}
@@ -79,7 +78,7 @@ func (s *Signer) sign(
 	}
 	defer connection.Close()
 	if err := s.login(ctx, connection, issuer); err != nil {
-		// The issuer, which was found to work, does not: its status is to say so, and the request waits.
+		// The issuer no longer works. Its status shows this, and the request waits.
 		return signer.PEMBundle{}, signer.IssuerError{Err: err}
 	}
 	certificates, err := connection.Sign(ctx, issuer.GetVault().Path, details.CSR, details.Duration)
@@ -96,8 +95,7 @@ func (s *Signer) sign(
 	return signer.PEMBundle(bundle), nil
 }
 
-// bundle puts certificates into the order of their chain, the first of them at its beginning, and checks that it is the
-// one asked for.
+// bundle sorts certificates into their chain, which starts with the first one, and checks that this one matches the CSR.
 func bundle(certificates, csr []byte) (pki.PEMBundle, error) {
 	chain, err := pki.DecodeX509CertificateChainBytes(certificates)
 	if err != nil {

@@ -24,8 +24,8 @@ const (
 	lastWait  = 5 * time.Minute
 )
 
-// watchSecrets has an issuer checked again when a Secret changes that it refers to; issuer-lib itself looks at an issuer
-// again only when the issuer changes.
+// watchSecrets checks an issuer again when a Secret that it refers to changes. issuer-lib itself checks an issuer again
+// only when the issuer changes.
 func (s *Signer) watchSecrets(
 	_ context.Context, kind schema.GroupVersionKind, _ ctrl.Manager, build *builder.Builder,
 ) error {
@@ -60,7 +60,7 @@ func (s *Signer) watchSecrets(
 	return nil
 }
 
-// affected returns those issuers of a list that refer to a Secret.
+// affected returns the issuers of a list that refer to a Secret.
 func (s *Signer) affected(
 	ctx context.Context, secret client.Object, list client.ObjectList, items func() []v1alpha1.Issuer,
 ) (requests []reconcile.Request) {

@@ -1,4 +1,4 @@
-// Package vault speaks to Vault: log in, read the health, have a CSR signed.
+// Package vault is a client of Vault: it logs in, reads the health, and lets Vault sign a CSR.
 package vault
 
 import (
@@ -15,19 +15,19 @@ import (
 )
 
 const (
-	// timeout is how long one call may take: a Vault that never answers is to hold up nobody else for long.
+	// timeout limits one call, so that a Vault that never answers does not delay other issuers for long.
 	timeout = 10 * time.Second
-	// longest is how much of what Vault says of an error is passed on.
+	// longest limits the part of Vault's error message that the controller passes on, in bytes.
 	longest = 512
 )
 
-// Client is a connection to one Vault, made for one use.
+// Client is a connection to one Vault, for one use.
 type Client struct {
 	api *api.Client
 }
 
 // New returns a client of the Vault at a URL.
-// Vault is verified by the CAs in caBundle, PEM, and by no others; by the system's roots where it is empty.
+// It trusts only the CAs in caBundle (PEM), or the system trust store if caBundle is empty.
 func New(server string, caBundle []byte) (*Client, error) {
 	config := api.DefaultConfig()
 	if config.Error != nil {
@@ -35,7 +35,7 @@ func New(server string, caBundle []byte) (*Client, error) {
 	}
 	config.Address = server
 	config.Timeout = timeout
-	// What fails is tried again by the controller, which says so in the status meanwhile.
+	// The controller itself retries, and reports the failure in the status.
 	config.MaxRetries = 0
 	var roots *x509.CertPool
 	if len(caBundle) > 0 {
@@ -50,7 +50,7 @@ func New(server string, caBundle []byte) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Of the issuer's own environment nothing is used.
+	// Ignore VAULT_TOKEN and VAULT_NAMESPACE of the environment.
 	client.ClearToken()
 	client.ClearNamespace()
 	return &Client{api: client}, nil
@@ -61,12 +61,12 @@ func (c *Client) Close() {
 	c.api.CloneConfig().HttpClient.CloseIdleConnections()
 }
 
-// SetToken has further calls authenticated by a token.
+// SetToken sets the token of all further calls.
 func (c *Client) SetToken(token string) {
 	c.api.SetToken(token)
 }
 
-// Login logs in by a method.
+// Login logs in with an authentication method.
 func (c *Client) Login(ctx context.Context, method api.AuthMethod) error {
 	if _, err := c.api.Auth().Login(ctx, method); err != nil {
 		return fmt.Errorf("log in to Vault: %w", explain(err))
@@ -74,7 +74,7 @@ func (c *Client) Login(ctx context.Context, method api.AuthMethod) error {
 	return nil
 }
 
-// Healthy returns an error that says why Vault cannot serve requests.
+// Healthy returns an error with the reason if Vault cannot serve requests.
 func (c *Client) Healthy(ctx context.Context) error {
 	health, err := c.api.Sys().HealthWithContext(ctx)
 	if err != nil {
@@ -93,10 +93,10 @@ func (c *Client) Healthy(ctx context.Context) error {
 	return nil
 }
 
-// RefusedError is an answer in which Vault refuses to sign; asking again would not help.
+// RefusedError means that Vault refuses to sign. A retry would not help.
 type RefusedError struct{ error }
 
-// Sign has Vault sign a CSR at a path and returns the certificates of the answer in PEM, the signed one first.
+// Sign lets Vault sign a CSR at a path. It returns the certificates of the answer in PEM, the signed one first.
 func (c *Client) Sign(ctx context.Context, path string, csr []byte, ttl time.Duration) ([]byte, error) {
 	parameters, err := parameters(csr, ttl)
 	if err != nil {
@@ -126,7 +126,7 @@ func (c *Client) Sign(ctx context.Context, path string, csr []byte, ttl time.Dur
 	return []byte(strings.Join(certificates, "\n")), nil
 }
 
-// refused tells the answers that are final from the failures that may pass.
+// refused makes final answers a RefusedError. Other failures are temporary.
 func refused(err error) error {
 	var answer *api.ResponseError
 	if errors.As(err, &answer) && answer.StatusCode < http.StatusInternalServerError &&
@@ -136,8 +136,8 @@ func refused(err error) error {
 	return explain(err)
 }
 
-// explain returns an error that may be shown to everybody: of an answer only what Vault itself says of the error, and
-// not at any length. Whatever else answers in Vault's place may have put anything into its answer.
+// explain returns an error that is safe to show: it contains only Vault's own error message, shortened. A server other
+// than Vault could put anything into its answer.
 func explain(err error) error {
 	var answer *api.ResponseError
 	if !errors.As(err, &answer) {

@@ -7,8 +7,8 @@ import (
 	"github.com/cert-manager/cert-manager/pkg/util/pki"
 )
 
-// parameters returns what Vault needs to know of a CSR: it takes the names from there and not from the CSR, unless its
-// role says otherwise.
+// parameters returns the parameters of a sign request. Vault takes the names from them and not from the CSR, unless its
+// role is configured otherwise.
 func parameters(csr []byte, ttl time.Duration) (map[string]any, error) {
 	request, err := pki.DecodeX509CertificateRequestBytes(csr)
 	if err != nil {
