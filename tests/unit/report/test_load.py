@@ -137,7 +137,7 @@ def test_version_that_wrote_an_invalid_report_is_named(tmp_path: Path) -> None:
     path.write_text(spoiled(lambda r: (r["generator"].update(version=__version__), r.pop("stack"))))
     with pytest.raises(ConfigurationError, match=r"must contain \['stack'\] properties") as caught:
         reading.load(path)
-    assert caught.value.hint.startswith("run the suite again: it was changed since")
+    assert caught.value.hint.startswith("run the suite again: the file was changed")
 
 
 def test_a_file_beside_a_journal_is_not_taken_for_the_report(tmp_path: Path) -> None:
