@@ -1,4 +1,4 @@
-"""A Vault that refuses for the moment, and how often a controller asks while its attempts fail."""
+"""Limits of Vault, and the rate of retries while attempts fail."""
 
 from __future__ import annotations
 

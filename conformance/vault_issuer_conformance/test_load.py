@@ -1,4 +1,4 @@
-"""Many Issuers, many requests, and what they leave behind."""
+"""Many Issuers and requests, and the resources that they use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens that Vault's auth roles give: with few uses, without accessor, without the policy `default`."""
+"""Tokens of Vault's auth roles: with few uses, without accessor, without the policy `default`."""
 
 from __future__ import annotations
 

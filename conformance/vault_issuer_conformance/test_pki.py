@@ -1,4 +1,4 @@
-"""What the roles, issuers and mounts of Vault's PKI engine decide about certificates and their chains."""
+"""Roles, issuers and mounts of Vault's PKI engine: certificates and their chains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vaults that are slow, fail now and then, or break off: a request to them ends, and is tried again."""
+"""Slow, failing and interrupted answers of Vault: a request ends, and is tried again."""
 
 from __future__ import annotations
 

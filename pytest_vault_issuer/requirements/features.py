@@ -11,15 +11,15 @@ CORE = "core"
 EXTENDED = "extended"
 RESILIENCE = "resilience"
 #: Profile -> feature -> description. ``core`` has the features of the documentation page, ``extended`` the other
-#: documented ones. The requirements of ``resilience`` are about bad days; few of them need a feature.
+#: documented ones. Few requirements of ``resilience`` need a feature: they are about restarts, outages and overload.
 BY_PROFILE = {
     CORE: {
         "token": "authentication with a token in a Secret (auth.tokenSecretRef)",
         "approle": "authentication with an AppRole (auth.appRole)",
         "kubernetes-static": "authentication with a service account token in a Secret (auth.kubernetes.secretRef)",
         "kubernetes-secretless": "authentication with requested tokens (auth.kubernetes.serviceAccountRef)",
-        "issuer": "a namespaced issuer (Issuer)",
-        "cluster-issuer": "a cluster-scoped issuer (ClusterIssuer)",
+        "issuer": "a namespaced kind (Issuer)",
+        "cluster-issuer": "a cluster-scoped kind (ClusterIssuer)",
         "certificate-request": "CertificateRequests (cert-manager.io/v1 CertificateRequest)",
     },
     EXTENDED: {
@@ -48,15 +48,15 @@ KINDS = {"Issuer": "issuer", "ClusterIssuer": "cluster-issuer"}
 REQUEST_APIS = ("certificate-request", "certificate-signing-request")
 #: Area of the ids -> its title, in the order of reports.
 AREAS = {
-    "SPEC": "which configurations work, and which are refused",
+    "SPEC": "valid and invalid configurations",
     "TLS": "the connection to Vault",
     "TOKEN": "authentication with a token",
     "APPROLE": "authentication with an AppRole",
     "KSTATIC": "authentication with a stored service account token",
     "KSECRETLESS": "authentication with requested service account tokens",
-    "SCOPE": "namespaces, and issuers side by side",
+    "SCOPE": "namespaces, and several Issuers side by side",
     "HEALTH": "readiness",
-    "SIGN": "what is asked of Vault, and what is made of its answer",
+    "SIGN": "sign requests to Vault, and its answers",
     "REQUEST": "the life of a CertificateRequest",
     "ROTATION": "changes of credentials and configuration",
     "LEAK": "secrets",
@@ -65,19 +65,19 @@ AREAS = {
     "JWT": "authentication at a JWT mount",
     "AWS": "authentication with AWS IAM",
     "NAMESPACE": "namespaces of Vault Enterprise",
-    "LOGIN": "the tokens that Vault's auth roles give",
-    "PKI": "what the roles, issuers and mounts of Vault's PKI engine decide",
+    "LOGIN": "tokens of Vault's auth roles",
+    "PKI": "roles, issuers and mounts of Vault's PKI engine",
     "CERTIFICATE": "Certificates end to end",
     "CSRAPI": "CertificateSigningRequests",
     "CSR": "keys, names and encodings of CSRs",
     "ADDRESS": "forms of addresses and paths",
-    "ADMISSION": "refusal by the API server",
+    "ADMISSION": "invalid objects that the API server rejects",
     "RESTART": "restarts of the controller",
     "HA": "replicas",
     "OUTAGE": "outages of the API server, and objects that change during a request",
-    "SLOW": "servers that are slow, fail now and then, or break off",
-    "LIMIT": "a Vault that refuses for the moment, and how often a controller asks",
-    "LOAD": "many Issuers and requests, and what they leave behind",
+    "SLOW": "slow, failing and interrupted answers of Vault",
+    "LIMIT": "limits of Vault, and the rate of retries",
+    "LOAD": "many Issuers and requests, and the resources that they use",
 }
 
 
