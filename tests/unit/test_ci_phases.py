@@ -52,5 +52,17 @@ def test_output_of_a_parallel_phase_is_printed_and_its_failure_counts(tmp_path: 
     assert summary(tmp_path).returncode == 1
 
 
+def test_what_runs_beside_in_turn_goes_on_whatever_fails(tmp_path: Path) -> None:
+    images, kind, matrix = f"test ! -e {tmp_path}/results", f"sh -c 'cat {tmp_path}/results; exit 3'", "echo a cell"
+    done = run(tmp_path, f"beside images {images} then kind {kind} then matrix {matrix}\ntogether")
+    results = (tmp_path / "results").read_text().splitlines()
+    assert [line.split()[:2] for line in results] == [["images", "0"], ["kind", "3"], ["matrix", "0"]]
+    assert (tmp_path / "kind.log").read_text().startswith("images 0 ")
+    headings = [line for line in done.stdout.splitlines() if line.startswith("#####")]
+    assert headings == [f"##### {name}, which ran beside" for name in ("images", "kind", "matrix")]
+    assert "a cell" in done.stdout
+    assert "FAILED: kind" in done.stdout
+
+
 def test_a_run_that_came_to_no_phase_fails(tmp_path: Path) -> None:
     assert summary(tmp_path).returncode == 1
