@@ -69,7 +69,10 @@ vault-issuer judge ./my-issuer.toml --stack kind --vault-issuer-image=my-issuer:
     )
     parser.add_argument("--report", metavar="DIR", help=f"directory of the report (default: {_REPORT})")
     parser.add_argument(
-        "--workers", type=_positive, metavar="N", help="number of processes that run tests (default: up to 4)"
+        "--workers",
+        type=_positive,
+        metavar="N",
+        help="number of processes that run tests (default: up to 4, at most one for each selected requirement)",
     )
     session_options.add_options(parser, *_FIELDS)
     parser.set_defaults(run=run, error_status=USAGE_ERROR)
@@ -92,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"nothing failed in the report of {repeated.about}: there is nothing to repeat")
         return 0
     words = repeated.arguments() if repeated else _arguments(options)
-    words += _workers(options, len(repeated.tests) if repeated else None)
+    words += _workers(options, len(repeated.tests) if repeated else _selected(options))
     words += options.passed_on
     print(f"vault-issuer: running: {one_line(shlex.join(['pytest', *words]))}", file=sys.stderr, flush=True)
     sys.stdout.flush()
@@ -166,10 +169,19 @@ class _Repetition:
         return [*rerun.arguments(self._report, self.tests), f"--vault-issuer-report={self._directory / REPEATED}"]
 
 
+def _selected(options: argparse.Namespace) -> int | None:
+    """Return the number of selected requirements; None if areas or everything are selected.
+
+    A worker takes a second of CPU to start, and most requirements have one test.
+    """
+    selected = set(options.select or os.environ.get("VAULT_ISSUER_SELECT", "").split())
+    return len(selected) or None if all("-" in name for name in selected) else None
+
+
 def _workers(options: argparse.Namespace, tests: int | None) -> list[str]:
     """Return the argument with the number of workers, [] for one or if the user chooses it for pytest.
 
-    :param tests: how many tests run, if that is known.
+    :param tests: about how many tests run, if that is known.
     :raises ConfigurationError: if several are asked for without pytest-xdist.
     """
     chosen = [word for word in options.passed_on if _OF_WORKERS.fullmatch(word)]

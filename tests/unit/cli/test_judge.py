@@ -61,6 +61,27 @@ def test_workers_follow_the_processors(
 
 
 @pytest.mark.parametrize(
+    ("selected", "workers"),
+    [
+        (["VI-SIGN-001"], []),
+        (["VI-SIGN-001", "VI-SIGN-001"], []),
+        (["VI-SIGN-001", "VI-LEAK-001"], ["-n", "2"]),
+        (["SIGN"], ["-n", "4"]),
+        (["VI-LEAK-001", "SIGN"], ["-n", "4"]),
+    ],
+    ids=" ".join,
+)
+def test_each_selected_requirement_has_at_most_one_worker(
+    become: Become, monkeypatch: pytest.MonkeyPatch, selected: list[str], workers: list[str]
+) -> None:
+    report = "--vault-issuer-report=report"
+    words = become("x", *(word for name in selected for word in ("--select", name)))
+    assert words[words.index(report) + 1 :] == workers
+    monkeypatch.setenv("VAULT_ISSUER_SELECT", " ".join(selected))
+    assert become("x") == [*SUITE, "--vault-issuer=x", report, *workers]
+
+
+@pytest.mark.parametrize(
     ("words", "passed_on"),
     [
         (["x", "-k", "chain"], ["-n", "4", "-k", "chain"]),
