@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from filelock import FileLock
 
 from pytest_vault_issuer.toolchain import Toolchain
 from tests.support.scope import FULL, complete
@@ -26,6 +25,20 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
 
 #: How fixtures of the plugin begin.
 OUR_STACK = "vault_issuer_"
+#: The modules that use them. Some compare what is in the stack of this run before and after.
+ON_OUR_STACK = frozenset(
+    {
+        "docs/examples/test_fixtures.py",
+        "tests/e2e/test_existing.py",
+        "tests/e2e/test_existing_endings.py",
+        "tests/integration/test_joining.py",
+        "tests/integration/test_namespaces.py",
+        "tests/integration/test_ownership.py",
+        "tests/integration/test_stack.py",
+        "tests/integration/test_vault_parameters.py",
+        "tests/integration/test_vault_workspace.py",
+    }
+)
 #: Why a test with that marker is skipped otherwise.
 ONLY_IN_FULL = "only in the complete run: tox run -e full"
 
@@ -41,20 +54,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=ONLY_IN_FULL))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _alone_on_our_stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Run the modules that use the stack of this session one after the other.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With ``--dist loadfile``, one worker runs all modules that use the stack of this run; no worker waits for it."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
 
-    Some compare what is in it before and after. The workers of pytest-xdist share the stack and the parent of their
-    directories. With ``--dist loadfile``, the tests of one module run on one worker.
-    """
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            return OUR_STACK if file in ON_OUR_STACK else file
+
+    return Scheduling(config, log)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _alone_on_our_stack(request: pytest.FixtureRequest) -> None:
+    """Check that a module that uses the stack of this run is listed."""
     items = [item for item in request.session.items if item.path == request.path]
-    shared = any(name.startswith(OUR_STACK) for item in items for name in getattr(item, "fixturenames", ()))
-    if not (shared and hasattr(request.config, "workerinput")):
-        yield
-        return
-    with FileLock(tmp_path_factory.getbasetemp().parent / "stack.lock"):
-        yield
+    uses = any(name.startswith(OUR_STACK) for item in items for name in getattr(item, "fixturenames", ()))
+    listed = items[0].nodeid.partition("::")[0] in ON_OUR_STACK
+    assert listed or not uses, "the module uses the stack of this run: add it to ON_OUR_STACK in tests/conftest.py"
 
 
 @pytest.fixture(scope="session", autouse=True)
