@@ -96,6 +96,7 @@ if TYPE_CHECKING:
     from .sandbox.kubernetes_csr import CertificateSigningRequest as CertificateSigningRequest
     from .sandbox.shapes import Configuration as Configuration
     from .sandbox.shapes import InexpressibleError as InexpressibleError
+    from .sandbox.vault_namespaces import VaultNamespaces as VaultNamespaces
     from .session.session import Session as Session
     from .stack.types import API_SERVER as API_SERVER
     from .stack.types import ETCD as ETCD
@@ -217,6 +218,7 @@ _PUBLIC = {
         "Configuration",
         "InexpressibleError",
     ),
+    "sandbox.vault_namespaces": ("VaultNamespaces",),
     "session.session": ("Session",),
     "stack.types": (
         "API_SERVER",
@@ -303,6 +305,7 @@ __all__ = [
     "VaultAdmin",
     "VaultCluster",
     "VaultIssuerError",
+    "VaultNamespaces",
     "VaultWorkspace",
     "__version__",
     "add_to_chain",

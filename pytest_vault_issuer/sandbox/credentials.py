@@ -17,6 +17,7 @@ from ..errors import NotRunnable
 from ..kube import rbac as grants
 from ..kube.client import SECRETS
 from ..kube.jwks import service_account_keys
+from ..proxy.namespaces import HEADER
 from ..proxy.upstream import Upstream
 from ..stack.bootstrap import DEFAULT_MOUNTS
 from ..vault import AuthRole, Pki, VaultWorkspace
@@ -247,6 +248,7 @@ class Authentications(CredentialObjects):
         policy: str | None = None,
         mount: str | None = None,
         namespace: str | None = None,
+        vault: VaultWorkspace | None = None,
     ) -> Authentication:
         """Create a role of the TLS certificates auth method, and a Secret with a certificate that the role admits.
 
@@ -257,21 +259,22 @@ class Authentications(CredentialObjects):
         """
         clients = clients or Authority("clients")
         client = client or clients.issue_client(f"issuer-{secrets.token_hex(4)}.example.test")
-        role = self.vault.certificate_role(
-            policy or self.sign_policy(pki), certificate=clients.pem, mount=self._ours(mount)
+        vault = vault or self.vault
+        role = vault.certificate_role(
+            policy or self.sign_policy(pki, vault), certificate=clients.pem, mount=self._ours(mount)
         )
         if not self.environment.stack.disposable:
-            self._check_certificates_are_seen(role, clients)
+            self._check_certificates_are_seen(role, clients, vault.namespace)
         self.pass_on(client)
         namespace = namespace or self.home(kind)
         name = self.secret({"tls.crt": client.certificate_pem, "tls.key": client.key_pem}, namespace=namespace)
         spec = {"clientCertificate": {"mountPath": role.mount_path, "name": role.name, "secretName": name}}
         return Authentication("client-certificate", spec, namespace, name, "tls.key", client.key_pem, role=role)
 
-    def _check_certificates_are_seen(self, role: AuthRole, clients: Authority) -> None:
+    def _check_certificates_are_seen(self, role: AuthRole, clients: Authority, namespace: str) -> None:
         """Check with a login that client certificates reach an external Vault: a load balancer may end TLS."""
         server = self.environment.admin.server
-        status = certificate_login(server, role, clients.issue_client("check.example.test"))
+        status = certificate_login(server, role, clients.issue_client("check.example.test"), namespace)
         if status != 200:
             raise NotRunnable(
                 f"client certificates do not reach the Vault at {server.url} (status of a login: {status})",
@@ -351,13 +354,17 @@ def new_iam_role() -> str:
     return f"arn:aws:iam::{secrets.randbelow(9 * 10**11) + 10**11}:role/role-{secrets.token_hex(4)}"
 
 
-def certificate_login(server: VaultServer, role: AuthRole, client: ClientCertificate | None) -> int:
+def certificate_login(
+    server: VaultServer, role: AuthRole, client: ClientCertificate | None, namespace: str = ""
+) -> int:
     """Log in at a role of the TLS certificates auth method and return the status of Vault's answer.
 
     :param client: what is presented, None for nothing.
+    :param namespace: of Vault, in which the role is; '' for the root namespace.
     """
+    headers = {"Content-Type": "application/json"} | ({HEADER: namespace} if namespace else {})
     upstream = Upstream(server.url, server.ca_pem or None)
     with contextlib.closing(upstream.connection(client)) as connection:
         path = f"{upstream.prefix}{role.mount_path}/login"
-        connection.request("POST", path, json.dumps({"name": role.name}), {"Content-Type": "application/json"})
+        connection.request("POST", path, json.dumps({"name": role.name}), headers)
         return connection.getresponse().status

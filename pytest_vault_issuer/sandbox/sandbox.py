@@ -23,7 +23,8 @@ from ..kube.audit import AuditLog
 from ..kube.client import CERTIFICATE_REQUESTS, NAMESPACES, ApiError, Object
 from ..kube.ownership import LABEL
 from ..proxy import Exchange, Proxy, Route
-from ..vault import Pki, VaultAdmin, VaultWorkspace
+from ..proxy.namespaces import canonical
+from ..vault import NamespacedWorkspace, Pki, VaultAdmin, VaultWorkspace
 from .authentication import Authentication
 from .credentials import Authentications
 from .csr import SigningRequest
@@ -32,6 +33,7 @@ from .handles import CertificateRequest, Handle, Issuer, IssuerType, RefusedErro
 from .kubernetes_csr import CertificateSigningRequest, as_signing_request
 from .requests import Certificates
 from .vault_ha import VaultCluster, VaultNode
+from .vault_namespaces import VaultNamespaces
 
 
 class Sandbox(Authentications, Certificates):
@@ -256,6 +258,23 @@ class Sandbox(Authentications, Certificates):
         if self._pki is None:
             self._pki = self.vault.pki()
         return self._pki
+
+    def vault_namespaces(self, *names: str) -> VaultNamespaces:
+        """Mount a PKI in namespaces of Vault, and nowhere else.
+
+        They are namespaces of the server, if it has any that the session may create. Otherwise, the proxy shows them;
+        see :mod:`pytest_vault_issuer.proxy.namespaces`.
+
+        :param names: new namespaces, such as ``team-a/pki``; a slash at an end is ignored.
+        """
+        environment = self.environment
+        if not environment.stack.namespaces:
+            return VaultNamespaces(names, self.new_proxy(namespaces=names), self.pki, self.vault)
+        workspace = NamespacedWorkspace(
+            environment.admin, map(canonical, names), environment.stack.kubernetes, environment.stack.reviewer_token
+        )
+        self.remove_later(workspace.close)
+        return VaultNamespaces((), self.new_proxy(), workspace.pki(), workspace)
 
     # -- issuers -----------------------------------------------------------------------
 

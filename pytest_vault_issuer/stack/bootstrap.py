@@ -63,6 +63,7 @@ def complete_stack(
             components={"kubernetes": cluster.version, admin.product: admin.version},
             reviewer_token=reviewer_token,
             created_mounts=mounts,
+            namespaces=admin.offers_namespaces,
             run=session,
             **details,
         )

@@ -34,6 +34,7 @@ class Stack:
     :ivar reviewer_token: token of a service account bound to ``system:auth-delegator``.
     :ivar components: version by component.
     :ivar origins: where its binaries come from, as far as the session knows.
+    :ivar namespaces: whether Vault has namespaces that the session may create; else, the proxy shows tests some.
     :ivar foreign: whether the cluster existed before the session, which then changes nothing in it.
     :ivar created_mounts: auth mounts at default paths that the session created.
     :ivar run: name of the session, the value of the label on everything that it creates in the cluster.
@@ -58,6 +59,7 @@ class Stack:
     vault_image: str = ""
     kind_cluster: str = ""
     network: str = ""
+    namespaces: bool = False
     foreign: bool = False
     record: str = ""
     origins: list[Origin] = field(default_factory=list)

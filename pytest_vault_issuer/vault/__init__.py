@@ -1,6 +1,7 @@
 """Configures Vault through hvac: PKI, policies and auth methods, and takes all of it away again."""
 
+from .namespaces import NamespacedWorkspace
 from .server import VaultAdmin
 from .workspace import AppRole, AuthRole, Pki, VaultWorkspace
 
-__all__ = ["AppRole", "AuthRole", "Pki", "VaultAdmin", "VaultWorkspace"]
+__all__ = ["AppRole", "AuthRole", "NamespacedWorkspace", "Pki", "VaultAdmin", "VaultWorkspace"]

@@ -12,7 +12,17 @@ import hvac.exceptions
 
 from ..errors import StackError
 from ..leftovers import Leftover, Removed
-from .server import AUTH, POLICY, SECRETS_ENGINE, TOKEN, VaultAdmin, mark_of
+from .server import (
+    AUTH,
+    NAMESPACE,
+    NAMESPACE_MARK,
+    POLICY,
+    SECRETS_ENGINE,
+    TOKEN,
+    VaultAdmin,
+    mark_of,
+    namespace_path,
+)
 
 _ERRORS = (StackError, hvac.exceptions.VaultError)
 
@@ -21,9 +31,9 @@ _ERRORS = (StackError, hvac.exceptions.VaultError)
 class Created:
     """Something that a session created or was going to create.
 
-    :ivar what: `AUTH`, `SECRETS_ENGINE`, `POLICY` or `TOKEN`.
+    :ivar what: `AUTH`, `SECRETS_ENGINE`, `POLICY`, `TOKEN` or `NAMESPACE`.
     :ivar name: its path or name; of a token, its accessor.
-    :ivar accessor: of a mount, '' if it is unknown.
+    :ivar accessor: of a mount, or the id of a namespace; '' if it is unknown.
     """
 
     what: str
@@ -34,10 +44,11 @@ class Created:
 def remove_created(
     admin: VaultAdmin, session: str, created: Iterable[Created] = (), removed: Removed | None = None
 ) -> list[Leftover]:
-    """Remove a session's tokens, auth methods, secrets engines, policies and entities from a Vault.
+    """Remove a session's tokens, namespaces, auth methods, secrets engines, policies and entities from a Vault.
 
-    A mount is removed only if its accessor is the recorded one or its description names the session, and a policy only
-    if its name begins with that of the session. Unrecorded things are found in lists, if the token may read them.
+    A mount is removed only if its accessor is the recorded one or its description names the session, a namespace only
+    if its id or its metadata does so, and a policy only if its name begins with that of the session. Unrecorded mounts
+    and policies are found in lists, if the token may read them.
     A failure is reported, and the cleanup continues.
 
     :param removed: receives the names of the removed things.
@@ -45,6 +56,7 @@ def remove_created(
     """
     removal = _Removal(admin, session, list(created), removed or Removed())
     removal.tokens()
+    removal.namespaces()
     removal.mounts(AUTH)
     removal.mounts(SECRETS_ENGINE)
     removal.policies()
@@ -56,6 +68,7 @@ class _Removal:
     def __init__(self, admin: VaultAdmin, session: str, created: list[Created], removed: Removed) -> None:
         self.left: list[Leftover] = []
         self._removed = removed
+        self._admin = admin
         self._client = admin.client
         self._session = session
         self._created = created
@@ -71,6 +84,17 @@ class _Removal:
                 except (hvac.exceptions.InvalidRequest, hvac.exceptions.Forbidden) as error:
                     if "invalid accessor" not in str(error):  # it has expired, or the test has revoked it
                         raise
+
+    def namespaces(self) -> None:
+        """Delete namespaces with everything in them; a namespace within another comes first."""
+        for path in sorted(dict.fromkeys(self._recorded(NAMESPACE)), key=lambda path: path.count("/"), reverse=True):
+            parent, _, name = path.rpartition("/")
+            command = " ".join(filter(None, ["bao namespace delete", parent and f"-namespace={parent}", name]))
+            with self._reported(f"{NAMESPACE} {path}", command):
+                about = (self._client.read(namespace_path(path)) or {}).get("data")
+                if about and self._is_our_namespace(path, about):
+                    self._admin.delete_namespace(path)
+                    self._removed.add("Vault namespaces", path)
 
     def mounts(self, what: str) -> None:
         """Disable auth methods or secrets engines."""
@@ -132,8 +156,14 @@ class _Removal:
         return isinstance(about, dict) and about.get("description") == mark_of(self._session)
 
     def _is_ours(self, what: str, path: str, about: dict[str, Any]) -> bool:
-        known = {one.accessor for one in self._created if (one.what, one.name) == (what, path) and one.accessor}
-        return about.get("accessor") in known or self._is_marked(about)
+        return about.get("accessor") in self._known(what, path) or self._is_marked(about)
+
+    def _is_our_namespace(self, path: str, about: dict[str, Any]) -> bool:
+        marked = (about.get("custom_metadata") or {}).get(NAMESPACE_MARK) == mark_of(self._session)
+        return marked or about.get("id") in self._known(NAMESPACE, path)
+
+    def _known(self, what: str, path: str) -> set[str]:
+        return {one.accessor for one in self._created if (one.what, one.name) == (what, path) and one.accessor}
 
     @contextlib.contextmanager
     def _reported(self, what: str, command: str) -> Iterator[None]:

@@ -40,11 +40,13 @@ class _Adapter(hvac.adapters.JSONAdapter):  # type: ignore[misc]
             raise _refused(error) from error
 
 
-def client(server: VaultServer, timeouts: Timeouts) -> hvac.Client:
+def client(server: VaultServer, timeouts: Timeouts, namespace: str = "") -> hvac.Client:
     """Return an hvac client of a server that ignores the environment.
 
     The settings of hvac (``VAULT_ADDR``, ``VAULT_TOKEN``, ``VAULT_CLIENT_CERT`` and others, ``~/.vault-token``) and of
     requests (proxies, ``REQUESTS_CA_BUNDLE``, ``.netrc``) may belong to another Vault than that of the session.
+
+    :param namespace: in which it works; '' for the root namespace.
     """
     session = ApiSession()
     verify: Any = server.ca_file or True
@@ -55,6 +57,7 @@ def client(server: VaultServer, timeouts: Timeouts) -> hvac.Client:
         cert=(),  # with None, hvac reads the environment
         verify=verify,
         timeout=timeouts.api,
+        namespace=namespace or None,
         session=session,
         strict_http=True,
         adapter=_Adapter,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -16,6 +17,16 @@ from .connection import VaultServer
 
 #: Kinds of things that a session creates in a Vault, named by path, name, or the accessor of a token.
 AUTH, SECRETS_ENGINE, POLICY, TOKEN = "auth method", "secrets engine", "policy", "token"
+NAMESPACE = "namespace"
+#: Key in the metadata of a namespace; its value is that of :func:`mark_of`.
+NAMESPACE_MARK = "created-by"
+#: What a token needs to work in namespaces that it creates: capabilities by path, with a namespace for {}.
+_NAMESPACE_RIGHTS = {
+    "sys/namespaces/{}": {"create", "update", "delete"},
+    "{}/sys/mounts/pki": {"create", "update"},
+    "{}/sys/auth/approle": {"create", "update"},
+    "{}/sys/policies/acl/policy": {"create", "update"},
+}
 
 
 def mark_of(session: str) -> str:
@@ -23,17 +34,24 @@ def mark_of(session: str) -> str:
     return f"vault-issuer session {session}"
 
 
+def namespace_path(path: str) -> str:
+    """Return the path, without ``/v1``, at which a namespace is created, read and deleted: in its parent."""
+    parent, _, name = path.rpartition("/")
+    return f"{parent}/sys/namespaces/{name}".lstrip("/")
+
+
 def _unannounced(what: str, name: str, accessor: str = "") -> None:
     """Record nothing: this Vault ends with the session."""
 
 
 class VaultAdmin:
-    """Administers one Vault with a privileged token.
+    """Administers one Vault, or a namespace of it, with a privileged token.
 
     :param server: its address, and the token.
     :param session: the name of the session that owns everything created here; '' if this Vault ends with the session.
     :param announce: called before anything is created in a Vault that outlives the session, so that the cleanup can
-        remove it after any end of the session; called again with the accessor, once it is known.
+        remove it after any end of the session; called again with the accessor or id, once it is known.
+    :param namespace: in which it creates mounts and policies; '' for the root namespace.
     :raises StackError: from its methods, if Vault cannot be reached or refuses a request.
     """
 
@@ -44,10 +62,12 @@ class VaultAdmin:
         *,
         session: str = "",
         announce: Callable[..., None] | None = None,
+        namespace: str = "",
     ) -> None:
         self.server = server
+        self.namespace = namespace
         self.timeouts = timeouts or Timeouts()
-        self.client = client(server, self.timeouts)
+        self.client = client(server, self.timeouts, namespace)
         self.session = session
         self.announce = announce or _unannounced
         #: Whether created things outlive the session unless the cleanup removes them.
@@ -83,6 +103,62 @@ class VaultAdmin:
         self.client.sys.enable_secrets_engine(
             "pki", path=mount, config={"max_lease_ttl": max_ttl}, description=self._mark
         )
+
+    # -- namespaces ---------------------------------------------------------------------
+
+    @property
+    def offers_namespaces(self) -> bool:
+        """Whether the server has namespaces, and the token may create them and mount something in them.
+
+        OpenBao has them since 2.3, Vault in its Enterprise edition only.
+        """
+        try:
+            self.client.adapter.request("list", "/v1/sys/namespaces")
+        except hvac.exceptions.InvalidPath as error:
+            if error.errors:  # there is no such path; a list without entries is a 404 without errors
+                return False
+        except (hvac.exceptions.Forbidden, hvac.exceptions.InvalidRequest):
+            return False
+        name = f"vault-issuer-{secrets.token_hex(4)}"
+        needed = {path.format(name): capabilities for path, capabilities in _NAMESPACE_RIGHTS.items()}
+        try:
+            answer = self.client.adapter.post("/v1/sys/capabilities-self", json={"paths": list(needed)})
+        except hvac.exceptions.Forbidden:
+            return False
+        granted = {path: set(answer["data"].get(path) or ()) for path in needed}
+        return all("root" in granted[path] or capabilities <= granted[path] for path, capabilities in needed.items())
+
+    def within(self, namespace: str) -> VaultAdmin:
+        """Return an admin of a namespace that the session created: whatever it creates ends with the namespace."""
+        return VaultAdmin(self.server, self.timeouts, session=self.session, namespace=namespace)
+
+    def create_namespace(self, path: str) -> None:
+        """Create a namespace; its parent exists.
+
+        :param path: such as ``team-a/pki``.
+        """
+        self.announce(NAMESPACE, path)
+        metadata = {NAMESPACE_MARK: self._mark} if self._mark else {}
+        answer = self.client.write_data(namespace_path(path), data={"custom_metadata": metadata})
+        self.announce(NAMESPACE, path, answer["data"]["id"])
+
+    def delete_namespace(self, path: str) -> None:
+        """Delete a namespace with everything in it, and wait until it is gone; it has no child.
+
+        :raises StackError: if this takes longer than the timeout `deletion`.
+        """
+
+        def probe() -> bool | None:
+            self.client.delete(namespace_path(path))  # a server that is deleting it already says so
+            return True if self.client.read(namespace_path(path)) is None else None
+
+        if not poll(probe, timeout=self.timeouts.deletion, interval=0.05):
+            raise StackError(
+                f"the server did not delete its namespace {path} within {self.timeouts.deletion:g} s",
+                hint="see the log of the server",
+            )
+
+    # -- state --------------------------------------------------------------------------
 
     @property
     def health(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,16 +61,26 @@ class AuthRole:
         return f"/v1/auth/{self.mount}"
 
 
+def random_names() -> Iterator[str]:
+    """Yield random parts of names, without end."""
+    while True:
+        yield secrets.token_hex(4)
+
+
 class VaultWorkspace:
     """Creates PKI, policies and auth methods in one Vault and removes them again.
 
     :param admin: of the Vault.
     :param kubernetes: the cluster whose service accounts may log in.
     :param reviewer_token: with which Vault calls TokenReview there.
+    :param names: parts of names, random by default.
     """
 
-    def __init__(self, admin: VaultAdmin, kubernetes: Kubernetes, reviewer_token: str) -> None:
+    def __init__(
+        self, admin: VaultAdmin, kubernetes: Kubernetes, reviewer_token: str, names: Iterator[str] | None = None
+    ) -> None:
         self.admin = admin
+        self._names = names or random_names()
         self._kubernetes = kubernetes
         self._reviewer_token = reviewer_token
         self._undo = contextlib.ExitStack()
@@ -79,6 +89,11 @@ class VaultWorkspace:
     def client(self) -> hvac.Client:
         """The hvac client, with all rights."""
         return self.admin.client
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of Vault, or one of several, in which it works; '' for the root namespace."""
+        return self.admin.namespace
 
     def close(self) -> None:
         """Remove everything this workspace created."""
@@ -102,7 +117,7 @@ class VaultWorkspace:
         :param role: parameters of the role that differ from "any name, any key, any SAN".
         """
         authority = authority or Authority.root().intermediate()
-        mount = mount or f"pki-{secrets.token_hex(4)}"
+        mount = mount or f"pki-{next(self._names)}"
         self.admin.enable_pki(mount, MAX_TTL)
         self._undo.callback(self.client.sys.disable_secrets_engine, mount)
         known = authority.chain if import_chain else [authority]
@@ -112,7 +127,7 @@ class VaultWorkspace:
         if import_chain and len(known) > 1:
             # Several imported certificates leave the default issuer open: it is the one with the key.
             self.choose_issuer(mount, authority)
-        pki = Pki(mount, f"role-{secrets.token_hex(4)}", authority)
+        pki = Pki(mount, f"role-{next(self._names)}", authority)
         self.set_pki_role(pki, **(role or {}))
         return pki
 
@@ -165,7 +180,7 @@ class VaultWorkspace:
     def policy(self, *paths: str, capabilities: Iterable[str] = ("create", "update")) -> str:
         """Create a policy that allows `capabilities` on `paths` and return its name."""
         # The name shows the owner: a policy has no description.
-        name = f"{self.admin.session or 'vault-issuer'}-{secrets.token_hex(4)}"
+        name = f"{self.admin.session or 'vault-issuer'}-{next(self._names)}"
         self.admin.announce(POLICY, name)
         rules = "\n".join(f'path "{path}" {{ capabilities = {json.dumps(list(capabilities))} }}' for path in paths)
         self.client.sys.create_or_update_policy(name, rules)
@@ -198,7 +213,7 @@ class VaultWorkspace:
 
     def mount_auth(self, method: str, mount: str | None = None) -> str:
         """Enable an auth method at a path (default random) and return the path."""
-        mount = mount or f"{method}-{secrets.token_hex(4)}"
+        mount = mount or f"{method}-{next(self._names)}"
         self.admin.enable_auth(method, mount)
         self._undo.callback(self.client.sys.disable_auth_method, mount)
         return mount
@@ -209,7 +224,7 @@ class VaultWorkspace:
         :param mount: of an existing AppRole method; None mounts one.
         """
         mount = mount or self.mount_auth("approle")
-        name = f"role-{secrets.token_hex(4)}"
+        name = f"role-{next(self._names)}"
         method = self.client.auth.approle
         method.create_or_update_approle(
             name, token_policies=list(policies), token_ttl=ttl, mount_point=mount, **parameters
@@ -267,7 +282,7 @@ class VaultWorkspace:
         :param mount: of a configured method; None mounts one.
         :param audience: required in the token; '' for none in particular.
         """
-        role = AuthRole(mount or self.mount_kubernetes(), f"role-{secrets.token_hex(4)}")
+        role = AuthRole(mount or self.mount_kubernetes(), f"role-{next(self._names)}")
         path = f"auth/{role.mount}/role/{role.name}"
         data = {
             "bound_service_account_names": [service_account],
@@ -285,7 +300,7 @@ class VaultWorkspace:
         :param certificate: PEM of the CA whose client certificates it admits.
         :param mount: of an existing method, such as the default ``cert``; None mounts one.
         """
-        role = AuthRole(mount or self.mount_auth("cert"), f"role-{secrets.token_hex(4)}")
+        role = AuthRole(mount or self.mount_auth("cert"), f"role-{next(self._names)}")
         path = f"auth/{role.mount}/certs/{role.name}"
         data = {"certificate": certificate, "token_policies": list(policies), "token_ttl": ttl}
         self.client.write_data(path, data=data)
@@ -312,7 +327,7 @@ class VaultWorkspace:
         :param audiences: of which the token has to name one.
         :param mount: from :meth:`mount_jwt`.
         """
-        role = AuthRole(mount, f"role-{secrets.token_hex(4)}")
+        role = AuthRole(mount, f"role-{next(self._names)}")
         path = f"auth/{role.mount}/role/{role.name}"
         data = {
             "role_type": "jwt",
@@ -342,7 +357,7 @@ class VaultWorkspace:
         :param principal: ARN of the AWS role or user that it admits.
         :param mount: from :meth:`mount_aws`.
         """
-        role = AuthRole(mount, f"role-{secrets.token_hex(4)}")
+        role = AuthRole(mount, f"role-{next(self._names)}")
         path = f"auth/{role.mount}/role/{role.name}"
         data = {
             "auth_type": "iam",

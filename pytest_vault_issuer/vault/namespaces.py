@@ -1,0 +1,119 @@
+"""The same PKI, policies and auth methods in several namespaces of one server."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from ..certificates import Authority
+from ..kube.cluster_info import Kubernetes
+from .server import VaultAdmin
+from .workspace import AppRole, AuthRole, Pki, VaultWorkspace, random_names
+
+_T = TypeVar("_T")
+
+
+class NamespacedWorkspace(VaultWorkspace):
+    """Creates namespaces, and then the same things, under the same names, in each of them.
+
+    Every credential that it returns is valid in all its namespaces, and nowhere else: a test can change nothing but the
+    namespace of an Issuer.
+
+    :param admin: of the server, see :attr:`VaultAdmin.offers_namespaces`.
+    :param namespaces: paths such as ``team-a/pki``, of namespaces that do not exist.
+    """
+
+    def __init__(
+        self, admin: VaultAdmin, namespaces: Iterable[str], kubernetes: Kubernetes, reviewer_token: str
+    ) -> None:
+        super().__init__(admin, kubernetes, reviewer_token)
+        self._namespaces = list(namespaces)
+        self._wide: dict[str, str] = {}
+        for path in dict.fromkeys(itertools.chain.from_iterable(map(_with_parents, sorted(self._namespaces)))):
+            admin.create_namespace(path)
+            self._undo.callback(admin.delete_namespace, path)
+        # They ask for the same names in the same order.
+        names = itertools.tee(random_names(), len(self._namespaces))
+        self._members = [
+            VaultWorkspace(admin.within(namespace), kubernetes, reviewer_token, own)
+            for namespace, own in zip(self._namespaces, names, strict=True)
+        ]
+
+    @property
+    def namespace(self) -> str:
+        """One of its namespaces."""
+        return self._namespaces[0]
+
+    def _in_each(self, create: Callable[[VaultWorkspace], _T]) -> _T:
+        results = [create(member) for member in self._members]
+        return results[0]
+
+    def pki(
+        self,
+        authority: Authority | None = None,
+        *,
+        import_chain: bool = True,
+        mount: str | None = None,
+        role: dict[str, Any] | None = None,
+    ) -> Pki:
+        """Mount the same PKI engine, with the same authority, in each namespace."""
+        authority = authority or Authority.root().intermediate()
+        return self._in_each(lambda member: member.pki(authority, import_chain=import_chain, mount=mount, role=role))
+
+    def policy(self, *paths: str, capabilities: Iterable[str] = ("create", "update")) -> str:
+        """Create a policy in each namespace, and one for :meth:`token`."""
+        allowed = list(capabilities)
+        name = self._in_each(lambda member: member.policy(*paths, capabilities=allowed))
+        everywhere = [f"{namespace}/{path}" for namespace in self._namespaces for path in paths]
+        self._wide[name] = super().policy(*everywhere, capabilities=allowed)
+        return name
+
+    def token(self, *policies: str, ttl: str = "1h", **parameters: Any) -> str:
+        """Create a token of the root namespace, which is valid in the namespaces below it."""
+        return super().token(*(self._wide[policy] for policy in policies), ttl=ttl, **parameters)
+
+    def mount_auth(self, method: str, mount: str | None = None) -> str:
+        """Enable an auth method at the same path in each namespace."""
+        return self._in_each(lambda member: member.mount_auth(method, mount))
+
+    def approle(self, *policies: str, mount: str | None = None, ttl: str = "5m", **parameters: Any) -> AppRole:
+        """Create an AppRole with the same RoleID and SecretID in each namespace."""
+        role, *others = [member.approle(*policies, mount=mount, ttl=ttl, **parameters) for member in self._members]
+        for member, other in zip(self._members[1:], others, strict=True):
+            method = member.client.auth.approle
+            method.update_role_id(other.name, role.role_id, mount_point=other.mount)
+            method.create_custom_secret_id(other.name, role.secret_id, mount_point=other.mount)
+        return role
+
+    def kubernetes_role(
+        self,
+        *policies: str,
+        service_account: str,
+        namespace: str,
+        mount: str | None = None,
+        audience: str = "",
+        ttl: str = "1m",
+    ) -> AuthRole:
+        """Create a role of the Kubernetes auth method in each namespace, bound to one ServiceAccount."""
+        return self._in_each(
+            lambda member: member.kubernetes_role(
+                *policies,
+                service_account=service_account,
+                namespace=namespace,
+                mount=mount,
+                audience=audience,
+                ttl=ttl,
+            )
+        )
+
+    def certificate_role(self, *policies: str, certificate: str, mount: str | None = None, ttl: str = "1m") -> AuthRole:
+        """Create a role of the TLS certificates auth method in each namespace."""
+        return self._in_each(
+            lambda member: member.certificate_role(*policies, certificate=certificate, mount=mount, ttl=ttl)
+        )
+
+
+def _with_parents(path: str) -> Iterable[str]:
+    """Return ``a``, ``a/b`` and ``a/b/c`` of ``a/b/c``."""
+    return itertools.accumulate(path.split("/"), "{}/{}".format)
