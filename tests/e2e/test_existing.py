@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from images import openbao
 
 from pytest_vault_issuer.kube import Cluster
 from pytest_vault_issuer.kube.client import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, NAMESPACES
 from pytest_vault_issuer.session.session import Session
 from pytest_vault_issuer.stack.bootstrap import REVIEWER_BINDING
-from pytest_vault_issuer.stack.types import Stack
+from pytest_vault_issuer.stack.local.vault import VaultProcesses
+from pytest_vault_issuer.stack.types import Stack, VaultLauncher
 from pytest_vault_issuer.timeouts import Timeouts
 from pytest_vault_issuer.vault import VaultAdmin
 
@@ -31,10 +34,22 @@ def options(vault_issuer_stack: Stack, vault_issuer_cluster: Cluster, foreign_va
 
 
 @pytest.fixture
-def foreign_vault(vault_issuer_session: Session) -> Any:
+def foreign_vault(vault_issuer_session: Session) -> Iterator[VaultAdmin]:
     """An unconfigured Vault that the test can seal."""
-    launcher = vault_issuer_session.launcher()
-    assert launcher is not None
+    yield from unconfigured(vault_issuer_session.launcher())
+
+
+@pytest.fixture
+def foreign_openbao(vault_issuer_session: Session, vault_issuer_stack: Stack) -> Iterator[VaultAdmin]:
+    """An unconfigured OpenBao."""
+    ca_file = Path(vault_issuer_stack.vault.ca_file)
+    yield from unconfigured(
+        VaultProcesses(vault_issuer_session.directory, ca_file, openbao.binary(), vault_issuer_session.timeouts)
+    )
+
+
+def unconfigured(launcher: VaultLauncher) -> Iterator[VaultAdmin]:
+    """Yield a Vault without any configuration, and stop it."""
     admin = VaultAdmin(launcher.start_vault(), Timeouts())
     admin.initialize()
     admin.unseal()
@@ -93,6 +108,20 @@ def test_sealed_vault_is_reported(suite: Any, options: list[str], foreign_vault:
     run = suite.run(*options, env={TOKEN: foreign_vault.server.token})
     assert run.status == 3
     assert f"the Vault at {foreign_vault.server.url} is sealed" in run.output
+
+
+def test_session_leaves_no_namespace_in_an_existing_openbao(
+    suite: Any, options: list[str], foreign_openbao: VaultAdmin, vault_issuer_cluster: Cluster
+) -> None:
+    foreign_openbao.create_namespace("team")
+    before = state_of(vault_issuer_cluster, foreign_openbao)
+    address = f"--vault-issuer-vault-addr={foreign_openbao.server.url}"
+    area = ("--vault-issuer-profile=extended", "--vault-issuer-select=VI-NAMESPACE-006")
+    run = suite.run(*options, address, *area, "-n2", env={TOKEN: foreign_openbao.server.token})
+    assert run.status == 0, run.output
+    assert run.outcomes(("VI-NAMESPACE-006",)) == {"VI-NAMESPACE-006": "passed"}
+    assert state_of(vault_issuer_cluster, foreign_openbao) == before
+    assert foreign_openbao.client.list("sys/namespaces")["data"]["keys"] == ["team/"]
 
 
 def test_wrong_token_is_reported(suite: Any, options: list[str], foreign_vault: VaultAdmin) -> None:

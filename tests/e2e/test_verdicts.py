@@ -79,6 +79,19 @@ def test_openbao_gives_the_same_verdict(suite: Any, selected: tuple[str, ...]) -
     assert run.report["stack"]["components"]["openbao"] == openbao.VERSION
 
 
+@pytest.mark.parametrize("name", ["cert-manager", "sample-controller"])
+def test_openbao_gives_the_same_verdict_in_its_own_namespaces(suite: Any, name: str) -> None:
+    binary = f"--vault-issuer-vault-binary={openbao.binary()}"
+    area = ("--vault-issuer-profile=extended", "--vault-issuer-select=NAMESPACE")
+    run = suite.run(f"--vault-issuer={name}", binary, *area, "-n4")
+    assert run.status == 0, run.output
+    known = load_implementation(name).known_failures
+    asked = Catalogue.load().select(("extended",), ("NAMESPACE",))
+    expected = {r.id: "known-failure" if r.id in known else "passed" for r in asked}
+    assert expected
+    assert run.outcomes(tuple(expected)) == expected, run.output
+
+
 @scopes()
 def test_idle_controller_passes_nothing(suite: Any, implementation: Any, selected: tuple[str, ...]) -> None:
     # Many workers: the tests only wait.

@@ -1,4 +1,4 @@
-"""The namespaces that a proxy shows answer as those of a real OpenBao, which has namespaces itself.
+"""Namespaces of OpenBao: the suite uses them, and those that a proxy shows answer as they do.
 
 One difference is known: OpenBao answers 404 to a request in a namespace that does not exist. The Vault behind the proxy
 answers 403, because nothing is mounted at the path.
@@ -6,18 +6,26 @@ answers 403, because nothing is mounted at the path.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import hvac.exceptions
 import pytest
 import requests
 from images import openbao
 
+from pytest_vault_issuer.leftovers import Removed
 from pytest_vault_issuer.proxy import Proxy
+from pytest_vault_issuer.sandbox.csr import SigningRequest
 from pytest_vault_issuer.session.session import Session
 from pytest_vault_issuer.stack.local.vault import VaultProcesses
 from pytest_vault_issuer.stack.types import Stack
-from pytest_vault_issuer.vault import VaultAdmin
+from pytest_vault_issuer.vault import NamespacedWorkspace, Pki, VaultAdmin
+from pytest_vault_issuer.vault.cleanup import Created, remove_created
+from pytest_vault_issuer.vault.client import client
+from pytest_vault_issuer.vault.server import NAMESPACE
 
 #: Namespaces with the mount, and the mount itself.
 OUTER, INNER, MOUNT = "team-a", "team-a/pki", "issuing"
@@ -110,3 +118,114 @@ def test_shown_namespace_answers_as_a_real_one(bao: VaultAdmin, proxy: Proxy, he
     real = status_of(bao.server.url, path, header, bao.server.ca_file)
     shown = status_of(proxy.url, path, header, bao.server.ca_file)
     assert shown == real or (real, shown) == (404, 403)
+
+
+# -- what the suite creates in namespaces ---------------------------------------------------------------------------
+
+#: What a token needs besides the capabilities that every token has.
+RIGHTS = (
+    'path "sys/namespaces" { capabilities = ["list"] }',
+    'path "sys/namespaces/*" { capabilities = ["create", "update", "delete"] }',
+    'path "+/sys/mounts/*" { capabilities = ["create", "update"] }',
+    'path "+/sys/auth/*" { capabilities = ["create", "update"] }',
+    'path "+/sys/policies/acl/*" { capabilities = ["create", "update"] }',
+)
+
+
+def new_team() -> str:
+    return f"team-{secrets.token_hex(4)}"
+
+
+def present(admin: VaultAdmin) -> set[str]:
+    listing = admin.client.list("sys/namespaces")
+    return {name.strip("/") for name in listing["data"]["keys"]} if listing else set()
+
+
+def offered_to(admin: VaultAdmin, rights: tuple[str, ...]) -> bool:
+    """Return whether a token with these rights is offered namespaces."""
+    name = f"limited-{secrets.token_hex(4)}"
+    admin.client.sys.create_or_update_policy(name, "\n".join(rights))
+    token = admin.client.auth.token.create_orphan(policies=[name], ttl="1h")["auth"]["client_token"]
+    return VaultAdmin(replace(admin.server, token=token)).offers_namespaces
+
+
+def test_openbao_offers_namespaces(bao: VaultAdmin) -> None:
+    assert bao.offers_namespaces
+    assert offered_to(bao, RIGHTS)
+
+
+def test_vault_without_namespaces_offers_none(vault_issuer_session: Session) -> None:
+    assert not vault_issuer_session.admin().offers_namespaces
+
+
+@pytest.mark.parametrize("missing", RIGHTS)
+def test_token_without_a_right_is_offered_no_namespaces(bao: VaultAdmin, missing: str) -> None:
+    assert not offered_to(bao, tuple(right for right in RIGHTS if right != missing))
+
+
+def is_signed(admin: VaultAdmin, namespace: str, token: str, pki: Pki) -> bool:
+    """Return whether a token may sign in a namespace."""
+    asked = client(replace(admin.server, token=token), admin.timeouts, namespace)
+    data = {"csr": SigningRequest.build("a.example.test").pem, "common_name": "a.example.test"}
+    try:
+        return bool(asked.write_data(pki.sign_path, data=data)["data"]["certificate"])
+    except hvac.exceptions.VaultError:
+        return False
+
+
+def test_credentials_are_valid_in_each_namespace_and_nowhere_else(bao: VaultAdmin, vault_issuer_stack: Stack) -> None:
+    parent, other = new_team(), new_team()
+    inside = [f"{parent}/pki/deep", other]
+    workspace = NamespacedWorkspace(bao, inside, vault_issuer_stack.kubernetes, vault_issuer_stack.reviewer_token)
+    pki = workspace.pki()
+    policy = workspace.policy(pki.sign_path)
+    token, role = workspace.token(policy), workspace.approle(policy)
+    for namespace in ["", parent, f"{parent}/pki", *inside]:
+        assert is_signed(bao, namespace, token, pki) == (namespace in inside), namespace
+        method = client(replace(bao.server, token=""), bao.timeouts, namespace).auth.approle
+        try:
+            login = method.login(role.role_id, role.secret_id, use_token=False, mount_point=role.mount)
+        except hvac.exceptions.VaultError:
+            assert namespace not in inside, namespace
+        else:
+            assert namespace in inside, namespace
+            assert is_signed(bao, namespace, login["auth"]["client_token"], pki), namespace
+    assert {parent, other} <= present(bao)
+    workspace.close()
+    assert present(bao).isdisjoint({parent, other})
+
+
+def test_cleanup_removes_the_namespaces_of_its_session_only(bao: VaultAdmin) -> None:
+    session, record, removed = f"vault-issuer-{secrets.token_hex(6)}", list[Created](), Removed()
+
+    def announce(what: str, name: str, accessor: str = "") -> None:
+        record.append(Created(what, name, accessor))
+
+    ours = VaultAdmin(bao.server, session=session, announce=announce)
+    theirs, parent, unnoted = new_team(), new_team(), new_team()
+    bao.create_namespace(theirs)
+    for path in (parent, f"{parent}/pki"):
+        ours.create_namespace(path)
+        ours.within(path).enable_pki(MOUNT, "24h")
+    ours.create_namespace(unnoted)
+    # The session was killed before it knew the id of one, and before it created another, which is not its own.
+    record = [one for one in record if one.name != unnoted or not one.accessor]
+    record += [Created(NAMESPACE, theirs), Created(NAMESPACE, theirs, "000000"), Created(NAMESPACE, new_team())]
+    assert remove_created(ours, session, record, removed) == []
+    assert removed.names == {"Vault namespaces": [f"{parent}/pki", parent, unnoted]}
+    assert theirs in present(bao)
+    assert present(bao).isdisjoint({parent, unnoted})
+    bao.delete_namespace(theirs)
+
+
+def test_namespace_with_one_of_others_in_it_is_reported(bao: VaultAdmin) -> None:
+    session, parent = f"vault-issuer-{secrets.token_hex(6)}", new_team()
+    ours = VaultAdmin(bao.server, session=session)
+    ours.create_namespace(parent)
+    bao.create_namespace(f"{parent}/theirs")
+    (left,) = remove_created(ours, session, [Created(NAMESPACE, parent)])
+    assert left.what == f"Vault namespace {parent}"
+    assert "containing child namespaces" in left.why
+    assert left.command == f"bao namespace delete {parent}"
+    bao.delete_namespace(f"{parent}/theirs")
+    assert remove_created(ours, session, [Created(NAMESPACE, parent)]) == []
