@@ -101,6 +101,11 @@ def _extras() -> list[Finding]:
     wanted = {
         "xdist": ("pytest-xdist", find_spec("xdist") is not None, "no -n: the suite runs in one process"),
         "aws": ("a local STS (moto)", not aws, f"{', '.join(aws)} missing: the suite cannot judge the feature aws"),
+        "kubeconfig": (
+            "kubernetes",
+            find_spec("kubernetes") is not None,
+            "no kubeconfigs that run a program for credentials (exec), or read them from a provider (OIDC)",
+        ),
         "completion": ("argcomplete", find_spec("argcomplete") is not None, "no completion in shells"),
     }
     return [

@@ -18,6 +18,8 @@ _PROXIES = ("http", "https", "socks5")
 #: Fields of a cluster and of a user that need no more than to be read.
 _PLAIN_CLUSTER = {"server", "certificate-authority", "proxy-url", "tls-server-name"}
 _PLAIN_USER = {"client-certificate", "client-key", "token"}
+#: Fields of both that name files.
+_FILES = ("certificate-authority", "client-certificate", "client-key")
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,14 @@ class Connection:
     :ivar plugin: whether a program (``exec``) provides the credentials.
     :ivar server_name: ``tls-server-name``, the host name in the server's certificate; '' for that of its URL.
     :ivar plain: server and credentials; None if only the official client can read them.
+    :ivar special: fields that only the official client can read.
     """
 
     proxy_url: str = ""
     server_name: str = ""
     plugin: bool = False
     plain: PlainConfiguration | None = None
+    special: tuple[str, ...] = ()
 
     @property
     def entry(self) -> dict[str, str]:
@@ -105,25 +109,26 @@ def _connection(config: Any, context: str | None) -> Connection:
         _check_url(proxy, "proxy-url", _PROXIES)
         if proxy.startswith("socks5") and importlib.util.find_spec("socks") is None:
             raise DocumentError("its proxy-url is a SOCKS proxy, which needs PySocks (pip install PySocks)")
-    return Connection(proxy, _text(cluster, "tls-server-name"), bool(user.get("exec")), _plain(cluster, user))
+    special = _special(cluster, user)
+    plain = None if special else _plain(cluster, user)
+    return Connection(proxy, _text(cluster, "tls-server-name"), bool(user.get("exec")), plain, special)
 
 
-def _plain(cluster: dict[str, Any], user: dict[str, Any]) -> PlainConfiguration | None:
-    """Return server and credentials if they need no more than to be read, else None."""
-    server, token = _text(cluster, "server"), _text(user, "token")
-    paths = [_text(table, key) for table, key in (
-        (cluster, "certificate-authority"), (user, "client-certificate"), (user, "client-key")
-    )]  # fmt: skip
-    if (
-        not server.startswith("https")
-        or cluster.keys() - _PLAIN_CLUSTER
-        or user.keys() - _PLAIN_USER
-        or bool(paths[1]) != bool(paths[2])
-        or not all(Path(path).is_absolute() and Path(path).is_file() for path in paths if path)
-    ):
-        return None
-    trust, certificate, key = (path or None for path in paths)
-    return PlainConfiguration(server.rstrip("/"), trust, certificate, key, token)
+def _special(cluster: dict[str, Any], user: dict[str, Any]) -> tuple[str, ...]:
+    """Return the fields that need more than to be read."""
+    found = (cluster.keys() - _PLAIN_CLUSTER) | (user.keys() - _PLAIN_USER)
+    if not _text(cluster, "server").startswith("https"):
+        found.add("server")
+    files = {key: Path(_text(cluster | user, key)) for key in _FILES if _text(cluster | user, key)}
+    found |= {key for key, path in files.items() if not (path.is_absolute() and path.is_file())}
+    if pair := files.keys() & {"client-certificate", "client-key"}:
+        found |= pair if len(pair) == 1 else set()
+    return tuple(sorted(found))
+
+
+def _plain(cluster: dict[str, Any], user: dict[str, Any]) -> PlainConfiguration:
+    trust, certificate, key = (_text(cluster | user, name) or None for name in _FILES)
+    return PlainConfiguration(_text(cluster, "server").rstrip("/"), trust, certificate, key, _text(user, "token"))
 
 
 def _named(config: dict[str, Any], kind: str, name: str) -> dict[str, Any]:

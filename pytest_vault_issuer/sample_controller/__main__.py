@@ -24,6 +24,7 @@ from .cluster import (
     Cluster,
     ClusterError,
 )
+from .connection import ConnectionSettingsError
 from .habits import HABITS
 from .issuers import IssuerController
 from .leader_election import LeaderElection
@@ -83,16 +84,16 @@ def main(words: list[str]) -> int:
     logging.getLogger("urllib3").setLevel(logging.WARNING)
     for habit in HABIT_OPTIONS:
         setattr(HABITS, habit, getattr(options, habit))
-    if options.shape:
-        cluster: Cluster = shapes.ShapedCluster(options.kubeconfig, options.shape, rate=options.qps)
-    else:
-        cluster = Cluster(options.kubeconfig, rate=options.qps)
     names = [kind for kind in (options.issuer_kind, options.cluster_issuer_kind) if kind]
     try:
+        if options.shape:
+            cluster: Cluster = shapes.ShapedCluster(options.kubeconfig, options.shape, rate=options.qps)
+        else:
+            cluster = Cluster(options.kubeconfig, rate=options.qps)
         kinds = [cluster.discover(options.api_version, kind) for kind in names]
         if isinstance(cluster, shapes.ShapedCluster):
             cluster.translate(kinds, options.cluster_resource_namespace)
-    except ClusterError as error:
+    except (ClusterError, ConnectionSettingsError) as error:
         log.error("%s", error)
         return 1
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import urllib3
-from kubernetes import client, config
+
+from .connection import of_pod, read_kubeconfig
 
 Object = dict[str, Any]
 
@@ -104,19 +105,12 @@ class Cluster:
 
     :param kubeconfig: its path, '' inside a cluster.
     :param rate: calls per second after a burst; 0 for no limit.
+    :raises ConnectionSettingsError: if neither is usable.
     """
 
     def __init__(self, kubeconfig: str, *, rate: float = 0.0) -> None:
         self._limit = RateLimit(rate) if rate else None
-        self._configuration = client.Configuration()
-        if kubeconfig:
-            config.load_kube_config(  # type: ignore[no-untyped-call, unused-ignore]
-                config_file=kubeconfig, client_configuration=self._configuration, persist_config=False
-            )
-        else:
-            config.load_incluster_config(  # type: ignore[no-untyped-call, unused-ignore]
-                client_configuration=self._configuration
-            )
+        self._configuration = read_kubeconfig(kubeconfig) if kubeconfig else of_pod()
         self._pool = urllib3.PoolManager(
             maxsize=CONNECTIONS,
             retries=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from pytest_vault_issuer.certificates import Authority
 from pytest_vault_issuer.errors import ConfigurationError
 from pytest_vault_issuer.kube.client import Cluster, _official_configuration
 from pytest_vault_issuer.kube.kubeconfig import read_connection
+from tests.support.reader import ROOT
 
 SERVER = "https://127.0.0.1:6443/"
 
@@ -108,3 +110,26 @@ def test_plain_kubeconfig_does_not_import_the_official_client(tmp_path: Path, fi
     path = kubeconfig(tmp_path, cluster, user)
     said = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=True).stdout
     assert said.strip() == "False"
+
+
+def test_missing_official_client_is_reported_with_its_extra(
+    tmp_path: Path, files: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "kubernetes", None)
+    path = kubeconfig(tmp_path, {"server": SERVER, "insecure-skip-tls-verify": True}, {"exec": {"command": "aws"}})
+    with pytest.raises(ConfigurationError, match="not installed, to read exec, insecure-skip-tls-verify") as caught:
+        Cluster(path)
+    assert caught.value.hint == "run: pip install 'pytest-vault-issuer[kubeconfig]'"
+    Cluster(kubeconfig(tmp_path, {"server": SERVER, "certificate-authority": files["ca"]}, {"token": "t0ken"}))
+
+
+def test_nothing_but_kubeconfigs_imports_the_official_client() -> None:
+    """Sessions on stacks of their own, their controllers and commands work without the extra."""
+    found = {
+        path.relative_to(ROOT)
+        for path in (ROOT / "pytest_vault_issuer").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.ImportFrom) and node.level == 0 and (node.module or "").split(".")[0] == "kubernetes")
+        or (isinstance(node, ast.Import) and any(name.name.split(".")[0] == "kubernetes" for name in node.names))
+    }
+    assert found == {Path("pytest_vault_issuer/kube/client.py")}
