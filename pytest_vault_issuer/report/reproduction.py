@@ -60,7 +60,8 @@ def describe(
             "file_sha256": _digest(_file(settings)),
             "image": implementation.run.image,
             "images": implementation.run.images,
-            "command": _redacted(command),
+            # As it is described: the path of its program is that of this machine. The digest identifies the program.
+            "command": _redacted(implementation.run.command if command else []),
             "program_sha256": _digest([Path(command[0])]) if command else "",
             "manifests_sha256": _digest(_files(implementation)),
         },

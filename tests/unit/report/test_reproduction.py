@@ -73,7 +73,7 @@ def test_only_options_of_this_plugin_are_named_and_without_credentials(monkeypat
     settings = Settings(stack="process", implementation="https://user:canary@host/x.toml")
     part = reproduction.describe(
         [*arguments, *ours, "canary/test_own.py"],
-        SAMPLE_CONTROLLER,
+        SAMPLE_CONTROLLER.with_run(command=["controller", "--token", "canary"]),
         settings,
         [sys.executable, "--token", "canary"],
         Toolchain(),
@@ -87,6 +87,15 @@ def test_only_options_of_this_plugin_are_named_and_without_credentials(monkeypat
     assert part["environment"]["VAULT_ISSUER_STACK"] == "process"
     assert part["environment"].keys() == {"VAULT_ISSUER_STACK", "VAULT_ISSUER_KUBERNETES_HOST"}
     fits(part)
+
+
+def test_command_of_the_controller_has_no_path_of_this_machine() -> None:
+    part = reproduction.describe(
+        [], SAMPLE_CONTROLLER, Settings(), [sys.executable, "-m", "controller"], Toolchain(), None
+    )["implementation"]
+    assert part["command"] == SAMPLE_CONTROLLER.run.command
+    assert sys.executable not in part["command"]
+    assert part["program_sha256"]
 
 
 def test_no_token_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
