@@ -611,3 +611,10 @@ def test_controller_pauses_between_its_attempts(sandbox: Sandbox, kind: str) -> 
             f"expected at most {2 * MEANWHILE} requests to Vault and as many API calls for an issuer object {what} "
             f"while {MEANWHILE} requests are issued, saw {asked} and {called}"
         )
+
+
+@requirement("VI-HEALTH-025")
+@EACH_FEATURE
+def test_requests_satisfy_a_vault_proxy_that_requires_a_header(sandbox: Sandbox, kind: str, feature: str) -> None:
+    proxy = sandbox.new_proxy(request_header_required=True)
+    sandbox.issued(sandbox.ready_issuer(kind, sandbox.authenticate(feature, kind), proxy=proxy))

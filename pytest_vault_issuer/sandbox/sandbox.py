@@ -259,17 +259,20 @@ class Sandbox(Authentications, Certificates):
             self._pki = self.vault.pki()
         return self._pki
 
-    def vault_namespaces(self, *names: str) -> VaultNamespaces:
+    def vault_namespaces(self, *names: str, health: int | None = None) -> VaultNamespaces:
         """Mount a PKI in namespaces of Vault, and nowhere else.
 
         They are namespaces of the server, if it has any that the session may create. Otherwise, the proxy shows them;
         see :mod:`pytest_vault_issuer.proxy.namespaces`.
 
         :param names: new namespaces, such as ``team-a/pki``; a slash at an end is ignored.
+        :param health: status with which the proxy refuses health queries in the namespaces that it shows; None answers
+            them. A server refuses those in its own namespaces itself: OpenBao with 400.
         """
         environment = self.environment
         if not environment.stack.namespaces:
-            return VaultNamespaces(names, self.new_proxy(namespaces=names), self.pki, self.vault)
+            proxy = self.new_proxy(namespaces=names, health_in_namespace=health)
+            return VaultNamespaces(names, proxy, self.pki, self.vault)
         workspace = NamespacedWorkspace(
             environment.admin, map(canonical, names), environment.stack.kubernetes, environment.stack.reviewer_token
         )
