@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pytest_vault_issuer import (
@@ -59,13 +60,18 @@ def being_refused(sandbox: Sandbox, kind: str) -> tuple[CertificateRequest | Cer
     return request, other
 
 
-def window(other: Issuer, sandbox: Sandbox, **options: str) -> Window:
+def window(
+    other: Issuer, sandbox: Sandbox, *, before_each: Callable[[], object] | None = None, **options: str
+) -> Window:
     """Let time pass in which the controller works: it issues requests of another issuer object, one after the other.
 
+    :param before_each: called before each request.
     :param options: of these requests, such as their namespace.
     """
     began, issued = time.monotonic(), 0
     while issued < REQUESTS or time.monotonic() - began < SHORTEST:
+        if before_each:
+            before_each()
         sandbox.barrier(other, **options)
         issued += 1
     return Window(time.monotonic() - began)
