@@ -6,6 +6,7 @@ import base64
 import contextlib
 import ipaddress
 import secrets
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,10 +18,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pytest_vault_issuer import (
     SECRETS,
     Certificate,
+    CertificateRequest,
     Fault,
     Hold,
     Injection,
     KeyPair,
+    NotRunnable,
     Object,
     Route,
     Sandbox,
@@ -173,11 +176,16 @@ def test_root_is_left_out(sandbox: Sandbox, kind: str, authorities: int) -> None
 def test_known_authority_is_stored(sandbox: Sandbox, kind: str, authorities: int, root_known: bool) -> None:
     pki = chain_pki(sandbox, authorities, root_known=root_known)
     certificate, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind, pki=pki))
+    assert_chain(pair.ca, requested_ca(certificate, pair), "ca.crt")
+
+
+def requested_ca(certificate: Certificate, pair: KeyPair) -> list[x509.Certificate]:
+    """Return the CA in the status of the CertificateRequest whose certificate is stored."""
     answers = [request["status"] for request in certificate.requests()]
     # Another requirement covers the rest of the chain.
     answer = next((a for a in answers if decode_certificates(a.get("certificate"))[:1] == [pair.leaf]), None)
     assert answer is not None, "expected tls.crt to start with a CertificateRequest's certificate, saw another"
-    assert_chain(pair.ca, decode_certificates(answer.get("ca")), "ca.crt")
+    return decode_certificates(answer.get("ca"))
 
 
 @requirement("VI-CERTIFICATE-006")
@@ -186,6 +194,21 @@ def test_unknown_authority_is_left_out(sandbox: Sandbox, kind: str) -> None:
     sandbox.proxy.inject(Route.SIGN, drop_issuers())
     _, pair = sandbox.issued_certificate(issuer)
     assert_chain(pair.ca, [], "ca.crt")
+
+
+@requirement("VI-CERTIFICATE-006")
+def test_authority_is_replaced_together_with_the_certificate(sandbox: Sandbox, kind: str) -> None:
+    certificate, first = sandbox.issued_certificate(sandbox.ready_issuer(kind))
+    pki = sandbox.vault.pki()
+    other = sandbox.ready_issuer(kind, sandbox.default_authentication(kind, pki=pki), pki=pki)
+    certificate.change(issuerRef=other.ref)
+    second = certificate.wait_new_certificate(first)
+    certificate.wait_ready()
+    assert_chain(second.ca, requested_ca(certificate, second), "ca.crt")
+    sandbox.proxy.inject(Route.SIGN, drop_issuers())
+    certificate.change(dnsNames=[host()])
+    third = certificate.wait_new_certificate(second)
+    assert_chain(third.ca, [], "ca.crt")
 
 
 @requirement("VI-CERTIFICATE-007")
@@ -275,14 +298,30 @@ def test_renewal_is_scheduled_for_the_end_of_the_lifetime(sandbox: Sandbox, kind
         ({"renewBeforePercentage": 50}, life * 0.5),
     ]
     for spec, left in cases:
-        certificate, pair = sandbox.issued_certificate(issuer, duration="10h", **spec)
-        expected = pair.leaf.not_valid_after_utc - left
-        reported = certificate.get()["status"].get("renewalTime")
-        assert reported, "expected status.renewalTime, saw none"
-        # The lifetime may include the seconds by which Vault backdates a certificate.
-        assert abs(datetime.fromisoformat(reported) - expected) < timedelta(minutes=10), (
-            f"expected status.renewalTime about {expected:%Y-%m-%dT%H:%M:%SZ} with {spec}, saw {reported}"
-        )
+        assert_scheduled(*sandbox.issued_certificate(issuer, duration="10h", **spec), left)
+
+
+def assert_scheduled(certificate: Certificate, pair: KeyPair, left: timedelta) -> None:
+    """Check that the renewal of a certificate is scheduled for this long before its end."""
+    expected = pair.leaf.not_valid_after_utc - left
+    item = certificate.get()
+    reported = item["status"].get("renewalTime")
+    assert reported, "expected status.renewalTime, saw none"
+    # The lifetime may include the seconds by which Vault backdates a certificate.
+    assert abs(datetime.fromisoformat(reported) - expected) < timedelta(minutes=10), (
+        f"expected status.renewalTime about {expected:%Y-%m-%dT%H:%M:%SZ} with {item['spec']}, saw {reported}"
+    )
+
+
+@requirement("VI-CERTIFICATE-064")
+@EITHER_KIND
+def test_renewal_of_a_long_certificate_is_scheduled(sandbox: Sandbox, kind: str) -> None:
+    # A percentage of eight years in nanoseconds needs more than 64 bits on the way.
+    life, pki = timedelta(days=8 * 365), sandbox.vault.pki(role={"max_ttl": 0})
+    sandbox.vault.client.write_data(f"sys/mounts/{pki.mount}/tune", data={"max_lease_ttl": "80000h"})
+    issuer, duration = sandbox.ready_issuer(kind, pki=pki), f"{life // timedelta(hours=1)}h"
+    certificate, pair = sandbox.issued_certificate(issuer, duration=duration, renewBeforePercentage=50)
+    assert_scheduled(certificate, pair, life * 0.5)
 
 
 @requirement("VI-CERTIFICATE-048")
@@ -356,8 +395,18 @@ def test_certificate_is_reissued_after_its_issuer_ref_changes(sandbox: Sandbox, 
     certificate.wait_ready()
 
 
+#: What is written into the Secret of a Certificate; a Secret of its type cannot lose a field.
+DAMAGES: dict[str, Callable[[], dict[str, str]]] = {
+    "the key is replaced": lambda: {"tls.key": key_to_pem(new_key())},
+    "the key is corrupt": lambda: {"tls.key": secrets.token_hex(40)},
+    "the key is emptied": lambda: {"tls.key": ""},
+    "the certificate is corrupt": lambda: {"tls.crt": secrets.token_hex(40)},
+    "the certificate is emptied": lambda: {"tls.crt": ""},
+}
+
+
 @requirement("VI-CERTIFICATE-014")
-@pytest.mark.parametrize("damage", ["the Secret is deleted", "the key is replaced", "the key is corrupt"])
+@pytest.mark.parametrize("damage", ["the Secret is deleted", *DAMAGES])
 def test_certificate_is_reissued_after_its_secret_is_damaged(sandbox: Sandbox, kind: str, damage: str) -> None:
     issuer = sandbox.ready_issuer(kind)
     certificate, pair = sandbox.issued_certificate(issuer)
@@ -365,11 +414,10 @@ def test_certificate_is_reissued_after_its_secret_is_damaged(sandbox: Sandbox, k
     if damage == "the Secret is deleted":
         sandbox.delete_secret(certificate.secret_name, certificate.namespace)
     else:
-        key = key_to_pem(new_key()) if damage == "the key is replaced" else secrets.token_hex(40)
-        sandbox.set_secret(certificate.secret_name, certificate.namespace, {"tls.key": key})
+        sandbox.set_secret(certificate.secret_name, certificate.namespace, DAMAGES[damage]())
 
     def replaced() -> KeyPair | None:
-        with contextlib.suppress(Unmet):  # the key is still corrupt
+        with contextlib.suppress(Unmet, ValueError):  # the key or the certificate is still corrupt
             now = certificate.key_pair()
             return now if now and now.leaf != pair.leaf else None
         return None
@@ -434,6 +482,13 @@ def test_expired_certificates_are_not_requested_in_a_loop(sandbox: Sandbox, kind
     assert asked <= CALM, f"expected at most {CALM} sign requests, saw {asked}"
 
 
+@requirement("VI-CERTIFICATE-049")
+def test_certificates_for_another_key_are_not_requested_in_a_loop(sandbox: Sandbox, kind: str) -> None:
+    _, injection = tampered(sandbox, kind, for_another_key(sandbox.pki))
+    asked = injection.hits
+    assert asked <= CALM, f"expected at most {CALM} sign requests, saw {asked}"
+
+
 # -- failed issuances -------------------------------------------------------------------------------
 
 
@@ -462,6 +517,32 @@ def test_failed_issuance_is_not_retried_immediately(sandbox: Sandbox, kind: str)
     assert len(asked) == 1, f"expected sign requests for one CSR, saw {len(asked)} CSRs"
     assert certificate.condition().get("status") != "True", (
         "expected a failed Certificate not to be Ready, saw Ready=True"
+    )
+
+
+def request_of(sandbox: Sandbox, item: Object) -> CertificateRequest:
+    """Return the request that a controller created for a Certificate; its key is unknown."""
+    metadata = item["metadata"]
+    return CertificateRequest(
+        sandbox.cluster, sandbox.timeouts, metadata["name"], metadata["namespace"], sandbox.new_signing()
+    )
+
+
+@requirement("VI-CERTIFICATE-055")
+@pytest.mark.usefixtures("suite_approves")
+@alternating(("kind", "decision"), [("Issuer", "Denied"), ("ClusterIssuer", "InvalidRequest")])
+def test_issuance_fails_with_its_request(sandbox: Sandbox, kind: str, decision: str) -> None:
+    certificate = sandbox.certificate(sandbox.ready_issuer(kind), approve=False)
+    request = request_of(sandbox, certificate.wait_request())
+    if decision == "Denied":
+        request.deny()
+    else:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        invalid = {"type": decision, "status": "True", "reason": "Policy", "message": "", "lastTransitionTime": now}
+        request.write_conditions([*request.conditions(), invalid])
+    item = certificate.wait_failure()
+    assert item["status"].get("lastFailureTime"), (
+        f"expected status.lastFailureTime after the condition {decision} of the CertificateRequest, saw none"
     )
 
 
@@ -736,12 +817,39 @@ def test_secret_follows_a_changed_template(sandbox: Sandbox, kind: str) -> None:
         fields = [secret["metadata"].get(field) or {} for field in ("labels", "annotations")]
         return [{name: field[name] for name in before | after if name in field} for field in fields]
 
+    def assert_seen(expected: dict[str, str], what: str) -> None:
+        wait_secret(sandbox, certificate, lambda secret: seen(secret) == [expected, expected])
+        for field, values in zip(("labels", "annotations"), seen(secret_of(sandbox, certificate)), strict=True):
+            assert values == expected, f"expected the {field} of the {what} secretTemplate on the Secret"
+
+    assert_seen(after, "changed")
+    certificate.change(secretTemplate=None)
+    assert_seen({}, "removed")
+
+
+def wait_secret(sandbox: Sandbox, certificate: Certificate, until: Callable[[Object], bool]) -> None:
+    """Give the controller time to change the Secret of a Certificate; what it is then, the caller checks."""
     bound = sandbox.timeouts.bound(sandbox.timeouts.certificate)
-    sandbox.cluster.wait(
-        SECRETS, certificate.secret_name, certificate.namespace, lambda s: seen(s) == [after, after], timeout=bound
-    )
+    sandbox.cluster.wait(SECRETS, certificate.secret_name, certificate.namespace, until, timeout=bound)
+
+
+@requirement("VI-CERTIFICATE-053")
+@EITHER_KIND
+def test_labels_of_the_template_are_enforced(sandbox: Sandbox, kind: str) -> None:
+    wanted = {"changed": secrets.token_hex(4), "removed": secrets.token_hex(4)}
+    template = {"labels": wanted, "annotations": wanted}
+    certificate, _ = sandbox.issued_certificate(sandbox.ready_issuer(kind), secretTemplate=template)
+    by_others = {"changed": secrets.token_hex(4), "removed": None}
+    metadata = {"metadata": {"labels": by_others, "annotations": by_others}}
+    sandbox.cluster.patch(SECRETS, certificate.secret_name, certificate.namespace, metadata)
+
+    def seen(secret: Object) -> list[dict[str, str]]:
+        fields = [secret["metadata"].get(field) or {} for field in ("labels", "annotations")]
+        return [{name: field[name] for name in wanted if name in field} for field in fields]
+
+    wait_secret(sandbox, certificate, lambda secret: seen(secret) == [wanted, wanted])
     for field, values in zip(("labels", "annotations"), seen(secret_of(sandbox, certificate)), strict=True):
-        assert values == after, f"expected the {field} of the changed secretTemplate on the Secret"
+        assert values == wanted, f"expected the {field} of secretTemplate after others changed them on the Secret"
 
 
 @requirement("VI-CERTIFICATE-035")
@@ -749,6 +857,15 @@ def test_secret_follows_a_changed_template(sandbox: Sandbox, kind: str) -> None:
 def test_secret_contains_the_additional_formats(sandbox: Sandbox, kind: str) -> None:
     formats = [{"type": "CombinedPEM"}, {"type": "DER"}]
     certificate, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind), additionalOutputFormats=formats)
+    assert_formats(sandbox, certificate, pair)
+    certificate.change(dnsNames=[host()])
+    again = certificate.wait_new_certificate(pair)
+    certificate.wait_ready()
+    assert_formats(sandbox, certificate, again)
+
+
+def assert_formats(sandbox: Sandbox, certificate: Certificate, pair: KeyPair) -> None:
+    """Check that the Secret contains its key and its certificates in the additional formats, too."""
     data = {name: base64.b64decode(value) for name, value in secret_of(sandbox, certificate)["data"].items()}
     combined = b"\n".join(part.strip() for part in (data["tls.key"], data["tls.crt"])).split()
     assert data.get("tls-combined.pem", b"").split() == combined, (
@@ -806,15 +923,216 @@ def test_long_names_with_a_common_start_are_kept_apart(sandbox: Sandbox, kind: s
 @requirement("VI-CERTIFICATE-039")
 @ONE_KIND
 def test_name_constraints_are_requested(sandbox: Sandbox, kind: str) -> None:
-    constraints = {
+    constraints: dict[str, Any] = {
         "critical": True,
-        "permitted": {"dnsDomains": ["example.test"], "ipRanges": ["10.0.0.0/8"]},
-        "excluded": {"dnsDomains": ["secret.example.test"]},
+        "permitted": {
+            "dnsDomains": ["example.test"],
+            "ipRanges": ["10.0.0.0/8"],
+            "emailAddresses": ["mail.example.test"],
+            "uriDomains": ["uri.example.test"],
+        },
+        "excluded": {
+            "dnsDomains": ["secret.example.test"],
+            "ipRanges": ["10.9.0.0/16"],
+            "emailAddresses": ["secret@mail.example.test"],
+            "uriDomains": ["secret.uri.example.test"],
+        },
     }
     _, csr = asked(sandbox, kind, isCA=True, nameConstraints=constraints)
     seen = extension(csr, x509.NameConstraints)
     assert seen.critical, "expected critical name constraints in the CSR"
-    permitted = [str(name.value) for name in seen.value.permitted_subtrees or []]
-    excluded = [str(name.value) for name in seen.value.excluded_subtrees or []]
-    assert sorted(permitted) == ["10.0.0.0/8", "example.test"], "expected the permitted names of the Certificate"
-    assert excluded == ["secret.example.test"], "expected the excluded names of the Certificate"
+    for part, names in (("permitted", seen.value.permitted_subtrees), ("excluded", seen.value.excluded_subtrees)):
+        expected = sorted(value for values in constraints[part].values() for value in values)
+        found = sorted(str(name.value) for name in names or [])
+        assert found == expected, f"expected the {part} names of the Certificate"
+
+
+@requirement("VI-CERTIFICATE-052")
+@EITHER_KIND
+def test_secret_follows_changed_formats(sandbox: Sandbox, kind: str) -> None:
+    certificate, _ = sandbox.issued_certificate(sandbox.ready_issuer(kind))
+    fields = {"CombinedPEM": "tls-combined.pem", "DER": "key.der"}
+    for formats in (["CombinedPEM", "DER"], ["DER"], []):
+        certificate.change(additionalOutputFormats=[{"type": name} for name in formats])
+        expected = {fields[name] for name in formats}
+
+        def present(secret: Object) -> set[str]:
+            return {name for name, value in (secret.get("data") or {}).items() if value} & set(fields.values())
+
+        wait_secret(sandbox, certificate, lambda secret, expected=expected: present(secret) == expected)  # type: ignore[misc]
+        assert present(secret_of(sandbox, certificate)) == expected, f"expected the formats {formats} in the Secret"
+        certificate.wait_ready()
+
+
+# -- changes and deletions ----------------------------------------------------------------------------
+
+
+@requirement("VI-CERTIFICATE-050")
+@EITHER_KIND
+def test_secret_outlives_its_certificate(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    certificate, before = sandbox.issued_certificate(issuer)
+    owners = [owner["uid"] for owner in secret_of(sandbox, certificate)["metadata"].get("ownerReferences") or []]
+    assert certificate.uid not in owners, (
+        "expected no owner reference that deletes the Secret together with its Certificate"
+    )
+    certificate.delete()
+    barrier(sandbox, issuer)
+    assert_same(certificate, before)
+
+
+@requirement("VI-CERTIFICATE-051")
+@EITHER_KIND
+def test_other_content_of_the_secret_stays(sandbox: Sandbox, kind: str) -> None:
+    certificate, before = sandbox.issued_certificate(sandbox.ready_issuer(kind))
+    note = {"note": secrets.token_hex(4)}
+    sandbox.set_secret(certificate.secret_name, certificate.namespace, note)
+    metadata = {"metadata": {"labels": note, "annotations": note}}
+    sandbox.cluster.patch(SECRETS, certificate.secret_name, certificate.namespace, metadata)
+    certificate.change(dnsNames=[host()], secretTemplate={"labels": {"team": "a"}})
+    certificate.wait_new_certificate(before)
+    certificate.wait_ready()
+    secret = secret_of(sandbox, certificate)
+    for field in (secret["metadata"].get("labels") or {}, secret["metadata"].get("annotations") or {}, secret["data"]):
+        assert "note" in field, "expected the Secret to keep the data, labels and annotations of others"
+
+
+@requirement("VI-CERTIFICATE-054")
+@EITHER_KIND
+def test_change_without_consequence_does_not_reissue(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    defaults = kind == "Issuer" and issuer.resource.group == "cert-manager.io"
+    ref = {"issuerRef": {"name": issuer.name}} if defaults else {}
+    certificate, before = sandbox.issued_certificate(issuer, duration="10h", **ref)
+    certificate.touch()
+    labels = {"metadata": {"labels": {"changed": secrets.token_hex(4)}}}
+    sandbox.cluster.patch(certificate.resource, certificate.name, certificate.namespace, labels)
+    template = {"labels": {"team": secrets.token_hex(4)}}
+    certificate.change(issuerRef=issuer.ref, renewBefore="2h", revisionHistoryLimit=3, secretTemplate=template)
+    barrier(sandbox, issuer)
+    assert_same(certificate, before)
+
+
+@requirement("VI-CERTIFICATE-056")
+@EITHER_KIND
+def test_restored_certificate_is_not_reissued(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    certificate, before = sandbox.issued_certificate(issuer)
+    spec = certificate.get()["spec"]
+    certificate.delete()
+    gone = sandbox.cluster.wait_gone(
+        certificate.resource, certificate.name, certificate.namespace, timeout=sandbox.timeouts.deletion
+    )
+    assert gone, f"expected {certificate} to be gone after its deletion, saw it present"
+    restored, _ = sandbox.issued_certificate(issuer, name=certificate.name, **spec)
+    barrier(sandbox, issuer)
+    assert_same(restored, before)
+
+
+@requirement("VI-CERTIFICATE-057")
+@EITHER_KIND
+def test_certificates_with_the_same_secret_are_not_issued_in_a_loop(sandbox: Sandbox, kind: str) -> None:
+    other, issuer = separate_issuer(sandbox, kind), sandbox.ready_issuer(kind)
+    name = f"shared-{secrets.token_hex(4)}"
+    sandbox.issued_certificate(issuer, secretName=name)
+    sandbox.certificate(issuer, secretName=name)
+    barrier(sandbox, other)
+    # A controller may send the same request twice. Another issuance has a CSR of its own.
+    asked = len({exchange.json.get("csr") for exchange in sandbox.proxy.seen(Route.SIGN)})
+    assert asked <= 1 + CALM, (
+        f"expected at most {1 + CALM} issuances of two Certificates with the same Secret, saw {asked}"
+    )
+
+
+@requirement("VI-CERTIFICATE-058")
+@EITHER_KIND
+def test_certificate_that_is_being_deleted_gets_no_request(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    certificate = sandbox.certificate(issuer, approve=False)
+    certificate.wait_request()
+    where = certificate.resource, certificate.name, certificate.namespace
+    sandbox.cluster.patch(*where, {"metadata": {"finalizers": ["example.test/hold"]}})
+    try:
+        certificate.delete()
+        barrier(sandbox, issuer)
+        for request in certificate.requests():  # as the garbage collector does before it deletes their owner
+            request_of(sandbox, request).delete()
+        barrier(sandbox, issuer)
+        made = len(certificate.requests())
+        assert not made, f"expected no CertificateRequest for a Certificate that is being deleted, saw {made}"
+    finally:
+        sandbox.cluster.patch(*where, {"metadata": {"finalizers": None}})
+
+
+@requirement("VI-CERTIFICATE-059")
+@pytest.mark.usefixtures("suite_approves")
+@EITHER_KIND
+def test_change_during_an_issuance_is_respected(sandbox: Sandbox, kind: str) -> None:
+    certificate = sandbox.certificate(sandbox.ready_issuer(kind), approve=False)
+    certificate.wait_request()
+    name = host()
+    certificate.change(dnsNames=[name])
+    sandbox.approve_certificates(certificate.namespace)
+    certificate.wait_ready()
+    pair = certificate.key_pair()
+    assert pair is not None, "expected the Secret of a Ready Certificate, saw none"
+    assert names_of(pair.leaf)["dns"] == [name], "expected the names that were set while the first request waited"
+
+
+@requirement("VI-CERTIFICATE-060")
+@EITHER_KIND
+def test_addresses_in_another_spelling_are_not_requested_in_a_loop(sandbox: Sandbox, kind: str) -> None:
+    other = separate_issuer(sandbox, kind)
+    sandbox.issued_certificate(sandbox.ready_issuer(kind), ipAddresses=["2001:DB8:0:0:0:0:0:7", "::ffff:10.1.2.3"])
+    barrier(sandbox, other)
+    asked = len({exchange.json.get("csr") for exchange in sandbox.proxy.seen(Route.SIGN)})
+    assert asked == 1, f"expected one issuance, saw {asked}"
+
+
+@requirement("VI-CERTIFICATE-061")
+@alternating(
+    ("kind", "changed"),
+    [("Issuer", {"algorithm": "RSA"}), ("ClusterIssuer", {"algorithm": "ECDSA", "size": 384})],
+)
+def test_certificate_is_reissued_after_its_kind_of_key_changes(
+    sandbox: Sandbox, kind: str, changed: dict[str, Any]
+) -> None:
+    certificate, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind))
+    certificate.change(privateKey={"rotationPolicy": "Always"} | changed)
+    again = certificate.wait_new_certificate(pair)
+    seen = (type(again.key).__name__[:3].lower(), again.key.key_size)  # type: ignore[union-attr]
+    assert seen == (("rsa", 2048) if changed["algorithm"] == "RSA" else ("ecp", 384)), (
+        f"expected a key as privateKey specifies it now, saw {seen}"
+    )
+    assert again.fits, "expected a certificate that matches tls.key, saw one for another key"
+
+
+@requirement("VI-CERTIFICATE-062")
+@alternating(
+    ("kind", "before", "after"),
+    [
+        ("Issuer", {}, {"otherNames": [{"oid": PRINCIPAL, "utf8Value": "changed@example.test"}]}),
+        ("ClusterIssuer", {"literalSubject": "CN=one,O=Corp."}, {"literalSubject": "O=Corp.,CN=one"}),
+    ],
+)
+def test_certificate_is_reissued_after_a_rarer_change(
+    sandbox: Sandbox, kind: str, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    issuer = sandbox.ready_issuer(kind, pki=sandbox.vault.pki(role={"allowed_other_sans": "*"}))
+    certificate, pair = sandbox.issued_certificate(issuer, **before)
+    certificate.change(**after)
+    certificate.wait_new_certificate(pair)
+
+
+@requirement("VI-CERTIFICATE-063")
+@EITHER_KIND
+def test_disabled_renewal_does_not_renew(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    # Due about three seconds after the issuance, as in the test of the renewal.
+    due = {"duration": "1h", "renewBefore": "59m57s"}
+    certificate, before = sandbox.issued_certificate(issuer, renewal={"policy": "Disabled"}, **due)
+    if not certificate.get()["spec"].get("renewal"):
+        raise NotRunnable("the Certificate API has no field renewal", hint="cert-manager has it since 1.21")
+    later, pair = sandbox.issued_certificate(issuer, **due)
+    later.wait_new_certificate(pair)
+    assert_same(certificate, before)

@@ -78,7 +78,8 @@ def decisions(request: CertificateSigningRequest) -> list[str]:
 
 @requirement("VI-CSRAPI-001")
 def test_approved_request_is_signed(sandbox: Sandbox, kind: str) -> None:
-    request = signed(sandbox, sandbox.ready_issuer(kind))
+    # A signerName joins namespace and name by a dot, and the name may contain more of them.
+    request = signed(sandbox, sandbox.ready_issuer(kind, name=f"{sandbox.issuer_name()}.of.a.team"))
     (leaf, *_) = request.certificates()
     assert request.signing.matches(leaf), "expected a certificate for the requested key, saw one for another key"
     assert leaf == answered(sandbox, request), "expected the certificate that Vault signed"

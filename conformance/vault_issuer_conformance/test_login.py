@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import secrets
+from typing import Any
 
 from pytest_vault_issuer import (
     Authentication,
     CertificateSigningRequest,
     NotRunnable,
+    Route,
     Sandbox,
+    Tamper,
     Unmet,
     condition,
     requirement,
@@ -61,6 +64,17 @@ def test_login_tokens_need_no_default_policy(sandbox: Sandbox, kind: str, featur
 def test_stored_token_needs_no_default_policy(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind, sandbox.authenticate("token", kind, no_default_policy=True))
     sandbox.issued(issuer)
+
+
+@requirement("VI-LOGIN-005")
+@in_turn(LOGINS)
+def test_warnings_do_not_matter(sandbox: Sandbox, kind: str, feature: str) -> None:
+    def warn(answer: dict[str, Any]) -> dict[str, Any]:
+        return answer | {"warnings": ['TTL of "2h" exceeded the effective max_ttl of "1h"; TTL value is capped']}
+
+    for route in (Route.LOGIN, Route.SIGN):
+        sandbox.proxy.inject(route, Tamper(warn, "add a warning"))
+    sandbox.issued(sandbox.ready_issuer(kind, sandbox.authenticate(feature, kind)))
 
 
 # -- tokens that may not sign ----------------------------------------------------------------------

@@ -8,10 +8,11 @@ import uuid
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
-from pytest_vault_issuer import Authentication, Authority, Proxy, Route, Sandbox, requirement
+from pytest_vault_issuer import Authentication, Authority, Proxy, Route, Sandbox, new_key, requirement, to_pem
 
-from .helpers import LOGINS, PAIRS, assert_untrusted, never_ready, with_fields
+from .helpers import LOGINS, PAIRS, alternating, assert_untrusted, never_ready, with_fields
 
 CERTIFICATE, KEY = "tls.crt", "tls.key"
 
@@ -228,3 +229,37 @@ def test_changed_certificate_is_presented(sandbox: Sandbox, kind: str) -> None:
     sandbox.ready_issuer(kind, proxy=asking(sandbox, clients), **stored(sandbox, kind, new_client(clients)))
     used = {signing.client_certificate for signing in sandbox.signings(sandbox.issued(issuer))}
     assert used == {der(new)}, "expected the changed certificate"
+
+
+@requirement("VI-MTLS-010")
+def test_intermediates_are_presented(sandbox: Sandbox, kind: str) -> None:
+    root = Authority.root()
+    fields = stored(sandbox, kind, new_client(root.intermediate()))
+    sandbox.issued(sandbox.ready_issuer(kind, proxy=asking(sandbox, root), **fields))
+
+
+@requirement("VI-MTLS-011")
+@alternating(("kind", "key_type"), [("Issuer", "rsa"), ("ClusterIssuer", "ec")])
+def test_key_in_its_traditional_form_is_accepted(sandbox: Sandbox, kind: str, key_type: str) -> None:
+    clients, key = Authority("clients"), new_key(key_type)
+    form = serialization.PrivateFormat.TraditionalOpenSSL  # PKCS #1 or SEC 1
+    pem = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
+    leaf = clients.leaf(key.public_key(), f"issuer-{secrets.token_hex(4)}.example.test")
+    fields = stored(sandbox, kind, {CERTIFICATE: to_pem(leaf), KEY: pem})
+    sandbox.ready_issuer(kind, proxy=asking(sandbox, clients), **fields)
+
+
+@requirement("VI-MTLS-012")
+@pytest.mark.parametrize("change", ["deleted", "changed"])
+def test_unusable_certificate_makes_issuer_not_ready(sandbox: Sandbox, kind: str, change: str) -> None:
+    clients, home = Authority("clients"), sandbox.home(kind)
+    fields = stored(sandbox, kind, new_client(clients))
+    issuer, name = (
+        sandbox.ready_issuer(kind, proxy=asking(sandbox, clients), **fields),
+        fields["clientCertSecretRef"]["name"],
+    )
+    if change == "deleted":
+        sandbox.delete_secret(name, home)
+    else:
+        sandbox.set_secret(name, home, new_client(Authority("clients")))
+    issuer.wait_not_ready("the Secret of its client certificate was deleted or now contains one of another CA")

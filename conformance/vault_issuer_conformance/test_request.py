@@ -657,3 +657,50 @@ def test_invalid_request_is_not_signed(sandbox: Sandbox, kind: str) -> None:
     request.approve()
     sandbox.barrier(issuer)
     assert_not_signed(sandbox, request, "with the condition InvalidRequest")
+
+
+# -- names, CSRs and conditions that occur again --------------------------------------------------
+
+
+@requirement("VI-REQUEST-023")
+def test_name_of_a_deleted_request_is_used_again(sandbox: Sandbox, kind: str) -> None:
+    pki, domain = picky_pki(sandbox)
+    issuer = sandbox.ready_issuer(kind, pki=pki)
+    earlier = [sandbox.issued(issuer, for_host(f"a.{domain}")), failed(sandbox, issuer)]
+    for request in earlier:
+        request.delete()
+        where = request.resource, request.name, request.namespace
+        gone = sandbox.cluster.wait_gone(*where, timeout=sandbox.timeouts.deletion)
+        assert gone, f"expected {request} to be gone after its deletion, saw it present"
+    again = [sandbox.request(issuer, for_host(f"b.{domain}"), name=request.name) for request in earlier]
+    for request in again:
+        request.wait_issued()
+        assert request.signing.matches(request.certificate()), (
+            "expected a certificate for the key of the new CertificateRequest, saw one for another key"
+        )
+
+
+@requirement("VI-REQUEST-024")
+def test_same_csr_is_signed_again(sandbox: Sandbox, kind: str) -> None:
+    issuer, signing = sandbox.ready_issuer(kind), sandbox.new_signing()
+    first, second = sandbox.issued(issuer, signing), sandbox.issued(issuer, signing)
+    assert first.certificate().serial_number != second.certificate().serial_number, (
+        "expected another certificate for another CertificateRequest with the same CSR, saw the same one"
+    )
+
+
+@requirement("VI-REQUEST-025")
+@pytest.mark.usefixtures("suite_approves")
+def test_conditions_of_others_stay(sandbox: Sandbox, kind: str) -> None:
+    pki, domain = picky_pki(sandbox)
+    issuer = sandbox.ready_issuer(kind, pki=pki)
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    audited = {"type": "Audited", "status": "True", "reason": "Audit", "message": "noted", "lastTransitionTime": now}
+    for name, final in ((f"a.{domain}", "Issued"), ("b.refused.test", "Failed")):
+        request = sandbox.request(issuer, for_host(name), approve=False)
+        request.write_conditions([*request.conditions(), audited])
+        request.approve()
+        request.wait_reason(final, timeout=sandbox.timeouts.retry)
+        assert audited in request.conditions(), (
+            f"expected the condition of another controller to stay when the CertificateRequest became {final}"
+        )

@@ -228,11 +228,12 @@ def test_request_waits_for_a_deleted_credential(sandbox: Sandbox, kind: str, fea
 
 @requirement("VI-ROTATION-004")
 @pytest.mark.parametrize("feature", WITH_SECRET)
-def test_deleted_secret_makes_issuer_not_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
+def test_deleted_secret_makes_issuers_not_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
     auth = sandbox.authenticate(feature, kind, key=new_key())
-    issuer = sandbox.ready_issuer(kind, auth)
+    sharing = [sandbox.ready_issuer(kind, auth), sandbox.ready_issuer(kind, auth)]
     sandbox.delete_secret(auth.secret_name, auth.namespace)
-    issuer.wait_not_ready("its Secret was deleted")
+    for issuer in sharing:
+        issuer.wait_not_ready("the Secret that it shares with another was deleted")
 
 
 @requirement("VI-ROTATION-004")

@@ -183,6 +183,7 @@ def test_duration_is_requested(sandbox: Sandbox, kind: str) -> None:
     durations = {
         "10m": timedelta(minutes=10),
         "90m": timedelta(minutes=90),
+        "1.5h": timedelta(minutes=90),
         "36h": timedelta(hours=36),
         f"{hours}h{minutes}m": timedelta(hours=hours, minutes=minutes),
         f"{30 * hours}h0m0s": timedelta(hours=30 * hours),

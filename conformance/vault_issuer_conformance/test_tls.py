@@ -527,3 +527,16 @@ def test_bundle_of_a_hundred_certificates_is_accepted(sandbox: Sandbox, kind: st
 def test_expired_certificate_in_the_bundle_does_not_matter(sandbox: Sandbox, kind: str) -> None:
     expired = Authority().issue("expired.example.test", expired=True).certificate_chain_pem
     sandbox.ready_issuer(kind, caBundle=bundle(expired, sandbox.authority.pem))
+
+
+@requirement("VI-TLS-027")
+def test_server_with_tls_1_3_only_is_accepted(sandbox: Sandbox, kind: str) -> None:
+    sandbox.issued(sandbox.ready_issuer(kind, proxy=sandbox.new_proxy(only_tls13=True)))
+
+
+@requirement("VI-TLS-028")
+@pytest.mark.parametrize("feature", ["ca-bundle-secret"])
+def test_bundle_in_a_secret_may_have_any_form(sandbox: Sandbox, kind: str, feature: str) -> None:
+    pem = f"# one of our CAs\n\n{Authority(f'CA {secrets.token_hex(4)}').pem}\n{sandbox.authority.pem}"
+    for text in (pem.rstrip("\n"), pem.replace("\n", "\r\n")):
+        sandbox.ready_issuer(kind, **in_secret(sandbox, kind, text))

@@ -56,6 +56,7 @@ class Proxy:
     :param most_connections: connections that may be open at a time; further ones are reset. None for no limit.
     :param client_ca: PEM; clients are asked for a certificate, and one they present must come from here.
     :param client_certificate_required: a client without a certificate is refused.
+    :param only_tls13: accept TLS 1.3 only.
     :param observer: sees the requests, and bounds the waits for them.
     :raises ConfigurationError: the arguments contradict each other or ``upstream`` is not an address.
     """
@@ -76,6 +77,7 @@ class Proxy:
         most_connections: int | None = None,
         client_ca: str | None = None,
         client_certificate_required: bool = False,
+        only_tls13: bool = False,
         observer: Observer | None = None,
     ) -> None:
         if client_certificate_required and client_ca is None:
@@ -97,6 +99,7 @@ class Proxy:
         self._advertise = advertise or bind
         self._client_ca = client_ca
         self._client_certificate_required = client_certificate_required
+        self._only_tls13 = only_tls13
         self._lock = threading.Lock()
         self._certificate = certificate
         self._context = self._new_context(certificate) if certificate else None
@@ -343,6 +346,7 @@ class Proxy:
             client_ca=self._client_ca,
             client_certificate_required=self._client_certificate_required,
             clients=self._shared.clients.values(),
+            only_tls13=self._only_tls13,
         )
 
     def _accept(self, listener: socket.socket, woken: socket.socket, selector: selectors.BaseSelector) -> None:

@@ -23,13 +23,17 @@ def server_context(
     client_ca: str | None = None,
     client_certificate_required: bool = False,
     clients: Iterable[ClientCertificate] = (),
+    only_tls13: bool = False,
 ) -> ssl.SSLContext:
     """Return a context for a server.
 
     :param client_ca: PEM. The server requests a client certificate, and accepts those that this authority signed.
     :param clients: more accepted client certificates, of any signer.
+    :param only_tls13: accept TLS 1.3 only, as a listener of Vault with ``tls_min_version = "tls13"``.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if only_tls13:
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
     load_certificate(context, certificate.certificate_chain_pem, certificate.key_pem)
     context.set_alpn_protocols(["http/1.1"])
     # A resumed session would skip the client's look at our certificate, which is what tests are about.

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from .cluster import CERTIFICATE_REQUESTS, CERTIFICATES, SECRETS, Cluster, Object
-from .conditions import condition, now, remove_condition, set_condition, write_status
+from .conditions import condition, is_true, now, remove_condition, set_condition, write_status
 from .durations import seconds
 from .events import record
-from .issuer_references import issuer_resource
+from .issuer_references import issuer_resource, with_defaults
 from .key_pairs import (
     ISSUED_AT,
     KeyPair,
@@ -39,7 +39,14 @@ TEMPLATE = "sample-controller.example.com/secret-template"
 #: Annotations of Secrets that describe the certificate in them.
 OWN = (CERTIFICATE_NAME, ISSUED_FOR, ISSUED_AT)
 #: Fields of the specification that may change without a new certificate.
-WITHOUT_CONSEQUENCE = ("secretName", "secretTemplate", "renewBefore", "renewBeforePercentage", "revisionHistoryLimit")
+WITHOUT_CONSEQUENCE = (
+    "secretName",
+    "secretTemplate",
+    "renewal",
+    "renewBefore",
+    "renewBeforePercentage",
+    "revisionHistoryLimit",
+)
 #: Fields that are not understood.
 UNSUPPORTED = ("keystores",)
 #: Reasons to issue a certificate although the present one is good.
@@ -90,7 +97,9 @@ class CertificateController:
     def reconcile(self, key: Key) -> None:
         """Issue or renew the certificate of a Certificate if needed, and write its status."""
         certificate = self._cluster.find(CERTIFICATES, *key)
-        if certificate is None or issuer_resource(self._kinds, certificate["spec"]["issuerRef"]) is None:
+        if certificate is None or "deletionTimestamp" in certificate["metadata"]:
+            return
+        if issuer_resource(self._kinds, certificate["spec"]["issuerRef"]) is None:
             return
         problem = self._problem(certificate)
         if problem:
@@ -102,7 +111,8 @@ class CertificateController:
         self._write(certificate, lambda latest: set_validity(latest, pair, reason))
         if not reason and pair is not None:
             self._update_labels(certificate, secret)
-            due = renewal_time(certificate, pair) - _now()
+            end = renewal_time(certificate, pair) if renews(certificate) else pair.leaf.not_valid_after_utc
+            due = end - _now()
             self.queue.add(key, delay=max(0.0, due.total_seconds()))
         elif seconds_to_retry(certificate) > 0:
             self.queue.add(key, delay=seconds_to_retry(certificate))
@@ -146,6 +156,8 @@ class CertificateController:
             self._issued(certificate, key, request)
         elif outcome.get("reason") in ("Failed", "Denied"):
             self._failed(certificate, outcome.get("message", ""))
+        elif is_true(request, "InvalidRequest"):
+            self._failed(certificate, condition(request, "InvalidRequest").get("message", ""))
 
     def _next_key(self, certificate: Object, secret: Object | None) -> PrivateKey:
         """Return the key to issue for: the present one if it is kept, otherwise a new one in a Secret of its own."""
@@ -294,11 +306,16 @@ def why_issue(certificate: Object, secret: Object | None, pair: KeyPair | None) 
         return "ChangedSpecification"
     if pair.leaf.not_valid_after_utc <= _now():
         return "Expired"
-    if renewal_time(certificate, pair) <= _now():
+    if renews(certificate) and renewal_time(certificate, pair) <= _now():
         return "Renewing"
     if condition(certificate, "Issuing").get("status") == "True":
         return "ManuallyTriggered"
     return ""
+
+
+def renews(certificate: Object) -> bool:
+    """Whether a certificate is renewed in time; its ``renewal`` may rule it out."""
+    return (certificate["spec"].get("renewal") or {}).get("policy") != "Disabled"
 
 
 def renewal_time(certificate: Object, pair: KeyPair) -> datetime:
@@ -340,7 +357,7 @@ def additional_formats(spec: Object, key: PrivateKey, certificate: str) -> dict[
     """
     pem = key_to_pem(key, spec.get("privateKey") or {})
     wanted = {entry["type"] for entry in spec.get("additionalOutputFormats") or []}
-    data: dict[str, str | None] = {}
+    data: dict[str, str | None] = {"tls-combined.pem": None, "key.der": None}
     if "CombinedPEM" in wanted:
         data["tls-combined.pem"] = base64.b64encode(pem + b"\n" + base64.b64decode(certificate)).decode()
     if "DER" in wanted:
@@ -375,6 +392,7 @@ def _earlier_template(metadata: Object) -> Object:
 def digest(certificate: Object) -> str:
     """Return a digest of the fields of a Certificate that its certificate depends on."""
     spec = {field: value for field, value in certificate["spec"].items() if field not in WITHOUT_CONSEQUENCE}
+    spec["issuerRef"] = with_defaults(spec["issuerRef"])
     key = {field: value for field, value in (spec.pop("privateKey", None) or {}).items() if field != "rotationPolicy"}
     return hashlib.sha256(json.dumps([spec, key], sort_keys=True).encode()).hexdigest()
 
@@ -435,7 +453,7 @@ def set_validity(certificate: Object, pair: KeyPair | None, reason: str) -> bool
     times = {
         "notBefore": _time(pair.leaf.not_valid_before_utc),
         "notAfter": _time(pair.leaf.not_valid_after_utc),
-        "renewalTime": _time(renewal_time(certificate, pair)),
+        "renewalTime": _time(renewal_time(certificate, pair)) if renews(certificate) else None,
     }
     known = {field: status.get(field) for field in times}
     status.update(times)

@@ -17,12 +17,17 @@ def issuer_resource(kinds: Iterable[Resource], reference: Object) -> Resource | 
 
     :param kinds: ours.
     """
-    kind = reference.get("kind") or DEFAULT_KIND
-    group = reference.get("group") or DEFAULT_GROUP
+    full = with_defaults(reference)
     for resource in kinds:
-        if resource.kind == kind and resource.group == group:
+        if resource.kind == full["kind"] and resource.group == full["group"]:
             return resource
     return None
+
+
+def with_defaults(reference: Object) -> Object:
+    """Return a reference with its kind and its group."""
+    kind, group = reference.get("kind") or DEFAULT_KIND, reference.get("group") or DEFAULT_GROUP
+    return reference | {"kind": kind, "group": group}
 
 
 def issuer_key(resource: Resource, namespace: str, reference: Object) -> Key:
