@@ -219,7 +219,7 @@ def writes(sandbox: Sandbox) -> list[str]:
 @pytest.mark.holds_controller
 def test_finished_and_waiting_requests_are_left_alone(sandbox: Sandbox, suite_approves: None) -> None:
     kind = one_kind(sandbox)
-    elsewhere = {"namespace": sandbox.other_namespace}
+    elsewhere: dict[str, Any] = {"namespace": sandbox.other_namespace}
     at_home = elsewhere if not sandbox.kind(kind).cluster_scoped else {}
     other = sandbox.ready_issuer(kind, sandbox.default_authentication(kind, **at_home), **at_home)
     pki, _ = picky_pki(sandbox)
