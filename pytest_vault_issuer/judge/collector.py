@@ -15,11 +15,11 @@ from .selection import Selection
 class PlannedTest:
     """A test that the session runs.
 
-    :ivar name: its node id in reports.
+    :ivar nodeid: its node id in reports.
     :ivar requirements: ids of what it judges.
     """
 
-    name: str
+    nodeid: str
     requirements: list[str]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ..errors import NotRunnable, StackError, UnsupportedError
-from ..report import evidence
+from ..report.evidence import collect, sections
 from ..report.outcomes import TO_EXPLAIN, Outcome, TestResult
 from ..sandbox import Sandbox
 from ..session.session import Session
@@ -103,13 +103,13 @@ class PhaseJudge:
         ids = requirement_ids(item)
         if not ids:
             return
-        outcome, found = Outcome.PASSED, None
+        outcome, evidence = Outcome.PASSED, None
         if call.excinfo is not None:
             outcome = self._outcome(item, call.excinfo.value, report, ids)
             sandbox = getattr(item, "funcargs", {}).get("vault_issuer_sandbox")
             if outcome in TO_EXPLAIN and isinstance(sandbox, Sandbox):
-                found = plain(evidence.collect(sandbox))
-                report.sections.extend(evidence.sections(found))
+                evidence = plain(collect(sandbox))
+                report.sections.extend(sections(evidence))
         redact_report(report, self._clean)  # reports of passed tests too: -rP and JUnit files show their output
         if call.when == "setup":
             item.user_properties.extend(("requirement", i) for i in ids)
@@ -118,7 +118,7 @@ class PhaseJudge:
             message = f"{LOST}: {message}"
         planned, self._planned = self._planned, {}
         test = PlannedTest(name_of(item), ids)
-        result = TestResult(test.name, outcome, report.duration, writable(shortened(message)), found)
+        result = TestResult(test.nodeid, outcome, report.duration, writable(shortened(message)), evidence)
         Phase(test, result, item.stash.get(_CALLS, 0), planned).attach(report)
 
     def _outcome(self, item: pytest.Item, error: BaseException, report: pytest.TestReport, ids: list[str]) -> Outcome:

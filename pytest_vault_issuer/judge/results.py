@@ -69,7 +69,7 @@ class Results:
         self._planned.update(phase.planned)
         self._planned.setdefault(nodeid, phase.test)
         if phase.calls > 1 or (report.when == "setup" and nodeid in self._seen):
-            self.repeated = phase.test.name
+            self.repeated = phase.test.nodeid
         self._seen[nodeid] = result = self._result(nodeid).plus(phase.result)
         if report.when == "teardown":
             if result.outcome is Outcome.PASSED and not phase.calls:  # --setup-only, --setup-plan
@@ -86,7 +86,7 @@ class Results:
 
     def _result(self, nodeid: str) -> TestResult:
         """Return the result of the phases of a test so far."""
-        return self._seen.get(nodeid) or TestResult(self._planned[nodeid].name, Outcome.PASSED, 0.0)
+        return self._seen.get(nodeid) or TestResult(self._planned[nodeid].nodeid, Outcome.PASSED, 0.0)
 
     def _conclude(self, nodeid: str, result: TestResult) -> None:
         test = self._planned[nodeid]

@@ -46,11 +46,11 @@ def tag_of(image: str) -> str:
     return image.partition("@")[0].rpartition("/")[2].partition(":")[2]
 
 
-def mirrored(image: str, mirror: str) -> str:
+def mirrored(image: str, registry_mirror: str) -> str:
     """Return the name of an image in a mirror, which replaces the registry of the image ('' for no mirror)."""
-    if not mirror:
+    if not registry_mirror:
         return image
     registry, separator, rest = image.partition("/")
     # The same rule by which docker distinguishes a registry from a path.
     path = rest if separator and (re.search(r"[.:]", registry) or registry == "localhost") else image
-    return f"{mirror.rstrip('/')}/{path if '/' in path else f'library/{path}'}"
+    return f"{registry_mirror.rstrip('/')}/{path if '/' in path else f'library/{path}'}"

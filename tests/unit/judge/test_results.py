@@ -27,7 +27,7 @@ class Case:
 
     def add(self, when: Any, outcome: Outcome = Outcome.PASSED, message: str = "", **phase: Any) -> None:
         report = pytest.TestReport(NODE, ("", 0, ""), {}, "passed", None, when, duration=1.0)
-        result = TestResult(PLANNED[NODE].name, outcome, report.duration, message)
+        result = TestResult(PLANNED[NODE].nodeid, outcome, report.duration, message)
         Phase(**{"test": PLANNED[NODE], "result": result, "calls": 1, **phase}).attach(report)
         self.results.add(report, str)
 
@@ -41,7 +41,7 @@ class Case:
 def test_phases_add_up() -> None:
     case = Case()
     result = case.test()
-    assert (result.nodeid, result.outcome, result.duration_s) == (PLANNED[NODE].name, Outcome.PASSED, 3.0)
+    assert (result.nodeid, result.outcome, result.duration_s) == (PLANNED[NODE].nodeid, Outcome.PASSED, 3.0)
     assert case.results.requirements[MUST.id].tests == [result]
     assert case.results.unfinished == []
 
@@ -63,7 +63,7 @@ def test_repeated_test_is_named() -> None:
     case.test()
     assert case.results.repeated == ""
     case.test()
-    assert case.results.repeated == PLANNED[NODE].name
+    assert case.results.repeated == PLANNED[NODE].nodeid
 
 
 def test_crash_of_a_worker_is_an_error() -> None:
