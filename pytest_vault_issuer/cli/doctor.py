@@ -19,9 +19,9 @@ def add_parser(commands: Any) -> None:
         commands,
         "doctor",
         "check whether this machine can run the suite, and how to fix what is missing",
-        "Check everything that a session needs: Python, the components or what gets them (downloads; Go, disk, module\n"
-        "proxy), given binaries, memory, limits, temporary files, optional extras, container engine, kind, kubectl.\n"
-        "Each line that is not `ok` has a fix. `!!`: the suite cannot run. `--`: a part of it cannot run.\n"
+        "Check everything that a session needs: Python, the components or how to get them (downloads; Go, disk,\n"
+        "module proxy), given binaries, memory, limits, temporary files, optional extras, container engine, kind and\n"
+        "kubectl. Each line that is not `ok` has a fix. `!!`: the suite cannot run. `--`: a part of it cannot run.\n"
         "Exit status: 0 if the suite can run here, possibly after a download or build; 1 if it cannot.",
         """
 vault-issuer doctor

@@ -32,9 +32,9 @@ from ..scaffold import (
 from .output import add_command, add_format, markdown_table, print_json
 
 _NONE = "none"
-#: The group whose CustomResourceDefinitions a run brings itself.
+#: The group whose CustomResourceDefinitions every session installs.
 _CONTRACT = Answers.api_version.partition("/")[0]
-#: Options without which nothing can be written, and for what else a question is asked on a terminal.
+#: Required options; on a terminal, the command asks about them.
 _NEEDED = ("name", "command")
 #: What a repository without manifests shows.
 _NOTHING = Detected()
@@ -47,13 +47,13 @@ def add_parser(commands: Any) -> None:
     parser = add_command(
         commands,
         "init",
-        "describe your own issuer, and judge it in CI: writes the files after a few questions",
-        "Write the file that describes an issuer (--vault-issuer=NAME.toml), a first draft of its RBAC, and a CI\n"
-        "workflow. On a terminal it asks for what is not given as an option; elsewhere --name and --command are\n"
-        "needed, and the rest has the defaults below. CRDs, RBAC, the CI system and what builds the issuer are looked\n"
-        "for in the directory: manifests in it and in config/, deploy/, manifests/, crds/ and rbac/; .github,\n"
-        ".gitlab-ci.yml and remotes; a Makefile's target build, or go.mod and main.go in ., cmd/PROGRAM or cmd.\n"
-        "Files that exist are kept unless --force is given.",
+        "describe your own controller, and judge it in CI: asks a few questions and writes the files",
+        "Write the file that describes a controller (--vault-issuer=NAME.toml), a draft of its RBAC rules, and a CI\n"
+        "workflow. On a terminal, the command asks about missing options. Elsewhere, --name and --command are\n"
+        "required, and the other options have the defaults below. The command reads the directory: manifests in it\n"
+        "and in config/, deploy/, manifests/, crds/ and rbac/; the CI system from .github, .gitlab-ci.yml or the\n"
+        "remotes; the build command from a Makefile's target build, or from go.mod and main.go in ., cmd/PROGRAM or\n"
+        "cmd. It does not overwrite existing files, unless you give --force.",
         """
 vault-issuer init                                   # asks
 vault-issuer init --name my-issuer --ci github \\
@@ -63,22 +63,22 @@ vault-issuer init --name my-issuer --ci github \\
 pytest --pyargs vault_issuer_conformance --vault-issuer=./my-issuer.toml
 """,
     )
-    parser.add_argument("--directory", type=Path, default=Path(), help="where to write (default: here)")
-    parser.add_argument("--name", help="the issuer's name: lower-case letters, digits and dashes")
+    parser.add_argument("--directory", type=Path, default=Path(), help="directory to read and to write (default: .)")
+    parser.add_argument("--name", help="the controller's name: lower-case letters, digits and dashes")
     parser.add_argument(
         "--command",
         dest="program",
         metavar="COMMAND",
-        help="what runs it: program and arguments; {kubeconfig} and {cluster_resource_namespace} are filled in",
+        help="its program and arguments; the suite fills {kubeconfig} and {cluster_resource_namespace}",
     )
-    parser.add_argument("--release", metavar="VERSION", help=f"the issuer's version (default: {Answers.version})")
-    parser.add_argument("--api-version", help=f"group and version of its issuers (default: {Answers.api_version})")
+    parser.add_argument("--release", metavar="VERSION", help=f"the controller's version (default: {Answers.version})")
+    parser.add_argument("--api-version", help=f"group and version of its kinds (default: {Answers.api_version})")
     parser.add_argument("--kind", help=f"its namespaced kind (default: {Answers.kind})")
     parser.add_argument(
         "--cluster-kind", help=f"its cluster-scoped kind, '' for none (default: {Answers.cluster_kind})"
     )
-    parser.add_argument("--vault-at", help=f"where in them the Vault configuration is (default: {Answers.vault_at})")
-    parser.add_argument("--service-account", help="namespace/name that it runs as (default: NAME/NAME)")
+    parser.add_argument("--vault-at", help=f"path of the Vault configuration in them (default: {Answers.vault_at})")
+    parser.add_argument("--service-account", help="namespace/name of its service account (default: NAME/NAME)")
     parser.add_argument(
         "--crds", action="append", metavar="PATH", help="file or folder of its CRDs, repeatable (default: those found)"
     )
@@ -93,9 +93,9 @@ pytest --pyargs vault_issuer_conformance --vault-issuer=./my-issuer.toml
         action="append",
         metavar="FEATURE",
         choices=(*PROFILES, *FEATURES),
-        help=f"what it supports, repeatable (default: core): {', '.join((*PROFILES, *FEATURES))}",
+        help=f"feature that it supports, repeatable (default: core): {', '.join((*PROFILES, *FEATURES))}",
     )
-    parser.add_argument("--build", help="what builds it in CI, '' for nothing (default: what is found)")
+    parser.add_argument("--build", help="command that builds it in CI, '' for none (default: the detected one)")
     parser.add_argument(
         "--ci",
         choices=(*CI_SYSTEMS, _NONE),
@@ -105,10 +105,10 @@ pytest --pyargs vault_issuer_conformance --vault-issuer=./my-issuer.toml
         "--suite",
         type=_version,
         metavar="VERSION",
-        help="release of pytest-vault-issuer that CI installs from the package index (default: what is installed here, "
-        "from where it was installed)",
+        help="release of pytest-vault-issuer that CI installs from the package index (default: the installed copy, "
+        "from its source)",
     )
-    parser.add_argument("--force", action="store_true", help="overwrite files that exist")
+    parser.add_argument("--force", action="store_true", help="overwrite existing files")
     add_format(parser)
     parser.set_defaults(run=_run)
 
@@ -172,7 +172,7 @@ def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None,
         answered = answer(",".join(given) if given else None, question, ", ".join(found))
         return tuple(part for part in re.split(r"\s*,\s*", answered) if part and part != _NONE)
 
-    name = answer(options.name, "Name of the issuer", _name_of(options.directory))
+    name = answer(options.name, "Name of the controller", _name_of(options.directory))
     if not _NAME.fullmatch(name):
         raise ConfigurationError(
             f"{name!r} is not a valid name", hint="use lower-case letters, digits and dashes: my-issuer"
@@ -181,12 +181,12 @@ def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None,
     suggested = _command(found) or usual
     command = answer(options.program, "Command that runs it", suggested)
     known = found if found.api_version else Detected(Answers.api_version, Answers.kind, Answers.cluster_kind)
-    api_version = answer(options.api_version, "Group and version of its issuers", known.api_version)
+    api_version = answer(options.api_version, "Group and version of its kinds", known.api_version)
     kind = answer(options.kind, "Namespaced kind", known.kind)
     cluster_kind = answer(options.cluster_kind, f"Cluster-scoped kind ({_NONE} for none)", known.cluster_kind or _NONE)
     cluster_kind = "" if cluster_kind == _NONE else cluster_kind
-    vault_at = answer(options.vault_at, "Where in them the Vault configuration is", Answers.vault_at)
-    asked = answer(",".join(options.feature) if options.feature else None, "Features it supports", "core")
+    vault_at = answer(options.vault_at, "Path of the Vault configuration in them", Answers.vault_at)
+    asked = answer(",".join(options.feature) if options.feature else None, "Features that it supports", "core")
     features = tuple(re.split(r"[,\s]+", asked.strip()))
     check_known("feature", features, [*PROFILES, *FEATURES])
     group = api_version.rpartition("/")[0]

@@ -129,8 +129,8 @@ vault-issuer stack list --format json
         "Stop every process of a dev stack and remove its directory. The command also removes orphans: their\n"
         "directories, containers, kind clusters and container networks, and what they created in existing clusters\n"
         "and Vaults (`vault-issuer stack list`). The latter needs the Vault's token, from its file or in\n"
-        "VAULT_ISSUER_VAULT_TOKEN. For what it cannot remove, it prints a command that does.\n"
-        "It leaves running sessions alone, and does not look at what others started.",
+        "VAULT_ISSUER_VAULT_TOKEN. If it cannot remove something, it prints the command to remove it.\n"
+        "It does not touch running sessions, or anything that other users started.",
         """
 vault-issuer stack down            # the only one
 vault-issuer stack down mine       # by its name or directory

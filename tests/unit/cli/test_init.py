@@ -240,12 +240,12 @@ def test_questions_are_asked_about_missing_options(tmp_path: Path) -> None:
 
     def ask(question: str, default: str) -> str:
         asked[question] = default
-        return {"Features it supports": "token, approle", "CI workflow (github, gitlab or none)": "github"}.get(
+        return {"Features that it supports": "token, approle", "CI workflow (github, gitlab or none)": "github"}.get(
             question, default
         )
 
     answers = init._answers(options_of("--directory", str(tmp_path / "My_Issuer"), "--kind", "Given"), ask)
-    assert asked["Name of the issuer"] == "my-issuer"
+    assert asked["Name of the controller"] == "my-issuer"
     assert not any("Namespaced kind" in question for question in asked), "it was given"
     assert (answers.name, answers.kind, answers.features) == ("my-issuer", "Given", ("token", "approle"))
     assert asked["Command that builds it in CI (none for nothing)"] == ""
@@ -351,7 +351,7 @@ def test_command_asks_on_a_terminal(tmp_path: Path) -> None:
         _, questions = process.communicate(timeout=60)
     os.close(ours)
     assert process.returncode == 0, questions
-    assert "Name of the issuer [" in questions
+    assert "Name of the controller [" in questions
     assert load_implementation(str(tmp_path / "typed.toml")).run.command == ["./it"]
 
 

@@ -16,12 +16,11 @@ from typing import Any, ClassVar
 import pytest
 
 from pytest_vault_issuer.errors import ConfigurationError, ImplementationError, StackError, VaultIssuerError
-from pytest_vault_issuer.judge import start
+from pytest_vault_issuer.judge import phases, start
 from pytest_vault_issuer.judge.items import name_of
 from pytest_vault_issuer.judge.progress import SESSION_KEY
 from pytest_vault_issuer.judge.secrecy import redact_report
 from pytest_vault_issuer.redaction.redactor import Redactor
-from pytest_vault_issuer.report import evidence
 from pytest_vault_issuer.report import write as files
 from pytest_vault_issuer.requirements.catalogue import Catalogue, Requirement
 from pytest_vault_issuer.session.session import Session
@@ -494,7 +493,7 @@ def test_failure_in_setup_or_teardown_is_an_error(stackless: Inner, phase: str) 
 @pytest.mark.parametrize("phase", ["setup", "teardown"])
 def test_error_in_setup_or_teardown_has_evidence(stackless: Inner, monkeypatch: pytest.MonkeyPatch, phase: str) -> None:
     seen = {"proxies": 0, "exchanges": [], "refused": [], "objects": [], "log": ["seen"], "log_of": "all"}
-    monkeypatch.setattr(evidence, "collect", lambda sandbox: seen)
+    monkeypatch.setattr(phases, "collect", lambda sandbox: seen)
     around = "assert 0" if phase == "setup" else "yield; assert 0"
     fixtures = (
         "from pytest_vault_issuer.sandbox import Sandbox\n"
