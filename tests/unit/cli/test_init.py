@@ -211,8 +211,8 @@ def test_nothing_is_overwritten_unless_forced(tmp_path: Path, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], "--name and --command are needed"),
-        (["--name", "mine"], "--command is needed"),
+        ([], "--name and --command are required"),
+        (["--name", "mine"], "--command is required"),
         (["--name", "My Issuer", "--command", "x"], "'My Issuer' is not a valid name"),
         (["--name", "mine", "--command", "x 'y"], "fix its quotes"),
         (["--name", "mine", "--command", "x {kubeconf}"], "did you mean kubeconfig?"),
