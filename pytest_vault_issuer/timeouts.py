@@ -25,7 +25,7 @@ Busy = Callable[[], float]
 
 
 def never_busy() -> Busy:
-    """Return a :data:`Busy` of a controller of which nothing is known."""
+    """Return the :data:`Busy` of an unknown controller."""
     return lambda: 0.0
 
 

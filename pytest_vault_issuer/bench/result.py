@@ -56,7 +56,7 @@ class Phase:
         return cls(data["seconds"], data["elapsed_s"], data["vault_requests"])
 
     def merged(self, other: Phase) -> Phase:
-        """Return this phase and another round of it as one."""
+        """Return this phase, merged with another round of it."""
         asked = {key: self.asked.get(key, 0) + other.asked.get(key, 0) for key in {*self.asked, *other.asked}}
         return Phase(sorted([*self.seconds, *other.seconds]), self.elapsed + other.elapsed, asked)
 
@@ -84,7 +84,7 @@ class Result:
         return cls(data["implementation"], Phase.from_dict(data["issuers"]), Phase.from_dict(data["requests"]))
 
     def merged(self, other: Result) -> Result:
-        """Return this and another round of the same controller as one."""
+        """Return this result, merged with another round of the same controller."""
         return Result(self.name, self.ready.merged(other.ready), self.signed.merged(other.signed))
 
 

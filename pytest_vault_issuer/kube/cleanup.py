@@ -47,7 +47,7 @@ def remove_labeled(
     If one cannot be deleted, the others are still deleted. CustomResourceDefinitions are kept, because their removal
     would delete all objects of these types.
 
-    :param created: types of which objects were created; it is a failure if these types cannot be listed.
+    :param created: types of the created objects; it is a failure if these types cannot be listed.
     :param last: type and name of the object that is deleted after all others, and kept if one of them is left.
     :param removed: receives what was removed.
     :return: what is left, and why.

@@ -43,7 +43,7 @@ POLLRDHUP and reports POLLHUP instead."""
 
 @dataclass
 class Shared:
-    """What all connections of one proxy have in common."""
+    """The common state of all connections of one proxy."""
 
     upstream: Upstream
     prefix: str = ""
@@ -52,12 +52,12 @@ class Shared:
     """Status of a health query in a namespace; None answers it."""
     request_header_required: bool = False
     clients: dict[bytes, ClientCertificate] = field(default_factory=dict)
-    """By their DER form, the client certificates that are presented to Vault in turn."""
+    """The client certificates that the proxy also presents to Vault, by their DER form."""
     recorder: Recorder = field(default_factory=Recorder)
     lifetime: Lifetime = field(default_factory=Lifetime)
 
     def refuse(self, head: Head) -> Answer | None:
-        """Return the answer to a request that does not get as far as Vault; None forwards it."""
+        """Return the answer to a request that the proxy refuses; None forwards it to Vault."""
         if self.prefix and not head.target.startswith(f"{self.prefix}/"):
             return _refusal(404, "there is nothing outside of the path prefix")
         # As in Vault Agent and Vault Proxy (Vault documentation, Vault Agent, listener, require_request_header).
@@ -89,7 +89,7 @@ class _RequestLifetime(Lifetime):
 
 
 class ClientConnection:
-    """Serves one accepted socket; :meth:`run` is the whole life of its thread.
+    """Serves one accepted socket; its thread runs :meth:`run`.
 
     :param sock: an :class:`ssl.SSLSocket` before its handshake, or a plain socket.
     """
@@ -107,12 +107,12 @@ class ClientConnection:
         self._ending = False
 
     def run(self) -> None:
-        """Serves requests until the client or the proxy ends the connection."""
+        """Serve requests until the client or the proxy ends the connection."""
         try:
             if self._handshake():
                 self._serve()
         except Exception:
-            # Whatever belongs to an exchange was recorded there. A traceback on stderr would only bury a test's own.
+            # The exchange has recorded what belongs to it. A traceback on stderr would only hide that of a test.
             _log.debug("a connection ended", exc_info=True)
         finally:
             self._upstream.close()
@@ -124,14 +124,14 @@ class ClientConnection:
         return _is_gone(self._socket, 0)
 
     def interrupt(self) -> None:
-        """From another thread: ends the connection now, in the middle of whatever it does."""
+        """End the connection at once, from another thread."""
         # Without the lock, which is held while an answer is sent to a client that may not read it.
         self._ending = True
         self._shut(socket.SHUT_RDWR)
         self._upstream.interrupt()
 
     def retire(self, timeout: float) -> None:
-        """From another thread: ends the connection now when it is idle, else after the answer it is busy with.
+        """End the connection from another thread: at once if it is idle, otherwise after its current answer.
 
         :param timeout: seconds to wait for an answer that is being sent, in case the client does not read it.
         """
@@ -194,11 +194,11 @@ class ClientConnection:
                 return
 
     def _begin(self) -> None:
-        """Takes a request that begins to arrive on.
+        """Accept a request whose first byte arrives.
 
-        Whoever retires the connection knows: what was taken on has a number by now, and nothing will be from now on.
+        For a thread that retires the connection: accepted requests have a number, and no other will be accepted.
 
-        :raises ConnectionAbortedError: the connection was retired before, with the request on its way.
+        :raises ConnectionAbortedError: if the connection was retired while the request was on its way.
         """
         with self._lock:
             if self._ending:
@@ -207,7 +207,7 @@ class ClientConnection:
             self._number = self._shared.recorder.arrive()
 
     def _exchange(self, head: Head) -> bool:
-        """Treats one request; whether the connection may be used for another."""
+        """Handle one request; return whether the connection can serve another one."""
         recorder = self._shared.recorder
         started = time.time()
         exchange = Exchange(
@@ -236,7 +236,7 @@ class ClientConnection:
         return self._deliver(exchange, answer) and head.keep_alive
 
     def _answer(self, exchange: Exchange) -> tuple[Answer | None, str | None, bool]:
-        """The answer to give (None: reset), the fault's name, and whether Vault answered."""
+        """Return the answer (None for a reset), the name of the fault, and whether Vault answered."""
         names: list[str] = []
         upstream = False
         answer: Answer | None = None
@@ -272,13 +272,13 @@ class ClientConnection:
                 names.append("upstream unreachable")
                 answer = _refusal(502, f"the proxy got no answer from Vault: {error}")
         except Exception as error:
-            # A test's own function (a condition, a tampering) is wrong: the exchange is where its author looks.
+            # A function of a test (a condition, a tampering) failed: its author finds the error in the exchange.
             names.append(f"failed: {type(error).__name__}: {error}")
             answer = _refusal(500, "a fault of the proxy failed")
         return answer, ", ".join(names) or None, upstream
 
     def _deliver(self, exchange: Exchange, answer: Answer) -> bool:
-        """Records and sends the answer; whether it could be sent."""
+        """Record and send the answer; return whether it could be sent."""
         unsent = exchange
         exchange = replace(
             exchange, ended=time.time(), status=answer.status, response_headers=answer.headers,
@@ -305,9 +305,9 @@ class ClientConnection:
         return True
 
     def _send(self, data: bytes) -> None:
-        """Sends all of it.
+        """Send all of it.
 
-        :raises OSError: the client has gone, or (TimeoutError) does not read.
+        :raises OSError: if the client has disconnected, or (TimeoutError) does not read.
         """
         # Not sendall(), whose timeout begins anew with each record of TLS.
         deadline = time.monotonic() + _SENDING
@@ -345,7 +345,7 @@ class ClientConnection:
         reset(self._socket)
 
     def _linger(self) -> None:
-        """Closing with unread input would reset the connection and take our last words from the client."""
+        """Wait until the client has read the answer: closing with unread input would reset the connection."""
         self._say_goodbye()
         self._shut(socket.SHUT_WR)
         deadline = time.monotonic() + _LINGER
@@ -356,7 +356,7 @@ class ClientConnection:
                     return
 
     def _say_goodbye(self) -> None:
-        """Sends TLS's close_notify without waiting for the client's."""
+        """Send TLS's close_notify without waiting for that of the client."""
         if isinstance(self._socket, ssl.SSLSocket):
             with contextlib.suppress(OSError, ValueError):
                 self._socket.settimeout(0)
@@ -396,7 +396,7 @@ def reset(sock: socket.socket) -> None:
 
 
 def _refusal(status: int, message: str) -> Answer:
-    """An answer of the proxy itself in the form of Vault's errors."""
+    """Return an answer of the proxy itself, in the form of Vault's errors."""
     body = json.dumps({"errors": [message]}).encode()
     return Answer(status, Headers([("Content-Type", "application/json")]), body)
 

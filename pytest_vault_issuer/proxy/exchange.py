@@ -1,4 +1,4 @@
-"""What the proxy records: one request and its answer."""
+"""The record of the proxy: one request and its answer."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Route(enum.Enum):
     def of(cls, method: str, path: str) -> Route:
         """The route of a request; ``path`` is the raw path without its query.
 
-        What stands before ``/v1`` (a path prefix of the server) and between it and the mount (a namespace) is allowed.
+        A path may have a prefix before ``/v1``, and a namespace between ``/v1`` and the mount.
         Endpoints that sign but are not ``sign/<role>`` count as SIGN too, so that a wrong endpoint is seen.
         """
         segments = [urllib.parse.unquote(segment) for segment in path.split("/") if segment]
@@ -50,7 +50,7 @@ class Route(enum.Enum):
         if method not in _WRITES or not segments:
             return cls.OTHER
         login = segments[-1] == "login"
-        # A role may be called "login" and an auth mount "sign": what begins with auth/ is a login first.
+        # A role may be named "login" and an auth mount "sign": a path that begins with auth/ is a login.
         if login and "auth" in segments[:-1]:
             return cls.LOGIN
         if segments[-1] in _SIGN_WITHOUT_ROLE or _SIGN_WITH_ROLE.intersection(segments[:-1]):
@@ -127,7 +127,7 @@ class JWT:
 
     @classmethod
     def of(cls, token: str) -> JWT | None:
-        """Decode a token; None when it is none."""
+        """Decode a token; return None for another text."""
         decoded = decode_jwt(token)
         return cls(*decoded) if decoded else None
 
@@ -144,7 +144,7 @@ class JWT:
 
     @property
     def lifetime(self) -> float | None:
-        """``exp`` minus ``iat`` in seconds; None where one of them is missing or no number."""
+        """``exp`` minus ``iat`` in seconds; None if one of them is missing or is not a number."""
         try:
             return float(self.claims["exp"]) - float(self.claims["iat"])
         except (KeyError, TypeError, ValueError):
@@ -203,18 +203,18 @@ class Answer:
 
 @dataclass(frozen=True)
 class HandshakeFailure:
-    """A client that connected but never got as far as a request: the TLS handshake failed."""
+    """A connection without a request, because the TLS handshake failed."""
 
     time: float
     """When it failed, in seconds since the epoch."""
     reason: str
-    """OpenSSL's words for what happened or for the client's alert.
+    """OpenSSL's message about the failure or the client's alert.
 
     Clients word one cause differently: where the CA is not trusted, OpenSSL alerts ``unknown ca`` and Go
     ``bad certificate``. So a test asks whether a handshake failed, not why.
     """
     server_name: str = ""
-    """The name by which the client addressed the server (SNI); empty where it named none, as for an IP address."""
+    """The name by which the client addressed the server (SNI); empty if it sent none, as for an IP address."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -238,13 +238,13 @@ class Exchange:
     response_body: bytes = b""
     """What the client was sent, after any tampering."""
     fault: str | None = None
-    """The name of the fault that was injected, or of what went wrong by itself."""
+    """The name of the injected fault, or of another failure."""
     upstream: bool = False
-    """The request was forwarded to the real Vault and it answered."""
+    """Whether the real Vault answered the request."""
     client_certificate: bytes | None = None
     """The certificate the client presented (DER)."""
     server_name: str = ""
-    """The name by which the client addressed the server (SNI); empty where it named none, as for an IP address."""
+    """The name by which the client addressed the server (SNI); empty if it sent none, as for an IP address."""
 
     @property
     def route(self) -> Route:
@@ -273,12 +273,12 @@ class Exchange:
 
     @property
     def json(self) -> dict[str, Any]:
-        """The request's body, or an empty dict when it is no JSON object."""
+        """The request's body, or an empty dict if it is not a JSON object."""
         return _json_object(self.body)
 
     @property
     def response_json(self) -> dict[str, Any]:
-        """The answer's body, or an empty dict when it is no JSON object."""
+        """The answer's body, or an empty dict if it is not a JSON object."""
         return _json_object(self.response_body)
 
     @property

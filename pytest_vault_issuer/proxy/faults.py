@@ -1,4 +1,4 @@
-"""Faults the proxy can inject: what each does to a request and to Vault's answer."""
+"""The faults that the proxy can inject into a request or into Vault's answer."""
 
 from __future__ import annotations
 
@@ -82,11 +82,11 @@ class Fault(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Respond(Fault):
-    """Answers without asking Vault.
+    """Answer without Vault.
 
     :param status: any HTTP status, also Vault's own such as 472.
     :param json: the body as a JSON value.
-    :param body: the body as it is; not together with ``json``.
+    :param body: the raw body; not together with ``json``.
     :param content_type: default ``application/json`` for ``json``, else ``text/plain``.
     """
 
@@ -151,7 +151,7 @@ class EmptyAnswer(Fault):
 
 @dataclass(frozen=True, eq=False)
 class Delay(Fault):
-    """Forwards the request after so many seconds; to prove that something is in flight use :class:`Hold`."""
+    """Forward the request after a number of seconds. To prove that a request is in flight, use :class:`Hold`."""
 
     seconds: float
 
@@ -257,7 +257,7 @@ class Trickle(Fault):
 
 
 class Hold(Fault):
-    """Keeps requests from Vault until :meth:`release`; later ones pass at once.
+    """Hold requests before Vault until :meth:`release`. Later requests pass at once.
 
     ``arrived`` is an event, set when the first request is held: ``assert hold.arrived.wait(timeout)``.
     """
@@ -296,7 +296,7 @@ class Hold(Fault):
 
 
 class HoldAnswer(Hold):
-    """Keeps Vault's answers from the client until :meth:`release`: Vault has done what it was asked for.
+    """Hold Vault's answers before the client until :meth:`release`. Vault has already acted on the request.
 
     ``arrived`` is set when the first answer is held.
     """
@@ -340,7 +340,7 @@ class AddHeader(Fault):
 
 @dataclass(frozen=True, eq=False)
 class ResetBefore(Fault):
-    """Resets the connection; Vault never sees the request."""
+    """Reset the connection. Vault never receives the request."""
 
     @property
     def name(self) -> str:
@@ -354,7 +354,7 @@ class ResetBefore(Fault):
 
 @dataclass(frozen=True, eq=False)
 class ResetAfter(Fault):
-    """Reset the connection after Vault answered: Vault did the work, and the client does not know."""
+    """Reset the connection after Vault has answered: the client does not learn that Vault has acted."""
 
     @property
     def name(self) -> str:
@@ -368,7 +368,7 @@ class ResetAfter(Fault):
 
 @dataclass(frozen=True, eq=False)
 class Tamper(Fault):
-    """Changes Vault's answer where it is a JSON object.
+    """Change Vault's answer if it is a JSON object.
 
     ``fn`` gets a copy, which it may change, and returns what the client shall get. Where nothing was changed (an
     error answer, a chain of one reordered) the recorded name says so.
@@ -405,7 +405,7 @@ class TamperBody(Fault):
 
 
 def retry_later(status: int, *, after: int | None = None, error: str = "") -> Respond:
-    """Refuse a request for the moment, as Vault does with 412, 429 and 503.
+    """Refuse a request temporarily, as Vault does with 412, 429 and 503.
 
     :param status: 429 for a rate limit, 412 for a node that lags behind, 503 for an overloaded one.
     :param after: seconds in the header Retry-After; None for no header. Vault sends it with 429 if

@@ -1,4 +1,4 @@
-"""What one proxy has seen and which faults it is to inject, shared by its threads and the test's."""
+"""The exchanges of one proxy, and the faults that it injects: shared by its threads and those of the test."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Observer(Protocol):
 
 
 class Unobserved:
-    """The observer of a proxy that stands alone."""
+    """The observer of a proxy without a session."""
 
     def request(self, route: Route) -> AbstractContextManager[object]:
         """Return a context that does nothing."""
@@ -41,7 +41,7 @@ class Unobserved:
 
 
 def _wait(changed: threading.Condition, until: Callable[[], bool], bound: Bound) -> bool:
-    """Wait until something holds, which is looked at after every change; the caller holds the condition."""
+    """Wait until something is true, and check it after every change; the caller holds the condition variable."""
     while not until():
         if (left := bound.left()) <= 0:
             return False
@@ -80,26 +80,26 @@ class Injection:
 
     @property
     def hits(self) -> int:
-        """How many requests it was applied to."""
+        """The number of requests to which it was applied."""
         with self._changed:
             return self._hits
 
     @property
     def exhausted(self) -> bool:
-        """It was applied as often as declared and never will be again; never true without ``times``."""
+        """Whether it was applied ``times`` times; false without ``times``."""
         with self._changed:
             return self._times is not None and self._hits >= self._times
 
     def remove(self) -> None:
-        """Applies to no request that arrives from now on; what is held or delayed stays so."""
+        """Stop applying it to new requests. Requests that are held or delayed stay so."""
         with self._changed:
             self._removed = True
 
     def wait(self, timeout: float) -> None:
-        """Waits until it was applied ``times`` times, or once when that was not given.
+        """Wait until it was applied ``times`` times; once without ``times``.
 
         :param timeout: seconds.
-        :raises Unmet: it was not.
+        :raises Unmet: if it was applied less often.
         """
         wanted = self._times if self._times is not None else 1
         bound = self._observer.bound(timeout)
@@ -141,19 +141,19 @@ class Recorder:
         self._troubles: dict[str, int] = {}
 
     def arrive(self) -> int:
-        """The number of a request that begins to arrive; where it turns out to be none, nothing has the number."""
+        """Return the number of a request whose first byte arrives. An invalid request leaves its number unused."""
         with self._changed:
             self._next += 1
             return self._next - 1
 
     def record(self, exchange: Exchange) -> None:
-        """Adds a finished exchange, or corrects it when its answer could not be delivered."""
+        """Add a finished exchange, or correct it if its answer could not be delivered."""
         with self._changed:
             self._exchanges[exchange.number] = exchange
             self._changed.notify_all()
 
     def handshake_failed(self, reason: str, server_name: str) -> None:
-        """Adds a handshake failure of now."""
+        """Add a handshake failure with the current time."""
         with self._changed:
             self._failures.append(HandshakeFailure(time.time(), reason, server_name))
             self._changed.notify_all()
@@ -166,7 +166,7 @@ class Recorder:
 
     @property
     def troubles(self) -> dict[str, int]:
-        """What the proxy itself could not do, and how often."""
+        """The failures of the proxy itself, and how often each occurred."""
         with self._changed:
             return dict(self._troubles)
 

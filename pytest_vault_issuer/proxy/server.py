@@ -1,4 +1,4 @@
-"""The proxy itself: its socket, its threads and what a test may ask of it."""
+"""The proxy: its socket, its threads and its interface for tests."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class Proxy:
     unless a fault was injected. It never follows a redirect.
 
     :param upstream: address of the real Vault.
-    :param upstream_ca: PEM of what to trust there; None for the system's roots.
-    :param certificate: what it shows its clients; None serves plain HTTP.
+    :param upstream_ca: CA certificates of that Vault (PEM); None for the system trust store.
+    :param certificate: its server certificate; None serves plain HTTP.
     :param bind: address to listen on.
     :param port: to listen on; 0 takes a free one.
-    :param advertise: host name or address that stands in :attr:`url`; default ``bind``.
+    :param advertise: host name or address in :attr:`url`; default ``bind``.
     :param prefix: path at which Vault is served, such as ``/team/vault``; nothing is served outside of it.
     :param namespaces: such as ``team-a/pki``: Vault is served as if what is mounted there were in each of these
         namespaces of Vault Enterprise, see :mod:`~pytest_vault_issuer.proxy.namespaces`; () for one without any.
@@ -54,11 +54,11 @@ class Proxy:
     :param request_header_required: refuse requests without ``X-Vault-Request: true`` with 412, as Vault Agent and Vault
         Proxy do with ``require_request_header``.
     :param most_connections: connections that may be open at a time; further ones are reset. None for no limit.
-    :param client_ca: PEM; clients are asked for a certificate, and one they present must come from here.
-    :param client_certificate_required: a client without a certificate is refused.
-    :param only_tls13: accept TLS 1.3 only.
+    :param client_ca: PEM; the proxy requests client certificates, and accepts those of this CA.
+    :param client_certificate_required: whether to refuse clients without a certificate.
+    :param only_tls13: whether to accept TLS 1.3 only.
     :param observer: sees the requests, and bounds the waits for them.
-    :raises ConfigurationError: the arguments contradict each other or ``upstream`` is not an address.
+    :raises ConfigurationError: if the arguments contradict each other, or ``upstream`` is not an address.
     """
 
     def __init__(
@@ -114,9 +114,9 @@ class Proxy:
         self._closed = False
 
     def start(self) -> Self:
-        """Listens and serves; a proxy is started once.
+        """Listen and serve. A proxy can be started only once.
 
-        :raises VaultIssuerError: it cannot listen there, or was started before.
+        :raises VaultIssuerError: if it cannot listen there, or was started before.
         """
         if self._port or self._closed:
             raise VaultIssuerError("this proxy was started before", hint="create another one")
@@ -142,7 +142,7 @@ class Proxy:
         return self
 
     def close(self) -> None:
-        """Ends all connections, held requests too, and all threads; what was recorded stays."""
+        """End all connections (also those of held requests) and all threads. The record stays."""
         with self._lock:
             if self._closed:
                 return
@@ -179,12 +179,12 @@ class Proxy:
 
     @property
     def ca_pem(self) -> str:
-        """What a client must trust; empty for plain HTTP."""
+        """The CA certificate that a client must trust (PEM); empty for plain HTTP."""
         return self._certificate.ca_pem if self._certificate else ""
 
     @property
     def connections(self) -> int:
-        """How many connections were accepted so far, also those whose handshake failed."""
+        """The number of accepted connections so far, including those with a failed handshake."""
         with self._lock:
             return self._connections
 
@@ -214,7 +214,7 @@ class Proxy:
         with self._lock:
             self._most_connections = most
 
-    # --- what was seen
+    # --- the record
 
     @property
     def exchanges(self) -> tuple[Exchange, ...]:
@@ -229,7 +229,7 @@ class Proxy:
         return self._shared.recorder.seen(route, since)
 
     def mark(self) -> int:
-        """A position: requests that arrive from now on have a number that is at least this."""
+        """Return a position: all later requests have this number or a higher one."""
         return self._shared.recorder.mark()
 
     def wait_for(
@@ -242,14 +242,14 @@ class Proxy:
         timeout: float,
         what: str = "",
     ) -> list[Exchange]:
-        """Waits until so many exchanges have finished, and returns all there are of them.
+        """Wait until `count` exchanges have finished, and return all that match.
 
         :param route: None for any.
         :param since: a position from :meth:`mark`.
         :param where: only exchanges for which this is true.
         :param timeout: seconds.
-        :param what: what is waited for, in words, for the message.
-        :raises Unmet: there were fewer in that time; the message lists what was seen instead.
+        :param what: description of the exchanges, for the message.
+        :raises Unmet: if there are fewer in that time; the message lists the exchanges that were seen.
         """
         return self._shared.recorder.wait_for(route, count=count, since=since, where=where, timeout=timeout, what=what)
 
@@ -259,20 +259,20 @@ class Proxy:
         return self._shared.recorder.handshake_failures
 
     def wait_for_handshake_failure(self, timeout: float, since: int = 0) -> HandshakeFailure:
-        """Waits for a TLS handshake to fail.
+        """Wait until a TLS handshake fails.
 
         :param timeout: seconds.
-        :param since: how many to pass over: ``len(proxy.handshake_failures)`` taken before.
-        :raises Unmet: none did.
+        :param since: number of earlier failures to skip: an earlier ``len(proxy.handshake_failures)``.
+        :raises Unmet: if none fails.
         """
         return self._shared.recorder.wait_for_handshake_failure(timeout, since)
 
     @property
     def troubles(self) -> tuple[str, ...]:
-        """What the proxy itself could not do, such as to accept a connection: clients are not to be blamed for it."""
+        """Failures of the proxy itself, such as a connection that it could not accept: not the fault of a client."""
         return tuple(self._shared.recorder.troubles)
 
-    # --- what is done to requests
+    # --- faults
 
     def inject(
         self,
@@ -284,27 +284,27 @@ class Proxy:
         skip: int = 0,
         every: int = 1,
     ) -> Injection:
-        """Declares a fault; of several that apply to a request the one declared first is used.
+        """Declare a fault. If several apply to a request, the proxy uses the one that was declared first.
 
         :param route: None for any.
-        :param times: so many requests, None for all.
+        :param times: number of requests to which it applies; None for all.
         :param where: only requests for which this is true; it gets an exchange without an answer.
-        :param skip: so many matching requests pass before the first is treated.
-        :param every: 2 treats every second matching request, beginning with the first; 1 treats all.
+        :param skip: number of matching requests that pass before.
+        :param every: 2 for every second matching request, beginning with the first; 1 for all.
         :raises ValueError: if `every` is less than 1.
         """
         return self._shared.recorder.inject(route, fault, times=times, where=where, skip=skip, every=every)
 
     def clear_faults(self) -> None:
-        """Removes all faults; requests that are held or delayed stay so."""
+        """Remove all faults. Requests that are held or delayed stay so."""
         self._shared.recorder.clear_faults()
 
     def replace_certificate(self, certificate: ServerCertificate) -> None:
-        """Shows another certificate from now on.
+        """Use another server certificate from now on.
 
         Idle connections are closed, busy ones after their answer, so that no client goes on with the old one.
 
-        :raises ConfigurationError: this proxy serves plain HTTP.
+        :raises ConfigurationError: if this proxy serves plain HTTP.
         """
         if self._context is None:
             raise ConfigurationError("a proxy for plain HTTP has no certificate", hint="create it with one")
@@ -317,13 +317,13 @@ class Proxy:
             connection.retire(max(0.0, deadline - time.monotonic()))
 
     def pass_on(self, client: ClientCertificate) -> None:
-        """Lets clients present a certificate to Vault from now on: this one, or one passed on before.
+        """Let clients present a certificate to Vault from now on: this one, or one of an earlier call.
 
         The proxy is where TLS ends, so Vault does not see what its clients present. Knowing the key, the proxy presents
         the same certificate on the connections on which it forwards their requests: Vault and its ``cert`` auth method
         judge it as if they had talked to the client itself. As there, a client need not present any.
 
-        :raises ConfigurationError: this proxy serves plain HTTP.
+        :raises ConfigurationError: if this proxy serves plain HTTP.
         """
         with self._lock:
             if self._certificate is None:
@@ -332,9 +332,9 @@ class Proxy:
             self._context = self._new_context(self._certificate)
 
     def set_upstream(self, url: str, ca: str | None) -> None:
-        """Forwards requests to another Vault from now on.
+        """Forward requests to another Vault from now on.
 
-        :raises ConfigurationError: ``url`` is not an address.
+        :raises ConfigurationError: if ``url`` is not an address.
         """
         self._shared.upstream = Upstream(url, ca)
 
@@ -363,7 +363,7 @@ class Proxy:
                     selector.register(listener, selectors.EVENT_READ)
 
     def _accept_one(self, listener: socket.socket) -> bool:
-        """Accepts a connection and serves it in a thread; False where this machine had no more to give."""
+        """Accept a connection and serve it in a thread; return False if this machine is out of resources."""
         try:
             sock, _ = listener.accept()
         except OSError as error:
@@ -380,9 +380,9 @@ class Proxy:
         return True
 
     def _serve(self, sock: socket.socket) -> None:
-        """Serves a connection in a thread of its own.
+        """Serve a connection in its own thread.
 
-        :raises RuntimeError: there can be no more threads; the connection is closed.
+        :raises RuntimeError: if no thread can start; the connection is then closed.
         """
         with self._lock:
             self._connections += 1

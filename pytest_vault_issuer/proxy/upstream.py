@@ -1,4 +1,4 @@
-"""The proxy's side towards the real Vault."""
+"""The connections of the proxy to the real Vault."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _TIMEOUT = 90.0
 
 
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-"""Errors that say that this machine has no more to give: neither a client's doing nor Vault's."""
+"""Errors that mean that this machine is out of resources. Neither the client nor Vault caused them."""
 
 
 class Unreachable(Exception):
-    """Vault gave no answer.
+    """Vault did not answer.
 
-    :param exhausted: because this machine had no more to give.
+    :param exhausted: whether this machine was out of resources.
     """
 
     def __init__(self, message: str, *, exhausted: bool = False) -> None:
@@ -35,11 +35,11 @@ class Unreachable(Exception):
 
 
 class Upstream:
-    """Where requests are forwarded to.
+    """The Vault to which the proxy forwards requests.
 
     :param url: ``https://host:port`` or ``http://host:port``, with or without a path that is put before each target.
-    :param ca: PEM of what to trust; None for the system's roots.
-    :raises ConfigurationError: the URL is none of these.
+    :param ca: CA certificates (PEM); None for the system trust store.
+    :raises ConfigurationError: if the URL has another form.
     """
 
     def __init__(self, url: str, ca: str | None) -> None:
@@ -60,9 +60,9 @@ class Upstream:
         self._context = client_context(ca) if parts.scheme == "https" else None
 
     def connection(self, client: ClientCertificate | None) -> http.client.HTTPConnection:
-        """A connection, not opened yet.
+        """Return a connection that is not open yet.
 
-        :param client: what is presented to a Vault that asks for a client certificate.
+        :param client: client certificate for a Vault that requests one.
         """
         if self._context is None:
             return http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT)
@@ -74,9 +74,9 @@ class Upstream:
 
 
 class UpstreamConnection:
-    """The connection to Vault that belongs to one client connection; opened when first needed and when stale.
+    """The connection to Vault of one client connection; opened at the first request, and again when it is stale.
 
-    :ivar client: the certificate that is presented on it, None for none; set before the first exchange.
+    :ivar client: its client certificate, None for none; set it before the first exchange.
     """
 
     def __init__(self) -> None:
@@ -85,11 +85,11 @@ class UpstreamConnection:
         self._connection: http.client.HTTPConnection | None = None
 
     def exchange(self, upstream: Upstream, head: Head, body: bytes) -> Answer:
-        """Forwards a request and returns the whole answer; redirects are answers like any other.
+        """Forward a request, and return the whole answer, which may be a redirect.
 
-        A request is sent once only: whether Vault acted on one it did not answer cannot be known.
+        The request is sent only once: without an answer, the proxy cannot know whether Vault has acted on it.
 
-        :raises Unreachable: no connection, or none that lasted until the answer's end.
+        :raises Unreachable: if there is no connection, or if it ends before the answer does.
         """
         try:
             connection = self._ready(upstream)
@@ -109,13 +109,13 @@ class UpstreamConnection:
         return answer
 
     def close(self) -> None:
-        """Closes the connection; the next request opens one."""
+        """Close the connection. The next request opens another one."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def interrupt(self) -> None:
-        """From another thread: ends a wait for Vault's answer."""
+        """End the wait for Vault's answer, from another thread."""
         connection = self._connection
         sock: socket.socket | None = connection.sock if connection is not None else None
         if sock is not None:
@@ -132,7 +132,7 @@ class UpstreamConnection:
 
 
 def _is_stale(connection: http.client.HTTPConnection | None) -> bool:
-    """Vault has closed the connection since the last answer: then, and only then, there is something to read."""
+    """Return whether Vault has closed the connection since the last answer: only then is there something to read."""
     if connection is None or connection.sock is None:
         return False
     poll = select.poll()

@@ -19,7 +19,7 @@ from .outcomes import LEVELS, TO_EXPLAIN, Outcome, failed_at_barrier, headline
 
 Item = TypeVar("Item")
 
-#: What is said of a requirement of which only a barrier failed.
+#: The text about a requirement whose only failure is that of a barrier.
 AT_BARRIER = "at a barrier: the requirement was neither violated nor proved"
 #: Outcomes whose messages have a cause, in the order of the reports.
 EXPLAINED = (Outcome.ERROR, Outcome.FAILED, Outcome.KNOWN_FAILURE, Outcome.NOT_RUN)

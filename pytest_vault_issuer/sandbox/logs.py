@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Log(Protocol):
-    """A log of which parts can be read."""
+    """A log that can be read in parts."""
 
     def mark(self) -> str:
         """Return a mark for the current end of the log."""

@@ -53,11 +53,11 @@ class Repository:
             raise DownloadError(f"{self._name}@{digest} does not contain {member}", hint="please report it")
 
     def manifest_url(self, reference: str) -> str:
-        """Return the URL of a manifest, of which a mirror has a copy."""
+        """Return the URL of a manifest, which a mirror also serves."""
         return f"{self._base}/manifests/{reference}"
 
     def layer_url(self, layer: dict[str, Any]) -> str:
-        """Return the URL of a layer, of which a mirror has a copy."""
+        """Return the URL of a layer, which a mirror also serves."""
         return f"{self._base}/blobs/{layer['digest']}"
 
     def manifest(self, digest: str) -> tuple[bytes, list[dict[str, Any]]]:

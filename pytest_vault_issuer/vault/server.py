@@ -208,7 +208,7 @@ class VaultAdmin:
         self.wait_health(503)
 
     def join_raft(self, leader: VaultServer) -> None:
-        """Join a raft cluster of which `leader` is a member, and unseal as a standby of it."""
+        """Join the raft cluster of `leader`, and unseal as a standby."""
         self.client.adapter.post(
             "/v1/sys/storage/raft/join",
             json={"leader_api_addr": leader.internal_url or leader.url, "leader_ca_cert": leader.ca_pem},

@@ -324,7 +324,7 @@ class VaultWorkspace:
         """Create a role of the JWT auth method, bound to one subject.
 
         :param subject: claim ``sub``, such as ``system:serviceaccount:<namespace>:<name>``.
-        :param audiences: of which the token has to name one.
+        :param audiences: accepted audiences; the token must name one of them.
         :param mount: from :meth:`mount_jwt`.
         """
         role = AuthRole(mount, f"role-{next(self._names)}")

@@ -53,7 +53,7 @@ def _answers(owner: Owner) -> bool:
 def remove_orphans(engine: Engine, warn: Callable[[str], None]) -> dict[str, list[str]]:
     """Remove the orphaned resources of killed sessions: containers, kind clusters, networks and run directories.
 
-    :param warn: gets a line for each session of which something cannot be removed.
+    :param warn: gets a line for each session whose resources cannot all be removed.
     :return: what was removed, by session: the names of containers and networks, and the directory.
     """
     removed = {}
