@@ -72,21 +72,18 @@ class Results:
             self.repeated = phase.test.nodeid
         self._seen[nodeid] = result = self._result(nodeid).plus(phase.result)
         if report.when == "teardown":
-            if result.outcome is Outcome.PASSED and not phase.calls:  # --setup-only, --setup-plan
-                result = replace(result, outcome=Outcome.NOT_RUN, message="not run: only its setup ran")
+            if not phase.calls:  # --setup-only, --setup-plan
+                result = result.or_not_run("not run: only its setup ran")
             self._conclude(nodeid, result)
 
     def end_unfinished(self, why: str) -> None:
         """Conclude the tests that have not ended, because the session ended early."""
         for nodeid in self.unfinished:
-            result = self._result(nodeid)
-            if result.outcome is Outcome.PASSED:
-                result = replace(result, outcome=Outcome.NOT_RUN, message=f"{ENDED_EARLY}: {why}")
-            self._conclude(nodeid, result)
+            self._conclude(nodeid, self._result(nodeid).or_not_run(f"{ENDED_EARLY}: {why}"))
 
     def _result(self, nodeid: str) -> TestResult:
         """Return the result of the phases of a test so far."""
-        return self._seen.get(nodeid) or TestResult(self._planned[nodeid].nodeid, Outcome.PASSED, 0.0)
+        return self._seen.get(nodeid) or TestResult(self._planned[nodeid].nodeid)
 
     def _conclude(self, nodeid: str, result: TestResult) -> None:
         test = self._planned[nodeid]

@@ -80,8 +80,8 @@ class TestResult:
     __test__ = False  # not a test class, whatever its name
 
     nodeid: str
-    outcome: Outcome
-    duration_s: float
+    outcome: Outcome = Outcome.PASSED
+    duration_s: float = 0.0
     message: str = ""
     evidence: dict[str, Any] | None = field(default=None, compare=False, repr=False)
 
@@ -93,6 +93,10 @@ class TestResult:
             duration_s=self.duration_s + phase.duration_s,
             evidence=self.evidence or phase.evidence,
         )
+
+    def or_not_run(self, why: str) -> TestResult:
+        """Return the result of a test that did not run completely: if nothing failed so far, it is *not run*."""
+        return replace(self, outcome=Outcome.NOT_RUN, message=why) if self.outcome is Outcome.PASSED else self
 
     def entry(self) -> dict[str, Any]:
         """Return the entry of the test in a report."""
