@@ -116,6 +116,12 @@ def shared(toolchain: Toolchain) -> Iterator[str]:
     run.close()
 
 
+@pytest.fixture(scope="session")
+def joining(shared: str) -> dict[str, str]:
+    """Return the environment that joins the shared stack, for commands that run as they are written."""
+    return {"VAULT_ISSUER_JOIN": shared.partition("=")[2]}
+
+
 @pytest.fixture
 def temporary() -> Iterator[Path]:
     """A temporary directory with a short path: the path of a socket must fit into 100 bytes."""

@@ -1,4 +1,4 @@
-"""The examples in docs/ that need a controller pass, and its pictures match what is on the wire."""
+"""The pictures in docs/ match what is on the wire."""
 
 from __future__ import annotations
 
@@ -27,10 +27,6 @@ def run(directory: Path, *arguments: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_examples_that_need_a_controller_pass(tmp_path: Path, shared: str) -> None:
-    run(tmp_path, str(DOCS / "examples" / "issuer"), "--vault-issuer=cert-manager", shared)
 
 
 @pytest.mark.parametrize(

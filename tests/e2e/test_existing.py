@@ -12,12 +12,15 @@ from images import openbao
 
 from pytest_vault_issuer.kube import Cluster
 from pytest_vault_issuer.kube.client import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, NAMESPACES
+from pytest_vault_issuer.requirements.catalogue import Catalogue
+from pytest_vault_issuer.requirements.features import CORE
 from pytest_vault_issuer.session.session import Session
 from pytest_vault_issuer.stack.bootstrap import REVIEWER_BINDING
 from pytest_vault_issuer.stack.local.vault import VaultProcesses
 from pytest_vault_issuer.stack.types import Stack, VaultLauncher
 from pytest_vault_issuer.timeouts import Timeouts
 from pytest_vault_issuer.vault import VaultAdmin
+from tests.support.scope import selecting
 
 TOKEN = "VAULT_ISSUER_VAULT_TOKEN"
 
@@ -76,16 +79,29 @@ def without_reviewer(vault_issuer_cluster: Cluster) -> None:
     vault_issuer_cluster.delete(CLUSTER_ROLE_BINDINGS, REVIEWER_BINDING)
 
 
+def few_or(few: tuple[str, ...], *areas: str) -> pytest.MarkDecorator:
+    """Judge few requirements, and in the complete run whole areas."""
+    whole = pytest.param(areas, id="areas", marks=pytest.mark.full)
+    return pytest.mark.parametrize("selected", [pytest.param(few, id="requirements"), whole])
+
+
+@few_or(
+    ("VI-TOKEN-001", "VI-KSTATIC-001", "VI-KSTATIC-007", "VI-HEALTH-001", "VI-HEALTH-004"), "TOKEN", "KSTATIC", "HEALTH"
+)
 def test_session_leaves_the_existing_stack_unchanged(
-    suite: Any, options: list[str], foreign_vault: VaultAdmin, vault_issuer_cluster: Cluster
+    suite: Any,
+    options: list[str],
+    foreign_vault: VaultAdmin,
+    vault_issuer_cluster: Cluster,
+    selected: tuple[str, ...],
 ) -> None:
     before = state_of(vault_issuer_cluster, foreign_vault)
-    areas = ["--vault-issuer-select=TOKEN", "--vault-issuer-select=KSTATIC", "--vault-issuer-select=HEALTH"]
-    run = suite.run(*options, *areas, "-n2", env={TOKEN: foreign_vault.server.token})
+    run = suite.run(*options, *selecting(selected), "-n2", env={TOKEN: foreign_vault.server.token})
     assert run.status == 0, run.output
     assert run.verdict == "partial"
     assert "stack existing (the options name a cluster and a Vault)" in run.output
-    outcomes = {i: o for i, o in run.outcomes().items() if i.split("-")[1] in ("TOKEN", "KSTATIC", "HEALTH")}
+    judged = {requirement.id for requirement in Catalogue.load().select((CORE,), selected)}
+    outcomes = {i: o for i, o in run.outcomes().items() if i in judged}
     assert outcomes["VI-TOKEN-001"] == outcomes["VI-KSTATIC-001"] == outcomes["VI-HEALTH-001"] == "passed"
     assert outcomes["VI-HEALTH-004"] == "not-run", "a second Vault cannot be started here"
     assert set(outcomes.values()) == {"passed", "not-run", "known-failure"}
@@ -93,9 +109,12 @@ def test_session_leaves_the_existing_stack_unchanged(
     assert foreign_vault.server.token not in run.output
 
 
-def test_existing_auth_mounts_are_unchanged(suite: Any, options: list[str], foreign_vault: VaultAdmin) -> None:
+@few_or(("VI-APPROLE-001", "VI-APPROLE-002"), "APPROLE")
+def test_existing_auth_mounts_are_unchanged(
+    suite: Any, options: list[str], foreign_vault: VaultAdmin, selected: tuple[str, ...]
+) -> None:
     foreign_vault.client.sys.enable_auth_method("approle")
-    run = suite.run(*options, "--vault-issuer-select=APPROLE", env={TOKEN: foreign_vault.server.token})
+    run = suite.run(*options, *selecting(selected), env={TOKEN: foreign_vault.server.token})
     assert run.status == 0, run.output
     assert run.outcomes()["VI-APPROLE-001"] == "passed"
     assert run.outcomes()["VI-APPROLE-002"] == "not-run"

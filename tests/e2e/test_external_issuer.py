@@ -67,11 +67,11 @@ def author(tmp_path_factory: pytest.TempPathFactory) -> Reader:
 
 
 @pytest.fixture(scope="module")
-def verdict(author: Reader) -> dict[str, object]:
+def verdict(author: Reader, joining: dict[str, str]) -> dict[str, object]:
     """The report of the README's "Get the verdict": one requirement of each area, or all in the complete run."""
     get, *_ = commands_of(README)
-    narrowed = {} if complete() else {"VAULT_ISSUER_SELECT": " ".join(dict.fromkeys([*one_per_area(), *known(CORE)]))}
-    author.type(get, **narrowed)
+    selected = {"VAULT_ISSUER_SELECT": " ".join(dict.fromkeys([*one_per_area(), *known(CORE)]))}
+    author.type(get, **({} if complete() else selected | joining))
     return load(author.directory / "report")
 
 
@@ -116,11 +116,11 @@ def test_external_issuer_has_the_claimed_outcomes_on_bad_days(author: Reader) ->
 
 
 @pytest.mark.usefixtures("verdict")
-def test_commands_of_external_issuer_readme_work(author: Reader) -> None:
+def test_commands_of_external_issuer_readme_work(author: Reader, joining: dict[str, str]) -> None:
     _, *others = commands_of(README)
     assert others
     for commands in others:
-        author.type(commands)
+        author.type(commands, **joining)
     # Generated files match the repository.
     for name in ("api", "config"):
         subprocess.run(["diff", "--recursive", EXAMPLE / name, author.directory / name], check=True)

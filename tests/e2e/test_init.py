@@ -82,10 +82,10 @@ def checkout(author: Reader, place: Path) -> Reader:
     return Reader(place, author.environment)
 
 
-def test_printed_command_judges_the_controller(author: Reader) -> None:
+def test_printed_command_judges_the_controller(author: Reader, joining: dict[str, str]) -> None:
     said = init(author)
     (following,) = re.findall(r"^next: .*\n +(vault-issuer judge .*)$", said, re.MULTILINE)
-    author.type([BUILD, following])
+    author.type([BUILD, following], **joining)
     assert passed(author.directory / "report") == JUDGED
 
 
@@ -99,7 +99,7 @@ def test_github_workflow_judges_the_controller(author: Reader, tmp_path: Path) -
     assert (tmp_path / "summary").read_text() == (job.directory / "report/report.md").read_text()
 
 
-def test_gitlab_job_judges_the_controller(author: Reader, tmp_path: Path) -> None:
+def test_gitlab_job_judges_the_controller(author: Reader, joining: dict[str, str], tmp_path: Path) -> None:
     said = init(author, "--ci=gitlab", f"--suite={__version__}")
     included = yaml.safe_load(said[said.index("  include:") : said.index("next:")])["include"]
     job = checkout(author, tmp_path / "checkout")
@@ -107,7 +107,7 @@ def test_gitlab_job_judges_the_controller(author: Reader, tmp_path: Path) -> Non
     described: dict[str, Any] = written["vault-issuer"]
     # In a cache of the job's own the components would be built anew.
     del described["variables"]["VAULT_ISSUER_CACHE"]
-    job.type(described["script"], **described["variables"])
+    job.type(described["script"], **described["variables"], **joining)
     assert passed(job.directory / "report") == JUDGED
     assert (job.directory / described["artifacts"]["reports"]["junit"]).is_file()
 

@@ -26,6 +26,7 @@ from tests.support import memory_limit, small_disk
 from tests.support.containers import CERT_MANAGER, NODE, VAULT, engine_with, everything, on_kind
 from tests.support.memory_limit import MemoryLimit
 from tests.support.processes import processes_of, supervisor_of
+from tests.support.scope import selecting
 from tests.support.written_report import journal, load
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc")
@@ -136,7 +137,8 @@ class Way:
     :ivar down: whether `vault-issuer stack down` has to finish.
     :ivar disk: size of the disk for temporary files; '' for the usual one.
     :ivar limited: whether the memory of its processes can be limited.
-    :ivar select: what is judged; little if each test waits for an event that cannot come.
+    :ivar select: what is judged: a small area, because some ways judge it to its end; less if each test waits for an
+        event that cannot come.
     """
 
     stop: Callable[[Session], None]
@@ -144,7 +146,7 @@ class Way:
     down: bool = False
     disk: str = ""
     limited: bool = False
-    select: str = "SIGN"
+    select: str = "APPROLE"
 
 
 WAYS = {
@@ -296,8 +298,7 @@ def test_two_sessions_run_side_by_side(suite: Any, tmp_path: Path, temporary: Pa
         runs.append(
             Suite(tmp_path / name).start(
                 "--vault-issuer=cert-manager",
-                "--vault-issuer-select=APPROLE",
-                "--vault-issuer-select=SCOPE",
+                *selecting(["VI-APPROLE-001", "VI-APPROLE-002", "VI-SCOPE-001", "VI-SCOPE-002"]),
                 "-n2",
                 env={"TMPDIR": str(temporary)},
             )

@@ -93,9 +93,12 @@ def test_openbao_gives_the_same_verdict_in_its_own_namespaces(suite: Any, name: 
 
 
 @scopes()
-def test_idle_controller_passes_nothing(suite: Any, implementation: Any, selected: tuple[str, ...]) -> None:
-    # Many workers: the tests only wait.
-    run = suite.run(implementation(["sleep", "3600"], name="idle"), "-n12", *selecting(selected))
+def test_idle_controller_passes_nothing(
+    suite: Any, implementation: Any, shared: str, selected: tuple[str, ...]
+) -> None:
+    # Many workers: the tests only wait. Half the timeouts: they wait for events that never come.
+    workers = ["-n6" if selected else "-n12", "--vault-issuer-timeout-scale=0.5"]
+    run = suite.run(implementation(["sleep", "3600"], name="idle"), shared, *workers, *selecting(selected))
     assert run.status == pytest.ExitCode.TESTS_FAILED
     assert run.verdict == "non-conformant"
     outcomes = run.outcomes(selected)
@@ -142,7 +145,7 @@ def test_repeat_command_runs_only_the_failed_test(suite: Any) -> None:
     assert ran == [failed["nodeid"].partition("::")[2]], repeated.stdout
 
 
-def test_killed_controller_ends_the_session(suite: Any, implementation: Any) -> None:
+def test_killed_controller_ends_the_session(suite: Any, implementation: Any, shared: str) -> None:
     """The controller answers, so that the session starts, and is killed after the first test."""
     binary = Toolchain().path("cert-manager-controller")
     journal = suite.directory / "report" / "report.jsonl"
@@ -156,7 +159,7 @@ def test_killed_controller_ends_the_session(suite: Any, implementation: Any) -> 
         "[features]", f'rbac = {rbac}\nservice_account = "cert-manager/cert-manager"\n[features]'
     )
     file.write_text(text)
-    run = suite.run(option, "--vault-issuer-select=SIGN", "--vault-issuer-select=REQUEST")
+    run = suite.run(option, shared, "--vault-issuer-select=SIGN", "--vault-issuer-select=REQUEST")
     assert run.status == pytest.ExitCode.TESTS_FAILED
     assert "its process ended by itself (exit status 7)" in run.output
     assert "not-run" in run.outcomes().values()
