@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Generator, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
@@ -88,6 +89,10 @@ class Conformance:
             f"stack {self._provider.name} ({self._provider.reason}){certify}",
             *(f"vault-issuer: {line}" for line in [sources_line(self.session.sources())] if line),
         ]
+
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """Do not import the suite's modules of other areas than the selected ones."""
+        return True if self.selection.leaves_out(collection_path) else None
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         """Note each test of a requirement, before any other plugin can leave it out."""

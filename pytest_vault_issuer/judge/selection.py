@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
 
 import pytest
 
 from ..errors import ConfigurationError
 from ..implementation import Implementation
 from ..report.outcomes import Outcome, RequirementResult
-from ..requirements.catalogue import Catalogue, Requirement
-from ..requirements.features import KINDS, REQUEST_APIS
+from ..requirements.catalogue import SUITE, Catalogue, Requirement
+from ..requirements.features import AREAS, KINDS, REQUEST_APIS
 from ..session.session import Session
 from .items import features_of, requirement_ids
 
@@ -44,6 +47,17 @@ class Selection:
                     hint="list the requirements: vault-issuer requirements",
                 )
         return cls(catalogue, session.implementation, session.profiles, frozenset(r.id for r in selected))
+
+    @cached_property
+    def _other_modules(self) -> frozenset[Path]:
+        """The modules of the suite whose area has no selected requirement: all tests of a module are of its area."""
+        others = set(AREAS) - {self.catalogue[identifier].area for identifier in self.ids}
+        modules = (Path(str(path)) for path in resources.files(SUITE).iterdir())
+        return frozenset(path for path in modules if path.name.startswith("test_") and _area(path) in others)
+
+    def leaves_out(self, path: Path) -> bool:
+        """Return whether a module of the suite has no selected test. Importing all modules takes seconds of CPU."""
+        return path in self._other_modules
 
     def check(self, item: pytest.Item) -> bool:
         """Return whether a session runs a test: it judges a selected requirement, or none at all.
@@ -89,3 +103,8 @@ class Selection:
         if requirement.feature in (*KINDS.values(), *REQUEST_APIS) and requirement.feature not in described.features:
             return f"{described.name} does not have {requirement.feature}"
         return ""
+
+
+def _area(module: Path) -> str:
+    """Return the area of a module of the suite, such as HEALTH of ``test_health_standby.py``."""
+    return module.stem.split("_")[1].upper()

@@ -22,9 +22,13 @@ from typing import Any, NoReturn
 import pytest
 
 from pytest_vault_issuer.requirements.catalogue import SUITE
+from pytest_vault_issuer.requirements.features import PROFILES
 
-#: What imports everything that a session needs.
-COLLECT = ["--pyargs", SUITE, "--vault-issuer=sample-controller", "--collect-only", "-qq", "-p", "no:cacheprovider"]
+#: What imports everything that a session needs: the modules of all profiles.
+COLLECT = [
+    *("--pyargs", SUITE, "--vault-issuer=sample-controller", "--collect-only", "-qq", "-p", "no:cacheprovider"),
+    *(f"--vault-issuer-profile={profile}" for profile in PROFILES),
+]
 #: Seconds for a session to end after it was asked to.
 GRACE = 60
 #: The status of a session that exceeded its limit.

@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +44,6 @@ STOPS = "VI-OUTAGE-"
 def share() -> float:
     """Return the share that is judged."""
     return float(os.environ.get(SHARE, "1"))
-
-
-def _modules(selection: list[str]) -> list[str]:
-    """Return which modules to collect for some requirements: with fewer of them a session starts sooner.
-
-    The others are ignored by name: pytest collects a module that is named by itself without the suite's conftest.
-    """
-    areas = {identifier.split("-")[1].lower() for identifier in selection}
-    modules = [Path(str(path)) for path in resources.files(SUITE).iterdir() if path.name.startswith("test_")]
-    others = [path for path in modules if areas and path.stem.split("_")[1] not in areas]
-    return [SUITE, *(f"--ignore={path}" for path in sorted(others))]
 
 
 def environment_of_sessions() -> dict[str, str]:
@@ -139,7 +127,7 @@ class Bench:
         conditions: Conditions,
         environment: dict[str, str],
     ) -> Judgement:
-        command = ["--pyargs", *_modules(selection), "-q"]
+        command = ["--pyargs", SUITE, "-q"]
         command += ["-p", "no:cacheprovider", "-p", "mutation.inner", f"--vault-issuer={implementation}"]
         command += [self._stack_for(selection, conditions), f"--vault-issuer-report={directory / 'report'}"]
         command += [f"--vault-issuer-timeout-scale={conditions.timeout_scale}"]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
+
+import pytest
 
 from pytest_vault_issuer.implementation import Implementation, load_implementation
 from pytest_vault_issuer.judge.selection import Selection
 from pytest_vault_issuer.report.outcomes import Outcome, TestResult
-from pytest_vault_issuer.requirements.catalogue import Catalogue
+from pytest_vault_issuer.requirements.catalogue import SUITE, Catalogue
 
+pytest_plugins = ("pytester",)
 FLAT = Path(__file__).parents[3] / "examples" / "shapes" / "flat" / "controller.toml"
 
 
@@ -42,3 +46,34 @@ def test_requirement_that_the_shape_cannot_express_does_not_apply() -> None:
     chosen.note_unsupported(results.values())
     assert results["VI-TLS-001"].later == "the shape of the implementation cannot express path"
     assert not results["VI-MTLS-001"].later
+
+
+def left_out(*ids: str) -> set[str]:
+    """Return the modules of the suite that a session with a selection does not import."""
+    chosen = Selection(Catalogue.load(), load_implementation("cert-manager"), ("core",), frozenset(ids))
+    return {path.name for entry in resources.files(SUITE).iterdir() if chosen.leaves_out(path := Path(str(entry)))}
+
+
+def test_only_modules_of_the_selected_areas_are_imported() -> None:
+    every = left_out()
+    assert {"test_sign.py", "test_health.py", "test_health_standby.py"} < every
+    assert every - left_out("VI-HEALTH-004", "VI-SIGN-001") == {
+        "test_sign.py",
+        "test_health.py",
+        "test_health_standby.py",
+    }
+    assert not every & {"conftest.py", "helpers.py", "__init__.py", "requirements"}
+
+
+def test_test_of_the_user_in_a_file_of_the_same_name_is_collected(tmp_path: Path) -> None:
+    chosen = Selection(Catalogue.load(), load_implementation("cert-manager"), ("core",), frozenset())
+    assert not chosen.leaves_out(tmp_path / "test_sign.py")
+
+
+def test_session_collects_the_selected_areas_only(pytester: pytest.Pytester) -> None:
+    options = ["--pyargs", SUITE, "--vault-issuer=cert-manager", "--vault-issuer-select=VI-TOKEN-001"]
+    result = pytester.runpytest_inprocess(*options, "--collect-only", "-q", "-p", "no:cacheprovider")
+    assert result.ret == 0
+    collected = [line.partition("::")[0] for line in result.outlines if "::" in line]
+    assert {Path(file).name for file in collected} == {"test_token.py"}
+    assert result.parseoutcomes()["deselected"] < 100, "the tests of other areas"
