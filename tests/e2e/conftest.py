@@ -69,6 +69,8 @@ class Suite:
                 "vault_issuer_conformance",
                 "-p",
                 "no:cacheprovider",
+                "-p",
+                "no:hypothesispytest",  # a user has none, and it imports Hypothesis at the end of every session
                 f"--vault-issuer-report={self.directory / 'report'}",
                 *arguments,
             ],
