@@ -33,7 +33,7 @@ pytestmark = pytest.mark.skipif(shutil.which("go") is None, reason="no Go on the
 #: Seconds after which a build of a tiny module has gone wrong; a cold standard library on a busy machine fits.
 PATIENCE = 300
 HELLO = 'package main\n\nfunc main() { println("hello") }\n'
-#: Takes long from an empty build cache, so that it can be interrupted.
+#: Takes long, because the caches have only the runtime, so that it can be interrupted.
 LONG = 'package main\n\nimport "net/http"\n\nfunc main() { _ = http.ListenAndServe("", nil) }\n'
 #: Builds in another process; arguments: the cache, the module.
 SCRIPT = """
@@ -247,8 +247,8 @@ def test_failed_build_is_reported_and_the_next_one_replaces_it(cache: Path, comp
     assert not (cache / "go-caches").exists(), "and cleared after success"
 
 
-def test_a_killed_build_leaves_a_draft_that_the_next_one_removes(tmp_path: Path) -> None:
-    component, cache = module(tmp_path / "module", LONG), tmp_path / "cache"
+def test_a_killed_build_leaves_a_draft_that_the_next_one_removes(cache: Path, tmp_path: Path) -> None:
+    component = module(tmp_path / "module", LONG)
     with start(cache, component) as process:
         await_line(process, "compiling")
         assert poll(lambda: drafts(cache) or None, timeout=PATIENCE)
@@ -263,8 +263,8 @@ def test_a_killed_build_leaves_a_draft_that_the_next_one_removes(tmp_path: Path)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_an_interrupted_build_ends_go_and_its_compilers(tmp_path: Path) -> None:
-    component, cache = module(tmp_path / "module", LONG), tmp_path / "cache"
+def test_an_interrupted_build_ends_go_and_its_compilers(cache: Path, tmp_path: Path) -> None:
+    component = module(tmp_path / "module", LONG)
     with start(cache, component) as process:
         await_line(process, "compiling")
         compiling = poll(lambda: [c for c in processes_of(cache) if "/compile " in c] or None, timeout=PATIENCE)
