@@ -22,6 +22,9 @@ from pytest_vault_issuer.version import __version__
 
 COMMAND = "./bin/issuer --kubeconfig={kubeconfig}"
 
+#: The record of an installation from a clone.
+CLONE = '{"url": "file:///a%20clone", "dir_info": {"editable": true}}'
+
 
 def run(directory: Path, *options: str) -> int:
     return main(["init", "--directory", str(directory), *options])
@@ -113,12 +116,13 @@ def test_actions_are_pinned_by_commit(tmp_path: Path) -> None:
     assert [line for line in used if not pinned.fullmatch(line)] == []
 
 
-def test_the_example_s_workflow_is_one_of_these(tmp_path: Path) -> None:
-    """That of the issuer in Go: its file has another name."""
+def test_the_example_s_workflow_is_one_of_these(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of the issuer in Go: its file has another name. While no release exists, it installs a wheel of its own."""
+    monkeypatch.setattr(init, "installed", lambda: from_record(CLONE))
     example = Path(__file__).parents[3] / "examples/external-issuer"
     for name in ("go.mod", "main.go"):
         (tmp_path / name).symlink_to(example / name)
-    assert run(tmp_path, "--name=external-issuer", "--command=bin/vault-issuer", "--ci=github", "--suite=0.1.0") == 0
+    assert run(tmp_path, "--name=external-issuer", "--command=bin/vault-issuer", "--ci=github") == 0
     workflow = ".github/workflows/vault-issuer.yml"
     written = (tmp_path / workflow).read_text()
     assert written.count("judge external-issuer.toml") == 1
@@ -135,8 +139,7 @@ def installs(directory: Path) -> tuple[str, str]:
 def test_ci_of_a_copy_that_no_index_has_installs_a_wheel_of_the_repository(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    record = '{"url": "file:///a%20clone", "dir_info": {"editable": true}}'
-    monkeypatch.setattr(init, "installed", lambda: from_record(record))
+    monkeypatch.setattr(init, "installed", lambda: from_record(CLONE))
     assert run(tmp_path, "--name", "mine", "--command", COMMAND, "--ci", "github") == 0
     file = f"pytest_vault_issuer-{__version__}-py3-none-any.whl"
     version, installed = installs(tmp_path)
