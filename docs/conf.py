@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -32,3 +33,10 @@ html_show_copyright = False
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {"navigation_with_keys": True}
+# Set by .github/workflows/docs.yml, which publishes each version in a directory of its own: a tag, or main.
+if published := os.environ.get("DOCS_VERSION", "").removeprefix("v"):
+    what = "what is not released yet" if published == "main" else f"version {published}"
+    site = "https://pytest-vault-issuer.github.io/pytest-vault-issuer"
+    html_theme_options["announcement"] = (
+        f'This is the documentation of {what}. <a href="{site}/versions.html">Other versions</a>'
+    )

@@ -58,7 +58,8 @@ def test_jobs_only_read_unless_they_publish(file: Path) -> None:
     content = yaml.safe_load(file.read_text())
     assert content["permissions"] == {"contents": "read"}
     more = {name: job["permissions"] for name, job in content["jobs"].items() if "permissions" in job}
-    assert more == ({"publish": {"id-token": "write"}} if file.name == "release.yml" else {})
+    publishing = {"release.yml": {"id-token": "write"}, "docs.yml": {"contents": "write"}}
+    assert more == ({"publish": publishing[file.name]} if file.name in publishing else {})
 
 
 def test_unit_tests_run_on_each_supported_python() -> None:
