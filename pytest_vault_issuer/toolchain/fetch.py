@@ -116,9 +116,10 @@ class Fetcher:
             raise DownloadError(f"{url} redirects to {host_of(response.url)} without TLS", hint="use another mirror")
         return response
 
-    def small(self, url: str) -> bytes:
+    def small(self, url: str, headers: Mapping[str, str] | None = None) -> bytes:
         """Return a small file whose digest is not known, such as a signature.
 
+        :param headers: of the request.
         :raises DownloadError: if it cannot be downloaded, or is not small.
         """
         address = at_mirror(url)
@@ -127,7 +128,7 @@ class Fetcher:
                 return Path(address).read_bytes()
             except OSError as error:
                 raise DownloadError(f"{address} cannot be read: {error.strerror}", hint=f"see {MIRROR}") from error
-        with self.get(address) as response:
+        with self.get(address, headers) as response:
             return content_of(address, response, _SMALL)
 
     def _receive(self, what: str, address: str, part: Path, size: int, headers: Mapping[str, str]) -> None:

