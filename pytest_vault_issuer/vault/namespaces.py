@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -33,7 +34,8 @@ class NamespacedWorkspace(VaultWorkspace):
         for path in dict.fromkeys(itertools.chain.from_iterable(map(_with_parents, sorted(self._namespaces)))):
             admin.create_namespace(path)
             self._undo.callback(admin.delete_namespace, path)
-        # They ask for the same names in the same order.
+        # They ask for the same names in the same order, also if several threads use this workspace.
+        self._lock = threading.Lock()
         names = itertools.tee(random_names(), len(self._namespaces))
         self._members = [
             VaultWorkspace(admin.within(namespace), kubernetes, reviewer_token, own)
@@ -46,8 +48,11 @@ class NamespacedWorkspace(VaultWorkspace):
         return self._namespaces[0]
 
     def _in_each(self, create: Callable[[VaultWorkspace], _T]) -> _T:
-        results = [create(member) for member in self._members]
-        return results[0]
+        return self._each(create)[0]
+
+    def _each(self, create: Callable[[VaultWorkspace], _T]) -> list[_T]:
+        with self._lock:
+            return [create(member) for member in self._members]
 
     def pki(
         self,
@@ -79,7 +84,7 @@ class NamespacedWorkspace(VaultWorkspace):
 
     def approle(self, *policies: str, mount: str | None = None, ttl: str = "5m", **parameters: Any) -> AppRole:
         """Create an AppRole with the same RoleID and SecretID in each namespace."""
-        role, *others = [member.approle(*policies, mount=mount, ttl=ttl, **parameters) for member in self._members]
+        role, *others = self._each(lambda member: member.approle(*policies, mount=mount, ttl=ttl, **parameters))
         for member, other in zip(self._members[1:], others, strict=True):
             method = member.client.auth.approle
             method.update_role_id(other.name, role.role_id, mount_point=other.mount)

@@ -62,9 +62,8 @@ class AuthRole:
 
 
 def random_names() -> Iterator[str]:
-    """Yield random parts of names, without end."""
-    while True:
-        yield secrets.token_hex(4)
+    """Return random parts of names, without end; threads may share the iterator, which a generator does not allow."""
+    return iter(lambda: secrets.token_hex(4), "")
 
 
 class VaultWorkspace:
