@@ -29,6 +29,8 @@ from .reproduction import suite_digest
 DIRECTORY = "reports"
 #: File of a suite version with the digest of its suite, written with its release.
 DIGEST_FILE = "suite.sha256"
+#: A directory of the user who judged.
+_HOME = re.compile(r"(?<![\w.-])/(?:root|home/[^/\s]+|Users/[^/\s]+)/\S*")
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ def check(path: Path) -> list[Problem]:
         *_changed(report),
         *_unidentified(report),
         *_unpinned(report),
+        *_local(report),
         *_secret(report),
     ]
     if path.name != FILE and not path.is_dir():
@@ -179,6 +182,17 @@ def _unpinned(report: Report) -> Iterator[Problem]:
     for origin in listed:
         if origin.refusal:
             yield Problem(one_line(origin.refusal), PINNED)
+
+
+def _local(report: Report) -> Iterator[Problem]:
+    """Yield the first place that names a directory of the machine that judged, in what repeats the session."""
+    for where, text, _ in _differences(report["reproduction"], report["reproduction"], "report.reproduction"):
+        if isinstance(text, str) and (found := _HOME.search(text)):
+            yield Problem(
+                f"{where} names a directory of the machine that judged: {one_line(found[0])}",
+                "go to the directory of the implementation file, name all files by relative paths, and judge again",
+            )
+            return
 
 
 def _secret(report: Report) -> Iterator[Problem]:

@@ -74,6 +74,14 @@ def set_in(*path: str | int, to: Any) -> Change:
         (set_in("incomplete", to="ended by SIGTERM"), "the session ended early: ended by SIGTERM"),
         (set_in("implementation", "failure", to="it stopped"), "the controller stopped: it stopped"),
         (set_in("stack", to=None), "the stack did not start"),
+        (
+            set_in("reproduction", "options", to=["--vault-issuer=/home/me/my issuer/a.toml"]),
+            "report.reproduction.options[0] names a directory of the machine that judged: /home/me/my",
+        ),
+        (
+            set_in("reproduction", "command", to="pytest --vault-issuer-report=/root/report"),
+            "report.reproduction.command names a directory of the machine that judged: /root/report",
+        ),
         (set_in("reproduction", "binaries", to=[]), "does not say where the binaries of the stack come from"),
         (set_in("reproduction", "binaries", 0, "pinned", to=False), "vault is not pinned: github.com/hashicorp/vault@"),
         (set_in("reproduction", "binaries", 0, "sha256", to=""), "vault is not pinned: github.com/hashicorp/vault@"),
