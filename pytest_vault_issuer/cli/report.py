@@ -1,11 +1,12 @@
-"""``vault-issuer report``: shows, converts, compares, merges and checks reports."""
+"""``vault-issuer report``: shows, converts, compares, merges, checks and publishes reports."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def add_parser(commands: Any) -> None:
     report = add_command(
         commands,
         "report",
-        "show, convert, compare, merge and check reports",
+        "show, convert, compare, merge, check and publish reports",
         "A report is the report.json that --vault-issuer-report=DIR wrote, or that directory.",
         """
 vault-issuer report show report                           # outcomes and verdicts
@@ -37,6 +38,7 @@ vault-issuer report show report --format markdown >> "$GITHUB_STEP_SUMMARY"
 vault-issuer report compare before after                  # better and worse outcomes
 vault-issuer report merge shard-1 shard-2 --output=all    # sessions on several machines
 vault-issuer report check report                          # before it is published
+vault-issuer report publish report                        # write it to reports/, in a clone of this project
 """,
     )
     actions = report.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -91,7 +93,32 @@ vault-issuer report check report                          # before it is publish
         "reports", type=Path, nargs="+", metavar="report", help=f"{_REPORT}, or a directory of published reports"
     )
     add_format(checking)
+    publishing = add_command(
+        actions,
+        "publish",
+        "write a report to its place among the published reports",
+        "Check a report, and write it to reports/<suite version>/<implementation>/<version>.json, without the\n"
+        "evidence of failures. Print the path. Exit status: 0, or 1 if the report has a problem: nothing is written.",
+        "vault-issuer report publish report\nvault-issuer report publish report --word openbao",
+    )
+    publishing.add_argument("report", type=Path, help=_REPORT)
+    publishing.add_argument(
+        "--output",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="clone with the reports (default: this directory)",
+    )
+    publishing.add_argument(
+        "--word", type=_word, help="added to the version: for another report of a release, such as openbao"
+    )
     report.set_defaults(run=run)
+
+
+def _word(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} must consist of lowercase letters, digits, dots and hyphens")
+    return text
 
 
 def run(options: argparse.Namespace) -> int:
@@ -120,6 +147,13 @@ def run(options: argparse.Namespace) -> int:
             files.check(options.output, "--output")
             print(printable(str(files.write_all(merged, options.output))))
         return 0
+    if options.action == "publish":
+        with _written(options.output):
+            target, problems = published.publish(options.report, options.output, options.word or "")
+        _print_problems(problems)
+        if not problems:
+            print(printable(str(target)))
+        return 1 if problems else 0
     if options.action == "check":
         return _check([path for named in options.reports for path in published.files_of(named)], options.format)
     return _compare(load(options.before), load(options.after), options.format)
@@ -144,10 +178,14 @@ def _check(paths: list[Path], form: str) -> int:
             for path, report, problems in checked:
                 good = "" if problems else f"can be published as {published.place(report)}"
                 print(one_line(f"{path}: {title(report)}: {good or f'{len(problems)} problems'}"))
-                for each in problems:
-                    print(one_line(f"  {each.text}"))
-                    print(one_line(f"    hint: {each.hint}"))
+                _print_problems(problems)
     return 1 if any(problems for _, _, problems in checked) else 0
+
+
+def _print_problems(problems: Iterable[published.Problem]) -> None:
+    for each in problems:
+        print(one_line(f"  {each.text}"))
+        print(one_line(f"    hint: {each.hint}"))
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ https://github.com/kubernetes-sigs/gateway-api/tree/main/conformance/reports
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from ..text import one_line
 from ..toolchain import Origin
 from ..toolchain.sources import PINNED
 from .build import FILE
+from .files import json_text, write_text
 from .load import Report, load, results
 from .outcomes import profile_entries
 from .reproduction import suite_digest
@@ -118,7 +120,43 @@ def check(path: Path) -> list[Problem]:
     ]
     if path.name != FILE and not path.is_dir():
         problems += _misplaced(path, report)
+        problems += _long(report)
     return problems
+
+
+def publish(path: Path, repository: Path, word: str = "") -> tuple[Path, list[Problem]]:
+    """Write a report to its place without the evidence of failures, most of its size; nothing if it has a problem.
+
+    :param path: of the report, or of its directory.
+    :param repository: directory that contains, or gets, the directory ``reports``.
+    :param word: distinguishes another report of the same release; '' for none.
+    :return: the place, and the problems.
+    :raises ConfigurationError: if it cannot be read, or is no report.
+    :raises OSError: if it cannot be written.
+    """
+    report = load(path)
+    target = repository / place(report)
+    target = target.with_name(f"{target.stem}-{word}.json") if word else target
+    problems = check(path)
+    if not problems:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_text(target, json_text(_without_evidence(report)))
+    return target, problems
+
+
+def _without_evidence(report: Report) -> Report:
+    shortened = copy.deepcopy(report)
+    for entry in shortened["requirements"]:
+        for test in entry["tests"]:
+            test["evidence"] = None
+    return shortened
+
+
+def _long(report: Report) -> Iterator[Problem]:
+    if _without_evidence(report) != report:
+        yield Problem(
+            "it contains the evidence of failures, which others do not need", "run: vault-issuer report publish report"
+        )
 
 
 def _incomplete(report: Report) -> Iterator[Problem]:

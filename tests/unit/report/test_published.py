@@ -16,7 +16,7 @@ from pytest_vault_issuer.report.load import results
 from pytest_vault_issuer.report.outcomes import Outcome, profile_entries
 from pytest_vault_issuer.report.reproduction import suite_digest
 from tests.support.reader import ROOT
-from tests.support.sample_report import report
+from tests.support.sample_report import evidence, report
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -172,7 +172,47 @@ def test_published_reports_of_this_repository_are_good() -> None:
     assert [(path, problem) for path in paths for problem in published.check(path)] == []
 
 
+def test_published_reports_of_this_repository_are_small() -> None:
+    paths = published.files_in(ROOT / published.DIRECTORY)
+    assert [path for path in paths if path.stat().st_size > 1_000_000] == []
+
+
 # -- the command ----------------------------------------------------------------------------------------------
+
+
+def with_evidence(made: dict[str, Any]) -> dict[str, Any]:
+    made["requirements"][0]["tests"][0]["evidence"] = evidence()
+    return made
+
+
+def test_report_is_published_without_evidence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    original = with_evidence(good())
+    place = tmp_path / "reports/0.1.0/my-issuer/1.4.0-openbao.json"
+    assert "it contains the evidence of failures" in str(published.check(write(tmp_path, original)))
+    write(tmp_path, original, "report/report.json")
+    command = ["report", "publish", str(tmp_path / "report"), "--output", str(tmp_path), "--word", "openbao"]
+    assert main(command) == 0
+    assert capsys.readouterr().out == f"{place}\n"
+    assert published.check(place) == []
+    expected = good()
+    assert json.loads(place.read_text()) == expected
+
+
+def test_report_with_a_problem_is_not_published(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = good()
+    bad["incomplete"] = "interrupted"
+    write(tmp_path, bad, "report/report.json")
+    assert main(["report", "publish", str(tmp_path / "report"), "--output", str(tmp_path)]) == 1
+    assert "the session ended early: interrupted" in capsys.readouterr().out
+    assert not (tmp_path / "reports").exists()
+
+
+@pytest.mark.parametrize("word", ["../../x", "", "Open Bao"])
+def test_word_of_a_report_stays_in_its_name(tmp_path: Path, word: str) -> None:
+    write(tmp_path, good(), "report/report.json")
+    with pytest.raises(SystemExit):
+        main(["report", "publish", str(tmp_path / "report"), "--output", str(tmp_path), "--word", word])
+    assert not (tmp_path / "reports").exists()
 
 
 def test_command_names_the_place_of_a_good_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
