@@ -21,7 +21,7 @@ from pytest_vault_issuer.options import OPTIONS, Option
 from pytest_vault_issuer.report import html as report_page
 from pytest_vault_issuer.report.load import versions
 from pytest_vault_issuer.report.outcomes import LEVELS as LEVELS_OF_REPORTS
-from pytest_vault_issuer.report.published import DIRECTORY, Published, read_all
+from pytest_vault_issuer.report.published import DIGEST_FILE, DIRECTORY, Published, read_all
 from pytest_vault_issuer.requirements.catalogue import LEVELS, SUITE, Catalogue, Requirement
 from pytest_vault_issuer.requirements.features import AREAS, BY_PROFILE, CORE
 from pytest_vault_issuer.scaffold import GITHUB, Answers, render
@@ -262,7 +262,8 @@ def _published(reports: list[Published], directory: Path) -> Iterator[str]:
     for suite in dict.fromkeys(each.suite_version for each in reports):
         members = [each for each in reports if each.suite_version == suite]
         profiles = [name for name in BY_PROFILE if any(name in each.report["profiles"] for each in members)]
-        yield f"\n## Judged by pytest-vault-issuer {suite}\n"
+        released = (directory / suite / DIGEST_FILE).is_file()
+        yield f"\n## Judged by pytest-vault-issuer {suite}{'' if released else ' (not released yet)'}\n"
         yield f"| implementation | {' | '.join(profiles)} |"
         yield f"|---|{'---|' * len(profiles)}"
         for each in members:

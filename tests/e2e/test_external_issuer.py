@@ -7,6 +7,8 @@ import re
 import shutil
 import subprocess
 import tomllib
+import zipfile
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -126,11 +128,25 @@ def test_commands_of_external_issuer_readme_work(author: Reader, joining: dict[s
         subprocess.run(["diff", "--recursive", EXAMPLE / name, author.directory / name], check=True)
 
 
+def put_wheel(repository: Path) -> None:
+    """Put the wheel that the workflow installs into the repository.
+
+    It contains nothing but the metadata: pip finds that this version is installed already, and changes nothing.
+    """
+    about = distribution("pytest-vault-issuer")
+    name = f"pytest_vault_issuer-{about.version}"
+    with zipfile.ZipFile(repository / f"{name}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{name}.dist-info/METADATA", about.metadata.as_string())
+        wheel.writestr(f"{name}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{name}.dist-info/RECORD", "")
+
+
 def test_workflow_of_external_issuer_judges_it(author: Reader, tmp_path: Path) -> None:
     """Each step in turn, in a fresh checkout of the repository."""
     workflow = Workflow.read(author.directory / WORKFLOW)
     assert workflow.used == USED
     checkout = Path(shutil.copytree(EXAMPLE, tmp_path / "checkout"))
+    put_wheel(checkout)
     summary = tmp_path / "summary"
     Reader(checkout, author.environment | NARROWED).run(workflow, summary)
     assert passed(checkout / "report") == [NARROWED["VAULT_ISSUER_SELECT"]]

@@ -234,6 +234,9 @@ def test_published_reports_are_listed_with_verdicts_and_links(
         ["1.4.0.html", "1.4.0.json"],
     ]
     assert "**non-conformant**" in rows[0]
+    assert "## Judged by pytest-vault-issuer 0.1.0 (not released yet)" in generated.published_reports()
+    (tmp_path / "0.1.0/suite.sha256").write_text("")
+    assert "## Judged by pytest-vault-issuer 0.1.0\n" in generated.published_reports()
     assert "<b>" not in "".join(rows)
     files = generated.published_files()
     assert len(files) == 6
