@@ -25,16 +25,20 @@ func main() {
 	probes := flag.String("health-probe-bind-address", "0", "Where health and readiness are served; 0 for nowhere.")
 	leader := flag.Bool("leader-elect", false, "Whether several replicas agree on one that works.")
 	leaseNamespace := flag.String("leader-election-namespace", "", "Where the lease is; default: the pod's namespace.")
+	workers := flag.Int("workers", 10, "How many objects of a kind are worked on at once.")
+	qps := flag.Float64("kube-api-qps", 100, "How many calls per second the API server gets; bursts are twice as large.")
 	flag.Parse() // controller-runtime defines -kubeconfig
 	ctrl.SetLogger(zap.New())
 
-	if err := run(*namespace, *metrics, *probes, *leader, *leaseNamespace); err != nil {
+	if err := run(*namespace, *metrics, *probes, *leader, *leaseNamespace, *workers, float32(*qps)); err != nil {
 		ctrl.Log.Error(err, "the issuer ends")
 		os.Exit(1)
 	}
 }
 
-func run(namespace, metrics, probes string, leader bool, leaseNamespace string) error {
+func run(
+	namespace, metrics, probes string, leader bool, leaseNamespace string, workers int, qps float32,
+) error {
 	scheme := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
 	utilruntime.Must(certmanager.AddToScheme(scheme))
@@ -45,7 +49,7 @@ func run(namespace, metrics, probes string, leader bool, leaseNamespace string) 
 		return err
 	}
 	// Each signature needs a few calls, and the API server limits them itself.
-	config.QPS, config.Burst = 100, 200
+	config.QPS, config.Burst = qps, int(2*qps)
 	manager, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:                 scheme,
 		Metrics:                server.Options{BindAddress: metrics},
@@ -62,7 +66,7 @@ func run(namespace, metrics, probes string, leader bool, leaseNamespace string) 
 		return err
 	}
 	ctx := ctrl.SetupSignalHandler()
-	if err := issuer.SetupWithManager(ctx, manager, namespace); err != nil {
+	if err := issuer.SetupWithManager(ctx, manager, namespace, workers); err != nil {
 		return err
 	}
 	return manager.Start(ctx)

@@ -24,6 +24,8 @@ from tests.support.written_report import load, passed
 
 EXAMPLE = ROOT / "examples/external-issuer"
 README = EXAMPLE / "README.md"
+#: The implementation file of the controller with the defaults of its libraries.
+ONE_WORKER = "one-worker.toml"
 WORKFLOW = ".github/workflows/vault-issuer.yml"
 #: What its go.mod asks for.
 NEEDED_GO = (1, 24)
@@ -115,6 +117,24 @@ def test_external_issuer_has_the_claimed_outcomes_on_bad_days(author: Reader) ->
     outcomes = outcomes_of(report)
     assert {i for i, outcome in outcomes.items() if outcome == "known-failure"} == known(RESILIENCE)
     assert set(outcomes.values()) == {"passed", "known-failure"}
+
+
+@pytest.mark.full
+@pytest.mark.usefixtures("verdict")
+def test_external_issuer_with_one_worker_has_the_claimed_outcomes(author: Reader) -> None:
+    author.type([f"vault-issuer judge {ONE_WORKER} --profile {CORE} --report one-worker"])
+    report = load(author.directory / "one-worker")
+    assert report["profiles"][CORE]["verdict"] == "conformant"
+    outcomes = outcomes_of(report)
+    assert {i for i, outcome in outcomes.items() if outcome == "known-failure"} == known(CORE)
+    assert {i for i, outcome in outcomes.items() if outcome not in ("passed", "known-failure")} == {"VI-SCOPE-008"}
+
+
+def test_file_for_one_worker_differs_only_in_its_options() -> None:
+    many, one = (tomllib.loads((EXAMPLE / name).read_text()) for name in ("conformance.toml", ONE_WORKER))
+    assert one["run"].pop("command") == [*many["run"].pop("command"), "--workers=1", "--kube-api-qps=5"]
+    del one["implementation"]["name"], many["implementation"]["name"]
+    assert one == many
 
 
 @pytest.mark.usefixtures("verdict")

@@ -29,11 +29,14 @@ type Signer struct {
 	client                   client.Client
 	reader                   client.Reader
 	clusterResourceNamespace string
+	workers                  int
 }
 
 // SetupWithManager adds the controllers of both kinds and of CertificateRequests.
-func SetupWithManager(ctx context.Context, manager ctrl.Manager, clusterResourceNamespace string) error {
-	s := &Signer{manager.GetClient(), manager.GetAPIReader(), clusterResourceNamespace}
+func SetupWithManager(
+	ctx context.Context, manager ctrl.Manager, clusterResourceNamespace string, workers int,
+) error {
+	s := &Signer{manager.GetClient(), manager.GetAPIReader(), clusterResourceNamespace, workers}
 	return (&controllers.CombinedController{
 		IssuerTypes:        []issuerapi.Issuer{&v1alpha1.VaultIssuer{}},
 		ClusterIssuerTypes: []issuerapi.Issuer{&v1alpha1.VaultClusterIssuer{}},

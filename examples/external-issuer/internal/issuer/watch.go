@@ -19,7 +19,6 @@ import (
 )
 
 const (
-	workers   = 10
 	firstWait = time.Second
 	lastWait  = 5 * time.Minute
 )
@@ -30,7 +29,7 @@ func (s *Signer) watchSecrets(
 	_ context.Context, kind schema.GroupVersionKind, _ ctrl.Manager, build *builder.Builder,
 ) error {
 	build.WithOptions(controller.Options{
-		MaxConcurrentReconciles: workers,
+		MaxConcurrentReconciles: s.workers,
 		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstWait, lastWait),
 	})
 	switch kind.Kind {
