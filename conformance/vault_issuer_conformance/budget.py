@@ -61,17 +61,17 @@ def being_refused(sandbox: Sandbox, kind: str) -> tuple[CertificateRequest | Cer
 
 
 def window(
-    other: Issuer, sandbox: Sandbox, *, before_each: Callable[[], object] | None = None, **options: str
+    other: Issuer, sandbox: Sandbox, *, namespace: str | None = None, before_each: Callable[[], object] | None = None
 ) -> Window:
     """Let time pass in which the controller works: it issues requests of another issuer object, one after the other.
 
-    :param before_each: called before each request.
-    :param options: of these requests, such as their namespace.
+    :param namespace: of these requests; default that of the issuer object.
+    :param before_each: called before each of them.
     """
     began, issued = time.monotonic(), 0
     while issued < REQUESTS or time.monotonic() - began < SHORTEST:
         if before_each:
             before_each()
-        sandbox.barrier(other, **options)
+        sandbox.barrier(other, namespace=namespace)
         issued += 1
     return Window(time.monotonic() - began)

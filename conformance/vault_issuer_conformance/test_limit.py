@@ -236,7 +236,7 @@ def test_finished_and_waiting_requests_are_left_alone(sandbox: Sandbox, suite_ap
     sandbox.proxy.wait_for(Route.SIGN, timeout=sandbox.timeouts.wire, what="a sign request that Vault refuses")
     assert not refused.certificates(), f"expected {refused} not to be issued: its role refuses the name"
     before = len(writes(sandbox))
-    passed = window(other, sandbox, **elsewhere)
+    passed = window(other, sandbox, namespace=sandbox.other_namespace)
     again = writes(sandbox)[before:]
     what = f"writes for a request that failed, one that is denied and one that waits {set(again)}"
     passed.check(len(again), what, each=2)  # of the status, and of an event
