@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -74,6 +75,17 @@ def subjects(certificates: list[x509.Certificate]) -> list[str]:
 def assert_chain(seen: list[x509.Certificate], expected: list[x509.Certificate], where: str) -> None:
     """Check certificates and their order; `where` names their place in the message."""
     assert seen == expected, f"expected {subjects(expected)} in {where}, saw {subjects(seen)}"
+
+
+def assert_pem(encoded: str, where: str) -> None:
+    """Check that each PEM block begins and ends on lines of its own: OpenSSL and Go require it, Python does not.
+
+    :param encoded: in base64.
+    :param where: the field, for the message.
+    """
+    marks = [line.strip() for line in base64.b64decode(encoded).decode().splitlines() if "-----" in line]
+    wrong = [mark for mark in marks if mark not in ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----")]
+    assert not wrong, f"expected each PEM block in {where} on lines of its own, saw {wrong}"
 
 
 def assert_lifetime(certificate: x509.Certificate, expected: timedelta) -> None:

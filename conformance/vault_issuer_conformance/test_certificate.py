@@ -44,6 +44,7 @@ from .issued import (
     SHAPES,
     assert_chain,
     assert_lifetime,
+    assert_pem,
     barrier,
     chain_pki,
     drop_issuers,
@@ -160,6 +161,15 @@ def test_intermediates_follow_the_certificate(sandbox: Sandbox, kind: str, autho
     assert pair.leaf in signed(sandbox), "expected a certificate that Vault signed, saw another"
     expected = [pair.leaf, *without_roots([authority.certificate for authority in above])]
     assert_chain(without_roots(pair.certificates), expected, "tls.crt")
+
+
+@requirement("VI-CERTIFICATE-065")
+@EITHER_KIND
+def test_certificates_are_on_lines_of_their_own(sandbox: Sandbox, kind: str) -> None:
+    certificate, _ = sandbox.issued_certificate(sandbox.ready_issuer(kind, pki=chain_pki(sandbox, 3)))
+    data = secret_of(sandbox, certificate)["data"]
+    assert_pem(data["tls.crt"], "tls.crt")
+    assert_pem(data.get("ca.crt") or "", "ca.crt")
 
 
 @requirement("VI-CERTIFICATE-005")

@@ -18,7 +18,7 @@ from pytest_vault_issuer import (
     requirement,
 )
 
-from .helpers import LOGINS, in_turn
+from .helpers import LOGINS, in_turn, issued_eventually, wait_final
 
 #: Words for a missing permission. Which of them is up to the controller.
 DENIED = re.compile(r"403|permi|denied|deny|forbidden|unauthori[sz]ed|may not|not allowed", re.IGNORECASE)
@@ -75,6 +75,23 @@ def test_warnings_do_not_matter(sandbox: Sandbox, kind: str, feature: str) -> No
     for route in (Route.LOGIN, Route.SIGN):
         sandbox.proxy.inject(route, Tamper(warn, "add a warning"))
     sandbox.issued(sandbox.ready_issuer(kind, sandbox.authenticate(feature, kind)))
+
+
+@requirement("VI-LOGIN-006")
+@in_turn(LOGINS, ("ClusterIssuer", "Issuer"))
+def test_policies_of_a_changed_role_are_used(sandbox: Sandbox, kind: str, feature: str) -> None:
+    policy = sandbox.vault.policy(f"pki-{secrets.token_hex(4)}/sign/none")
+    auth = sandbox.authenticate(feature, kind, policy=policy)
+    issuer = sandbox.issuer(kind, auth)
+    if issuer.wait_answer() == "True":  # otherwise the controller has asked Vault whether its token may sign
+        wait_final(sandbox.request(issuer))
+    role = auth.approle or auth.role
+    assert role is not None
+    # The token of the earlier login stays valid, without the new policy.
+    sandbox.vault.set_auth_role(role, token_policies=[sandbox.sign_policy()])
+    issuer.touch()
+    issuer.wait_ready("the role of its login may sign now", timeout=sandbox.timeouts.retry)
+    issued_eventually(sandbox, issuer)
 
 
 # -- tokens that may not sign ----------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,7 +28,7 @@ from pytest_vault_issuer import (
 )
 
 from .helpers import LOGINS, alternating, in_turn, wait_final
-from .issued import answered, assert_chain, assert_lifetime, barrier, separate_issuer, without_roots
+from .issued import answered, assert_chain, assert_lifetime, barrier, chain_pki, separate_issuer, without_roots
 
 #: Extensions that a role can add.
 USAGES = {
@@ -278,6 +279,28 @@ BACKDATED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 def test_backdated_certificate_is_not_renewed_in_a_loop(sandbox: Sandbox, kind: str, backdated: str) -> None:
     role, spec = BACKDATED[backdated]
     assert_issued_once(sandbox, kind, role, **spec)
+
+
+# -- forms of PEM ----------------------------------------------------------------------------------
+
+
+@requirement("VI-PKI-014")
+def test_line_breaks_around_certificates_do_not_matter(sandbox: Sandbox, kind: str) -> None:
+    pki = chain_pki(sandbox, 3)
+    issuer = sandbox.ready_issuer(kind, pki=pki)
+    forms: list[Callable[[str], str]] = [str.strip, lambda pem: f"\n{pem.strip()}\n\n"]
+    for form in forms:
+        sandbox.proxy.clear_faults()
+        sandbox.proxy.inject(Route.SIGN, Tamper(lambda answer, form=form: in_form(answer, form), "other line breaks"))  # type: ignore[misc]
+        assert_signed_by(sandbox, sandbox.issued(issuer), pki.issuing)
+
+
+def in_form(answer: dict[str, Any], form: Callable[[str], str]) -> dict[str, Any]:
+    """Change the text of each certificate in an answer to a sign request."""
+    data = answer.get("data") or {}
+    data |= {field: form(data[field]) for field in ("certificate", "issuing_ca") if field in data}
+    data |= {"ca_chain": [form(pem) for pem in data["ca_chain"]]} if "ca_chain" in data else {}
+    return answer
 
 
 # -- after the signing -----------------------------------------------------------------------------

@@ -43,6 +43,7 @@ from .issued import (
     answered,
     assert_chain,
     assert_lifetime,
+    assert_pem,
     chain_pki,
     drop_issuers,
     expire,
@@ -245,6 +246,15 @@ def test_chain_is_in_order(sandbox: Sandbox, kind: str, authorities: int, root_k
     # Another requirement covers a root at the end.
     assert_chain(without_roots(request.certificates()), expected, "status.certificate")
     assert not any(map(is_self_signed, request.certificates()[: len(expected)])), "expected a root only at the end"
+
+
+@requirement("VI-SIGN-021")
+@alternating(("kind", "authorities"), [("Issuer", 1), ("ClusterIssuer", 3)])
+def test_certificates_are_on_lines_of_their_own(sandbox: Sandbox, kind: str, authorities: int) -> None:
+    request = sandbox.issued(sandbox.ready_issuer(kind, pki=chain_pki(sandbox, authorities)))
+    status = request.get()["status"]
+    assert_pem(status["certificate"], "status.certificate")
+    assert_pem(status.get("ca") or "", "status.ca")
 
 
 @requirement("VI-SIGN-013")

@@ -93,6 +93,17 @@ def test_tls_versions(proxy: Proxy, connect: Connect, version: ssl.TLSVersion) -
     assert "unknown ca" in proxy.wait_for_handshake_failure(10).reason
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_only_tls_1_3(new_proxy: NewProxy, connect: Connect, authority: Authority, version: ssl.TLSVersion) -> None:
+    proxy = new_proxy(only_tls13=True)
+    context = _with_versions(client_context(authority.pem), version)
+    if version is ssl.TLSVersion.TLSv1_3:
+        assert connect(proxy, context).version() == "TLSv1.3"
+    else:
+        with pytest.raises(ssl.SSLError, match="version"):
+            connect(proxy, context)
+
+
 def test_alert_after_our_side_completed_the_handshake(proxy: Proxy) -> None:
     # A client built by hand from OpenSSL's memory buffers: it completes the handshake and then, as one that judges the
     # certificate by itself would, sends bytes that are no request but a broken record.
