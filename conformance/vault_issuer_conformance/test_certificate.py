@@ -1057,17 +1057,20 @@ def test_certificates_with_the_same_secret_are_not_issued_in_a_loop(sandbox: San
 @requirement("VI-CERTIFICATE-058")
 @EITHER_KIND
 def test_certificate_that_is_being_deleted_gets_no_request(sandbox: Sandbox, kind: str) -> None:
-    issuer = sandbox.ready_issuer(kind)
-    certificate = sandbox.certificate(issuer, approve=False)
+    # The barrier approves requests in its own namespace: that of the Certificate must wait.
+    place, other = sandbox.other_namespace, separate_issuer(sandbox, kind)
+    auth = sandbox.default_authentication(kind, namespace=place if kind == "Issuer" else None)
+    issuer = sandbox.ready_issuer(kind, auth, namespace=place)
+    certificate = sandbox.certificate(issuer, approve=False, namespace=place)
     certificate.wait_request()
     where = certificate.resource, certificate.name, certificate.namespace
     sandbox.cluster.patch(*where, {"metadata": {"finalizers": ["example.test/hold"]}})
     try:
         certificate.delete()
-        barrier(sandbox, issuer)
+        barrier(sandbox, other)
         for request in certificate.requests():  # as the garbage collector does before it deletes their owner
             request_of(sandbox, request).delete()
-        barrier(sandbox, issuer)
+        barrier(sandbox, other)
         made = len(certificate.requests())
         assert not made, f"expected no CertificateRequest for a Certificate that is being deleted, saw {made}"
     finally:

@@ -147,7 +147,8 @@ def as_signing_request(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _seconds(duration: str) -> int:
-    """Return the seconds of a duration such as ``1h30m``; 0 for another notation."""
-    if not re.fullmatch(r"(\d+[hms])+", duration):
+    """Return the seconds of a duration such as ``1h30m`` or ``1.5h``; 0 for another notation."""
+    part = r"(\d+(?:\.\d+)?)([hms])"
+    if not re.fullmatch(f"({part})+", duration):
         return 0
-    return sum(int(number) * {"h": 3600, "m": 60, "s": 1}[unit] for number, unit in re.findall(r"(\d+)(.)", duration))
+    return int(sum(float(number) * {"h": 3600, "m": 60, "s": 1}[unit] for number, unit in re.findall(part, duration)))

@@ -17,6 +17,7 @@ from pytest_vault_issuer.sandbox.kubernetes_csr import IS_CA, CertificateSigning
     [
         ({"duration": "1h"}, {"expirationSeconds": 3600}),
         ({"duration": "1h30m10s"}, {"expirationSeconds": 5410}),
+        ({"duration": "1.5h"}, {"expirationSeconds": 5400}),
         ({"duration": None}, {}),
         ({"usages": ["client auth"]}, {"usages": ["client auth"]}),
         ({"isCA": True}, {"annotations": {IS_CA: "true"}}),
