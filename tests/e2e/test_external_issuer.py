@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import tomllib
 import zipfile
-from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from pytest_vault_issuer.requirements.catalogue import Catalogue
 from pytest_vault_issuer.requirements.features import CORE, RESILIENCE
 from pytest_vault_issuer.toolchain import Toolchain
 from pytest_vault_issuer.toolchain.go import find_go
+from pytest_vault_issuer.version import __version__
 from tests.support.reader import NARROWED, ROOT, Reader, Workflow, commands_of, surroundings
 from tests.support.scope import complete, one_per_area
 from tests.support.written_report import load, passed
@@ -153,10 +153,11 @@ def put_wheel(repository: Path) -> None:
 
     It contains nothing but the metadata: pip finds that this version is installed already, and changes nothing.
     """
-    about = distribution("pytest-vault-issuer")
-    name = f"pytest_vault_issuer-{about.version}"
+    name = f"pytest_vault_issuer-{__version__}"
+    metadata = ["Metadata-Version: 2.1", "Name: pytest-vault-issuer", f"Version: {__version__}"]
+    metadata += [f"Provides-Extra: {extra}" for extra in ("xdist", "go", "aws")]
     with zipfile.ZipFile(repository / f"{name}-py3-none-any.whl", "w") as wheel:
-        wheel.writestr(f"{name}.dist-info/METADATA", about.metadata.as_string())
+        wheel.writestr(f"{name}.dist-info/METADATA", "\n".join([*metadata, ""]))
         wheel.writestr(f"{name}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{name}.dist-info/RECORD", "")
 
