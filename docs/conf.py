@@ -35,8 +35,6 @@ html_show_sourcelink = False
 html_theme_options = {"navigation_with_keys": True}
 # Set by .github/workflows/docs.yml, which publishes each version in a directory of its own: a tag, or main.
 if published := os.environ.get("DOCS_VERSION", "").removeprefix("v"):
-    what = "what is not released yet" if published == "main" else f"version {published}"
+    what = "Not released yet" if published == "main" else f"Version {published}"
     site = "https://pytest-vault-issuer.github.io/pytest-vault-issuer"
-    html_theme_options["announcement"] = (
-        f'This is the documentation of {what}. <a href="{site}/versions.html">Other versions</a>'
-    )
+    html_theme_options["announcement"] = f'{what}. <a href="{site}/versions.html">Other versions</a>'
