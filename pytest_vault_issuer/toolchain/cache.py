@@ -39,6 +39,8 @@ VARIABLE = "VAULT_ISSUER_CACHE"
 _DRAFT = ".building-"
 #: File that marks a directory as one of :meth:`Toolchain.directory`.
 _MARK = ".vault-issuer-cache"
+#: Seconds after its last use for which such a directory is kept.
+_KEPT = 24 * 3600
 _GO_CACHES = "go-caches"
 #: Directory with parts of downloads, so that the next one continues.
 _PARTS = "downloads"
@@ -462,7 +464,10 @@ class Toolchain:
     # -- other builds --------------------------------------------------------------
 
     def directory(self, name: str, version: str) -> Path:
-        """Return a directory for the cache of another build; it replaces that of another version of this name.
+        """Return a directory for the cache of another build.
+
+        Directories for other versions of this name are removed if nothing asked for them within a day: another
+        checkout may use them now.
 
         :meth:`clean` removes it, because it carries a mark.
 
@@ -473,7 +478,8 @@ class Toolchain:
         path.mkdir(parents=True, exist_ok=True)
         (path / _MARK).touch()
         for other in self.cache.glob(f"{name}-*"):
-            if other != path and (other / _MARK).is_file():
+            mark = other / _MARK
+            if other != path and mark.is_file() and time.time() - mark.stat().st_mtime > _KEPT:
                 shutil.rmtree(other)
         return path
 

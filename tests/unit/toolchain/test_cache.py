@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pytest_vault_issuer.toolchain import Toolchain
@@ -18,11 +19,11 @@ def test_clean_removes_the_caches_of_other_builds_and_keeps_files_of_the_user(tm
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"external-issuer-notes"}
 
 
-def test_the_cache_of_another_build_replaces_that_of_its_older_version(tmp_path: Path) -> None:
+def test_caches_of_another_version_are_removed_a_day_after_their_last_use(tmp_path: Path) -> None:
     toolchain = Toolchain(tmp_path)
-    old = toolchain.directory("external-issuer", "1")
-    kept = toolchain.directory("other", "1")
-    new = toolchain.directory("external-issuer", "2")
-    assert toolchain.directory("external-issuer", "2") == new
-    assert {path for path in tmp_path.iterdir() if path.is_dir()} == {kept, new}
-    assert not old.exists()
+    old, used = (toolchain.directory("external-issuer", version) for version in ("1", "2"))
+    other = toolchain.directory("other", "1")
+    os.utime(old / ".vault-issuer-cache", times=(0, 0))
+    new = toolchain.directory("external-issuer", "3")
+    assert toolchain.directory("external-issuer", "3") == new
+    assert {path for path in tmp_path.iterdir() if path.is_dir()} == {used, other, new}
