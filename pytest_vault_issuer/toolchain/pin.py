@@ -209,7 +209,7 @@ class Pinner:
 
 def _check_release(name: str, version: str) -> None:
     if not re.fullmatch(r"\d+\.\d+\.\d+", version):
-        raise ConfigurationError(f"{name}@{version} names no release", hint=f"for example {name}@1.21.2")
+        raise ConfigurationError(f"{name}@{version} is not a release", hint=f"for example {name}@1.21.2")
 
 
 def _program_in(wheel: Path, version: str) -> str:

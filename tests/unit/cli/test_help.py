@@ -69,6 +69,7 @@ def test_every_command_that_prints_has_formats() -> None:
         "vault-issuer judge",
         "vault-issuer report html",
         "vault-issuer report merge",
+        "vault-issuer report publish",
         "vault-issuer toolchain pin",
     }
     groups = {name for name in ALL if any(other.startswith(f"{name} ") for other in ALL)}

