@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pytest_vault_issuer.requirements.catalogue import Catalogue
-from pytest_vault_issuer.requirements.features import CORE, RESILIENCE
+from pytest_vault_issuer.requirements.features import CORE, EXTENDED, RESILIENCE
 from pytest_vault_issuer.toolchain import Toolchain
 from pytest_vault_issuer.toolchain.go import find_go
 from pytest_vault_issuer.version import __version__
@@ -122,12 +122,14 @@ def test_external_issuer_has_the_claimed_outcomes_on_bad_days(author: Reader) ->
 @pytest.mark.full
 @pytest.mark.usefixtures("verdict")
 def test_external_issuer_with_one_worker_has_the_claimed_outcomes(author: Reader) -> None:
-    author.type([f"vault-issuer judge {ONE_WORKER} --profile {CORE} --report one-worker"])
+    author.type([f"vault-issuer judge {ONE_WORKER} --profile {CORE} --profile {EXTENDED} --report one-worker"])
     report = load(author.directory / "one-worker")
-    assert report["profiles"][CORE]["verdict"] == "conformant"
+    assert [report["profiles"][profile]["verdict"] for profile in (CORE, EXTENDED)] == ["conformant", "conformant"]
     outcomes = outcomes_of(report)
-    assert {i for i, outcome in outcomes.items() if outcome == "known-failure"} == known(CORE)
-    assert {i for i, outcome in outcomes.items() if outcome not in ("passed", "known-failure")} == {"VI-SCOPE-008"}
+    assert {i for i, outcome in outcomes.items() if outcome == "known-failure"} == known(CORE) | known(EXTENDED)
+    assert set(outcomes.values()) == {"passed", "known-failure", "unsupported"}
+    core = {requirement.id for requirement in Catalogue.load().select((CORE,))}
+    assert {i for i, outcome in outcomes.items() if outcome == "unsupported"} & core == {"VI-SCOPE-008"}
 
 
 def test_file_for_one_worker_differs_only_in_its_options() -> None:

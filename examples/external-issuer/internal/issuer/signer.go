@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	certmanager "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	meta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
 	"github.com/cert-manager/cert-manager/pkg/util/pki"
 	issuerapi "github.com/cert-manager/issuer-lib/api/v1alpha1"
 	"github.com/cert-manager/issuer-lib/controllers"
@@ -71,6 +73,13 @@ func (s *Signer) sign(
 	ctx context.Context, request signer.CertificateRequestObject, object issuerapi.Issuer,
 ) (signer.PEMBundle, error) {
 	issuer := object.(v1alpha1.Issuer)
+	// issuer-lib 0.9 does not know this condition, by which an approver or another controller ends a request.
+	for _, condition := range request.GetConditions() {
+		if condition.Type == certmanager.CertificateRequestConditionInvalidRequest &&
+			condition.Status == meta.ConditionTrue {
+			return signer.PEMBundle{}, signer.PermanentError{Err: errors.New("the request has the condition InvalidRequest")}
+		}
+	}
 	details, err := request.GetCertificateDetails()
 	if err != nil {
 		return signer.PEMBundle{}, signer.PermanentError{Err: err}

@@ -25,9 +25,9 @@ func parameters(csr []byte, ttl time.Duration) (map[string]any, error) {
 	return map[string]any{
 		"csr":                  string(csr),
 		"common_name":          request.Subject.CommonName,
-		"alt_names":            strings.Join(request.DNSNames, ","),
+		"alt_names":            strings.Join(append(request.DNSNames, request.EmailAddresses...), ","),
 		"ip_sans":              strings.Join(addresses, ","),
-		"uri_sans":             strings.Join(uris, ","),
+		"uri_sans":             uris, // a list, because a URI may contain commas
 		"exclude_cn_from_sans": true,
 		"ttl":                  ttl.String(),
 	}, nil
