@@ -177,7 +177,7 @@ def test_standby_that_stays_sealed_gets_its_key_again(vault_issuer_session: Sess
     assert launcher is not None
     timeouts = replace(vault_issuer_session.timeouts, raft_join=0.1)
     active, standby = (VaultAdmin(launcher.start_vault(storage="raft"), timeouts) for _ in range(2))
-    active.initialise()
+    active.initialize()
     active.unseal()
     active.wait_health(200)
     transport = LosesFirstKey()
