@@ -44,6 +44,7 @@ ELSEWHERE = {
     ),
     "export VAULT_ISSUER_MIRROR=/srv/binaries": ("the mirror of that command", "tests/unit/toolchain/test_mirror.py"),
     "vault-issuer report check report": ("a report in certify mode", "tests/unit/report/test_published.py"),
+    "vault-issuer report publish path/to/report": ("a report in certify mode", "tests/unit/report/test_published.py"),
     "vault-issuer judge cert-manager --stack kind -n 2": (
         "it needs a container engine and kind",
         "tests/e2e/test_kind.py",
