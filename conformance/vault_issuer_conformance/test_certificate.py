@@ -1100,7 +1100,8 @@ def test_change_during_an_issuance_is_respected(sandbox: Sandbox, kind: str) -> 
 @EITHER_KIND
 def test_addresses_in_another_spelling_are_not_requested_in_a_loop(sandbox: Sandbox, kind: str) -> None:
     other = separate_issuer(sandbox, kind)
-    sandbox.issued_certificate(sandbox.ready_issuer(kind), ipAddresses=["2001:DB8:0:0:0:0:0:7", "::ffff:10.1.2.3"])
+    # No address that is mapped from IPv4: a Vault that was built with Go 1.27 refuses a CSR that contains one.
+    sandbox.issued_certificate(sandbox.ready_issuer(kind), ipAddresses=["2001:DB8:0:0:0:0:0:7", "2001:db8::10.1.2.3"])
     barrier(sandbox, other)
     asked = len({exchange.json.get("csr") for exchange in sandbox.proxy.seen(Route.SIGN)})
     assert asked == 1, f"expected one issuance, saw {asked}"
