@@ -26,6 +26,7 @@ from pytest_vault_issuer import (
     KeyPair,
     NotRunnable,
     Object,
+    Pki,
     Route,
     Sandbox,
     Unmet,
@@ -190,6 +191,15 @@ def test_known_authority_is_stored(sandbox: Sandbox, kind: str, authorities: int
     assert_chain(pair.ca, requested_ca(certificate, pair), "ca.crt")
 
 
+def reissued_by_another(sandbox: Sandbox, kind: str) -> tuple[Certificate, KeyPair, Pki]:
+    """Change the issuerRef of an issued Certificate; return it, its next key pair, and the PKI of the new Issuer."""
+    certificate, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind))
+    pki = sandbox.vault.pki()
+    other = sandbox.ready_issuer(kind, sandbox.default_authentication(kind, pki=pki), pki=pki)
+    certificate.change(issuerRef=other.ref)
+    return certificate, certificate.wait_new_certificate(pair), pki
+
+
 def requested_ca(certificate: Certificate, pair: KeyPair) -> list[x509.Certificate]:
     """Return the CA in the status of the CertificateRequest whose certificate is stored."""
     answers = [request["status"] for request in certificate.requests()]
@@ -209,11 +219,7 @@ def test_unknown_authority_is_left_out(sandbox: Sandbox, kind: str) -> None:
 
 @requirement("VI-CERTIFICATE-006")
 def test_authority_is_replaced_together_with_the_certificate(sandbox: Sandbox, kind: str) -> None:
-    certificate, first = sandbox.issued_certificate(sandbox.ready_issuer(kind))
-    pki = sandbox.vault.pki()
-    other = sandbox.ready_issuer(kind, sandbox.default_authentication(kind, pki=pki), pki=pki)
-    certificate.change(issuerRef=other.ref)
-    second = certificate.wait_new_certificate(first)
+    certificate, second, _ = reissued_by_another(sandbox, kind)
     certificate.wait_ready()
     assert_chain(second.ca, requested_ca(certificate, second), "ca.crt")
     sandbox.proxy.inject(Route.SIGN, drop_issuers())
@@ -400,11 +406,7 @@ def test_certificate_is_reissued_after_its_names_change(sandbox: Sandbox, kind: 
 
 @requirement("VI-CERTIFICATE-013")
 def test_certificate_is_reissued_after_its_issuer_ref_changes(sandbox: Sandbox, kind: str) -> None:
-    certificate, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind))
-    pki = sandbox.vault.pki()
-    other = sandbox.ready_issuer(kind, sandbox.default_authentication(kind, pki=pki), pki=pki)
-    certificate.change(issuerRef=other.ref)
-    again = certificate.wait_new_certificate(pair)
+    certificate, again, pki = reissued_by_another(sandbox, kind)
     assert again.leaf.issuer == pki.issuing.certificate.subject, "expected the CA of the changed issuerRef"
     certificate.wait_ready()
 
