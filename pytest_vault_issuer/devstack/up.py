@@ -9,10 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..errors import NotRunnable
 from ..implementation.builtin import approving
+from ..inputs.documents import read_document, write_documents
 from ..kube.client import Cluster, Object, condition
 from ..sandbox.handles import IssuerType
 from ..session.session import Session
@@ -37,7 +36,7 @@ def make(session: Session, name: str, progress: Callable[[str], None]) -> DevSta
     stack = session.stack()
     progress("ready: " + ", ".join(f"{component} {version}" for component, version in stack.components.items()))
     directory = session.directory
-    config = yaml.safe_load(Path(stack.kubernetes.kubeconfig).read_text())
+    config = read_document(Path(stack.kubernetes.kubeconfig))
     for context in config["contexts"]:
         context["context"]["namespace"] = "default" if bare else NAMESPACE
     common: dict[str, Any] = {
@@ -49,7 +48,7 @@ def make(session: Session, name: str, progress: Callable[[str], None]) -> DevSta
         "vault_ca": stack.vault.ca_file,
         "vault_token_file": str(directory.write("vault-token", stack.vault.token)),
         "vault_header_file": str(directory.write("vault-header", f"X-Vault-Token: {stack.vault.token}\n")),
-        "kubeconfig": str(directory.write("kubeconfig", yaml.safe_dump(config))),
+        "kubeconfig": str(directory.write("kubeconfig", write_documents(config))),
         "kubectl": _kubectl(session),
     }
     dev_stack = _bare(session, stack, common) if bare else _with_issuers(session, common, progress)
@@ -125,7 +124,7 @@ def _sample(session: Session, issuers: list[IssuerObject], api_version: str) -> 
             },
         },
     }
-    return str(session.directory.write("certificate.yaml", yaml.safe_dump(manifest, sort_keys=False)))
+    return str(session.directory.write("certificate.yaml", write_documents(manifest, sort_keys=False)))
 
 
 def _kubectl(session: Session) -> str:

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-import yaml
-
 from ..errors import ConfigurationError, ImplementationError
+from ..inputs.documents import write_documents
 from ..inputs.placeholders import fill, names
 from ..kube.client import NAMESPACES, SERVICE_ACCOUNTS, Cluster, Object
 from ..kube.ownership import LABEL
@@ -298,7 +297,7 @@ def _spawn(
     token = cluster.create_token(account, namespace, seconds=24 * 3600)
     trust = run.write("pki/implementation-cluster-ca.pem", cluster.ca_pem)
     endpoint = {"server": cluster.server, "certificate-authority": str(trust), **cluster.connection.entry}
-    config = run.write(f"{process.name}.kubeconfig", yaml.safe_dump(kubeconfig(endpoint, {"token": token})))
+    config = run.write(f"{process.name}.kubeconfig", write_documents(kubeconfig(endpoint, {"token": token})))
     command, env = filled(process, {**values, "kubeconfig": str(config)})
     home(run).mkdir(mode=0o700, exist_ok=True)
     own = {"HOME": str(home(run)), "TMPDIR": str(home(run)), ROOTS_VARIABLE: str(roots)}

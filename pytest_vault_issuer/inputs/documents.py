@@ -1,7 +1,8 @@
-"""Reads YAML that users write: values that Kubernetes accepts. Anything else is an error with one clear reason.
+"""Reads and writes YAML as Kubernetes does.
 
-PyYAML alone accepts much that fails later and elsewhere: duplicate keys, dates, sets, numbers that JSON does not have,
-and aliases that expand to gigabytes.
+What users write is read, or is an error with one clear reason. PyYAML alone accepts much that fails later and
+elsewhere: duplicate keys, dates, sets, numbers that JSON does not have, and aliases that expand to gigabytes. What is
+written has quotes around each text that Go reads as a number, such as 8e2, which PyYAML writes without them.
 """
 
 from __future__ import annotations
@@ -30,6 +31,33 @@ class _Loader(yaml.SafeLoader):
         first: [(tag, expression) for tag, expression in resolvers if tag != _TIMESTAMP]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+
+
+class _Dumper(yaml.SafeDumper):
+    pass
+
+
+# 8e2 is a number in JSON and for Kubernetes; YAML 1.1 requires a point and a sign. PyYAML compares only the start of a
+# text with the expression, so the expression has to name the end.
+for _yaml in (_Loader, _Dumper):
+    _yaml.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+\Z"),
+        list("-+.0123456789"),
+    )
+
+
+def write_documents(*documents: Any, sort_keys: bool = True, allow_unicode: bool = False, width: int = 80) -> str:
+    """Return values of JSON's types as YAML documents."""
+    text: str = yaml.dump_all(
+        documents,
+        Dumper=_Dumper,
+        explicit_start=len(documents) > 1,
+        sort_keys=sort_keys,
+        allow_unicode=allow_unicode,
+        width=width,
+    )
+    return text
 
 
 def read_documents(path: Path) -> list[Any]:
@@ -106,12 +134,6 @@ def _check_size(root: yaml.Node) -> None:
 
     if size(root) > _MOST:
         raise DocumentError(f"its aliases expand to more than {_MOST} values")
-
-
-# 1e3 is a number in JSON and for Kubernetes; YAML 1.1 requires a point.
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+"), list("-+0123456789")
-)
 
 
 def _children(node: yaml.Node) -> list[yaml.Node]:

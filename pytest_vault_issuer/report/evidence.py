@@ -10,9 +10,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
-
 from ..errors import StackError
+from ..inputs.documents import write_documents
 from ..redaction.redactor import Redactor
 from ..sandbox import Sandbox
 from ..sandbox.certificate import Certificate
@@ -204,8 +203,7 @@ def object_text(item: dict[str, Any]) -> str:
 
 def spec_text(item: dict[str, Any]) -> str:
     """An object's specification as YAML."""
-    text: str = yaml.safe_dump(item["spec"], sort_keys=False, allow_unicode=True, width=1000)
-    return text.rstrip("\n")
+    return write_documents(item["spec"], sort_keys=False, allow_unicode=True, width=1000).rstrip("\n")
 
 
 def _conditions(item: dict[str, Any]) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
+from ..inputs.documents import write_documents
 from ..text import all_printable
 from .load import Report
 from .outcomes import Outcome
@@ -16,8 +15,7 @@ KIND = "ConformanceReport"
 
 def render(report: Report) -> str:
     """Return the summary as YAML."""
-    text: str = yaml.safe_dump(all_printable(build(report)), sort_keys=False, allow_unicode=True, width=120)
-    return text
+    return write_documents(all_printable(build(report)), sort_keys=False, allow_unicode=True, width=120)
 
 
 def build(report: Report) -> dict[str, Any]:

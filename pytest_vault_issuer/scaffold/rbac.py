@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
+from ..inputs.documents import write_documents
 from .answers import Answers
 
 FILE = "rbac.yaml"
@@ -53,11 +52,11 @@ def render(answers: Answers) -> str:
         "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": answers.name},
         "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
     }
-    return _HEAD.format(name=answers.name) + yaml.safe_dump_all([role, binding], sort_keys=False)
+    return _HEAD.format(name=answers.name) + write_documents(role, binding, sort_keys=False)
 
 
 def overlay(answers: Answers) -> str:
     """Return a kustomization that changes the names in the repository's RBAC as its installation does."""
     base = "/".join([".."] * len(answers.rbac[0].split("/")) + [answers.rbac_base])
     head = "# The rights of the controller, with the namespace and names that its installation gives them.\n"
-    return head + yaml.safe_dump({**answers.overlay, "resources": [base]}, sort_keys=False)
+    return head + write_documents({**answers.overlay, "resources": [base]}, sort_keys=False)

@@ -11,9 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..errors import ConfigurationError
+from ..inputs.documents import DocumentError, read_document, write_documents
 
 #: Keys that name a file, relative to the kubeconfig.
 _PATHS = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
@@ -40,9 +39,9 @@ def private_copy(source: Path, context: str | None, write: Write) -> Path:
     :raises ConfigurationError: if the kubeconfig cannot be used.
     """
     try:
-        config = _of_context(yaml.safe_load(source.read_text()), context, source.absolute().parent)
-        return write("existing.kubeconfig", yaml.safe_dump(with_files(config, "existing", write)).encode())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, binascii.Error) as error:
+        config = _of_context(read_document(source), context, source.absolute().parent)
+        return write("existing.kubeconfig", write_documents(with_files(config, "existing", write)).encode())
+    except (DocumentError, binascii.Error) as error:
         raise _unusable(source, str(error)) from error
     except (KeyError, TypeError, AttributeError) as error:
         raise _unusable(source, f"it is not a kubeconfig ({type(error).__name__}: {error})") from error

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from ...errors import ConfigurationError, StackError
-from ...inputs.documents import DocumentError, read_document
+from ...inputs.documents import DocumentError, read_document, write_documents
 from ...kube.audit import AUDIT_POLICY
 from ...kube.cluster_info import Kubernetes
 from ...supervisor import interpreter
@@ -109,7 +109,7 @@ class KindClusters:
                 hint=f"to use it: --vault-issuer-kind-cluster={name}; to delete it: kind delete cluster --name {name}",
             )
         folder = self._prepare_folder() if self._engine.is_local else None
-        written = self._run.write("kind.yaml", yaml.safe_dump(configuration(kind_config, folder)))
+        written = self._run.write("kind.yaml", write_documents(configuration(kind_config, folder)))
         words = [str(self._program), str(self.kubeconfig), name, node_image, str(written)]
         self._run_kind(
             "create",
@@ -126,7 +126,7 @@ class KindClusters:
         :raises StackError: if there is no cluster of this name.
         """
         config = yaml.safe_load(self._ask("get", "kubeconfig", f"--name={name}"))
-        self._run.write(self.kubeconfig.name, yaml.safe_dump(with_files(config, "kind", self._run.write)))
+        self._run.write(self.kubeconfig.name, write_documents(with_files(config, "kind", self._run.write)))
         internal = yaml.safe_load(self._ask("get", "kubeconfig", f"--name={name}", "--internal"))
         cluster = internal["clusters"][0]["cluster"]
         return Kubernetes(
@@ -159,7 +159,7 @@ class KindClusters:
 
     def _prepare_folder(self) -> Path:
         """Create the folder with the audit policy and the audit log of the API server."""
-        self._run.write(f"apiserver/{_POLICY}", yaml.safe_dump(AUDIT_POLICY))
+        self._run.write(f"apiserver/{_POLICY}", write_documents(AUDIT_POLICY))
         # Create the log here, so that this user owns it and can read it.
         return self._run.write(f"apiserver/{_AUDIT}", "").parent
 
@@ -228,7 +228,7 @@ def configuration(kind_config: Path | None, folder: Path | None) -> dict[str, An
                 {"name": "vault-issuer", "hostPath": _MOUNT, "mountPath": _MOUNT, "pathType": "Directory"},
             ],
         }
-    config[_PATCHES] = [*(config.get(_PATCHES) or []), yaml.safe_dump(patch)]
+    config[_PATCHES] = [*(config.get(_PATCHES) or []), write_documents(patch)]
     return config
 
 

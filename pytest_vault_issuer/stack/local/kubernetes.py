@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import requests
-import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from ...inputs.documents import write_documents
 from ...kube.audit import AUDIT_POLICY
 from ...kube.cluster_info import Kubernetes
 from ...supervisor.run_directory import RunDirectory
@@ -103,7 +103,7 @@ class KubernetesProcesses:
                 f"--service-account-signing-key-file={self._run.path / 'pki/service-account-key.pem'}",
                 "--service-cluster-ip-range=10.96.0.0/24",
                 "--endpoint-reconciler-type=none",
-                f"--audit-policy-file={self._run.write('audit-policy.yaml', yaml.safe_dump(AUDIT_POLICY))}",
+                f"--audit-policy-file={self._run.write('audit-policy.yaml', write_documents(AUDIT_POLICY))}",
                 f"--audit-log-path={self._audit_log}",
                 "--profiling=false",
             ],
@@ -206,7 +206,7 @@ class KubernetesProcesses:
 
     def _kubeconfig(self, name: str, user: dict[str, str]) -> Path:
         cluster = {"server": f"https://127.0.0.1:{self._port}", "certificate-authority": str(self._authority.file)}
-        return self._run.write(f"{name}.kubeconfig", yaml.safe_dump(kubeconfig(cluster, user)))
+        return self._run.write(f"{name}.kubeconfig", write_documents(kubeconfig(cluster, user)))
 
     def components(self) -> Iterator[str]:
         """Yield the names of the processes, as their logs are named."""

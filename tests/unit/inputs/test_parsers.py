@@ -19,7 +19,7 @@ from pytest_vault_issuer.errors import ConfigurationError
 from pytest_vault_issuer.implementation import Implementation, load_implementation
 from pytest_vault_issuer.implementation.manifests import read
 from pytest_vault_issuer.inputs.addresses import why_no_host, why_no_url
-from pytest_vault_issuer.inputs.documents import DocumentError, parse_documents
+from pytest_vault_issuer.inputs.documents import DocumentError, parse_documents, write_documents
 from pytest_vault_issuer.kube.kubeconfig import read_connection
 from pytest_vault_issuer.options import OPTIONS, Settings
 from pytest_vault_issuer.requirements.features import FEATURES, PROFILES
@@ -103,6 +103,24 @@ def test_json_value_is_read_as_it_was_written(value: Any) -> None:
     except UnicodeEncodeError:  # half a character
         return
     assert parse_documents(json.dumps(plain).encode()) == ([] if plain is None else [plain])
+
+
+@given(st.text(max_size=12) | st.from_regex(r"[-+.0-9][-+.0-9e]{0,8}[a-z]?", fullmatch=True))
+@example("8e2")
+@example("8e2uhyukt1c3")
+@example(".5e3")
+@example("2026-11-30")
+@example("yes")
+def test_text_is_written_as_text(text: str) -> None:
+    assert parse_documents(write_documents({text: [text]}).encode()) == [{text: [text]}]
+
+
+def test_several_documents_are_written() -> None:
+    assert write_documents({"b": 1, "a": 2}, {}, sort_keys=False) == "---\nb: 1\na: 2\n--- {}\n"
+
+
+def test_token_that_begins_like_a_number_is_text() -> None:
+    assert parse_documents(b"token: 8e2uhyukt1c3\nnumber: 8e2") == [{"token": "8e2uhyukt1c3", "number": 800}]
 
 
 # -- manifests ------------------------------------------------------------------------------------------------
