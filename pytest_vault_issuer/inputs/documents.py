@@ -32,6 +32,16 @@ class _Loader(yaml.SafeLoader):
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except DocumentError:
+            raise
+        except (ValueError, TypeError, AttributeError, LookupError) as error:
+            # PyYAML raises these for values that do not fit their tag, such as !!int without a number. It quotes the
+            # value, which may be a secret, in another spelling.
+            raise DocumentError(f"a value does not fit its type {node.tag.rpartition(':')[2]}{_place(node)}") from error
+
 
 class _Dumper(yaml.SafeDumper):
     pass
@@ -100,9 +110,12 @@ def parse_documents(content: bytes) -> list[Any]:
         raise
     except RecursionError as error:
         raise DocumentError("it is nested too deeply") from error
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError) as error:
-        # PyYAML raises the others for values that do not fit their tag, such as !!int without a number.
-        raise DocumentError(str(error) or type(error).__name__) from error
+    except yaml.MarkedYAMLError as error:
+        # Its own text quotes the line, which may hold a secret.
+        said = ": ".join(part for part in (error.context, error.problem) if part)
+        raise DocumentError(f"{said}{_line(error.problem_mark)}") from error
+    except yaml.YAMLError as error:
+        raise DocumentError(" ".join(str(error).split())) from error
 
 
 def _load(text: str) -> Iterator[Any]:
@@ -161,7 +174,11 @@ def _check_keys(node: yaml.Node) -> None:
 
 
 def _place(node: yaml.Node) -> str:
-    return f", line {node.start_mark.line + 1}" if node.start_mark else ""
+    return _line(node.start_mark)
+
+
+def _line(mark: yaml.Mark | None) -> str:
+    return f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
 
 
 def _plain(value: Any, place: str) -> Any:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -121,6 +122,21 @@ def test_several_documents_are_written() -> None:
 
 def test_token_that_begins_like_a_number_is_text() -> None:
     assert parse_documents(b"token: 8e2uhyukt1c3\nnumber: 8e2") == [{"token": "8e2uhyukt1c3", "number": 800}]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a: b\ntoken: !!int hvs.CAESIJ", "a value does not fit its type int, line 2, column 8"),
+        (b"token: 'hvs.CAESIJ", "while scanning a quoted scalar: found unexpected end of stream, line 1, column 19"),
+        (b"token: hvs.CAESIJ: x", "mapping values are not allowed here, line 1, column 18"),
+        (b"a: [!!float hvs.CAESIJ]", "a value does not fit its type float, line 1, column 5"),
+    ],
+)
+def test_error_quotes_no_value(content: bytes, message: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        parse_documents(content)
+    assert str(caught.value) == message
 
 
 # -- manifests ------------------------------------------------------------------------------------------------
