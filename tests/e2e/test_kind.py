@@ -28,7 +28,7 @@ from tests.e2e.conftest import Suite, run_directories, typed
 from tests.e2e.test_external_issuer import EXAMPLE as EXTERNAL_ISSUER
 from tests.e2e.test_external_issuer import NEEDED_GO, go_caches
 from tests.support.containers import CERT_MANAGER, NODE, VAULT, engine_with, everything, on_kind, user_cluster
-from tests.support.processes import processes_of, supervisor_of
+from tests.support.processes import killed_at_end, output_of, processes_of, supervisor_of
 from tests.support.reader import surroundings
 from tests.support.registry import empty_registry, forget, push
 from tests.support.scope import scopes, selecting
@@ -255,15 +255,13 @@ def test_controller_of_a_kept_cluster_is_paused_while_another_is_judged(
 ) -> None:
     directory, cluster = kept
     joining = [option for option in options if "kind-binary" in option]
-    process = suite.start(kustomization, ONE, *joining, f"--vault-issuer-join={directory}")
-    still, _ = cluster.wait(DEPLOYMENTS, OWN, "cert-manager", lambda item: item["spec"]["replicas"] == 0, timeout=120)
-    assert still, process.communicate()[0]
-    there, _ = cluster.wait(DEPLOYMENTS, "issuer", "mine", has_pods, timeout=120)
-    assert there, process.communicate()[0]
-    assert cluster.list(PODS, "cert-manager") == []
-    if ending == "killed":
-        process.kill()
-    output, _ = process.communicate()
+    with killed_at_end(suite.start(kustomization, ONE, *joining, f"--vault-issuer-join={directory}")) as process:
+        still, _ = cluster.wait(DEPLOYMENTS, OWN, "cert-manager", has_no_replicas, timeout=120)
+        assert still, output_of(process)
+        there, _ = cluster.wait(DEPLOYMENTS, "issuer", "mine", has_pods, timeout=120)
+        assert there, output_of(process)
+        assert cluster.list(PODS, "cert-manager") == []
+        output = output_of(process) if ending == "killed" else process.communicate()[0]
     if ending == "by itself":
         assert process.returncode == 0, output
     assert f"the controller of the stack in {directory} is paused until this session ends" in output
@@ -273,6 +271,10 @@ def test_controller_of_a_kept_cluster_is_paused_while_another_is_judged(
     binding = cluster.get(CLUSTER_ROLE_BINDINGS, "vault-issuer-test-cert-manager")
     assert binding["subjects"][0]["name"] == "cert-manager", "expected the binding of the resumed controller"
     assert binding["metadata"]["labels"][RUN_LABEL] == directory.name
+
+
+def has_no_replicas(deployment: dict[str, Any]) -> bool:
+    return bool(deployment["spec"]["replicas"] == 0)
 
 
 def has_pods(deployment: dict[str, Any]) -> bool:
@@ -321,11 +323,9 @@ def test_killed_session_leaves_no_cluster(suite: Suite, options: list[str], engi
         return {owner.run for owner in engine.owners()}
 
     before, others = nodes(), owners()
-    process = suite.start("--vault-issuer=cert-manager", ONE, *options)
-    seen = poll(lambda: nodes() - before or None, timeout=120)
-    assert seen, process.communicate()[0]
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    with killed_at_end(suite.start("--vault-issuer=cert-manager", ONE, *options)) as process:
+        seen = poll(lambda: nodes() - before or None, timeout=120)
+        assert seen, output_of(process)
     assert poll(lambda: None if nodes() - before else True, timeout=120, interval=0.5)
     assert poll(lambda: None if owners() - others else True, timeout=60, interval=0.5)
 
@@ -344,8 +344,7 @@ def killed_with_its_supervisor(
         assert directory is not None
         os.kill(supervisor_of(directory), signal.SIGKILL)  # first: it would clean up
     finally:
-        process.kill()
-        output, _ = process.communicate()
+        output = output_of(process)
     assert process.returncode == -signal.SIGKILL, output
     return directory
 

@@ -25,8 +25,8 @@ from tests.e2e.conftest import Suite, typed
 from tests.support import memory_limit, small_disk
 from tests.support.containers import CERT_MANAGER, NODE, VAULT, engine_with, everything, on_kind
 from tests.support.memory_limit import MemoryLimit
-from tests.support.processes import processes_of, supervisor_of
-from tests.support.scope import selecting
+from tests.support.processes import killed_at_end, output_of, processes_of, supervisor_of
+from tests.support.scope import few_or
 from tests.support.written_report import journal, load
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc")
@@ -137,8 +137,9 @@ class Way:
     :ivar down: whether `vault-issuer stack down` has to finish.
     :ivar disk: size of the disk for temporary files; '' for the usual one.
     :ivar limited: whether the memory of its processes can be limited.
-    :ivar select: what is judged: a small area, because some ways judge it to its end; less if each test waits for an
-        event that cannot come.
+    :ivar few: what is judged: little, because some ways judge it to its end; less if each test waits for an event
+        that cannot come.
+    :ivar area: what the complete run judges.
     """
 
     stop: Callable[[Session], None]
@@ -146,7 +147,8 @@ class Way:
     down: bool = False
     disk: str = ""
     limited: bool = False
-    select: str = "APPROLE"
+    few: str = "APPROLE"
+    area: str = "SIGN"
 
 
 WAYS = {
@@ -164,7 +166,7 @@ WAYS = {
     "SIGKILL of everything": Way(kill_all, down=True),
     "SIGKILL of the largest": Way(kill_largest),
     "out of memory": Way(exhaust_memory, limited=True),
-    "full disk": Way(fill_disk, disk="400m", select="VI-SIGN-001"),
+    "full disk": Way(fill_disk, disk="400m", few="VI-SIGN-001", area="VI-SIGN-001"),
 }
 #: Prefixes of the ways that leave a full report with the verdict *incomplete*.
 REPORTED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGKILL of the supervisor")
@@ -225,7 +227,7 @@ def session(
     with not_ignored(signal.SIGHUP):
         process = suite.start(
             "--vault-issuer=cert-manager",
-            f"--vault-issuer-select={WAYS[way].select}",
+            *few_or([WAYS[way].few], WAYS[way].area),
             WAYS[way].workers,
             *(on_kind() if provider == KIND else ["--vault-issuer-stack=process"]),
             env={"TMPDIR": str(place)},
@@ -234,19 +236,16 @@ def session(
 
     def in_mid_run() -> Path | None:
         if process.poll() is not None:
-            raise AssertionError(process.communicate()[0])
+            raise AssertionError(output_of(process))
         directory = next(place.glob(f"{PREFIX}*"), None)
         return directory if directory and (directory / "implementation.json").exists() else None
 
-    try:
+    with killed_at_end(process):
         if limit is not None:
             limit.add(process.pid)  # before it starts another process
         directory = poll(in_mid_run, timeout=300)
         assert directory is not None, "expected a started session, saw none"
         yield Session(process, directory, engine, before, limit)
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.mark.parametrize(("way", "provider"), [(name, PROCESS) for name in WAYS])
@@ -289,23 +288,19 @@ def run_directory_of(temporary: Path) -> Path | None:
     return next(temporary.glob(f"{PREFIX}*"), None)
 
 
-def test_two_sessions_run_side_by_side(suite: Any, tmp_path: Path, temporary: Path) -> None:
-    from tests.e2e.conftest import Suite
-
-    runs = []
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        runs.append(
-            Suite(tmp_path / name).start(
-                "--vault-issuer=cert-manager",
-                *selecting(["VI-APPROLE-001", "VI-APPROLE-002", "VI-SCOPE-001", "VI-SCOPE-002"]),
-                "-n2",
-                env={"TMPDIR": str(temporary)},
-            )
-        )
-    for process in runs:
-        output, _ = process.communicate(timeout=600)
-        assert process.returncode == 0, output
+def test_two_sessions_run_side_by_side(tmp_path: Path, temporary: Path) -> None:
+    few = ["VI-APPROLE-001", "VI-APPROLE-002", "VI-SCOPE-001", "VI-SCOPE-002"]
+    selected = few_or(few, "APPROLE", "SCOPE")
+    with contextlib.ExitStack() as ends:
+        runs = []
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            environment = {"TMPDIR": str(temporary)}
+            runs.append(Suite(tmp_path / name).start("--vault-issuer=cert-manager", *selected, "-n2", env=environment))
+            ends.enter_context(killed_at_end(runs[-1]))
+        for process in runs:
+            output, _ = process.communicate(timeout=END)
+            assert process.returncode == 0, output
     assert list(temporary.iterdir()) == []
 
 

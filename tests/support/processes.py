@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+
+
+@contextlib.contextmanager
+def killed_at_end(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """Kill a process at the end, also if it ended, its output was read, or the test failed."""
+    with process:  # closes its pipes; to read them again would raise an error that hides that of the test
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def output_of(process: subprocess.Popen[str]) -> str:
+    """Kill a process and return what it printed."""
+    process.kill()
+    return process.communicate()[0]
 
 
 def command_lines() -> Iterator[tuple[int, list[str]]]:

@@ -24,6 +24,11 @@ def selecting(identifiers: Iterable[str]) -> list[str]:
     return [f"--vault-issuer-select={identifier}" for identifier in identifiers]
 
 
+def few_or(few: Iterable[str], *areas: str) -> list[str]:
+    """Return the options that select few requirements, and in the complete run whole areas."""
+    return selecting(areas if complete() else few)
+
+
 def one_per_area(*profiles: str) -> list[str]:
     """Return one requirement of each area of the profiles; without any, of the profile core."""
     return [requirement.id for requirement in Catalogue.load().one_per_area(profiles or (CORE,))]
