@@ -44,6 +44,8 @@ PIECES = {
     "brackets": '{"keys":[',
     "Secrets": '{"kind":"Secret","data":{',
     "authorization": "authorization: bearer ",
+    "lines of authorization": "authorization: abc\n",
+    "marks and tokens": "<secret 3fa9c1> hvs.CAESIcanarycanary1\n",
     "signatures": "authorization: x Signature=",
     "URLs": "://a:",
     "backslashes": "\\",

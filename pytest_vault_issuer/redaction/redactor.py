@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import bisect
 import contextlib
 import hashlib
 import json
@@ -182,9 +183,13 @@ class Redactor:
                 found += [(*view.origin(f.start, f.end), f) for f in self._index.find(view)]
                 found += [(*view.origin(f.start, f.end), f) for f in secret_shapes.find(view.text) if f.end > f.start]
         marks = [match.span() for match in _PLACEHOLDER.finditer(text) if not match[0].startswith("<jwt")]
-        if not marks:
-            return found
-        return [item for item in found if not any(start <= item[0] and item[1] <= end for start, end in marks)]
+        starts = [start for start, _ in marks]
+
+        def is_marked(start: int, end: int) -> bool:
+            before = bisect.bisect_right(starts, start)
+            return before > 0 and end <= marks[before - 1][1]
+
+        return [item for item in found if not is_marked(item[0], item[1])] if marks else found
 
     def _mark_of(self, group: list[tuple[int, int, Found]]) -> str:
         """Return the mark of what overlaps: that of the longest."""

@@ -92,6 +92,9 @@ _EQUALS = re.compile(rf"[\"']?(?P<gap>[ \t]{{0,2}})=(?!=)[ \t]{{0,2}}\[?{_VALUE}
 _COLON = re.compile(rf"[\"'\]]{{0,2}}:(?P<gap>[ \t]{{0,8}})\[{{0,2}}{_VALUE}(?P<alone>(?=[ \t\r]{{0,8}}(?:\n|\Z)))?")
 _BLANK = re.compile(rf"[ \t]{{1,4}}{_VALUE}")
 _ELEMENT = re.compile(r"(?:\s[^<>]{0,200})?>(?P<value>[^<>]++)(?=<|\Z)")
+_LINE_END = re.compile(r"[ \t\r]*+(?:\n|\Z)")
+#: More characters than :data:`_LINE_BEGIN` matches.
+_INDENT = 80
 _LINE_BEGIN = re.compile(r"(?:\A|\n)[ \t>]{0,60}(?:-[ \t]{1,8})?\Z")
 _PAIR = re.compile(
     r"(?i)[\"'](?P<name>x-vault-token|authorization|proxy-authorization|x-amz-security-token|set-cookie|cookie)[\"']"
@@ -310,13 +313,16 @@ def _authorization(text: str) -> Iterator[Found]:
     """Credentials behind ``Authorization``."""
     for match in _AUTHORIZATION.finditer(text):
         value = match["value"]
-        alone = text[: match.start()].rpartition("\n")[2].strip(" >") == "" and re.match(
-            r"[ \t\r]*(?:\n|\Z)", text[match.end() :]
-        )
-        if match["scheme"] or match["open"] or _looks_secret(value) or alone:
+        if match["scheme"] or match["open"] or _looks_secret(value) or _is_alone(match, text):
             if value.lower() in ("bearer", "basic", "token"):
                 continue
             yield _found(match, "value")
+
+
+def _is_alone(match: re.Match[str], text: str) -> bool:
+    """Whether a header stands on a line of its own."""
+    before = text[max(0, match.start() - _INDENT) : match.start()]
+    return _LINE_BEGIN.search(before) is not None and _LINE_END.match(text, match.end()) is not None
 
 
 def _structured(text: str) -> Iterator[Found]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import re
+import sys
 import threading
 import urllib.parse
-from typing import Any
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, SupportsIndex
 
 import pytest
 from cryptography import x509
@@ -15,6 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from pytest_vault_issuer.certificates import Authority
+from pytest_vault_issuer.redaction import redactor as redactor_module
+from pytest_vault_issuer.redaction import shapes
 from pytest_vault_issuer.redaction.redactor import Redactor, decode_jwt
 
 # Characters that every encoding changes.
@@ -356,3 +361,48 @@ def test_adding_while_redacting() -> None:
 def test_decode_jwt_returns_none_for_other_texts() -> None:
     assert decode_jwt("a.b") is None
     assert decode_jwt(encode_jwt({"a": 1})) == ({"alg": "RS256"}, {"a": 1})
+
+
+# -- time --------------------------------------------------------------------------------------------------------
+
+
+class Sliced(str):
+    """A text that counts the characters that are copied from it."""
+
+    copied = 0
+
+    def __getitem__(self, key: SupportsIndex | slice) -> str:
+        part = super().__getitem__(key)
+        Sliced.copied += len(part)
+        return part
+
+
+def test_header_is_found_without_a_copy_of_the_text_before_it() -> None:
+    text = Sliced("authorization: abc\n" * 1000)
+    assert len(list(shapes.find(text))) == 1000
+    assert Sliced.copied < 20 * len(text)
+
+
+def steps(redactor: Redactor, text: str) -> int:
+    """Count the lines of the redactor that run for a text."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Callable[..., object] | None:
+        nonlocal count
+        if frame.f_code.co_filename != redactor_module.__file__:
+            return None
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        redactor.redact(text)
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def test_steps_for_a_text_that_was_partly_redacted_are_proportional_to_its_length(redactor: Redactor) -> None:
+    line = f"{redactor.redact('hvs.CAESIcanarycanarycanary1')} hvs.CAESIcanarycanarycanary2\n"
+    assert steps(redactor, line * 400) < 3 * steps(redactor, line * 200)
