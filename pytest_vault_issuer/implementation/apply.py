@@ -79,7 +79,10 @@ def pause(cluster: Cluster, objects: Iterable[Object], timeouts: Timeouts) -> bo
     objects = list(objects)
     webhooks = [cluster.located(item, "default") for item in objects if is_registration(item)]
     for resource, item in webhooks:
-        cluster.delete(resource, item["metadata"]["name"])
+        # An object that replaced it belongs to somebody else.
+        there = cluster.find(resource, item["metadata"]["name"])
+        if there is not None and owner_of(there) == owner_of(item):
+            cluster.delete(resource, item["metadata"]["name"], uid=there["metadata"]["uid"])
     workloads = workloads_of([cluster.apply_manifest(_still(item)) for item in objects if is_workload(item)])
     for workload in workloads:
         for pod in workload.pods(cluster):

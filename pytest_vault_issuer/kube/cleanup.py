@@ -41,6 +41,7 @@ def remove_labeled(
     created: Container[Resource] = (),
     last: tuple[Resource, str] | None = None,
     removed: Removed | None = None,
+    types: Iterable[Resource] = (),
 ) -> list[Leftover]:
     """Delete all objects that match a label selector, and wait until they are gone.
 
@@ -50,11 +51,12 @@ def remove_labeled(
     :param created: types of the created objects; it is a failure if these types cannot be listed.
     :param last: type and name of the object that is deleted after all others, and kept if one of them is left.
     :param removed: receives what was removed.
+    :param types: types whose objects are deleted; () for all that the cluster serves.
     :return: what is left, and why.
     """
     removed = removed or Removed()
     try:
-        resources = [resource for resource in cluster.served("list", "delete") if resource != CRDS]
+        resources = list(types) or [resource for resource in cluster.served("list", "delete") if resource != CRDS]
     except StackError as error:
         return [Leftover(f"everything labeled {selector} in the cluster", error.message, _everything(selector))]
     left: list[Leftover] = []

@@ -54,7 +54,7 @@ def join(
     ours = replace(stack, run=directory.path.name)
     if not is_dev_stack and stack.disposable and not provider.has_nodes:
         return ours  # it has no pods, and soon goes away with everything in it
-    _at_end(LEAVE, path, directory, timeout_scale, limit=finish.limit(timeouts))
+    _at_end(LEAVE, path, directory, timeout_scale)
     provider.stop_at_end()
     with owning.lock(_JOINED):
         cluster = _cluster(stack, timeouts)
@@ -100,8 +100,9 @@ def unregister_at_end(path: Path, directory: RunDirectory, timeout_scale: float)
     _at_end(UNREGISTER, path, directory, timeout_scale)
 
 
-def _at_end(what: str, path: Path, directory: RunDirectory, timeout_scale: float, limit: float | None = None) -> None:
+def _at_end(what: str, path: Path, directory: RunDirectory, timeout_scale: float) -> None:
     command = interpreter.command(__name__, what, str(path), directory.path.name, str(timeout_scale))
+    limit = finish.limit(Timeouts().scaled(timeout_scale))
     directory.at_end(command, interpreter.environment(), limit=limit)
 
 
@@ -110,13 +111,12 @@ def unregister(path: Path, name: str, timeout_scale: float) -> None:
 
     :param path: directory of the owning session.
     :param name: of the joined session.
-    :raises VaultIssuerError: when that is not possible.
+    :raises VaultIssuerError: when that is not possible for one of them; the others are deleted.
     """
     stack, timeouts = joined(path), Timeouts().scaled(timeout_scale)
     with contextlib.closing(_cluster(stack, timeouts)) as cluster:
-        for resource in WEBHOOK_CONFIGURATIONS:
-            for item in cluster.list(resource, labels=selector(name)):
-                cluster.delete(resource, item["metadata"]["name"])
+        if left := remove_labeled(cluster, selector(name), timeouts, types=WEBHOOK_CONFIGURATIONS):
+            raise finish.unremoved(name, left)
 
 
 def _cluster(stack: Stack, timeouts: Timeouts) -> Cluster:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.errors import ImplementationError
+from pytest_vault_issuer.errors import ImplementationError, StackError
 from pytest_vault_issuer.implementation.apply import pause, prepare, resume
 from pytest_vault_issuer.kube import Cluster
 from pytest_vault_issuer.kube.cleanup import remove_labeled
@@ -104,6 +104,23 @@ def test_webhooks_of_a_joined_session_are_unregistered(
         cluster.delete(resource, f"{name}-of-another")
 
 
+def test_webhook_that_stays_registered_is_reported_and_keeps_no_other(
+    cluster: Cluster, vault_issuer_session: Session, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_vault_issuer.session.join.Timeouts", lambda: Timeouts(deletion=0.5))
+    kinds = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+    for resource, kind in zip(WEBHOOK_CONFIGURATIONS, kinds, strict=True):
+        item = body(kind, name, api_version="admissionregistration.k8s.io/v1", webhooks=[])
+        item["metadata"] |= {"labels": {LABEL: name}, "finalizers": ["example.com/held"] if kind == kinds[0] else []}
+        cluster.create(resource, item)
+    try:
+        with pytest.raises(StackError, match=f"mutatingwebhookconfigurations.* {name}: still being deleted"):
+            unregister(vault_issuer_session.directory.path, name, 1)
+        assert cluster.find(WEBHOOK_CONFIGURATIONS[1], name) is None
+    finally:
+        cluster.patch(WEBHOOK_CONFIGURATIONS[0], name, None, {"metadata": {"finalizers": None}})
+
+
 def test_objects_that_existed_before_are_kept(cluster: Cluster, name: str) -> None:
     new = cluster.apply_manifest(prepare(cluster, body("ConfigMap", name), "default", "host"))
     again = cluster.apply_manifest(prepare(cluster, body("ConfigMap", name, data={"a": "b"}), "default", "guest"))
@@ -148,6 +165,17 @@ def test_daemon_set_is_paused_and_resumed(cluster: Cluster, name: str) -> None:
     assert selector == {"vault-issuer.test/stands-still": "true"}, "no node has it"
     resume(cluster, [item])
     assert cluster.get(DAEMON_SETS, name, "default")["spec"] == before["spec"]
+
+
+def test_pausing_keeps_a_webhook_of_another_owner(cluster: Cluster, name: str) -> None:
+    webhook = body("ValidatingWebhookConfiguration", name, api_version="admissionregistration.k8s.io/v1", webhooks=[])
+    item = cluster.apply_manifest(prepare(cluster, webhook, "default", "host"))
+    assert pause(cluster, [item], Timeouts())
+    assert cluster.find(WEBHOOK_CONFIGURATIONS[1], name) is None
+    cluster.create(WEBHOOK_CONFIGURATIONS[1], webhook)
+    pause(cluster, [item], Timeouts())
+    assert cluster.find(WEBHOOK_CONFIGURATIONS[1], name) is not None
+    cluster.delete(WEBHOOK_CONFIGURATIONS[1], name)
 
 
 def test_pausing_without_workloads_does_nothing(cluster: Cluster, name: str) -> None:
