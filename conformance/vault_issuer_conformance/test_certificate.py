@@ -238,7 +238,7 @@ def test_names_are_requested(sandbox: Sandbox, kind: str) -> None:
     assert common_name_of(pair.leaf) == common_name, "expected the common name of the Certificate"
     assert set(dns) <= set(names["dns"]) <= {*dns, common_name}, f"expected the DNS names {dns}, saw {names['dns']}"
     assert {*map(ipaddress.ip_address, names["ips"])} == {*map(ipaddress.ip_address, ips)}, (
-        "expected the Certificate's IPs"
+        "expected the IP addresses of the Certificate"
     )
     assert names["uris"] == uris, "expected the URIs of the Certificate"
 
@@ -603,7 +603,7 @@ def test_conditions_explain_the_failure(sandbox: Sandbox, kind: str) -> None:
     certificate, _ = refused(sandbox, kind)
     (name,) = certificate.get()["spec"]["dnsNames"]
     assert any(name in entry.get("message", "") for entry in certificate.conditions()), (
-        f"expected Vault's error, which contains {name}, in a condition; {certificate.explain()}"
+        f"expected a condition with Vault's error, which contains {name}, saw none; {certificate.explain()}"
     )
 
 
@@ -692,7 +692,8 @@ def test_other_names_are_requested(sandbox: Sandbox, kind: str) -> None:
     user = f"{secrets.token_hex(4)}@example.test"
     _, csr = asked(sandbox, kind, otherNames=[{"oid": PRINCIPAL, "utf8Value": user}])
     expected = x509.OtherName(x509.ObjectIdentifier(PRINCIPAL), b"\x0c" + bytes([len(user)]) + user.encode())
-    assert expected in alternative_names(csr), "expected the otherName of the Certificate in the CSR"
+    seen = alternative_names(csr)
+    assert expected in seen, f"expected the otherName of the Certificate in the CSR, saw {seen}"
 
 
 @requirement("VI-CERTIFICATE-028")
@@ -719,8 +720,9 @@ def test_usages_and_authority_are_requested(sandbox: Sandbox, kind: str) -> None
     assert set(spec.get("usages") or []) == set(USAGES), "expected the usages of the Certificate"
     assert not spec.get("isCA"), "expected no isCA, saw it set"
     spec, _ = requested(authority)
-    assert spec.get("isCA") is True, "expected isCA of the Certificate"
-    assert set(spec.get("usages") or []) >= set(USAGES), "expected the usages of the Certificate"
+    assert spec.get("isCA") is True, f"expected isCA true in the CertificateRequest, saw {spec.get('isCA')}"
+    missing = set(USAGES) - set(spec.get("usages") or [])
+    assert not missing, f"expected the usages of the Certificate, saw none of {sorted(missing)}"
     spec, _ = requested(unset)
     # Usages that are not set mean the default. The page and the API reference disagree about `server auth`.
     seen = set(spec.get("usages") or ["digital signature", "key encipherment"]) - {"server auth"}
@@ -743,7 +745,7 @@ def test_usages_are_encoded_unless_turned_off(sandbox: Sandbox, kind: str) -> No
     _, csr = requested(plain)
     usage = extension(csr, x509.KeyUsage).value
     seen = [usage.digital_signature, usage.data_encipherment, usage.key_encipherment, usage.key_cert_sign]
-    assert seen == [True, True, False, False], "expected exactly the key usages of the Certificate in the CSR"
+    assert seen == [True, True, False, False], "expected the key usages of the Certificate, and no others, in the CSR"
     extended = set(extension(csr, x509.ExtendedKeyUsage).value)
     expected = {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.CODE_SIGNING}
     assert extended == expected, "expected the extended key usages in the CSR"
@@ -816,8 +818,9 @@ def test_secret_has_the_labels_and_annotations_of_the_template(sandbox: Sandbox,
     certificate, _ = sandbox.issued_certificate(sandbox.ready_issuer(kind), secretTemplate=template)
     metadata = secret_of(sandbox, certificate)["metadata"]
     seen = {field: (metadata.get(field) or {}).items() for field in template}
-    assert labels.items() <= seen["labels"], "expected the labels of secretTemplate on the Secret"
-    assert annotations.items() <= seen["annotations"], "expected the annotations of secretTemplate on the Secret"
+    for field, expected in template.items():
+        missing = dict(expected.items() - seen[field])
+        assert not missing, f"expected the {field} of secretTemplate on the Secret, saw it without {missing}"
 
 
 @requirement("VI-CERTIFICATE-045")
@@ -956,7 +959,7 @@ def test_name_constraints_are_requested(sandbox: Sandbox, kind: str) -> None:
     }
     _, csr = asked(sandbox, kind, isCA=True, nameConstraints=constraints)
     seen = extension(csr, x509.NameConstraints)
-    assert seen.critical, "expected critical name constraints in the CSR"
+    assert seen.critical, "expected critical name constraints in the CSR, saw non-critical ones"
     for part, names in (("permitted", seen.value.permitted_subtrees), ("excluded", seen.value.excluded_subtrees)):
         expected = sorted(value for values in constraints[part].values() for value in values)
         found = sorted(str(name.value) for name in names or [])
@@ -989,9 +992,7 @@ def test_secret_outlives_its_certificate(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
     certificate, before = sandbox.issued_certificate(issuer)
     owners = [owner["uid"] for owner in secret_of(sandbox, certificate)["metadata"].get("ownerReferences") or []]
-    assert certificate.uid not in owners, (
-        "expected no owner reference that deletes the Secret together with its Certificate"
-    )
+    assert certificate.uid not in owners, "expected no owner reference to the Certificate on the Secret, saw one"
     certificate.delete()
     barrier(sandbox, issuer)
     assert_same(certificate, before)
@@ -1009,8 +1010,9 @@ def test_other_content_of_the_secret_stays(sandbox: Sandbox, kind: str) -> None:
     certificate.wait_new_certificate(before)
     certificate.wait_ready()
     secret = secret_of(sandbox, certificate)
-    for field in (secret["metadata"].get("labels") or {}, secret["metadata"].get("annotations") or {}, secret["data"]):
-        assert "note" in field, "expected the Secret to keep the data, labels and annotations of others"
+    fields = {what: secret["metadata"].get(what) for what in ("labels", "annotations")} | {"data": secret["data"]}
+    for what, seen in fields.items():
+        assert "note" in (seen or {}), f"expected the Secret to keep the {what} of others, saw them removed"
 
 
 @requirement("VI-CERTIFICATE-054")

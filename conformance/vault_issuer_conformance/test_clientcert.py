@@ -87,7 +87,7 @@ def test_login_presents_the_certificate(sandbox: Sandbox, kind: str, mount: str)
     request = sandbox.issued(sandbox.ready_issuer(kind, auth))
     assert_logs_in(sandbox, auth, client, role_of(auth))
     assert login_behind(sandbox, request).client_certificate == client.der, (
-        "expected the certificate of the Secret at the login behind the signature"
+        "expected the certificate of the Secret at the login that returned the signing token"
     )
 
 

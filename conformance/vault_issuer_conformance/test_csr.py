@@ -69,7 +69,9 @@ def test_large_and_rare_keys_are_supported(sandbox: Sandbox, kind: str) -> None:
         requests[key_type] = sandbox.request(issuer, SigningRequest.build(name, dns=[name], key_type=key_type))
     for key_type, request in requests.items():
         request.wait_issued()
-        assert request.signing.matches(request.certificate()), f"expected a certificate for the key of type {key_type}"
+        assert request.signing.matches(request.certificate()), (
+            f"expected a certificate for the {key_type} key, saw one for another key"
+        )
 
 
 # -- names --------------------------------------------------------------------------------------
@@ -109,8 +111,8 @@ def test_csr_with_names_of_any_type_is_signed(sandbox: Sandbox, kind: str) -> No
     ]
     for request in requests:
         request.wait_issued()
-    names = other.certificate().extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert principal in list(names), "expected the otherName of the CSR, which the role takes from there"
+    names = list(other.certificate().extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+    assert principal in names, f"expected the otherName that Vault takes from the CSR, saw {names}"
 
 
 @requirement("VI-CSR-004")
@@ -168,7 +170,9 @@ def assert_each_is_signed(sandbox: Sandbox, issuer: Issuer, forms: dict[str, Sig
     requests = {form: sandbox.request(issuer, signing) for form, signing in forms.items()}
     for form, request in requests.items():
         request.wait_issued()
-        assert request.signing.matches(request.certificate()), f"expected a certificate for the key of the CSR {form}"
+        assert request.signing.matches(request.certificate()), (
+            f"expected a certificate for the key of the CSR {form}, saw one for another key"
+        )
 
 
 def new_signing() -> SigningRequest:

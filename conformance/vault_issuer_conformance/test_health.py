@@ -122,7 +122,7 @@ def test_health_is_queried_before_an_issuer_is_ready(sandbox: Sandbox, kind: str
     wait_held(sandbox, hold, "a query of v1/sys/health at the issuer object's own Vault")
     status = issuer.condition().get("status")
     hold.release()
-    assert status != "True", "Issuer became Ready before its health check completed"
+    assert status != "True", f"expected {issuer} not to be Ready before Vault's health answer, saw Ready=True"
     issuer.wait_ready()
     query = sandbox.proxy.seen(Route.HEALTH)[0]
     assert query.method in ("GET", "HEAD"), f"expected a GET or HEAD health query, saw {query.method}"

@@ -391,7 +391,7 @@ def assert_key_is_not_shown(sandbox: Sandbox, kind: str, request: CertificateReq
     canaries = {"the first line of the key": lines[0], "a further line of the key": lines[1]}
     if place == "log":
         found = leaked(sandbox.implementation_log(), canaries)
-        assert not found, f"expected the private key of Vault's answer not in the log, saw {', '.join(found)}"
+        assert not found, f"expected no private key from Vault's answer in the log, saw {', '.join(found)}"
         return
     held = [
         secret.get("data") or {}
@@ -403,7 +403,7 @@ def assert_key_is_not_shown(sandbox: Sandbox, kind: str, request: CertificateReq
         "a Secret": json.dumps(held),
     }
     found = [place for place, content in places.items() if leaked(content, canaries)]
-    assert not found, f"expected the private key of Vault's answer nowhere, saw it in {', '.join(found)}"
+    assert not found, f"expected no private key from Vault's answer in the cluster, saw one in {', '.join(found)}"
     status = request.get().get("status", {})
     for field in ("certificate", "ca"):
         content = base64.b64decode(status.get(field) or "").decode(errors="replace")

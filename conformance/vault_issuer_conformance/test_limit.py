@@ -234,7 +234,7 @@ def test_finished_and_waiting_requests_are_left_alone(sandbox: Sandbox, suite_ap
     sandbox.request(waiting)
     sandbox.barrier(other, **elsewhere)
     sandbox.proxy.wait_for(Route.SIGN, timeout=sandbox.timeouts.wire, what="a sign request that Vault refuses")
-    assert not refused.certificates(), f"expected {refused} not to be issued: its role refuses the name"
+    assert not refused.certificates(), f"expected no certificate in {refused}, whose name the role refuses, saw one"
     before = len(writes(sandbox))
     passed = window(other, sandbox, namespace=sandbox.other_namespace)
     again = writes(sandbox)[before:]

@@ -109,9 +109,11 @@ def test_namespace_deleted_while_vault_signs_harms_no_others(sandbox: Sandbox, v
     sandbox.barrier(other)
     limit = sandbox.timeouts.deletion
     gone = sandbox.cluster.wait_gone(NAMESPACES, namespace, None, timeout=limit)
-    assert gone, f"expected the deleted namespace {namespace} to be gone within {limit:g} s; it still exists"
+    assert gone, f"expected the deleted namespace {namespace} to be gone within {limit:g} s, saw it present"
     sandbox.barrier(other)
-    assert not (end := vault_issuer_session.implementation_end()), f"expected the controller to run, but {end}"
+    assert not (end := vault_issuer_session.implementation_end()), (
+        f"expected the controller to keep running, saw that {end}"
+    )
 
 
 @requirement("VI-LOAD-004")

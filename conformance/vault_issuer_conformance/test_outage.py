@@ -151,10 +151,12 @@ def test_object_deleted_while_vault_signs_harms_no_others(
             raise NotRunnable(f"the authentication method {auth.feature} uses no Secret", hint="claim token")
         sandbox.cluster.delete(*deleted)
     sandbox.barrier(other)
-    assert not (end := vault_issuer_session.implementation_end()), f"expected the controller to run, but {end}"
+    assert not (end := vault_issuer_session.implementation_end()), (
+        f"expected the controller to keep running, saw that {end}"
+    )
     limit = sandbox.timeouts.deletion
     gone = sandbox.cluster.wait_gone(*deleted, timeout=limit)
-    assert gone, f"expected the deleted {what} to be gone within {limit:g} s; it still exists"
+    assert gone, f"expected the deleted {what} to be gone within {limit:g} s, saw it present"
 
 
 @requirement("VI-OUTAGE-006")

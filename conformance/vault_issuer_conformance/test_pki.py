@@ -146,9 +146,11 @@ def test_sign_intermediate_returns_the_authority_first(sandbox: Sandbox, kind: s
         return  # the requirement allows a controller to refuse the path
     signing = SigningRequest.build(f"{secrets.token_hex(4)} CA")
     request = sandbox.issued(issuer, signing, isCA=True, usages=["cert sign", "crl sign"])
-    assert signing.matches(request.certificate()), "expected the first certificate to match the CSR"
+    assert signing.matches(request.certificate()), (
+        "expected the first certificate to match the CSR, saw one for another key"
+    )
     constraints = request.certificate().extensions.get_extension_for_class(x509.BasicConstraints).value
-    assert constraints.ca, "expected the certificate of an authority"
+    assert constraints.ca, "expected a CA certificate, saw one with CA:FALSE"
     assert_signed_by(sandbox, request, pki.issuing)
 
 

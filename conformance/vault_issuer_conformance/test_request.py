@@ -702,5 +702,5 @@ def test_conditions_of_others_stay(sandbox: Sandbox, kind: str) -> None:
         request.approve()
         request.wait_reason(final, timeout=sandbox.timeouts.retry)
         assert audited in request.conditions(), (
-            f"expected the condition of another controller to stay when the CertificateRequest became {final}"
+            f"expected the condition Audited to stay when the CertificateRequest became {final}, saw it changed"
         )

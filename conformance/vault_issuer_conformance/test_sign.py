@@ -150,7 +150,7 @@ def test_ip_addresses_are_sent(sandbox: Sandbox, kind: str) -> None:
     six = ["::1", f"2001:db8:{secrets.randbelow(0xFFFF):x}::7"]
     request = sandbox.issued(issuer, SigningRequest.build(dns=[host()], ips=[*four, *six]))
     seen = {ipaddress.ip_address(ip) for ip in names_of(request.certificate())["ips"]}
-    assert seen == {ipaddress.ip_address(ip) for ip in (*four, *six)}, "expected the CSR's IPs"
+    assert seen == {ipaddress.ip_address(ip) for ip in (*four, *six)}, "expected the IP addresses of the CSR"
 
 
 @requirement("VI-SIGN-008")
@@ -245,7 +245,9 @@ def test_chain_is_in_order(sandbox: Sandbox, kind: str, authorities: int, root_k
     expected = [answered(sandbox, request), *intermediates]
     # Another requirement covers a root at the end.
     assert_chain(without_roots(request.certificates()), expected, "status.certificate")
-    assert not any(map(is_self_signed, request.certificates()[: len(expected)])), "expected a root only at the end"
+    assert not any(map(is_self_signed, request.certificates()[: len(expected)])), (
+        "expected a self-signed root only at the end, saw one before"
+    )
 
 
 @requirement("VI-SIGN-021")
