@@ -1,4 +1,4 @@
-"""What README and docs/ say is so: commands, options, requirements, messages, keys, fixtures, links."""
+"""README.md and docs/ match the code: commands, options, requirements, messages, keys, fixtures, counts and links."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import re
 import shlex
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from pytest_vault_issuer import fixtures
 from pytest_vault_issuer.bench import plot
 from pytest_vault_issuer.cli.main import parser
 from pytest_vault_issuer.implementation import Implementation, IssuerDescription, RunDescription
+from pytest_vault_issuer.implementation.builtin import load_builtin
 from pytest_vault_issuer.implementation.spec import PLACEHOLDERS
 from pytest_vault_issuer.options import OPTIONS
 from pytest_vault_issuer.report import build as json_report
@@ -43,7 +45,7 @@ PAGES = [
     *sorted((ROOT / "examples").glob("*/README.md")),
 ]
 SOURCE = Path(pytest_vault_issuer.__file__).parent
-#: Variables of the environment that are no option's twin.
+#: Environment variables that do not belong to an option.
 OTHER_VARIABLES = {
     "VAULT_ISSUER_VAULT_TOKEN", "VAULT_ISSUER_CACHE", "VAULT_ISSUER_GO", "VAULT_ISSUER_MIRROR", "VAULT_ISSUER_SOURCES",
 }  # fmt: skip
@@ -56,15 +58,15 @@ def page(name: str) -> str:
 
 
 def blocks(text: str, *languages: str) -> list[str]:
-    """Return the code blocks of a page that are in one of the languages, without what surrounds them."""
+    """Return the content of the code blocks of a page in one of the languages."""
     found = re.findall(r"^( *)```([^\n`]*)\n(.*?)^\1```", text, re.MULTILINE | re.DOTALL)
     return [block for _, language, block in found if language in languages]
 
 
 def commands(text: str) -> Iterator[tuple[list[str], bool]]:
-    """Yield the commands in a page's shell blocks, and those between backticks, as words; and whether they are whole.
+    """Yield the commands of a page as words, and whether each is complete.
 
-    Between backticks may stand a command's name alone.
+    Commands in shell blocks are complete. Inline code may contain only the name of a command.
     """
     lines = [(line, True) for line in "\n".join(blocks(text, "sh")).replace("\\\n", " ").splitlines()]
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
@@ -206,6 +208,27 @@ def test_every_requirement_has_a_section_with_its_tests(generated: Any) -> None:
         assert tests[requirement.id]
         assert all(test in section for test in tests[requirement.id])
         assert all(f"[{issue}](https://github.com/" in section for issue in requirement.upstream)
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/getting-started.md", "docs/trust.md"])
+def test_quoted_counts_are_those_of_cert_manager_and_the_catalogue(name: str) -> None:
+    core = [requirement for requirement in Catalogue.load().requirements if requirement.profile == "core"]
+    known = load_builtin("cert-manager").known_failures
+    expected = []
+    for level in ("MUST", "SHOULD"):
+        ids = {requirement.id for requirement in core if requirement.level == level}
+        expected.append((str(len(ids - known.keys())), str(len(ids)), level))
+    quoted = re.findall(r"(\d+) of (\d+)\s(MUST|SHOULD)", (ROOT / name).read_text())
+    assert quoted == expected
+
+
+def test_changelog_states_the_number_of_requirements() -> None:
+    profiles = Counter(requirement.profile for requirement in Catalogue.load().requirements)
+    (added,) = re.findall(
+        r"^\* (\d+ requirements:.*?)\.$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    numbers = [int(number) for number in re.findall(r"\b(\d+) (?:requirements|in the profile)", added)]
+    assert numbers == [profiles.total(), *(profiles[profile] for profile in PROFILES)]
 
 
 def test_every_generator_without_arguments_works(generated: Any) -> None:
