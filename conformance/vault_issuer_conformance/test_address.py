@@ -6,9 +6,22 @@ import ipaddress
 import secrets
 from typing import Any
 
-from pytest_vault_issuer import NotRunnable, Proxy, RefusedError, Route, Sandbox, VaultIssuerError, requirement
+import pytest
+
+from pytest_vault_issuer import (
+    Control,
+    ForwardProxy,
+    NotRunnable,
+    Proxy,
+    RefusedError,
+    Route,
+    Sandbox,
+    VaultIssuerError,
+    requirement,
+)
 
 from .helpers import LOGINS, alternating, in_turn, with_fields
+from .interrupted import one_kind
 
 #: The field with the mount of an authentication method, by feature.
 MOUNTS = {"approle": "path", "kubernetes-static": "mountPath", "kubernetes-secretless": "mountPath"}
@@ -81,3 +94,24 @@ def test_slashes_of_the_mount_path_work_or_are_refused_with_a_reason(sandbox: Sa
         else:
             issuer.wait_not_ready(f"it has the {field} {form}")
             assert issuer.condition().get("message"), f"expected the reason why {field} {form} does not work, saw none"
+
+
+@requirement("VI-ADDRESS-006")
+@pytest.mark.exclusive
+def test_proxy_of_the_environment_is_used_except_for_the_listed_hosts(sandbox: Sandbox, control: Control) -> None:
+    kind, bind = one_kind(sandbox), sandbox.environment.stack.bind
+    # Only the forward proxy knows this name.
+    name = f"vault-{secrets.token_hex(4)}.example.test"
+    behind = sandbox.new_proxy(certificate=sandbox.authority.issue(name))
+    port = behind.url.rpartition(":")[2]
+    with ForwardProxy({name: (bind, int(port))}, bind=bind) as forward:
+        variables = {"HTTPS_PROXY": forward.url, "NO_PROXY": f"{bind},127.0.0.1,::1,localhost"}
+        variables |= {variable.lower(): value for variable, value in variables.items()}
+        with control.with_environment(variables):
+            direct = sandbox.issuer(kind)
+            proxied = sandbox.issuer(kind, proxy=behind, server=f"https://{name}:{port}")
+            for issuer in (direct, proxied):
+                issuer.wait_ready(timeout=sandbox.timeouts.retry)
+                sandbox.issued(issuer)
+    others = {host for host, _ in forward.requested} - {name}
+    assert not others, f"expected no request through the proxy to hosts in NO_PROXY, saw some to {sorted(others)}"

@@ -247,6 +247,27 @@ class Control:
                 replica.end()
             original.start()
 
+    @contextlib.contextmanager
+    def with_environment(self, variables: dict[str, str]) -> Iterator[None]:
+        """Replace the controller during the block by one with additional environment variables.
+
+        :raises NotRunnable: if it runs in the cluster.
+        """
+        original = self.controller
+        if not isinstance(original, ControllerProcess):
+            raise NotRunnable(
+                "the controller runs in the cluster: its environment is part of its manifests",
+                hint="describe it as a process",
+            )
+        replaced = _ReplicaProcess(self._run, f"{original.name}-variables", original.name, [], variables)
+        original.stop()
+        try:
+            replaced.start()
+            yield
+        finally:
+            replaced.end()
+            original.start()
+
     def _replica_arguments(self) -> list[str]:
         described = self._implementation.run
         values = {"cluster_resource_namespace": described.cluster_resource_namespace}
@@ -254,17 +275,25 @@ class Control:
 
 
 class _ReplicaProcess(ControllerProcess):
-    def __init__(self, run: RunDirectory, name: str, original: str, arguments: list[str]) -> None:
+    def __init__(
+        self,
+        run: RunDirectory,
+        name: str,
+        original: str,
+        arguments: list[str],
+        variables: dict[str, str] | None = None,
+    ) -> None:
         super().__init__(run, name)
         self._original = original
         self._arguments = arguments
+        self._variables = variables
         self._started = False
 
     def start(self) -> None:
         if self._started:
             super().start()
         else:
-            self._run.copy(self.name, self._original, self._arguments)
+            self._run.copy(self.name, self._original, self._arguments, self._variables)
             self._started = True
 
     def end(self) -> None:

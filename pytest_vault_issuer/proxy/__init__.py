@@ -25,6 +25,7 @@ from pytest_vault_issuer.proxy.faults import (
     retry_later,
     set_data,
 )
+from pytest_vault_issuer.proxy.forward import ForwardProxy
 from pytest_vault_issuer.proxy.recorder import Injection
 from pytest_vault_issuer.proxy.server import Proxy
 
@@ -35,6 +36,7 @@ __all__ = [
     "EmptyAnswer",
     "Exchange",
     "Fault",
+    "ForwardProxy",
     "HandshakeFailure",
     "Hang",
     "Headers",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import ssl
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
+from urllib.request import getproxies_environment, proxy_bypass_environment
 
 import urllib3
 
@@ -61,7 +63,9 @@ class Vault:
     def __init__(self, issuer: Issuer, context: ssl.SSLContext | None) -> None:
         self._server = issuer.server.rstrip("/")
         self._namespace = str(issuer.vault.get("namespace") or "")
-        self._pool = urllib3.PoolManager(
+        proxy = _proxy_of_environment(self._server)
+        pool = functools.partial(urllib3.ProxyManager, proxy) if proxy else urllib3.PoolManager
+        self._pool = pool(
             retries=False,
             timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT),
             ssl_context=context,
@@ -179,6 +183,14 @@ class Vault:
         except urllib3.exceptions.HTTPError as error:
             raise VaultError(f"Vault cannot be reached: {_reason(error)}") from error
         return response.status, response.headers.get("Location", ""), _json_object(text)
+
+
+def _proxy_of_environment(server: str) -> str:
+    """Return the proxy that HTTPS_PROXY or HTTP_PROXY names for a server, '' if none does or NO_PROXY excludes it."""
+    parts = urlsplit(server)
+    if proxy_bypass_environment(parts.hostname or ""):
+        return ""
+    return getproxies_environment().get(parts.scheme, "")
 
 
 def _json_object(text: bytes) -> dict[str, Any]:

@@ -149,10 +149,10 @@ class Supervisor:
         self._due.pop(name, None)
         return {"pid": process.pid}
 
-    def copy(self, name: str, like: str, more: list[str]) -> dict[str, Any]:
-        """Start another process as `like` was started, with `more` arguments."""
+    def copy(self, name: str, like: str, more: list[str], env: dict[str, str] | None = None) -> dict[str, Any]:
+        """Start another process as `like` was started, with `more` arguments and, in addition, the variables `env`."""
         old = self.spawned[like]
-        return self.spawn(name, [*old["command"], *more], old["env"], old["cwd"])
+        return self.spawn(name, [*old["command"], *more], old["env"] | (env or {}), old["cwd"])
 
     def status(self, name: str) -> dict[str, Any]:
         """Return the process id, the exit status, and how often it was restarted.
@@ -473,7 +473,12 @@ _OPERATIONS: dict[str, dict[str, tuple[str, Callable[[object], bool], bool]]] = 
     "stop": {"name": _NAME, "graceful": ("true or false", _is_flag, False)},
     "halt": {"name": _NAME, "by": _BY, "graceful": ("true or false", _is_flag, False)},
     "start": {"name": _NAME},
-    "copy": {"name": _NAME, "like": _NAME, "more": ("a list of words", _is_words, True)},
+    "copy": {
+        "name": _NAME,
+        "like": _NAME,
+        "more": ("a list of words", _is_words, True),
+        "env": ("an object of texts", _is_environment, False),
+    },
     "tend": {"name": _NAME, "by": _BY},
     "leave": {"name": _NAME},
     "keep": {},

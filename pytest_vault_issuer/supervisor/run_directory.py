@@ -130,9 +130,9 @@ class RunDirectory:
         """Start a process again that has ended, with its arguments; do nothing if it runs."""
         self._ask("start", name=name)
 
-    def copy(self, name: str, like: str, more: Sequence[str] = ()) -> None:
-        """Start a process as the process `like` was started, with `more` arguments."""
-        self._ask("copy", name=name, like=like, more=list(more))
+    def copy(self, name: str, like: str, more: Sequence[str] = (), env: dict[str, str] | None = None) -> None:
+        """Start a process as the process `like` was started, with `more` arguments and additional variables `env`."""
+        self._ask("copy", name=name, like=like, more=list(more), env=env or {})
 
     def tend(self, name: str, by: int) -> None:
         """Restart a process whenever it ends, as a kubelet does, until :meth:`leave` or the end of the process `by`."""

@@ -760,6 +760,12 @@ def test_copy_runs_beside_its_original_with_more_arguments(run: RunDirectory) ->
     assert run.returncode("one") is None
 
 
+def test_copy_has_additional_variables(run: RunDirectory) -> None:
+    run.spawn("one", ["sh", "-c", 'echo "$HERE $THERE"; exec sleep 1000'], {"HERE": "x", "THERE": "y"})
+    run.copy("two", "one", env={"THERE": "z"})
+    assert line_of(run, "two") == "x z"
+
+
 def test_halted_and_paused_processes_end_with_the_session(run: RunDirectory, watch: Watch) -> None:
     paused = watch.add(run.spawn("paused", FOREVER))
     run.pause("paused", os.getpid())
