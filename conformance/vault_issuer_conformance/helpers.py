@@ -46,6 +46,8 @@ from pytest_vault_issuer import (
 LOGINS = tuple(feature for feature in FEATURES if feature != "token")
 #: Number of requests from which a controller may learn that its Vault token has ended.
 ATTEMPTS = 3
+#: Codes with which the API server or an admission webhook refuses an object.
+REFUSED = (400, 403, 422)
 
 RequestT = TypeVar("RequestT", CertificateRequest, CertificateSigningRequest)
 
@@ -352,6 +354,12 @@ def transition_time(handle: Handle) -> str:
     now = datetime.now(UTC) + timedelta(minutes=1)  # clocks of two machines may differ
     assert datetime.fromisoformat(stated) <= now, f"expected lastTransitionTime not later than {now}, saw {stated}"
     return str(stated)
+
+
+def condition_of_another() -> Object:
+    """Return a condition that another controller may have set on an object."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"type": "Audited", "status": "True", "reason": "Audit", "message": "noted", "lastTransitionTime": now}
 
 
 def alternating(names: tuple[str, ...], values: Iterable[tuple[Any, ...]]) -> pytest.MarkDecorator:

@@ -26,10 +26,8 @@ from pytest_vault_issuer import (
     requirement,
 )
 
-from .helpers import alternating, is_final
+from .helpers import REFUSED, alternating, is_final
 
-#: With these codes the API server, its admission included, refuses an object.
-REFUSED = (400, 403, 422)
 #: An otherName as Active Directory uses it: the user principal name.
 PRINCIPAL = x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2.3")
 ISSUER = alternating(("kind",), [("Issuer",)])

@@ -14,6 +14,7 @@ import pytest
 from pytest_vault_issuer import (
     FEATURES,
     SERVICE_ACCOUNTS,
+    ApiError,
     Authentication,
     Exchange,
     Fault,
@@ -26,6 +27,7 @@ from pytest_vault_issuer import (
     Respond,
     Route,
     Sandbox,
+    Tamper,
     at_barrier,
     condition,
     requirement,
@@ -34,8 +36,10 @@ from pytest_vault_issuer import (
 
 from .helpers import (
     LOGINS,
+    REFUSED,
     another_role,
     claimed,
+    condition_of_another,
     for_each_kind,
     in_turn,
     never_ready,
@@ -568,6 +572,30 @@ def test_condition_has_a_machine_readable_reason(sandbox: Sandbox, kind: str) ->
     )
 
 
+@requirement("VI-HEALTH-026")
+def test_conditions_of_others_stay(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    issuer = sandbox.ready_issuer(kind, auth)
+    sandbox.barrier(issuer)  # a controller may check an issuer object again after its own update
+    foreign = condition_of_another()
+    try:
+        issuer.write_conditions([*issuer.conditions(), foreign])
+    except ApiError as error:
+        if error.code not in REFUSED:
+            raise
+        raise NotRunnable(f"the API server accepts no condition of another type: {error.message}") from error
+    issuer.change(lambda vault: vault.update(auth=with_absent_reference(auth)))
+    issuer.wait_not_ready("its configuration was changed to one that cannot work")
+    assert foreign in issuer.conditions(), (
+        "expected the condition of another controller to stay when the issuer object became not Ready"
+    )
+    issuer.change(lambda vault: vault.update(auth=auth.spec))
+    issuer.wait_ready(timeout=sandbox.timeouts.retry)
+    assert foreign in issuer.conditions(), (
+        "expected the condition of another controller to stay when the issuer object became Ready"
+    )
+
+
 def calls_for(sandbox: Sandbox, issuer: Issuer, service_account: str) -> int:
     """Return the number of API calls in the audit log that change an issuer object or request a token for it.
 
@@ -584,12 +612,16 @@ def calls_for(sandbox: Sandbox, issuer: Issuer, service_account: str) -> int:
 
 
 @requirement("VI-HEALTH-024")
+@pytest.mark.holds_controller
 def test_controller_pauses_between_its_attempts(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.default_authentication(kind)
     other = sandbox.ready_issuer(kind, auth, proxy=sandbox.new_proxy())
     # Not initialized: Vault's client library does not retry a 501.
     proxy = in_state(sandbox, 501)
     broken = [("with a Vault that is not initialized", sandbox.issuer(kind, auth, proxy=proxy), proxy, "")]
+    # The error may contain the port of the connection: a status that changes each time must not cause an attempt.
+    proxy = with_fault(sandbox, None, ResetBefore())
+    broken.append(("whose Vault resets each connection", sandbox.issuer(kind, auth, proxy=proxy), proxy, ""))
     # Of the methods that log in, the last one also costs a TokenRequest.
     for feature in claimed(sandbox, LOGINS)[-1:]:
         login = sandbox.authenticate(feature, kind)
@@ -618,3 +650,21 @@ def test_controller_pauses_between_its_attempts(sandbox: Sandbox, kind: str) -> 
 def test_requests_satisfy_a_vault_proxy_that_requires_a_header(sandbox: Sandbox, kind: str, feature: str) -> None:
     proxy = sandbox.new_proxy(request_header_required=True)
     sandbox.issued(sandbox.ready_issuer(kind, sandbox.authenticate(feature, kind), proxy=proxy))
+
+
+@requirement("VI-HEALTH-027")
+@pytest.mark.parametrize("known", ["more", "fewer"])
+def test_other_fields_of_an_answer_do_not_matter(sandbox: Sandbox, kind: str, known: str) -> None:
+    def change(answer: dict[str, Any]) -> dict[str, Any]:
+        return answer | {"new_field": {"enabled": True}}
+
+    def reduce(answer: dict[str, Any]) -> dict[str, Any]:
+        return {field: value for field, value in answer.items() if field in ("initialized", "sealed", "standby")}
+
+    if known == "fewer":
+        sandbox.proxy.inject(Route.HEALTH, Tamper(reduce, "leave out fields"))
+    else:
+        for route in (Route.HEALTH, Route.LOGIN, Route.SIGN):
+            sandbox.proxy.inject(route, Tamper(change, "add a field"))
+    auth = sandbox.authenticate((claimed(sandbox, LOGINS) or claimed(sandbox))[0], kind)
+    sandbox.issued(sandbox.ready_issuer(kind, auth))
