@@ -10,9 +10,11 @@ from cryptography import x509
 
 from pytest_vault_issuer import (
     Authority,
+    Certificate,
     CertificateRequest,
     CertificateSigningRequest,
     Issuer,
+    KeyPair,
     Pki,
     Sandbox,
     Tamper,
@@ -137,6 +139,14 @@ def for_another_key(pki: Pki) -> Tamper:
 def separate_issuer(sandbox: Sandbox, kind: str) -> Issuer:
     """Return an issuer object whose requests to Vault do not pass through the test's own proxy."""
     return sandbox.ready_issuer(kind, proxy=sandbox.new_proxy())
+
+
+def assert_same(certificate: Certificate, before: KeyPair) -> None:
+    """Check that the Secret of a Certificate has not changed."""
+    now = certificate.key_pair()
+    assert now is not None, "expected the Secret to stay, saw it removed"
+    assert now.public_key == before.public_key, "expected the same key in the Secret, saw another"
+    assert now.certificates == before.certificates, "expected the same certificate in the Secret"
 
 
 def barrier(sandbox: Sandbox, other: Issuer) -> None:

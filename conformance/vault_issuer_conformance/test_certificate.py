@@ -47,6 +47,7 @@ from .issued import (
     assert_chain,
     assert_lifetime,
     assert_pem,
+    assert_same,
     barrier,
     chain_pki,
     drop_issuers,
@@ -89,13 +90,6 @@ def tampered(sandbox: Sandbox, kind: str, fault: Fault) -> tuple[Certificate, In
 
 def is_ready(item: Object) -> bool:
     return condition(item, "Ready").get("status") == "True"
-
-
-def assert_same(certificate: Certificate, before: KeyPair) -> None:
-    now = certificate.key_pair()
-    assert now is not None, "expected the Secret to stay, saw it removed"
-    assert now.public_key == before.public_key, "expected the same key in the Secret, saw another"
-    assert now.certificates == before.certificates, "expected the same certificate in the Secret"
 
 
 # -- the request -------------------------------------------------------------------------
@@ -1158,3 +1152,47 @@ def test_disabled_renewal_does_not_renew(sandbox: Sandbox, kind: str) -> None:
     later, pair = sandbox.issued_certificate(issuer, **due)
     later.wait_new_certificate(pair)
     assert_same(certificate, before)
+
+
+@requirement("VI-CERTIFICATE-066")
+@EITHER_KIND
+@pytest.mark.usefixtures("suite_approves")
+def test_issuance_has_one_request(sandbox: Sandbox, kind: str) -> None:
+    other, issuer = separate_issuer(sandbox, kind), sandbox.ready_issuer(kind)
+    certificate = sandbox.certificate(issuer, approve=False)
+    certificate.wait_request()
+    barrier(sandbox, other)
+    created = len(certificate.requests())
+    assert created == 1, f"expected one CertificateRequest for an issuance that waits for approval, saw {created}"
+
+
+@requirement("VI-CERTIFICATE-067")
+@EITHER_KIND
+def test_certificate_with_many_names_is_issued(sandbox: Sandbox, kind: str) -> None:
+    names = [f"{number}.{'n' * 40}.{host()}" for number in range(150)]
+    _, pair = sandbox.issued_certificate(sandbox.ready_issuer(kind), dnsNames=names)
+    seen = set(names_of(pair.leaf)["dns"])
+    assert seen >= set(names), f"expected all of {len(names)} names in the certificate, saw {len(seen)}"
+
+
+@requirement("VI-CERTIFICATE-068")
+@ONE_KIND
+def test_key_usage_without_a_usage_is_left_out(sandbox: Sandbox, kind: str) -> None:
+    _, csr = asked(sandbox, kind, usages=["server auth"])
+    empty = [entry for entry in csr.extensions if isinstance(entry.value, x509.KeyUsage) and not any_usage(entry.value)]
+    assert not empty, "expected no key usage extension without a usage in the CSR, saw one"
+
+
+def any_usage(usage: x509.KeyUsage) -> bool:
+    """Whether an extension lists at least one usage."""
+    return any(
+        (
+            usage.digital_signature,
+            usage.content_commitment,
+            usage.key_encipherment,
+            usage.data_encipherment,
+            usage.key_agreement,
+            usage.key_cert_sign,
+            usage.crl_sign,
+        )
+    )

@@ -9,6 +9,7 @@ import pytest
 from pytest_vault_issuer import Controller, Hold, HoldAnswer, Respond, Sandbox, condition, requirement
 
 from .interrupted import interrupted_signing, one_kind
+from .issued import assert_same, barrier
 
 pytestmark = pytest.mark.exclusive
 
@@ -95,3 +96,23 @@ def test_issued_request_is_not_signed_again_after_a_restart(sandbox: Sandbox, co
     again = len(sandbox.signings(request)) - signed
     assert not again, f"expected no further sign request for {request} after the restart, saw {again}"
     assert request.certificates() == certificates, f"expected {request} to keep its certificate, saw another one"
+
+
+@requirement("VI-RESTART-007")
+def test_valid_certificate_is_not_reissued_after_a_restart(sandbox: Sandbox, controller: Controller) -> None:
+    issuer = sandbox.ready_issuer(one_kind(sandbox))
+    certificate, before = sandbox.issued_certificate(issuer)
+    controller.stop()
+    controller.start()
+    barrier(sandbox, issuer)
+    assert_same(certificate, before)
+
+
+@requirement("VI-RESTART-008")
+def test_certificate_is_renewed_when_it_is_due_after_a_restart(sandbox: Sandbox, controller: Controller) -> None:
+    issuer = sandbox.ready_issuer(one_kind(sandbox))
+    # Due some seconds after the restart. A controller that needs longer to start finds it due.
+    certificate, before = sandbox.issued_certificate(issuer, duration="1h", renewBefore="59m40s")
+    controller.stop()
+    controller.start()
+    certificate.wait_new_certificate(before)
