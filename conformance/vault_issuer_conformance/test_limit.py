@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from pytest_vault_issuer import (
     Authentication,
     Exchange,
     NotRunnable,
+    Respond,
     Route,
     Sandbox,
     requirement,
@@ -135,6 +138,20 @@ def test_retry_after_of_a_signing_is_respected(sandbox: Sandbox) -> None:
     request.wait_issued(timeout=sandbox.timeouts.retry)
     signings = sandbox.signings(request)
     assert_paused(answered(signings, 429)[0], signings, "sign request")
+
+
+@requirement("VI-LIMIT-014")
+@pytest.mark.holds_controller
+def test_date_in_retry_after_is_understood(sandbox: Sandbox) -> None:
+    kind = one_kind(sandbox)
+    auth = login_authentication(sandbox, kind)
+    headers = [("Retry-After", format_datetime(datetime.now(UTC), usegmt=True))]
+    limited = Respond(429, json={"errors": ["rate limit quota exceeded"]}, headers=headers)
+    for route in (Route.LOGIN, Route.SIGN):
+        sandbox.proxy.inject(route, limited, times=1)
+    issuer = sandbox.issuer(kind, auth)
+    issuer.wait_ready(timeout=sandbox.timeouts.retry)
+    sandbox.request(issuer).wait_issued(timeout=sandbox.timeouts.retry)
 
 
 # -- budgets ------------------------------------------------------------------------------------------------------

@@ -388,6 +388,7 @@ def test_answer_without_certificate_is_not_issued(sandbox: Sandbox, kind: str) -
         Respond(200, body=html, content_type="text/html"),
         set_data("certificate", garbage),
         EmptyAnswer(204),
+        Respond(404, json={"errors": []}),  # Vault's answer if there is nothing at a path
     ]
     assert_never_issued_wrongly(sandbox, [(fault, 1) for fault in faults], kind)
 
