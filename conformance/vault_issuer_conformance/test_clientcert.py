@@ -301,3 +301,16 @@ def test_second_authentication_method_is_rejected_or_comes_in_order(
 def test_not_ready_without_tls(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.client_certificate(kind)
     never_ready(sandbox, kind, {"its server has no TLS": {"auth": auth, "proxy": sandbox.new_proxy(plain=True)}})
+
+
+@requirement("VI-CLIENTCERT-014")
+@pytest.mark.parametrize("change", ["deleted", "changed"])
+def test_unusable_certificate_makes_issuer_not_ready(sandbox: Sandbox, kind: str, change: str) -> None:
+    auth, untrusted = sandbox.client_certificate(kind), new_client(Authority("clients"))
+    sandbox.pass_on(untrusted)
+    issuer = sandbox.ready_issuer(kind, auth)
+    if change == "deleted":
+        sandbox.delete_secret(auth.secret_name, auth.namespace)
+    else:
+        sandbox.set_secret(auth.secret_name, auth.namespace, data_of(untrusted))
+    issuer.wait_not_ready("the Secret of its certificate was deleted or now contains one of another CA")
