@@ -18,9 +18,11 @@ from pytest_vault_issuer import (
     Hold,
     Issuer,
     NotRunnable,
+    Respond,
     Route,
     Sandbox,
     Session,
+    condition,
     requirement,
 )
 
@@ -169,3 +171,28 @@ def test_certificate_of_a_deleted_request_is_not_given_to_another(sandbox: Sandb
     sandbox.barrier(issuer)
     found = successor.certificates()
     assert not found, f"expected no certificate in the unapproved {successor}, saw that of its deleted predecessor"
+
+
+@requirement("VI-OUTAGE-007")
+@pytest.mark.holds_controller
+def test_result_of_a_deleted_issuer_is_not_given_to_another(sandbox: Sandbox) -> None:
+    kind = one_kind(sandbox)
+    auth = sandbox.default_authentication(kind)
+    other = sandbox.ready_issuer(kind, auth, proxy=sandbox.new_proxy())
+    uninitialized = sandbox.new_proxy()
+    uninitialized.inject(None, Respond(501, json={"errors": ["Vault is not initialized"]}))
+    held = Hold()
+    sandbox.proxy.inject(Route.HEALTH, held, times=1)
+    issuer = sandbox.issuer(kind, auth)
+    wait_held(sandbox, held, "a health query")
+    issuer.delete()
+    limit = sandbox.timeouts.deletion
+    gone = sandbox.cluster.wait_gone(issuer.resource, issuer.name, issuer.namespace, timeout=limit)
+    assert gone, f"expected the deleted {issuer} to be gone within {limit:g} s; it still exists"
+    successor = sandbox.issuer(kind, auth, name=issuer.name, proxy=uninitialized)
+    with successor.recorded() as states:
+        held.release()
+        successor.wait_not_ready("its Vault is not initialized", timeout=sandbox.timeouts.retry)
+        sandbox.barrier(other)
+    ready = [item for item in states if condition(item, "Ready").get("status") == "True"]
+    assert not ready, f"expected {successor} never Ready, saw the result of its deleted predecessor"
