@@ -53,7 +53,7 @@ def add_parser(commands: Any) -> None:
         "required, and the other options have the defaults below. The command reads the directory: manifests in it\n"
         "and in config/, deploy/, manifests/, crds/ and rbac/; the CI system from .github, .gitlab-ci.yml or the\n"
         "remotes; the build command from a Makefile's target build, or from go.mod and main.go in ., cmd/PROGRAM or\n"
-        "cmd. It does not overwrite existing files, unless you give --force.",
+        "cmd; the flags in the Go files there. It does not overwrite existing files, unless you give --force.",
         """
 vault-issuer init                                   # asks
 vault-issuer init --name my-issuer --ci github \\
@@ -77,7 +77,11 @@ pytest --pyargs vault_issuer_conformance --vault-issuer=./my-issuer.toml
     parser.add_argument(
         "--cluster-kind", help=f"its cluster-scoped kind, '' for none (default: {Answers.cluster_kind})"
     )
-    parser.add_argument("--vault-at", help=f"path of the Vault configuration in them (default: {Answers.vault_at})")
+    parser.add_argument(
+        "--vault-at",
+        help="path of the Vault configuration in them, '' for another shape (default: that of their CRDs, or "
+        f"{Answers.vault_at})",
+    )
     parser.add_argument("--service-account", help="namespace/name of its service account (default: NAME/NAME)")
     parser.add_argument(
         "--crds", action="append", metavar="PATH", help="file or folder of its CRDs, repeatable (default: those found)"
@@ -185,7 +189,10 @@ def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None,
     kind = answer(options.kind, "Namespaced kind", known.kind)
     cluster_kind = answer(options.cluster_kind, f"Cluster-scoped kind ({_NONE} for none)", known.cluster_kind or _NONE)
     cluster_kind = "" if cluster_kind == _NONE else cluster_kind
-    vault_at = answer(options.vault_at, "Path of the Vault configuration in them", Answers.vault_at)
+    ours = api_version == found.api_version
+    place = _NONE if ours and found.fields else (ours and found.vault_at) or Answers.vault_at
+    vault_at = answer(options.vault_at, f"Path of the Vault configuration in them ({_NONE} for another shape)", place)
+    vault_at = "" if vault_at == _NONE else vault_at
     asked = answer(",".join(options.feature) if options.feature else None, "Features that it supports", "core")
     features = tuple(re.split(r"[,\s]+", asked.strip()))
     check_known("feature", features, [*PROFILES, *FEATURES])
@@ -193,10 +200,8 @@ def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None,
     if group == _CONTRACT:
         crds = tuple(options.crds or ())
     else:
-        ours = api_version == found.api_version and found.crds
-        crds = manifests(
-            options.crds, "Its CustomResourceDefinitions", found.crds if ours else crds_in(options.directory, group)
-        )
+        known_crds = found.crds if ours and found.crds else crds_in(options.directory, group)
+        crds = manifests(options.crds, "Its CustomResourceDefinitions", known_crds)
     overlay = (f"{name}-rbac",) if found.rbac else ()
     rbac = manifests(
         options.rbac, f"Its Roles and bindings ({_NONE} for a draft)", overlay or rbac_in(options.directory)
@@ -222,6 +227,7 @@ def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None,
         kind=kind,
         cluster_kind=cluster_kind,
         vault_at=vault_at,
+        fields=found.fields if ours else (),
         service_account=options.service_account or found.service_account,
         crds=crds,
         rbac=rbac,
@@ -240,7 +246,7 @@ def _command(found: Detected) -> str:
     """Return the command that runs the Deployment's program here; '' if there is none."""
     if not found.program:
         return ""
-    return shlex.join([f"./bin/{found.program}", "--kubeconfig={kubeconfig}", *found.flags])
+    return shlex.join([f"./{found.built or f'bin/{found.program}'}", "--kubeconfig={kubeconfig}", *found.flags])
 
 
 def _name_of(directory: Path) -> str:

@@ -16,6 +16,8 @@ class Answers:
 
     :ivar command: program and arguments, as in a shell.
     :ivar cluster_kind: the cluster-scoped kind, '' for none.
+    :ivar vault_at: path of the Vault configuration in its issuer objects, '' if they have another shape.
+    :ivar fields: paths in its issuer objects, for a shape.
     :ivar rbac: its manifests of Roles and bindings; with (), a first draft is written.
     :ivar rbac_base: kustomization with its RBAC, to which `overlay` is applied; '' for none.
     :ivar overlay: namespace, namePrefix and nameSuffix of its installation.
@@ -34,6 +36,7 @@ class Answers:
     kind: str = "Issuer"
     cluster_kind: str = "ClusterIssuer"
     vault_at: str = "spec.vault"
+    fields: tuple[str, ...] = ()
     service_account: str = ""
     crds: tuple[str, ...] = ()
     rbac: tuple[str, ...] = ()

@@ -12,11 +12,10 @@ import yaml
 
 from ..implementation.manifests import KUSTOMIZATIONS
 from .files import GITHUB, GITLAB
+from .source import MAKEFILES
 
 #: Folders that usually contain manifests, in addition to the directory itself.
 _FOLDERS = ("config", "deploy", "manifests", "crds", "crd", "rbac")
-#: In the order in which make looks for them.
-_MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
 _RBAC = {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ServiceAccount"}
 
 
@@ -66,7 +65,7 @@ def build_of(directory: Path, command: str) -> str:
         return ""
     if "/" not in program or program.startswith("/"):
         return ""
-    if any(re.search(r"^build *:(?!=)", _text(directory / name), re.MULTILINE) for name in _MAKEFILES):
+    if any(re.search(r"^build *:(?!=)", _text(directory / name), re.MULTILINE) for name in MAKEFILES):
         return "make build"
     if is_go(directory):
         for folder in (".", f"./cmd/{Path(program).name}", "./cmd"):

@@ -37,12 +37,11 @@ version = {_text(answers.version)}
 # contract = "1.21"
 
 [issuer]
-# The kinds with a Vault configuration, and its path in the objects.
+# The kinds with a Vault configuration{", and its path in the objects" if answers.vault_at else ""}.
 api_version = {_text(answers.api_version)}
 kind = {_text(answers.kind)}
 cluster_kind = {_text(answers.cluster_kind)}  # "" for none
-vault_at = {_text(answers.vault_at)}
-{_columns(answers.columns)}
+{_place(answers)}{_columns(answers.columns)}
 [run]
 # Program and arguments. Placeholders: {", ".join(f"{{{name}}}" for name in PLACEHOLDERS)}.
 command = {_list(command)}
@@ -71,6 +70,15 @@ supported = {_list(answers.claimed)}
 # requirement = "reason": reported, but does not fail the session. `vault-issuer requirements` lists the requirements.
 # "VI-SIGN-018" = "issue #12, fixed in 1.5"
 """
+
+
+def _place(answers: Answers) -> str:
+    """Return the key with the place of the Vault configuration, or the beginning of a shape as a comment."""
+    if answers.vault_at:
+        return f"vault_at = {_text(answers.vault_at)}\n"
+    paths = "".join(f'# {_text(path)} = "…"\n' for path in answers.fields)
+    about = '# Replace each … by its value, such as "{server}": see "Other shapes" in the page for implementers.'
+    return f"{about}\n# [issuer.shape.fields]\n{paths}"
 
 
 def _columns(names: Iterable[str]) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from ..implementation.manifests import KUSTOMIZATIONS
+from . import source as source_code
 
 Object = dict[str, Any]
 #: Folders that usually contain manifests, by precedence. Charts often repeat the objects of config/.
@@ -37,6 +38,8 @@ _IGNORED = {
 }
 #: Groups that a session installs itself.
 _CONTRACT = {"cert-manager.io", "acme.cert-manager.io"}
+#: The required fields: https://cert-manager.io/docs/reference/api-docs/#cert-manager.io/v1.VaultIssuer
+_BLOCK = {"server", "path", "auth"}
 _BINDINGS = {"RoleBinding", "ClusterRoleBinding"}
 _SIDECARS = re.compile(r"kube-rbac-proxy|istio|linkerd")
 _ADDRESS = re.compile(r"(?P<flag>--?[\w-]*(?:addr|address|port))=(?P<host>[\w.]*:)?(?P<port>\d+)")
@@ -52,9 +55,12 @@ class Detected:
     """The result of the detection; '' or () for each part that was not found.
 
     :ivar crds: files or folders, relative to the repository.
+    :ivar vault_at: path of the Vault configuration in the issuer objects, if its fields are those of cert-manager.
+    :ivar fields: paths of the fields of their spec, if these are others.
     :ivar columns: names of the printer columns that ``kubectl get`` shows for the issuer objects.
     :ivar service_account: ``namespace/name``.
-    :ivar program: name of the program in the container; :ivar flags: its arguments, adapted to a local process.
+    :ivar program: name of the program in the container; :ivar built: the file that ``make build`` writes for it.
+    :ivar flags: its arguments, adapted to a local process, with those that only such a process needs.
     :ivar chart: folder of a Helm chart.
     :ivar rbac: folder of the kustomization with its RBAC, which `overlay` changes.
     :ivar overlay: namespace, namePrefix and nameSuffix of the kustomization that installs everything.
@@ -65,9 +71,12 @@ class Detected:
     kind: str = ""
     cluster_kind: str = ""
     crds: tuple[str, ...] = ()
+    vault_at: str = ""
+    fields: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     service_account: str = ""
     program: str = ""
+    built: str = ""
     flags: tuple[str, ...] = ()
     chart: str = ""
     rbac: str = ""
@@ -99,16 +108,20 @@ def detect(directory: Path) -> Detected:
     ]
     deployment = _deployment(sources)
     folder, overlay = _overlay(directory)
-    program, flags = _program(deployment[1]) if deployment else ("", ())
+    program, flags = _program(deployment[1], directory) if deployment else ("", ())
+    vault_at, fields = _place(chosen.values())
     found = Detected(
         api_version=f"{group}/{_version(chosen.values())}" if group else "",
         kind=kinds["Namespaced"],
         cluster_kind=kinds["Cluster"],
         crds=_places(directory, of_group),
+        vault_at=vault_at,
+        fields=fields,
         columns=_columns(chosen.values()),
         service_account=_service_account(sources, deployment, group, overlay),
         program=program,
-        flags=flags,
+        built=source_code.built(directory, program),
+        flags=(*flags, *source_code.flags(directory, program, flags)),
         rbac=_rbac(directory, folder, overlay),
         overlay={key: str(overlay[key]) for key in _RENAMING if overlay.get(key)},
         chart=next((chart.relative_to(directory).as_posix() for chart in _charts(directory)), ""),
@@ -121,6 +134,8 @@ def _missing(found: Detected) -> Iterator[str]:
         yield "API group and kinds: no CustomResourceDefinition of a kind whose name ends with Issuer"
     elif not found.crds:
         yield "files of the CRDs: only templates of a chart define them; write [run] chart"
+    if found.fields:
+        yield "path of the Vault configuration: the CRDs have no server, path and auth; write [issuer.shape]"
     if found.api_version and not found.columns:
         yield "printer columns: the CRDs define none"
     if not found.service_account:
@@ -316,6 +331,41 @@ def _version(definitions: Iterable[Object]) -> str:
     return "v1"
 
 
+def _place(definitions: Iterable[Object]) -> tuple[str, tuple[str, ...]]:
+    """Return the path of the object with cert-manager's fields in all kinds, or the fields of the spec without it.
+
+    :return: ('', ()) if the CRDs do not show the fields.
+    """
+    schemas = [spec for item in definitions if (spec := _spec_schema(item))]
+    places = [list(_block_places(spec, "spec")) for spec in schemas]
+    common = [place for place in next(iter(places), []) if all(place in others for others in places)]
+    if common:
+        return common[0], ()
+    return "", tuple(f"spec.{name}" for name in dict.fromkeys(name for spec in schemas for name in spec))
+
+
+def _spec_schema(item: Object) -> Object:
+    """Return the properties of the spec in the storage version, {} if there are none."""
+    for version in _versions(item):
+        if version.get("storage"):
+            schema = (version.get("schema") or item["spec"].get("validation") or {}).get("openAPIV3Schema")
+            return _properties(_properties(schema).get("spec"))
+    return {}
+
+
+def _properties(schema: Any) -> Object:
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    return properties if isinstance(properties, dict) else {}
+
+
+def _block_places(properties: Object, path: str) -> Iterator[str]:
+    """Yield the paths of the objects that have the required fields of cert-manager's Vault configuration."""
+    if properties.keys() >= _BLOCK:
+        yield path
+    for name, schema in properties.items():
+        yield from _block_places(_properties(schema), f"{path}.{name}")
+
+
 def _columns(definitions: Iterable[Object]) -> tuple[str, ...]:
     names: dict[str, None] = {}
     for item in definitions:
@@ -363,12 +413,13 @@ def _deployment(sources: Iterable[_Source]) -> tuple[_Source, Object] | None:
     return None
 
 
-def _program(item: Object) -> tuple[str, tuple[str, ...]]:
+def _program(item: Object, directory: Path) -> tuple[str, tuple[str, ...]]:
     container = next((one for one in _containers(item) if one.get("image")), {})
     words = [str(word) for key in ("command", "args") for word in container.get(key) or []]
     program = words.pop(0).rpartition("/")[2] if container.get("command") else ""
     flags = (_flag(word) for word in words)
-    return program or str(container.get("name", "")), tuple(filter(None, flags))
+    program = program or source_code.entrypoint(directory) or str(container.get("name", ""))
+    return program, tuple(filter(None, flags))
 
 
 def _flag(word: str) -> str:

@@ -1,4 +1,4 @@
-"""What ``vault-issuer init`` finds in the repositories of ten public controllers, and in stranger ones.
+"""What ``vault-issuer init`` finds in the repositories of public controllers, and in stranger ones.
 
 A file of ``layouts`` recreates where such a repository has what, and what it calls it; none of its text is copied.
 """
@@ -42,13 +42,13 @@ def found_in(layout: Path, directory: Path) -> tuple[dict[str, Any], Detected]:
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda path: path.stem)
 def test_group_kinds_crds_and_account_of_public_controllers_are_found(layout: Path, tmp_path: Path) -> None:
     expected, found = found_in(layout, tmp_path)
-    assert {key: json.loads(json.dumps(getattr(found, key))) for key in expected} == expected
-    assert found.columns == ("Ready",)
-    assert found.missing == ()
+    expected = {"columns": ["Ready"], "missing": []} | expected
+    seen = {key: json.loads(json.dumps(getattr(found, key))) for key in expected}
+    assert seen | {"missing": [what.partition(":")[0] for what in found.missing]} == expected
 
 
-def test_ten_layouts_are_covered() -> None:
-    assert len(LAYOUTS) == 10
+def test_thirteen_layouts_are_covered() -> None:
+    assert len(LAYOUTS) == 13
 
 
 def test_empty_repository_lists_what_is_missing(tmp_path: Path) -> None:
@@ -116,6 +116,63 @@ def test_file_of_a_public_controller_is_one_that_a_session_can_read(layout: Path
     assert (described.issuer.kind, described.issuer.cluster_kind) == (expected["kind"], expected["cluster_kind"])
     assert (described.run.crds, described.run.service_account) == (expected["crds"], expected["service_account"])
     assert described.run.command == [f"./bin/{found.program}", "--kubeconfig={kubeconfig}", *expected["flags"]]
+
+
+def definition(kind: str, scope: str, spec: dict[str, Any]) -> dict[str, Any]:
+    plural = f"{kind.lower()}s"
+    schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": {"properties": spec}}}}
+    return {
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.example.test"},
+        "spec": {
+            "group": "example.test",
+            "names": {"kind": kind, "plural": plural},
+            "scope": scope,
+            "versions": [{"name": "v1", "storage": True, "schema": schema}],
+        },
+    }
+
+
+BLOCK = {"properties": {name: {} for name in ("server", "path", "auth", "caBundle")}}
+
+
+@pytest.mark.parametrize(
+    ("specs", "vault_at", "fields"),
+    [
+        ([{"vault": BLOCK, "ca": {}}] * 2, "spec.vault", ()),
+        ([BLOCK["properties"]] * 2, "spec", ()),
+        ([{"ca": {}, "backend": {"properties": {"vault": BLOCK}}}], "spec.backend.vault", ()),
+        ([{"vault": BLOCK}, {"other": BLOCK}], "", ("spec.vault", "spec.other")),
+        ([{"url": {}, "role": {}}, {"url": {}, "zone": {}}], "", ("spec.url", "spec.role", "spec.zone")),
+        ([{}], "", ()),
+    ],
+)
+def test_place_of_the_vault_configuration_is_that_of_all_kinds(
+    specs: list[dict[str, Any]], vault_at: str, fields: tuple[str, ...], tmp_path: Path
+) -> None:
+    kinds = [("Issuer", "Namespaced"), ("ClusterIssuer", "Cluster")]
+    items = [definition(*kind, spec) for kind, spec in zip(kinds, specs, strict=False)]
+    found = detect(made(tmp_path, {"crds/all.yaml": yaml.safe_dump_all(items, sort_keys=False)}))
+    assert (found.vault_at, found.fields) == (vault_at, fields)
+    assert any("write [issuer.shape]" in what for what in found.missing) == bool(fields)
+
+
+@pytest.mark.parametrize(
+    ("spec", "written"),
+    [
+        ({"url": {}, "role": {}}, '# [issuer.shape.fields]\n# "spec.url" = "…"\n# "spec.role" = "…"\n'),
+        (BLOCK["properties"], 'vault_at = "spec"\n'),
+        ({}, 'vault_at = "spec.vault"\n'),
+    ],
+)
+def test_file_names_the_place_of_the_vault_configuration_or_the_fields_of_a_shape(
+    spec: dict[str, Any], written: str, tmp_path: Path
+) -> None:
+    made(tmp_path, {"crds/all.yaml": yaml.safe_dump(definition("Issuer", "Namespaced", spec), sort_keys=False)})
+    assert main(["init", f"--directory={tmp_path}", "--name=mine", "--command=./mine"]) == 0
+    text = (tmp_path / "mine.toml").read_text()
+    assert written in text
+    assert text.count("vault_at") == written.count("vault_at")
 
 
 def test_rights_get_the_names_that_the_installation_gives_them(tmp_path: Path) -> None:

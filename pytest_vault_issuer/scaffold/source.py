@@ -1,0 +1,102 @@
+"""Detects in a repository how its program is called, where it is built, and which flags its source declares.
+
+Manifests show only the flags that a pod needs. On one machine, a program also needs free ports, and no leader election.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+_DOCKERFILES = ("Dockerfile", "Containerfile")
+#: In the order in which make looks for them.
+MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
+#: The exec form: https://docs.docker.com/reference/dockerfile/#entrypoint
+_ENTRYPOINT = re.compile(r"^ENTRYPOINT\s+(\[.*\])\s*$", re.MULTILINE | re.IGNORECASE)
+#: Programs that only start another one.
+_INITS = {"tini", "dumb-init"}
+_RECIPE = re.compile(r"^build *:(?!=).*\n((?:\t.*\n|\s*\n)*)", re.MULTILINE)
+_OUTPUT = re.compile(r"\bgo build\b[^\n]*\s-o[ =](?P<path>[\w./-]+)(?=\s|$)")
+#: A declaration with flag, pflag or a FlagSet, such as StringVar(&address, "metrics-bind-address", ":8080", …).
+_DECLARED = re.compile(
+    r"\.(?:String|Bool|Int)\w*\(\s*(?:&?[\w.]+,\s*)?\"(?P<name>[\w-]+)\",\s*(?:\"\w?\",\s*)?(?P<default>\"[^\"]*\"|\w+)"
+)
+#: An address to listen at on a fixed port; port 0 turns a server off, or is free.
+_LISTENS = re.compile(r"\"(?P<host>(?:0\.0\.0\.0|127\.0\.0\.1|localhost|\[::1?\])?:)[1-9]\d*\"")
+_SERVER_PORT = re.compile(r"(metrics|health|healthz|probe|readiness|readyz|pprof)[\w-]*port")
+_LEADER = re.compile(r"(enable-)?leader-elect(ion)?")
+_NAMESPACE = "cluster-resource-namespace"
+
+
+def entrypoint(directory: Path) -> str:
+    """Return the name of the program that the repository's image starts; '' if it is unknown."""
+    for found in _ENTRYPOINT.findall(_first_text(directory, _DOCKERFILES)):
+        try:
+            words = [str(word) for word in json.loads(found)]
+        except ValueError:
+            continue
+        names = [word.rpartition("/")[2] for word in words if not word.startswith("-")]
+        if names := [name for name in names if name not in _INITS]:
+            return names[0]
+    return ""
+
+
+def built(directory: Path, program: str) -> str:
+    """Return the file that ``make build`` writes for a program, relative to the repository; '' if it is unknown."""
+    recipes = _RECIPE.findall(f"{_first_text(directory, MAKEFILES)}\n")
+    paths = [path.removeprefix("./") for recipe in recipes for path in _OUTPUT.findall(recipe)]
+    paths = [path for path in paths if not path.startswith("/") and ".." not in path.split("/")]
+    of_program = [path for path in paths if path.rpartition("/")[2] == program]
+    return next(iter(of_program or (paths if len(paths) == 1 else ())), "")
+
+
+def flags(directory: Path, program: str, given: Iterable[str]) -> tuple[str, ...]:
+    """Return the flags that a process on this machine needs in addition to those given.
+
+    These are a free port for each fixed one, no leader election if it is the default, and the namespace of the Secrets
+    of cluster-scoped issuer objects.
+
+    :param program: its name; its source is in the directory, ``cmd`` or ``cmd/PROGRAM``.
+    """
+    taken = {word.lstrip("-").partition("=")[0] for word in given}
+    found: dict[str, str] = {}
+    for file in _sources(directory, program):
+        for declared in _DECLARED.finditer(_text(file)):
+            name, value = declared["name"], _value(declared["name"], declared["default"])
+            if value and name not in taken:
+                found.setdefault(name, f"--{name}={value}")
+    return tuple(found.values())
+
+
+def _value(name: str, default: str) -> str:
+    if (listens := _LISTENS.fullmatch(default)) is not None:
+        return f"{listens['host']}{{free_port}}"
+    if _SERVER_PORT.fullmatch(name) and default.isdigit() and default != "0":
+        return "{free_port}"
+    if _LEADER.fullmatch(name) and default == "true":
+        return "false"
+    return "{cluster_resource_namespace}" if name == _NAMESPACE else ""
+
+
+def _sources(directory: Path, program: str) -> Iterator[Path]:
+    commands = directory / "cmd"
+    folders = [folder for folder in sorted(commands.iterdir()) if folder.is_dir()] if commands.is_dir() else []
+    own = [folder for folder in folders if folder.name == program] or (folders if len(folders) == 1 else [])
+    files = [*sorted(directory.glob("*.go")), *sorted(commands.glob("*.go"))]
+    for file in [*files, *(file for folder in own for file in sorted(folder.rglob("*.go")))]:
+        if not file.name.endswith("_test.go"):
+            yield file
+
+
+def _first_text(directory: Path, names: Iterable[str]) -> str:
+    return next((text for name in names if (text := _text(directory / name))), "")
+
+
+def _text(file: Path) -> str:
+    """Return the text of a file, '' if it cannot be read."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
