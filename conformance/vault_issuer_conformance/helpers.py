@@ -328,6 +328,12 @@ def with_fields(auth: Authentication | dict[str, Any], **fields: Any) -> dict[st
     return {method: parameters | fields for method, parameters in spec.items()}
 
 
+def trusting(sandbox: Sandbox) -> dict[str, Any]:
+    """Return the field of an issuer object that trusts the CA of the test's proxies."""
+    # Without a place for a CA bundle, the CA is in the controller's system trust store.
+    return {"caBundle": bundle(sandbox.authority.pem) if sandbox.environment.has_bundle else None}
+
+
 def bundle(*parts: str) -> str:
     """Return the value of `caBundle` for PEM texts."""
     return base64.b64encode("".join(parts).encode()).decode()

@@ -24,10 +24,10 @@ from .helpers import (
     alternating,
     assert_refused_or_first,
     assert_untrusted,
-    bundle,
     end_logins,
     issued_eventually,
     never_ready,
+    trusting,
     with_fields,
     with_secret,
 )
@@ -280,7 +280,7 @@ def test_untrusted_server_gets_no_login(sandbox: Sandbox, kind: str, server: str
         certificate=Authority().issue(host) if server == "another CA" else sandbox.authority.issue("192.0.2.1")
     )
     auth = sandbox.client_certificate(kind)
-    options = {"auth": auth, "proxy": proxy, "caBundle": bundle(sandbox.authority.pem)}
+    options = {"auth": auth, "proxy": proxy} | trusting(sandbox)
     assert_untrusted(sandbox, kind, {f"its server's certificate is of {server}": options})
 
 

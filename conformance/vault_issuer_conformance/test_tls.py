@@ -34,6 +34,7 @@ from .helpers import (
     issued_eventually,
     never_ready,
     settle,
+    trusting,
 )
 
 
@@ -44,10 +45,7 @@ def impostor(sandbox: Sandbox) -> ServerCertificate:
 
 def of_another_ca(sandbox: Sandbox) -> dict[str, Any]:
     """Return fields of an issuer object with that server and the CA that it trusts instead."""
-    return {
-        "proxy": sandbox.new_proxy(certificate=impostor(sandbox)),
-        "caBundle": bundle(sandbox.authority.pem),
-    }
+    return {"proxy": sandbox.new_proxy(certificate=impostor(sandbox))} | trusting(sandbox)
 
 
 #: Where the server's CA is. A controller that falls back to the system trust store shows it only in the second case,
@@ -114,7 +112,7 @@ def test_private_ca_is_not_trusted_without_a_bundle(sandbox: Sandbox, kind: str)
         kind,
         {
             f"{what}, and the system trust store does not contain the server's CA": {
-                "proxy": sandbox.new_proxy(),
+                "proxy": sandbox.new_proxy(certificate=impostor(sandbox)),
                 "caBundle": value,
             }
             for what, value in (("caBundle is not set", None), ("caBundle is empty", ""))
@@ -186,7 +184,7 @@ def test_bundle_without_a_certificate_is_rejected(sandbox: Sandbox, kind: str, t
 def test_server_without_tls_gets_no_plain_http(sandbox: Sandbox, kind: str) -> None:
     proxy = sandbox.new_proxy(plain=True)
     server = proxy.url.replace("http://", "https://")
-    options = {"proxy": proxy, "server": server, "caBundle": bundle(sandbox.authority.pem)}
+    options = {"proxy": proxy, "server": server} | trusting(sandbox)
     assert_untrusted(sandbox, kind, {"its https server does not support TLS": options})
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..aws import Sts
-from ..certificates import ServerCertificate
+from ..certificates import Authority, ServerCertificate
 from ..kube.client import Cluster
 from ..redaction.redactor import Redactor
 from ..stack.types import Stack, VaultLauncher
@@ -32,6 +32,7 @@ class Environment:
     :ivar sts: the STS that the implementation and Vault use instead of AWS's.
     :ivar system_server: a certificate for a local server, of a CA in the implementation's system trust store; None if
         the session does not set that store.
+    :ivar system_authority: that CA, likewise.
     :ivar pace: the controller's speed, None if it was not measured.
     :ivar activity: records when the controller is busy.
     """
@@ -52,6 +53,7 @@ class Environment:
     implementation_env: Mapping[str, str] = field(default_factory=dict)
     sts: Sts = field(default_factory=Sts)
     system_server: ServerCertificate | None = None
+    system_authority: Authority | None = None
     pace: Pace | None = None
     activity: Activity = field(default_factory=Activity)
 
@@ -64,6 +66,11 @@ class Environment:
     def works_at_once(self) -> bool:
         """Whether the controller can do two things at once, such as sign two requests; True if it is unknown."""
         return self.concurrency is None or self.concurrency > 1
+
+    @property
+    def has_bundle(self) -> bool:
+        """Whether an issuer object can have a CA bundle; otherwise, the controller trusts its system trust store."""
+        return self.fixed("caBundle", "any") != ""
 
     def fixed(self, field: str, default: str) -> str:
         """Return the only value that the implementation's shape allows for a field, else the default.

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..certificates import Authority, ClientCertificate, ServerCertificate
-from ..errors import StackError, Unmet, UnsupportedError, at_barrier
+from ..errors import NotRunnable, StackError, Unmet, UnsupportedError, at_barrier
 from ..kube.audit import AuditLog
 from ..kube.client import CERTIFICATE_REQUESTS, NAMESPACES, ApiError, Object
 from ..kube.ownership import LABEL
@@ -32,6 +32,7 @@ from .environment import Environment
 from .handles import CertificateRequest, Handle, Issuer, IssuerType, RefusedError
 from .kubernetes_csr import CertificateSigningRequest, as_signing_request
 from .requests import Certificates
+from .shapes import InexpressibleError
 from .vault_ha import VaultCluster, VaultNode
 from .vault_namespaces import VaultNamespaces
 
@@ -75,7 +76,7 @@ class Sandbox(Authentications, Certificates):
             if not environment.stack.disposable:
                 undo.callback(self.vault.close)
             self.namespace = self.new_namespace(undo)
-            self.authority = Authority()
+            self.authority = self._authority()
             self.proxy = self.new_proxy(undo=undo)
             self._cleanup = undo.pop_all()
 
@@ -102,6 +103,31 @@ class Sandbox(Authentications, Certificates):
     def new_name(self, prefix: str) -> str:
         """Return a random name."""
         return f"{prefix}-{secrets.token_hex(4)}"
+
+    def _authority(self) -> Authority:
+        """Return the CA of the proxies: a new one, or the system's if issuer objects cannot have a CA bundle.
+
+        :raises NotRunnable: if the system trust store is unknown.
+        """
+        if self.environment.has_bundle:
+            return Authority()
+        if self.environment.system_authority is None:
+            raise NotRunnable(
+                "issuer objects have no CA bundle, and the system trust store of the controller is unknown",
+                hint="let the suite start its command, and remove SSL_CERT_FILE from [run] env",
+            )
+        return self.environment.system_authority
+
+    def _bundle_for(self, proxy: Proxy) -> str | None:
+        """Return the CA bundle for a proxy; None if the issuer object needs none.
+
+        :raises InexpressibleError: if it needs one, but cannot have one.
+        """
+        if not proxy.ca_pem or (not self.environment.has_bundle and proxy.ca_pem == self.authority.pem):
+            return None
+        if not self.environment.has_bundle:
+            raise InexpressibleError("caBundle", "the controller trusts only its system trust store")
+        return base64.b64encode(proxy.ca_pem.encode()).decode()
 
     def _workspace(self, admin: VaultAdmin) -> VaultWorkspace:
         return VaultWorkspace(admin, self.environment.stack.kubernetes, self.environment.stack.reviewer_token)
@@ -313,7 +339,7 @@ class Sandbox(Authentications, Certificates):
         spec: dict[str, Any] = {
             "server": proxy.url,
             "path": (pki or self.pki).sign_path if "path" not in vault else None,
-            "caBundle": base64.b64encode(proxy.ca_pem.encode()).decode() if proxy.ca_pem else None,
+            "caBundle": self._bundle_for(proxy) if "caBundle" not in vault else None,
             "namespace": vault_namespace,
             "auth": copy.deepcopy(auth.spec if isinstance(auth, Authentication) else auth),
         } | vault

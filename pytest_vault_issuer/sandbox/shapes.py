@@ -567,7 +567,10 @@ def check_expressible(shape: Shape, features: Iterable[str], api_version: str, k
             shape.render(Configuration(api_version, kind, "probe", "probe", "probe", vault))
         except InexpressibleError as error:
             what = f"the feature {feature} is claimed but " if feature else ""
+            other = f", or do not claim {feature}" if feature else ""
+            if error.what == "caBundle":
+                other = ', or write caBundle = "" in [issuer.shape.fixed] if it trusts its system trust store'
             raise ConfigurationError(
                 f"{what}[issuer.shape] cannot express {error.what}",
-                hint=f"add a field with {{{error.what}}}" + (f", or do not claim {feature}" if feature else ""),
+                hint=f"add a field with {{{error.what}}}{other}",
             ) from error

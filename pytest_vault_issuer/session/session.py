@@ -312,6 +312,7 @@ class Session:
         activity = self._activity(running, timeouts)
         timeouts = replace(timeouts, observe=activity.observe)
         self.redactor.add(self.sts().secret_access_key)
+        roots = self.system_roots() if self._roots_are_ours(running) else None
         return Environment(
             stack=stack,
             cluster=self.cluster(),
@@ -328,7 +329,8 @@ class Session:
             implementation_home=home(self.directory) if running.process else None,
             implementation_env=self.implementation.run.env,
             sts=self.sts(),
-            system_server=self.system_roots().server if self._roots_are_ours(running) else None,
+            system_server=roots.server if roots else None,
+            system_authority=roots.authority() if roots else None,
             pace=self.pace,
             activity=activity,
         )

@@ -33,5 +33,12 @@ def test_the_file_holds_no_key(roots: SystemRoots) -> None:
     assert "PRIVATE" not in repr(roots)
 
 
+def test_another_worker_issues_what_the_file_makes_trusted(roots: SystemRoots) -> None:
+    authority = SystemRoots.from_json(roots.to_json()).authority()
+    (ca,) = x509.load_pem_x509_certificates(Path(roots.file).read_bytes())
+    (leaf,) = x509.load_pem_x509_certificates(authority.issue("127.0.0.1").certificate_chain_pem.encode())
+    leaf.verify_directly_issued_by(ca)
+
+
 def test_workers_read_what_one_of_them_wrote(roots: SystemRoots) -> None:
     assert SystemRoots.from_json(roots.to_json()) == roots

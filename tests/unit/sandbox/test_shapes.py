@@ -214,6 +214,20 @@ def test_fixed_value_needs_no_place_but_no_other_value_is_expressible() -> None:
         rendered(fields, other, fixed=fixed)
 
 
+def test_shape_without_a_place_for_the_bundle_says_that_it_trusts_the_system() -> None:
+    fields = {
+        key: value for key, value in PLACES.items() if "{caBundle}" not in str(value) and "{caPem}" not in str(value)
+    }
+    assert fields != PLACES
+    with pytest.raises(ConfigurationError, match="cannot express caBundle") as caught:
+        check_expressible(read_mapping({"fields": fields}), ["token"], "example.test/v1", "VaultIssuer")
+    assert 'caBundle = "" in [issuer.shape.fixed]' in caught.value.hint
+    shape = read_mapping({"fields": fields, "fixed": {"caBundle": ""}})
+    check_expressible(shape, ["token"], "example.test/v1", "VaultIssuer")
+    with pytest.raises(InexpressibleError, match="caBundle"):
+        rendered(fields, configuration(caBundle="Y2E="), fixed={"caBundle": ""})
+
+
 # -- mistakes ----------------------------------------------------------------------------------------------------
 
 
