@@ -58,8 +58,15 @@ def test_jobs_only_read_unless_they_publish(file: Path) -> None:
     content = yaml.safe_load(file.read_text())
     assert content["permissions"] == {"contents": "read"}
     more = {name: job["permissions"] for name, job in content["jobs"].items() if "permissions" in job}
-    publishing = {"release.yml": {"id-token": "write"}, "docs.yml": {"contents": "write"}}
-    assert more == ({"publish": publishing[file.name]} if file.name in publishing else {})
+    publishing = {
+        "docs.yml": {"publish": {"contents": "write"}},
+        "release.yml": {
+            "publish": {"id-token": "write"},
+            "image": {"contents": "read", "packages": "write"},
+            "image-index": {"packages": "write"},
+        },
+    }
+    assert more == publishing.get(file.name, {})
 
 
 def test_unit_tests_run_on_each_supported_python() -> None:
@@ -70,6 +77,23 @@ def test_unit_tests_run_on_each_supported_python() -> None:
     assert {name.partition("-")[0] for name in matrix["os"]} == {"ubuntu", "macos"}
     (environments,) = re.findall(r"\[testenv:py3\{([\d,]+)\}\]", (ROOT / "tox.ini").read_text())
     assert {f"3.{minor}" for minor in environments.split(",")} == supported
+
+
+def test_image_runs_the_command_without_root_on_a_supported_python() -> None:
+    """The user is a number, which Kubernetes needs to check runAsNonRoot."""
+    lines = (ROOT / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
+    instructions = dict(line.split(maxsplit=1) for line in lines if re.match(r"[A-Z]+ ", line))
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", instructions["USER"])
+    assert instructions["ENTRYPOINT"] == '["vault-issuer"]'
+    version = re.match(r"python:(3\.\d+)-", instructions["FROM"])
+    assert version is not None
+    assert version[1] in jobs("test.yml")["unit"]["strategy"]["matrix"]["python"]
+
+
+def test_image_installs_existing_extras() -> None:
+    (extras,) = re.findall(r"ARG EXTRAS=(\S+)", (ROOT / "Dockerfile").read_text())
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(extras.split(",")) <= set(known)
 
 
 def test_action_installs_the_suite_of_its_own_commit() -> None:
