@@ -8,7 +8,7 @@ import ssl
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 import urllib3
 
