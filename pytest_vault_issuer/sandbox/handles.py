@@ -51,6 +51,15 @@ class UncalledWebhookError(ApiError, Unmet):
         self.message, self.hint, self.code, self.reason = message, error.hint, error.code, error.reason
 
 
+#: Seconds; a watch needs a limit.
+_LONGEST_RECORDING = 24 * 3600.0
+
+
+def _version(item: Object) -> int:
+    """Return an object's resourceVersion. Versions of one resource are numbers that grow."""
+    return int(item["metadata"]["resourceVersion"])
+
+
 @contextlib.contextmanager
 def blaming_the_implementation() -> Iterator[None]:
     """Attribute a refusal by the API server to the implementation; wraps calls that create or change issuer objects."""
@@ -177,21 +186,43 @@ class Handle:
 
     @contextlib.contextmanager
     def recorded(self) -> Iterator[list[Object]]:
-        """Record each state of the object during the block, the current one first."""
+        """Record each state of the object during the block: from the one at its beginning to the one at its end.
+
+        The list is complete after the block, not within it.
+
+        :raises Unmet: if the API server does not report these two states in time.
+        """
         states: list[Object] = []
+        types: list[str] = []
         interrupt = Interrupt()
+        bound = self.timeouts.event
 
         def record() -> None:
-            bound = self.timeouts.deletion + self.timeouts.retry
-            for _, item in self.cluster.watch(
-                self.resource, self.namespace, self.name, timeout=bound, interrupt=interrupt
+            for type_, item in self.cluster.watch(
+                self.resource, self.namespace, self.name, timeout=_LONGEST_RECORDING, interrupt=interrupt
             ):
                 states.append(self._seen(item))
+                types.append(type_)
+
+        def wait_caught_up() -> None:
+            present = self.cluster.find(self.resource, self.name, self.namespace)
+
+            def caught_up() -> bool:
+                if present is None:
+                    return types[-1:] in ([], ["DELETED"])
+                return bool(types) and _version(states[-1]) >= _version(present)
+
+            if not poll(lambda: caught_up() or None, timeout=bound):
+                raise Unmet(
+                    f"expected a watch to report the last state of {self} within {bound:g} s, saw older ones"
+                )
 
         with ThreadPoolExecutor(1) as pool:
             recording = pool.submit(record)
             try:
+                wait_caught_up()
                 yield states
+                wait_caught_up()
             finally:
                 interrupt.set()
                 recording.result()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 
 from pytest_vault_issuer.errors import Unmet, UnsupportedError
 from pytest_vault_issuer.kube.client import ApiError
-from pytest_vault_issuer.sandbox.handles import Issuer, IssuerType, UncalledWebhookError, answer
+from pytest_vault_issuer.sandbox.handles import Handle, Issuer, IssuerType, UncalledWebhookError, answer
 from pytest_vault_issuer.timeouts import Timeouts
 
 
@@ -76,3 +78,51 @@ def test_kind_without_a_signer_name_makes_its_tests_unsupported() -> None:
     unused: Any = None
     with pytest.raises(UnsupportedError, match="serves no CertificateSigningRequests for the kind MyIssuer"):
         IssuerType("MyIssuer", unused, unused, cluster_scoped=False, signer_name="").signer_of("mine", "here")
+
+
+class LateWatch:
+    """A cluster whose watch reports a state only after another thread has read it."""
+
+    def __init__(self, *states: dict[str, Any] | None) -> None:
+        self.events: list[tuple[str, dict[str, Any]]] = [("MODIFIED", state) for state in states if state]
+        self.events += [("DELETED", self.events[-1][1])] * (None in states)
+        self.read = [threading.Event() for _ in states]
+        self.unread = [*zip(states, self.read, strict=True)]
+
+    def find(self, *_: Any) -> dict[str, Any] | None:
+        state, read = self.unread.pop(0)
+        read.set()
+        return state
+
+    def watch(self, *_: Any, **options: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+        for event, read in zip(self.events, self.read, strict=True):
+            assert read.wait(timeout=30)
+            yield event
+
+
+def recorded(*states: dict[str, Any] | None) -> list[dict[str, Any]]:
+    cluster: Any = LateWatch(*states)
+    resource: Any = None
+    with Handle(cluster, Timeouts(), resource, "Issuer", "mine", "here").recorded() as seen:
+        pass
+    return seen
+
+
+def state(version: int) -> dict[str, Any]:
+    return {"metadata": {"resourceVersion": str(version)}}
+
+
+def test_states_are_recorded_from_the_first_to_the_last_of_the_block() -> None:
+    assert recorded(state(9), state(10)) == [state(9), state(10)]
+
+
+def test_deletion_is_recorded() -> None:
+    assert recorded(state(9), None) == [state(9), state(9)]
+
+
+def test_recording_without_the_last_state_is_an_error() -> None:
+    cluster: Any = SimpleNamespace(find=lambda *_: state(10), watch=lambda *_, **__: [("MODIFIED", state(9))])
+    resource: Any = None
+    handle = Handle(cluster, Timeouts(event=0.01), resource, "Issuer", "mine", "here")
+    with pytest.raises(Unmet, match="to report the last state of Issuer"), handle.recorded():
+        pass
