@@ -1,4 +1,4 @@
-"""The toolchain for tests on real components, the marker `full`, and the list of what was not run.
+"""The toolchain for tests on real components, the marker `full`, and the list of tests that did not run.
 
 pytest loads this file for every run in a clone, also for a run of the suite. It imports only what the package needs.
 """
@@ -16,16 +16,16 @@ import pytest
 from pytest_vault_issuer.toolchain import Toolchain
 from tests.support.scope import FULL, complete
 
-# A shell's background job ignores SIGINT, and so would every process that a test starts in order to interrupt it.
+# A shell's background job ignores SIGINT. Every process that a test starts in order to interrupt it would, too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 # `nohup` does the same to SIGHUP.
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-#: How fixtures of the plugin begin.
+#: Prefix of the plugin's fixtures.
 OUR_STACK = "vault_issuer_"
-#: The modules that use them. Some compare what is in the stack of this run before and after.
+#: The modules that use these fixtures. Some compare the state of the stack before and after.
 ON_OUR_STACK = frozenset(
     {
         "docs/examples/test_fixtures.py",
@@ -39,7 +39,7 @@ ON_OUR_STACK = frozenset(
         "tests/integration/test_vault_workspace.py",
     }
 )
-#: Why a test with that marker is skipped otherwise.
+#: The reason to skip a test with this marker otherwise.
 ONLY_IN_FULL = "only in the complete run: tox run -e full"
 
 
@@ -48,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what only the complete run includes."""
+    """Skip tests that only the complete run includes."""
     for item in items:
         if item.get_closest_marker("full") and not complete():
             item.add_marker(pytest.mark.skip(reason=ONLY_IN_FULL))
@@ -56,7 +56,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With ``--dist loadfile``, one worker runs all modules that use the stack of this run; no worker waits for it."""
+    """With ``--dist loadfile``, one worker runs all modules that use the stack of this run, so that no other worker
+    waits."""
     if config.getvalue("dist") != "loadfile":
         return None
     from xdist.scheduler import LoadFileScheduling
@@ -70,7 +71,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _alone_on_our_stack(request: pytest.FixtureRequest) -> None:
+def _uses_stack_only_if_listed(request: pytest.FixtureRequest) -> None:
     """Check that a module that uses the stack of this run is listed."""
     items = [item for item in request.session.items if item.path == request.path]
     uses = any(name.startswith(OUR_STACK) for item in items for name in getattr(item, "fixturenames", ()))
@@ -80,7 +81,7 @@ def _alone_on_our_stack(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Cleanup records of sessions that tests kill are not left among the user's. Nothing is downloaded by default."""
+    """Keep cleanup records of killed sessions out of the user's directory, and disable downloads by default."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VAULT_ISSUER_SOURCES", os.environ.get("VAULT_ISSUER_SOURCES", "build"))
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
@@ -89,7 +90,7 @@ def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def toolchain(pytestconfig: pytest.Config) -> Toolchain:
-    """The toolchain, built before the tests: its progress is visible, and no test's time limit includes it."""
+    """Build the toolchain before the tests: its progress is visible, and no test's time limit includes it."""
     toolchain = Toolchain()
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
@@ -99,7 +100,7 @@ def toolchain(pytestconfig: pytest.Config) -> Toolchain:
 
 
 def not_run(reporter: Any) -> Counter[str]:
-    """Count the tests that were skipped, or were not reached, by the reason."""
+    """Count the tests that were skipped or not reached, by the reason."""
     reasons = Counter(
         report.longrepr[2].removeprefix("Skipped: ")
         if isinstance(report.longrepr, (tuple, list))
@@ -114,7 +115,7 @@ def not_run(reporter: Any) -> Counter[str]:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print loudly what was not run, and why: a skip is easily overlooked."""
+    """Print what did not run, and why, because a skip is easily overlooked."""
     if reasons := not_run(terminalreporter):
         terminalreporter.section("NOT RUN", red=True, bold=True)
         for reason, count in reasons.most_common():

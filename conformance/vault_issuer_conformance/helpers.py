@@ -384,7 +384,7 @@ PAIRS = alternating(
 )
 
 
-def in_turn(features: Iterable[str], kinds: tuple[str, str] = ("Issuer", "ClusterIssuer")) -> pytest.MarkDecorator:
+def each_feature(features: Iterable[str], kinds: tuple[str, str] = ("Issuer", "ClusterIssuer")) -> pytest.MarkDecorator:
     """Parametrize a test by ``kind`` and ``feature``: each feature once, with alternating kinds of issuer objects."""
     return alternating(("kind", "feature"), zip(itertools.cycle(kinds), features, strict=False))
 

@@ -20,7 +20,7 @@ from pytest_vault_issuer import (
     requirement,
 )
 
-from .helpers import LOGINS, alternating, in_turn, with_fields
+from .helpers import LOGINS, alternating, each_feature, with_fields
 from .interrupted import one_kind
 
 #: The field with the mount of an authentication method, by feature.
@@ -79,7 +79,7 @@ def test_slash_at_an_end_of_the_path_works_or_is_refused(sandbox: Sandbox, kind:
 
 
 @requirement("VI-ADDRESS-005")
-@in_turn(LOGINS)
+@each_feature(LOGINS)
 def test_slashes_of_the_mount_path_work_or_are_refused_with_a_reason(sandbox: Sandbox, kind: str, feature: str) -> None:
     auth = sandbox.authenticate(feature, kind)
     field = MOUNTS[feature]

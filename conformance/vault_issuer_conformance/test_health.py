@@ -40,8 +40,8 @@ from .helpers import (
     another_role,
     claimed,
     condition_of_another,
+    each_feature,
     for_each_kind,
-    in_turn,
     never_ready,
     set_transition_time,
     settle,
@@ -63,7 +63,7 @@ STATES: dict[int, tuple[dict[str, Any], tuple[str, ...]]] = {
 #: The number of consecutive requests issued while the attempts for issuer objects that do not work are counted.
 MEANWHILE = 20
 #: Each authentication method once, with alternating kinds of issuer objects.
-EACH_FEATURE = in_turn(FEATURES)
+EACH_FEATURE = each_feature(FEATURES)
 
 
 def report_health(proxy: Proxy, status: int) -> None:
@@ -310,7 +310,7 @@ def refused_logins(sandbox: Sandbox, kind: str, feature: str) -> dict[str, dict[
 
 
 @requirement("VI-HEALTH-011")
-@in_turn((*LOGINS, "approle"), ("ClusterIssuer", "Issuer"))
+@each_feature((*LOGINS, "approle"), ("ClusterIssuer", "Issuer"))
 def test_rejected_login_keeps_issuer_not_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
     refused = refused_logins(sandbox, kind, feature)
     never_ready(sandbox, kind, {wrong: {"auth": spec} for wrong, spec in refused.items()})

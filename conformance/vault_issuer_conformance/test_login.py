@@ -18,7 +18,7 @@ from pytest_vault_issuer import (
     requirement,
 )
 
-from .helpers import LOGINS, in_turn, issued_eventually, wait_final
+from .helpers import LOGINS, each_feature, issued_eventually, wait_final
 
 #: Words for a missing permission. Which of them is up to the controller.
 DENIED = re.compile(r"403|permi|denied|deny|forbidden|unauthori[sz]ed|may not|not allowed", re.IGNORECASE)
@@ -38,7 +38,7 @@ def with_tokens(sandbox: Sandbox, kind: str, feature: str, **parameters: object)
 
 
 @requirement("VI-LOGIN-001")
-@in_turn(LOGINS)
+@each_feature(LOGINS)
 def test_tokens_that_can_be_used_once_suffice(sandbox: Sandbox, kind: str, feature: str) -> None:
     issuer = sandbox.ready_issuer(kind, with_tokens(sandbox, kind, feature, token_num_uses=1))
     for _ in range(2):
@@ -46,7 +46,7 @@ def test_tokens_that_can_be_used_once_suffice(sandbox: Sandbox, kind: str, featu
 
 
 @requirement("VI-LOGIN-002")
-@in_turn(LOGINS, ("ClusterIssuer", "Issuer"))
+@each_feature(LOGINS, ("ClusterIssuer", "Issuer"))
 def test_batch_tokens_are_used(sandbox: Sandbox, kind: str, feature: str) -> None:
     issuer = sandbox.ready_issuer(kind, with_tokens(sandbox, kind, feature, token_type="batch"))  # noqa: S106
     for _ in range(2):
@@ -54,7 +54,7 @@ def test_batch_tokens_are_used(sandbox: Sandbox, kind: str, feature: str) -> Non
 
 
 @requirement("VI-LOGIN-003")
-@in_turn(LOGINS)
+@each_feature(LOGINS)
 def test_login_tokens_need_no_default_policy(sandbox: Sandbox, kind: str, feature: str) -> None:
     issuer = sandbox.ready_issuer(kind, with_tokens(sandbox, kind, feature, token_no_default_policy=True))
     sandbox.issued(issuer)
@@ -67,7 +67,7 @@ def test_stored_token_needs_no_default_policy(sandbox: Sandbox, kind: str) -> No
 
 
 @requirement("VI-LOGIN-005")
-@in_turn(LOGINS)
+@each_feature(LOGINS)
 def test_warnings_do_not_matter(sandbox: Sandbox, kind: str, feature: str) -> None:
     def warn(answer: dict[str, Any]) -> dict[str, Any]:
         return answer | {"warnings": ['TTL of "2h" exceeded the effective max_ttl of "1h"; TTL value is capped']}
@@ -78,7 +78,7 @@ def test_warnings_do_not_matter(sandbox: Sandbox, kind: str, feature: str) -> No
 
 
 @requirement("VI-LOGIN-006")
-@in_turn(LOGINS, ("ClusterIssuer", "Issuer"))
+@each_feature(LOGINS, ("ClusterIssuer", "Issuer"))
 def test_policies_of_a_changed_role_are_used(sandbox: Sandbox, kind: str, feature: str) -> None:
     policy = sandbox.vault.policy(f"pki-{secrets.token_hex(4)}/sign/none")
     auth = sandbox.authenticate(feature, kind, policy=policy)
@@ -125,7 +125,7 @@ def test_missing_policy_is_stated(sandbox: Sandbox, kind: str) -> None:
 
 
 @requirement("VI-LOGIN-004")
-@in_turn(LOGINS, ("ClusterIssuer", "Issuer"))
+@each_feature(LOGINS, ("ClusterIssuer", "Issuer"))
 def test_token_for_another_address_is_stated(sandbox: Sandbox, kind: str, feature: str) -> None:
     # Vault gives the token at the login, and checks the address when it is used.
     assert_denial_is_stated(sandbox, kind, with_tokens(sandbox, kind, feature, token_bound_cidrs=["192.0.2.1/32"]))

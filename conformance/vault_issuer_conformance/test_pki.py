@@ -27,7 +27,7 @@ from pytest_vault_issuer import (
     to_pem,
 )
 
-from .helpers import LOGINS, alternating, in_turn, wait_final
+from .helpers import LOGINS, alternating, each_feature, wait_final
 from .issued import answered, assert_chain, assert_lifetime, barrier, chain_pki, separate_issuer, without_roots
 
 #: Extensions that a role can add.
@@ -309,7 +309,7 @@ def in_form(answer: dict[str, Any], form: Callable[[str], str]) -> dict[str, Any
 
 
 @requirement("VI-PKI-009")
-@in_turn(LOGINS)
+@each_feature(LOGINS)
 def test_issued_certificate_is_not_revoked(sandbox: Sandbox, kind: str, feature: str) -> None:
     pki = sandbox.vault.pki(role={"generate_lease": True})
     issuer = sandbox.ready_issuer(kind, sandbox.authenticate(feature, kind, pki=pki, ttl="1h"), pki=pki)

@@ -37,9 +37,9 @@ from .helpers import (
     another_role,
     claimed,
     condition_of_another,
+    each_feature,
     end_logins,
     for_each_kind,
-    in_turn,
     issuer_without_secret,
     login_in_outage,
     picky_pki,
@@ -96,7 +96,7 @@ def assert_unfinished(sandbox: Sandbox, request: CertificateRequest, why: str) -
 
 
 @requirement("VI-REQUEST-001")
-@in_turn(FEATURES)
+@each_feature(FEATURES)
 @pytest.mark.holds_controller
 def test_issued_condition_comes_with_the_certificate(sandbox: Sandbox, kind: str, feature: str) -> None:
     issuer = sandbox.ready_issuer(kind, sandbox.authenticate(feature, kind))

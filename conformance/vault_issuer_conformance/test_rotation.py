@@ -30,9 +30,9 @@ from .helpers import (
     alternating,
     bundle,
     claimed,
+    each_feature,
     end_logins,
     for_each_kind,
-    in_turn,
     issued_eventually,
     settle,
     used_an_ended_token,
@@ -44,7 +44,7 @@ from .helpers import (
 #: Authentication methods with a credential in a Secret.
 WITH_SECRET = ("token", "approle", "kubernetes-static")
 #: Each of them once, with alternating kinds of issuer objects.
-EACH_WITH_SECRET = in_turn(WITH_SECRET)
+EACH_WITH_SECRET = each_feature(WITH_SECRET)
 
 
 def new_key() -> str:

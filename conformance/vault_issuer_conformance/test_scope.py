@@ -29,7 +29,7 @@ from pytest_vault_issuer import (
     requirement,
 )
 
-from .helpers import LOGINS, bundle, claimed, in_turn, wait_held
+from .helpers import LOGINS, bundle, claimed, each_feature, wait_held
 
 IN_SECRETS = pytest.mark.parametrize("feature", ["token", "approle", "kubernetes-static"])
 ISSUER = pytest.param("Issuer", marks=requirement("VI-SCOPE-001"))
@@ -198,7 +198,7 @@ def test_issuer_of_the_other_kind_does_not_sign(sandbox: Sandbox) -> None:
 
 
 @requirement("VI-SCOPE-006")
-@in_turn(FEATURES, ("Issuer", "Issuer"))
+@each_feature(FEATURES, ("Issuer", "Issuer"))
 def test_request_uses_the_credentials_of_the_named_issuer(sandbox: Sandbox, kind: str, feature: str) -> None:
     pkis = [sandbox.pki, another_pki(sandbox)]
     auths = [sandbox.authenticate(feature, kind, pki=pkis[0])]
@@ -234,7 +234,7 @@ def check_two_issuers(
 
 
 @requirement("VI-SCOPE-006")
-@in_turn(LOGINS)
+@each_feature(LOGINS)
 @pytest.mark.holds_controller
 def test_interleaved_request_uses_its_own_issuer(sandbox: Sandbox, kind: str, feature: str) -> None:
     pkis, proxies = [sandbox.pki, another_pki(sandbox)], [sandbox.proxy, sandbox.new_proxy()]

@@ -1,4 +1,4 @@
-"""Runs the suite as a user does: pytest in a process of its own."""
+"""Runs the suite as a user does: pytest in a separate process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 from pytest_vault_issuer.options import Settings
 from pytest_vault_issuer.session.session import Session, SessionKey
 from pytest_vault_issuer.toolchain import Toolchain
-from tests.support.reader import surroundings
+from tests.support.reader import user_environment
 from tests.support.written_report import load
 
 #: Seconds after which a session counts as broken.
@@ -36,7 +36,7 @@ class SuiteRun:
 
     @property
     def report(self) -> dict[str, Any]:
-        """The session's report.json. It fits its schema, and its journal is complete."""
+        """The session's report.json, checked against its schema, with a complete journal."""
         return load(self.directory / "report")
 
     @property
@@ -45,7 +45,7 @@ class SuiteRun:
         return str(self.report["profiles"]["core"]["verdict"])
 
     def outcomes(self, selected: Collection[str] = ()) -> dict[str, str]:
-        """Outcome by requirement: of those that were selected, or of all."""
+        """The outcomes of the selected requirements, or of all, by id."""
         entries = self.report["requirements"]
         return {entry["id"]: entry["outcome"] for entry in entries if not selected or entry["id"] in selected}
 
@@ -59,7 +59,7 @@ class Suite:
     def start(
         self, *arguments: str, env: dict[str, str] | None = None, process_group: int | None = None
     ) -> subprocess.Popen[str]:
-        """Start a session and return its process; with a `process_group` of 0, in a group of its own."""
+        """Start a session and return its process; with a `process_group` of 0, in a new process group."""
         return subprocess.Popen(
             [
                 sys.executable,
@@ -70,12 +70,13 @@ class Suite:
                 "-p",
                 "no:cacheprovider",
                 "-p",
-                "no:hypothesispytest",  # a user has none, and it imports Hypothesis at the end of every session
+                # Users do not have this plugin, and it imports Hypothesis at the end of every session.
+                "no:hypothesispytest",
                 f"--vault-issuer-report={self.directory / 'report'}",
                 *arguments,
             ],
             cwd=self.directory,
-            env=surroundings(**(env or {})),
+            env=user_environment(**(env or {})),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -101,7 +102,7 @@ class Suite:
 
 @pytest.fixture(autouse=True)
 def built(toolchain: Toolchain) -> None:
-    """Every test here runs real components."""
+    """Build the components, because every test here needs them."""
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def suite(tmp_path: Path) -> Suite:
 
 @pytest.fixture(scope="session")
 def shared(toolchain: Toolchain) -> Iterator[str]:
-    """Return the option that joins a shared stack, one session at a time, for tests that need no stack of their own."""
+    """Return the option that joins a shared stack, for one session at a time, for tests that need no separate stack."""
     run = Session(Settings(stack="process"), SessionKey.new(), print)
     run.stack()
     yield f"--vault-issuer-join={run.directory.path}"
@@ -133,7 +134,7 @@ def temporary() -> Iterator[Path]:
 
 
 def typed(*words: str, temporary: Path) -> str:
-    """Run the command `vault-issuer` with a directory for temporary files, and return what it prints."""
+    """Run the command `vault-issuer` with a directory for temporary files, and return its output."""
     command = str(Path(sys.executable).with_name("vault-issuer"))
     environment = {**os.environ, "TMPDIR": str(temporary)}
     return subprocess.run(

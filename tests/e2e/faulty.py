@@ -1,6 +1,6 @@
 """A controller with several mistakes at once, as a new controller may have.
 
-It is the sample controller with one mutant of each kind, in a folder with its implementation file.
+It is the sample controller with several mutants, in a folder with its implementation file.
 """
 
 from __future__ import annotations

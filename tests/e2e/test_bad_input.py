@@ -1,4 +1,4 @@
-"""Bad input is refused at once, with an error that says what to do."""
+"""The suite rejects bad input at once, with an error that states what to do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ USAGE = pytest.ExitCode.USAGE_ERROR
 
 @dataclass
 class Here:
-    """Starts sessions in this process: what is refused starts nothing, and Python needs a second to start."""
+    """Runs sessions in this process: rejected input starts nothing, and Python needs a second to start."""
 
     pytester: pytest.Pytester
     monkeypatch: pytest.MonkeyPatch

@@ -28,7 +28,7 @@ def test_bench_compares_two_implementations(tmp_path: Path) -> None:
     for result in data["results"]:
         issuers, requests = result["issuers"], result["requests"]
         assert (issuers["count"], requests["count"]) == (5, 20)
-        # A controller may have a request signed again, for example when a write of its status met a conflict.
+        # A controller may request a signature again, for example if a conflict prevents a status update.
         assert requests["vault_requests"]["sign"] >= 20, "a signature each"
         assert issuers["vault_requests"]["health"] >= 5
         assert 0 < requests["p50_s"] <= requests["max_s"]

@@ -8,7 +8,8 @@ from typing import Any
 from tests.support.scope import selecting
 
 EXAMPLE = Path(__file__).parents[2] / "examples/sample-controller/chart.toml"
-#: A request signed and a Certificate issued: without the values of the file, the chart grants no rights for the latter.
+#: A requirement for requests and one for Certificates: only with the values of the file, the chart grants permissions
+#: for Certificates.
 SELECTED = ("VI-SIGN-001", "VI-CERTIFICATE-001")
 
 

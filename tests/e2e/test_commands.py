@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from pytest_vault_issuer.toolchain import Toolchain
-from tests.support.reader import NARROWED, ROOT, Reader, Tables, commands_of, commands_of_block, surroundings
+from tests.support.reader import NARROWED, ROOT, Reader, Tables, commands_of, commands_of_block, user_environment
 from tests.support.scope import complete
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _TOX = "a tox environment of the clone, and this test may be a part of such a run"
 _INSTALL = "python3 -m venv .venv && .venv/bin/pip install '.[all]'"
-#: Command -> why it is not run here, and the file that runs it.
+#: Command -> why this test does not run it, and the file that runs it.
 ELSEWHERE = {
     _INSTALL: ("the first command of README.md does so in the same clone", "tests/e2e/test_commands.py"),
     "python3 -m venv .venv && .venv/bin/pip install tox && .venv/bin/tox run": (_TOX, ".ci/run"),
@@ -90,7 +90,7 @@ if not complete():
         "--select VI-APPROLE-001 --select VI-KSTATIC-001",
         "whole areas take half a minute; the complete run judges them",
     )
-#: Pages whose sessions start a stack of their own, as a reader's do. Those of the others join a shared one.
+#: Pages whose sessions start their own stack, as a reader's sessions do. Those of the other pages join a shared stack.
 OWN_STACK = ("README.md", "providers.md")
 #: Commands that show a failure and exit with 1.
 FAIL = {
@@ -117,7 +117,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain) -> It
     controller, vault = (toolchain.path(name) for name in ("cert-manager-controller", "vault"))
     assert controller
     assert vault
-    # As in a directory of kubebuilder, whose binaries are together.
+    # As in a directory of kubebuilder, which contains all binaries.
     kubernetes = tmp_path_factory.mktemp("kubebuilder")
     for name in ("etcd", "kube-apiserver", "kube-controller-manager"):
         binary = toolchain.path(name)
@@ -125,12 +125,12 @@ def reader(tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain) -> It
         (kubernetes / name).symlink_to(binary)
     reader = Reader(
         clone,
-        # What pip compiles beside what is imported takes longer than the installation.
-        surroundings(TMPDIR=str(temporary), PIP_NO_COMPILE="1", **NARROWED),
+        # Compiling all installed modules takes longer than the installation; Python compiles those that it imports.
+        user_environment(TMPDIR=str(temporary), PIP_NO_COMPILE="1", **NARROWED),
         TABLES,
         {"vault": vault, "kubernetes": kubernetes},
     )
-    # The complete implementation file, its command filled in as its page says.
+    # The complete implementation file, with the command filled in as its page says.
     page = "docs/implementation-file.md"
     issuer = block(page, "toml", "[implementation]").replace("/path/to/cert-manager-controller", str(controller))
     rbac = block(page, "yaml", "# rbac.yaml")
@@ -157,18 +157,18 @@ def test_commands_of_a_page_work(reader: Reader, joining: dict[str, str], page: 
     if page.name in PREPARED:
         PREPARED[page.name](reader)
     for commands in commands_of(page):
-        reader.type(commands)
+        reader.run_block(commands)
     reader.write("my-issuer.toml", own)
 
 
 def own_issuer_of_getting_started(reader: Reader) -> None:
-    if not (reader.directory / ".venv").is_dir():  # where the README's commands are not run before
+    if not (reader.directory / ".venv").is_dir():  # if the README's commands did not run before
         subprocess.run(["bash", "-e", "-c", _INSTALL], cwd=reader.directory, env=reader.environment, check=True)
     reader.write("my-issuer.toml", block("docs/getting-started.md", "toml", "[implementation]"))
 
 
 def no_known_failures(reader: Reader) -> None:
-    """ "How to read a failure" looks at one of cert-manager's own, where its file does not list it."""
+    """Remove the known failures, because "How to read a failure" shows one of them as a failure."""
     file = reader.directory / "my-issuer.toml"
     file.write_text(re.sub(r'^"VI-.*\n', "", file.read_text(), flags=re.MULTILINE))
 
@@ -176,7 +176,7 @@ def no_known_failures(reader: Reader) -> None:
 def reports_of_before_and_after(reader: Reader) -> None:
     """Write two existing reports of one session."""
     judge = "pytest --pyargs vault_issuer_conformance --vault-issuer=cert-manager --vault-issuer-report=before"
-    reader.type([judge, "cp -r before after"])
+    reader.run_block([judge, "cp -r before after"])
 
 
 #: What a page needs in addition to the environment of every reader.

@@ -1,4 +1,4 @@
-"""`vault-issuer stack`: a dev stack that works, is judged on, and leaves nothing."""
+"""`vault-issuer stack`: a working dev stack that sessions can join, and its complete removal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ READY = (
 
 
 class Shell:
-    """Runs commands of a user, with a temporary directory of their own."""
+    """Runs commands of a user, with a separate temporary directory."""
 
     def __init__(self, temporary: Path) -> None:
         self.temporary = temporary
@@ -119,7 +119,7 @@ def test_dev_stack_can_be_used_judged_on_and_removed(shell: Shell, suite: Suite,
 
 
 def test_printed_commands_of_a_dev_stack_work(shell: Shell) -> None:
-    """The commands run in order as they are printed; the test above judges on a dev stack."""
+    """The commands run in order as printed; the test above joins the dev stack."""
     printed = shell.run("stack", "up", "--timeout-scale=3").partition("In your shell")[2]
     commands = [line for line in re.findall(r"^  (\S.*)$", printed, re.MULTILINE) if not line.startswith("pytest ")]
     programs = [command.split()[0] for command in commands if "=" not in command.split()[0]]
@@ -142,9 +142,9 @@ def test_printed_commands_of_a_dev_stack_work(shell: Shell) -> None:
 def test_two_dev_stacks_need_two_names(shell: Shell) -> None:
     bare = shell.up("--implementation=none")
     assert bare["issuers"] == []
-    shell.run("stack", "up", "--implementation=none", status=2)  # the name is taken
+    shell.run("stack", "up", "--implementation=none", status=2)  # the name is in use
     shell.up("--implementation=none", "--name=other")
-    shell.run("stack", "down", status=2)  # which?
+    shell.run("stack", "down", status=2)  # ambiguous name
     shell.run("stack", "down", "other")
     assert shell.states() == ["up"]
 

@@ -1,4 +1,4 @@
-"""The pictures in docs/ match what is on the wire."""
+"""The sequence pictures in docs/ match the recorded requests."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_recordings_match_the_wire(tmp_path: Path, shared: str, issuer: str, flo
     assert recorded
     for path in recorded:
         now, before = (json.loads(file.read_text()) for file in (path, DOCS / "wire" / path.name))
-        # The picture names the release that was recorded, and the next one is different.
+        # The picture names the recorded release, and the next release may differ.
         for recording in (now, before):
             assert recording.pop("issuer")
             assert recording.pop("stack")

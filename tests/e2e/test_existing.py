@@ -80,7 +80,7 @@ def without_reviewer(vault_issuer_cluster: Cluster) -> None:
 
 
 def few_or(few: tuple[str, ...], *areas: str) -> pytest.MarkDecorator:
-    """Judge few requirements, and in the complete run whole areas."""
+    """Judge few requirements, or whole areas in the complete run."""
     whole = pytest.param(areas, id="areas", marks=pytest.mark.full)
     return pytest.mark.parametrize("selected", [pytest.param(few, id="requirements"), whole])
 
@@ -161,7 +161,7 @@ def closed_port() -> int:
     """A port without a listener, reserved for the test."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
-        yield held.getsockname()[1]  # bound, never listening
+        yield held.getsockname()[1]  # bound, without a listener
 
 
 def test_unreachable_vault_is_reported(suite: Any, options: list[str], closed_port: int) -> None:

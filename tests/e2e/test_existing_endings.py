@@ -1,4 +1,4 @@
-"""A session on an existing cluster and Vault removes everything however it ends, or lists what is left."""
+"""After any end, a session on an existing cluster and Vault has removed everything, or lists what remains."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.e2e.conftest import LIMIT
 from tests.support import memory_limit, small_disk
 from tests.support.memory_limit import MemoryLimit
 from tests.support.processes import supervisor_of
-from tests.support.reader import surroundings
+from tests.support.reader import user_environment
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc")
 TOKEN = "VAULT_ISSUER_VAULT_TOKEN"
@@ -118,7 +118,7 @@ class Started:
         self._theirs = theirs
         self._folder = folder
         self.temporary = temporary
-        self.environment = surroundings(
+        self.environment = user_environment(
             TMPDIR=str(temporary), XDG_STATE_HOME=str(folder / "state"), **{TOKEN: theirs.vault.server.token}
         )
         self.process: subprocess.Popen[str] | None = None
@@ -182,7 +182,7 @@ class Started:
         return done.stdout + done.stderr
 
     def refused(self) -> str:
-        """Run another session beside this one, and return the output of its refusal."""
+        """Run another session on the same cluster, and return its error."""
         (self._folder / "test_held.py").write_text(HELD)
         done = subprocess.run(
             self.command(), env=self.environment, capture_output=True, text=True, timeout=LIMIT, check=False

@@ -46,7 +46,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs/examples/existing"
 RUNNER = "system:serviceaccount:vault-issuer-runner:runner"
 RBAC = "rbac.authorization.k8s.io"
-#: Necessary permissions that no request of the session shows: for cert-manager's webhook, to bind a role, and for a
+#: Necessary permissions that no recorded request shows: for cert-manager's webhook, to bind a role, and for a
 #: server-side apply of a new object.
 IMPLIED = {
     ("approve", "cert-manager.io", "signers"),
@@ -76,7 +76,7 @@ spec:
         image: {CERT_MANAGER}
         args: [--cluster-resource-namespace=cert-manager, --approver=false, --concurrent-workers=20]
 """
-#: Objects in production: an Issuer and a Certificate.
+#: Objects in production use: an Issuer and a Certificate.
 PRODUCTION = """
 apiVersion: v1
 kind: Namespace
@@ -212,7 +212,7 @@ def their_vault(engine: Engine) -> Iterator[VaultAdmin]:
 
 
 def furnish(theirs: Theirs, toolchain: Toolchain) -> None:
-    """Start cert-manager, and issue a certificate in production."""
+    """Start cert-manager, and issue a certificate for production use."""
     crds = toolchain.crds()
     assert crds is not None
     for path in sorted(crds.glob("*.yaml")):
@@ -293,8 +293,7 @@ def documented(*names: str) -> set[Right]:
 def used(records: list[Record]) -> dict[Right, set[int]]:
     """Return the permissions that requests needed, and the responses.
 
-    At its end a run looks for what is labelled as its own wherever it may: that it may not look somewhere does not
-    count.
+    At its end, a session searches for its objects wherever it has permission. Rejected searches do not count.
     """
     found: dict[Right, set[int]] = defaultdict(set)
     for record in records:
@@ -346,7 +345,7 @@ def options(theirs: Theirs, file: Path) -> list[str]:
 def test_vault_that_does_not_reach_the_cluster_is_reported(
     theirs: Theirs, credentials: dict[str, str], suite: Suite, options: list[str]
 ) -> None:
-    """The kubeconfig has an address of the API server that only this machine reaches."""
+    """The kubeconfig has an address of the API server that only this machine can reach."""
     mounted = mounts(theirs.vault)
     run = suite.run(*options, "--vault-issuer-select=VI-KSTATIC-001", env=credentials)
     assert run.status == 3, run.output

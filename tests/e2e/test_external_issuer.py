@@ -1,4 +1,4 @@
-"""The commands of the external issuer's README and workflow judge it, and it has the claimed outcomes."""
+"""The commands in the external issuer's README and workflow judge it, and it has the documented outcomes."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from pytest_vault_issuer.requirements.features import CORE, EXTENDED, RESILIENCE
 from pytest_vault_issuer.toolchain import Toolchain
 from pytest_vault_issuer.toolchain.go import find_go
 from pytest_vault_issuer.version import __version__
-from tests.support.reader import NARROWED, ROOT, Reader, Workflow, commands_of, surroundings
+from tests.support.reader import NARROWED, ROOT, Reader, Workflow, commands_of, user_environment
 from tests.support.scope import complete, one_per_area
 from tests.support.written_report import load, passed
 
 EXAMPLE = ROOT / "examples/external-issuer"
 README = EXAMPLE / "README.md"
-#: The implementation file of the controller with the defaults of its libraries.
+#: The implementation file of the controller with its libraries' default limits.
 ONE_WORKER = "one-worker.toml"
 WORKFLOW = ".github/workflows/vault-issuer.yml"
-#: What its go.mod asks for.
+#: The Go version that its go.mod requires.
 NEEDED_GO = (1, 24)
 #: Steps of the workflow that only GitHub can run.
 USED = [
@@ -43,8 +43,8 @@ USED = [
 def go_caches(go: Path) -> Path:
     """Return the folder with Go's caches for this example, which stays in the toolchain's cache.
 
-    Compiling what the example is built on takes minutes. Go sees by itself what is up to date; the folder is of one
-    list of modules and one Go, and takes the place of its predecessor.
+    Compiling the dependencies takes minutes, and Go detects what is up to date. The folder belongs to one list of
+    modules and one Go, and replaces its predecessor.
     """
     version = subprocess.run([go, "env", "GOVERSION"], check=True, capture_output=True).stdout
     lists = (EXAMPLE / name for name in ("go.mod", "go.sum"))
@@ -54,11 +54,11 @@ def go_caches(go: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def author(tmp_path_factory: pytest.TempPathFactory) -> Reader:
-    """An author with the example as a repository, Go and the package."""
+    """Return the environment of an author: the example as a repository, Go and the package."""
     place = tmp_path_factory.mktemp("external-issuer")
     program = find_go(NEEDED_GO)
     go = go_caches(program)
-    environment = surroundings(
+    environment = user_environment(
         GOPATH=str(go),
         GOCACHE=str(go / "build"),
         GOFLAGS="-modcacherw",
@@ -72,10 +72,11 @@ def author(tmp_path_factory: pytest.TempPathFactory) -> Reader:
 
 @pytest.fixture(scope="module")
 def verdict(author: Reader, joining: dict[str, str]) -> dict[str, object]:
-    """The report of the README's "Get the verdict": one requirement of each area, or all in the complete run."""
+    """Run "Get the verdict" of the README, and return the report: one requirement per area, or all in the complete
+    run."""
     get, *_ = commands_of(README)
     selected = {"VAULT_ISSUER_SELECT": " ".join(dict.fromkeys([*one_per_area(), *known(CORE)]))}
-    author.type(get, **({} if complete() else selected | joining))
+    author.run_block(get, **({} if complete() else selected | joining))
     return load(author.directory / "report")
 
 
@@ -111,7 +112,7 @@ def test_readme_of_external_issuer_has_the_counts_of_the_report(verdict: dict) -
 @pytest.mark.full
 @pytest.mark.usefixtures("verdict")
 def test_external_issuer_has_the_claimed_outcomes_on_bad_days(author: Reader) -> None:
-    author.type([f"vault-issuer judge conformance.toml --profile {RESILIENCE} --report {RESILIENCE}"])
+    author.run_block([f"vault-issuer judge conformance.toml --profile {RESILIENCE} --report {RESILIENCE}"])
     report = load(author.directory / RESILIENCE)
     assert report["profiles"][RESILIENCE]["verdict"] == "conformant"
     outcomes = outcomes_of(report)
@@ -122,7 +123,7 @@ def test_external_issuer_has_the_claimed_outcomes_on_bad_days(author: Reader) ->
 @pytest.mark.full
 @pytest.mark.usefixtures("verdict")
 def test_external_issuer_with_one_worker_has_the_claimed_outcomes(author: Reader) -> None:
-    author.type([f"vault-issuer judge {ONE_WORKER} --profile {CORE} --profile {EXTENDED} --report one-worker"])
+    author.run_block([f"vault-issuer judge {ONE_WORKER} --profile {CORE} --profile {EXTENDED} --report one-worker"])
     report = load(author.directory / "one-worker")
     assert [report["profiles"][profile]["verdict"] for profile in (CORE, EXTENDED)] == ["conformant", "conformant"]
     outcomes = outcomes_of(report)
@@ -144,7 +145,7 @@ def test_commands_of_external_issuer_readme_work(author: Reader, joining: dict[s
     _, *others = commands_of(README)
     assert others
     for commands in others:
-        author.type(commands, **joining)
+        author.run_block(commands, **joining)
     # Generated files match the repository.
     for name in ("api", "config"):
         subprocess.run(["diff", "--recursive", EXAMPLE / name, author.directory / name], check=True)
@@ -153,7 +154,7 @@ def test_commands_of_external_issuer_readme_work(author: Reader, joining: dict[s
 def put_wheel(repository: Path) -> None:
     """Put the wheel that the workflow installs into the repository.
 
-    It contains nothing but the metadata: pip finds that this version is installed already, and changes nothing.
+    It contains only metadata: pip finds that this version is already installed, and changes nothing.
     """
     name = f"pytest_vault_issuer-{__version__}"
     metadata = ["Metadata-Version: 2.1", "Name: pytest-vault-issuer", f"Version: {__version__}"]
@@ -165,7 +166,7 @@ def put_wheel(repository: Path) -> None:
 
 
 def test_workflow_of_external_issuer_judges_it(author: Reader, tmp_path: Path) -> None:
-    """Each step in turn, in a fresh checkout of the repository."""
+    """The steps run in order, in a fresh checkout of the repository."""
     workflow = Workflow.read(author.directory / WORKFLOW)
     assert workflow.used == USED
     checkout = Path(shutil.copytree(EXAMPLE, tmp_path / "checkout"))

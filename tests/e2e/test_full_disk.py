@@ -1,4 +1,4 @@
-"""A full disk is reported at once, by each process that can meet it first."""
+"""Each process that can find the disk full reports it at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support import small_disk
 
 @pytest.fixture
 def disk(request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A disk of a size, such as ``64k``."""
+    """Return a disk with a size, such as ``64k``."""
     if not small_disk.can_be_mounted():
         pytest.skip("not run: only root on Linux can mount a small disk")
     with small_disk.mounted(request.param) as place:

@@ -19,7 +19,7 @@ import yaml
 
 import pytest_vault_issuer.sample_controller
 from pytest_vault_issuer.version import __version__
-from tests.support.reader import ROOT, Reader, Workflow, surroundings
+from tests.support.reader import ROOT, Reader, Workflow, user_environment
 from tests.support.written_report import passed
 
 API_VERSION = "sample-controller.example.com/v1"
@@ -29,11 +29,11 @@ COMMAND = (
 )
 BUILD = "sh build.sh"
 OPTIONS = ["--name=my-issuer", f"--command={COMMAND}", f"--api-version={API_VERSION}", f"--build={BUILD}"]
-#: A part of a question -> what is typed; what is suggested is taken for the others.
+#: Part of a question -> the typed answer; the other questions get the suggested answer.
 TYPED = {"Command that runs": COMMAND, "Group and version": API_VERSION, "builds it": BUILD, "CI workflow": "github"}
-#: The logins need permissions of the draft, and one more, which the author of the controller grants.
+#: The logins need permissions of the draft, and one that the author of the controller adds.
 JUDGED = ["VI-APPROLE-001", "VI-KSECRETLESS-001"]
-#: Seconds for the next question.
+#: Timeout in seconds for the next question.
 LIMIT = 60
 #: Steps of the workflow that only GitHub can run.
 USED = [
@@ -54,7 +54,7 @@ def author(tmp_path: Path) -> Reader:
     author = Reader(
         directory,
         # The package is installed: pip checks without an index that all requirements are met.
-        surroundings(PIP_NO_INDEX="1", VAULT_ISSUER_SELECT=" ".join(JUDGED)),
+        user_environment(PIP_NO_INDEX="1", VAULT_ISSUER_SELECT=" ".join(JUDGED)),
     )
     author.write("src/__main__.py", "import sys\nfrom issuer.__main__ import main\nsys.exit(main(sys.argv[1:]))\n")
     author.write(
@@ -85,7 +85,7 @@ def checkout(author: Reader, place: Path) -> Reader:
 def test_printed_command_judges_the_controller(author: Reader, joining: dict[str, str]) -> None:
     said = init(author)
     (following,) = re.findall(r"^next: .*\n +(vault-issuer judge .*)$", said, re.MULTILINE)
-    author.type([BUILD, following], **joining)
+    author.run_block([BUILD, following], **joining)
     assert passed(author.directory / "report") == JUDGED
 
 
@@ -105,9 +105,9 @@ def test_gitlab_job_judges_the_controller(author: Reader, joining: dict[str, str
     job = checkout(author, tmp_path / "checkout")
     (written,) = (yaml.safe_load((job.directory / entry["local"]).read_text()) for entry in included)
     described: dict[str, Any] = written["vault-issuer"]
-    # In a cache of the job's own the components would be built anew.
+    # A cache of the job would be empty, and the job would build the components.
     del described["variables"]["VAULT_ISSUER_CACHE"]
-    job.type(described["script"], **described["variables"], **joining)
+    job.run_block(described["script"], **described["variables"], **joining)
     assert passed(job.directory / "report") == JUDGED
     assert (job.directory / described["artifacts"]["reports"]["junit"]).is_file()
 
@@ -125,7 +125,7 @@ def test_questions_and_options_write_the_same_files(author: Reader, tmp_path: Pa
 
 
 def asked(author: Reader) -> list[str]:
-    """Run the command on a terminal, answer its questions, and return them."""
+    """Run the command on a terminal, answer its questions, and return the questions."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         ["vault-issuer", "init"],

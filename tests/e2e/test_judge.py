@@ -8,11 +8,11 @@ from pathlib import Path
 
 from pytest_vault_issuer.report import rerun
 from tests.e2e import faulty
-from tests.e2e.conftest import LIMIT, surroundings
+from tests.e2e.conftest import LIMIT, user_environment
 from tests.support import written_report
 
 FAILING, PASSING = "VI-APPROLE-001", "VI-SIGN-001"
-#: Half the timeouts: the failure waits for an event that never comes.
+#: Half the timeouts, because the failure waits for an event that never occurs.
 HALF = ("--workers", "2", "--timeout-scale", "0.5")
 
 
@@ -21,7 +21,7 @@ def judge(directory: Path, environment: dict[str, str], *words: str) -> subproce
     return subprocess.run(
         command,
         cwd=directory,
-        env=surroundings(**environment),
+        env=user_environment(**environment),
         capture_output=True,
         text=True,
         timeout=LIMIT,

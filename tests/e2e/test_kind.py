@@ -27,9 +27,9 @@ from pytest_vault_issuer.toolchain.go import find_go
 from tests.e2e.conftest import Suite, run_directories, typed
 from tests.e2e.test_external_issuer import EXAMPLE as EXTERNAL_ISSUER
 from tests.e2e.test_external_issuer import NEEDED_GO, go_caches
-from tests.support.containers import CERT_MANAGER, NODE, VAULT, engine_with, everything, on_kind, user_cluster
+from tests.support.containers import CERT_MANAGER, NODE, VAULT, all_names, engine_with, on_kind, user_cluster
 from tests.support.processes import killed_at_end, output_of, processes_of, supervisor_of
-from tests.support.reader import surroundings
+from tests.support.reader import user_environment
 from tests.support.registry import empty_registry, forget, push
 from tests.support.scope import scopes, selecting
 
@@ -50,10 +50,10 @@ def options(engine: Engine) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def nothing_left(engine: Engine) -> Iterator[None]:
-    """Each test leaves the engine as it found it."""
-    before = everything(engine)
+    """Check that each test leaves the engine as it found it."""
+    before = all_names(engine)
     yield
-    assert everything(engine) - before == set()
+    assert all_names(engine) - before == set()
 
 
 # -- the verdict ----------------------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ def external_issuer(engine: Engine, tmp_path: Path) -> Iterator[str]:
     """The image of a controller with leader election: the external issuer, compiled without C libraries."""
     go = find_go(NEEDED_GO)
     caches = go_caches(go)
-    environment = surroundings(
+    environment = user_environment(
         GOPATH=str(caches), GOCACHE=str(caches / "build"), GOFLAGS="-modcacherw", GOTOOLCHAIN="local", CGO_ENABLED="0"
     )
     folder = tmp_path / "image"
@@ -220,11 +220,11 @@ def foreign(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def test_named_cluster_is_used_and_kept(suite: Suite, options: list[str], foreign: str, engine: Engine) -> None:
-    before = everything(engine)
+    before = all_names(engine)
     named = [option for option in options if "node-image" not in option]
     run = suite.run("--vault-issuer=cert-manager", ONE, *named, f"--vault-issuer-kind-cluster={foreign}")
     assert run.status == 0, run.output
-    assert everything(engine) == before
+    assert all_names(engine) == before
 
 
 # -- a kept stack ---------------------------------------------------------------------------------------------
@@ -342,7 +342,7 @@ def killed_with_its_supervisor(
     directory = poll(come_so_far, timeout=240, interval=0.1)
     try:
         assert directory is not None
-        os.kill(supervisor_of(directory), signal.SIGKILL)  # first: it would clean up
+        os.kill(supervisor_of(directory), signal.SIGKILL)  # first, because it would clean up
     finally:
         output = output_of(process)
     assert process.returncode == -signal.SIGKILL, output
@@ -352,7 +352,7 @@ def killed_with_its_supervisor(
 def test_stack_down_removes_resources_orphaned_on_kind(
     suite: Suite, options: list[str], temporary: Path, engine: Engine, foreign: str
 ) -> None:
-    before = everything(engine)
+    before = all_names(engine)
     directory = killed_with_its_supervisor(suite, options, temporary, when=lambda path: (path / STATE).exists())
     left = engine.names_of(directory.name)
     assert len(left) == 3, "a node, a Vault and their network"
@@ -362,13 +362,13 @@ def test_stack_down_removes_resources_orphaned_on_kind(
     assert engine.names_of(directory.name) == []
     assert list(temporary.iterdir()) == [], "credentials are in its directory"
     assert engine.nodes(foreign)
-    assert everything(engine) - before == set()
+    assert all_names(engine) - before == set()
 
 
 def test_next_session_removes_resources_orphaned_on_kind(
     suite: Suite, options: list[str], temporary: Path, engine: Engine, foreign: str
 ) -> None:
-    # In mid-start: kind still works at the cluster.
+    # During the start, kind still creates the cluster.
     directory = killed_with_its_supervisor(
         suite, options, temporary, when=lambda path: len(engine.names_of(path.name)) == 3
     )

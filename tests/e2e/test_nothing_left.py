@@ -1,7 +1,7 @@
-"""However a session ends, nothing of it remains, or one command removes it. Sessions do not affect each other.
+"""After any end of a session, nothing remains, or one command removes it. Sessions do not affect each other.
 
-The table *way to stop* x *provider*. On kind, where a cluster takes half a minute, CI has the rows in which the work is
-done by another process than usual; the complete run has all. The provider `existing` has its own table.
+The tests are the table *way to stop* x *provider*. On kind, a cluster takes half a minute, so CI runs only the ways in
+which another process than usual does the work; the complete run has all. The provider `existing` has its own table.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pytest_vault_issuer.supervisor.run_directory import PREFIX
 from pytest_vault_issuer.timeouts import poll
 from tests.e2e.conftest import Suite, typed
 from tests.support import memory_limit, small_disk
-from tests.support.containers import CERT_MANAGER, NODE, VAULT, engine_with, everything, on_kind
+from tests.support.containers import CERT_MANAGER, NODE, VAULT, all_names, engine_with, on_kind
 from tests.support.memory_limit import MemoryLimit
 from tests.support.processes import killed_at_end, output_of, processes_of, supervisor_of
 from tests.support.scope import few_or
@@ -61,7 +61,7 @@ class Session:
     def left(self) -> list[str]:
         """Return what the session has: processes, run directories, and new objects of the engine."""
         run, parent = self.directory.name, self.directory.parent
-        new = everything(self.engine) - self.before if self.engine else set()
+        new = all_names(self.engine) - self.before if self.engine else set()
         return [
             *processes_of(self.directory),
             *(str(path) for path in parent.glob(f"{PREFIX}*")),
@@ -90,13 +90,13 @@ def kill_group(session: Session) -> None:
 
 
 def kill_all(session: Session) -> None:
-    """Kill everything, as with a container: first the supervisor, because it would clean up."""
+    """Kill all_names, as when a container ends: the supervisor first, because it would clean up."""
     kill_supervisor(session)
     kill_group(session)
 
 
 def kill_largest(session: Session) -> None:
-    """Kill as a system does that is out of memory, for machines on which no limit can be set."""
+    """Kill the largest process, as a system does that is out of memory, if no limit can be set."""
     ids = [
         int(entry.name)
         for entry in Path("/proc").iterdir()
@@ -168,7 +168,7 @@ WAYS = {
     "out of memory": Way(exhaust_memory, limited=True),
     "full disk": Way(fill_disk, disk="400m", few="VI-SIGN-001", area="VI-SIGN-001"),
 }
-#: Prefixes of the ways that leave a full report with the verdict *incomplete*.
+#: Prefixes of the ways that produce a complete report with the verdict *incomplete*.
 REPORTED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGKILL of the supervisor")
 #: The ways on kind that CI runs: pytest, or `stack down`, ends the session instead of the supervisor.
 KIND_IN_CI = ("SIGKILL of the supervisor", "SIGKILL of everything")
@@ -185,8 +185,8 @@ def engine(provider: str) -> Iterator[Engine | None]:
 
 
 @pytest.fixture
-def place(way: str, temporary: Path) -> Iterator[Path]:
-    """The directory for temporary files of the session."""
+def session_tmp(way: str, temporary: Path) -> Iterator[Path]:
+    """Return the directory for temporary files of the session."""
     if not (size := WAYS[way].disk):
         yield temporary
         return
@@ -210,7 +210,7 @@ def limit(way: str) -> Iterator[MemoryLimit | None]:
 
 @contextlib.contextmanager
 def not_ignored(number: int) -> Iterator[None]:
-    """Let started processes receive a signal, also under nohup."""
+    """Make started processes receive a signal, also under nohup."""
     before = signal.signal(number, signal.SIG_DFL)
     try:
         yield
@@ -220,24 +220,24 @@ def not_ignored(number: int) -> Iterator[None]:
 
 @pytest.fixture
 def session(
-    suite: Suite, way: str, provider: str, place: Path, limit: MemoryLimit | None, engine: Engine | None
+    suite: Suite, way: str, provider: str, session_tmp: Path, limit: MemoryLimit | None, engine: Engine | None
 ) -> Iterator[Session]:
     """A session that has started its tests."""
-    before = everything(engine) if engine else set()
+    before = all_names(engine) if engine else set()
     with not_ignored(signal.SIGHUP):
         process = suite.start(
             "--vault-issuer=cert-manager",
             *few_or([WAYS[way].few], WAYS[way].area),
             WAYS[way].workers,
             *(on_kind() if provider == KIND else ["--vault-issuer-stack=process"]),
-            env={"TMPDIR": str(place)},
+            env={"TMPDIR": str(session_tmp)},
             process_group=0,
         )
 
     def in_mid_run() -> Path | None:
         if process.poll() is not None:
             raise AssertionError(output_of(process))
-        directory = next(place.glob(f"{PREFIX}*"), None)
+        directory = next(session_tmp.glob(f"{PREFIX}*"), None)
         return directory if directory and (directory / "implementation.json").exists() else None
 
     with killed_at_end(process):
@@ -262,7 +262,7 @@ def test_nothing_is_left_on_kind(suite: Suite, session: Session, way: str) -> No
 
 
 def leaves_nothing(suite: Suite, session: Session, way: str) -> None:
-    """Stop a session, and check that nothing of it remains, if necessary after `vault-issuer stack down`."""
+    """Stop a session, and check that nothing remains, if necessary after `vault-issuer stack down`."""
     WAYS[way].stop(session)
     session.wait()
 

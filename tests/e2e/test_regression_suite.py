@@ -16,7 +16,7 @@ from pytest_vault_issuer.kube.client import CLUSTER_ROLE_BINDINGS
 from pytest_vault_issuer.stack.bootstrap import REVIEWER_BINDING
 from pytest_vault_issuer.toolchain import Toolchain
 from tests.e2e.conftest import typed
-from tests.support.reader import LIMIT, ROOT, Reader, Tables, commands_of, surroundings
+from tests.support.reader import LIMIT, ROOT, Reader, Tables, commands_of, user_environment
 
 EXAMPLE = ROOT / "examples/regression-suite"
 README = EXAMPLE / "README.md"
@@ -40,7 +40,7 @@ def team(tmp_path: Path, temporary: Path) -> Reader:
     """A team with a copy outside of this project."""
     directory = Path(shutil.copytree(EXAMPLE, tmp_path / "suite"))
     # The package is installed.
-    return Reader(directory, surroundings(PIP_NO_INDEX="1", TMPDIR=str(temporary)), TABLES)
+    return Reader(directory, user_environment(PIP_NO_INDEX="1", TMPDIR=str(temporary)), TABLES)
 
 
 def test_regression_suite_passes_before_an_upgrade(team: Reader, toolchain: Toolchain) -> None:
@@ -49,10 +49,10 @@ def test_regression_suite_passes_before_an_upgrade(team: Reader, toolchain: Tool
     assert vault is not None
     (team.directory / "next").mkdir()
     (team.directory / "next/vault").symlink_to(vault)
-    shown = team.type(here)
+    shown = team.run_block(here)
     assert len(re.findall(PASSED, shown)) == 1, shown
     assert "profile" not in shown.splitlines()[-1]
-    shown = team.type(upgrades)
+    shown = team.run_block(upgrades)
     assert len(re.findall(PASSED, shown)) == len(upgrades) == 3, shown
 
 
@@ -64,14 +64,14 @@ def staging(team: Reader, temporary: Path) -> Iterator[Reader]:
     Cluster(Path(up["kubeconfig"])).delete(CLUSTER_ROLE_BINDINGS, REVIEWER_BINDING)
     (team.directory / "staging.kubeconfig").symlink_to(up["kubeconfig"])
     (team.directory / "staging-ca.pem").symlink_to(up["vault_ca"])
-    team.has |= {"token_file": up["vault_token_file"], "vault": up["vault_addr"]}
+    team.paths |= {"token_file": up["vault_token_file"], "vault": up["vault_addr"]}
     yield team
     typed("stack", "down", "--all", temporary=temporary)
 
 
 def test_regression_suite_passes_against_staging(staging: Reader) -> None:
     *_, commands = commands_of(README)
-    shown = staging.type(commands)
+    shown = staging.run_block(commands)
     assert re.search(PASSED, shown), shown
     assert "stack existing" in shown
 

@@ -14,7 +14,7 @@ from tests.e2e.conftest import Suite, SuiteRun
 from tests.support.browser import DESK, PHONE, Reader, launched
 from tests.support.scope import selecting
 
-#: The failed requirements: a MUST about a login, a MUST that a JWT shows, two about certificates, and a SHOULD.
+#: The failed requirements: a MUST about a login, a MUST that a JWT violates, two about certificates, and a SHOULD.
 FAILED = {"VI-APPROLE-001", "VI-KSECRETLESS-004", "VI-HEALTH-003", "VI-SIGN-011", "VI-SIGN-012"}
 RIGHT = "VI-TOKEN-001"
 #: A failure with login, health query and sign request.
@@ -25,7 +25,7 @@ WHOLE = "VI-KSECRETLESS-004"
 def judged(tmp_path_factory: pytest.TempPathFactory, shared: str) -> SuiteRun:
     directory = tmp_path_factory.mktemp("faulty")
     selected = selecting([*sorted(FAILED), RIGHT])
-    # Half the timeouts: the failures wait for events that never come.
+    # Half the timeouts, because the failures wait for events that never occur.
     file = faulty.write(directory)
     return Suite(directory).run(f"--vault-issuer={file}", "-n2", shared, "--vault-issuer-timeout-scale=0.5", *selected)
 
@@ -79,7 +79,7 @@ def test_page_starts_with_the_failures(reader: Reader, judged: SuiteRun) -> None
     assert "(seen: 3600" in listed.filter(has_text=WHOLE).inner_text()
     listed.filter(has_text=WHOLE).get_by_role("link").click()
     assert reader.page.locator(f"#{WHOLE} > summary").evaluate("one => one === document.activeElement")
-    # Nothing that stays on top of the page covers what a link leads to.
+    # No fixed element of the page covers the target of a link.
     covered = reader.page.locator(f"#{WHOLE} .badge").first.evaluate(
         "one => { const box = one.getBoundingClientRect(); "
         "return document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2) !== one; }"
@@ -191,7 +191,7 @@ def test_every_control_has_a_name(reader: Reader) -> None:
 
 
 def test_failure_folder_has_all_that_the_page_has(judged: SuiteRun) -> None:
-    """A reader who gets only the folder, attached to an issue, has all the evidence."""
+    """A reader of an issue gets only the folder, and needs all the evidence."""
     folders = list((judged.directory / "report" / "failures").glob(f"{WHOLE}-*"))
     assert folders
     for folder in folders:

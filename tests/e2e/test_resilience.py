@@ -22,7 +22,7 @@ SAMPLE_CONTROLLER = Path(__file__).parents[2] / "examples/sample-controller/samp
 def test_profile_resilience_has_the_claimed_outcomes(
     suite: Any, implementation: str, selected: tuple[str, ...]
 ) -> None:
-    """Exactly the known failures fail, and exactly what is not claimed is unsupported."""
+    """Exactly the known failures fail, and exactly what the implementation does not claim is unsupported."""
     described = load_implementation(implementation)
     run = suite.run(
         f"--vault-issuer={implementation}", f"--vault-issuer-profile={RESILIENCE}", "-n2", *selecting(selected)

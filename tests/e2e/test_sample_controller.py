@@ -1,4 +1,4 @@
-"""The verdict on the second implementation: the suite judges behaviour, not likeness to cert-manager."""
+"""The verdict on a second implementation: the suite judges behavior, not similarity to cert-manager."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ EXAMPLE = Path(__file__).parents[2] / "examples/sample-controller/sample-control
 
 @scopes(*DOCUMENTED)
 def test_sample_controller_passes_every_requirement(suite: Any, shared: str, selected: tuple[str, ...]) -> None:
-    """In cert-manager's group: what it is asked in a group of its own is below."""
+    """In cert-manager's group; the test below covers its own group."""
     profiles = [f"--vault-issuer-profile={profile}" for profile in DOCUMENTED]
     run = suite.run("--vault-issuer=sample-controller", *profiles, "-n4", shared, *selecting(selected))
     assert run.status == 0, run.output
     assert run.verdict == ("partial" if selected else "conformant")
-    # What it does not claim, of the extended profile, is not asked.
+    # The session does not judge features that it does not claim.
     assert set(run.outcomes(selected).values()) <= {"passed", "unsupported"}
 
 
 def test_sample_controller_in_its_own_group_is_certified(suite: Any) -> None:
-    """A certified run judges all that is claimed, and nothing less than conformant passes it."""
+    """Certify mode judges everything that the implementation claims, and only *conformant* passes."""
     run = suite.run(f"--vault-issuer={EXAMPLE}", "-n4", "--vault-issuer-certify")
     assert run.status == 0, run.output
     assert {profile["verdict"] for profile in run.report["profiles"].values()} == {"conformant"}

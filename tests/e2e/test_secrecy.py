@@ -1,4 +1,4 @@
-"""What a failing run prints and writes holds no secret."""
+"""A failing session prints and writes no secret."""
 
 from __future__ import annotations
 

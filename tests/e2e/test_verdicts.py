@@ -1,4 +1,4 @@
-"""The verdict on whole implementations: the reference passes, and an idle controller fails everything."""
+"""The verdicts on complete implementations: the reference passes, and an idle controller fails everything."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pytest_vault_issuer.toolchain import Toolchain
 from tests.e2e.conftest import IMPLEMENTATION, LIMIT
 from tests.support.scope import scopes, selecting
 
-#: Runs a controller until the journal of the session has a test. Arguments: the journal, the controller's command.
+#: Runs a controller until the journal of the session contains a test. Arguments: the journal, the controller's command.
 MORTAL = """
 import pathlib, subprocess, sys, time
 journal, command = pathlib.Path(sys.argv[1]), sys.argv[2:]
@@ -62,7 +62,7 @@ def test_cert_manager_is_conformant(suite: Any) -> None:
 
 @scopes()
 def test_openbao_gives_the_same_verdict(suite: Any, selected: tuple[str, ...]) -> None:
-    """The file is the complete one of the documentation."""
+    """The file is the complete one in the documentation."""
     binary = Toolchain().path("cert-manager-controller")
     blocks = PAGE.read_text().split("```")
     text = next(block for block in blocks if block.startswith("toml\n[implementation]"))[len("toml\n") :]
@@ -96,7 +96,7 @@ def test_openbao_gives_the_same_verdict_in_its_own_namespaces(suite: Any, name: 
 def test_idle_controller_passes_nothing(
     suite: Any, implementation: Any, shared: str, selected: tuple[str, ...]
 ) -> None:
-    # Many workers: the tests only wait. Half the timeouts: they wait for events that never come.
+    # Many workers, because the tests only wait. Half the timeouts, because they wait for events that never occur.
     workers = ["-n6" if selected else "-n12", "--vault-issuer-timeout-scale=0.5"]
     run = suite.run(implementation(["sleep", "3600"], name="idle"), shared, *workers, *selecting(selected))
     assert run.status == pytest.ExitCode.TESTS_FAILED
@@ -146,7 +146,7 @@ def test_repeat_command_runs_only_the_failed_test(suite: Any) -> None:
 
 
 def test_killed_controller_ends_the_session(suite: Any, implementation: Any, shared: str) -> None:
-    """The controller answers, so that the session starts, and is killed after the first test."""
+    """The controller works when the session starts, and is killed after the first test."""
     binary = Toolchain().path("cert-manager-controller")
     journal = suite.directory / "report" / "report.jsonl"
     option = implementation(

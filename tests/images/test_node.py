@@ -1,6 +1,6 @@
-"""A cluster of the images that `tools/images` makes: its network within, and that nothing leaves it.
+"""A cluster from the images that `tools/images` builds: its internal network works, and no connection leaves it.
 
-Makes the images where they are not yet made, which takes minutes, root and Debian: `tox run -e images-test`.
+Builds the images if they do not exist, which takes minutes, root and Debian: `tox run -e images-test`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from images.docker import Docker
 
 from pytest_vault_issuer.toolchain import to_stderr
 
-#: Seconds, on a busy machine.
+#: Timeouts in seconds, enough for a busy machine.
 CLUSTER, ROLLOUT, POD = 420, 300, 240
 PAGES = """
 apiVersion: apps/v1
@@ -45,7 +45,7 @@ spec: {selector: {app: pages}, ports: [{port: 80, targetPort: 8080}]}
 
 @dataclass
 class Cluster:
-    """A cluster of kind's with one node."""
+    """A kind cluster with one node."""
 
     name: str
     busybox: str
@@ -72,10 +72,10 @@ class Cluster:
             self.ctl("--namespace", "kube-system", "rollout", "status", name, f"--timeout={ROLLOUT}s")
 
     def in_pod(self, script: str) -> str:
-        """Run a shell script, which succeeds, in a pod of its own and return what it prints."""
+        """Run a shell script in a new pod, expect its success, and return its output."""
         name = f"asks-{secrets.token_hex(3)}"
         self.ctl("run", name, f"--image={self.busybox}", "--restart=Never", "--command", "--", "sh", "-c", script)
-        # Its log afterwards: who is attached may miss what is printed just before the end.
+        # The log is read afterwards, because an attached client may miss the last lines.
         ended = "--for=jsonpath={.status.phase}=Succeeded"
         self.ctl("wait", f"pod/{name}", ended, f"--timeout={POD}s", timeout=POD + 10)
         said = self.ctl("logs", name)
@@ -106,7 +106,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield made
     finally:
         made.run(made.kind, "delete", "cluster", "--name", made.name, timeout=ROLLOUT)
-        # kind makes its network where there is none, and leaves it.
+        # kind creates its network if there is none, and keeps it.
         for network in networks(made) - before:
             made.run("docker", "network", "rm", network, timeout=ROLLOUT)
     left = made.run("docker", "ps", "--all", "--quiet", "--filter", f"name={made.name}", timeout=ROLLOUT)
@@ -128,7 +128,7 @@ def test_a_pod_reaches_every_pod_of_a_service_by_its_name(cluster: Cluster) -> N
     cluster.ctl("rollout", "status", "deployment/pages", f"--timeout={ROLLOUT}s")
     pods = set(cluster.ctl("get", "pods", "-l", "app=pages", "-o", "jsonpath={.items[*].metadata.name}").split())
     assert len(pods) == 2
-    # kube-proxy learns of a pod after the rollout has: until both have answered, at most so often.
+    # kube-proxy learns of a pod after the rollout: repeat a limited number of times, until both have answered.
     asked = cluster.in_pod(
         "seen=/tmp/seen; touch $seen; for i in $(seq 2000); do "
         "wget -q -O - http://pages.default.svc.cluster.local/ >>$seen; "
@@ -139,7 +139,7 @@ def test_a_pod_reaches_every_pod_of_a_service_by_its_name(cluster: Cluster) -> N
 
 @pytest.mark.parametrize("place", ["a pod", "the node"])
 def test_nothing_leaves_the_container_network(cluster: Cluster, place: str) -> None:
-    # An address of documentation (RFC 5737). Refused at once: an address without a host would time out instead.
+    # A documentation address (RFC 5737). It is rejected at once: an address without a host would time out instead.
     script = "nc -w 20 192.0.2.1 80 </dev/null 2>&1; echo status $?"
     if place == "a pod":
         said = cluster.in_pod(f"timeout 10 sh -c '{script}'; true")

@@ -1,4 +1,4 @@
-"""Charts, rendered by the helm that the toolchain builds."""
+"""Charts that the helm of the toolchain renders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples/sample-controller/chart.toml"
 
 @pytest.fixture(scope="session")
 def helm(toolchain: Toolchain) -> Path:
-    """The program, which no other test needs."""
+    """Return the program, which no other test needs."""
     toolchain.build(["helm"], progress=lambda line: print(line, flush=True))
     return built(toolchain, "helm")
 
@@ -36,7 +36,8 @@ def test_helm_is_the_pinned_release(helm: Path) -> None:
 
 
 def test_chart_is_rendered_with_its_values(example: Implementation, helm: Path) -> None:
-    """The chart asks for a Kubernetes that is newer than what helm assumes without its stamps."""
+    """The chart requires a Kubernetes version that is newer than the one helm assumes without the version of its
+    build."""
     found = rendered(example, helm)
     names = {(item["kind"], item["metadata"]["name"]) for item in found.objects}
     name = example.name

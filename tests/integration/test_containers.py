@@ -1,4 +1,4 @@
-"""Vault in containers, and the cleanup, which removes everything of ours and nothing of others."""
+"""Vault in containers, and the cleanup, which removes all of our resources and none of others."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from pytest_vault_issuer.vault import VaultAdmin
 from pytest_vault_issuer.vault.client import VaultUnreachableError
 from tests.support import authorization, small_disk
 from tests.support.authorization import Plugin
-from tests.support.containers import NODE, OPENBAO, VAULT, engine_with, everything, kind_program, not_run, require
+from tests.support.containers import NODE, OPENBAO, VAULT, all_names, engine_with, kind_program, not_run, require
 from tests.support.processes import supervisor_of
 from tests.support.registry import empty_registry, forget, push
 
@@ -79,7 +79,7 @@ def vaults(engine: Engine, owner: Owner, authority: StackAuthority) -> VaultCont
 
 @pytest.fixture(params=[VAULT, OPENBAO])
 def either(request: pytest.FixtureRequest, engine: Engine, owner: Owner, authority: StackAuthority) -> VaultContainers:
-    """Vaults of HashiCorp's image, and of OpenBao's."""
+    """Yield Vaults from HashiCorp's image and from OpenBao's."""
     require(engine, request.param)
     return VaultContainers(engine, owner, owner.run, request.param, authority.file, Timeouts())
 
@@ -153,7 +153,7 @@ def test_missing_image_is_reported(engine: Engine) -> None:
 
 @pytest.mark.parametrize("named", ["vault:{}", "docker.io/library/vault:{}", "quay.test/library/vault:{}"])
 def test_image_is_pulled_through_a_mirror(engine: Engine, registry: str, named: str) -> None:
-    before = everything(engine)
+    before = all_names(engine)
     image = named.format(f"1.21.0-{secrets.token_hex(3)}")
     push(engine, VAULT, registry, f"hub/library/{image.rpartition('/')[2]}")
     with pytest.raises(StackError, match="and cannot pull it"):
@@ -163,7 +163,7 @@ def test_image_is_pulled_through_a_mirror(engine: Engine, registry: str, named: 
         assert engine.client.images.get(image) == engine.client.images.get(VAULT)
     finally:
         forget(engine, image)
-    assert everything(engine) == before
+    assert all_names(engine) == before
 
 
 def test_image_missing_in_the_mirror_is_reported(engine: Engine, registry: str) -> None:
@@ -420,7 +420,7 @@ def test_orphaned_containers_without_a_directory_are_removed(
     process.kill()
     process.wait()
     shutil.rmtree(run.path)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # without the stacks of others
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # without other users' stacks
     assert main(["stack", "status"]) == 0
     printed = capsys.readouterr().out
     assert f"orphan  0 processes, {', '.join(left)}" in printed

@@ -1,8 +1,7 @@
-"""All ports and sockets of a session are known, and useless to another local user.
+"""All ports and sockets of a session are known, and other local users cannot use them.
 
-The ports and sockets are those of the session's processes, as /proc shows them. A new one must be added here, with a
-test of how it refuses strangers. Requests come from a client without any credentials, and under another user id if the
-tests run as root.
+The ports and sockets are those of the session's processes in /proc. Add a new one here, with a test of how it rejects
+strangers. Requests come from a client without credentials, and under another user id if the tests run as root.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ class Endpoint:
 
 
 def component(words: list[str]) -> str:
-    """Return the part of the session that a process is, by its command line."""
+    """Return the component that a process belongs to, by its command line."""
     program = Path(words[0]).name
     for word in words:
         if word.endswith("sts_server"):
@@ -63,7 +62,7 @@ def component(words: list[str]) -> str:
 
 
 def processes(run: Session) -> Iterator[tuple[int, str]]:
-    """Yield every process of a session with its part; the proxies are in the process of the test."""
+    """Yield every process of a session with its component; the proxies run in the process of the test."""
     directory = run.directory.path
     yield os.getpid(), "proxy"
     yield supervisor_of(directory), "supervisor"
@@ -172,8 +171,8 @@ def stranger() -> Stranger:
 
 def test_every_port_and_socket_belongs_to_a_known_part(found: dict[str, list[Endpoint]]) -> None:
     counts = {name: [endpoint.kind for endpoint in of_one] for name, of_one in found.items()}
-    # The controller-manager's port is off, and cert-manager's programs are built here without servers of metrics and
-    # health.
+    # The controller-manager's port is disabled, and cert-manager's programs are built here without servers for metrics
+    # and health.
     assert counts == {
         "etcd": ["tcp", "tcp"],  # for clients and for peers
         "kube-apiserver": ["tcp"],
@@ -189,7 +188,7 @@ def test_every_port_is_on_loopback(found: dict[str, list[Endpoint]]) -> None:
     addresses = {
         name: {endpoint.address for endpoint in of_one} for name, of_one in found.items() if name != "supervisor"
     }
-    # It has no option for its address. A test below says what it answers.
+    # It has no option for its address. A test below checks what it answers.
     assert addresses.pop("cert-manager-webhook") == {"::"}
     assert all(of_one == {"127.0.0.1"} for of_one in addresses.values()), addresses
 
@@ -224,8 +223,8 @@ def test_api_server_lets_strangers_see_health_and_version_only(
     assert [answer["status"] for answer in stranger.http(endpoint, *changes)] == [403] * len(changes)
 
 
-#: What Vault's API documents as unauthenticated; each needs a credential or a key share in its body, or only says
-#: whether the server is well.
+#: Endpoints that Vault's API documents as unauthenticated; each needs a credential or a key share in its body, or only
+#: returns the state of the server.
 VAULT_PUBLIC = (
     ("GET", "/v1/sys/health", ""),
     ("GET", "/v1/sys/seal-status", ""),
@@ -273,7 +272,7 @@ def test_cluster_port_of_vault_requires_a_client_certificate(
 def test_proxy_gives_strangers_what_vault_would(
     found: dict[str, list[Endpoint]], run: Session, sandbox: Sandbox, stranger: Stranger
 ) -> None:
-    """The proxy adds no credential: requests get the same response with and without it."""
+    """The proxy adds no credential: a request gets the same response with and without it."""
     (proxy,) = found["proxy"]
     assert sandbox.proxy.url.endswith(f":{proxy.port}")
     vault = next(e for e in found["Vault"] if run.stack().vault.url.endswith(f":{e.port}"))

@@ -1,4 +1,4 @@
-"""A joined session leaves nothing on the stack, and the stack's own controller is paused and resumed."""
+"""A joined session leaves nothing on the stack; the stack's own controller is paused and resumed."""
 
 from __future__ import annotations
 

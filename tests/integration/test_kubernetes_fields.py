@@ -14,7 +14,7 @@ from pytest_vault_issuer.requirements.catalogue import Catalogue
 from pytest_vault_issuer.toolchain import Toolchain
 
 PAGE = Path(__file__).parents[2] / "docs" / "kubernetes-fields.md"
-#: Section of the page -> the CRD, and what its fields start with.
+#: Section of the page -> the CRD, and the prefix of its fields.
 RESOURCES = {
     "CertificateRequest": ("certificaterequests", ("spec.", "status.")),
     "Certificate": ("certificates", ("spec.", "status.")),
@@ -34,7 +34,7 @@ def rows(section: str) -> dict[str, str]:
 
 
 def leaves(schema: dict[str, Any], path: str = "") -> Iterator[str]:
-    """Yield the paths of the fields without fields of their own."""
+    """Yield the paths of the fields that have no fields themselves."""
     if schema.get("properties"):
         for name, inner in schema["properties"].items():
             yield from leaves(inner, f"{path}.{name}" if path else name)

@@ -1,7 +1,7 @@
-"""Namespaces of OpenBao: the suite uses them, and those that a proxy shows answer as they do.
+"""Namespaces of OpenBao: the suite uses them, and the proxy's simulated namespaces give the same answers.
 
-One difference is known: OpenBao answers 404 to a request in a namespace that does not exist. The Vault behind the proxy
-answers 403, because nothing is mounted at the path.
+There is one known difference: OpenBao answers 404 to a request in a namespace that does not exist. The Vault behind
+the proxy answers 403, because nothing is mounted at the path.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def bao(vault_issuer_session: Session, vault_issuer_stack: Stack) -> Iterator[Va
 
 @pytest.fixture(scope="module")
 def proxy(bao: VaultAdmin) -> Iterator[Proxy]:
-    """A proxy that shows the mount outside of namespaces in namespaces of the same names."""
+    """Return a proxy that simulates namespaces of the same names for the mount outside of namespaces."""
     bao.enable_pki(MOUNT, "24h")
     requests_of(bao, "POST", f"{MOUNT}/root/generate/internal", {}, {"common_name": "outside"})
     with_namespaces = Proxy(
@@ -122,7 +122,7 @@ def test_shown_namespace_answers_as_a_real_one(bao: VaultAdmin, proxy: Proxy, he
 
 # -- what the suite creates in namespaces ---------------------------------------------------------------------------
 
-#: What a token needs besides the capabilities that every token has.
+#: The permissions that a token needs in addition to those of every token.
 RIGHTS = (
     'path "sys/namespaces" { capabilities = ["list"] }',
     'path "sys/namespaces/*" { capabilities = ["create", "update", "delete"] }',
@@ -142,7 +142,7 @@ def present(admin: VaultAdmin) -> set[str]:
 
 
 def offered_to(admin: VaultAdmin, rights: tuple[str, ...]) -> bool:
-    """Return whether a token with these rights is offered namespaces."""
+    """Return whether the suite uses namespaces with a token with these permissions."""
     name = f"limited-{secrets.token_hex(4)}"
     admin.client.sys.create_or_update_policy(name, "\n".join(rights))
     token = admin.client.auth.token.create_orphan(policies=[name], ttl="1h")["auth"]["client_token"]
@@ -208,7 +208,7 @@ def test_cleanup_removes_the_namespaces_of_its_session_only(bao: VaultAdmin) -> 
         ours.create_namespace(path)
         ours.within(path).enable_pki(MOUNT, "24h")
     ours.create_namespace(unnoted)
-    # The session was killed before it knew the id of one, and before it created another, which is not its own.
+    # The session was killed before it knew the id of one, and before it created another, which belongs to another user.
     record = [one for one in record if one.name != unnoted or not one.accessor]
     record += [Created(NAMESPACE, theirs), Created(NAMESPACE, theirs, "000000"), Created(NAMESPACE, new_team())]
     assert remove_created(ours, session, record, removed) == []

@@ -1,4 +1,4 @@
-"""Objects of others in a cluster and in a Vault are neither changed nor removed."""
+"""The session neither changes nor removes objects of others in a cluster and in a Vault."""
 
 from __future__ import annotations
 
@@ -311,7 +311,7 @@ def test_refusal_of_one_mount_does_not_skip_the_rest(
 
 def test_unreachable_vault_is_listed_as_not_removed(session: str) -> None:
     with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))  # and never listens
+        held.bind(("127.0.0.1", 0))  # bound, without a listener
         closed = VaultAdmin(VaultServer(f"http://127.0.0.1:{held.getsockname()[1]}", token="t"), session=session)
         left = remove_created(closed, session, [Created(AUTH, "approle"), Created(POLICY, f"{session}-a")])
     assert [leftover.what for leftover in left] == ["Vault auth method approle", f"Vault policy {session}-a"]

@@ -157,7 +157,7 @@ def test_standby_of_a_raft_pair_takes_over(vault_issuer_session: Session) -> Non
 
 
 class LosesFirstKey(requests.adapters.HTTPAdapter):
-    """Answers the first unseal key itself: Vault does not get it."""
+    """Answers the first unseal key itself, so that Vault does not receive it."""
 
     keys = 0
 

@@ -57,7 +57,7 @@ def server(
 
 
 def mount(admin: VaultAdmin, methods: tuple[str, ...]) -> None:
-    """Mount the PKI engine and auth methods at their usual paths, which the list has too."""
+    """Mount the PKI engine and auth methods at their default paths, which the list also uses."""
     admin.enable_pki("pki", "24h")
     for method in methods:
         admin.enable_auth(method, method)
@@ -66,8 +66,8 @@ def mount(admin: VaultAdmin, methods: tuple[str, ...]) -> None:
 def parameters_of(admin: VaultAdmin) -> dict[str, set[str]]:
     """Return the names of the parameters of each path, in the notation of the list.
 
-    The paths are those of the OpenAPI document. The parameters are those of each path's own help, because in OpenBao's
-    document, two paths of JWT auth with one name for their operation share their parameters.
+    The paths are those of the OpenAPI document. The parameters come from the help of each path, because in OpenBao's
+    document, two paths of JWT auth share an operation name and therefore their parameters.
     """
     document = admin.client.read("sys/internal/specs/openapi?generic_mount_paths=true")
     found = {}
@@ -83,7 +83,7 @@ def _names_in_help(admin: VaultAdmin, path: str) -> set[str] | None:
     try:
         text = admin.client.adapter.get(f"/v1/{path}?help=1")["help"]
     except hvac.exceptions.VaultError:
-        return None  # Vault asks some plugins first, which expect a valid request
+        return None  # Vault first sends some requests to plugins, which expect a valid request
     _, _, listed = text.partition("## PARAMETERS")
     return set(re.findall(r"^    (\S+) \(.*\)$", listed.partition("## DESCRIPTION")[0], re.MULTILINE))
 

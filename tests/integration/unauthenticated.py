@@ -1,7 +1,7 @@
 """A client without credentials, for another local user. Run as ``python -I unauthenticated.py UID < REQUESTS``.
 
-It reads a JSON list of requests from standard input and writes a list of what came of each. With a UID of 0 or more,
-it becomes that user first; it was started, and has imported everything, as the one who may read Python.
+It reads a JSON list of requests from standard input and writes a list of results. With a UID of 0 or more, it becomes
+that user after it has imported everything, because that user may not be able to read Python.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Judges the suite: it runs on wrong and on right builds of the sample controller."""
+"""Tests the suite: it judges wrong and correct builds of the sample controller."""

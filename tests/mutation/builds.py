@@ -1,4 +1,4 @@
-"""Builds of the sample controller: its source with a few small changes, wrong ones and right ones."""
+"""Builds of the sample controller: its source with a few small changes, wrong or correct."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest_vault_issuer
 
 SAMPLE_CONTROLLER = Path(pytest_vault_issuer.__file__).parent / "sample_controller"
-#: The name of a copy of the sample controller, which runs as ``python -m`` of this name.
+#: The name of a copy of the sample controller's package, for ``python -m``.
 PACKAGE = "sample_controller"
-#: How an edit names the RBAC manifest of the built-in sample controller: some mutants need more rights.
+#: The name in edits of the RBAC manifest of the built-in sample controller: some mutants need more permissions.
 RBAC = "rbac.yaml"
 #: The sample controller in its own API group: edits of ``crds/`` change its CRDs.
 EXAMPLE = Path(__file__).parents[2] / "examples" / "sample-controller"
@@ -90,7 +90,7 @@ class Mutant(Build):
 
 @dataclass(frozen=True)
 class Variant(Build):
-    """A right build.
+    """A correct build.
 
     :ivar file: its implementation file; None for the built-in sample controller with edits.
     """

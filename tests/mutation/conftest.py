@@ -1,4 +1,4 @@
-"""One stack for each worker, the share that is judged today, and the table at the end."""
+"""One stack for each worker, today's selection, and the table at the end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the mutants that are not drawn."""
+    """Skip the mutants that are not selected."""
     wanted = set(drawn([mutant.name for mutant in mutants()], share()))
     not_drawn = pytest.mark.skip(reason=f"not in today's share, {SHARE}={share()}")
     for item in items:
@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def full(mutant: Any) -> bool:
-    """Whether this mutant is judged by the whole suite, not only by the requirements that it can affect."""
+    """Return whether the whole suite judges this mutant, not only the requirements that it can affect."""
     return mutant.name in sample()
 
 
@@ -73,7 +73,8 @@ def matrix(rows: list[list[Any]]) -> list[str]:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Print the table of mutants and the score of those by rule, and write them to the file of MUTATION_REPORT."""
+    """Print the table of mutants and the score of the mutants by rule, and write them to the file of
+    MUTATION_REPORT."""
     lines = []
     if rows := recorded(terminalreporter, "mutant"):
         lines += [

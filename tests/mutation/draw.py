@@ -1,4 +1,4 @@
-"""Draws what is judged today: the same for one seed, and everything in the course of time."""
+"""Selects what is judged today: the same for one seed, and everything over time."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .load import mutants
 
 T = TypeVar("T")
 
-#: Decides what is drawn; the date by default.
+#: The seed of the selection; by default the date.
 SEED = "MUTATION_SEED"
-#: How many mutants are judged by the whole suite.
+#: The number of mutants that the whole suite judges.
 SAMPLE = "MUTATION_SAMPLE"
 
 
@@ -34,5 +34,5 @@ def drawn(items: Sequence[T], share: float) -> list[T]:
 
 
 def sample() -> set[str]:
-    """Return the names of the mutants that are judged by the whole suite."""
+    """Return the names of the mutants that the whole suite judges."""
     return set(drawn([mutant.name for mutant in mutants()], 1)[: int(os.environ.get(SAMPLE, "3"))])

@@ -1,7 +1,8 @@
-"""Runs sessions of pytest in forks of one process that has imported the suite: each session starts seconds sooner.
+"""Runs pytest sessions in forks of one process that has imported the suite, so that each session starts seconds
+sooner.
 
-``python -m mutation.forks`` reads orders from its standard input and answers on its standard output, one JSON object a
-line. :class:`Forks` is its client.
+``python -m mutation.forks`` reads orders from its standard input and answers on its standard output, one JSON object
+per line. :class:`Forks` is its client.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ import pytest
 from pytest_vault_issuer.requirements.catalogue import SUITE
 from pytest_vault_issuer.requirements.features import PROFILES
 
-#: What imports everything that a session needs: the modules of all profiles.
+#: A command that imports everything that a session needs: the modules of all profiles.
 COLLECT = [
     *("--pyargs", SUITE, "--vault-issuer=sample-controller", "--collect-only", "-qq", "-p", "no:cacheprovider"),
     *(f"--vault-issuer-profile={profile}" for profile in PROFILES),
 ]
-#: Seconds for a session to end after it was asked to.
+#: Seconds for a session to end after a request to stop.
 GRACE = 60
 #: The status of a session that exceeded its limit.
 EXPIRED = -1
@@ -129,7 +130,7 @@ def serve() -> None:
     with contextlib.redirect_stdout(io.StringIO()):
         status = pytest.main(COLLECT)
     assert status == pytest.ExitCode.OK, f"cannot collect the suite: {status}"
-    gc.freeze()  # so that forks share the memory of what is imported
+    gc.freeze()  # so that forks share the memory of imported modules
     for line in sys.stdin:
         print(json.dumps({"status": _run(json.loads(line))}), flush=True)
 

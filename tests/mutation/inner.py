@@ -1,4 +1,5 @@
-"""A pytest plugin for the sessions that judge a build: it provides the build and skips tests that add nothing."""
+"""A pytest plugin for the sessions that judge a build: it provides the build and skips tests that add no
+information."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from .builds import PACKAGE, RBAC
 
 #: The directory with the build's source, for :func:`implementation`.
 SOURCE = "MUTATION_SOURCE"
-#: The implementation that the build is made of: an implementation file, or the name of a built-in one.
+#: The implementation that the build replaces: an implementation file, or the name of a built-in one.
 DESCRIBED = "MUTATION_DESCRIBED"
 #: The name of the build.
 NAME = "MUTATION_NAME"
@@ -40,14 +41,15 @@ def implementation() -> Implementation:
     module = command.index("-m") + 1
 
     def own(word: str) -> str:
-        """Return the path of a file of the described implementation; other words are returned unchanged."""
+        """Return the path of a file of the described implementation; return other words unchanged."""
         path = described.resolve(word)
         return str(path) if path.exists() else word
 
     return replace(
         described.with_run(
             command=[sys.executable, "-m", PACKAGE, *command[module + 1 :]],
-            # Stated, so that a mutant that does one thing at a time is not taken for a controller with one worker.
+            # Set explicitly, so that a mutant that handles one object at a time does not count as a controller with one
+            # worker.
             concurrency=described.run.concurrency or (WORKERS if described.name == "sample-controller" else 0),
             crds=[own(path) for path in described.run.crds],
             rbac=[str(changed) if changed.exists() else own(path) for path in described.run.rbac],
@@ -68,7 +70,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip tests whose requirements have all failed already: each would wait as long for the same answer."""
+    """Skip tests whose requirements have all failed already: each would wait as long for the same result."""
     results = item.config.pluginmanager.get_plugin("vault-issuer-conformance").results.requirements
     ids = [identifier for identifier in requirement_ids(item) if identifier in results]
     if ids and all(results[identifier].outcome is Outcome.FAILED for identifier in ids):
@@ -77,7 +79,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
-    """Write when each test begins and ends, if a file is named for it."""
+    """Write the begin and the end of each test, if a file is named for it."""
     start = time.time()
     try:
         return (yield)

@@ -1,4 +1,4 @@
-"""Judges builds on a stack that stays up, each in a session of its own."""
+"""Judges builds on a stack that keeps running, each in a separate session."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from .inner import DESCRIBED, NAME, ORDER, SOURCE, TIMES
 
 #: Seconds after which the session of one build is stopped.
 LIMIT = 1200
-#: The share of the mutants that are judged, drawn with the seed; all (1) by default.
+#: The share of the mutants that are judged, selected with the seed; all (1) by default.
 SHARE = "MUTATION_SHARE"
-#: The sample controller answers within moments, so that shorter timeouts suffice for what a mutant prevents.
+#: The sample controller answers quickly, so that shorter timeouts are enough.
 TIMEOUT_SCALE = 0.5
-#: Sessions that share a stack: the namespaces and mounts that tests leave in it make it slower.
+#: Sessions that share a stack: it becomes slower with the namespaces and mounts that tests leave in it.
 SESSIONS_PER_STACK = 40
-#: What is deleted after each session, so that the controllers of later ones do not reconcile it.
+#: Objects that are deleted after each session, so that later controllers do not reconcile them.
 RECONCILED = (
     CERTIFICATES,
     CERTIFICATE_REQUESTS,
@@ -47,7 +47,7 @@ def share() -> float:
 
 
 def environment_of_sessions() -> dict[str, str]:
-    """Return the environment of sessions: without what belongs to the session that judges them."""
+    """Return the environment of sessions, without variables of the session that judges them."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "VAULT_ISSUER"))}
     kept |= {k: v for k, v in os.environ.items() if k == "VAULT_ISSUER_CACHE"}
     path = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
@@ -58,7 +58,7 @@ def environment_of_sessions() -> dict[str, str]:
 class Judgement:
     """The suite's judgement of a build.
 
-    :ivar outcomes: by requirement, of those that were judged.
+    :ivar outcomes: of the judged requirements, by id.
     :ivar verdicts: by profile.
     :ivar output: the output of the session.
     """
@@ -76,7 +76,7 @@ class Judgement:
 class Conditions:
     """How a build is judged.
 
-    :ivar described: the implementation that the build is made of: a file, or the name of a built-in one.
+    :ivar described: the implementation that the build replaces: a file, or the name of a built-in one.
     :ivar first_failure: stop at the first failure.
     :ivar limit: seconds after which the session is stopped.
     :ivar times: a file for the times of the tests; None for none.
@@ -94,7 +94,7 @@ class Conditions:
 
 @dataclass
 class Bench:
-    """A stack and the sessions that use it; a new stack after enough of them."""
+    """A stack and the sessions that use it; a new stack after a number of sessions."""
 
     _session: Session | None = field(default=None, init=False)
     _served: int = field(default=0, init=False)

@@ -1,4 +1,4 @@
-"""Records which lines of a build run, and when. It is copied into the build and stands alone.
+"""Records which lines of a build run, and when. It is copied into the build and imports nothing of this project.
 
 ``lines.jsonl`` beside it gets a line for each interval: its end in seconds since the epoch, and the lines by file.
 """
@@ -44,7 +44,7 @@ def _write() -> None:
 
 
 def start() -> None:
-    """Record from now on: this thread and those that it starts."""
+    """Record from now on, in this thread and in those that it starts."""
     threading.Thread(target=_write, daemon=True).start()
     threading.settrace(_record)
     sys.settrace(_record)

@@ -14,11 +14,11 @@ HERE = Path(__file__).parent
 MUTANTS = HERE / "mutants"
 #: Implementation files of the sample controller with other options.
 VARIANTS = HERE / "variants"
-#: Examples of other shapes, which are variants too: ``<shape>/controller.toml``.
+#: Examples of other shapes, which are variants, too: ``<shape>/controller.toml``.
 SHAPES = HERE.parents[1] / "examples" / "shapes"
 #: The sample controller as its Helm chart installs it.
 CHART = HERE.parents[1] / "examples" / "sample-controller" / "chart.toml"
-#: Right builds that no option expresses.
+#: Correct builds that no option can express.
 PATCHED_VARIANTS = HERE / "patched_variants.toml"
 EDIT = {"file", "old", "new"}
 
@@ -38,7 +38,7 @@ def mutants(directory: Path = MUTANTS) -> tuple[Mutant, ...]:
 
 @cache
 def variants(directory: Path = VARIANTS, patched: Path = PATCHED_VARIANTS) -> tuple[Variant, ...]:
-    """Return the right builds: the sample controller itself, those with other options, and those with edits.
+    """Return the correct builds: the sample controller itself, those with other options, and those with edits.
 
     :raises MutationFileError: if an entry is invalid.
     """

@@ -1,8 +1,7 @@
-"""Mutants by rule: every place of the sample controller at which a rule applies; no one chooses them.
+"""Mutants by rule: every site in the sample controller at which a rule applies, without a choice by a person.
 
-The rules are: negate a condition, drop a statement, swap an operator, change a constant. They leave out what the suite
-does not judge by design: docstrings, type annotations, imports, calls of the log, and text for people (a string with a
-space in it).
+The rules are: negate a condition, drop a statement, swap an operator, change a constant. They skip what the suite does
+not judge by design: docstrings, type annotations, imports, log calls, and text for people (a string with a space).
 """
 
 from __future__ import annotations
@@ -48,13 +47,13 @@ SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
 
 
 @dataclass(frozen=True)
-class Place:
-    """A place at which a rule applies.
+class Site:
+    """A site at which a rule applies.
 
     :ivar lines: first and last line of its statement; of a compound statement, of its head.
     :ivar path: fields and indexes from the module to the node.
     :ivar old: the node's text; :ivar new: the text of what replaces it.
-    :ivar number: which one of several places with the same function, rule and text.
+    :ivar number: which one of several sites with the same function, rule and text.
     """
 
     module: str
@@ -68,7 +67,7 @@ class Place:
 
     @property
     def key(self) -> str:
-        """A name that stays the same while the text of the place does."""
+        """An identifier that stays the same until the text of the site changes."""
         suffix = f" #{self.number}" if self.number > 1 else ""
         return f"{self.module}:{self.function}: {self.rule}: {self.old} -> {self.new}{suffix}"
 
@@ -76,74 +75,74 @@ class Place:
         """Return the mutant: one edit that replaces the whole module."""
         return mutant_of([self])
 
-    def overlaps(self, other: Place) -> bool:
-        """Whether one of two places is inside of the other, or at the same node."""
+    def overlaps(self, other: Site) -> bool:
+        """Return whether one of two sites is inside of the other, or at the same node."""
         if self.module != other.module:
             return False
         common = min(len(self.path), len(other.path))
         return self.path[:common] == other.path[:common]
 
 
-def mutant_of(together: Sequence[Place]) -> Mutant:
-    """Return the mutant with the changes of some places, none of which overlaps another."""
+def mutant_of(sites: Sequence[Site]) -> Mutant:
+    """Return the mutant with the changes of some sites, which must not overlap."""
     edits = []
-    for module in dict.fromkeys(place.module for place in together):
+    for module in dict.fromkeys(site.module for site in sites):
         text = (SAMPLE_CONTROLLER / module).read_text()
-        edits.append(Edit(module, text, changed(text, [place for place in together if place.module == module])))
-    name = " + ".join(place.key for place in together)
+        edits.append(Edit(module, text, changed(text, [site for site in sites if site.module == module])))
+    name = " + ".join(site.key for site in sites)
     return Mutant(name, tuple(edits), f"By rule: {name}.")
 
 
-def changed(text: str, together: Sequence[Place]) -> str:
-    """Return a module's text with the changes of some places, as :mod:`ast` writes it."""
+def changed(text: str, sites: Sequence[Site]) -> str:
+    """Return a module's text with the changes of some sites, as :mod:`ast` writes it."""
     tree = ast.parse(text)
-    for place in together:
-        _replace(tree, place.path, place.rule)
+    for site in sites:
+        _replace(tree, site.path, site.rule)
     return ast.unparse(tree) + "\n"
 
 
 @cache
-def places() -> tuple[Place, ...]:
-    """Return all places, by module and position: the same for the same source."""
-    found: list[Place] = []
+def sites() -> tuple[Site, ...]:
+    """Return all sites, by module and position: the same for the same source."""
+    found: list[Site] = []
     for file in sorted(SAMPLE_CONTROLLER.glob("*.py")):
         if file.name != "__init__.py" and file.name not in OF_VARIANTS:
-            found += places_in(file.name, file.read_text())
+            found += sites_in(file.name, file.read_text())
     return tuple(found)
 
 
-def places_in(module: str, text: str) -> list[Place]:
-    """Return the places of a module."""
+def sites_in(module: str, text: str) -> list[Site]:
+    """Return the sites of a module."""
     tree = ast.parse(text)
     found = list(_visit(module, tree, (), "", (0, 0)))
     times: Counter[str] = Counter()
     numbered = []
-    for place in found:
-        times[place.key] += 1
-        numbered.append(Place(**(place.__dict__ | {"number": times[place.key]})))
+    for site in found:
+        times[site.key] += 1
+        numbered.append(Site(**(site.__dict__ | {"number": times[site.key]})))
     return numbered
 
 
 @cache
 def equivalent(file: Path = EQUIVALENT) -> dict[str, str]:
-    """Return key -> reason of the survivors that are no gaps.
+    """Return key -> reason of the survivors that are equivalent.
 
-    :raises ValueError: if an entry is incomplete, or its place no longer exists.
+    :raises ValueError: if an entry is incomplete, or its site no longer exists.
     """
     entries = tomllib.loads(file.read_text()).get("equivalent", [])
-    known = {place.key for place in places()}
+    known = {site.key for site in sites()}
     for entry in entries:
         if set(entry) != {"key", "reason"}:
             raise ValueError(f"{file.name}: expected key and reason, got {sorted(entry)}")
         if entry["key"] not in known:
-            raise ValueError(f"{file.name}: no such place, remove it: {entry['key']}")
+            raise ValueError(f"{file.name}: no such site, remove it: {entry['key']}")
     return {entry["key"]: entry["reason"] for entry in entries}
 
 
 def _visit(
     module: str, node: ast.AST, path: tuple[str | int, ...], function: str, lines: tuple[int, int]
-) -> Iterator[Place]:
-    """Yield the places inside of a node."""
+) -> Iterator[Site]:
+    """Yield the sites inside of a node."""
     for field, value in ast.iter_fields(node):
         if field in ("annotation", "returns", "decorator_list", "bases", "type_params"):
             continue
@@ -159,7 +158,7 @@ def _visit(
                 replaced = _replaced(child, rule, node, field)
                 if replaced is not None and not (rule == "drop" and _only_declares(child)):
                     old, new = _text(child), _text(replaced)
-                    yield Place(module, inside or "module", within, rule, old, new, inner)
+                    yield Site(module, inside or "module", within, rule, old, new, inner)
             yield from _visit(module, child, inner, inside, within)
 
 
@@ -171,7 +170,7 @@ def _lines(statement: ast.stmt) -> tuple[int, int]:
 
 
 def _left_out(node: ast.AST, parent: ast.AST) -> bool:
-    """Whether nothing in a node is changed."""
+    """Return whether the rules skip a node."""
     if isinstance(node, ast.Import | ast.ImportFrom):
         return True
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
@@ -195,7 +194,7 @@ def _only_declares(node: ast.AST) -> bool:
 
 
 def _replaced(node: ast.AST, rule: str, parent: ast.AST, field: str) -> ast.AST | None:
-    """Return what a rule makes of a node; None if it does not apply."""
+    """Return the node that a rule produces; None if it does not apply."""
     if rule == "negate":
         conditional = isinstance(parent, ast.If | ast.While | ast.IfExp) and field == "test"
         if conditional or (isinstance(parent, ast.comprehension) and field == "ifs"):
@@ -232,7 +231,7 @@ def _changed(node: ast.AST) -> ast.Constant | None:
 
 
 def _replace(tree: ast.Module, path: tuple[str | int, ...], rule: str) -> None:
-    """Apply a rule at a place."""
+    """Apply a rule at a site."""
     parent: ast.AST = tree
     container: object = tree
     field = ""

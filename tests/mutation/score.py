@@ -1,6 +1,6 @@
 """The score of mutants by rule: ``python -m mutation.score FILE`` prints that of a file of results.
 
-Run it in ``tests/``. The file is what MUTATION_SCORE names: one JSON object a line.
+Run it in ``tests/``. MUTATION_SCORE names the file, which contains one JSON object per line.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ NOT_STARTED = "did not start"
 SURVIVED = "survived"
 #: No test runs the line.
 UNCOVERED = "not run by any test"
-#: The session was stopped before it was finished; it does not count.
+#: The session was stopped before it finished; it does not count.
 UNFINISHED = "not finished"
-#: `equivalent.toml` gives the reason why no requirement can fail; it was not judged again.
+#: `equivalent.toml` states why no requirement can fail; it was not judged again.
 EQUIVALENT = "equivalent"
 
 
 def summary(entries: list[dict[str, Any]]) -> list[str]:
-    """Return the score in Markdown: caught of all that are not equivalent, by rule, and the survivors by module."""
+    """Return the score in Markdown: the caught share of all that are not equivalent, by rule, and the survivors by
+    module."""
     finished = [entry for entry in entries if entry["result"] != UNFINISHED]
     equivalent = [
         entry for entry in finished if entry["equivalent"] and entry["result"] in (SURVIVED, UNCOVERED, EQUIVALENT)

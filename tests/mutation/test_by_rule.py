@@ -1,4 +1,4 @@
-"""Mutants by rule give a score that nobody can tune by choosing mistakes."""
+"""Mutants by rule give a score that does not depend on a choice of mistakes."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from tests.support.scope import complete
 from .draw import drawn, set_seed
 from .groups import Entry, Result, judge
 from .judging import Bench
-from .rules import Place, equivalent, places
+from .rules import Site, equivalent, sites
 from .score import EQUIVALENT, SURVIVED, UNCOVERED
 from .trace import Trace, load
 
-#: The share of the places that are judged; by default about 50.
+#: The share of the sites that are judged; by default about 50 of them.
 RULE_SHARE = "MUTATION_RULE_SHARE"
-#: A file to which each result is appended, one JSON object a line. Mutants whose results it has are not judged again.
+#: A file to which each result is appended, one JSON object per line. Mutants with a result in it are not judged again.
 SCORE = "MUTATION_SCORE"
-#: How many mutants are judged together.
+#: The number of mutants in a group.
 GROUP = 25
 
 set_seed()
-PLACES = drawn(places(), float(os.environ.get(RULE_SHARE, "0.02")))
-GROUPS = [PLACES[start : start + GROUP] for start in range(0, len(PLACES), GROUP)]
+SITES = drawn(sites(), float(os.environ.get(RULE_SHARE, "0.02")))
+GROUPS = [SITES[start : start + GROUP] for start in range(0, len(SITES), GROUP)]
 
 
 @pytest.fixture(scope="session")
@@ -43,20 +43,20 @@ def known() -> list[Entry]:
 
 @pytest.mark.parametrize("group", GROUPS, ids=[f"group-{number}" for number in range(1, len(GROUPS) + 1)])
 def test_mutants_by_rule_are_caught(
-    group: list[Place], bench: Bench, trace: Trace, tmp_path: Path, record_property: Any, built: None
+    group: list[Site], bench: Bench, trace: Trace, tmp_path: Path, record_property: Any, built: None
 ) -> None:
     before = known()
     done = {entry["key"] for entry in before}
-    left = [place for place in group if place.key not in done]
-    # What is proved equivalent is judged in the complete run only, which finds proofs that hold no longer.
-    proved = [] if complete() else [place for place in left if place.key in equivalent()]
-    results = [Result(place, EQUIVALENT) for place in proved]
-    results += judge([place for place in left if place not in proved], bench, tmp_path, trace, before)
+    left = [site for site in group if site.key not in done]
+    # Only the complete run judges equivalent mutants, and finds those that are no longer equivalent.
+    proved = [] if complete() else [site for site in left if site.key in equivalent()]
+    results = [Result(site, EQUIVALENT) for site in proved]
+    results += judge([site for site in left if site not in proved], bench, tmp_path, trace, before)
     for result in results:
         record_property("by rule", result.entry())
         if path := os.environ.get(SCORE):
             with Path(path).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(result.entry()) + "\n")
     survivors = [result for result in results if result.result in (SURVIVED, UNCOVERED)]
-    missed = [f"{result.result}: {result.place.key}" for result in survivors if result.place.key not in equivalent()]
+    missed = [f"{result.result}: {result.site.key}" for result in survivors if result.site.key not in equivalent()]
     assert missed == [], "\n".join(missed)

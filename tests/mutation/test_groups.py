@@ -1,4 +1,4 @@
-"""What is tried first, and what is judged together."""
+"""The first requirements of a mutant, and the groups of mutants."""
 
 from __future__ import annotations
 
@@ -8,27 +8,36 @@ from typing import Any
 
 import pytest
 
-from .groups import Result, affected_by_any, apart, first, function_at, judge, learned, near_by_hand
+from .groups import (
+    Result,
+    affected_by_any,
+    caught_nearby,
+    first_requirements,
+    function_at,
+    judge,
+    nearest_handwritten,
+    split_into_groups,
+)
 from .judging import Judgement
-from .rules import SAMPLE_CONTROLLER, Place, mutant_of, places
+from .rules import SAMPLE_CONTROLLER, Site, mutant_of, sites
 from .score import CAUGHT, NOT_STARTED, SURVIVED, UNCOVERED, UNFINISHED
 from .trace import Trace
 
 NOTHING = Trace({}, {}, {})
 
 
-def place(key: str) -> Place:
-    return next(place for place in places() if place.key == key)
+def site(key: str) -> Site:
+    return next(site for site in sites() if site.key == key)
 
 
-APP_ROLE = place("credentials.py:_log_in_with_app_role: constant: '/' -> '/x'")
-TOKEN = place("credentials.py:_stored_token: constant: 'token' -> 'tokenx'")
-OTHER_TOKEN = place("credentials.py:_stored_token: constant: 'key' -> 'keyx'")
-HEALTH = place("vault.py:module: constant: 503 -> 504")
+APP_ROLE = site("credentials.py:_log_in_with_app_role: constant: '/' -> '/x'")
+TOKEN = site("credentials.py:_stored_token: constant: 'token' -> 'tokenx'")
+OTHER_TOKEN = site("credentials.py:_stored_token: constant: 'key' -> 'keyx'")
+HEALTH = site("vault.py:module: constant: 503 -> 504")
 
 
 def everywhere(*identifiers: str) -> Trace:
-    """Return a trace in which every line of some places affects some requirements."""
+    """Return a trace in which every line of some sites affects some requirements."""
     lines: dict[str, dict[int, list[str]]] = {}
     for each in (APP_ROLE, TOKEN, OTHER_TOKEN):
         for line in range(each.lines[0], each.lines[1] + 1):
@@ -37,7 +46,7 @@ def everywhere(*identifiers: str) -> Trace:
 
 
 class Sessions:
-    """Stands for the bench: it answers what a session would, and notes what it was asked."""
+    """Replaces the bench: it answers like a session, and records the requests."""
 
     def __init__(self, answers: dict[str, Any]) -> None:
         self.answers = answers
@@ -53,20 +62,21 @@ class Sessions:
         return Judgement(outcomes, {}, "")
 
 
-def results(answers: dict[str, Any], *together: Place, trace: Trace, tmp_path: Path) -> tuple[list[Result], Sessions]:
+def results(answers: dict[str, Any], *sites: Site, trace: Trace, tmp_path: Path) -> tuple[list[Result], Sessions]:
     bench = Sessions(answers)
-    return judge(together, bench, tmp_path, trace), bench  # type: ignore[arg-type]
+    return judge(sites, bench, tmp_path, trace), bench  # type: ignore[arg-type]
 
 
 def test_mutants_by_hand_in_the_same_function_are_tried_first() -> None:
     assert all(
-        identifier.split("-")[1] in ("APPROLE", "LEAK", "ROTATION", "SPEC") for identifier in near_by_hand(APP_ROLE)
+        identifier.split("-")[1] in ("APPROLE", "LEAK", "ROTATION", "SPEC")
+        for identifier in nearest_handwritten(APP_ROLE)
     )
-    assert "VI-APPROLE-006" in near_by_hand(APP_ROLE)
+    assert "VI-APPROLE-006" in nearest_handwritten(APP_ROLE)
 
 
 def test_users_of_a_constant_count_instead_of_its_definition() -> None:
-    assert any(identifier.startswith("VI-HEALTH-") for identifier in near_by_hand(HEALTH))
+    assert any(identifier.startswith("VI-HEALTH-") for identifier in nearest_handwritten(HEALTH))
 
 
 def test_the_innermost_function_is_found() -> None:
@@ -83,28 +93,28 @@ def test_requirements_that_caught_mutants_of_the_function_come_before_those_of_t
         {"module": "credentials.py", "key": "credentials.py:_stored_token: drop: c", "failed": ["VI-B-001"]},
         {"module": "vault.py", "key": "vault.py:Vault.sign: drop: d", "failed": ["VI-C-001"]},
     ]
-    assert learned(TOKEN, before) == ["VI-B-001", "VI-A-001"]
+    assert caught_nearby(TOKEN, before) == ["VI-B-001", "VI-A-001"]
 
 
 def test_one_quick_requirement_of_each_other_area_is_tried() -> None:
     trace = everywhere("VI-A-001", "VI-A-002", "VI-B-001")
-    assert first(TOKEN, trace, ())[-2:] == ["VI-A-001", "VI-B-001"]
+    assert first_requirements(TOKEN, trace, ())[-2:] == ["VI-A-001", "VI-B-001"]
 
 
-def test_places_of_one_function_are_judged_apart() -> None:
-    groups = apart([Result(TOKEN), Result(OTHER_TOKEN), Result(APP_ROLE)], NOTHING)
-    assert [[result.place for result in group] for group in groups] == [[TOKEN, APP_ROLE], [OTHER_TOKEN]]
+def test_sites_of_one_function_are_judged_apart() -> None:
+    groups = split_into_groups([Result(TOKEN), Result(OTHER_TOKEN), Result(APP_ROLE)], NOTHING)
+    assert [[result.site for result in group] for group in groups] == [[TOKEN, APP_ROLE], [OTHER_TOKEN]]
 
 
 def test_mutants_that_few_requirements_can_find_are_judged_apart_from_the_others() -> None:
     many = {f"VI-A-{number:03}": 1.0 for number in range(100)}
     trace = Trace({TOKEN.module: {line: ["VI-A-001"] for line in range(*TOKEN.lines) or TOKEN.lines}}, {}, many)
-    groups = apart([Result(TOKEN), Result(HEALTH)], trace)
+    groups = split_into_groups([Result(TOKEN), Result(HEALTH)], trace)
     assert len(groups) == 2
     assert affected_by_any(groups[0], trace) == []  # not in the catalogue
 
 
-def test_a_mutant_of_several_places_has_all_changes() -> None:
+def test_a_mutant_of_several_sites_has_all_changes() -> None:
     (text,) = mutant_of([APP_ROLE, TOKEN]).sources().values()
     assert ".strip('/x')" in text
     assert "'tokenx'" in text
@@ -123,7 +133,7 @@ def test_mutants_that_fail_together_are_judged_alone_again(tmp_path: Path) -> No
 
     class SecondTime(Sessions):
         def judge(self, build: Any, directory: Path, selection: list[str], conditions: Any) -> Judgement:
-            if build.name == both:  # from now on, the requirement finds it alone too
+            if build.name == both:  # from now on, the requirement catches it alone, too
                 self.answers[TOKEN.key] = {"VI-TOKEN-002"}
             return super().judge(build, directory, selection, conditions)
 

@@ -1,4 +1,4 @@
-"""Every mutant is caught by the requirement that it breaks, and by no others than its neighbors."""
+"""The requirement that a mutant breaks catches it, and no requirement except its neighbors fails."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from .load import mutants
 SCOPE = "MUTATION_SCOPE"
 
 
-def what_it_can_affect(mutant: Mutant) -> list[str]:
-    """Return its requirement and that one's neighbors, or all requirements of their areas."""
+def affected_requirements(mutant: Mutant) -> list[str]:
+    """Return the mutant's requirement and its neighbors, or all requirements of their areas."""
     named = {mutant.requirement, *mutant.neighbors}
     if os.environ.get(SCOPE) != "areas":
         return sorted(named)
@@ -31,7 +31,7 @@ def what_it_can_affect(mutant: Mutant) -> list[str]:
 def test_a_mutant_is_caught(
     mutant: Mutant, bench: Bench, tmp_path: Path, full: bool, record_property: Any, built: None
 ) -> None:
-    judgement = bench.judge(mutant, tmp_path, () if full else what_it_can_affect(mutant))
+    judgement = bench.judge(mutant, tmp_path, () if full else affected_requirements(mutant))
     failed = judgement.of("failed")
     record_property("mutant", [mutant.name, mutant.requirement, sorted(failed), full])
     assert not judgement.of("error"), judgement.output

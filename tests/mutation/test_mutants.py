@@ -1,4 +1,4 @@
-"""Every MUST and SHOULD has a mutant, and each edit fits the present source of the sample controller."""
+"""Every MUST and SHOULD has a mutant, and each edit matches the current source of the sample controller."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_vault_issuer.requirements.catalogue import Catalogue
 from .builds import Build, Mutant
 from .load import MUTANTS, MutationFileError, mutants, variants
 
-#: A mutant with more neighbors than this in other areas does not show that its requirement is judged by itself.
+#: A mutant with more neighbors than this in other areas does not prove that its requirement is judged separately.
 NEIGHBORS = 4
 BUILDS: tuple[Build, ...] = (*mutants(), *variants())
 VALID = """
@@ -28,7 +28,7 @@ new = "b"
 
 
 def in_other_areas(mutant: Mutant) -> list[str]:
-    """Return the neighbors in other areas than that of the mutant's requirement."""
+    """Return the neighbors that are not in the area of the mutant's requirement."""
     area = mutant.requirement.rpartition("-")[0]
     return [identifier for identifier in mutant.neighbors if not identifier.startswith(area)]
 

@@ -1,4 +1,4 @@
-"""The rules find every place, always in the same order, and change nothing else."""
+"""The rules find every site, always in the same order, and change nothing else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from .draw import SEED, drawn
-from .rules import EQUIVALENT, SAMPLE_CONTROLLER, changed, equivalent, places, places_in
+from .rules import EQUIVALENT, SAMPLE_CONTROLLER, changed, equivalent, sites, sites_in
 from .score import CAUGHT, NOT_STARTED, SURVIVED, UNFINISHED, summary
 from .trace import Trace, assemble
 
@@ -29,7 +29,7 @@ class C:
 
 
 def found(rule: str) -> list[str]:
-    return [place.key for place in places_in("m.py", SOURCE) if place.rule == rule]
+    return [site.key for site in sites_in("m.py", SOURCE) if site.rule == rule]
 
 
 def test_conditions_are_negated() -> None:
@@ -56,33 +56,33 @@ def test_constants_are_changed_but_no_text_for_people() -> None:
     ]
 
 
-def test_a_change_touches_its_place_only() -> None:
-    place = next(place for place in places_in("m.py", SOURCE) if place.rule == "swap")
-    before, after = ast.unparse(ast.parse(SOURCE)).splitlines(), changed(SOURCE, [place]).splitlines()
+def test_a_change_touches_its_site_only() -> None:
+    site = next(site for site in sites_in("m.py", SOURCE) if site.rule == "swap")
+    before, after = ast.unparse(ast.parse(SOURCE)).splitlines(), changed(SOURCE, [site]).splitlines()
     assert [(b, a) for b, a in zip(before, after, strict=True) if a != b] == [
         ("            return self.g(a + b)", "            return self.g(a - b)")
     ]
 
 
-def test_places_with_the_same_text_are_numbered() -> None:
-    keys = [place.key for place in places_in("m.py", "def f():\n    g()\n    g()\n")]
+def test_sites_with_the_same_text_are_numbered() -> None:
+    keys = [site.key for site in sites_in("m.py", "def f():\n    g()\n    g()\n")]
     assert keys == ["m.py:f: drop: g() -> pass", "m.py:f: drop: g() -> pass #2"]
 
 
 def test_keys_are_unique() -> None:
-    assert len({place.key for place in places()}) == len(places()) > 2000
+    assert len({site.key for site in sites()}) == len(sites()) > 2000
 
 
 def test_mutants_by_rule_compile_and_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SEED, "1")
-    for place in drawn(places(), 0.02):
-        text = (SAMPLE_CONTROLLER / place.module).read_text()
-        new = place.mutant().sources()[place.module]
-        compile(new, place.module, "exec")
+    for site in drawn(sites(), 0.02):
+        text = (SAMPLE_CONTROLLER / site.module).read_text()
+        new = site.mutant().sources()[site.module]
+        compile(new, site.module, "exec")
         assert new != ast.unparse(ast.parse(text)) + "\n"
 
 
-def test_equivalent_mutants_have_places_and_reasons() -> None:
+def test_equivalent_mutants_have_sites_and_reasons() -> None:
     assert all(reason.endswith(".") for reason in equivalent(EQUIVALENT).values())
 
 
@@ -90,7 +90,7 @@ def test_equivalent_mutants_have_places_and_reasons() -> None:
     ("text", "message"),
     [
         ('[[equivalent]]\nkey = "x"\n', "expected key and reason, got ['key']"),
-        ('[[equivalent]]\nkey = "x"\nreason = "It."\n', "no such place, remove it: x"),
+        ('[[equivalent]]\nkey = "x"\nreason = "It."\n', "no such site, remove it: x"),
     ],
 )
 def test_a_wrong_entry_of_equivalent_mutants_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -127,7 +127,7 @@ def test_requirements_that_did_not_pass_are_left_out() -> None:
 
 def test_the_quickest_requirements_are_tried_first() -> None:
     trace = Trace({"m.py": {2: ["VI-A-001", "VI-A-002"]}}, {}, {"VI-A-001": 2.0, "VI-A-002": 1.0})
-    assert trace.affected(places_in("m.py", "def f():\n    g()\n")[0]) == ["VI-A-002", "VI-A-001"]
+    assert trace.affected(sites_in("m.py", "def f():\n    g()\n")[0]) == ["VI-A-002", "VI-A-001"]
 
 
 def test_the_score_leaves_out_equivalent_and_unfinished_mutants() -> None:

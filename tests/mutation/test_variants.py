@@ -1,6 +1,6 @@
-"""Right variants of the sample controller pass, and their mutants are still caught.
+"""Correct variants of the sample controller pass, and the suite still catches their mutants.
 
-A suite that forgives everything proves nothing. Therefore a sample of mutants is built into each variant.
+A suite that never fails would also pass correct variants. Therefore a sample of mutants is applied to each variant.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from .draw import SEED, drawn
 from .judging import Bench, Conditions
 from .load import mutants, variants
 
-#: Variants are judged as users do: slow controllers need the whole waits.
+#: Variants are judged as users judge: slow controllers need the full timeouts.
 TIMEOUT_SCALE = 1.0
-#: Seconds after which the session of a variant is stopped: one with one worker takes its time.
+#: Seconds after which the session of a variant is stopped: a variant with one worker takes long.
 LIMIT = 5400
-#: How many mutants are built into each variant.
+#: The number of mutants that are applied to each variant.
 SAMPLE = 5
 #: The share of the variants that are judged on one day, by one requirement per area.
 SHARE = 0.3
-#: Mutants whose mistake no habit hides, of many areas; those are drawn from whose requirement the variant claims.
+#: Mutants whose mistake no variant hides, of many areas; the sample is selected from those whose requirement applies.
 POOL = (
     "approle-white-space-around-the-secret-id",
     "audience-with-a-dot",
@@ -47,8 +47,8 @@ POOL = (
     "token-key-ignored",
     "verified-in-other-words",
 )
-#: What cannot be judged on a variant, by its name: a configuration in another object gives the issuer object no new
-#: generation.
+#: Requirements that cannot be judged on a variant, by its name: a configuration in another object does not change the
+#: generation of the issuer object.
 NOT_RUN = {"configmap": {"VI-HEALTH-014"}}
 MUTANTS = {mutant.name: mutant for mutant in mutants()}
 VARIANTS = variants()
@@ -68,7 +68,7 @@ def claimed(variant: Variant) -> set[str]:
 def sample_for(variant: Variant) -> list[Mutant]:
     """Return today's mutants for a variant."""
     applies = claimed(variant)
-    # The mutants that wait for a CertificateRequest say nothing of a variant that serves only the other API.
+    # Mutants that wait for a CertificateRequest prove nothing on a variant that serves only the other API.
     own_api = "certificate-request" in implementation(variant).features
     fitting = [
         mutant
@@ -88,14 +88,14 @@ def one_per_area(profile: str, variant: Variant) -> list[str]:
     return list(first.values())
 
 
-def todays() -> list[Variant]:
+def selected_today() -> list[Variant]:
     """Return the variants that are judged today; in the complete run, all."""
     return VARIANTS if complete() else drawn(VARIANTS, SHARE)
 
 
 def skip_unless_drawn(variant: Variant) -> None:
     """Skip the test of a variant that is not judged today."""
-    if variant not in todays():
+    if variant not in selected_today():
         pytest.skip("today other variants are judged; all in the complete run: tox run -e full")
 
 
@@ -141,5 +141,5 @@ def test_each_variant_has_its_day(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = set()
     for number in range(200):
         monkeypatch.setenv(SEED, str(number))
-        chosen.update(todays())
+        chosen.update(selected_today())
     assert chosen == set(VARIANTS)

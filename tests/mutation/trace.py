@@ -22,11 +22,11 @@ from pytest_vault_issuer.toolchain.cache import default_cache
 from . import line_recorder
 from .builds import PACKAGE, SAMPLE_CONTROLLER, Build, Edit
 from .judging import Bench, Conditions
-from .rules import Place
+from .rules import Site
 
-#: Seconds after which the session that records is stopped.
+#: Seconds after which the recording session is stopped.
 LIMIT = 7200
-#: What the line recorder is called in the build.
+#: The name of the line recorder in the build.
 RECORDER = "line_recorder"
 
 
@@ -34,33 +34,33 @@ RECORDER = "line_recorder"
 class Trace:
     """A recorded session.
 
-    :ivar lines: module -> line -> the requirements whose tests ran beside its execution.
+    :ivar lines: module -> line -> the requirements whose tests ran during its execution.
     :ivar at_start: module -> lines that ran before the first test.
-    :ivar seconds: requirement -> how long its tests took; only of those that passed.
+    :ivar seconds: requirement -> duration of its tests; only of those that passed.
     """
 
     lines: dict[str, dict[int, list[str]]]
     at_start: dict[str, list[int]]
     seconds: dict[str, float]
 
-    def affected(self, place: Place) -> list[str]:
-        """Return the requirements that a place can affect, the quickest first."""
-        first, last = place.lines
-        wanted = {(place.module, line) for line in range(first, last + 1)} | uses(place)
+    def affected(self, site: Site) -> list[str]:
+        """Return the requirements that a site can affect, the fastest first."""
+        first, last = site.lines
+        wanted = {(site.module, line) for line in range(first, last + 1)} | uses(site)
         found = {name for module, line in wanted for name in self.lines.get(module, {}).get(line, [])}
         if not found and any(line in self.at_start.get(module, []) for module, line in wanted):
             found = set(self.seconds)
         return sorted(found & set(self.seconds), key=lambda name: (self.seconds[name], name))
 
 
-def uses(place: Place) -> set[tuple[str, int]]:
-    """Return the lines that name what a statement of a module or class defines; none for other statements."""
-    if not (place.function == "module" or ("." not in place.function and place.function[:1].isupper())):
+def uses(site: Site) -> set[tuple[str, int]]:
+    """Return the lines that use a definition of a module or class; none for other statements."""
+    if not (site.function == "module" or ("." not in site.function and site.function[:1].isupper())):
         return set()
-    tree = ast.parse((SAMPLE_CONTROLLER / place.module).read_text())
+    tree = ast.parse((SAMPLE_CONTROLLER / site.module).read_text())
     names: set[str] = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Assign | ast.AnnAssign) and node.lineno == place.lines[0]:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.lineno == site.lines[0]:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             names |= {target.id for target in targets if isinstance(target, ast.Name)}
     return {use for name in names for use in _lines_that_name(name)}
@@ -78,7 +78,7 @@ def _lines_that_name(name: str) -> frozenset[tuple[str, int]]:
 
 
 def load(bench: Bench) -> Trace:
-    """Return the trace of the present source, which is recorded if it is not cached."""
+    """Return the trace of the current source; record it if it is not cached."""
     cached = default_cache() / f"mutation-trace-{digest()}.json"
     cached.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(cached.with_suffix(".lock")):
@@ -108,7 +108,7 @@ class _Recording(Build):
 
 
 def record(bench: Bench, selection: Sequence[str] = ()) -> Trace:
-    """Run the suite on the sample controller and return which lines ran beside which tests.
+    """Run the suite on the sample controller and return which lines ran during which tests.
 
     :param selection: ids of requirements; () for all.
     """
@@ -121,7 +121,7 @@ def record(bench: Bench, selection: Sequence[str] = ()) -> Trace:
         judgement = bench.judge(_Recording("recording", (edit,), "Records lines."), directory, selection, conditions)
         tests = [json.loads(line) for line in times.read_text().splitlines()]
         written = (directory / PACKAGE / "lines.jsonl").read_text().splitlines()
-        intervals = [json.loads(line) for line in written if line.endswith("}")]  # the last may be cut
+        intervals = [json.loads(line) for line in written if line.endswith("}")]  # the last line may be truncated
         # The edit adds lines at the top of the module.
         return assemble(tests, intervals, judgement.of("passed"), {"__main__.py": edit.new.count("\n") - 1})
 
@@ -135,7 +135,7 @@ def assemble(
     """Match the intervals of lines with the times of tests.
 
     :param passed: requirements that count.
-    :param added: module -> how many lines its recorded source has more at its top.
+    :param added: module -> the number of additional lines at the top of its recorded source.
     """
     seconds: dict[str, float] = {}
     passed = set(passed)

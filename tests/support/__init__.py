@@ -1,1 +1,1 @@
-"""Code that tests share; imported as ``tests.support.NAME``."""
+"""Code that tests share, imported as ``tests.support.NAME``."""

@@ -55,12 +55,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Print nothing: a client of a Unix socket has no address."""
+        """Print nothing, because a client of a Unix socket has no address."""
 
 
 @contextlib.contextmanager
 def plugin() -> Iterator[Plugin]:
-    """Serve a plugin that refuses nothing yet."""
+    """Serve a plugin that initially refuses nothing."""
     served = Plugin()
     thread = threading.Thread(target=served.serve_forever)
     thread.start()

@@ -1,4 +1,4 @@
-"""A browser that reads ``report.html``, and checks that apply to every such page."""
+"""A browser that opens ``report.html``, and checks that apply to every such page."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NAMED = ("button", "checkbox", "heading", "link", "navigation", "region", "sear
 
 @contextlib.contextmanager
 def launched() -> Iterator[Any]:
-    """Start the system's Chromium, without a network; skip the test if there is none."""
+    """Start the system's Chromium, without a network; skip the test if it is missing."""
     if os.environ.get(REQUIRED):
         from playwright import sync_api
     else:
@@ -34,7 +34,7 @@ def launched() -> Iterator[Any]:
     if program is None:
         not_run(f"no browser: none of {', '.join(PROGRAMS)} is in PATH", REQUIRED)
     with sync_api.sync_playwright() as playwright:
-        # Its own sandbox does not work as root.
+        # Chromium's own sandbox does not work as root.
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"], timeout=120_000)
         try:
             yield browser
@@ -56,7 +56,7 @@ class Reader:
         page.goto(file.as_uri() + fragment)
 
     def shown(self) -> list[str]:
-        """The requirements that can be seen, by id."""
+        """Return the ids of the visible requirements."""
         return [str(identifier) for identifier in self.page.eval_on_selector_all(
             ".requirement", "all => all.filter(one => one.checkVisibility()).map(one => one.id)"
         )]  # fmt: skip
@@ -83,7 +83,7 @@ class Reader:
         self.page.get_by_role("searchbox", name="Search").fill(text)
 
     def refuse(self, permission: str) -> None:
-        """Let the browser deny the page a permission, as its user can."""
+        """Make the browser deny a permission to the page, as its user can."""
         session = self.page.context.new_cdp_session(self.page)
         context = session.send("Target.getTargetInfo")["targetInfo"]["browserContextId"]
         setting = {"permission": {"name": permission}, "setting": "denied", "browserContextId": context}
@@ -94,6 +94,6 @@ class Reader:
         return int(self.page.evaluate("document.documentElement.scrollWidth"))
 
     def nameless(self) -> list[str]:
-        """Return the elements without a name, which assistive technology would read by role only."""
+        """Return the elements without a name, for which assistive technology would read only the role."""
         lines = self.page.locator("body").aria_snapshot().splitlines()
         return [line for line in lines if re.fullmatch(rf" *- ({'|'.join(_NAMED)})( \[[^\]]*\])*:?", line)]

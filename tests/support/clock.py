@@ -1,12 +1,12 @@
-"""A monotonic clock that the test moves."""
+"""A monotonic clock that the test controls."""
 
 from __future__ import annotations
 
 
 class Clock:
-    """Stands for :func:`time.monotonic`.
+    """Replaces :func:`time.monotonic`.
 
-    :ivar now: seconds that the clock shows.
+    :ivar now: the time in seconds.
     """
 
     def __init__(self) -> None:

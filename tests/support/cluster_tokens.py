@@ -1,4 +1,4 @@
-"""Signs service account tokens like a cluster, for tests without a cluster."""
+"""Signs service account tokens as a cluster does, for tests without a cluster."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Signer:
         self.provider = IdentityProvider(ISSUER, (self.public,))
 
     def token(self, algorithm: str = "", **claims: Any) -> str:
-        """Return a token for STS that is valid for ten minutes; a claim that is None is left out."""
+        """Return a token for STS that is valid for ten minutes; a claim of None is left out."""
         now = int(time.time())
         content = {"iss": ISSUER, "sub": SUBJECT, "aud": [STS], "iat": now, "nbf": now, "exp": now + 600} | claims
         header = {"alg": algorithm or self._algorithm, "kid": "key"}

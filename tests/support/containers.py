@@ -1,4 +1,4 @@
-"""An engine, local images and kind, for tests of containers. Tests are skipped without them."""
+"""An engine, local images and kind for container tests, which are skipped without them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def require(engine: Engine, *images: str) -> None:
 
 @contextlib.contextmanager
 def user_cluster(engine: Engine, kubeconfig: Path, *options: str) -> Iterator[str]:
-    """Create a kind cluster of a user, with the default network; yield its name; remove it.
+    """Create a user's kind cluster on the default network; yield its name; remove it.
 
     :param options: of ``kind create cluster``.
     """
@@ -74,7 +74,7 @@ def on_kind() -> list[str]:
     ]
 
 
-def everything(engine: Engine) -> set[str]:
+def all_names(engine: Engine) -> set[str]:
     """Return the names of all containers, networks and images."""
     client = engine.client
     named = {
@@ -86,7 +86,7 @@ def everything(engine: Engine) -> set[str]:
 
 
 def kind_program() -> Path:
-    """Return kind's path."""
+    """Return the path of kind."""
     given = os.environ.get("VAULT_ISSUER_KIND_BINARY")
     try:
         return find_kind(Path(given) if given else None)

@@ -1,4 +1,4 @@
-"""A limit of memory for a group of processes, which the kernel enforces by killing one of them."""
+"""A memory limit for a group of processes. The kernel enforces it and kills one of them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-#: Memory, in bytes, that a full group has left.
+#: The free memory of a full group, in bytes.
 _ROOM = 64 << 20
 #: Seconds until the kernel has killed a process.
 _KILLED = 120
-#: Takes memory of a group until the kernel has killed a process of it. `b"\1"`: untouched zeros take none.
+#: Allocates memory in a group until the kernel has killed a process. `b"\\1"`, because untouched zero pages use no
+#: memory.
 _TAKE = """
 import os, pathlib, sys
 group = pathlib.Path(sys.argv[1])
@@ -26,7 +27,7 @@ while "oom_kill 0" in (group / "memory.oom_control").read_text().splitlines():
 
 
 def _own_group() -> Path | None:
-    """Return the directory of this process's memory control group (version 1); None if this machine has none."""
+    """Return the directory of this process's memory control group (version 1); None without one."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text().splitlines():
             _, controllers, path = line.split(":", 2)
@@ -36,7 +37,7 @@ def _own_group() -> Path | None:
 
 
 def can_be_set() -> bool:
-    """Whether this user may limit the memory of processes, with the control groups of version 1."""
+    """Return whether this user may limit the memory of processes with control groups of version 1."""
     group = _own_group()
     return group is not None and os.access(group, os.W_OK) and (group / "memory.oom_control").exists()
 
@@ -48,12 +49,12 @@ class MemoryLimit:
         self._group = group
 
     def add(self, pid: int) -> None:
-        """Add a process and those that it starts from now on. The kernel kills them rather than others."""
+        """Add a process and its future children. The kernel kills them rather than others."""
         (self._group / "cgroup.procs").write_text(str(pid))
         Path(f"/proc/{pid}/oom_score_adj").write_text("1000")
 
     def exhaust(self) -> None:
-        """Let the processes run out of memory. Return when the kernel has killed the largest of them."""
+        """Use up the memory of the processes. Return when the kernel has killed the largest of them."""
         used = int((self._group / "memory.usage_in_bytes").read_text())
         (self._group / "memory.limit_in_bytes").write_text(str(used + _ROOM))
         subprocess.run([sys.executable, "-c", _TAKE, str(self._group)], check=True, timeout=_KILLED)

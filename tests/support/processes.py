@@ -26,7 +26,7 @@ def output_of(process: subprocess.Popen[str]) -> str:
 
 
 def command_lines() -> Iterator[tuple[int, list[str]]]:
-    """Yield the id and the arguments of every process but this one."""
+    """Yield the id and the arguments of every process except this one."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and entry.name != str(os.getpid()):
             try:

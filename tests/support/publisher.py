@@ -1,4 +1,4 @@
-"""A server of files with TLS on loopback, in the layouts of publishers and of image registries; and an HTTP proxy."""
+"""A file server with TLS on loopback, with the layouts of publishers and image registries; and an HTTP proxy."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ S = TypeVar("S", bound=socketserver.BaseServer)
 
 
 class Publisher(http.server.ThreadingHTTPServer):
-    """Serves `files` by path; behaves in other ways where a test says so.
+    """Serves `files` by path; tests can make it behave differently.
 
     :ivar files: content by path, with a leading slash.
     :ivar asked: path and Range of each request.
     :ivar cut: number of bytes after which the connection ends, by path, for one answer each.
-    :ivar moved: where a path redirects to.
-    :ivar token: the registry wants this token; '' for none.
+    :ivar moved: target of a redirect, by path.
+    :ivar token: the token that the registry requires; '' for none.
     :ivar on_request: called with each path before the answer.
     """
 
@@ -79,7 +79,7 @@ class Publisher(http.server.ThreadingHTTPServer):
         return sha256(content)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Print nothing: clients that give up are part of the tests."""
+        """Print nothing: some tests use clients that close the connection."""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -149,7 +149,7 @@ class _Tunnel(socketserver.StreamRequestHandler):
 class Proxy(socketserver.ThreadingTCPServer):
     """An HTTP proxy that only tunnels.
 
-    :ivar asked: the hosts and ports to which it was asked to connect.
+    :ivar asked: the requested hosts and ports.
     """
 
     daemon_threads = True
@@ -190,7 +190,7 @@ def tar(files: Mapping[str, bytes], mode: str = "w:gz") -> bytes:
 
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
-    """Return a zip."""
+    """Return a zip archive."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():

@@ -1,8 +1,8 @@
-"""Runs the commands of a page or a workflow as they are written, in order, in the environment of a reader.
+"""Runs the commands of a page or a workflow as written, in order, in the environment of a user.
 
-A page's shell blocks are scripts for ``bash -e``, as a workflow's steps are, with the installed package in the PATH.
-Tables say which commands are not run, and where else they are; and what replaces a text that stands for
-something of the reader's own. What is in none of them has to run as it is, and what is in one has to be on a page.
+A page's shell blocks are scripts for ``bash -e``, like a workflow's steps, with the installed package in the PATH.
+Tables list the commands that do not run here, with the file that runs them, and replacements for values of the user.
+All other commands must run as written. Every entry of a table must occur on a page.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[2]
-#: Seconds after which a block counts as broken; one compiles a controller and judges it completely.
+#: Timeout in seconds for a block; one compiles a controller and judges it completely.
 LIMIT = 1800
-#: Whole runs of the suite take a minute. A run is narrowed in the way a user would do it without touching the command:
-#: by the environment twin of --vault-issuer-select, which gives way where a command selects.
+#: A session of the whole suite takes a minute. VAULT_ISSUER_SELECT narrows it without a change of the command; a
+#: command that selects requirements overrides it.
 NARROWED = {"VAULT_ISSUER_SELECT": "VI-TOKEN-001"}
 
 
 def commands_of(page: Path) -> list[list[str]]:
-    """Return the commands of each shell block of a page, a line for each."""
+    """Return the commands of each shell block of a page, one per line."""
     found = re.findall(r"^( *)```sh\n(.*?)^\1```", page.read_text(), re.MULTILINE | re.DOTALL)
     blocks = [re.sub(r" *\\\n\s*", " ", block) for _, block in found]
     return [[line.strip() for line in block.splitlines() if line.strip()] for block in blocks]
@@ -43,7 +43,7 @@ class Workflow:
     """A workflow of GitHub Actions with one job.
 
     :ivar used: the actions of its steps, which only GitHub can run.
-    :ivar scripts: what its other steps run.
+    :ivar scripts: the scripts of its other steps.
     """
 
     environment: dict[str, str]
@@ -52,7 +52,7 @@ class Workflow:
 
     @classmethod
     def read(cls, path: Path) -> Workflow:
-        """Read it from its file."""
+        """Read the workflow from its file."""
         written = yaml.safe_load(path.read_text())
         (job,) = written["jobs"].values()
         steps = job["steps"]
@@ -63,10 +63,10 @@ class Workflow:
 
 @dataclass(frozen=True)
 class Tables:
-    """Commands that are not run as they are written.
+    """Commands that do not run as written.
 
-    :ivar elsewhere: command -> why it is not run here, and the file that runs it.
-    :ivar instead: text in commands -> its replacement, and why; the reader fills in names in braces.
+    :ivar elsewhere: command -> why it does not run here, and the file that runs it.
+    :ivar instead: text in commands -> its replacement, and why; names in braces refer to :attr:`Reader.paths`.
     :ivar fail: command that shows a failure and exits with 1 -> why.
     """
 
@@ -85,29 +85,29 @@ class Tables:
         assert not missing, f"no files: {missing}"
 
 
-def surroundings(**more: str) -> dict[str, str]:
-    """Return the environment of who has installed the package, without what the tests' own has for pytest and Vault."""
+def user_environment(**more: str) -> dict[str, str]:
+    """Return the environment of a user who has installed the package, without variables of this pytest run."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "VAULT_ISSUER_VAULT"))}
     return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"} | more
 
 
 @dataclass
 class Reader:
-    """A reader who runs commands.
+    """A user who runs commands.
 
-    :ivar directory: where.
-    :ivar has: paths for the names in braces in :attr:`Tables.instead`.
+    :ivar directory: the working directory.
+    :ivar paths: values for the names in braces in :attr:`Tables.instead`.
     """
 
     directory: Path
     environment: dict[str, str] = field(repr=False)
     tables: Tables = field(default_factory=Tables, repr=False)
-    has: dict[str, object] = field(default_factory=dict)
+    paths: dict[str, object] = field(default_factory=dict)
 
-    def type(self, commands: list[str], **environment: str) -> str:
-        """Run a block, without what is run elsewhere, and return what was printed.
+    def run_block(self, commands: list[str], **environment: str) -> str:
+        """Run a block without the commands that run elsewhere, and return its output.
 
-        :param environment: what there is more of, for this block.
+        :param environment: additional variables for this block.
         """
         lines = []
         for command in commands:
@@ -116,7 +116,7 @@ class Reader:
             line = command
             for written, (instead, _) in self.tables.instead.items():
                 if written in line:
-                    line = line.replace(written, instead.format(**self.has))
+                    line = line.replace(written, instead.format(**self.paths))
             lines.append(f"if {line}; then exit 99; else test $? = 1; fi" if command in self.tables.fail else line)
         done = subprocess.run(
             ["bash", "-e", "-c", "\n".join(lines)],
@@ -132,15 +132,15 @@ class Reader:
         return done.stdout
 
     def run(self, workflow: Workflow, summary: Path) -> None:
-        """Run the scripts of a workflow in turn, each in a shell of its own.
+        """Run the scripts of a workflow in order, each in a separate shell.
 
-        :param summary: file for what is shown on the job's page.
+        :param summary: file for the summary page of the job.
         """
         for script in workflow.scripts:
-            self.type([script], GITHUB_STEP_SUMMARY=str(summary), **workflow.environment)
+            self.run_block([script], GITHUB_STEP_SUMMARY=str(summary), **workflow.environment)
 
     def write(self, name: str, text: str) -> Path:
-        """Write a file of theirs."""
+        """Write a file of the user."""
         path = self.directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)

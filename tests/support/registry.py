@@ -1,4 +1,4 @@
-"""A registry of images, the real one as Debian has it, on loopback; engines take those there without TLS."""
+"""Debian's image registry on loopback, from which engines pull without TLS."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tests.support.containers import not_run
 
 @contextlib.contextmanager
 def empty_registry(directory: Path) -> Iterator[str]:
-    """Run one with nothing in it; yield its address.
+    """Run an empty registry; yield its address.
 
-    :param directory: for its program and what it stores.
+    :param directory: for its program and its storage.
     """
     if shutil.which("apt-get") is None:
         not_run("a registry is made of Debian's package docker-registry")
@@ -50,7 +50,7 @@ def _answers(address: str, process: subprocess.Popen[bytes]) -> bool | None:
 
 
 def push(engine: Engine, image: str, address: str, name: str) -> None:
-    """Put an image that an engine has into a registry, by a name of there; the engine does not keep that name."""
+    """Push an image of an engine into a registry under another name; the engine does not keep this name."""
     there = f"{address}/{name}"
     engine.client.images.get(image).tag(there)
     try:
@@ -61,12 +61,12 @@ def push(engine: Engine, image: str, address: str, name: str) -> None:
 
 
 def forget(engine: Engine, name: str) -> None:
-    """Remove an image that an engine pulled through a registry from here, by both names that it got by that.
+    """Remove an image that an engine pulled through a registry, under both names of this pull.
 
-    Other names that it had before stay.
+    Earlier names of the image stay.
     """
     for tag in engine.client.images.get(name).tags:
         if tag.startswith("127.0.0.1:"):
             engine.client.images.remove(tag)
-    # As it was named: the engine itself leaves docker.io and library out of it.
+    # The engine itself omits docker.io and library from names.
     engine.client.images.remove(name)

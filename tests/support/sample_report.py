@@ -19,7 +19,7 @@ from pytest_vault_issuer.requirements.catalogue import Catalogue
 from pytest_vault_issuer.sandbox.pace import Pace
 
 REQUIREMENTS = [r for r in Catalogue.load().requirements if r.profile == "core"][:6]
-#: Text that a browser, Markdown or a shell would take for its own.
+#: Text that a browser, Markdown or a shell could interpret.
 HOSTILE = "<script>alert(1)</script> | `x` **y** ```"
 REPRODUCTION: dict[str, Any] = {
     "time": "2026-11-24T12:00:00+00:00",
@@ -121,11 +121,11 @@ def evidence() -> dict[str, Any]:
 
 
 def report(*outcomes: Outcome, **changes: Any) -> dict[str, Any]:
-    """A report in which the requirements have these outcomes, the rest passed; failures have evidence."""
+    """Return a report in which the requirements have these outcomes and the others passed; failures have evidence."""
     given = [*outcomes, *[Outcome.PASSED] * (len(REQUIREMENTS) - len(outcomes))]
     results = []
     for requirement, outcome in zip(REQUIREMENTS, given, strict=True):
-        seen = evidence() if outcome is Outcome.FAILED else None  # an error may come before there is anything
+        seen = evidence() if outcome is Outcome.FAILED else None  # an error may occur before there is evidence
         message = f"it was not so: {HOSTILE}\nmore" if outcome is not Outcome.PASSED else ""
         test = TestResult(
             f"vault_issuer_conformance/test_x.py::test_{requirement.id[-3:]}[Issuer]", outcome, 0.5, message, seen

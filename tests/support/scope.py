@@ -10,12 +10,12 @@ import pytest
 from pytest_vault_issuer.requirements.catalogue import Catalogue
 from pytest_vault_issuer.requirements.features import CORE
 
-#: Set for the complete run, `tox run -e full`: tests with the marker `full` run too.
+#: Set for the complete run, `tox run -e full`: tests with the marker `full` run, too.
 FULL = "TEST_FULL"
 
 
 def complete() -> bool:
-    """Whether this is the complete run."""
+    """Return whether this is the complete run."""
     return os.environ.get(FULL) == "1"
 
 
@@ -37,7 +37,7 @@ def one_per_area(*profiles: str) -> list[str]:
 def scopes(*profiles: str) -> pytest.MarkDecorator:
     """Run a test on one requirement per area, and in the complete run on all of them.
 
-    Its parameter ``selected`` gets the requirements that are selected: () for all.
+    Its parameter ``selected`` gets the selected requirements; () for all.
     """
     all_of_them = pytest.param((), id="all", marks=pytest.mark.full)
     return pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def can_be_mounted() -> bool:
-    """Whether this user may mount one."""
+    """Return whether this user may mount a file system."""
     return sys.platform == "linux" and os.geteuid() == 0
 
 

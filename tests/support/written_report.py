@@ -12,7 +12,7 @@ import jsonschema
 from pytest_vault_issuer.report import build as json_report
 from pytest_vault_issuer.report.journal import FILE
 
-#: jsonschema checks a time only with a package of its own.
+#: jsonschema checks times only with an additional package.
 FORMATS = jsonschema.FormatChecker(formats=())
 
 
@@ -27,7 +27,7 @@ def check(report: dict[str, Any]) -> None:
 
 
 def journal(directory: Path) -> list[dict[str, Any]]:
-    """The lines of a journal."""
+    """Return the lines of a journal."""
     return [json.loads(line) for line in (directory / FILE).read_text().splitlines()]
 
 

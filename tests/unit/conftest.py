@@ -1,4 +1,4 @@
-"""Keeps the unit tests apart from what the machine has: its options, toolchain, temporary files, container engine."""
+"""Isolates unit tests from the machine: its options, toolchain, temporary files and container engine."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("vault-issuer")
 
-#: Seconds after which what a test waits for will not happen any more.
+#: Seconds after which an event that a test waits for will not happen.
 LIMIT = 60
 
 
 @pytest.fixture(autouse=True)
 def _own_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No option comes from the environment, and the toolchain's cache is an empty one."""
+    """Remove options from the environment, and use an empty toolchain cache."""
     for name in list(os.environ):
         if name.startswith("VAULT_ISSUER") or name in ("KUBEBUILDER_ASSETS", "PYTEST_ADDOPTS"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("VAULT_ISSUER_CACHE", str(tmp_path_factory.getbasetemp() / "no-toolchain"))
-    # What killed runs have left there is not these tests' to see, or to remove.
+    # Unit tests neither see nor remove what killed sessions left.
     monkeypatch.setenv("DOCKER_HOST", "unix:///no/docker.sock")
-    # Should a test start a stack after all, it fails instead of building one.
+    # If a test starts a stack by mistake, it fails instead of building one.
     monkeypatch.setenv("VAULT_ISSUER_GO", "/no/go")
     monkeypatch.setenv("VAULT_ISSUER_SOURCES", "build")
     # A release contains CRDs, and a clone does not.
@@ -43,7 +43,7 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
 
 @pytest.fixture
 def short_directory() -> Iterator[Path]:
-    """A directory with a short path: that of a Unix socket has to fit into about 100 bytes."""
+    """Return a directory with a short path, because the path of a Unix socket must fit into about 100 bytes."""
     path = Path(tempfile.mkdtemp(prefix="vi-"))
     yield path
     shutil.rmtree(path, ignore_errors=True)
@@ -51,29 +51,29 @@ def short_directory() -> Iterator[Path]:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The monotonic clock, moved by the test."""
+    """Return a monotonic clock that the test controls."""
     clock = Clock()
     monkeypatch.setattr(time, "monotonic", clock)
     return clock
 
 
 class Watch:
-    """Waits for the end of processes that are no children of this one (Linux)."""
+    """Waits for the end of processes that are not children of this one (Linux)."""
 
     def __init__(self) -> None:
         self._descriptors: dict[int, int] = {}
 
     def add(self, pid: int) -> int:
-        """Watch a process that runs now."""
+        """Watch a running process."""
         self._descriptors[pid] = os.pidfd_open(pid)
         return pid
 
     def running(self, pid: int) -> bool:
-        """Whether it runs now."""
+        """Return whether a process is running."""
         return not select.select([self._descriptors[pid]], [], [], 0)[0]
 
     def left(self) -> list[int]:
-        """Wait until all have ended; return those that do not."""
+        """Wait until all processes have ended; return those that have not."""
         deadline = time.monotonic() + LIMIT
         return [
             pid

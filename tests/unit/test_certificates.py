@@ -1,4 +1,4 @@
-"""Certificate authorities: chains that a verifier accepts, and what a faulty server could answer."""
+"""Certificate authorities: valid chains, and certificates that a faulty server could return."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The phases of CI: each is timed, what fails is remembered, and the last line counts all tests as pytest does."""
+"""The phases of CI: each is timed, failures are remembered, and the last line counts all tests as pytest does."""
 
 from __future__ import annotations
 

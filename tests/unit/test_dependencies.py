@@ -1,4 +1,4 @@
-"""The ranges of the dependencies in pyproject.toml."""
+"""Version ranges of the dependencies in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 
 from tests.support.reader import ROOT
 
-#: A new major release can change how these verify certificates, authenticate, retry, escape, or answer like AWS.
+#: A new major release could change how these verify certificates, authenticate, retry, escape, or imitate AWS.
 SAFETY = ("hvac", "requests", "kubernetes", "Jinja2", "moto", "flask")
 
 
@@ -21,10 +21,10 @@ def declared() -> dict[str, Requirement]:
 
 @pytest.mark.parametrize("name", SAFETY)
 def test_a_release_that_can_change_safety_is_excluded_until_it_is_tested(name: str) -> None:
-    """An upper bound that admits the next major release is none."""
+    """An upper bound that admits the next major release does not exclude it."""
     specifier = declared()[name].specifier
     (lower,) = [int(part.version.split(".")[0]) for part in specifier if part.operator == ">="]
     upper = [int(part.version.split(".")[0]) for part in specifier if part.operator == "<"]
     assert upper, f"{name}{specifier} has no upper bound"
-    # kubernetes has a major release for each minor release of Kubernetes: several are tested.
+    # kubernetes has a major release for each minor release of Kubernetes; we test several.
     assert upper[0] == lower + 1 or name == "kubernetes", f"{name}{specifier} admits more than one major release"

@@ -93,7 +93,7 @@ def _split(words: list[str], separator: str) -> Iterator[list[str]]:
 
 
 def refusal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """Return what the command says of arguments that it does not take, '' where it takes them."""
+    """Return the error of a command for arguments that it rejects, '' if it accepts them."""
     try:
         parser().parse_args(arguments)
     except SystemExit as left:
@@ -153,7 +153,7 @@ def test_requirements_exist(page: Path) -> None:
 
 @every_page
 def test_every_command_is_in_a_shell_block(page: Path) -> None:
-    """Blocks that are only indented are neither parsed nor run."""
+    """Indented blocks are neither parsed nor run."""
     outside = re.sub(r"^( *)```.*?^\1```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     started = r"^ {4,}(?:[A-Z_]+=\S+ )*(?:\S*/)?(?:pytest|tox|pip|python3?|vault-issuer|go|export|eval|kubectl) .*"
     assert re.findall(started, outside, re.MULTILINE) == []
@@ -168,7 +168,7 @@ def test_files_that_are_linked_to_exist(page: Path) -> None:
 
 
 def test_the_readme_links_to_every_page_s_section() -> None:
-    """Of a page that is built, a heading is addressed by the words in it."""
+    """The anchor of a heading in a built page consists of its words."""
     for name, anchor in re.findall(r"\]\(docs/([\w-]+\.md)#([\w-]+)\)", (ROOT / "README.md").read_text()):
         headings = re.findall(r"^#+ (.+)$", page(name), re.MULTILINE)
         assert anchor in {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
@@ -179,7 +179,7 @@ def test_the_readme_links_to_every_page_s_section() -> None:
 
 @pytest.fixture
 def generated(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The module that makes what is generated; it needs no Sphinx."""
+    """Import the module that generates parts of the pages; it does not need Sphinx."""
     monkeypatch.syspath_prepend(DOCS / "_ext")
     monkeypatch.delitem(sys.modules, "generated", raising=False)
     return importlib.import_module("generated")
@@ -283,7 +283,7 @@ def test_the_picture_of_the_bench_is_of_its_numbers(generated: Any) -> None:
 
 
 def test_the_table_of_the_bench_is_of_the_command_that_is_shown(generated: Any) -> None:
-    """Issuers and requests that it asks for, in so many rounds."""
+    """The table has as many issuer objects, requests and rounds as the command requests."""
     load = json.loads((DOCS / "bench/releases.json").read_text())["load"]
     shown = next(words for words, _ in commands(page("command-line.md")) if words[:2] == ["vault-issuer", "bench"])
     asked = parser().parse_args(shown[1:])
@@ -301,7 +301,7 @@ def test_the_number_of_mutants_is_about_right(page: Path) -> None:
 
 
 def messages() -> list[str]:
-    """Return the texts in the source of plugin and suite, with … for each part that is computed."""
+    """Return the texts in the source of plugin and suite, with … for each computed part."""
     found = []
     for path in [*SOURCE.rglob("*.py"), *(ROOT / "conformance").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
@@ -327,7 +327,7 @@ def test_messages_are_those_of_the_code() -> None:
     assert len(quoted) > 30
 
     def plain(text: str) -> str:
-        # What a name stands for in an f-string is a name in another message: both are "…".
+        # A name in an f-string stands for a name in another message: both are "…".
         return re.sub(r"[\s…:]+", " ", text.replace("….…", "…")).strip()
 
     known = {plain(text) for text in messages()}
@@ -376,7 +376,7 @@ def test_yaml_can_be_read(page: Path) -> None:
 
 @every_page
 def test_python_can_be_run(page: Path) -> None:
-    """These examples are not collected here; that they can be imported shows that every name exists."""
+    """The examples are not collected here; importing them shows that every name exists."""
     for block in blocks(page.read_text(), "python"):
         exec(compile(block, page.name, "exec"), {"__name__": "example"})
 

@@ -1,4 +1,4 @@
-"""The errors of the project: what a failed barrier says."""
+"""The errors of the project, and the message of a failed barrier."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cleanup lists what it removed: one line for each kind of thing."""
+"""A cleanup lists what it removed, in one line for each type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run of the project's own tests did not run is printed at its end, with the reason."""
+"""A run of the project's own tests lists what it did not run, with the reason, at its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options: command line before environment before ini file, and values that are refused."""
+"""Options: the command line overrides the environment, which overrides the ini file; invalid values are rejected."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def refused(**sources: Any) -> ConfigurationError:
     return caught.value
 
 
-#: By field, where not any text will do.
+#: Values for fields that do not accept any text.
 VALUES = {
     "stack": "process",
     "timeout_scale": "2.5",
@@ -54,7 +54,8 @@ VALUES = {
 
 
 def again(settings: Settings) -> Settings:
-    """What a command line of a setting's own options asks for, relative to the same directory."""
+    """Return the settings of the command line that the options of these settings produce, relative to the same
+    directory."""
     line: dict[str, Any] = {}
     for word in settings.options():
         name, _, value = word.removeprefix("--").partition("=")
@@ -81,7 +82,7 @@ def test_command_line_before_environment_before_ini() -> None:
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.field)
 def test_options_reproduce_the_settings(option: Option) -> None:
-    """Whichever way it was given; what was not given is not said."""
+    """The source of an option does not matter; unset options are not listed."""
     given = VALUES.get(option.field, "true" if option.flag else "SIGN TLS" if option.many else "a b")
     for sources in ({"env": {option.env: given}}, {"ini": {option.ini: given}, "base": Path("/some where")}):
         settings = collect(**sources)
@@ -139,7 +140,7 @@ def test_fields_declare_options_completely() -> None:
 
 
 def test_help_of_an_option_is_a_phrase() -> None:
-    """It starts with a verb or a noun, not with a demonstrative, and has no full stop."""
+    """It starts with a verb or a noun, not with a demonstrative, and has no period."""
     for option in OPTIONS:
         text = option.help.removeprefix("kind: ")
         assert not text.startswith(("this ", "the ", "use this", "whether")), option.name
@@ -195,7 +196,7 @@ def test_existing_takes_both_addresses() -> None:
     assert not collect().names_existing
 
 
-#: What is given as an address of Vault or of the API server, and why it cannot be one.
+#: Invalid addresses of Vault or of the API server, and the reason.
 ADDRESSES = {
     "vault.test": "it does not begin with https:// or http://",
     "vault.test:8200": "it does not begin with https:// or http://",
@@ -380,7 +381,7 @@ def test_missing_token_file_is_refused(tmp_path: Path) -> None:
 
 # -- through pytest -------------------------------------------------------------------------------------------
 
-#: A value of each option that is not its default, as it is written, and what becomes of it.
+#: For each option, a value other than its default, as text and as parsed.
 SAMPLES = {
     "vault-issuer": "cert-manager",
     "vault-issuer-stack": "process",
@@ -407,7 +408,7 @@ SAMPLES = {
     "vault-issuer-helm-binary": "helm",
     "vault-issuer-registry-mirror": "mirror.test/hub",
 }
-#: A run to join has to be there, a version is not chosen of what is given, and a cluster that is there has its nodes.
+#: Some options need an existing stack, or exclude each other.
 VALUED = [
     option
     for option in OPTIONS
@@ -446,7 +447,7 @@ def expected(base: Path) -> dict[str, Any]:
 
 
 class Grab:
-    """Keeps the settings that the plugin made."""
+    """Records the settings that the plugin creates."""
 
     settings: Settings
 

@@ -1,4 +1,4 @@
-"""What is published: the long description, and the content of the source distribution."""
+"""The published package: the long description, and the content of the source distribution."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["
 
 @pytest.fixture
 def metadata(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """What setup.py gives to setuptools."""
+    """Return what setup.py passes to setuptools."""
     given: dict[str, str] = {}
     setuptools = ModuleType("setuptools")
     setuptools.setup = given.update  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The site of the documentation keeps every version."""
+"""The documentation site keeps every version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls that skip the preparation of requests: the server sees no difference."""
+"""HTTP calls that skip the preparation of requests: the server receives the same."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def usual() -> Iterator[requests.Session]:
-    """Return a session of requests without the environment's settings."""
+    """Return a session of requests that ignores the environment."""
     with contextlib.closing(requests.Session()) as session:
         session.trust_env = False
         yield session
@@ -95,7 +95,7 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("DELETE", "/a", {}),
     ("DELETE", "/a", {"data": "{}", "timeout": (1, 2)}),
     ("GET", "/v1/a%20b%2Fc", {"params": {"list": "true"}}),
-    # left to requests
+    # requests handles these calls
     ("GET", "/v1/a b/ä", {}),
     ("GET", "/a?b=c", {"params": {"d": "e"}}),
     ("POST", "/a", {"data": {"a": "b"}}),

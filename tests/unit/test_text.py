@@ -1,4 +1,4 @@
-"""Text of others: what can be written, what a terminal and Markdown show and do not obey."""
+"""Text from other programs: what can be written, and how terminals and Markdown show it without interpreting it."""
 
 from __future__ import annotations
 

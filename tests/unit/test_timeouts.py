@@ -1,4 +1,4 @@
-"""Bounds of waits: idle time counts, time in which the controller was busy does not, up to a hard cap."""
+"""Bounds of waits count idle time, and not the time of a busy controller, up to a hard limit."""
 
 from __future__ import annotations
 

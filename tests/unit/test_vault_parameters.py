@@ -1,4 +1,4 @@
-"""The list of Vault's parameters is consistent, names requirements, and reports what a server has beyond it."""
+"""The list of Vault's parameters is consistent and names requirements, and additional parameters are reported."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def parameters() -> Any:
 
 @pytest.fixture(scope="module")
 def coverages(parameters: Any) -> list[Any]:
-    """Every entry of the list."""
+    """Yield every entry of the list."""
     listing = parameters.load()
     return [*listing.paths, *(entry for endpoint in listing.endpoints.values() for entry in endpoint.coverages)]
 

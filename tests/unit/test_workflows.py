@@ -1,4 +1,4 @@
-"""The workflows and the composite action of this repository. What they run on GitHub is not tested here."""
+"""The workflows and the composite action of this repository. Their execution on GitHub is not tested here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.reader import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 FILES = [*WORKFLOWS, ROOT / "action.yml"]
-#: Also those that users get from this repository.
+#: Including those that users get from this repository.
 WITH_ACTIONS = [
     *FILES,
     *(ROOT / "examples").glob("*/.github/workflows/*.yml"),
@@ -31,7 +31,7 @@ def jobs(name: str) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("file", WITH_ACTIONS, ids=lambda file: str(file.relative_to(ROOT)))
 def test_actions_are_pinned_by_commit(file: Path) -> None:
-    """A tag can be moved to other code, which would run with the job's credentials."""
+    """A tag can move to other code, which would run with the job's credentials."""
     used = re.findall(r"uses: (.*)", file.read_text())
     assert used
     assert [line for line in used if not PINNED.fullmatch(line)] == []
@@ -47,7 +47,7 @@ def test_an_action_has_one_commit_in_all_files() -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_no_script_contains_text_of_an_event(file: Path) -> None:
-    """An expression in a script becomes a part of it: a branch or an input could contain commands."""
+    """An expression becomes a part of the script: a branch or an input could contain commands."""
     content = yaml.safe_load(file.read_text())
     steps = [step for job in content.get("jobs", {"": content.get("runs")}).values() for step in job["steps"]]
     assert [step["run"] for step in steps if "${{" in step.get("run", "")] == []
@@ -97,7 +97,7 @@ def test_image_installs_existing_extras() -> None:
 
 
 def test_action_installs_the_suite_of_its_own_commit() -> None:
-    """A release of that name may not exist, or may be of others."""
+    """A release of this name may not exist, or may contain other code."""
     steps = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
     (install,) = [step["run"] for step in steps if step.get("name") == "Install"]
     assert '"$GITHUB_ACTION_PATH[' in install
@@ -105,7 +105,7 @@ def test_action_installs_the_suite_of_its_own_commit() -> None:
 
 
 def test_components_stay_in_their_minor_release() -> None:
-    """Renovate would otherwise change the version that the name of a folder states."""
+    """Otherwise Renovate would change the version that the folder's name states."""
     rules = json.loads((ROOT / "renovate.json").read_text())["packageRules"]
     (rule,) = [rule for rule in rules if "pytest_vault_issuer/toolchain/modules/**" in rule.get("matchFileNames", [])]
     assert rule["enabled"] is False

@@ -1,4 +1,4 @@
-"""Signatures of requests to AWS are read and verified as AWS publishes them."""
+"""Requests to AWS are parsed and verified as AWS documents them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from pytest_vault_issuer.aws import IamLogin, Signature, SignedRequest
 
-# The worked example of AWS's documentation of Signature Version 4.
+# The worked example in AWS's documentation of Signature Version 4.
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 EXAMPLE = SignedRequest(
     "GET",

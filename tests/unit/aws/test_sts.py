@@ -1,4 +1,4 @@
-"""The local STS answers its own session only, and records each request."""
+"""The local STS answers only its own session, and records each request."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def signed(
     path: str = "/",
     **headers: str,
 ) -> dict[str, Any]:
-    """Return a request, by default GetCallerIdentity, that AWS's own library for Python has signed."""
+    """Return a request that botocore has signed, by default GetCallerIdentity."""
     auth = importlib.import_module("botocore.auth")
     request = importlib.import_module("botocore.awsrequest").AWSRequest
     credentials = importlib.import_module("botocore.credentials").Credentials(
@@ -98,7 +98,7 @@ def signed(
     kind = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
     made = request(method="POST", url=url, data=form, headers=kind | headers)
     auth.SigV4Auth(credentials, service, "eu-central-1").add_auth(made)
-    # Vault puts the path that was signed behind that of the STS it is told to ask.
+    # Vault appends the path of the signed request to the configured STS endpoint.
     return {
         "method": "POST",
         "path": "//" if path == "/" else path,
@@ -323,7 +323,7 @@ def started(signer: Signer, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[R
     run.close()
 
 
-def test_process_gets_no_setting_of_its_surroundings(started: tuple[RunDirectory, Sts]) -> None:
+def test_process_ignores_settings_of_the_environment(started: tuple[RunDirectory, Sts]) -> None:
     run, _ = started
     (pid,) = (
         pid

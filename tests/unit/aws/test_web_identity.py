@@ -1,4 +1,4 @@
-"""STS accepts tokens that its session's cluster has signed for it, and no others."""
+"""STS accepts only tokens that the session's cluster signed for STS."""
 
 from __future__ import annotations
 

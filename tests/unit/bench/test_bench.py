@@ -1,4 +1,4 @@
-"""What the bench makes of what it measured; measuring itself is in tests/e2e."""
+"""Results of the bench, computed from given measurements. tests/e2e tests the measurements."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_the_axis_holds_the_largest_value(largest: float) -> None:
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Load]]:
-    """What would be measured, in order."""
+    """Return measurements in a given order."""
     seen = []
 
     def measure(run: Session, load: Load, progress: object) -> Result:

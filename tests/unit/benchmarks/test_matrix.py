@@ -1,4 +1,4 @@
-"""The matrix of versions: which cells there are, which of them pass, and what its tables say."""
+"""The version matrix: its cells, their results and its tables."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ FILE = Path(__file__).parents[3] / "benchmarks" / "matrix.py"
 
 @pytest.fixture(scope="module")
 def matrix() -> Any:
-    """The script as a module."""
+    """Import the script as a module."""
     spec = importlib.util.spec_from_file_location("matrix_under_test", FILE)
     assert spec is not None
     assert spec.loader is not None
     module: ModuleType = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
+    sys.modules[spec.name] = module  # dataclasses looks up the module
     spec.loader.exec_module(module)
     return module
 
@@ -77,7 +77,7 @@ def test_unknown_cell_is_refused(matrix: Any, text: str) -> None:
 def test_the_cells_by_default_differ_from_the_newest_in_one_version(matrix: Any) -> None:
     cells = matrix.default_cells()
     varied = {component for name in matrix.NAMES for component in releases(name) if not component.released}
-    assert len(cells) == len(set(cells)) == len(varied) - 2  # the newest of each are one cell together
+    assert len(cells) == len(set(cells)) == len(varied) - 2  # the newest version of each component is one cell
     assert {component for cell in cells for component in cell.components} == varied
 
 

@@ -1,4 +1,4 @@
-"""Completion, as shells ask for it."""
+"""Completion as shells request it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCRIPT = "from pytest_vault_issuer.cli.main import run; run()"
 
 
 def completed(line: str, temporary: Path) -> list[str]:
-    """Ask as bash does: with the line and the place in it, for words by a file."""
+    """Request completion as bash does: with the line and the cursor position; the words come from a file."""
     answers = temporary / "answers"
     asked = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE_IFS": "\n"}
     environment = os.environ | asked | {"_ARGCOMPLETE_STDOUT_FILENAME": str(answers), "TMPDIR": str(temporary)}

@@ -1,4 +1,4 @@
-"""Completion in bash, zsh and fish themselves: each on a terminal, with the line that the help gives for it."""
+"""Completion in bash, zsh and fish, each on a terminal, with the line that the help prints for it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from pytest_vault_issuer.cli.completion import SHELLS
 from pytest_vault_issuer.cli.main import main
 from tests.support.missing import not_run
 
-#: Set where a shell that is missing is a failure.
+#: If this variable is set, a missing shell is a failure.
 REQUIRED = "TEST_SHELLS_REQUIRED"
-#: Seconds for a shell to start, and to do what was typed.
+#: Timeout in seconds for a shell to start and to run the typed line.
 LIMIT = 60
 PROMPT = "ready> "
-#: What else is in each shell's file, before the line of the help and after it.
+#: The other content of each shell's startup file, before and after the line from the help.
 AROUND = {
     "bash": ("", f"PS1='{PROMPT}'"),
     "zsh": ("autoload -U compinit && compinit -D", f"PS1='{PROMPT}'"),
@@ -35,9 +35,9 @@ AROUND = {
 
 
 def typed(shell: str, home: Path, text: str) -> str:
-    """Start a shell on a terminal, type once it is ready, and return what was on the terminal when the shell has left.
+    """Start a shell on a terminal, type when it is ready, and return the terminal's content after the shell has ended.
 
-    :param home: has the shell's files.
+    :param home: directory with the shell's startup files.
     """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "ZDOTDIR", "VAULT_ISSUER_"))}
@@ -72,7 +72,7 @@ def typed(shell: str, home: Path, text: str) -> str:
 
 
 def lines_of_the_help(capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[str, str]]:
-    """Return by shell the file below the home directory and the line for it."""
+    """Return, by shell, the startup file below the home directory and the line for it."""
     with pytest.raises(SystemExit):
         main(["completion", "--help"])
     found = re.findall(r"^ *(.*completion (\w+).*\S) +# in ~/([^\s,]+)", capsys.readouterr().out, re.MULTILINE)
@@ -85,7 +85,7 @@ def test_the_help_has_a_line_for_each_shell(capsys: pytest.CaptureFixture[str]) 
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_tab_completes_what_is_typed(shell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What was typed in part is run, so that nothing has to be read from a terminal."""
+    """The test runs the completed command, so that it does not have to parse the terminal's output."""
     if shutil.which(shell) is None:
         not_run(f"no shell: {shell} is not in PATH", REQUIRED)
     file, line = lines_of_the_help(capsys)[shell]

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a machine as Li
 
 @pytest.fixture(autouse=True)
 def temporary(monkeypatch: pytest.MonkeyPatch, short_directory: Path) -> Path:
-    """A directory for temporary files of the test's own: orphans in the shared one do not affect the test."""
+    """Return a temporary directory of this test, so that orphans in the shared one do not affect the test."""
     monkeypatch.setattr(tempfile, "tempdir", str(short_directory))
     return short_directory
 
@@ -41,7 +41,7 @@ def program(directory: Path, name: str, script: str = "exit 0") -> Path:
 
 @pytest.fixture
 def built(tmp_path: Path) -> Toolchain:
-    """A cache in which everything is built, as far as one can see from outside."""
+    """Return a cache that looks complete."""
     toolchain = Toolchain(tmp_path / "cache")
     for entry in toolchain.status():
         (entry.place / "bin").mkdir(parents=True)
@@ -118,7 +118,7 @@ def test_addresses_are_shown_without_users(address: str, shown: str) -> None:
 
 @pytest.fixture
 def module_proxy() -> Iterator[http.server.ThreadingHTTPServer]:
-    """A server that has one module, and counts what it is asked for."""
+    """Serve a module proxy with one module, and count the requests."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -141,7 +141,7 @@ def module_proxy() -> Iterator[http.server.ThreadingHTTPServer]:
 
 
 def go_that_says(directory: Path, proxy: str) -> str:
-    """A program that answers the two questions that are asked of Go."""
+    """Return a program that answers the two questions that the doctor asks Go."""
     answer = json.dumps({"GOPROXY": f"{proxy},direct"})
     script = f"if [ \"$2\" = GOVERSION ]; then echo go1.99; else echo '{answer}'; fi"
     return str(program(directory, "go", script))
@@ -160,7 +160,7 @@ URL = "https://releases.publisher.test/vault.zip"
 
 
 def with_download(cache: Path) -> Toolchain:
-    """A toolchain with a pinned download of its Vault."""
+    """Return a toolchain with a pinned download of its Vault."""
     version = Toolchain(cache).components["vault"].version.lstrip("v")
     pinned = Archive(version, this_platform(), URL, "", f"sha256:{'a' * 64}", 0, {"vault": Member("vault")})
     return Toolchain(cache, archives=[pinned], sources=["download", "build"])
@@ -257,7 +257,7 @@ def test_orphaned_resources_are_listed(built: Toolchain, temporary: Path) -> Non
 def test_output_and_exit_status(
     built: Toolchain, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # The cache is empty, and there is no Go.
+    # The cache is empty, and Go is missing.
     assert main(["doctor"]) == 1
     printed = capsys.readouterr().out
     assert "!!  Go" in printed

@@ -1,4 +1,4 @@
-"""Help teaches: every command has examples, and every example is right."""
+"""Every command has examples in its help, and every example is valid."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ALL = {command.prog: command for command in commands(parser())}
 
 
 def examples(command: argparse.ArgumentParser) -> list[str]:
-    """Lines of the epilog that run this command, continued ones joined."""
+    """Return the lines of the epilog that run this command, with continuation lines joined."""
     text = re.sub(r"\\\n\s*", "", command.epilog or "")
     return re.findall(r"vault-issuer [^#\n|)]*", text)
 

@@ -1,4 +1,4 @@
-"""`vault-issuer init`: what it writes is what a run reads, and what a CI system reads."""
+"""`vault-issuer init` writes files that a session and a CI system can read."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_github_workflow(tmp_path: Path) -> None:
 
 
 def test_actions_are_pinned_by_commit(tmp_path: Path) -> None:
-    """A tag can be moved to other code, which would run with the job's credentials."""
+    """A tag can move to other code, which would run with the job's credentials."""
     workflow(tmp_path, "github", ".github/workflows/vault-issuer.yml")
     written = (tmp_path / ".github/workflows/vault-issuer.yml").read_text()
     shown = (Path(__file__).parents[3] / "docs/reports.md").read_text()
@@ -117,7 +117,7 @@ def test_actions_are_pinned_by_commit(tmp_path: Path) -> None:
 
 
 def test_the_example_s_workflow_is_one_of_these(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That of the issuer in Go: its file has another name. While no release exists, it installs a wheel of its own."""
+    """The workflow of the Go example has another file name and, until a release exists, installs its own wheel."""
     monkeypatch.setattr(init, "installed", lambda: from_record(CLONE))
     example = Path(__file__).parents[3] / "examples/external-issuer"
     for name in ("go.mod", "main.go"):

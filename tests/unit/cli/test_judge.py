@@ -1,4 +1,4 @@
-"""``vault-issuer judge``: the command of pytest that it becomes, and what it refuses."""
+"""``vault-issuer judge``: the pytest command that it runs, and the arguments that it rejects."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Become = Callable[..., list[str]]
 
 @pytest.fixture
 def become(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Become:
-    """Run the command and return the arguments of the pytest that it becomes."""
+    """Run the command and return the arguments of the pytest that replaces it."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("VAULT_ISSUER")]:
         monkeypatch.delenv(name)
@@ -128,7 +128,7 @@ def test_report_that_pytest_gets_is_not_given_twice(become: Become) -> None:
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    """Run the command, which must end with pytest's status for a usage error, and return what it prints."""
+    """Run the command, expect pytest's exit status for a usage error, and return the output."""
     try:
         status: object = main(["judge", *words])
     except SystemExit as left:

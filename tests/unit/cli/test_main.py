@@ -1,4 +1,4 @@
-"""The command: its exit statuses, and what it writes where."""
+"""The command's exit statuses and output streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress: lines where there is no terminal, one that moves where there is."""
+"""Progress: separate lines without a terminal, one updated line with a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of a session that a command takes too."""
+"""Options of a session that a command also accepts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vault-issuer stack`: what it prints, chooses and refuses; real stacks are in tests/e2e."""
+"""`vault-issuer stack`: its output, selection and errors. tests/e2e tests real stacks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def temporary(monkeypatch: pytest.MonkeyPatch, short_directory: Path) -> Path:
 
 @pytest.fixture
 def kept(temporary: Path) -> Iterator[Callable[[str], DevStack]]:
-    """Makes run directories that are kept, with a process each and a dev stack's file."""
+    """Create kept run directories, each with a process and the file of a dev stack."""
     made = []
 
     def make(name: str) -> DevStack:
@@ -209,7 +209,7 @@ def test_up_refuses_a_taken_or_invalid_name(kept: Make, capsys: pytest.CaptureFi
 
 
 def test_up_that_fails_leaves_nothing(temporary: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["stack", "up"]) == 2  # there is no Go to build anything with
+    assert main(["stack", "up"]) == 2  # there is no Go to build anything
     assert "hint: " in capsys.readouterr().err
     assert list(temporary.iterdir()) == []
     assert main(["stack", "up", "--implementation", "cert-manger"]) == 2

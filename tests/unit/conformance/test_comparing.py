@@ -1,4 +1,4 @@
-"""What a failed comparison of the suite says: which value was seen, and which was expected."""
+"""Messages of failed comparisons in the suite: the observed value and the expected value."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def serial(der: bytes) -> str:
         (["a", 1], "['a', 1]"),
         (None, "None"),
         (b"\x30\x82\x01", "3 bytes 308201…"),
-        # Its id is fixed: the serial number differs in each process, and workers must collect the same tests.
+        # The id is fixed, because the serial number differs in each process and workers must collect the same tests.
         pytest.param(CLIENT, f"certificate CN=client-of-b serial {serial(CLIENT)[:8]}…", id="certificate"),
         (x509.load_der_x509_certificate(CLIENT).subject, "CN=client-of-b"),
         ("x" * 1000, f"'{'x' * 119}…{'x' * 119}'"),
@@ -89,7 +89,8 @@ def test_headline_is_the_most_important_line(message: str, line: str) -> None:
 
 @pytest.mark.parametrize("around", ["", "x" * 150], ids=["all", "middle"])
 def test_two_secrets_are_compared_by_their_marks(around: str) -> None:
-    """Both are longer than what is shown: cut first, two that differ only in the middle would be alike."""
+    """Both secrets are longer than the shown text: if they were shortened first, two that differ in the middle would
+    look equal."""
     one, other = (f"{HEAD}.{HEAD}.{around}{letter * 342}{around}" for letter in "Aq")
     lines = explanation(one, other, Redactor().redact)
     assert lines is not None
@@ -99,7 +100,7 @@ def test_two_secrets_are_compared_by_their_marks(around: str) -> None:
 
 
 def test_value_behind_its_name_is_redacted_before_it_is_cut() -> None:
-    """Cut first, the second half of what is shown would begin in the middle of the password."""
+    """If the text were shortened first, the second half would start in the middle of the password."""
     password = "".join(f"{n:x}" for n in range(60))
     lines = explanation({"path": "p" * 200, "password": password, "role": "r" * 60}, None, Redactor().redact)
     assert lines is not None

@@ -1,4 +1,4 @@
-"""Tests that keep the controller from other work say so, so that they can run alone."""
+"""Tests that hold the controller have the marker holds_controller, so that they can run alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_vault_issuer.judge.schedule import EXCLUSIVE, HOLDS
 from pytest_vault_issuer.requirements.catalogue import SUITE
 
 MODULES = sorted(Path(str(resources.files(SUITE))).glob("test_*.py"))
-#: Faults that occupy a worker: held requests, and answers after which clients of Vault try again (501 is none).
+#: Faults that occupy a worker: held requests, and answers after which Vault clients retry (501 is not one).
 FAULTS = {
     "Hold", "Delay", "Hang", "Latency", "ResetBefore", "ResetAfter", "Trickle", "retry_later", "seal", "wait_held",
 }  # fmt: skip
@@ -28,7 +28,7 @@ def holds(function: ast.AST) -> bool:
 
 
 def unmarked(tree: ast.Module) -> list[str]:
-    # Tests that run alone anyway are marked as a module.
+    # The marker of a module makes its tests run alone.
     marks = [node.value for node in tree.body if isinstance(node, ast.Assign) and "pytestmark" in ast.unparse(node)]
     if any(f"mark.{EXCLUSIVE}" in ast.unparse(mark) for mark in marks):
         return []

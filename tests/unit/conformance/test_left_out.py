@@ -14,7 +14,7 @@ from pytest_vault_issuer.kube.client import ApiError
 
 
 class OneShape:
-    """Creates no issuer object: one variant is refused, and the other ones cannot be expressed."""
+    """Rejects one variant of an issuer object and cannot express the others."""
 
     def __init__(self) -> None:
         self.left_out: list[InexpressibleError] = []
@@ -25,7 +25,7 @@ class OneShape:
         raise InexpressibleError("server")
 
     def ready_issuer(self, kind: str) -> None:
-        """The barrier."""
+        """Create the issuer object of the barrier."""
 
 
 def judged(**variants: str) -> OneShape:

@@ -1,4 +1,5 @@
-"""State files of other versions, cut off or empty: a stack is still taken down, and joining it is a clear error."""
+"""State files that are empty, truncated or of another version: `stack down` still works, and joining reports a clear
+error."""
 
 from __future__ import annotations
 

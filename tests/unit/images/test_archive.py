@@ -1,4 +1,4 @@
-"""Archives of images: readable by docker and containerd, and the same bytes for the same content."""
+"""Archives of images: docker and containerd can read them, and the same content gives the same bytes."""
 
 from __future__ import annotations
 

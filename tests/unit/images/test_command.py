@@ -1,4 +1,4 @@
-"""The command of the images, and what it does about an engine that is not its own."""
+"""The command of tools/images, and how it handles an engine that it did not start."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ def test_a_process_that_got_the_number_of_an_engine_is_left_alone(engine: Engine
 
 def test_an_engine_is_stopped_by_its_process_file_and_waited_for(engine: Engine, tmp_path: Path) -> None:
     process_file = tmp_path / "dockerd.pid"
-    # Stands for the daemon in what counts here: its arguments, and that it ends when told to.
+    # Replaces the daemon: it has the same arguments, and ends on a signal.
     command = [sys.executable, "-c", "print(flush=True); input()", f"--pidfile={process_file}"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as daemon:
         assert daemon.stdout is not None
-        daemon.stdout.readline()  # earlier, while it is being started, the kernel shows no arguments
+        daemon.stdout.readline()  # during the start, the kernel shows no arguments
         process_file.write_text(str(daemon.pid))
         assert engine.stop()
         assert daemon.wait() == -signal.SIGTERM

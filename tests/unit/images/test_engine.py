@@ -1,4 +1,4 @@
-"""The engine that `tools/images` starts is apart from any other, and touches nothing of the machine's."""
+"""The engine that `tools/images` starts is isolated from other engines and from the machine's files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def engine(tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def capabilities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Have the kernel say that a process may have these capabilities."""
+    """Make the kernel report these capabilities of a process."""
 
     def bounding(those: int) -> None:
         read = Path.read_text
@@ -48,7 +48,7 @@ def capabilities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[i
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The commands that would have started a daemon; in their place one that does nothing and ends."""
+    """Record the commands that would start a daemon; run a program instead that ends at once."""
     commands: list[list[str]] = []
     popen = subprocess.Popen
 
@@ -125,7 +125,7 @@ def test_nothing_about_the_machine_is_written(
     watching = True
 
     def note(event: str, arguments: tuple[object, ...]) -> None:
-        # An audit hook sees whatever opens, makes, moves or removes a file; it cannot be taken off again.
+        # An audit hook reports every file that is opened, created, moved or removed. It cannot be removed.
         if watching and (
             (
                 event == "open"
@@ -148,7 +148,7 @@ def test_nothing_about_the_machine_is_written(
 # -- what it says ---------------------------------------------------------------------------------------------
 
 
-#: Stands for docker's client: an engine that answers and has no image.
+#: Replaces docker's client: an engine that answers and has no image.
 CLIENT = """#!/bin/sh
 case "$1" in
   version) echo 20.10 ;;

@@ -1,4 +1,4 @@
-"""The runtime of machines without CAP_SYS_RESOURCE: runc gets a spec that does not ask for it."""
+"""The runtime for machines without CAP_SYS_RESOURCE: runc gets a spec that does not request this capability."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SETS = ("bounding", "effective", "permitted")
 
 @pytest.fixture
 def became(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The commands that the process became; here it goes on."""
+    """Record the commands of exec, and continue in this process."""
     commands: list[list[str]] = []
     monkeypatch.setattr(os, "execvp", lambda _, command: commands.append(command))
     return commands

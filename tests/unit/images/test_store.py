@@ -1,4 +1,4 @@
-"""What images are made from decides whether they are made again; what was left half-made is removed."""
+"""The sources of an image decide whether it is built again; incomplete images are removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests learn about the controller's process, and its replicas in a cluster."""
+"""Reading the state of the controller's process, and of its replicas in a cluster."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def test_a_kustomization_that_cannot_be_built(tmp_path: Path, kubectl: Path) -> 
 
 @pytest.mark.parametrize("named", ["controller", "controller:latest"])
 def test_image_without_version_gets_the_one_that_the_file_names(tmp_path: Path, named: str) -> None:
-    """kubebuilder's projects name controller:latest."""
+    """Projects of kubebuilder name controller:latest."""
     file = tmp_path / "deploy.yaml"
     file.write_text(deployment("controller:latest"))
     (item,) = read([file], Path, {named: "my/controller:dev"})
@@ -134,7 +134,7 @@ CHART = {"implementation": {"name": "mine", "version": "1"}, "features": {"all":
 
 @pytest.fixture
 def helm(tmp_path: Path) -> Path:
-    """A helm that prints how it was called, as a ConfigMap, and a Deployment."""
+    """Return a helm that prints its arguments in a ConfigMap, and a Deployment."""
     program = tmp_path / "helm"
     said = config_map("called") + 'data:\n  arguments: "$*"\n---\n' + deployment("controller:latest")
     program.write_text(f"#!/bin/sh\ncat <<END\n{said}END\n")

@@ -1,4 +1,4 @@
-"""Processes beside the controller: how the implementation file describes them, and where their logs are."""
+"""Additional processes of the controller: their description in the implementation file, and their logs."""
 
 from __future__ import annotations
 

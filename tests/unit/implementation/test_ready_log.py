@@ -1,4 +1,4 @@
-"""A controller has started when its log says so; an expression that takes for ever does not hold up the run."""
+"""A controller has started when its log matches ready_log; an expression that backtracks does not block the session."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pytest_vault_issuer.supervisor.run_directory import RunDirectory
 from pytest_vault_issuer.timeouts import Timeouts, poll
 from tests.unit.conftest import LIMIT, Watch
 
-#: Looks for 2**40 ways of not matching.
+#: Has 2**40 ways to fail.
 SLOW = r"^(a+)+$"
 ENOUGH = "a" * 40 + "!\n"
 
@@ -31,7 +31,7 @@ def log(tmp_path: Path) -> Path:
 
 
 def seen(process: subprocess.Popen[bytes]) -> str:
-    """Wait until it is more than `WAITING`."""
+    """Wait until the time is more than `WAITING`."""
 
     def probe() -> str | None:
         state = ready_log.state(process)

@@ -1,4 +1,4 @@
-"""The implementation file: what it may say, and what each mistake in it is answered with."""
+"""The implementation file: valid content, and the error for each mistake."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pytest_vault_issuer.toolchain import COMPONENTS, Component
 
 pytest_plugins = ("pytester",)
 
-#: What stands in the reason of a known failure if no issue of the project reports it.
+#: Text in the reason of a known failure that no issue reports.
 UNREPORTED = "no upstream issue is known"
 
 MINIMAL = {"implementation": {"name": "mine", "version": "1"}, "features": {"all": True}}
@@ -271,7 +271,8 @@ def test_the_newest_cert_manager_is_the_default() -> None:
 
 
 def test_fixed_failure_is_a_known_failure_of_older_releases() -> None:
-    """A certificate for another key was stored until 1.19.3, and an expired one renewed at once until 1.21."""
+    """cert-manager stored a certificate for another key before 1.19.3, and renewed an expired certificate at once
+    before 1.21."""
     failing = {
         r.line for r in RELEASES if "VI-CERTIFICATE-016" in load_implementation(f"cert-manager@{r.line}").known_failures
     }
@@ -284,7 +285,7 @@ def test_fixed_failure_is_a_known_failure_of_older_releases() -> None:
 
 @pytest.mark.parametrize("release", RELEASES, ids=lambda component: component.line)
 def test_known_failure_of_a_release_names_its_source(release: Component) -> None:
-    """In its reason or in the requirement; or the reason says that no issue reports it, and then none is named."""
+    """The reason or the requirement names an issue, or the reason states that no issue reports the failure."""
     catalogue = Catalogue.load()
     for identifier, reason in load_implementation(f"cert-manager@{release.line}").known_failures.items():
         named = "cert-manager#" in reason or bool(catalogue[identifier].upstream)
@@ -338,7 +339,7 @@ def test_a_mistake_names_the_file(tmp_path: Path) -> None:
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A module with factories, right and wrong."""
+    """Return a module with valid and invalid factories."""
     (tmp_path / "factories_of_test.py").write_text(
         "from pathlib import Path\n"
         "from pytest_vault_issuer.implementation import Implementation\n"
@@ -402,7 +403,7 @@ def test_program_of_the_toolchain_comes_first(tmp_path: Path) -> None:
 
 
 def test_program_that_is_a_symbolic_link_is_run_by_its_own_name(tmp_path: Path) -> None:
-    """The interpreter of a virtual environment is one, and finds its packages by it."""
+    """The interpreter of a virtual environment is a symbolic link, and finds its packages by its own path."""
     link = tmp_path / "interpreter"
     link.symlink_to(sys.executable)
     assert command_of(tmp_path, "./interpreter") == [str(link)]

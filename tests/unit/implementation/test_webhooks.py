@@ -1,4 +1,4 @@
-"""Webhooks of a controller that runs as a process: registered by URL, and waited for."""
+"""Webhooks of a controller that runs as a process: they are registered by URL when they answer."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_key_is_readable_by_the_user_only(server: WebhookServer) -> None:
 
 @contextmanager
 def listening(server: WebhookServer, certificates: Path) -> Iterator[None]:
-    """Serve as a webhook does: it answers 404 to whatever is no admission request."""
+    """Serve as a webhook does: answer 404 to everything except admission requests."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificates / "tls.crt", certificates / "tls.key")
     webhook = http.server.HTTPServer((server.host, server.port), Quiet)

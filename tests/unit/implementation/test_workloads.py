@@ -1,4 +1,4 @@
-"""What runs an implementation in a cluster, and how its state is read."""
+"""Workloads that run an implementation in a cluster, and how the suite reads their state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people write in files: each mistake is answered with one error that names the place and says what to do."""
+"""Mistakes in files: one error states the position and what to do."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def refused(error: pytest.ExceptionInfo[ConfigurationError], path: Path, says: s
     assert len(error.value.message) < 1000
 
 
-#: A document of ten lines that is ten thousand million values.
+#: A document of ten lines that expands to ten billion values.
 BOMB = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10 if n else ['x'] * 10)}]\n" for n in range(10))
 DEEP = "[" * 5000 + "]" * 5000
 
@@ -42,7 +42,7 @@ def workload(pod: str, kind: str = "Deployment") -> str:
     return f"apiVersion: apps/v1\nkind: {kind}\nmetadata: {{name: x}}\nspec: {{template: {{spec: {pod}}}}}\n"
 
 
-#: What a file of manifests holds, and what the error says of it. Texts are UTF-8.
+#: Content of a manifest file, and the error. Texts are encoded as UTF-8.
 MANIFESTS: dict[str, tuple[str | bytes, str]] = {
     "not UTF-8": (b"kind: \xff\xfe\n", "it is not UTF-8: byte 6 is 0xff"),
     "UTF-16": ("kind: ConfigMap".encode("utf-16"), "it is not UTF-8: byte 0 is 0xff"),
@@ -163,7 +163,7 @@ def test_manifest(tmp_path: Path, content: str | bytes, says: str) -> None:
     ],
 )
 def test_manifest_that_is_fine(tmp_path: Path, content: bytes, count: int) -> None:
-    """What Kubernetes itself accepts: an empty file, a byte order mark, dates, keys that are numbers."""
+    """Kubernetes accepts an empty file, a byte order mark, dates, and keys that are numbers."""
     (tmp_path / "x.yaml").write_bytes(content)
     assert len(list(read([tmp_path / "x.yaml"], no_kubectl))) == count
 

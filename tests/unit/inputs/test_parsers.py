@@ -1,6 +1,6 @@
-"""What parsers of ours do with any input: they return what they promise, or raise the error that says what is wrong.
+"""Parsers with any input: they return the promised type, or raise an error that states what is wrong.
 
-An example that was found once stays, as an ``@example`` of its test.
+An input that failed once stays as an ``@example`` of its test.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pytest_vault_issuer.toolchain.images import check_image
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.dates() | st.binary(max_size=4)
 )
-#: Pieces of which YAML and TOML are made, so that some texts are almost right.
+#: Fragments of YAML and TOML, so that some generated texts are almost valid.
 PIECES = st.sampled_from(list("[]{},:'\"#?|>-~=1aé \n\t\r\0\ufeff\u2028")) | st.sampled_from(
     ["kind", "name", "&a", "*a", "!!int", "<<: ", "- ", ": ", "\n  ", "---\n", "%YAML 1.1\n", ".inf", "\\u", "[run]\n"]
 )
@@ -39,7 +39,7 @@ BYTES = st.binary(max_size=40) | TEXTS.map(lambda text: text.encode(errors="repl
 
 
 def values(keys: list[str]) -> st.SearchStrategy[Any]:
-    """Values of any shape, whose keys are often those that a parser looks for."""
+    """Generate values of any shape, whose keys are often those that a parser looks up."""
     names = st.sampled_from(keys) | st.text(max_size=5)
     return st.recursive(
         SCALARS | st.sampled_from(keys),
@@ -49,14 +49,14 @@ def values(keys: list[str]) -> st.SearchStrategy[Any]:
 
 
 def check(error: ConfigurationError, *says: str) -> None:
-    """See that an error says what is wrong, and what to do."""
+    """Check that an error states what is wrong, and what to do."""
     assert error.message
     assert error.hint
     assert all(text in error.message for text in says)
 
 
 def in_file(content: bytes, use: Callable[[Path], Any]) -> Any:
-    """Give a parser a file with some content; return None where it is refused as it ought to be."""
+    """Run a parser on a file with some content; return None if it rejects the file with the expected error."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "x.toml"
         path.write_bytes(content)
@@ -67,7 +67,7 @@ def in_file(content: bytes, use: Callable[[Path], Any]) -> Any:
             return None
 
 
-def as_yaml(value: Any) -> bytes:
+def yaml_bytes(value: Any) -> bytes:
     return yaml.safe_dump(value, allow_unicode=True).encode(errors="surrogatepass")
 
 
@@ -101,7 +101,7 @@ def test_json_value_is_read_as_it_was_written(value: Any) -> None:
         return
     try:
         json.dumps(plain, ensure_ascii=False).encode()
-    except UnicodeEncodeError:  # half a character
+    except UnicodeEncodeError:  # an incomplete character
         return
     assert parse_documents(json.dumps(plain).encode()) == ([] if plain is None else [plain])
 
@@ -159,7 +159,7 @@ def manifests(path: Path) -> Any:
     return list(read([path], lambda: Path("/no/kubectl")))
 
 
-@given(BYTES | values(_IN_MANIFESTS).map(as_yaml))
+@given(BYTES | values(_IN_MANIFESTS).map(yaml_bytes))
 def test_any_manifest_is_read_or_refused(content: bytes) -> None:
     for item in in_file(content, manifests) or []:
         assert item["apiVersion"]
@@ -170,7 +170,7 @@ def test_any_manifest_is_read_or_refused(content: bytes) -> None:
 @given(st.sampled_from(["Pod", "Deployment", "CronJob"]), values(_IN_MANIFESTS), values(_IN_MANIFESTS))
 def test_any_workload_is_read_or_refused(kind: str, metadata: Any, spec: Any) -> None:
     item = {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "x", "labels": metadata}, "spec": spec}
-    in_file(as_yaml(item), manifests)
+    in_file(yaml_bytes(item), manifests)
 
 
 # -- the implementation file ----------------------------------------------------------------------------------
@@ -236,7 +236,7 @@ def test_any_configuration_of_kind_is_read_or_refused(nodes: Any, patches: Any) 
         "nodes": nodes,
         "kubeadmConfigPatches": patches,
     }
-    made = in_file(as_yaml(config), lambda path: configuration(path, Path("/ours")))
+    made = in_file(yaml_bytes(config), lambda path: configuration(path, Path("/ours")))
     if made is not None:
         assert any(mount["hostPath"] == "/ours" for node in made["nodes"] for mount in node.get("extraMounts") or [])
         assert yaml.safe_load(made["kubeadmConfigPatches"][-1])["kind"] == "ClusterConfiguration"
@@ -254,7 +254,7 @@ def test_any_kubeconfig_is_read_or_refused(cluster: Any, context: Any, user: Any
         "users": [{"name": "a", "user": user}],
         "current-context": "a",
     }
-    in_file(as_yaml(config), lambda path: read_connection(path, None))
+    in_file(yaml_bytes(config), lambda path: read_connection(path, None))
 
 
 # -- options --------------------------------------------------------------------------------------------------

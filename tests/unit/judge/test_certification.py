@@ -1,4 +1,4 @@
-"""Certify mode: what it refuses, and what it reports if something is missing."""
+"""Certify mode: what it rejects, and what it reports if something is missing."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_unpinned_binary_is_refused(change: dict[str, Any]) -> None:
 
 
 def test_stack_of_unknown_binaries_is_refused() -> None:
-    """A dev stack that an older version started does not say where its binaries come from."""
+    """A dev stack that an older version started does not state the sources of its binaries."""
     assert "are not known" in refused(certification.check_origins, [])
 
 
@@ -172,7 +172,7 @@ supported = {supported}
 """
 
 
-# The suite of these runs is another, and needs no stack; what is refused of the command line is tested above.
+# These sessions use another suite and need no stack; a test above covers the command line.
 CONFTEST = """
 from pytest_vault_issuer.judge import certification
 from pytest_vault_issuer.judge.hooks import Conformance
@@ -180,7 +180,7 @@ from pytest_vault_issuer.judge.hooks import Conformance
 Conformance.pytest_runtestloop = lambda self, session: None
 certification.check_options = lambda *_: None
 """
-#: How the tests are run: here, or by workers of pytest-xdist, as the documentation recommends.
+#: How the tests run: in this process, or in workers of pytest-xdist, as the documentation recommends.
 RUNS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["here", "workers"])
 
 
@@ -189,7 +189,7 @@ class Certifying:
 
     def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pytester = pytester
-        # What the conftest replaces is replaced for the run alone.
+        # Replacements of the conftest apply only to this session.
         monkeypatch.setattr(Conformance, "pytest_runtestloop", Conformance.pytest_runtestloop)
         monkeypatch.setattr(certification, "check_options", certification.check_options)
         self.conftest("")
@@ -267,7 +267,7 @@ LEFT_OUT = "\ndef pytest_collection_modifyitems(config, items):\n    "
 def test_tests_left_out_by_a_conftest_are_refused(
     certifying: Certifying, workers: tuple[str, ...], left_out: str
 ) -> None:
-    """Also one of several of its requirement: the others passed."""
+    """The removed test is one of several of its requirement, and the others passed."""
     certifying.conftest(LEFT_OUT + left_out)
     cases = "@pytest.mark.parametrize('case', ['a', 'b'])\n"
     judging = f"{cases}@requirement({Catalogue.load().ids[0]!r})\ndef test_it(case): pass\n"
@@ -319,7 +319,7 @@ def test_repeated_test_is_not_certified(certifying: Certifying, workers: tuple[s
 @RUNS
 @pytest.mark.parametrize("option", ["--setup-only", "--setup-plan"])
 def test_tests_without_a_call_are_not_run(certifying: Certifying, workers: tuple[str, ...], option: str) -> None:
-    """Were these options not refused, nothing would be certified either."""
+    """Without this rejection, certify mode would certify tests that did not run."""
     assert certifying.run(option, *workers).ret == pytest.ExitCode.TESTS_FAILED
     assert {entry["outcome"] for entry in certifying.report["requirements"]} == {"not-run"}
 

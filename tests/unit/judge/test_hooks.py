@@ -1,7 +1,6 @@
-"""The hooks of a conformance run, in pytest runs of their own.
+"""The hooks of a session, in separate pytest runs.
 
-No stack is started: what would start it is replaced, and the tests in these
-runs look at nothing. What is tested is what becomes of their results.
+These runs start no stack, and their tests check nothing. The tests here check how the hooks handle the results.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ CATALOGUE = Catalogue.load()
 
 
 def some(*, level: str = "MUST", feature: str = "", area: str = "", number: int = 0) -> Requirement:
-    """One of the catalogue's requirements of a kind."""
+    """Return a requirement of the catalogue with these properties."""
     found = [r for r in CATALOGUE.requirements if r.level == level and r.feature == feature and area in ("", r.area)]
     return found[number]
 
@@ -106,7 +105,7 @@ def inner(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Inner:
 
 @pytest.fixture
 def stackless(inner: Inner) -> Inner:
-    """One whose runs need no stack."""
+    """Return an inner pytest whose sessions need no stack."""
     inner.without_start()
     return inner
 
@@ -172,7 +171,7 @@ def test_slow_tests_are_started_first(stackless: Inner) -> None:
 
 
 def refuse_to_start(monkeypatch: pytest.MonkeyPatch, error: Exception | None = None) -> list[str]:
-    """Let a start be noticed, and fail; return the list of starts."""
+    """Make the start of a stack fail; return the list of starts."""
     starts: list[str] = []
 
     def stack(run: Session) -> None:
@@ -210,7 +209,7 @@ def test_stack_starts_before_the_first_judged_test(inner: Inner, monkeypatch: py
 
 
 def test_stack_that_does_not_start_makes_the_report_incomplete(inner: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
-    files.write_all(ALL, inner.pytester.path / "out")  # of an earlier run
+    files.write_all(ALL, inner.pytester.path / "out")  # from an earlier session
     refuse_to_start(monkeypatch, StackError("no etcd, token hvs.CAESIcanarycanarycanary", hint="get one"))
     result = inner.run(judging(MUST, "pass"))
     assert result.ret == 3
@@ -272,7 +271,7 @@ def test_session_that_ends_early_reports_its_results(stackless: Inner, body: str
     stackless.pytester.makeconftest(BREAKS.replace("BROKEN", str("INTERNAL" in body)))
     third, fourth = some(number=2).id, some(number=3).id
     tests = judging(MUST, "pass", "test_a") + judging(OTHER_MUST, body, "test_b") + judging(third, "pass", "test_c")
-    # One test of this requirement passes before the end, the other is not run: nothing says that it is met.
+    # One test of this requirement passes before the end, the other does not run: the requirement is not proved.
     tests = judging(fourth, "pass", "test_0") + tests + judging(fourth, "pass", "test_d")
     result = stackless.run(tests, "-x")
     assert result.ret == status
@@ -347,7 +346,7 @@ def test_crash_of_a_worker_is_an_error_of_its_test(pytester: pytest.Pytester) ->
     pytest.importorskip("xdist")
     pytester.makeconftest("from pytest_vault_issuer.judge import start\nstart.start = lambda *arguments: True\n")
     (pytester.path / "probe.toml").write_text(FILE.format(features="all = true", known="", contract=""))
-    # A lone surrogate in a message does not cross to the process that reports.
+    # xdist cannot transfer a lone surrogate in a message to the reporting process.
     said = "raise Unmet('it said \\ud800 \\x1b]52;c;x\\x07')"
     tests = judging(SHOULD, said, "test_a") + judging(MUST, "import os; os._exit(9)", "test_b")
     pytester.makepyfile(HEAD + tests + judging(OTHER_MUST, "pass", "test_c"))
@@ -648,14 +647,14 @@ CANARY = "canary-Tq8rX2"
 
 
 class Registers:
-    """Registers the canary as a secret of the run."""
+    """Registers the canary as a secret of the session."""
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
         config.stash[SESSION_KEY].redactor.add(CANARY)
 
 
-# The canary is put together when a test runs, so that the source lines of a traceback hold no canary anyway.
+# The test assembles the canary at run time, so that the source lines of a traceback do not contain it.
 SECRET = "secret = '-'.join(['canary', 'Tq8rX2'])"
 BODIES = {
     "assertion": "assert secret == 'other'",

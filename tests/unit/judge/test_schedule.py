@@ -1,4 +1,4 @@
-"""Tests that hold the controller run alone, and do not wait for ever."""
+"""Tests that hold the controller run alone, and start eventually."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_vault_issuer.judge.schedule import EXCLUSIVE, HOLDS, Schedule, turn
 from pytest_vault_issuer.sandbox.pace import Pace
 from pytest_vault_issuer.timeouts import poll
 
-#: Seconds in which a thread takes its turn.
+#: Seconds in which a thread gets its turn.
 LIMIT = 20.0
 
 
@@ -52,7 +52,7 @@ def test_tests_that_hold_nothing_run_side_by_side(tmp_path: Path, pool: ThreadPo
 
 
 def test_a_holder_runs_alone_and_next(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
-    """Others that come after it wait behind it, so that it does not wait for ever."""
+    """Tests that arrive later wait behind it, so that it starts eventually."""
     first = Test(pool, tmp_path, alone=False)
     assert first.runs.wait(LIMIT)
     holder = Test(pool, tmp_path, alone=True)
@@ -98,7 +98,7 @@ FEW, ENOUGH = Pace(concurrency=1), Pace(concurrency=8)
 def test_tests_run_alone_if_they_need_the_controller_or_the_stack_for_themselves(
     tmp_path: Path, marker: str, pace: Pace | None, worker: bool, alone: bool | None
 ) -> None:
-    """One process needs no lock: None."""
+    """A single process needs no lock: None."""
     run: Any = SimpleNamespace(pace=pace, has_stack=True, directory=SimpleNamespace(path=tmp_path))
     config = SimpleNamespace(workerinput={}) if worker else SimpleNamespace()
     item: Any = SimpleNamespace(config=config, get_closest_marker=lambda name: name == marker or None)
@@ -110,7 +110,7 @@ def test_tests_run_alone_if_they_need_the_controller_or_the_stack_for_themselves
 
 
 def others_may_run(directory: Path) -> bool | None:
-    """Whether a test that needs nothing for itself gets a turn; None if no test has ever taken one."""
+    """Return whether a test that needs nothing exclusively gets a turn; None if no test has run yet."""
     if not (directory / "turn.lock").exists():
         return None
     with (directory / "turn.lock").open("a") as file:

@@ -1,4 +1,4 @@
-"""No secret leaves a run: through whichever hook of pytest, from whichever process, however it ends."""
+"""No secret leaves a session: through no hook of pytest, from no process, and at no kind of end."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from pytest_vault_issuer.supervisor.run_directory import SECRETS, RunDirectory
 
 pytest_plugins = ("pytester",)
 
-#: A file of logs, in the directory of an inner run.
+#: A log file in the directory of an inner session.
 LOG = "log.txt"
 CANARY = "canary-Tq8rX2-5bN0"
 PROBE = '[implementation]\nname = "probe"\nversion = "1"\n[features]\nall = true\n'
-#: Put together when it runs, so that the source lines of a traceback hold no canary anyway.
+#: Assembled at run time, so that the source lines of a traceback do not contain the canary.
 SECRET = "secret = '-'.join(['canary', 'Tq8rX2', '5bN0'])"
-#: Of an inner run: starts nothing, and a fixture registers the canary where it is asked for.
+#: Conftest of an inner session: it starts nothing, and a fixture registers the canary on request.
 CONFTEST = f"""
 import pytest
 from pytest_vault_issuer.judge.hooks import Conformance
@@ -47,7 +47,7 @@ def secret(pytestconfig):
 
 @pytest.fixture
 def run(pytester: pytest.Pytester) -> Callable[..., str]:
-    """Runs pytest on a test's source in a process of its own; returns all that it prints and writes."""
+    """Run pytest on a test's source in a separate process; return everything that it prints and writes."""
 
     def run(source: str, *arguments: str, conftest: str = "") -> str:
         (pytester.path / "probe.toml").write_text(PROBE)
@@ -126,7 +126,7 @@ def test_log_shows_no_secret(run: Callable[..., str], live: bool) -> None:
     assert "1 passed" in shown
 
 
-#: Registers the canary before the collection.
+#: Register the canary before the collection.
 REGISTERED = f"""
 def pytest_configure(config):
     {SECRET}
@@ -204,7 +204,7 @@ def test_reporting_process_knows_what_a_crashed_worker_registered(run: Callable[
         "@requirement('VI-SIGN-001')\ndef test_a(): pass\n\n"
         "def test_b(secret):\n    import os; os._exit(1)\n"
     )
-    # As where the controller prints its SecretID and ends: only the reporting process reads that.
+    # As if the controller printed its SecretID and ended: only the reporting process reads this log.
     conftest = (
         "\nfrom pytest_vault_issuer.session.session import Session\n"
         "def pytest_configure(config):\n"
@@ -262,7 +262,7 @@ def test_broken_line_of_the_file_hides_no_other(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("before", ["", "I1129 12:00:00 main.go:7] "], ids=["bare", "with a prefix"])
 def test_log_is_redacted_before_it_is_cut(tmp_path: Path, before: str) -> None:
-    """Behind the prefix of a log, half a key is recognized neither by its first line nor by its last."""
+    """After the prefix of a log line, half a key has neither its first line nor its last line."""
     directory = RunDirectory(tmp_path, os.getpid())
     key = _rsa()
     directory.log("probe").parent.mkdir()

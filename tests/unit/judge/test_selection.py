@@ -49,7 +49,7 @@ def test_requirement_that_the_shape_cannot_express_does_not_apply() -> None:
 
 
 def left_out(*ids: str) -> set[str]:
-    """Return the modules of the suite that a session with a selection does not import."""
+    """Return the modules of the suite that a session with this selection does not import."""
     chosen = Selection(Catalogue.load(), load_implementation("cert-manager"), ("core",), frozenset(ids))
     return {path.name for entry in resources.files(SUITE).iterdir() if chosen.leaves_out(path := Path(str(entry)))}
 

@@ -1,4 +1,4 @@
-"""What the Kubernetes client does with answers that a real API server gives seldom."""
+"""How the Kubernetes client handles answers that a real API server rarely gives."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def kubeconfig(tmp_path: Path, server: str, **more: str) -> Path:
 
 
 class Server(ThreadingHTTPServer):
-    """Answers with these statuses, the last one for ever; the paths that it was asked for are in `calls`."""
+    """Answers with these statuses and repeats the last one; `calls` contains the requested paths."""
 
     daemon_threads = True
 
@@ -65,7 +65,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing of a client that does not trust it."""
+        """Print nothing about a client that does not trust the server."""
 
     @contextmanager
     def serves(self) -> Iterator[Server]:
@@ -79,7 +79,7 @@ class Server(ThreadingHTTPServer):
 def answering(
     tmp_path: Path, *statuses: int, retry_after: str | None = "0", body: bytes = b"{}"
 ) -> Iterator[tuple[Cluster, list[str]]]:
-    """Give a client whose calls are answered by these statuses, the last one for ever, and the list of its calls."""
+    """Return a client whose calls get these statuses and then the last one repeatedly, and the list of its calls."""
     with Server(*statuses, retry_after=retry_after, body=body).serves() as server:
         cluster = Cluster(kubeconfig(tmp_path, f"http://127.0.0.1:{server.server_port}"))
         yield cluster, server.calls
@@ -109,7 +109,7 @@ def test_other_refusals_are_final(tmp_path: Path) -> None:
     "retry_after", ["3600", "1e9", "inf", "nan, not a number", "Sat, 28 Nov 2099 12:00:00 GMT", None]
 )
 def test_call_is_delayed_at_most_until_its_timeout(tmp_path: Path, retry_after: str | None) -> None:
-    """It fails at once: an hour would be waited for ten times."""
+    """The call fails at once; otherwise it would wait ten times for an hour."""
     raised: list[ApiError] = []
 
     def create(cluster: Cluster) -> None:
@@ -193,7 +193,7 @@ def test_the_certificate_of_the_server_is_for_the_name_in_the_kubeconfig(
 
 
 def test_connection_settings_of_a_kubeconfig_can_be_written_again(tmp_path: Path) -> None:
-    """The controller under test gets a kubeconfig of its own."""
+    """The controller under test gets its own kubeconfig."""
     entry = {"proxy-url": "http://127.0.0.1:9", "tls-server-name": "api.test"}
     assert Cluster(kubeconfig(tmp_path, "https://127.0.0.1", **entry)).connection.entry == entry
     assert Cluster(kubeconfig(tmp_path, "https://127.0.0.1")).connection.entry == {}

@@ -1,4 +1,4 @@
-"""Keys that an API server publishes as a JWK set are the ones that signed."""
+"""The keys in the JWK set of an API server are those that signed."""
 
 from __future__ import annotations
 

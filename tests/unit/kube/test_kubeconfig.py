@@ -124,7 +124,7 @@ def test_missing_official_client_is_reported_with_its_extra(
 
 
 def test_nothing_but_kubeconfigs_imports_the_official_client() -> None:
-    """Sessions on stacks of their own, their controllers and commands work without the extra."""
+    """Sessions on their own stacks, their controllers and the commands work without the extra."""
     found = {
         path.relative_to(ROOT)
         for path in (ROOT / "pytest_vault_issuer").rglob("*.py")

@@ -1,4 +1,4 @@
-"""A small HTTPS server behind the proxy, and clients for the proxy: these tests are about the proxy alone."""
+"""A small HTTPS server behind the proxy, and clients of the proxy: these tests cover only the proxy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SIGNED = {"data": {"certificate": "leaf", "issuing_ca": "intermediate-1", "ca_ch
 
 
 class Upstream:
-    """Answers what it is told to, and keeps what it was asked."""
+    """Gives the configured answers, and records the requests."""
 
     def __init__(self, certificate: ServerCertificate, **options: Any) -> None:
         self.client_certificates: list[bytes | None] = []
@@ -39,7 +39,7 @@ class Upstream:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            # Headers and body go out in two writes, which Nagle's algorithm would hold up for 40 ms.
+            # The server writes headers and body separately, and Nagle's algorithm would delay the body by 40 ms.
             disable_nagle_algorithm = True
 
             def setup(self) -> None:
@@ -63,15 +63,15 @@ class Upstream:
             do_GET = do_HEAD = do_LIST = do_POST = do_PUT = answer  # noqa: N815 - names http.server looks up
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as in the base class
-                """Silent."""
+                """Print nothing."""
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
-            # 50 requests at a time are more than the default of 5 lets in at once.
+            # The tests send 50 requests at a time; the default backlog is 5.
             request_queue_size = 128
 
             def handle_error(self, request: Any, client_address: Any) -> None:
-                """Resets are what some tests make."""
+                """Ignore errors: some tests reset connections."""
 
         self.server = Server(("127.0.0.1", 0), Handler)
         self.server.socket = server_context(certificate, **options).wrap_socket(
@@ -83,14 +83,14 @@ class Upstream:
         self.thread.start()
 
     def drop_connections(self) -> None:
-        """Closes the connections that clients keep, as a Vault that restarts does."""
+        """Close the connections that clients keep, as a restarted Vault does."""
         for connection in self.connections:
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
         self.connections.clear()
 
     def close(self) -> None:
-        """Stops listening, so that every connection is refused; may be called twice."""
+        """Stop listening, so that the server refuses every connection. May be called twice."""
         self.drop_connections()
         self.server.shutdown()
         self.server.server_close()
@@ -103,7 +103,7 @@ class Client:
     def __init__(self, url: str, ca_pem: str, directory: Path) -> None:
         self.url = url
         self.session = requests.Session()
-        # Neither a proxy nor a netrc of the user who runs the tests.
+        # Ignore the proxy and the .netrc of the user who runs the tests.
         self.session.trust_env = False
         if ca_pem:
             file = directory / f"ca-{len(list(directory.iterdir()))}.pem"
@@ -114,7 +114,7 @@ class Client:
         return self.session.request(method, self.url + path, timeout=10, allow_redirects=False, **options)
 
     def sign(self, **options: Any) -> requests.Response:
-        """A request to sign."""
+        """Send a sign request."""
         return self("POST", "/v1/pki/sign/role", json={"common_name": "a.example"}, **options)
 
 
@@ -126,7 +126,7 @@ def authority() -> Authority:
 
 @pytest.fixture
 def new_upstream(authority: Authority) -> Iterator[Callable[..., Upstream]]:
-    """Starts a server that a proxy can stand in front of; arguments go to :func:`server_context`."""
+    """Return a function that starts a server for the proxy to forward to; arguments go to :func:`server_context`."""
     with ExitStack() as stack:
 
         def start(**options: Any) -> Upstream:
@@ -145,7 +145,7 @@ def upstream(new_upstream: Callable[..., Upstream]) -> Upstream:
 
 @pytest.fixture
 def new_proxy(upstream: Upstream, authority: Authority) -> Iterator[Callable[..., Proxy]]:
-    """Starts a proxy in front of the server; arguments go to :class:`Proxy`."""
+    """Return a function that starts a proxy in front of the server; arguments go to :class:`Proxy`."""
     with ExitStack() as stack:
 
         def start(**options: Any) -> Proxy:
@@ -163,7 +163,7 @@ def proxy(new_proxy: Callable[..., Proxy]) -> Proxy:
 
 @pytest.fixture
 def new_client(tmp_path: Path) -> Iterator[Callable[..., Client]]:
-    """Makes a client of a proxy, by default one that trusts it."""
+    """Return a function that creates a client of a proxy, by default one that trusts it."""
     with ExitStack() as stack:
 
         def make(proxy: Proxy, *, url: str | None = None, ca_pem: str | None = None) -> Client:
@@ -182,7 +182,7 @@ def client(new_client: Callable[..., Client], proxy: Proxy) -> Client:
 
 @pytest.fixture
 def connect() -> Iterator[Callable[..., ssl.SSLSocket]]:
-    """Opens a TLS connection to a proxy for what no HTTP client would send."""
+    """Return a function that opens a TLS connection to a proxy, to send what an HTTP client would not send."""
     with ExitStack() as stack:
 
         def open_connection(

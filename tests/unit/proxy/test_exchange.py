@@ -1,4 +1,4 @@
-"""Classification of requests and what an exchange tells about itself."""
+"""Classification of requests, and the properties of an exchange."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def encode_jwt(claims: dict[str, Any]) -> str:
 
 
 def exchange(target: str = "/v1/x", headers: Headers | None = None, body: bytes = b"", **fields: Any) -> Exchange:
-    """An exchange of which only some fields matter."""
+    """Return an exchange with default values for fields that do not matter."""
     return Exchange(0, Head("POST", target, headers or Headers()), body, started=1.0, ended=1.5, **fields)
 
 
@@ -154,7 +154,7 @@ def test_a_record_cuts_long_bodies_after_redacting() -> None:
 
 
 def strict(value: Any) -> str:
-    """Write a record as a report does that every JSON parser, and UTF-8, can take."""
+    """Write a record as a report does, so that every JSON parser accepts it as UTF-8."""
     text = json.dumps(value, allow_nan=False, ensure_ascii=False)
     text.encode()
     return text

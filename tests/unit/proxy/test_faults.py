@@ -1,4 +1,4 @@
-"""Every fault, and how faults are chosen."""
+"""Every fault, and how the proxy selects faults."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_reset_is_one_for_tcp(proxy: Proxy, connect: Callable[..., ssl.SSLSocket
     proxy.inject(None, fault)
     sock = connect(proxy)
     sock.sendall(b"GET /v1/x HTTP/1.1\r\n\r\n")
-    # Below TLS, which may tell any end without a goodbye as the end of the stream.
+    # On the TCP socket, because TLS may report any end without close_notify as the end of the stream.
     with pytest.raises(ConnectionResetError):
         socket.socket.recv(sock, 1)
 
@@ -235,7 +235,7 @@ def test_trickle_sends_small_pieces(
     proxy.inject(Route.SIGN, Trickle(10, 0, at_most))
     sock = connect(proxy)
     sock.sendall(b"POST /v1/pki/sign/role HTTP/1.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-    # Each record of TLS is read on its own.
+    # The client reads each TLS record separately.
     received = list(iter(lambda: sock.recv(65536), b""))
     assert all(len(piece) == 10 for piece in received[: min(pieces, len(received) - 1)])
     assert pieces > 2 or len(received) == pieces + 1
@@ -325,7 +325,7 @@ def test_hold(proxy: Proxy, new_client: Callable[..., Client], upstream: Upstrea
 
 
 class Observer(Unobserved):
-    """Notes which requests are in progress, and lets waits go on once."""
+    """Records which requests are in progress, and continues waits once."""
 
     def __init__(self) -> None:
         self.in_progress: list[Route] = []
@@ -479,7 +479,7 @@ def test_faults_alternate(client: Client, proxy: Proxy) -> None:
     proxy.inject(Route.SIGN, Respond(503), every=2)
     proxy.inject(Route.SIGN, Respond(500), every=2)
     answers = [client.sign().status_code for _ in range(4)]
-    # Requests that the first injection takes do not count for the second.
+    # The second injection does not count requests that the first one handles.
     assert answers == [503, 500, 503, 200]
 
 

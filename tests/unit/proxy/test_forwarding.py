@@ -1,4 +1,4 @@
-"""Forwarding, recording and everything HTTP allows a client to do."""
+"""Forwarding and recording, for everything that HTTP allows a client to send."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Connect = Callable[..., ssl.SSLSocket]
 
 
 def read_answer(sock: socket.socket) -> tuple[bytes, bytes]:
-    """Head and body of the next answer on a raw connection."""
+    """Read the head and the body of the next answer from a raw connection."""
     data = b""
     while b"\r\n\r\n" not in data:
         part = sock.recv(65536)
@@ -296,10 +296,10 @@ def test_bind_and_advertise(new_proxy: Callable[..., Proxy], new_client: Callabl
 def test_50_requests_in_parallel(proxy: Proxy, new_client: Callable[..., Client], upstream: Upstream) -> None:
     clients = [new_client(proxy) for _ in range(50)]
     upstream.body = None
-    together = threading.Barrier(50)
+    barrier = threading.Barrier(50)
 
     def call(number: int) -> str:
-        together.wait(10)
+        barrier.wait(10)
         return clients[number]("POST", "/v1/pki/sign/role", data=f'{{"n": {number}}}').text
 
     with ThreadPoolExecutor(50) as pool:

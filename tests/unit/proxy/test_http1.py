@@ -1,4 +1,4 @@
-"""What the proxy reads as a request: all of it or nothing, and nothing that two servers read in two ways."""
+"""The proxy accepts a request completely or not at all, and rejects what two servers could read differently."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GET = b"GET /v1/x HTTP/1.1\r\n"
 POST = b"POST /v1/x HTTP/1.1\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n"
 
-#: Input that is not a request -> the status of its refusal.
+#: Invalid request -> the status of the rejection.
 REFUSED = {
     # the first line
     b"nonsense\r\n\r\n": 400,
@@ -76,7 +76,7 @@ REFUSED = {
     GET + b"Host: a\r\nHost: b\r\n\r\n": 400,
     GET + b"A: b\r\n" * 200 + b"\r\n": 431,
     GET + b"A: " + b"b" * 1_100_000 + b"\r\n\r\n": 431,
-    # a body's length
+    # the length of the body
     POST + b"Content-Length: -1\r\n\r\n": 400,
     POST + b"Content-Length: +1\r\n\r\nx": 400,
     POST + b"Content-Length: 1_0\r\n\r\n": 400,
@@ -88,7 +88,7 @@ REFUSED = {
     POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n": 400,
     POST + b"Content-Length: 99999999999\r\n\r\n": 413,
     POST + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n": 400,
-    # bodies in chunks
+    # chunked bodies
     POST + b"Transfer-Encoding: gzip\r\n\r\n": 501,
     POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n": 501,
     POST + b"Transfer-Encoding:\r\n\r\n": 501,
@@ -122,7 +122,7 @@ def test_hostile_request_is_refused_and_not_forwarded(
     assert upstream.requests == []
 
 
-#: What is a request, in forms that are seldom seen -> method, target and the headers X and Y as Vault gets them.
+#: Valid requests in rare forms -> method, target, and the headers X and Y as Vault receives them.
 ACCEPTED = {
     b"GET /v1/x HTTP/1.1\nX: a\nY: b\n\n": ("GET", "/v1/x", "a", "b"),
     b"\r\n\r\nGET /v1/x HTTP/1.1\r\nX:a\r\nY:\t b \t\r\n\r\n": ("GET", "/v1/x", "a", "b"),
@@ -143,7 +143,7 @@ def test_unusual_request_is_forwarded_as_it_is_recorded(
     (forwarded,) = upstream.requests
     (exchange,) = proxy.exchanges
     method, target, x, y = ACCEPTED[request_bytes]
-    # The server behind reads // as /; that is its own doing.
+    # The server behind the proxy reads // as /.
     assert (forwarded[0], forwarded[1].lstrip("/")) == (method, target.lstrip("/"))
     assert (forwarded[2]["X"], forwarded[2]["Y"]) == (x, y)
     assert (exchange.method, exchange.path) == (method, target.partition("?")[0])
@@ -178,7 +178,7 @@ TOKEN = st.from_regex(re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,20}"), fullmatch
 TARGET = st.from_regex(re.compile(r"/[!-~]{0,40}"), fullmatch=True)
 VALUE = st.from_regex(re.compile(r"([!-~\xa0-\xff]([\t -~\xa0-\xff]{0,30}[!-~\xa0-\xff])?)?"), fullmatch=True)
 HEADERS = st.lists(st.tuples(TOKEN.filter(lambda name: name.lower() != "host"), VALUE), max_size=8)
-#: Bytes that are close to a request, so that the reader gets beyond the first line.
+#: Bytes that are similar to a request, so that the parser gets past the first line.
 PIECES = [
     GET,
     b"GET ",

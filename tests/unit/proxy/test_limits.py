@@ -1,4 +1,4 @@
-"""What the proxy does where the machine has no more to give, and with clients that do not read."""
+"""The proxy when the machine has no resources left, and with clients that do not read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ACCEPT = "no connection accepted: [Errno 24] Too many open files"
 
 @contextlib.contextmanager
 def no_descriptors_left() -> Iterator[None]:
-    """Have this process run out of file descriptors."""
+    """Make this process run out of file descriptors."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(before[0], 512), before[1]))
     taken: list[int] = []
@@ -132,7 +132,7 @@ def test_thread_that_cannot_start_costs_one_connection_only(
 
 @pytest.fixture
 def unread(proxy: Proxy, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLSocket:
-    """A client that does not read the answer that is being sent to it, and is not given up."""
+    """Return a client that does not read its answer and stays connected."""
     monkeypatch.setattr(connection, "_SENDING", 3600.0)
     proxy.inject(Route.SIGN, Respond(200, body="x" * 50_000_000))
     sock = connect(proxy)
@@ -150,7 +150,7 @@ def test_certificate_is_replaced_while_a_client_does_not_read(
         try:
             replacing.result(LIMIT)
         finally:
-            unread.close()  # what hangs ends with it
+            unread.close()  # the hanging requests end with the proxy
 
 
 def test_client_that_does_not_read_is_given_up(
@@ -179,7 +179,7 @@ def test_client_that_reads_slowly_gets_all(proxy: Proxy, unread: ssl.SSLSocket) 
 
 
 def is_refused(proxy: Proxy) -> bool:
-    """Whether a new connection is reset, at once or when it is read."""
+    """Return whether a new connection is reset, at once or on the first read."""
     try:
         with socket.create_connection(address(proxy), timeout=LIMIT) as sock:
             sock.recv(1)

@@ -1,4 +1,4 @@
-"""A proxy before a Vault that plays the part of one namespace."""
+"""A proxy that simulates namespaces for a Vault without them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOGIN = "auth/approle/login"
         ("team-a/pki", "team-a/pki/", f"/v1/{LOGIN}", f"/v1/{LOGIN}"),
         ("team-a/pki", "team-a", f"/v1/pki/{LOGIN}", f"/v1/{LOGIN}"),
         ("team-a", "team-a", "/v1/pki/sign/role?x=1", "/v1/pki/sign/role?x=1"),
-        # A namespace within it, of which the Vault behind knows nothing.
+        # A nested namespace, which the Vault behind the proxy does not know.
         ("team-a", "team-a/pki", f"/v1/{LOGIN}", f"/v1/pki/{LOGIN}"),
         ("team-a", None, f"/v1/{LOGIN}", f"/v1/outside-of-the-namespace/{LOGIN}"),
         ("team-a", "", f"/v1/{LOGIN}", f"/v1/outside-of-the-namespace/{LOGIN}"),
@@ -52,7 +52,7 @@ def test_where_a_request_goes(
     _, target, headers, _ = upstream.requests[0]
     assert target == forwarded
     assert ("X-Vault-Namespace" in headers) == (not namespace or not path.startswith("/v1/"))
-    # What is recorded is what was sent.
+    # The recorded request is the one that the client sent.
     assert proxy.exchanges[0].namespace == (header or "")
     assert proxy.exchanges[0].path == path.partition("?")[0]
 

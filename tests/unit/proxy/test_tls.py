@@ -1,4 +1,4 @@
-"""Certificates: what clients make of the proxy's, and the proxy of theirs."""
+"""Certificates: how clients verify the proxy's, and how the proxy handles theirs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ REQUEST = b"GET /v1/sys/health HTTP/1.1\r\nConnection: close\r\n\r\n"
 
 
 def read_all(sock: ssl.SSLSocket) -> bytes:
-    """What comes until the other side closes."""
+    """Read until the other side closes the connection."""
     data = b""
     while part := sock.recv(65536):
         data += part
@@ -43,7 +43,7 @@ def read_all(sock: ssl.SSLSocket) -> bytes:
 
 
 def client_certificate_files(client: ClientCertificate, directory: Path) -> tuple[str, str]:
-    """The certificate and key as the files that requests wants."""
+    """Return the paths of the certificate and the key, as requests expects them."""
     names = directory / "client.crt", directory / "client.key"
     for name, pem in zip(names, (client.certificate_pem, client.key_pem), strict=True):
         name.touch(0o600)
@@ -105,8 +105,8 @@ def test_only_tls_1_3(new_proxy: NewProxy, connect: Connect, authority: Authorit
 
 
 def test_alert_after_our_side_completed_the_handshake(proxy: Proxy) -> None:
-    # A client built by hand from OpenSSL's memory buffers: it completes the handshake and then, as one that judges the
-    # certificate by itself would, sends bytes that are no request but a broken record.
+    # A client that uses OpenSSL's memory buffers. It completes the handshake and then sends an invalid record, as a
+    # client does that verifies the certificate itself.
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = client_context(proxy.ca_pem).wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
     with socket.create_connection(("127.0.0.1", int(proxy.url.rpartition(":")[2])), timeout=10) as sock:
@@ -184,7 +184,8 @@ def test_required_client_certificate(new_proxy: NewProxy, new_client: NewClient,
     clients = Authority("clients")
     proxy = new_proxy(client_ca=clients.pem, client_certificate_required=True)
     client = new_client(proxy)
-    # Under TLS 1.3 the client has already sent its request when it is refused; it still gets the alert.
+    # With TLS 1.3, the client has already sent its request when the server rejects the certificate; it still gets the
+    # alert.
     with pytest.raises(requests.exceptions.RequestException, match=r"(?i)certificate.required"):
         client.sign()
     assert proxy.wait_for_handshake_failure(10).reason == "peer did not return a certificate"
@@ -206,7 +207,7 @@ def test_client_certificate_of_another_ca(new_proxy: NewProxy, new_client: NewCl
 def test_certificate_that_is_passed_on(
     authority: Authority, new_upstream: NewUpstream, new_client: NewClient, tmp_path: Path
 ) -> None:
-    # Of authorities the proxy does not know: who signed them is for the server behind to judge.
+    # From unknown authorities: the server behind the proxy decides about them.
     one, another = (Authority("clients").issue_client(name) for name in ("one", "another"))
     upstream = new_upstream(clients=[one, another])
     with Proxy(upstream.url, upstream_ca=upstream.ca, certificate=authority.issue("127.0.0.1")) as proxy:
@@ -239,7 +240,7 @@ def test_certificate_of_a_known_ca_is_not_passed_on_without_its_key(
 def test_certificate_that_is_not_passed_on_is_refused(
     proxy: Proxy, new_client: NewClient, tmp_path: Path, authority: Authority
 ) -> None:
-    # Of the same authority as one that is.
+    # From the same authority as a valid one.
     clients = Authority("clients")
     proxy.pass_on(clients.issue_client("one"))
     proxy.replace_certificate(authority.issue("127.0.0.1"))

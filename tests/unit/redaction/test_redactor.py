@@ -1,4 +1,4 @@
-"""Canaries: whatever form a secret takes, it must not come out."""
+"""Canaries: the redactor removes a secret in every form."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def encode_jwt(claims: dict[str, Any]) -> str:
 
 @pytest.fixture
 def redactor() -> Redactor:
-    """One that knows the canary."""
+    """Return a redactor that knows the canary."""
     redactor = Redactor()
     redactor.add(SECRET)
     return redactor
 
 
 def go_json(text: str) -> str:
-    """A string as Go's encoder writes it."""
+    """Return a string as Go's JSON encoder writes it."""
     escaped = json.dumps(text, ensure_ascii=False)
     return escaped.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
@@ -172,7 +172,7 @@ def test_cut_jwt(redactor: Redactor) -> None:
 
 
 def private_keys() -> list[str]:
-    """A new key in the formats there are."""
+    """Return a new key in all supported formats."""
     key = ec.generate_private_key(ec.SECP256R1())
     formats = (
         serialization.PrivateFormat.PKCS8,

@@ -1,4 +1,4 @@
-"""Shapes of secrets: what must go, whatever frame it stands in, and what must stay."""
+"""Shapes of secrets: what the redactor removes in any context, and what it keeps."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def b64(text: str | bytes) -> str:
 
 
 def jwt(*, padded: bool = False) -> str:
-    """A token of a ServiceAccount, as a client would write it that leaves the padding."""
+    """Return a ServiceAccount token as a client writes it that omits the padding."""
     parts = [json.dumps({"alg": "RS256", "kid": some(20)}), json.dumps({"sub": "a", "aud": ["vault"], "x": some(9)})]
     encoded = [base64.urlsafe_b64encode(part.encode()).decode() for part in parts]
     encoded.append(base64.urlsafe_b64encode(RANDOM.randbytes(256)).decode())
@@ -51,7 +51,7 @@ def pem(key: Any, form: serialization.PrivateFormat) -> str:
 RSA = rsa.generate_private_key(65537, 2048)
 EC = ec.generate_private_key(ec.SECP256R1())
 SECRET_ID = str(uuid.UUID(int=RANDOM.getrandbits(128), version=4))
-#: Secrets that are known by their shape alone.
+#: Secrets that the redactor recognizes by their shape.
 SHAPES = {
     "service token": f"hvs.CAESI{some(90, BASE64URL)}",
     "batch token": f"hvb.AAAAAQ{some(120, BASE64URL)}",
@@ -68,7 +68,7 @@ SHAPES = {
     "AWS session token": f"IQoJb3JpZ2luX2VjE{some(300, BASE64)}==",
     "AWS session token of STS": f"FwoGZXIvYXdzE{some(300, BASE64)}=",
 }
-#: Secrets that only their name tells.
+#: Secrets that the redactor recognizes only by their name.
 NAMED = {
     "secret_id": SECRET_ID,
     "SecretID": SECRET_ID,
@@ -90,7 +90,7 @@ def wrapped(text: str, width: int = 76, between: str = "\n") -> str:
 
 
 Frame = Callable[[str], str]
-#: Where a secret stands by itself.
+#: Contexts of a secret without a name.
 PLACES: dict[str, Frame] = {
     "alone": "{}".format,
     "in quotes": 'got "{}" back'.format,
@@ -111,7 +111,7 @@ ENCODED: dict[str, Frame] = {
     "wrapped base64 of JSON": lambda s: wrapped(json.dumps({"jwt": s, "role": "issuer" * 9})),
     "wrapped base64 in JSON": lambda s: json.dumps({"d": wrapped(json.dumps({"token": s, "role": "issuer" * 9}))}),
 }
-#: How a name and its value stand together.
+#: Contexts of a name with its value.
 PAIRS: dict[str, Callable[[str, str], str]] = {
     "JSON": lambda n, v: json.dumps({n: v, "role": "shown"}),
     "JSON in JSON": lambda n, v: json.dumps({"m": json.dumps({n: v})}),
@@ -149,7 +149,7 @@ HEADERS = {
 }
 
 
-#: A secret that looks like none, and where its name alone tells it.
+#: A value without a secret's shape, and contexts in which its name identifies it.
 WORDS = "battery-staple"
 WORDS_AFTER = ("JSON", "logfmt", "form", "Go %+v", "Go %#v", "YAML", "YAML list", "HCL", "export", "XML")
 
@@ -213,7 +213,7 @@ CASES = list(cases())
 
 
 def leaks(secret: str, text: str) -> list[str]:
-    """What is left of a secret: eight characters in a row, of any line, and of a JWT's signature."""
+    """Return the part of a secret that remains: eight consecutive characters, of any line, and of a JWT's signature."""
     body = secret.rpartition(".")[2] if secret.startswith("eyJ") else re.sub("-----[^-]+-----", "", secret)
     spelled = [body, b64(secret), json.dumps(secret)[1:-1]]
     runs = [line[at : at + 10] for part in spelled for line in part.splitlines() for at in range(max(len(line) - 9, 1))]

@@ -1,4 +1,4 @@
-"""Failures with the same cause: which messages have one, and how the reports list them."""
+"""Failures with the same cause: which messages share one, and how the reports list them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def refused(name: str, text: str) -> str:
         ),
         (
             unanswered("Issuer", "ns-1/a", "to be Ready"),
-            # of an earlier version
+            # from an earlier version
             "waited 28 s, 8 s of them while the controller was busy with other work, for Issuer ns-2/b to be Ready; "
             "its status has no conditions",
         ),
@@ -131,13 +131,13 @@ def should_then_must(number: int) -> str:
     return "MUST" if number % 3 == 0 else "SHOULD"
 
 
-#: A controller with another signerName: 10 requirements fail at a barrier, 5 by themselves.
+#: A controller with another signerName: 10 requirements fail at a barrier, 5 directly.
 SIGNER = judged(
     "CSRAPI",
     {f"test_{n}": [(BARRIER if n % 3 else "") + unsigned(f"vi-{n:04x}", "to be signed")] for n in range(15)},
     should_then_must,
 )
-#: A controller with one worker, which other tests keep busy.
+#: A controller with one worker that other tests occupy.
 BUSY = judged(
     "HEALTH",
     {f"test_{n}": [unanswered(f"{'Cluster' * (n % 2)}Issuer", f"a{n}/b{n}", f"to be Ready ({n})")] for n in range(9)},
@@ -215,7 +215,7 @@ def test_markdown_lists_must_first_and_a_shared_cause_once() -> None:
 
 
 class First(HTMLParser):
-    """The list of what to look at: each text of an element with a class or a link."""
+    """Collects the texts of the first list: each text of an element with a class or a link."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -264,7 +264,7 @@ def test_requirements_not_run_for_one_reason_share_it() -> None:
 
 
 def older(built: dict[str, Any]) -> dict[str, Any]:
-    """The same report as an earlier version wrote it."""
+    """Return the same report as an earlier version wrote it."""
     old: dict[str, Any] = json.loads(json_report.dumps(built))
     del old["groups"]
     for entry in old["requirements"]:

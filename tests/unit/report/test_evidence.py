@@ -1,4 +1,4 @@
-"""What a failure shows: requests, objects and log, without secrets, whatever of it cannot be had."""
+"""Evidence of a failure: requests, objects and log, without secrets, even if some of it is unavailable."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CANARY = "canary-Tq8rX2"
 
 
 class Handle:
-    """Stands for an issuer or a request in the cluster."""
+    """Replaces the handle of an issuer object or a request."""
 
     def __init__(self, name: str, item: dict[str, Any] | None = None, events: Any = ()) -> None:
         self.name = name
@@ -43,7 +43,7 @@ class Handle:
 
 
 def proxy(*paths: str, refused: tuple[str, ...] = ()) -> Any:
-    """Stands for a proxy that saw requests for these paths."""
+    """Return a proxy that recorded requests for these paths."""
     return SimpleNamespace(
         exchanges=[Exchange(n, Head("GET", path), b"", started=n, ended=n, status=200) for n, path in enumerate(paths)],
         handshake_failures=[SimpleNamespace(reason=reason, time=1.0) for reason in refused],
@@ -147,7 +147,7 @@ def test_lines_of_the_log_that_are_about_the_test_are_preferred() -> None:
 
 @pytest.mark.parametrize("before", ["I1129 12:00:00 main.go:7] ", "I1129 12:00:00 issuer-1] "], ids=["all", "test"])
 def test_log_is_redacted_before_it_is_cut(before: str) -> None:
-    """Behind the prefix of a log, half a key is recognized neither by its first line nor by its last."""
+    """After the prefix of a log line, half a key has neither its first line nor its last line."""
     key = key_to_pem(new_key("rsa"))
     rest = "\n".join(f"{before}{n}" for n in range(evidence.LOG_LINES - 10))
     text = "\n".join(shown(log=textwrap.indent(key, before) + rest).values())

@@ -1,4 +1,4 @@
-"""A report in its forms: schema, Markdown, YAML, HTML, JSON lines, failure folders; compared and merged."""
+"""All forms of a report: schema, Markdown, YAML, HTML, JSON lines, failure folders; comparing and merging."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_yaml() -> None:
 
 
 class Tags(HTMLParser):
-    """Checks that what is opened is closed, and keeps texts and attributes."""
+    """Checks that each element is closed, and records texts and attributes."""
 
     VOID = frozenset({"meta", "input", "br"})
 
@@ -162,7 +162,7 @@ def test_html() -> None:
 
 @pytest.mark.parametrize("outcome", TO_EXPLAIN)
 def test_failure_without_evidence_has_the_command_that_repeats_it(tmp_path: Path, outcome: Outcome) -> None:
-    """An error in a fixture comes before there is anything to see."""
+    """An error in a fixture occurs before there is any evidence."""
     built = report(outcome)
     test = built["requirements"][0]["tests"][0]
     test["evidence"] = None
@@ -175,7 +175,7 @@ def test_failure_without_evidence_has_the_command_that_repeats_it(tmp_path: Path
 
 
 def test_page_without_failures_says_so() -> None:
-    """In a run in which all passed, and in one in which there was nothing to run."""
+    """In a session in which all tests passed, and in one without tests."""
     assert "No requirement failed." in html.render(report(Outcome.KNOWN_FAILURE))
     nothing = report(*[Outcome.NOT_RUN] * len(REQUIREMENTS))
     for entry in nothing["requirements"]:
@@ -265,7 +265,7 @@ def test_a_folder_for_each_failure(tmp_path: Path) -> None:
     assert not place.exists()
 
 
-# What an implementation or a Vault might let slip, each with a mark by which it is found again.
+# Text from an implementation or a Vault, each with a marker to find it in the output.
 CANARY = "canary-Tq8rX2/+=&"
 JWT = ".".join(
     base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (b'{"alg":"none"}', b'{"sub":"x"}', b"canary")
@@ -282,7 +282,7 @@ LEAKS = {
     "a field's value": '{"secret_id": "canary", "client_token": "canary"}',
     "a header": "X-Vault-Token: canary",
 }
-#: Whatever of the above must be in no file, in any of its forms.
+#: Markers that no file may contain, in any encoding.
 MARKS = (
     "canary",
     base64.b64encode(b"canary").decode(),

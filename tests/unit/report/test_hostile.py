@@ -1,6 +1,6 @@
-"""Reports written to deceive or to break their readers: every field, every kind of value.
+"""Reports that try to deceive or break their readers: every field, with every kind of value.
 
-What reads a report gives its output, without a character that a terminal obeys, or one clear error.
+A reader prints its output without terminal control characters, or reports one clear error.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ BASE = json.loads(json.dumps(BASE))
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every place in a JSON value, of each list only the first entry."""
+    """Yield the path of every value in a JSON document; of each list, only the first entry."""
     yield path
     for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
         if not isinstance(key, int) or key < 1:
@@ -63,7 +63,7 @@ def spoiled(path: tuple[Any, ...], change: Callable[[Any, Any], None]) -> dict[s
 
 
 def readers(report: dict[str, Any], directory: Path) -> Iterator[Callable[[], Any]]:
-    """Everything that reads a report and prints, or writes files."""
+    """Return every reader of a report that prints or writes files."""
     for form in ("pretty", "json", "markdown", "yaml"):
         yield lambda form=form: commands._show(report, form)
     for form in ("pretty", "json", "markdown"):
@@ -74,7 +74,7 @@ def readers(report: dict[str, Any], directory: Path) -> Iterator[Callable[[], An
 
 
 def said(text: str, directory: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """What all readers print, write or refuse of a report; [] where it is not even read."""
+    """Return what all readers print, write or report as an error; [] if the report cannot be loaded."""
     path = directory / "hostile.json"
     path.write_text(text, encoding="utf-8")
     try:
@@ -98,7 +98,7 @@ def check_error(error: ConfigurationError) -> None:
     assert "\n" not in error.message
 
 
-#: What is put into every text, and what must then be in no output.
+#: Texts that replace every text, and what no output may then contain.
 HOSTILE = {
     "escape": ("\x1b[2J\x1b]52;c;ZXZpbA==\x07", OBEYED),
     "C1": ("\x9b2J\x85\x90", OBEYED),
@@ -217,7 +217,7 @@ def test_any_value_in_any_field_is_read_or_refused(
     files.write_all(merge([report, report]), directory / "out")
 
 
-#: Journals that once were read wrongly.
+#: Journals that a reader once misread.
 JOURNALS = [
     b"",
     b"\n",

@@ -1,4 +1,4 @@
-"""report.html in a browser: read, searched and filtered, on a desk and on a phone, by keyboard and by screen reader."""
+"""report.html in a browser: on a desktop and a phone, with a keyboard and a screen reader."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tests.support.browser import DESK, PHONE, Reader, launched
 from tests.support.sample_report import ALL, HOSTILE, REQUIREMENTS, SEEN
 
 FAILED, ERROR, PASSED = REQUIREMENTS[0].id, REQUIREMENTS[1].id, REQUIREMENTS[5].id
-#: The least contrast of text to what is behind it, after WCAG 2.2 level AA.
+#: The minimum contrast between text and its background, after WCAG 2.2 level AA.
 CONTRAST = 4.5
-#: Text with less contrast than that to the nearest background behind it.
+#: Returns text with less contrast to its nearest background.
 PALE = """least => {
   const parts = text => text.match(/[\\d.]+/g).map(Number);
   const linear = v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;

@@ -1,4 +1,4 @@
-"""A file that is not a report, or a report of another version, is one error that says what to do, in every command."""
+"""For a file that is not a report, or is a report of another version, every command prints one error with a hint."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pytest_vault_issuer.report.outcomes import Outcome
 from tests.support.sample_report import ALL, REQUIREMENTS, report
 from tests.support.written_report import FORMATS
 
-#: What is typed, and `{}` the report that cannot be read; `{good}` is one that can.
+#: Command lines; `{}` is the unreadable report, and `{good}` a valid one.
 COMMANDS = {
     "show": "show {}",
     "html": "html {}",
@@ -35,7 +35,7 @@ COMMANDS = {
 
 
 def spoiled(change: Callable[[dict[str, Any]], Any]) -> str:
-    """The text of a report with a change."""
+    """Return the text of a report with a change."""
     changed = copy.deepcopy(ALL)
     change(changed)
     return json_report.dumps(changed)
@@ -44,7 +44,7 @@ def spoiled(change: Callable[[dict[str, Any]], Any]) -> str:
 OTHER_FORM = "has the schema version {}, and this release reads only version 1"
 UNFIT = "does not match the schema of reports: "
 NO_REPORT = "is JSON, but not a report: it has no schema_version"
-#: What the file holds, and what is said of it.
+#: Content of the file, and the error.
 CONTENTS: dict[str, tuple[str | bytes, str]] = {
     "nothing": ("", "is not JSON: Expecting value"),
     "the page": (html.render(ALL), "is not JSON: Expecting value"),
@@ -85,7 +85,7 @@ CONTENTS: dict[str, tuple[str | bytes, str]] = {
 
 
 def refused(typed: str, path: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    """Run a command that cannot be done and return what it says: one line, and one that says what to do."""
+    """Run a command that fails and return its error: one line, with a hint."""
     good = files.write_all(report(), path.parent / "good")
     out = path.parent / "out"
     words = [word.format(path, good=good, out=out) for word in typed.split()]
@@ -113,7 +113,7 @@ def test_file_that_is_not_a_report_is_refused(
 @pytest.mark.parametrize("typed", COMMANDS.values(), ids=COMMANDS)
 @pytest.mark.parametrize("name", ["", "report.json", "other.json"])
 def test_missing_report_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], typed: str, name: str) -> None:
-    """A directory without one, or a file that is not there."""
+    """The directory has no report, or the file does not exist."""
     place = tmp_path / "empty"
     place.mkdir()
     said = refused(typed, place / name, capsys)
@@ -187,19 +187,19 @@ def test_file_that_is_not_a_journal_is_refused(tmp_path: Path, content: str) -> 
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every place in a JSON value."""
+    """Yield the path of every value in a JSON document."""
     yield path
     for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
         yield from places(inner, (*path, key))
 
 
 LOST = object()
-#: What is put into a place: of every type, at every limit.
+#: Replacement values: of every type, at every limit.
 PUT = (LOST, None, True, 0, 1, 1.0, -1, 0.5, "", "x", "2026-11-24", [], ["a", "a"], [[1]], {}, {"x": {}}, 10**12)
 
 
 def test_it_is_read_as_jsonschema_reads_it() -> None:
-    """Every place of a report is spoiled in every way, and both say the same: the schema is of a newer draft."""
+    """Both libraries agree about every value of a report and every replacement. The schema uses a newer draft."""
     built = report(Outcome.FAILED)
     built["requirements"] = built["requirements"][:1]
     built["implementation"]["known_failures"] = {REQUIREMENTS[0].id: "so it is"}

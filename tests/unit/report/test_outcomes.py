@@ -1,4 +1,4 @@
-"""From what became of tests to what is said of an implementation: outcomes, verdicts, report.json, terminal."""
+"""From the results of tests to outcomes, verdicts, report.json and the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Published reports: their layout, and what makes a report unfit to be published."""
+"""Published reports: their layout, and the reasons to reject one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Change = Callable[[dict[str, Any]], object]
 
 
 def good(*outcomes: Outcome) -> dict[str, Any]:
-    """A report that can be published; of a suite of another digest, because it has six requirements only."""
+    """Return a report that can be published. The digest of its suite differs, because it has only six requirements."""
     made = report(*outcomes)
     made["generator"]["version"] = "0.1.0"
     made["options"]["certify"] = True

@@ -1,4 +1,4 @@
-"""What a report says of how to repeat its run: options wherever they come from, files, images; and no secrets."""
+"""What a report states for repeating its session: options from all sources, files, images; no secrets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def described(settings: Settings, *, stack: Any = None, **run: Any) -> dict[str,
 
 
 def containers() -> Stack:
-    """Of a stack, what is looked at: the image of its Vault."""
+    """Replaces a stack: only the image of its Vault matters."""
     stack = object.__new__(Stack)
     object.__setattr__(stack, "vault_image", "hashicorp/vault:1.21.0")
     return stack
@@ -99,7 +99,7 @@ def test_command_of_the_controller_has_no_path_of_this_machine() -> None:
 
 
 def test_no_token_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Its file is, by its path."""
+    """The path of the token's file is named."""
     monkeypatch.setenv(TOKEN_VARIABLE, "canary-token")
     file = tmp_path / "token"
     file.write_text("canary-token")

@@ -1,4 +1,4 @@
-"""The command that a report says for running one test again: what it names, and that it asks for the same."""
+"""The command in a report that repeats one test: its options, and that it selects the same test."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INSTALLED, CHECKOUT = Path("/of/vault_issuer_conformance"), Path("of/conformance
 
 
 def words(settings: Settings, test: dict[str, Any] = TEST, *, line: str = "pytest", certify: bool = False) -> list[str]:
-    """The command for a test of a run with these settings, as a shell takes it."""
+    """Return the words of the command for a test of a session with these settings."""
     built = report(Outcome.FAILED)
     built["reproduction"] |= {"options": settings.options(), "command": line}
     built["options"]["certify"] = certify
@@ -82,7 +82,7 @@ def test_a_token_is_in_no_command() -> None:
 
 @pytest.mark.parametrize(("line", "first"), [("pytest --vault-issuer-certify", "pytest"), ("pytest", "VAULT_ISSUER_")])
 def test_one_test_cannot_be_certified(line: str, first: str) -> None:
-    """What asks for it beside the command line is overruled: one test is not the whole suite."""
+    """The command overrides other sources of this option, because one test is not the whole suite."""
     assert words(collect(), line=line, certify=True)[0].startswith(first)
     assert "VAULT_ISSUER_CERTIFY=false" not in words(collect(), line="pytest", certify=False)
 
@@ -111,7 +111,7 @@ def test_the_test_by_its_file_where_the_suite_is_a_checkout() -> None:
 
 
 def test_pytest_finds_that_test_alone(pytester: pytest.Pytester) -> None:
-    """Neither another whose name begins with the same nor the one with another parameter."""
+    """Not a test with the same prefix, and not the same test with another parameter."""
     name = "test_denied_request_becomes_denied"
     test = {"nodeid": f"vault_issuer_conformance/test_request.py::{name}[Issuer]"}
     command = words(collect(line={"vault-issuer": "cert-manager"}), test)

@@ -1,4 +1,4 @@
-"""The catalogue: well formed, and every requirement has a test, every test a requirement."""
+"""The catalogue is well formed; every requirement has a test, and every test has a requirement."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_an_entry_with_an_unknown_key() -> None:
 
 @pytest.fixture(scope="module")
 def catalogue() -> Catalogue:
-    """The real one."""
+    """Return the real catalogue."""
     return Catalogue.load()
 
 
@@ -204,7 +204,7 @@ def pytest_collection_finish(session):
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[str], list[str]]]:
-    """Of every test of the suite, as pytest collects it: the requirements it judges, the features it needs."""
+    """Return, for each test that pytest collects, the requirements that it judges and the features that it needs."""
     directory = tmp_path_factory.mktemp("collect")
     (directory / "dump_for_test.py").write_text(DUMP)
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "VAULT_ISSUER"))}
@@ -238,7 +238,7 @@ def test_every_test_has_a_requirement(catalogue: Catalogue, judged: dict[str, tu
 def test_a_test_judges_requirements_of_one_age(
     catalogue: Catalogue, judged: dict[str, tuple[list[str], list[str]]]
 ) -> None:
-    """It is left out where one of them came after the contract; the others would not be judged."""
+    """A test is skipped if one of its requirements is newer than the contract; the others would not be judged."""
     mixed = [nodeid for nodeid, (ids, _) in judged.items() if len({catalogue[i].since for i in ids}) != 1]
     assert mixed == []
 

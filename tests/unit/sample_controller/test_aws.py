@@ -1,4 +1,4 @@
-"""The sample controller's requests to AWS: signed as AWS reads them, and answered by an STS."""
+"""The sample controller's requests to AWS: signed as AWS expects, and answered by an STS."""
 
 from __future__ import annotations
 

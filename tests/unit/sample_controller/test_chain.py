@@ -1,4 +1,4 @@
-"""How the sample controller puts the certificates of Vault's answer in order."""
+"""How the sample controller orders the certificates in Vault's answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the sample controller makes of the CSR in a request."""
+"""How the sample controller reads the CSR of a request."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_csr_without_names_asks_for_none_and_ninety_days() -> None:
 
 
 def unknown_general_name() -> bytes:
-    """A CSR whose alternative name is an x400Address, which no library reads."""
+    """Return a CSR whose alternative name is an x400Address, which no library parses."""
     value = bytes.fromhex("3002a300")
     extension = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.17"), value)
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).add_extension(extension, False)

@@ -1,4 +1,4 @@
-"""The folder of the sample controller runs elsewhere as a copy: as an example, and as a mutant."""
+"""A copy of the sample controller's folder runs elsewhere: as an example, and as a mutant."""
 
 from __future__ import annotations
 

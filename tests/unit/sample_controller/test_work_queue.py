@@ -1,4 +1,4 @@
-"""The sample controller's queue: one worker for a key at a time, nothing lost, failures again after growing delays."""
+"""The sample controller's queue: one worker per key at a time, no lost keys, and retries after growing delays."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pytest_vault_issuer.sample_controller.work_queue import (
     start_workers,
 )
 
-#: Seconds after which what should happen at once has not happened.
+#: Seconds after which an immediate event has not happened.
 LIMIT = 10
 
 

@@ -1,4 +1,4 @@
-"""What counts as busy: requests at proxies of all processes of a session, and calls to the API server."""
+"""Activity of the controller: requests at the proxies of all processes of a session, and calls to the API server."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_calls_of_a_slow_controller_count(
 
 
 class GrowingLog:
-    """A log that has new lines at each look."""
+    """A log that has new lines at each read."""
 
     def mark(self) -> str:
         return "1"

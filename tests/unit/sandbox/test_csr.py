@@ -1,4 +1,4 @@
-"""Requests and the certificates that answer them: names, keys, and what a status holds."""
+"""Requests and the certificates for them: names, keys, and the content of a status."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def load(signing: SigningRequest) -> x509.CertificateSigningRequest:
 # -- keys -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KEY_TYPES if kind != "rsa-4096"])  # that one takes a second
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KEY_TYPES if kind != "rsa-4096"]
+)  # this key takes a second to create
 def test_requests_of_every_key_type(kind: str) -> None:
     signing = SigningRequest.build("a.test", key_type=kind)
     request = load(signing)

@@ -1,4 +1,4 @@
-"""What counts as a controller's answer about an issuer object."""
+"""States of an issuer object that count as the controller's answer."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_only_a_current_true_or_false_is_an_answer(conditions: list[dict[str, An
 
 
 def stuck(item: dict[str, Any]) -> Issuer:
-    """Return an issuer object that stays as it is until every bound."""
+    """Return an issuer object that does not change before any bound."""
     cluster: Any = SimpleNamespace(
         wait=lambda resource, name, namespace, until, timeout: (until(item), item),
         find=lambda *_: item,

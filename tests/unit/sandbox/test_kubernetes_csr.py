@@ -1,4 +1,4 @@
-"""CertificateSigningRequests that stand for CertificateRequests."""
+"""CertificateSigningRequests that replace CertificateRequests."""
 
 from __future__ import annotations
 

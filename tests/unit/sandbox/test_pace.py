@@ -1,4 +1,4 @@
-"""What a measured pace means for waits and for the order of tests."""
+"""How a measured pace affects waits and the order of tests."""
 
 from __future__ import annotations
 

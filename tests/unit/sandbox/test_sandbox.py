@@ -16,7 +16,7 @@ from pytest_vault_issuer.sandbox.shapes import InexpressibleError
 
 
 def sandbox_with(*troubles: tuple[str, ...]) -> tuple[Any, list[str]]:
-    """Return a sandbox with proxies that had these troubles, and what it removed."""
+    """Return a sandbox whose proxies had these problems, and what it removed."""
     removed: list[str] = []
     sandbox = object.__new__(Sandbox)
     sandbox._cleanup = contextlib.ExitStack()

@@ -1,4 +1,4 @@
-"""Shapes: how an abstract configuration becomes objects, and what a shape cannot express."""
+"""Shapes: how they render an abstract configuration as objects, and what they cannot express."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ VAULT = {
     "caBundle": base64.b64encode(PEM.encode()).decode(),
     "auth": TOKEN,
 }
-#: Places for all of VAULT.
+#: Paths for all fields of VAULT.
 PLACES = {
     "spec.url": "{server}",
     "spec.signPath": "{path}",
@@ -52,7 +52,7 @@ def rendered(fields: dict[str, Any], given: Configuration | None = None, **table
 
 
 def spec_of(fields: dict[str, Any], given: Configuration | None = None) -> dict[str, Any]:
-    """Return the spec for fields beside those that VAULT needs."""
+    """Return the spec with fields in addition to those that VAULT needs."""
     spec: dict[str, Any] = rendered(PLACES | fields, given)[0]["spec"]
     return spec
 

@@ -1,6 +1,6 @@
-"""What ``vault-issuer init`` finds in the repositories of public controllers, and in stranger ones.
+"""What ``vault-issuer init`` finds in repositories like those of ten public controllers, and in unusual ones.
 
-A file of ``layouts`` recreates where such a repository has what, and what it calls it; none of its text is copied.
+A file of ``layouts`` recreates the folders and names of such a repository. It contains none of its text.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def made(directory: Path, files: dict[str, str]) -> Path:
 
 @pytest.fixture(autouse=True)
 def _no_helm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Charts are read as they are on a machine without helm."""
+    """Read charts as on a machine without helm."""
     monkeypatch.setenv("PATH", os.devnull)
 
 
@@ -62,7 +62,7 @@ def test_empty_repository_lists_what_is_missing(tmp_path: Path) -> None:
 
 
 def test_chart_alone_shows_kinds_and_account(tmp_path: Path) -> None:
-    """Its CRDs are templates: no file of them can be applied."""
+    """The CRDs are templates, so no file of them can be applied."""
     files = yaml.safe_load((Path(__file__).parent / "layouts/google-cas-issuer.yaml").read_text())["files"]
     made(tmp_path, {name: text for name, text in files.items() if "charts" in name})
     found = detect(tmp_path)

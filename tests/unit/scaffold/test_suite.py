@@ -1,4 +1,4 @@
-"""What a CI job installs depends on where the installed copy came from."""
+"""What a CI job installs depends on the source of the installed package."""
 
 from __future__ import annotations
 

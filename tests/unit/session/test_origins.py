@@ -1,4 +1,4 @@
-"""Where the binaries of a session come from: for the header, and for the report."""
+"""The sources of a session's binaries, for the header and for the report."""
 
 from __future__ import annotations
 

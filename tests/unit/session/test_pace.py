@@ -1,4 +1,4 @@
-"""How the workers of a controller are counted."""
+"""How a session counts the workers of a controller."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_no_request_at_all_is_no_concurrency(monkeypatch: pytest.MonkeyPatch) ->
 
 
 class _Unclosable:
-    """A sandbox that is interrupted, and then cannot remove what it created."""
+    """A sandbox whose setup is interrupted, and whose cleanup then fails."""
 
     def __init__(self, environment: object) -> None:
         pass

@@ -1,4 +1,4 @@
-"""A session has a local STS if the controller can use it, and otherwise names the reason."""
+"""A session has a local STS if the controller can use it, and otherwise states the reason."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STARTED = Sts("http://127.0.0.1:1", "record")
 
 @pytest.fixture
 def sts(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return a function that gives the STS of a run; nothing is started."""
+    """Return a function that returns the STS of a session; nothing is started."""
     runs: list[Session] = []
     monkeypatch.setattr(pytest_vault_issuer.session.session, "start_sts", lambda *_: STARTED)
     monkeypatch.setattr(

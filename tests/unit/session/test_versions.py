@@ -1,4 +1,4 @@
-"""Which versions of the components a run builds and uses."""
+"""Versions of components that a session builds and uses."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def test_the_implementation_chooses_the_release_and_options_the_rest() -> None:
 
 
 def test_an_issuer_that_follows_an_older_release_gets_the_newest_types(tmp_path: Path) -> None:
-    """Its contract says what is asked of it; a release of cert-manager is not built for that."""
+    """The contract of a controller selects requirements; a session does not build that release of cert-manager."""
     (tmp_path / "mine.toml").write_text(FILE)
     assert lines(run(implementation=str(tmp_path / "mine.toml")).toolchain) == NEWEST
 
 
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is asked of the toolchain, which builds nothing."""
+    """Return the components that a session requests from the toolchain, which builds nothing."""
     asked: list[str] = []
 
     def build(self: Toolchain, components: Iterable[str], *, keep_go_caches: bool, **_: Any) -> None:
@@ -98,7 +98,7 @@ def test_helm_is_built_only_for_a_chart_without_another_helm(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     (tmp_path / "mine.toml").write_text(CHART)
-    with pytest.raises(ToolchainError, match="helm is not built"):  # nothing is, here
+    with pytest.raises(ToolchainError, match="helm is not built"):  # nothing is cached here
         _ = run(implementation=str(tmp_path / "mine.toml")).manifests
     assert built == [f"helm {NEWEST['helm']}"]
     built.clear()

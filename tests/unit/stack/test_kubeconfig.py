@@ -1,4 +1,4 @@
-"""A session's copy of a kubeconfig: what is used of it, without credentials in temporary files."""
+"""A session's copy of a kubeconfig: it has only the needed parts, and temporary files have no credentials."""
 
 from __future__ import annotations
 

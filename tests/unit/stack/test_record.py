@@ -1,4 +1,4 @@
-"""The cleanup record: private, written before anything is created, readable whatever has happened to it."""
+"""The cleanup record: private, written before anything is created, and readable after any failure."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_a_record_whose_supervisor_answers_is_under_way(short_directory: Path) -
 
 
 def test_a_cleanup_has_the_time_of_all_that_it_waits_for(short_directory: Path) -> None:
-    """A slow cluster is given longer, and so is its cleanup."""
+    """The timeout scale for a slow cluster also applies to the cleanup."""
     run, timeouts = RunDirectory(short_directory / SESSION, os.getpid()), Timeouts().scaled(10)
     run.open()
     begun = finish.begin(run, Whereabouts(session=SESSION, directory=str(run.path)), Path("kubeconfig"), timeouts, {})

@@ -1,4 +1,4 @@
-"""The provider is selected once, and states itself what it cannot do."""
+"""The session selects the provider once, and the provider states its own limits."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_existing_refuses_a_second_vault_and_names_a_provider_that_starts_one(co
 def test_token_of_an_existing_vault_is_registered_before_its_first_use(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("canary-Tq8rX2\n")
     with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))  # and never listens
+        held.bind(("127.0.0.1", 0))  # the port is bound, without a listener
         settings = Settings(
             kubeconfig=tmp_path / "kubeconfig",
             vault_addr=f"http://127.0.0.1:{held.getsockname()[1]}",
@@ -81,7 +81,7 @@ def test_providers_without_a_container_engine_do_not_ask_for_the_images_of_the_c
 
 
 def test_session_keeps_the_provider_that_started_its_stack(tmp_path: Path) -> None:
-    """Otherwise `auto` could select another one in a worker, after the toolchain has built its binaries."""
+    """Otherwise a worker could select another provider with `auto` after the toolchain has built its binaries."""
     key = SessionKey(str(tmp_path), 0)
     (tmp_path / STATE).write_text(stack("kind").to_json())
     provider = Session(Settings(), key, print).provider
@@ -98,7 +98,7 @@ def test_a_controller_in_the_cluster_is_refused_where_no_pod_can_run(tmp_path: P
 
 @pytest.fixture
 def wheel_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Toolchain:
-    """A toolchain without anything built, beside an installed wheel with OpenBao."""
+    """Return a toolchain without builds, and an installed wheel of OpenBao."""
     monkeypatch.setattr(wheel, "bao", lambda: wheel.Bao("2.7.2", tmp_path / "bao"))
     monkeypatch.delenv("VAULT_ISSUER_SOURCES")
     return Toolchain(tmp_path / "cache")

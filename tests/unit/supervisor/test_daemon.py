@@ -1,4 +1,4 @@
-"""The run directory and its supervisor: whatever ends a run, nothing of it stays."""
+"""The run directory and its supervisor: after any end of a session, nothing remains."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FOREVER = ["sleep", "1000"]
 
 @pytest.fixture
 def run(short_directory: Path) -> Iterator[RunDirectory]:
-    """A run that this process owns, opened."""
+    """Return an open run directory that this process owns."""
     run = RunDirectory(short_directory / "run", os.getpid())
     run.open()
     yield run
@@ -43,14 +43,14 @@ def run(short_directory: Path) -> Iterator[RunDirectory]:
 
 
 def supervisor_of(run: RunDirectory) -> int:
-    """Process id of the listener on the supervisor's socket, 0 if there is none."""
+    """Return the process id of the listener on the supervisor's socket, 0 if there is none."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(LIMIT)
         try:
             connection.connect(str(run.path / supervisor.SOCKET))
         except OSError:
             return 0
-        # It goes without a word: a client that dies must not matter to the supervisor.
+        # It closes without a request, because a client that dies must not affect the supervisor.
         return int(struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
 
 
@@ -181,11 +181,11 @@ def test_process_that_was_never_started(run: RunDirectory) -> None:
 
 
 def ask(run: RunDirectory, request: bytes) -> dict[str, Any]:
-    """Send a request, and that it ends there, and return the answer."""
+    """Send a request, close the writing side, and return the answer."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(LIMIT)
         connection.connect(str(run.path / supervisor.SOCKET))
-        with contextlib.suppress(BrokenPipeError):  # it refused before it had all of it
+        with contextlib.suppress(BrokenPipeError):  # the supervisor rejected it before it had read it completely
             connection.sendall(request)
             connection.shutdown(socket.SHUT_WR)
         with connection.makefile("rb") as stream:
@@ -194,7 +194,7 @@ def ask(run: RunDirectory, request: bytes) -> dict[str, Any]:
 
 
 def still_works(run: RunDirectory) -> bool:
-    """Whether the supervisor starts a process, and sees its end."""
+    """Return whether the supervisor starts a process and reports its end."""
     name = f"after-{secrets.token_hex(4)}"
     run.spawn(name, ["true"])
     return ended(run, name) == 0
@@ -204,7 +204,7 @@ def requested(operation: str, **arguments: Any) -> bytes:
     return json.dumps({"operation": operation, **arguments}).encode() + b"\n"
 
 
-#: What is sent -> how the error begins.
+#: Invalid request -> the beginning of the error.
 WRONG = {
     "nothing": (b"", "a request must end with a newline"),
     "an empty line": (b"\n", "Expecting value"),
@@ -309,7 +309,7 @@ JSON = strategies.recursive(
     lambda inner: strategies.lists(inner, max_size=4) | strategies.dictionaries(strategies.text(), inner, max_size=4),
     max_leaves=8,
 )
-#: Names of arguments, and values among which are right ones; nothing here starts what does not end by itself.
+#: Names of arguments, and values some of which are valid; every started process ends by itself.
 ARGUMENTS = strategies.fixed_dictionaries(
     {},
     optional={
@@ -352,7 +352,7 @@ REQUESTS = (
 def test_no_request_ends_the_supervisor(run: RunDirectory) -> None:
     server = supervisor_of(run)
 
-    # The examples are the same each time; add one that fails to WRONG.
+    # The examples are the same each time; add a failing one to WRONG.
     @settings(max_examples=400, derandomize=True, deadline=None, database=None)
     @given(REQUESTS.filter(lambda request: b'"end"' not in request))
     def answered(request: bytes) -> None:
@@ -363,7 +363,7 @@ def test_no_request_ends_the_supervisor(run: RunDirectory) -> None:
     assert still_works(run)
 
 
-#: Has a request raise what no request should: the supervisor's code as it is run, with one operation broken.
+#: Runs the supervisor with one broken operation, so that a request raises an unexpected exception.
 BROKEN = """
 import sys
 from pathlib import Path
@@ -481,7 +481,7 @@ def test_close_ends_everything_and_removes_the_directory(run: RunDirectory, watc
     run.close()  # again: nothing to do
 
 
-#: Starts a child in a session of its own, and prints its process id.
+#: Starts a child in its own session, and prints its process id.
 LEAVES = "import subprocess, sys; print(subprocess.Popen(['sleep', '1000'], start_new_session=True).pid, flush=True)"
 
 
@@ -535,7 +535,7 @@ def test_close_finishes_what_a_killed_supervisor_has_left(run: RunDirectory, wat
 
 @linux
 def test_close_waits_for_a_supervisor_that_is_ending(run: RunDirectory, tmp_path: Path) -> None:
-    """What is run at the end is run once, and has ended when the run is closed."""
+    """The exit hooks run once, and have ended when close() returns."""
     os.mkfifo(tmp_path / "go")
     run.at_end(["sh", "-c", 'echo begun >> "$0/word"; cat "$0/go" > /dev/null; echo done >> "$0/word"', str(tmp_path)])
     os.kill(supervisor_of(run), signal.SIGTERM)
@@ -550,7 +550,7 @@ def test_close_waits_for_a_supervisor_that_is_ending(run: RunDirectory, tmp_path
     assert not run.exists
 
 
-#: A run of its own that says what it started, and waits for its end. Arguments: the run's directory.
+#: Opens a run directory, prints what it started, and waits for its end. Arguments: the run directory.
 OWNER = """
 import os, sys
 from pathlib import Path
@@ -596,7 +596,7 @@ def test_an_owner_that_is_gone_already(short_directory: Path) -> None:
 def test_kept_session_outlives_its_owner(short_directory: Path, watch: Watch) -> None:
     path = short_directory / "run"
     code = OWNER.replace("sys.stdin.read()", "run.keep()")
-    # Its output ends, so that a shell that waits for it goes on.
+    # Its output ends, so that a waiting shell continues.
     run = RunDirectory(path, 0)
     try:
         answer = subprocess.run(python(code, str(path)), check=True, capture_output=True, text=True, timeout=LIMIT)
@@ -618,7 +618,7 @@ def test_kept_session_outlives_its_owner(short_directory: Path, watch: Watch) ->
 
 
 def state_of(pid: int) -> str:
-    """How Linux says what a process is at: S sleeping, T stopped."""
+    """Return the state of a process as Linux reports it: S sleeping, T stopped."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
@@ -636,7 +636,7 @@ def test_process_is_paused_until_all_resume_it(run: RunDirectory) -> None:
         assert run.describe()["paused"] == ["sleeper"]
         run.resume("sleeper", os.getpid())
         assert state_of(pid) == "T"
-        other.kill()  # without a word
+        other.kill()  # without a message
     assert comes_to(pid, "S")
     assert run.describe()["paused"] == []
 
@@ -664,7 +664,7 @@ def pid_of(run: RunDirectory, name: str) -> int:
 
 
 def becomes_another(run: RunDirectory, name: str, pid: int) -> int:
-    """Wait until a process runs under another process id, and return it."""
+    """Wait until a process has another process id, and return it."""
     found = poll(lambda: new if (new := pid_of(run, name)) != pid else None, timeout=LIMIT)
     assert found is not None, f"{name} did not start again"
     return found
@@ -693,7 +693,7 @@ def test_halted_process_starts_again_after_the_end_of_the_process_that_halted_it
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other:
         run.halt("sleeper", other.pid)
         assert run.returncode("sleeper") is not None
-        other.kill()  # as a worker that is killed in the middle of a test
+        other.kill()  # as a worker that is killed during a test
     becomes_another(run, "sleeper", pid)
     assert run.returncode("sleeper") is None
 
@@ -735,7 +735,7 @@ def test_process_is_tended_until_the_end_of_the_process_that_asked_for_it(run: R
 
 
 def kill_shows(run: RunDirectory, name: str, pid: int) -> bool:
-    """Kill a process, and say whether its end shows, as that of a process that is not tended."""
+    """Kill a process, and return whether its end is reported as that of an unattended process."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     return run.returncode(name) is not None
@@ -785,7 +785,7 @@ def test_everything_that_is_started_is_marked(run: RunDirectory) -> None:
 
 # -- what is run at the end -----------------------------------------------------------------------------------
 
-#: Says in a file outside of the run whether a process of it is still there. Arguments: the file, a process id.
+#: Writes to a file outside of the run directory whether a process still exists. Arguments: the file, a process id.
 LAST_WORD = "import os, sys; open(sys.argv[1], 'w').write(str(os.path.exists(f'/proc/{sys.argv[2]}/exe')))"
 
 
@@ -816,7 +816,7 @@ def test_exit_hook_has_its_own_limit(run: RunDirectory) -> None:
 
 
 def test_the_end_of_a_session_waits_for_its_commands(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Longer than for other answers."""
+    """The wait is longer than for other answers."""
     run.at_end(["sleep", "1"], limit=LIMIT)
     monkeypatch.setattr(run_directory, "_ANSWER", 0.1)
     run.close()
@@ -840,7 +840,7 @@ def test_exit_hook_runs_after_the_owner_was_killed(short_directory: Path, tmp_pa
 def test_a_supervisor_answers_until_the_last_command_has_ended(
     short_directory: Path, tmp_path: Path, watch: Watch
 ) -> None:
-    """Otherwise another run would take for left behind what is just being removed."""
+    """Otherwise another session would treat the resources that are being removed as orphaned."""
     path, pipe = short_directory / "run", tmp_path / "pipe"
     os.mkfifo(pipe)
     code = OWNER.replace("print(", f"run.at_end(['cat', {str(pipe)!r}]); print(")
@@ -863,8 +863,8 @@ def test_supervisor_answers_until_the_session_is_closed(run: RunDirectory) -> No
 
 
 @contextlib.contextmanager
-def as_somebody_else(path: Path) -> Iterator[None]:
-    """Be a user who may not enter a directory: another one, or, where that is not possible, one who is shut out."""
+def as_other_user(path: Path) -> Iterator[None]:
+    """Run as another user, or without access to the directory if this is not possible."""
     if os.getuid() == 0:
         os.seteuid(65534)
     else:
@@ -879,7 +879,7 @@ def as_somebody_else(path: Path) -> Iterator[None]:
 
 
 def test_supervisor_of_another_user_counts_as_answering(run: RunDirectory) -> None:
-    with as_somebody_else(run.path):
+    with as_other_user(run.path):
         assert run.answers, "what it keeps would be taken for left behind"
 
 
@@ -890,11 +890,11 @@ def test_supervisor_of_another_user_counts_as_answering(run: RunDirectory) -> No
 def test_processes_that_open_a_session_at_once_share_one_supervisor(short_directory: Path) -> None:
     path = short_directory / "run"
     count = 8
-    together = Barrier(count)
+    barrier = Barrier(count)
 
     def open_and_spawn(number: int) -> int:
         run = RunDirectory(path, os.getpid())
-        together.wait(LIMIT)
+        barrier.wait(LIMIT)
         run.open()
         run.spawn(f"p{number}", FOREVER)
         return supervisor_of(run)

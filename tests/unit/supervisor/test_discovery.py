@@ -1,4 +1,4 @@
-"""Runs are found and told apart; what killed ones have left is removed, and nothing else."""
+"""Discovery of sessions: orphaned resources of killed sessions are removed, and nothing else."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.unit.conftest import LIMIT, Watch
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
 NAME = "vault-issuer-0123456789ab"
 FOREVER = ["sleep", "1000"]
-#: Leaves its session and its parent: the supervisor's end does not end it.
+#: Leaves its session and its parent, so that it survives the supervisor.
 RUNAWAY = "import subprocess; print(subprocess.Popen(['sleep', '1000'], start_new_session=True).pid, flush=True)"
 
 
@@ -54,7 +54,7 @@ def kill_supervisor(run: RunDirectory) -> None:
 
 
 def orphan(run: RunDirectory) -> FoundSession:
-    """Wait until a run has become one."""
+    """Wait until the run directory is orphaned."""
 
     def probe() -> FoundSession | None:
         (found,) = find_sessions(run.path.parent)

@@ -1,4 +1,4 @@
-"""Each process is told apart from all others, so that only resources of sessions that have ended are removed."""
+"""The identity of a process is unique, so that only resources of ended sessions are removed."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_labels_of_others_cannot_speak_to_a_terminal() -> None:
 
 @pytest.mark.parametrize("options", [["--pid", "--fork"], ["--pid", "--fork", "--mount-proc"]])
 def test_other_pid_namespace_proves_nothing(options: list[str], process: subprocess.Popen[bytes]) -> None:
-    """Also where its /proc is that of the outer namespace, as with ``unshare --pid`` alone."""
+    """Also if its /proc belongs to the outer namespace, as with ``unshare --pid`` alone."""
     if os.geteuid() != 0:
         pytest.skip("not run: only root can make a PID namespace")
     code = """

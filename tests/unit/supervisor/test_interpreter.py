@@ -1,4 +1,4 @@
-"""Our own modules run in processes of their own, wherever the package was found."""
+"""Our modules run in separate processes, wherever the package was found."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest_vault_issuer
 from pytest_vault_issuer.supervisor import interpreter
 
 PACKAGE = Path(pytest_vault_issuer.__file__).parent
-#: Runs a command at the end of a run, as stacks do. Arguments: the run's directory, a module.
+#: Registers a command for the end of a run, as stacks do. Arguments: the run directory, a module.
 ENDS = """
 import os, sys
 from pathlib import Path
@@ -31,7 +31,7 @@ run.close()
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An interpreter that has nothing installed."""
+    """Return an interpreter without installed packages."""
     place = tmp_path_factory.mktemp("bare") / "venv"
     venv.create(place, with_pip=False)
     return place / "bin/python"

@@ -13,10 +13,10 @@ from tests.support.publisher import Publisher, serving
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Publisher]:
-    """A mirror of everything that a test publishes."""
+    """Serve a mirror of everything that a test publishes."""
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(fetch, "_CHUNK", 1)  # bytes of an incomplete chunk are lost
+    monkeypatch.setattr(fetch, "_CHUNK", 1)  # the bytes of an incomplete chunk are lost
     with serving(Publisher(tmp_path)) as publisher:
         monkeypatch.setenv("SSL_CERT_FILE", str(publisher.ca))
         monkeypatch.setenv("VAULT_ISSUER_MIRROR", publisher.url)

@@ -1,4 +1,4 @@
-"""Binaries that a user brings take the place of those of the toolchain."""
+"""Binaries of the user replace those of the toolchain."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def executable(path: Path) -> Path:
 
 @pytest.fixture
 def built(tmp_path: Path) -> Toolchain:
-    """A toolchain whose cache has files in all places; nothing here runs them."""
+    """Return a toolchain whose cache has a file for each binary; the tests do not run them."""
     toolchain = Toolchain(tmp_path / "cache")
     for component, status in zip(COMPONENTS, toolchain.status(), strict=True):
         place = toolchain.cache / f"{status.component}-{status.version}-{status.key}"

@@ -1,4 +1,4 @@
-"""Builds of tiny real modules: what is kept, what is left, and what two builds at once do to each other."""
+"""Builds of tiny real modules: what they keep and remove, and how two concurrent builds interact."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from tests.unit.conftest import LIMIT
 
 pytestmark = pytest.mark.skipif(shutil.which("go") is None, reason="no Go on the PATH")
 
-#: Seconds after which a build of a tiny module has gone wrong; a cold standard library on a busy machine fits.
+#: Seconds after which a build of a tiny module has failed; enough for a cold standard library on a busy machine.
 PATIENCE = 300
 HELLO = 'package main\n\nfunc main() { println("hello") }\n'
-#: Takes long, because the caches have only the runtime, so that it can be interrupted.
+#: Takes long with an empty cache, so that a test can interrupt it.
 LONG = 'package main\n\nimport "net/http"\n\nfunc main() { _ = http.ListenAndServe("", nil) }\n'
-#: Builds in another process; arguments: the cache, the module.
+#: Builds in another process. Arguments: the cache, the module.
 SCRIPT = """
 import pathlib, sys
 from pytest_vault_issuer.toolchain import Component, Toolchain
@@ -53,13 +53,13 @@ def module(directory: Path, source: str = HELLO, more: str = "") -> Component:
 
 @pytest.fixture(autouse=True)
 def _real_go(_own_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Here builds are what is tested."""
+    """Use the real Go, because these tests build."""
     monkeypatch.delenv("VAULT_ISSUER_GO", raising=False)
 
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache with Go's caches in it, so that the tests need not compile the runtime again and again."""
+    """Return a cache with Go's caches, so that the tests do not compile the runtime repeatedly."""
     base = tmp_path_factory.mktemp("compiled")
     Toolchain(base / "cache", [module(base / "module")]).build(keep_go_caches=True, progress=lambda line: None)
     return base / "cache" / "go-caches"
@@ -85,7 +85,7 @@ def start(cache: Path, component: Component) -> subprocess.Popen[str]:
 
 
 def start_after(first: subprocess.Popen[str], cache: Path, component: Component) -> subprocess.Popen[str]:
-    """Start a build once another is compiling."""
+    """Start a build when another one is compiling."""
     await_line(first, "compiling")
     return start(cache, component)
 
@@ -212,7 +212,7 @@ def test_second_of_two_builds_waits_and_finds_the_result(cache: Path, component:
 def test_build_that_waits_for_another_says_so_and_runs_no_go(
     cache: Path, component: Component, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first build's go is held until the second has said that it waits."""
+    """The go command of the first build waits until the second build has reported that it waits."""
     log, gate, go = tmp_path / "log", tmp_path / "gate", tmp_path / "go"
     os.mkfifo(gate)
     hold = f'[ "$1" = build ] && cat "{gate}"'
@@ -296,7 +296,7 @@ def test_a_module_that_cannot_be_fetched_is_refused_in_words(
 def test_settings_of_go_neither_change_a_build_nor_run_a_program(
     cache: Path, component: Component, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without modules, go would build what is in GOPATH; GOCACHEPROG is a program that hands out what was compiled."""
+    """Without modules, go would build from GOPATH; GOCACHEPROG is a program that returns compiled packages."""
     program = tmp_path / "program"
     program.write_text(f'#!/bin/sh\ntouch "{tmp_path}/ran"\n')
     program.chmod(0o755)
@@ -313,7 +313,7 @@ def test_settings_of_go_neither_change_a_build_nor_run_a_program(
 def test_a_program_that_go_sum_does_not_pin_is_known_by_its_own_list(
     cache: Path, component: Component, tmp_path: Path
 ) -> None:
-    """As an older version of this package built them under GO111MODULE=off, or with another go.sum."""
+    """Such as programs that an older version of this package built with GO111MODULE=off, or with another go.sum."""
     other = tmp_path / "other"
     other.mkdir()
     (other / "main.go").write_text(HELLO)
@@ -449,7 +449,7 @@ def truncate(binary: Path) -> None:
 
 
 def change(binary: Path) -> None:
-    """Put other bytes of the same number into it, and make it look as old as it was."""
+    """Write other bytes of the same length into a file, and restore its modification time."""
     before = binary.stat()
     with binary.open("r+b") as file:
         file.seek(-1, os.SEEK_END)
@@ -478,7 +478,7 @@ def test_a_damaged_program_is_not_used_and_built_again(built: Toolchain, damage:
 def test_programs_are_on_the_disk_before_the_manifest_that_vouches_for_them(
     tmp_path: Path, component: Component, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a power cut there is a whole build, or none."""
+    """After a power failure, a build is complete or absent."""
     flush, flushed = os.fsync, []
 
     def noted(descriptor: int) -> None:
@@ -501,7 +501,7 @@ def test_a_program_that_was_looked_at_is_not_hashed_again(built: Toolchain, monk
 
 
 def of_an_older_version(toolchain: Toolchain) -> Path:
-    """Take the digests away."""
+    """Remove the digests."""
     place = binary_of(toolchain).parent.parent
     manifest = json.loads((place / "manifest.json").read_text())
     del manifest["files"]
@@ -535,11 +535,11 @@ def test_a_damaged_manifest_is_built_again(built: Toolchain, text: str) -> None:
 
 
 def test_wait_for_another_build_ends(tmp_path: Path, component: Component, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The other build holds the lock in this process: it never ends."""
+    """The other build holds the lock in this process and never ends."""
     cache = tmp_path / "cache"
     toolchain = Toolchain(cache, [component])
     monkeypatch.setattr(toolchain_cache, "_REPORT_EVERY", 0.01)
-    monkeypatch.setenv("VAULT_ISSUER_GO", "/no/go")  # if it waits until the lock is free, it builds nothing
+    monkeypatch.setenv("VAULT_ISSUER_GO", "/no/go")  # if it waited until the lock is free, it would build nothing
     lines: list[str] = []
     with ThreadPoolExecutor(1) as pool, toolchain._lock(lines.append, 0):
         build = pool.submit(Toolchain(cache, [component]).build, progress=lines.append, wait_limit=0.1)

@@ -1,4 +1,4 @@
-"""What decides whether a component has to be built anew."""
+"""What decides whether a component must be rebuilt."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from packaging.version import Version
 from pytest_vault_issuer.errors import ConfigurationError
 from pytest_vault_issuer.toolchain import BINARIES, COMPONENTS, Component, Toolchain, find, releases
 
-#: One of each minor release that a component comes in.
+#: One of each minor release of a component.
 EACH = {f"{component.name}@{component.line}": component for component in COMPONENTS}
 
 
@@ -63,7 +63,7 @@ def test_a_version_is_found_by_its_line_and_by_its_full_name(shipped: Component)
 
 @pytest.mark.parametrize(("name", "newer"), [("kubernetes", 1), ("vault", 0), ("cert-manager", 0)])
 def test_default_is_the_newest_release_or_the_one_before(name: str, newer: int) -> None:
-    """A new minor release of Kubernetes is first judged beside the default, of which there is an image of a node."""
+    """A new minor release of Kubernetes is first tested beside the default, for which an image of a node exists."""
     built = sorted((c for c in releases(name) if not c.released), key=lambda c: Version(c.version))
     default = built[-1 - newer]
     assert find(name) is default

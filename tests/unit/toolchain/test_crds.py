@@ -1,4 +1,4 @@
-"""cert-manager's CustomResourceDefinitions, which are templates of a chart in its older releases."""
+"""cert-manager's CustomResourceDefinitions, which are templates of a chart in older releases."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_vault_issuer.errors import ToolchainError
 from pytest_vault_issuer.toolchain import CRDS, Component, Toolchain
 from pytest_vault_issuer.toolchain.crds import plain
 
-#: The directives of 1.15 and 1.18, all of them.
+#: All template directives of 1.15 and 1.18.
 TEMPLATE = """\
 # {{- include "cert-manager.crd-check" . }}
 # START crd {{- if or .Values.crds.enabled .Values.installCRDs }}

@@ -1,4 +1,4 @@
-"""Pinned downloads from a local server with TLS that has the publishers' layouts; what it serves are small scripts."""
+"""Pinned downloads from a local server with TLS and the publishers' layouts. It serves small scripts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROGRAM = b"#!/bin/sh\necho hello\n"
 URL = "https://releases.publisher.test/up/1.2.3/up.tar.gz"
 IMAGE = "registry.publisher.test/team/up"
 INSIDE = "up/bin/tiny"
-#: Downloads in another process; arguments: cache, URL, digest.
+#: Downloads in another process. Arguments: cache, URL, digest.
 SCRIPT = """
 import pathlib, sys
 from pytest_vault_issuer.toolchain import Component, Toolchain
@@ -77,7 +77,7 @@ def output(program: Path) -> str:
 
 
 def refused(get: Get, entry: Archive, said: list[str]) -> str:
-    """Return the reason that a download was not used, and check that nothing of it was kept as a component."""
+    """Return the reason that a download was rejected, and check that no component was stored."""
     with pytest.raises(ToolchainError, match=r"tiny v1\.2\.3 is not available"):
         get(entry)
     reason = next(line for line in said if "was not downloaded: " in line)
@@ -204,7 +204,7 @@ def test_two_processes_download_once(server: Publisher, tmp_path: Path) -> None:
     started: list[subprocess.Popen[bytes]] = []
 
     def start_the_other(_: str) -> None:
-        """The second process starts while the first one downloads."""
+        """Start the second process while the first one downloads."""
         server.on_request = lambda path: None
         started.append(subprocess.Popen(command))
 

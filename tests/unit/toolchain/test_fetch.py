@@ -1,4 +1,4 @@
-"""Small answers of a publisher, such as a signature or a manifest, have a bound."""
+"""The size of a publisher's small answers, such as a signature or a manifest, is limited."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding Go, and saying in words what it complained about."""
+"""Finding Go, and explaining its errors."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_given_go_is_not_skipped(tmp_path: Path) -> None:
         find_go((1, 1), {"PATH": str(Path(shutil.which("go") or "").parent), "VAULT_ISSUER_GO": str(wrong)})
 
 
-#: Output in the wording of go 1.26, what the error says of it, and a word of its hint.
+#: Output of go 1.26, the error for it, and a word of its hint.
 OUTPUTS = {
     "unreachable": (
         'main.go:2:8: example.com/x@v1.0.0: Get "http://127.0.0.1:1/example.com/x/@v/v1.0.0.zip":'
@@ -111,7 +111,7 @@ def test_unknown_error_is_shown_unchanged() -> None:
 
 # -- nothing of the user's environment decides what is built --------------------------------------------------
 
-#: Each would change what is built, or run a foreign program.
+#: Each would change the build, or run a foreign program.
 HOSTILE = {
     "GO111MODULE": "off",
     "GOFLAGS": "-mod=mod -tags=hostile -modfile=/hostile/go.mod",
@@ -155,7 +155,7 @@ HOSTILE = {
     "GIT_CONFIG_GLOBAL": "/hostile/gitconfig",
     "GIT_SSH_COMMAND": "/hostile/ssh",
 }
-#: Those that cannot be set in go's own file of settings.
+#: Variables that go's own settings file cannot contain.
 NOT_IN_FILE = ("GOENV", "GODEBUG", "GOGC", "GONOSUMCHECK", "TMPDIR", "LD_", "GIT_", "GOFIPS140", "GOROOT")
 
 
@@ -166,7 +166,7 @@ def no_settings_of_go(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def effective(caches: Path) -> dict[str, str]:
-    """What go of ours takes for its environment; the names of its temporary files differ each time."""
+    """Return the environment that our go uses; the names of its temporary files differ each time."""
     path = shutil.which("go")
     assert path is not None
     found: dict[str, str] = json.loads(Go(Path(path), caches).run("env", "-json", directory=caches.parent))

@@ -1,4 +1,4 @@
-"""`vault-issuer toolchain mirror`: what it fills, checks and continues. A local server is the publisher."""
+"""`vault-issuer toolchain mirror`: what it downloads, checks and continues. A local server replaces the publishers."""
 
 from __future__ import annotations
 

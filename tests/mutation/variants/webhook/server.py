@@ -1,4 +1,4 @@
-"""An admission webhook for the sample controller: it refuses what the controller would report as misconfigured."""
+"""An admission webhook for the sample controller: it rejects what the controller would report as misconfigured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pytest_vault_issuer.sample_controller.configuration import InvalidConfigura
 
 
 def problem_of(item: dict[str, Any]) -> str:
-    """Return what is wrong with an issuer object, with the path of the field; '' if nothing is."""
+    """Return what is wrong with an issuer object, with the path of the field; '' if it is valid."""
     vault = vault_of(item)
     if vault is None:
         return ""
@@ -32,7 +32,7 @@ def problem_of(item: dict[str, Any]) -> str:
 
 
 def _check_bundle(vault: dict[str, Any]) -> None:
-    """Refuse two sources of CAs, and a bundle without a certificate."""
+    """Reject two sources of CAs, and a bundle without a certificate."""
     inline = vault.get("caBundle")
     if inline and vault.get("caBundleSecretRef"):
         raise InvalidConfigurationError("caBundle and caBundleSecretRef must not be set together")
@@ -65,11 +65,11 @@ class Webhook(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Log nothing: the objects may contain what must not be in a log."""
+        """Log nothing, because the objects may contain secrets."""
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """A server with TLS whose handshakes do not hold other connections."""
+    """A server with TLS in which a slow handshake does not delay other connections."""
 
     daemon_threads = True
 

@@ -1,4 +1,4 @@
-"""The provider ``kind`` before anything is started: what is missing is said at once; how a cluster is configured."""
+"""The provider ``kind`` before it starts anything: missing requirements, and the configuration of the cluster."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_programs_of_the_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
-    """Have a run on ``kind`` see to what it needs, on a machine where nothing is built but a kind is in the PATH."""
+    """Check a session on ``kind`` on a machine where nothing is built and only kind is in the PATH."""
     (tmp_path / "kind").write_text("#!/bin/sh\n")
     (tmp_path / "kind").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -94,7 +94,7 @@ def test_a_mirror_needs_the_nodes_image_to_be_named(asked: Callable[..., None], 
     with pytest.raises(ConfigurationError, match=r"from docker\.io, not from mirror\.test") as caught:
         asked(implementation="cert-manager", registry_mirror="mirror.test")
     assert "--vault-issuer-node-image" in caught.value.hint
-    # kind's configuration may name it, too: then it is the engine that is missing.
+    # kind's configuration may name the image, too; then the engine is missing.
     file = tmp_path / "kind.yaml"
     file.write_text("{kind: Cluster, apiVersion: kind.x-k8s.io/v1alpha4, nodes: [{image: 'kindest/node:v1.36.3'}]}")
     with pytest.raises(StackError, match="no container engine answers"):
@@ -110,7 +110,7 @@ def errors() -> Any:
 
 
 class Images:
-    """In the place of docker's client for images, for no registry is there: what is asked of it."""
+    """Replaces docker's client for images, because no registry is available; records the requests."""
 
     def __init__(self) -> None:
         self.images = self
