@@ -1,10 +1,10 @@
 """Every wait of the project, by name, in one table.
 
-A timeout bounds a wait for an event; nothing ever sleeps it out. The table is
-multiplied by ``--vault-issuer-timeout-scale`` and by nothing else.
+A timeout bounds a wait for an event; nothing sleeps until it is over. Only ``--vault-issuer-timeout-scale`` scales the
+table.
 
-A bound of a wait for the controller counts idle time: time in which the
-controller could have acted. See :class:`Bound`.
+A bound of a wait for the controller counts idle time: time in which the controller could have acted. See
+:class:`Bound`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from threading import Event
 from typing import TypeVar
 
 T = TypeVar("T")
+#: The hint of an error about a wait for Vault or Kubernetes.
+SLOW_MACHINE = "on a slow machine, set --vault-issuer-timeout-scale=3"
 _OF_IMPLEMENTATION = ("issuer", "request", "event", "certificate", "wire", "retry")
-#: Seconds that a wait goes on at least, once it is clear that it goes on: less would only be asked for again.
+#: The shortest extension of a wait, in seconds: a shorter one would only be extended again.
 _SHORTEST = 0.25
 
 Busy = Callable[[], float]
-"""Returns the seconds, since it was made, in which the controller was busy with other work."""
+"""Returns for how many seconds since its creation the controller was busy with other work."""
 
 
 def never_busy() -> Busy:
@@ -30,14 +32,14 @@ def never_busy() -> Busy:
 
 
 class Bound:
-    """How long one wait for the controller goes on; it begins when this object is made.
+    """The bound of one wait for the controller; the wait begins when this object is created.
 
-    It ends after so many seconds of idle time. While the controller is busy with other work, it could not have
-    acted: that time does not count, up to a hard cap. A controller that does nothing gets no second more.
+    It ends after a number of seconds of idle time. While the controller is busy with other work, it cannot act: that
+    time does not count, up to a hard limit. A controller that does nothing gets no extra time.
 
     :param seconds: of idle time.
-    :param stretch: the most seconds that it goes on longer, however busy the controller is.
-    :param observe: starts to observe the controller; asked only when `seconds` are over.
+    :param stretch: maximum extension of the wait in seconds, however busy the controller is.
+    :param observe: starts to observe the controller; its result is called only when `seconds` are over.
     """
 
     def __init__(self, seconds: float, *, stretch: float = 0.0, observe: Callable[[], Busy] = never_busy) -> None:
@@ -49,7 +51,7 @@ class Bound:
         self._began = time.monotonic()
 
     def left(self) -> float:
-        """Return for how many seconds to wait before asking again; 0 once the bound has expired."""
+        """Return the number of seconds to wait before the next call; 0 when the bound has expired."""
         if self._expired:
             return 0.0
         elapsed = time.monotonic() - self._began
@@ -61,7 +63,7 @@ class Bound:
         return 0.0 if self._expired else max(left, _SHORTEST)
 
     def wait(self, event: Event) -> bool:
-        """Wait for an event of this process; say whether it is set."""
+        """Wait for an event of this process; return whether it is set."""
         while not event.is_set() and (left := self.left()) > 0:
             event.wait(left)
         return event.is_set()
@@ -79,49 +81,49 @@ class Bound:
 class Timeouts:
     """Named upper bounds, in seconds."""
 
-    #: One call to the Kubernetes or Vault API by the harness itself.
+    #: One call of the suite to the Kubernetes or Vault API.
     api: float = 15.0
     #: A component of the stack answers its health endpoint.
     component_start: float = 60.0
-    #: A Vault that has joined a raft cluster unseals itself with the key that it got; then it gets the key again.
+    #: A Vault that has joined a raft cluster unseals itself with the given key; afterwards it gets the key again.
     raft_join: float = 15.0
-    #: A kind cluster is made, its image being there.
+    #: A kind cluster starts, after its image is pulled.
     cluster_start: float = 240.0
     #: An image is loaded into a cluster's nodes.
     image: float = 120.0
-    #: A packet goes from a pod to this machine and back.
+    #: A packet travels from a pod to this machine and back.
     route: float = 5.0
     #: The implementation's process or workload reports that it is ready.
     implementation_start: float = 60.0
-    #: The implementation writes any condition on the first issuer it ever sees.
+    #: The implementation writes the first condition on its first issuer object.
     first_answer: float = 20.0
     #: An issuer's Ready condition gets the expected status.
     issuer: float = 20.0
     #: A CertificateRequest reaches the expected state.
     request: float = 20.0
-    #: An event is recorded. An issuer may limit its calls, events among them: 20 a second in cert-manager 1.20.
+    #: An event is recorded. A controller may limit its API calls, including events: 20 per second in cert-manager 1.20.
     event: float = 60.0
-    #: A Certificate is issued, or says that it failed: a key, a request, a signature and a Secret.
+    #: A Certificate is issued or its failure is reported: a key, a request, a signature and a Secret.
     certificate: float = 30.0
     #: A request of the implementation arrives at the proxy.
     wire: float = 20.0
-    #: A failed start-up is tried again and succeeds; cert-manager waits 5 s, then 10 s, then 20 s.
+    #: A failed operation is retried and succeeds; cert-manager waits 5 s, then 10 s, then 20 s.
     retry: float = 60.0
     #: A record of the API server's audit log is on disk.
     audit: float = 10.0
-    #: A deleted namespace is gone.
+    #: A deleted namespace or object is gone.
     deletion: float = 60.0
-    #: A wait for the implementation goes on at most this much longer while it is busy with other work.
+    #: Maximum extension of a wait while the implementation is busy with other work.
     stretch: float = 120.0
-    #: Starts to observe how busy the implementation is; no bound.
+    #: Returns a function that counts the busy seconds of the implementation; not a bound.
     observe: Callable[[], Busy] = field(default=never_busy, compare=False, repr=False)
 
     def bound(self, seconds: float) -> Bound:
-        """Return a fair bound of a wait for the implementation, which begins now."""
+        """Return a bound of a wait for the implementation, which starts now."""
         return Bound(seconds, stretch=self.stretch, observe=self.observe)
 
     def strict(self, seconds: float) -> Bound:
-        """Return a bound that other work does not prolong, for a wait after a barrier."""
+        """Return a bound that other work does not extend, for a wait after a barrier."""
         return Bound(seconds)
 
     def scaled(self, factor: float) -> Timeouts:

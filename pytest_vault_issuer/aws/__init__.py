@@ -1,4 +1,4 @@
-"""AWS as far as Vault's ``aws`` auth method needs it: signed requests, and an STS that answers them."""
+"""The parts of AWS that Vault's ``aws`` auth method needs: signed requests, and an STS that answers them."""
 
 from .login import IamLogin
 from .signature import Signature, SignedRequest

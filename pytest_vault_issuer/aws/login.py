@@ -1,4 +1,4 @@
-"""What a login at Vault's ``aws`` auth method carries: a signed request that Vault passes on to STS."""
+"""The content of a login at Vault's ``aws`` auth method: a signed request that Vault sends to STS."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .signature import Signature, SignedRequest
 class IamLogin:
     """A login of type ``iam``, as Vault's API documents it.
 
-    :ivar role: of the auth method, '' for one named as the AWS principal.
-    :ivar request: the signed request in it.
-    :ivar signature: what the request says of its signature.
+    :ivar role: of the auth method; '' for the role with the name of the AWS principal.
+    :ivar request: the signed request in the login.
+    :ivar signature: the parsed signature of the request.
     """
 
     role: str
@@ -26,7 +26,7 @@ class IamLogin:
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> IamLogin | None:
-        """Return the login in a body, or None if Vault could not read it either."""
+        """Return the login in a body, or None if Vault could not parse it."""
         try:
             request = SignedRequest(
                 str(body["iam_http_request_method"]),

@@ -1,8 +1,7 @@
-"""Signatures of requests to AWS (Signature Version 4): what one says of itself, and whether it is right.
+"""Signatures of requests to AWS (Signature Version 4): parsing and verification.
 
-Both forms are known, the header ``Authorization`` and the parameters of a
-presigned URL. Written from "Create a signed AWS API request" in the user guide
-of AWS IAM; services whose paths need no escaping, as STS, are enough here.
+A signature is in the header ``Authorization`` or in the parameters of a presigned URL. The source is "Create a signed
+AWS API request" in the user guide of AWS IAM. Only services whose paths need no escaping are supported, such as STS.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ _AUTHORIZATION = re.compile(
 
 @dataclass(frozen=True)
 class SignedRequest:
-    """A request to AWS that claims to be signed.
+    """A request to AWS with a claimed signature.
 
-    :ivar url: absolute; its host is the signed one where `headers` name none.
+    :ivar url: absolute; its host is the signed one if `headers` contain none.
     :ivar headers: by name, in any case.
     """
 
@@ -45,18 +44,18 @@ class SignedRequest:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """What is asked for, be it in the URL or in the body's form."""
+        """The parameters of the action, from the URL or from the form in the body."""
         return dict([*self.query, *urllib.parse.parse_qsl(self.body.decode("utf-8", "replace"))])
 
 
 @dataclass(frozen=True)
 class Signature:
-    """What a request says of its signature.
+    """The parsed signature of a request.
 
     :ivar access_key_id: of the signer.
-    :ivar timestamp: when, such as ``20260102T030405Z``.
-    :ivar region: that it is for; :ivar service: likewise.
-    :ivar headers: names of the headers that are signed, in lower case.
+    :ivar timestamp: the time of the signature, such as ``20260102T030405Z``.
+    :ivar region: the region that it is valid for; :ivar service: likewise.
+    :ivar headers: names of the signed headers, in lower case.
     """
 
     access_key_id: str
@@ -69,7 +68,7 @@ class Signature:
 
     @classmethod
     def of(cls, request: SignedRequest) -> Signature | None:
-        """Return the signature of a request, or None without a readable one."""
+        """Return the signature of a request, or None if there is none that can be parsed."""
         query = dict(request.query)
         if query.get("X-Amz-Algorithm") == ALGORITHM:
             credential, names = query.get("X-Amz-Credential", ""), query.get("X-Amz-SignedHeaders", "")
@@ -87,11 +86,11 @@ class Signature:
 
     @property
     def credential(self) -> str:
-        """The access key and what it is used for here, as one text."""
+        """The access key and its scope, as one text."""
         return "/".join((self.access_key_id, self.date, self.region, self.service, "aws4_request"))
 
     def matches(self, request: SignedRequest, secret_access_key: str) -> bool:
-        """Whether this is the signature that the secret key gives for the request."""
+        """Return whether the secret key gives this signature for the request."""
         key = f"AWS4{secret_access_key}".encode()
         for part in (self.date, self.region, self.service, "aws4_request"):
             key = _hmac(key, part)

@@ -17,11 +17,11 @@ from .web_identity import IdentityProvider
 
 PROCESS = "sts"
 ASSUME = "AssumeRoleWithWebIdentity"
-#: Action whose signature STS verifies for Vault.
+#: The action whose signature STS verifies for Vault.
 IDENTIFY = "GetCallerIdentity"
-#: What the process needs, of the optional extra ``aws``.
+#: Modules of the optional extra ``aws`` that the process needs.
 MODULES = ("moto", "flask", "flask_cors")
-#: In the command and environment of an implementation: where STS is, and an AWS identity of its own.
+#: Placeholders in the command and environment of an implementation: the address of STS, and an AWS identity.
 PLACEHOLDERS = ("sts_endpoint", "aws_access_key_id", "aws_secret_access_key")
 TAIL = 20
 
@@ -43,10 +43,10 @@ class Sts:
     """The STS of one session.
 
     :ivar endpoint: its URL on this machine; '' without a local STS.
-    :ivar record: path of what it was asked and answered, a JSON object a line.
+    :ivar record: path of the file with its requests and answers, one JSON object per line.
     :ivar absence: why there is no local STS, for people.
-    :ivar user_arn: of the user whose credentials the implementation may find in its environment.
-    :ivar access_key_id: that user's; :ivar secret_access_key: likewise.
+    :ivar user_arn: of the user whose credentials the implementation can find in its environment.
+    :ivar access_key_id: of this user; :ivar secret_access_key: likewise.
     """
 
     endpoint: str = ""
@@ -58,7 +58,7 @@ class Sts:
 
     @property
     def placeholders(self) -> dict[str, str]:
-        """What :data:`PLACEHOLDERS` stand for in the description of an implementation."""
+        """The values of :data:`PLACEHOLDERS` in the description of an implementation."""
         return dict(zip(PLACEHOLDERS, (self.endpoint, self.access_key_id, self.secret_access_key), strict=True))
 
     def to_json(self) -> str:
@@ -71,7 +71,7 @@ class Sts:
         return cls(**json.loads(text))
 
     def assumed(self, role_arn: str) -> list[AssumedRole]:
-        """Return the times when a role was assumed with a token, in order; each is here before it was answered."""
+        """Return the successful attempts to assume a role with a token, in order; each is recorded before its answer."""
         return [
             AssumedRole(
                 role_arn=call["parameters"]["RoleArn"],
@@ -86,16 +86,16 @@ class Sts:
         ]
 
     def offered(self, role_arn: str) -> list[str]:
-        """Return the tokens of the session's cluster used to assume a role, also the refused ones."""
+        """Return the tokens of the session's cluster that clients used to assume a role, including rejected ones."""
         return [call["parameters"]["WebIdentityToken"] for call in self._assumptions(role_arn)]
 
     def refusals(self, role_arn: str) -> list[str]:
-        """Return why a role was not assumed, once for each refusal of a token of the session's cluster."""
+        """Return the reason of each rejected attempt to assume a role with a token of the session's cluster."""
         return [call["error"] for call in self._assumptions(role_arn) if call["status"] != 200]
 
     def _assumptions(self, role_arn: str) -> Iterator[dict[str, Any]]:
         path = Path(self.record)
-        # Without its end, the last line is still being written.
+        # The last line may be incomplete while it is written.
         whole, _, _ = path.read_text().rpartition("\n") if path.exists() else ("", "", "")
         for line in whole.splitlines():
             call = json.loads(line)
@@ -111,12 +111,12 @@ def missing_modules() -> list[str]:
 def start_sts(run: RunDirectory, provider: IdentityProvider, timeouts: Timeouts) -> Sts:
     """Start an STS that ends with the run, and wait until it listens.
 
-    :param provider: whose tokens it accepts.
+    :param provider: the provider whose tokens it accepts.
     :raises StackError: with the end of its log.
     """
     state, record = run.path / "sts-process.json", run.path / "sts.jsonl"
     trusted = run.write("sts-provider.json", json.dumps(asdict(provider)))
-    # The module it is in must not be imported here: it needs what is optional.
+    # The module of the process must not be imported here, because it needs the optional extra.
     command = interpreter.command(f"{__package__}.sts_server", str(state), str(record), str(trusted))
     run.spawn(PROCESS, command, interpreter.environment())
 

@@ -48,9 +48,9 @@ from .web_identity import IdentityProvider, TokenRefused
 
 #: The allowed difference between the clocks of AWS and of the signer.
 TOLERANCE = datetime.timedelta(minutes=15)
-#: Bytes of a request's body; a token has two thousand.
+#: Maximum size of a request's body in bytes; a token has about two thousand.
 LARGEST_BODY = 64 * 1024
-#: Seconds in which a client must send its request.
+#: Timeout in seconds for a client to send its request.
 PATIENCE = 30.0
 _VERSION = "2011-06-15"
 _HOST = re.compile(r"sts(-fips)?(\.[a-z0-9-]+)?\.amazonaws\.com(\.cn)?(:443)?")
@@ -65,9 +65,9 @@ _REFUSAL = (
 
 
 class Refused(Exception):
-    """A request that is not answered.
+    """A request that STS rejects.
 
-    :param genuine: the caller has shown that it belongs to the session.
+    :param genuine: whether the caller has proved that it belongs to the session.
     """
 
     def __init__(self, status: int, code: str, message: str, *, genuine: bool = False) -> None:
@@ -79,9 +79,9 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a request is answered, and who asked.
+    """The answer to a request, and its caller.
 
-    :ivar known: the caller belongs to the session, so that what it sent is recorded.
+    :ivar known: whether the caller belongs to the session, so that the content of its request is recorded.
     """
 
     status: int
@@ -93,8 +93,8 @@ class Answer:
 class Sts:
     """A WSGI application that answers two actions of STS.
 
-    :param record: path to which calls are appended, a JSON object a line.
-    :param provider: whose tokens it accepts.
+    :param record: path of the file to which calls are appended, one JSON object per line.
+    :param provider: the provider whose tokens it accepts.
     :param authority: host and port at which it listens.
     """
 
@@ -117,7 +117,7 @@ class Sts:
             body = _REFUSAL.format(code=refused.code, message=escape(str(refused)))
             answer = Answer(refused.status, body, known=refused.genuine, error=f"{refused.code}: {refused}")
         self._keep(parameters, answer)
-        # Vault looks at answers of exactly this type only.
+        # Vault accepts only answers of exactly this type.
         response = Response(answer.body, status=answer.status, headers={"Content-Type": "text/xml"})
         sent: Iterable[bytes] = response(environ, start_response)
         return sent
@@ -136,11 +136,11 @@ class Sts:
         }
 
     def _read(self, environ: dict[str, Any]) -> SignedRequest:
-        """Return a request that is addressed to STS."""
+        """Return the request that is addressed to STS."""
         request = Request(environ)
         request.max_content_length = LARGEST_BODY
         host = environ.get("HTTP_HOST", "")
-        # Vault sends what was signed for AWS to this address, with the host that was signed.
+        # Vault sends requests that were signed for AWS to this address, with the signed host.
         if host != self._authority and not _HOST.fullmatch(host):
             raise Refused(421, "InvalidAction", "this is a local STS of another name")
         if request.path != "/":
@@ -190,7 +190,7 @@ class Sts:
                 raise Refused(403, "IncompleteSignature", "the signature cannot be read")
             raise Refused(403, "MissingAuthenticationToken", "the request is not signed")
         self._verify(request, signature)
-        # moto finds the caller here. Its answer does not depend on the region, its memory does.
+        # moto looks the caller up here. Its answer does not depend on the region, but its storage does.
         scope = f"{signature.access_key_id}/{signature.date}/us-east-1/sts/aws4_request"
         return self._ask_moto(IDENTIFY, {}, {"Authorization": f"{ALGORITHM} Credential={scope},"})
 
@@ -217,7 +217,7 @@ class Sts:
         return answer.text
 
     def _keep(self, parameters: Mapping[str, str], answer: Answer) -> None:
-        """Record a call: of a caller that does not belong to the session no more than that it was refused."""
+        """Record a call; for a caller that does not belong to the session, only that it was rejected."""
         entry = {
             "action": parameters.get("Action", "") if answer.known else "",
             "status": answer.status,
@@ -230,7 +230,7 @@ class Sts:
 
 
 class Handler(WSGIRequestHandler):
-    """Serves one connection; a client that sends nothing does not keep it."""
+    """Serves one connection; a client that sends nothing is disconnected after a timeout."""
 
     timeout = PATIENCE
 
@@ -247,7 +247,7 @@ def _equal(one: str, other: str) -> bool:
 
 
 def main(state: Path, record: Path, provider: Path) -> None:
-    """Serve until the process is ended."""
+    """Serve until the process is stopped."""
     trusted = json.loads(provider.read_text())
     with socket.create_server(("127.0.0.1", 0)) as listener:
         host, port = listener.getsockname()

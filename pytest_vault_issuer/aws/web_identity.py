@@ -1,8 +1,7 @@
 """Tokens of an OpenID Connect provider, and whether STS accepts them for AssumeRoleWithWebIdentity.
 
-STS checks who signed a token, for whom, and until when it is valid. Written
-from RFC 7515 to 7519; what API servers sign with (RS256, ES256 to ES512) is
-enough here.
+STS verifies the signer, the audience and the expiry of a token. The sources are RFC 7515 to RFC 7519. Only the
+algorithms of API servers are supported: RS256, and ES256 to ES512.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class IdentityProvider:
     """An OpenID Connect provider that STS trusts: the session's own cluster.
 
     :ivar issuer: the claim ``iss`` of its tokens.
-    :ivar keys: public keys that it signs with (PEM).
+    :ivar keys: its public keys (PEM).
     """
 
     issuer: str
@@ -89,7 +88,7 @@ class IdentityProvider:
 def _matches(pem: str, algorithm: str, signature: bytes, content: bytes) -> bool:
     key = serialization.load_pem_public_key(pem.encode())
     try:
-        # A key is used with the algorithm of its own kind alone: the token's header does not choose.
+        # A key is used only with the algorithm for its own type: the token's header does not choose.
         if isinstance(key, rsa.RSAPublicKey) and algorithm == "RS256":
             key.verify(signature, content, padding.PKCS1v15(), hashes.SHA256())
         elif isinstance(key, ec.EllipticCurvePublicKey) and _CURVES.get(algorithm) == key.curve.name:
@@ -106,6 +105,6 @@ def _matches(pem: str, algorithm: str, signature: bytes, content: bytes) -> bool
 
 
 def _time(claims: dict[str, Any], name: str, default: float) -> float:
-    """Return a claim that is a time; a missing or wrong one is the default."""
+    """Return a claim that is a time; a missing or invalid one has the default value."""
     value = claims.get(name, default)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else default

@@ -109,7 +109,9 @@ def _run(options: argparse.Namespace) -> int:
     load = Load(options.issuers, options.requests, options.concurrency, options.auth)
     names: list[str] = options.implementations
     if options.fail_above and len(names) < 2:
-        raise ConfigurationError("--fail-above needs two implementations to compare", hint="name another one")
+        raise ConfigurationError(
+            "--fail-above needs two implementations to compare", hint="name a second implementation"
+        )
     if len(set(names)) < len(names):
         raise ConfigurationError("an implementation is named twice", hint="use --rounds to measure it several times")
     given = session_options.given(options, *_FIELDS)

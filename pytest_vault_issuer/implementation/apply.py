@@ -90,8 +90,8 @@ def pause(cluster: Cluster, objects: Iterable[Object], timeouts: Timeouts) -> bo
             if not cluster.wait_gone(PODS, name, workload.namespace, timeout=timeouts.deletion):
                 raise ImplementationError(
                     f"expected the pod {workload.namespace}/{name} of {workload} to end within "
-                    f"{timeouts.deletion:g} s; it still exists",
-                    hint=f"kubectl delete pod {name} --namespace={workload.namespace}",
+                    f"{timeouts.deletion:g} s, saw it present",
+                    hint=f"delete it: kubectl delete pod {name} --namespace={workload.namespace}",
                 )
     return bool(workloads or webhooks)
 

@@ -170,7 +170,8 @@ class ControllerWorkload:
     def pause(self) -> None:
         """See :class:`Controller`."""
         raise NotRunnable(
-            "the controller runs in the cluster: its process cannot be paused", hint="describe it as a process"
+            "the controller runs in the cluster: its process cannot be paused",
+            hint="set [run] command, so that it runs as a process",
         )
 
     def resume(self) -> None:
@@ -180,7 +181,7 @@ class ControllerWorkload:
         """See :class:`Controller`."""
         raise NotRunnable(
             "the controller runs in the cluster: the memory of its process cannot be read",
-            hint="describe it as a process",
+            hint="set [run] command, so that it runs as a process",
         )
 
     @contextlib.contextmanager
@@ -203,8 +204,8 @@ class ControllerWorkload:
             name, limit = pod["metadata"]["name"], self._timeouts.deletion
             if not self._cluster.wait_gone(PODS, name, self._workload.namespace, timeout=limit):
                 raise ImplementationError(
-                    f"expected the pod {self._workload.namespace}/{name} to end within {limit:g} s; it still exists",
-                    hint="kubectl describe pod shows why",
+                    f"expected the pod {self._workload.namespace}/{name} to end within {limit:g} s, saw it present",
+                    hint="see why: kubectl describe pod",
                 )
 
 

@@ -452,7 +452,10 @@ def _import(name: str, directory: Path) -> Any:
     finally:
         sys.path.remove(place)
     if not callable(function):
-        raise ConfigurationError(f"[issuer] render {name!r} is not a function", hint="name a function")
+        raise ConfigurationError(
+            f"[issuer] render {name!r} is not a function",
+            hint="name a function that takes a Configuration and returns a list of objects",
+        )
     return function
 
 

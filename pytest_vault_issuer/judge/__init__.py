@@ -1,1 +1,1 @@
-"""Collects, judges and reports the tests of the suite."""
+"""Collects and judges the tests of the suite, and reports their results."""

@@ -1,4 +1,4 @@
-"""Certify mode: makes a report that others can rely on, because it leaves nothing out and can be repeated."""
+"""Certify mode: rejects everything that makes a report incomplete or impossible to repeat."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..toolchain.sources import PINNED
 OPTION = "--vault-issuer-certify"
 #: A version that does not change, such as 1.4 or v1.4.0-rc.1+build; not main, latest or a commit.
 _RELEASE = re.compile(r"v?\d+(\.\d+)+([-+.]?[0-9A-Za-z][0-9A-Za-z.+-]*)?")
-#: Options of pytest and its usual plugins that leave tests out, repeat them or do not call them, by destination.
+#: Options of pytest and common plugins that leave tests out, repeat them or do not run them, by destination.
 _REFUSED = {
     "keyword": "-k",
     "markexpr": "-m",

@@ -1,4 +1,4 @@
-"""Collects the tests that a session runs, and notices tests that something leaves out."""
+"""Collects the tests that a session runs, and detects tests that something leaves out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PlannedTest:
 
 
 class Collector:
-    """Chooses the tests of the selected requirements.
+    """Selects the tests of the selected requirements.
 
     :ivar planned: each test that this process runs and that judges a requirement, by node id.
     """

@@ -1,10 +1,10 @@
-"""What went wrong in a session besides its tests."""
+"""Problems of a session other than failed tests."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: Why a session ends early when its supervisor is gone.
+#: The reason to end a session early after the loss of its supervisor.
 LOST = "the session's supervisor has ended, and the stack with it"
 
 

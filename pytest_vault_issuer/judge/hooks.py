@@ -1,4 +1,4 @@
-"""The hooks of a session that judges an implementation. Each hook passes its call on to one of the modules beside."""
+"""The hooks of a session that judges an implementation. Each hook delegates to another module of this package."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from .report_files import ReportFiles
 from .results import Results
 from .selection import Selection
 
-#: Key of what a worker of pytest-xdist has refused, in what it passes on.
+#: Key of the error with which a worker of pytest-xdist rejected the session, in its output.
 _REFUSED = "vault_issuer_refused"
-#: Statuses of a session that pytest itself did not end.
+#: Exit statuses of a session that pytest ran to its end.
 _TESTS_RAN = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 
 
@@ -151,7 +151,7 @@ class Conformance:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Skip what the implementation does not claim, and everything once the controller has ended."""
+        """Skip tests of unclaimed features, and every test after the end of the controller."""
         self.judge.skip_unjudgeable(item)
 
     @pytest.hookimpl(wrapper=True)
@@ -177,7 +177,7 @@ class Conformance:
     # -- end -------------------------------------------------------------------
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Note why the session ends early: Ctrl-C, a signal, -x or pytest.exit()."""
+        """Record why the session ends early: Ctrl-C, a signal, -x or pytest.exit()."""
         error = excinfo.value
         if isinstance(error, signals.Stopped):
             self._ends_early(f"ended by {error}")
@@ -187,7 +187,7 @@ class Conformance:
             self._ends_early(str(error) or "interrupted")
 
     def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Note an error inside pytest or one of its plugins."""
+        """Record an error inside pytest or one of its plugins."""
         self._ends_early(f"internal error of pytest: {excinfo.exconly(tryshort=True)}")
 
     def _ends_early(self, why: str) -> None:
@@ -225,7 +225,7 @@ class Conformance:
                 say(self.config, f"vault-issuer: {line}")
 
     def _note_end(self, session: pytest.Session) -> None:
-        """Note how the controller and the session ended, and conclude the tests that did not run."""
+        """Record how the controller and the session ended, and conclude the tests that did not run."""
         try:
             self.ending.failure = self._clean(self.session.implementation_end()) or self.ending.failure
         except VaultIssuerError as error:
@@ -241,7 +241,7 @@ class Conformance:
         self.results.end_unfinished(self.ending.early)
 
     def cleanup_failed(self) -> None:
-        """Set an exit status that shows that the session left something behind."""
+        """Set an exit status for a session that left something behind."""
         if self._pytest_session is not None and self._pytest_session.exitstatus == pytest.ExitCode.OK:
             self._pytest_session.exitstatus = exit_status.NO_STACK
 
@@ -290,7 +290,7 @@ def sources_line(sources: Mapping[str, str]) -> str:
 
 
 def _has_tests(session: pytest.Session) -> bool:
-    """Whether there is anything to judge. For other tests, no stack is built or started."""
+    """Return whether the session has tests of this plugin. For other tests, it builds and starts no stack."""
     if session.config.pluginmanager.hasplugin("dsession"):
         return True  # pytest-xdist's controlling process collects nothing itself
     if session.testsfailed and not session.config.option.continue_on_collection_errors:

@@ -1,4 +1,4 @@
-"""What a collected test judges and needs, and the order of tests."""
+"""The requirements and features of a collected test, and the order of tests."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from .selection import Selection
 
 #: Attribute of pytest's report that holds the judged phase. pytest-xdist passes it on as JSON.
 _ATTRIBUTE = "vault_issuer"
-#: Characters of a test's message; of a longer one, the beginning is kept.
+#: Maximum length of a test's message in characters; the beginning of a longer one is kept.
 _LONGEST_MESSAGE = 20_000
 _OUTCOME = pytest.StashKey[Outcome]()
 _CALLS = pytest.StashKey[int]()
@@ -59,10 +59,10 @@ class Phase:
 
 
 class PhaseJudge:
-    """Tells failures from errors, and adds the evidence.
+    """Distinguishes failures from errors, and adds the evidence.
 
     :param clean: redacts a text and makes it printable.
-    :param planned: what the first phase passes on; empty in the process that reports.
+    :param planned: the tests that the first phase reports; empty in the process that reports.
     """
 
     def __init__(
@@ -89,13 +89,15 @@ class PhaseJudge:
             item.stash[_OUTCOME] = Outcome.UNSUPPORTED
             pytest.skip(f"unsupported: {why}")
         if self._session.lost:
-            raise StackError(LOST, hint="find out what killed it, such as a lack of memory")
+            raise StackError(
+                LOST, hint="check whether the system killed it for lack of memory (dmesg), and run the session again"
+            )
         if ended := self._session.implementation_end():
             item.stash[_OUTCOME] = Outcome.NOT_RUN
             pytest.skip(f"not run: {self._implementation.name}: {ended.splitlines()[0]}")
 
     def count_call(self, item: pytest.Item) -> None:
-        """Count that the body of a test runs. A plugin that repeats tests may hide that in its reports."""
+        """Count a run of the test's body. A plugin that repeats tests may hide repetitions in its reports."""
         item.stash[_CALLS] = item.stash.get(_CALLS, 0) + 1
 
     def judge(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
@@ -140,7 +142,7 @@ class PhaseJudge:
 
 
 def shortened(message: str) -> str:
-    """Return a message without the end of megabytes of text."""
+    """Return the beginning of a long message."""
     if len(message) <= _LONGEST_MESSAGE:
         return message
     return f"{message[:_LONGEST_MESSAGE]}… ({len(message)} characters)"

@@ -1,4 +1,4 @@
-"""The report of a session: its journal, written as tests end, and its files, written at the end."""
+"""The report of a session: its journal, written during the session, and its files, written at the end."""
 
 from __future__ import annotations
 

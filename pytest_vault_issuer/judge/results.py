@@ -1,4 +1,4 @@
-"""Adds up the phases of tests to results of tests and requirements, in the process that reports."""
+"""Combines the phases of tests to results of tests and requirements, in the process that reports."""
 
 from __future__ import annotations
 

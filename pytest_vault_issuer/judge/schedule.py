@@ -1,4 +1,4 @@
-"""Keeps tests that need the controller or the stack for themselves apart from the others."""
+"""Runs tests that need the controller or the stack exclusively apart from the others."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 
 from ..session.session import Session
 
-if sys.platform != "win32":  # the plugin is imported there too, next to tests that do not use it
+if sys.platform != "win32":  # the plugin is imported there, too, beside tests that do not use it
     import fcntl
 
-#: The marker of tests that hold the controller: hanging or failing Vaults, requests that the proxy holds.
+#: The marker of tests that hold the controller: with a hanging or failing Vault, or with requests that the proxy holds.
 HOLDS = "holds_controller"
 #: The marker of tests that stop the controller or a component of the stack.
 EXCLUSIVE = "exclusive"
@@ -44,9 +44,10 @@ class Schedule:
 
 @contextlib.contextmanager
 def turn(directory: Path, *, alone: bool) -> Iterator[None]:
-    """Hold a lock between processes: exclusive or shared; the system releases it when a process ends.
+    """Hold a lock between processes: exclusive or shared. The system releases it when a process ends.
 
-    Everyone enters through a gate, in which who waits to be alone stays: others that come later wait behind it.
+    Every process first takes the gate. A test that waits to run alone keeps the gate, so that later tests wait behind
+    it.
     """
     operation = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
     with _locked(directory / "gate.lock", fcntl.LOCK_EX) as gate, _locked(directory / "turn.lock", operation):

@@ -15,20 +15,20 @@ import pytest
 from ..session.session import Session
 from .redacted_report import Redact, redact_report, redact_representation, redacted_value
 
-#: Key of why a worker of pytest-xdist has refused its tests, in what it passes on.
+#: Key of the error with which a worker of pytest-xdist rejected its tests, in its output.
 _REFUSED = "vault_issuer_secret_id"
 _FIXTURES = "vault_issuer_"
-#: pytest's handlers of live logs and of `--log-file`: attributes of its plugin for logging.
+#: pytest's handlers of live logs and of `--log-file`: attributes of its logging plugin.
 _LOG_HANDLERS = ("log_cli_handler", "log_file_handler")
 _PHASES = ("setup", "call", "teardown")
-#: Characters of a value in a comparison, after redaction.
+#: Maximum length of a value in a comparison, after redaction.
 _LONGEST = 400
 
 
 class Secrecy:
     """The hooks through which text leaves pytest.
 
-    They do nothing in a pytest run that uses nothing of this plugin: its tests print what they print.
+    They do nothing in a pytest run that does not use this plugin, so that its output does not change.
     """
 
     def __init__(self, config: pytest.Config, session: Session) -> None:
@@ -51,15 +51,15 @@ class Secrecy:
     # -- node ids and logs -----------------------------------------------------
 
     def pytest_make_parametrize_id(self, val: object, argname: str) -> str | None:
-        """Name a secret parameter by its argument. pytest makes equal ids different by a number."""
+        """Name a secret parameter by its argument. pytest appends numbers to equal ids."""
         text = val.decode(errors="replace") if isinstance(val, bytes) else val
         return argname if self._active and isinstance(text, str) and self.redact(text) != text else None
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Refuse tests with a secret in their ids, which pytest prints and keeps everywhere.
+        """Reject tests with a secret in their ids, which pytest prints and stores.
 
-        :raises pytest.UsageError: when an id holds a secret.
+        :raises pytest.UsageError: if an id contains a secret.
         """
         shown = ((item.nodeid, self.redact(item.nodeid)) for item in items if self._ours(item))
         refused = next((redacted for nodeid, redacted in shown if redacted != nodeid), None)
@@ -78,7 +78,7 @@ class Secrecy:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> Generator[None, None, None]:
-        """Redact live logs and the file of logs."""
+        """Redact live logs and the log file."""
         plugin = session.config.pluginmanager.getplugin("logging-plugin")
         for name in _LOG_HANDLERS:
             if (handler := getattr(plugin, name, None)) is not None:
@@ -106,13 +106,13 @@ class Secrecy:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Redact the reports that no other hook makes: of subtests, and of the crash of a worker of pytest-xdist."""
+        """Redact reports that no other hook creates: of subtests, and of the crash of a worker of pytest-xdist."""
         if self._active and (report.when not in _PHASES or hasattr(report, "context")):
             redact_report(report, self.redact)
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
     def pytest_testnodedown(self, node: Any, error: Any) -> None:
-        """Redact the traceback that pytest-xdist prints when a worker ends. End the session if it has refused it."""
+        """Redact the traceback of a worker of pytest-xdist that ends. End the session if the worker rejects it."""
         if self._active and isinstance(formatted := getattr(error, "formatted", None), str):
             error.formatted = self.redact(formatted)
         if why := getattr(node, "workeroutput", {}).get(_REFUSED):
@@ -147,7 +147,7 @@ class Secrecy:
             warning_message.message = Warning(redacted)
 
     def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> list[str] | None:
-        """Show redacted values in a comparison. pytest would cut the values first, and show parts of secrets."""
+        """Show redacted values in a comparison. pytest would shorten the values first, and show parts of secrets."""
         if not self._active:
             return None
         values = [repr(left), repr(right)]

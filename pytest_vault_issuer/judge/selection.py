@@ -1,4 +1,4 @@
-"""Which requirements a session judges, and which tests the implementation does not have to pass."""
+"""The requirements that a session judges, and the tests that do not apply to the implementation."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Selection:
 
     @cached_property
     def _other_modules(self) -> frozenset[Path]:
-        """The modules of the suite whose area has no selected requirement: all tests of a module are of its area."""
+        """The modules of the suite whose area has no selected requirement; all tests of a module belong to its area."""
         others = set(AREAS) - {self.catalogue[identifier].area for identifier in self.ids}
         modules = (Path(str(path)) for path in resources.files(SUITE).iterdir())
         return frozenset(path for path in modules if path.name.startswith("test_") and _area(path) in others)
@@ -62,7 +62,7 @@ class Selection:
     def check(self, item: pytest.Item) -> bool:
         """Return whether a session runs a test: it judges a selected requirement, or none at all.
 
-        :raises ConfigurationError: when it judges an unknown requirement.
+        :raises ConfigurationError: if it judges an unknown requirement.
         """
         ids = requirement_ids(item)
         if unknown := [i for i in ids if i not in self.catalogue.ids]:
@@ -73,7 +73,7 @@ class Selection:
         return not ids or not self.ids.isdisjoint(ids)
 
     def unsupported(self, item: pytest.Item) -> str:
-        """Return why the implementation does not have to pass a test; '' if it has to."""
+        """Return why a test does not apply to the implementation; '' if it applies."""
         ids = requirement_ids(item)
         if later := next(filter(None, (self._later(self.catalogue[i]) for i in ids)), ""):
             return later
@@ -87,7 +87,7 @@ class Selection:
         return {r.id: RequirementResult(r, later=self._later(r)) for r in members}
 
     def note_unsupported(self, results: Iterable[RequirementResult]) -> None:
-        """Ask nothing that the implementation claims no way to do, although it claims the feature."""
+        """Mark as unsupported what the implementation has no method or kind for, although it claims the feature."""
         for result in results:
             claimed = result.requirement.feature in {"", *self.implementation.features}
             if claimed and result.tests and result.outcome is Outcome.UNSUPPORTED:

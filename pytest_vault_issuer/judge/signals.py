@@ -1,4 +1,4 @@
-"""Signals that end a process as Ctrl-C does, and work that the first of them does not interrupt."""
+"""Signals that end a process as Ctrl-C does, and work that the first signal does not interrupt."""
 
 from __future__ import annotations
 

@@ -597,7 +597,11 @@ class Cluster:
         for name in names:
             done, _ = self.wait(CRDS, name, None, is_established, timeout=self.timeouts.component_start)
             if not done:
-                raise StackError(f"the CustomResourceDefinition {name} was not established in time")
+                limit = self.timeouts.component_start
+                raise StackError(
+                    f"the CustomResourceDefinition {name} was not established within {limit:g} s",
+                    hint=f"see its conditions: kubectl describe crd {name}",
+                )
 
 
 def _retry_after(response: requests.Response) -> float | None:

@@ -69,7 +69,7 @@ class Shared:
 
 
 class _RequestLifetime(Lifetime):
-    """The lifetime of the proxy, for the fault of a request; it can also wait for the client."""
+    """The lifetime of the proxy, for the fault of a request. It can also wait for the client."""
 
     def __init__(self, proxy: Lifetime, sock: socket.socket) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class ClientConnection:
             if self._handshake():
                 self._serve()
         except Exception:
-            # The exchange has recorded what belongs to it. A traceback on stderr would only hide that of a test.
+            # The exchange has recorded the relevant errors. A traceback on stderr would only hide that of a test.
             _log.debug("a connection ended", exc_info=True)
         finally:
             self._upstream.close()
@@ -147,8 +147,8 @@ class ClientConnection:
     def _handshake(self) -> bool:
         if not isinstance(self._socket, ssl.SSLSocket):
             return True
-        # A client that connects and sends nothing (a port probe) does not judge our certificate. SSLSocket's own
-        # method would read from the TLS layer, which is not there yet.
+        # A client that connects and sends nothing (a port probe) has not verified our certificate. SSLSocket's own
+        # method would read from the TLS layer, which does not exist yet.
         if not socket.socket.recv(self._socket, 1, socket.MSG_PEEK):
             return False
         try:
@@ -179,8 +179,8 @@ class ClientConnection:
                 self._linger()
                 return
             except ssl.SSLError as error:
-                # Under TLS 1.3 our side may be done before the client has judged our certificate: its alert is then
-                # the first thing there is to read.
+                # With TLS 1.3, our side may be done before the client has verified our certificate: its alert is then
+                # the first data to read.
                 if not self._heard:
                     self._handshake_failed(error)
                 return
@@ -272,7 +272,7 @@ class ClientConnection:
                 names.append("upstream unreachable")
                 answer = _refusal(502, f"the proxy got no answer from Vault: {error}")
         except Exception as error:
-            # A function of a test (a condition, a tampering) failed: its author finds the error in the exchange.
+            # A function of a test (a condition or a change) failed: its author finds the error in the exchange.
             names.append(f"failed: {type(error).__name__}: {error}")
             answer = _refusal(500, "a fault of the proxy failed")
         return answer, ", ".join(names) or None, upstream
@@ -285,14 +285,15 @@ class ClientConnection:
             response_body=answer.body,
         )  # fmt: skip
         try:
-            # Sent and idle in one step, so that a thread that retires the connection finds it idle and closes it.
+            # Sent and idle in one step, so that a thread that retires the connection sees it as idle and closes it.
             with self._lock:
                 keep_alive = exchange.head.keep_alive and not self._ending
                 data = encode_answer(answer, head_only=exchange.method == "HEAD", keep_alive=keep_alive)
                 if answer.pace is not None:
                     data = self._trickle(data, answer.pace)
                     exchange = replace(exchange, ended=time.time())
-                # Recorded before its last byte is sent, so that a test that has the answer finds it in the record.
+                # Recorded before the last byte is sent, so that a test that has the answer finds the exchange in the
+                # record.
                 self._shared.recorder.record(exchange)
                 self._send(data)
                 self._busy = False
@@ -309,7 +310,7 @@ class ClientConnection:
 
         :raises OSError: if the client has disconnected, or (TimeoutError) does not read.
         """
-        # Not sendall(), whose timeout begins anew with each record of TLS.
+        # Not sendall(), whose timeout restarts with each TLS record.
         deadline = time.monotonic() + _SENDING
         rest = memoryview(data)
         try:
@@ -356,7 +357,7 @@ class ClientConnection:
                     return
 
     def _say_goodbye(self) -> None:
-        """Send TLS's close_notify without waiting for that of the client."""
+        """Send TLS's close_notify without waiting for the client's."""
         if isinstance(self._socket, ssl.SSLSocket):
             with contextlib.suppress(OSError, ValueError):
                 self._socket.settimeout(0)

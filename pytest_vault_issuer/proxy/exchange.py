@@ -203,7 +203,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class HandshakeFailure:
-    """A connection without a request, because the TLS handshake failed."""
+    """A connection that ended without a request, because the TLS handshake failed."""
 
     time: float
     """When it failed, in seconds since the epoch."""
@@ -219,7 +219,7 @@ class HandshakeFailure:
 
 @dataclass(frozen=True, repr=False)
 class Exchange:
-    """One request the proxy saw, and the answer it gave."""
+    """One request that the proxy received, and its answer."""
 
     number: int
     """Counts requests in the order of their arrival, from 0."""
@@ -305,11 +305,11 @@ class Exchange:
         return f"#{self.number} {self.method} {self.path} {status}" + (f" [{self.fault}]" if self.fault else "")
 
     def record(self, redactor: Redactor) -> dict[str, Any]:
-        r"""Everything about the exchange, redacted, as JSON knows it: for evidence that leaves the process.
+        r"""Everything about the exchange, redacted, as JSON values, for evidence that leaves the process.
 
-        Bodies are JSON values where they are JSON, else texts; long ones are cut, and then texts. Whatever was sent,
-        every JSON parser and every terminal can take it: control characters and halves of surrogate pairs are written
-        as ``\x1b`` and ``\ud800``, numbers that are none as texts.
+        A body is a JSON value if it can be parsed, else a text; a long one is shortened, and then a text. Every JSON
+        parser and every terminal can read the result: control characters and unpaired surrogates are written as
+        ``\x1b`` and ``\ud800``, and numbers that JSON does not have as texts.
         """
         shown: dict[str, Any] = _writable(self._shown(redactor))
         return shown
@@ -362,7 +362,7 @@ def _shown_body(body: bytes, redactor: Redactor) -> Any:
     except (ValueError, RecursionError):
         value = _writable(redactor.redact(body.decode("utf-8", "replace")))
     text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
-    # Cut only after redacting: half a secret would not be recognized.
+    # Shorten only after redacting: half a secret would not be recognized.
     return value if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}… ({len(body)} bytes)"
 
 
@@ -376,9 +376,9 @@ def _shown_jwt(token: JWT | None, redactor: Redactor) -> Any:
 
 
 def _writable(value: Any, depth: int = 0) -> Any:
-    """A JSON value in which every text can be written and every number is one.
+    """Return a JSON value with only printable texts and valid numbers.
 
-    :raises RecursionError: for a body that is nested too deeply for its readers.
+    :raises RecursionError: if a body is nested too deeply for its readers.
     """
     if depth > _DEEPEST_SHOWN:
         raise RecursionError("nested too deeply")

@@ -370,8 +370,8 @@ class ResetAfter(Fault):
 class Tamper(Fault):
     """Change Vault's answer if it is a JSON object.
 
-    ``fn`` gets a copy, which it may change, and returns what the client shall get. Where nothing was changed (an
-    error answer, a chain of one reordered) the recorded name says so.
+    ``fn`` gets a copy, which it may change, and returns the answer for the client. If nothing changed (an error
+    answer, a chain of one reordered), the recorded name states this.
     """
 
     fn: Callable[[dict[str, Any]], dict[str, Any]]

@@ -84,9 +84,9 @@ def read_head(stream: BinaryIO, on_first_byte: Callable[[], None]) -> Head | Non
 
 
 def _read_headers(stream: BinaryIO) -> Headers | None:
-    """The header's lines up to the empty line that ends them, or None when that never comes.
+    """Return the header lines up to the empty line that ends them, or None if it never arrives.
 
-    :raises BadRequest: they are too many or too long, or one of them is not a header.
+    :raises BadRequest: if there are too many or too long lines, or an invalid one.
     """
     items: list[tuple[str, str]] = []
     left = _LARGEST_HEADER
@@ -102,7 +102,7 @@ def _read_headers(stream: BinaryIO) -> Headers | None:
         if len(items) == _MOST_HEADERS:
             raise BadRequest(431, "the request has too many headers")
         name, colon, value = _without_end(line).partition(b":")
-        # A folded line and a space before the colon have no name.
+        # A folded line and a line with a space before the colon have no valid name.
         if not colon or not _TOKEN.fullmatch(name) or _CONTROL.search(value):
             raise BadRequest(400, "the request's header is malformed")
         items.append((name.decode(), value.strip(b" \t").decode("iso-8859-1")))
@@ -127,7 +127,7 @@ def read_body(stream: BinaryIO, headers: Headers) -> bytes:
 
 
 def end_to_end(headers: Headers) -> Headers:
-    """The headers without those that are about one connection only (RFC 9110, 7.6.1)."""
+    """The headers without those for a single connection (RFC 9110, 7.6.1)."""
     named = [token.strip() for value in headers.get_all("Connection") for token in value.split(",")]
     return headers.without(*_HOP_BY_HOP, *named)
 
@@ -174,7 +174,7 @@ def _origin_form(target: bytes) -> str:
 
 def _length(text: str, base: int) -> int:
     digits = text.strip(" \t\r\n")
-    # int() would also take a sign, underscores, the prefix 0x and other scripts' digits.
+    # int() would also accept a sign, underscores, the prefix 0x and digits of other scripts.
     if not _DIGITS[base].fullmatch(digits):
         raise BadRequest(400, "the body's length is not a number")
     length = int(digits, base)
@@ -206,7 +206,7 @@ def _read_chunks(stream: BinaryIO) -> bytes:
             raise BadRequest(400, "a chunk does not end where it should")
     for _ in range(_MOST_HEADERS + 1):
         if _read_line(stream, body) in (b"\r\n", b"\n"):
-            return bytes(body)  # Trailers are about this connection only.
+            return bytes(body)  # Trailers apply only to this connection.
     raise BadRequest(431, "the request has too many trailers")
 
 

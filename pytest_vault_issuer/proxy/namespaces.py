@@ -1,4 +1,4 @@
-"""Namespaces of Vault Enterprise, as far as a Vault without namespaces can show them.
+"""Namespaces of Vault Enterprise, simulated for a Vault without namespaces.
 
 The Community Edition of Vault ignores the header ``X-Vault-Namespace``, so it also serves a controller that omits it.
 This module only maps paths: the mounts of the Vault behind the proxy appear in namespaces. Every answer comes from the

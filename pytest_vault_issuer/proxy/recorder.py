@@ -19,7 +19,7 @@ Where = Callable[[Exchange], bool]
 
 
 class Observer(Protocol):
-    """Sees the requests of every proxy of a session, and says how long to wait for the next one."""
+    """Sees the requests of every proxy of a session, and returns the bounds of waits for them."""
 
     def request(self, route: Route) -> AbstractContextManager[object]:
         """Return a context that lasts as long as a request is in progress."""
@@ -36,12 +36,12 @@ class Unobserved:
         return contextlib.nullcontext()
 
     def bound(self, seconds: float) -> Bound:
-        """Return a bound that nothing stretches."""
+        """Return a bound that nothing extends."""
         return Bound(seconds)
 
 
 def _wait(changed: threading.Condition, until: Callable[[], bool], bound: Bound) -> bool:
-    """Wait until something is true, and check it after every change; the caller holds the condition variable."""
+    """Wait until a condition is true, and check it after every change; the caller holds the condition variable."""
     while not until():
         if (left := bound.left()) <= 0:
             return False
@@ -112,7 +112,7 @@ class Injection:
                 )
 
     def take(self, exchange: Exchange) -> bool:
-        """Whether it applies to this exchange, which then is counted; the caller holds the condition."""
+        """Return whether it applies to this exchange, and count it; the caller holds the condition variable."""
         if self._removed or (self._times is not None and self._hits >= self._times):
             return False
         if self._route not in (None, exchange.route) or (self._where is not None and not self._where(exchange)):
@@ -159,7 +159,7 @@ class Recorder:
             self._changed.notify_all()
 
     def in_trouble(self, what: str) -> None:
-        """Records that the proxy itself failed, so that no client is blamed for the consequences."""
+        """Record that the proxy itself failed, so that no client is blamed for the consequences."""
         with self._changed:
             self._troubles[what] = self._troubles.get(what, 0) + 1
             self._changed.notify_all()

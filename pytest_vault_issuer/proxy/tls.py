@@ -36,7 +36,7 @@ def server_context(
         context.minimum_version = ssl.TLSVersion.TLSv1_3
     load_certificate(context, certificate.certificate_chain_pem, certificate.key_pem)
     context.set_alpn_protocols(["http/1.1"])
-    # A resumed session would skip the client's look at our certificate, which is what tests are about.
+    # A resumed session would skip the verification of our certificate, which the tests check.
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
     context.sslsocket_class = ServerSocket
@@ -44,7 +44,7 @@ def server_context(
     trusted = [*([client_ca] if client_ca else []), *(client.certificate_pem for client in clients)]
     if trusted:
         context.load_verify_locations(cadata="\n".join(trusted))
-        # A certificate that is trusted itself needs no chain to a root.
+        # A certificate that is trusted directly needs no chain to a root.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         context.verify_mode = ssl.CERT_REQUIRED if client_certificate_required else ssl.CERT_OPTIONAL
     return context
@@ -58,8 +58,8 @@ def _remember_name(sock: ssl.SSLSocket | ssl.SSLObject, name: str | None, _conte
 def client_context(ca: str | None) -> ssl.SSLContext:
     """Return a context for a client that trusts ``ca`` (PEM), or the system trust store if it is None."""
     context = ssl.create_default_context(cadata=ca)
-    # As Vault's own clients, which are written in Go: an intermediate may be the anchor, and certificates without key
-    # identifiers are fine; Python's defaults differ from version to version.
+    # Like Vault's Go clients: an intermediate may be the trust anchor, and certificates may lack key identifiers.
+    # Python's defaults differ from version to version.
     context.verify_flags = (context.verify_flags & ~ssl.VERIFY_X509_STRICT) | ssl.VERIFY_X509_PARTIAL_CHAIN
     return context
 

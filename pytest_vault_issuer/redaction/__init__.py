@@ -1,1 +1,1 @@
-"""Keeps secrets out of everything that a person or a report sees."""
+"""Keeps secrets out of everything that people or reports see."""

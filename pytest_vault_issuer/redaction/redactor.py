@@ -1,10 +1,10 @@
 """Keeps secrets out of all output.
 
-Two ways work together: values that the harness handed out itself are *registered* and found in every form they may
-travel in; what it never saw (a token that Vault made, a key in a log) is found by its *shape* or by the name of its
-field (:mod:`.secret_shapes`). Both look at the text as it is and with its escapes undone (:mod:`.secret_views`).
+Two methods work in combination. Values that the suite created are *registered* and found in every encoding. Other
+secrets (a token that Vault created, a key in a log) are found by their *shape* or by the name of their field
+(:mod:`.shapes`). Both search the text as written and with its escapes decoded (:mod:`.views`).
 
-Redact first: before a text is cut, compared, encoded, or passed to another process. Half a secret has no shape.
+Redact first: before a text is shortened, compared, encoded, or sent to another process. Half a secret has no shape.
 """
 
 from __future__ import annotations
@@ -112,9 +112,9 @@ class Redactor:
         return [(name, self._header(name, value)) for name, value in items]
 
     def redact_json(self, value: Any) -> Any:
-        """A copy of a decoded JSON value: fields named like a secret replaced at any depth, texts redacted.
+        """Return a copy of a decoded JSON value: secret fields are replaced at any depth, and texts are redacted.
 
-        In a Kubernetes Secret all of ``data`` and ``stringData`` is replaced.
+        In a Kubernetes Secret, all of ``data`` and ``stringData`` is replaced.
         """
         return self._json(value, secret=False)
 
@@ -130,9 +130,11 @@ class Redactor:
     def _write(self) -> None:
         """Append the secrets that this process registered to the store, for the other processes."""
         assert self._store is not None
-        # A line that another process could not finish, such as on a full disk, ends here.
+        # This ends a line that another process could not finish, such as on a full disk.
         content = "".join(f"\n{json.dumps(secret)}\n" for secret in self._unwritten).encode()
-        with contextlib.suppress(OSError):  # not there yet, or full: it is tried again with the next value
+        with contextlib.suppress(
+            OSError
+        ):  # the directory does not exist yet, or the disk is full: the next value tries again
             descriptor = os.open(self._store, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
             try:
                 if os.write(descriptor, content) == len(content):
@@ -175,7 +177,7 @@ class Redactor:
             yield group[0][0], end, self._mark_of(group)
 
     def _found(self, text: str) -> list[tuple[int, int, Found]]:
-        """Return what is found in any view of a text, with its place in the text itself."""
+        """Return what any view of a text contains, with its position in the text itself."""
         found: list[tuple[int, int, Found]] = []
         with self._lock:
             self._catch_up()
@@ -192,14 +194,14 @@ class Redactor:
         return [item for item in found if not is_marked(item[0], item[1])] if marks else found
 
     def _mark_of(self, group: list[tuple[int, int, Found]]) -> str:
-        """Return the mark of what overlaps: that of the longest."""
+        """Return the mark of overlapping secrets: that of the longest."""
         *_, found = max(group, key=lambda item: (item[1] - item[0], item[2].kind != PUBLIC))
         if found.kind == PUBLIC:
             return self._shown(_short_pem(found.value))
         return self._secret(found.value) if found.kind != PRIVATE_KEY else _mark(PRIVATE_KEY, found.value)
 
     def _secret(self, value: str) -> str:
-        """The mark of one whole secret; one that is marked already keeps its mark."""
+        """Return the mark of one whole secret; an existing mark is kept."""
         if _PLACEHOLDER.fullmatch(value):
             return value
         described = _describe_jwt(value)
@@ -208,7 +210,7 @@ class Redactor:
         return _mark(PRIVATE_KEY if "PRIVATE KEY-----" in value else "secret", value)
 
     def _shown(self, described: str) -> str:
-        """What stands for a JWT or a certificate: a claim or a name may itself hold a secret."""
+        """Return the replacement of a JWT or a certificate, in which a claim or a name may itself contain a secret."""
         inner = described.removeprefix("<").removesuffix(">")
         return f"<{re.sub('[<>]', '', self.redact(inner))}>" if described.startswith("<") else described
 
@@ -239,7 +241,7 @@ class Redactor:
         }
 
     def _keys(self, items: list[Any], names: set[str]) -> list[Any]:
-        """A list ``keys``: of unseal keys, or of the names that a LIST answers with."""
+        """Redact a list ``keys``: of unseal keys, or of the names in the answer to a LIST."""
         shares = secret_shapes.key_shares(names)
         return [
             self._json(item, secret=shares or (isinstance(item, str) and secret_shapes.is_key_share(item)))
@@ -256,9 +258,9 @@ class Redactor:
 
 
 class _Index:
-    """The registered values in the forms in which they are looked for, by eight characters of each.
+    """The registered values in all forms, indexed by eight characters of each.
 
-    A text is looked through once, however many values there are.
+    A text is searched once, however many values there are.
     """
 
     def __init__(self) -> None:
@@ -281,7 +283,7 @@ class _Index:
         self._add_pieces(_Form(_canonical(value), 0, value, False))
 
     def _add_pieces(self, form: _Form) -> None:
-        # What many values have in common is no piece of one: the head of a JWT, and the first and last line of a key.
+        # Text that many values share does not identify one: the head of a JWT, and the first and last line of a key.
         first = form.text.rfind(".") + 1 if form.text.startswith("eyJ") else 0
         for at in range(first, len(form.text) - _GRAM + 1, _STEP):
             gram = form.text[at : at + _GRAM]
@@ -289,7 +291,7 @@ class _Index:
                 self._pieces.setdefault(gram, []).append((form, at))
 
     def find(self, view: View) -> Iterator[Found]:
-        """Yield where in a view registered values are."""
+        """Yield the positions of registered values in a view."""
         for short, value in self._short.items():
             for match in re.finditer(re.escape(short), view.text):
                 yield Found(match.start(), match.end(), value)
@@ -304,7 +306,7 @@ class _Index:
         for start, end, form in spans:
             first, last = places[start], places[end - 1] + 1
             if form.inside:
-                # Its first and last characters are shared with the neighbours.
+                # Its first and last characters are shared with the neighbors.
                 first -= first > 0 and _is_base64(view.text[first - 1])
                 tail = re.compile("[A-Za-z0-9+/_-]{0,2}={0,2}").match(view.text, last)
                 last = tail.end() if tail else last
@@ -356,7 +358,7 @@ def _kind(value: str) -> str:
 
 
 def _extended(text: str, at: int, form: str, offset: int) -> tuple[int, int]:
-    """Return how far a text and a form are alike around a place of each."""
+    """Return how far a text and a form are equal around a position of each."""
     start, first = at, offset
     while start > 0 and first > 0 and text[start - 1] == form[first - 1]:
         start, first = start - 1, first - 1
@@ -367,7 +369,7 @@ def _extended(text: str, at: int, form: str, offset: int) -> tuple[int, int]:
 
 
 def _numbers(secret: str) -> set[str]:
-    """A value as the numbers of its bytes: in hexadecimal, and as Go prints a slice of bytes."""
+    """Return a value as the numbers of its bytes: in hexadecimal, and as Go prints a slice of bytes."""
     raw = secret.encode("utf-8", "surrogatepass")
     forms = {" ".join(map(str, raw)), ",".join(map(str, raw))}
     for between in ("", ":"):
@@ -376,12 +378,12 @@ def _numbers(secret: str) -> set[str]:
 
 
 def _embedded_base64(secret: str) -> set[str]:
-    """What the value looks like inside the base64 of a longer text, at each of the three alignments."""
+    """Return the value as it appears inside the base64 of a longer text, at each of the three alignments."""
     forms = set()
     for spelled in {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}:
         raw = spelled.encode("utf-8", "surrogatepass")
         for offset in range(3):
-            # Only characters all six bits of which come from the secret are the same whatever surrounds it.
+            # Only characters whose six bits all come from the secret do not depend on the neighboring text.
             first, last = -(-offset * 8 // 6), (offset + len(raw)) * 8 // 6
             forms.add(base64.b64encode(bytes(offset) + raw).decode()[first:last])
     return forms

@@ -1,7 +1,7 @@
-"""Secrets that are known by their shape, or by the name in front of them.
+"""Secrets that have a known shape, or a known name in front of them.
 
-Every pattern is linear: it starts at a boundary that cannot occur in its own middle, or is of bounded length, so that
-a text of any length and content takes time in proportion to its length.
+Every pattern is linear: it starts at a boundary that cannot occur inside of it, or it has a bounded length. The time
+for a text is therefore proportional to its length.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ SECRET, PRIVATE_KEY, PUBLIC = "secret", "private key", "public"
 
 @dataclass(frozen=True)
 class Found:
-    """Something in a text that must not be shown as it is.
+    """A part of a text that must not be shown.
 
     :ivar kind: :data:`SECRET`, :data:`PRIVATE_KEY`, or :data:`PUBLIC` for a certificate or a request, which is only
         shortened.
-    :ivar value: the secret itself, of which the mark is made.
+    :ivar value: the secret itself, from which the mark is computed.
     """
 
     start: int
@@ -38,12 +38,12 @@ _IS_PLACEHOLDER = re.compile(PLACEHOLDER)
 _KEY_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----")
 _KEY_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----")
 _BEGIN = re.compile(r"-----BEGIN ")
-#: What a key that was cut has after its first line.
+#: The text after the first line of a truncated key.
 _KEY_BODY = re.compile(r"(?:[A-Za-z0-9+/=\s]|\\+[nr]|[A-Z][A-Za-z-]{2,11}: [^\r\n]{0,100}[\r\n])*+(?:\.\.\.|…)?")
 _KEY_LINES_ABOVE = re.compile(r"(?:[A-Za-z0-9+/=]|\s|\\|\.\.\.|…)*+")
 _PUBLIC_PEM = re.compile(r"-----BEGIN (?P<kind>CERTIFICATE(?: REQUEST)?)-----[^-]*+-----END (?P=kind)-----")
 
-#: Parts in base64 with dots between them; pytest and Vault cut long ones in the middle ("..." or "…").
+#: Parts in base64 with dots between them; pytest and Vault shorten long ones in the middle ("..." or "…").
 _DOTTED = re.compile(
     r"(?<![A-Za-z0-9_.…-])[A-Za-z0-9_-]++={0,2}[.…][A-Za-z0-9_.…-]*+(?:={1,2}[.…][A-Za-z0-9_.…-]*+)*+={0,2}"
 )
@@ -69,12 +69,12 @@ _NAME = re.compile(
     r"|client[-_]?secret|(?:private|unseal|recovery|root|api)[-_]?key|client[-_]?key[-_]?data|iam[-_]?request[-_]?headers"
     r"|(?:set-)?cookie"
 )
-#: The same of a name without case and separators, and what a whole field may hold beside.
+#: The same for a name without case and separators, and the words that a whole field name may also contain.
 _NAME_END = re.compile(
     "(?:token|jwt|passw(?:or)?d|passphrase|secretid|clientsecret|secret(?:access)?key|(?:private|unseal|recovery|root|api)key"
     "|clientkeydata|iamrequestheaders|(?:unseal|recovery)keys(?:b64|base64|hex)?|keysb64|keysbase64)\\Z"
 )
-#: A header that carries a credential: whatever stands after it is one.
+#: A header that carries a credential: any value after it is one.
 _HEADER_NAME = re.compile(r"(?i)(?:x-vault-token|x-amz-security-token|cookie)\Z")
 #: A value without quotes.
 _VALUE = rf"(?P<value>(?:{PLACEHOLDER}|[^\s\"'`\\,;&<>()\[\]{{}}|]|,(?![\s\"']|$|[A-Za-z_.-]{{1,32}}[=:]))++)"
@@ -84,7 +84,7 @@ _LITERAL = re.compile(
     r"(?i)(?:true|false|null|nil|none|undefined|unset|empty|redacted|\*+|x+|\.\.\.|0x[0-9a-f]+|[$%{].*|\d{1,4}[smhd]?)\Z"
 )
 
-# What may follow a name.
+# Text that may follow a name.
 _QUOTED = re.compile(
     rf"[\"'\]]{{0,2}}[ \t]{{0,8}}(?:=>|:=|[:=])[ \t]{{0,8}}[\[(]{{0,2}}(?i:[urb]{{0,2}})(?:{_DOUBLE}|{_SINGLE})"
 )
@@ -136,24 +136,24 @@ _WORD = re.compile(r"[\w-]{0,60}\Z")
 
 
 def named_secret(name: str) -> bool:
-    """Whether a field of this name holds a secret: ``secretId``, ``VAULT_TOKEN``, ``AWS_SECRET_ACCESS_KEY``."""
+    """Return whether a field of this name contains a secret: ``secretId``, ``VAULT_TOKEN``, ``AWS_SECRET_KEY``."""
     return _NAME_END.search(re.sub(r"[-_]", "", name).lower()) is not None
 
 
 def key_shares(names: set[str]) -> bool:
-    """Whether the list ``keys`` beside fields of these names holds unseal keys: in the answer of a LIST it does not."""
+    """Return whether the list ``keys`` beside these fields contains unseal keys; that of a LIST answer does not."""
     return any(_INITIALIZED.search(name) for name in names)
 
 
 def is_key_share(text: str) -> bool:
-    """Whether an item of a list ``keys`` looks like an unseal key."""
+    """Return whether an item of a list ``keys`` looks like an unseal key."""
     return _KEY_SHARE.match(text) is not None
 
 
 def find(text: str, *, depth: int = 2) -> Iterator[Found]:
-    """Yield what a text shows of secrets, in no order, and possibly overlapping.
+    """Yield the secrets in a text, in no order, and possibly overlapping.
 
-    :param depth: how many layers of base64 are looked into.
+    :param depth: number of nested base64 layers to decode.
     """
     yield from _keys(text)
     if "-----BEGIN CERT" in text:
@@ -166,7 +166,7 @@ def find(text: str, *, depth: int = 2) -> Iterator[Found]:
 
 
 def _keys(text: str) -> Iterator[Found]:
-    """Private keys in PEM: whole, without their end, and without their beginning."""
+    """Yield private keys in PEM: complete, without their end, and without their beginning."""
     if "PRIVATE KEY-----" not in text:
         return
     at = 0
@@ -174,7 +174,7 @@ def _keys(text: str) -> Iterator[Found]:
         following = _BEGIN.search(text, begin.end())
         limit = following.start() if following else len(text)
         end = _KEY_END.search(text, begin.end(), limit)
-        # Without its end, only what can be of a key: the rest of the text is not.
+        # Without its end, only text that can belong to a key: the rest of the text does not.
         at = end.end() if end else _match_end(_KEY_BODY, text, begin.end(), limit)
         yield Found(begin.start(), at, text[begin.start() : at], PRIVATE_KEY)
     at = 0
@@ -182,7 +182,7 @@ def _keys(text: str) -> Iterator[Found]:
         begun = text.rfind("-----BEGIN ", at, end.start())
         if begun < 0 or not _KEY_BEGIN.match(text, begun):
             start = end.start() - _match_end(_KEY_LINES_ABOVE, text[at : end.start()][::-1], 0, end.start() - at)
-            # The first line may be one of the log: whole lines only, but for a text that is cut.
+            # The first line may be part of a log line: only whole lines, except in a truncated text.
             head = text[start : end.start()].lstrip()
             start = end.start() - len(head)
             yield Found(start, end.end(), text[start : end.end()], PRIVATE_KEY)
@@ -195,14 +195,14 @@ def _match_end(pattern: re.Pattern[str], text: str, start: int, limit: int) -> i
 
 
 def _tokens(text: str) -> Iterator[Found]:
-    """JWTs, Vault's and OpenBao's tokens, and those of AWS."""
+    """Yield JWTs, tokens of Vault and OpenBao, and those of AWS."""
     for run in _DOTTED.finditer(text):
         yield from _jwts(run)
     for match in _VAULT_TOKEN.finditer(text):
         yield _found(match, 0, match[0].rstrip("."))
     for match in _OLD_VAULT_TOKEN.finditer(text):
         body = match["body"]
-        # A name in lower case is a host's, not 24 random characters.
+        # A name in lower case is a host name, not 24 random characters.
         if re.search("[A-Z]", body) or (body.isalnum() and re.search("[0-9]", body)):
             yield _found(match, 0, match[0])
     for match in _AWS_SESSION_TOKEN.finditer(text):
@@ -230,7 +230,7 @@ def _jwts(run: re.Match[str]) -> Iterator[Found]:
         begin = part.find("eyJ")
         if begin >= 0 and len(part) - begin >= 8 and any(len(other) >= 2 for other in parts[number + 1 : number + 4]):
             rest = parts[number + 1 :]
-            # Three parts; five of an encrypted one, and of one that was cut whatever there is.
+            # Three parts; an encrypted one has five, and a truncated one any number.
             count = 3 if "" not in rest and all(len(other) < 16 for other in rest[2:4]) else len(rest) + 1
             end = offset + len(".".join(parts[number : number + count]))
             yield Found(run.start() + offset + begin, run.start() + end, text[offset + begin : end])
@@ -239,9 +239,9 @@ def _jwts(run: re.Match[str]) -> Iterator[Found]:
 
 
 def _named(text: str) -> Iterator[Found]:
-    """Values behind the name of a secret."""
-    # Names in the middle of a value that is found, or of one that is none, need no look of their own: a value ends
-    # where it ends, wherever it begins.
+    """Yield values behind the name of a secret."""
+    # Names inside of a value, secret or not, are not examined separately: the end of a value does not depend on its
+    # beginning.
     passed: dict[re.Pattern[str], int] = {}
     covered = 0
     for name in _NAME.finditer(text):
@@ -262,7 +262,7 @@ def _named(text: str) -> Iterator[Found]:
 
 
 def _behind(name: re.Match[str], text: str, passed: dict[re.Pattern[str], int]) -> Iterator[Found]:
-    """The value behind one name, in the way in which it stands there."""
+    """Return the value behind one name, in any of the notations."""
     at = name.end()
     if (match := _QUOTED.match(text, at)) is not None:
         group = "double" if match["double"] is not None else "single"
@@ -284,7 +284,7 @@ def _behind(name: re.Match[str], text: str, passed: dict[re.Pattern[str], int]) 
 
 
 def _before(name: re.Match[str], text: str) -> tuple[str, str]:
-    """Return what stands before a name, and the whole name, of which the match may be only the end."""
+    """Return the text before a name, and the whole name, of which the match may be only the end."""
     before = text[max(0, name.start() - 140) : name.start()]
     word = _WORD.search(before)
     start = word.start() if word else len(before)
@@ -292,7 +292,7 @@ def _before(name: re.Match[str], text: str) -> tuple[str, str]:
 
 
 def _after_equals(name: re.Match[str], match: re.Match[str], _: str) -> bool:
-    # Source code has spaces around, or hands on what has the same name.
+    # Source code has spaces around it, or passes a variable of the same name.
     return match["value"] != name[0] and (not match["gap"] or _looks_secret(match["value"]))
 
 
@@ -302,7 +302,7 @@ def _after_colon(name: re.Match[str], match: re.Match[str], text: str) -> bool:
         return True
     if match["gap"]:  # a line of YAML
         return match["alone"] is not None and _LINE_BEGIN.search(before) is not None
-    return whole[:1].isupper() or before[-1:] in ("{", "[")  # a struct of Go
+    return whole[:1].isupper() or before[-1:] in ("{", "[")  # a Go struct
 
 
 def _after_blank(name: re.Match[str], match: re.Match[str], text: str) -> bool:
@@ -310,7 +310,7 @@ def _after_blank(name: re.Match[str], match: re.Match[str], text: str) -> bool:
 
 
 def _authorization(text: str) -> Iterator[Found]:
-    """Credentials behind ``Authorization``."""
+    """Yield credentials behind ``Authorization``."""
     for match in _AUTHORIZATION.finditer(text):
         value = match["value"]
         if match["scheme"] or match["open"] or _looks_secret(value) or _is_alone(match, text):
@@ -326,7 +326,7 @@ def _is_alone(match: re.Match[str], text: str) -> bool:
 
 
 def _structured(text: str) -> Iterator[Found]:
-    """Lists of keys, private JSON web keys, and the data of Kubernetes Secrets."""
+    """Yield lists of keys, private JSON web keys, and the data of Kubernetes Secrets."""
     initialized = _INITIALIZED.search(text) is not None
     for match in _LIST.finditer(text):
         for item in _ITEM.finditer(text, *match.span("items")):
@@ -347,7 +347,7 @@ def _structured(text: str) -> Iterator[Found]:
 
 
 def _encoded(text: str, depth: int) -> Iterator[Found]:
-    """Base64 of what holds secrets, and private keys in DER."""
+    """Yield base64 that contains secrets, and private keys in DER."""
     if not depth:
         return
     for match in _BASE64.finditer(text):
@@ -362,7 +362,9 @@ def _encoded(text: str, depth: int) -> Iterator[Found]:
         except UnicodeDecodeError as error:
             if not begin and error.start < len(raw) - 3:
                 continue
-            inner = raw.decode(errors="replace")  # cut in the middle of a character, or a PEM inside of a longer text
+            inner = raw.decode(
+                errors="replace"
+            )  # truncated in the middle of a character, or a PEM inside of a longer text
         if any(found.kind != PUBLIC for found in find(inner, depth=depth - 1)):
             private = "PRIVATE KEY-----" in inner
             yield Found(
@@ -372,7 +374,7 @@ def _encoded(text: str, depth: int) -> Iterator[Found]:
 
 def _decode(text: str) -> bytes:
     plain = text.replace("-", "+").replace("_", "/").rstrip("=")
-    # A text cut in the middle (a log's limit) still shows what it is: drop the incomplete last group.
+    # A text that is truncated in the middle (the limit of a log) can still be decoded: drop the incomplete last group.
     if len(plain) % 4 == 1:
         plain = plain[:-1]
     try:
@@ -382,7 +384,7 @@ def _decode(text: str) -> bytes:
 
 
 def _text_of(text: str) -> str:
-    """What a base64 text encodes, '' where that is not text."""
+    """Return the text that a base64 text encodes, '' if it is not text."""
     try:
         decoded = _decode(text).decode()
     except UnicodeDecodeError:
@@ -391,7 +393,7 @@ def _text_of(text: str) -> str:
 
 
 def _looks_secret(value: str) -> bool:
-    """Whether a word in the middle of prose is a secret rather than a word: ``token: expired`` is none."""
+    """Return whether a word in prose is a secret rather than a word: ``token: expired`` contains none."""
     if _IS_PLACEHOLDER.match(value):
         return False
     if _UUID.search(value):

@@ -1,8 +1,8 @@
-"""Views of a text: as it is, and with its escapes undone, once or several times.
+"""Views of a text: as written, and with its escapes decoded once or several times.
 
-A secret may travel JSON-escaped in a log that is JSON itself, percent-encoded in a form, or as XML. Instead of
-enumerating the encodings of every secret, a search looks at the text and at what each round of decoding makes of it.
-Each view knows where in the original text its characters come from. The cost is linear in the length of the text.
+A secret can be JSON-escaped in a log that is JSON itself, percent-encoded in a form, or written as XML. Instead of
+enumerating the encodings of every secret, a search examines the text and the result of each round of decoding. Each
+view knows the positions of its characters in the original text. The cost is linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _HEX = "[0-9A-Fa-f]"
 
 
 def _utf8(prefix: str) -> str:
-    """Return a pattern of one character of UTF-8, each byte of which is written as prefix and two digits."""
+    """Return a pattern of one UTF-8 character, each byte of which is written as a prefix and two digits."""
     more = rf"{prefix}[89ABab]{_HEX}"
     return rf"{prefix}(?:[Ff][0-4](?:{more}){{3}}|[Ee]{_HEX}(?:{more}){{2}}|[CDcd]{_HEX}{more}|[0-7]{_HEX})"
 
@@ -35,7 +35,7 @@ _PLAIN = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "0": "\0"}
 _ENTITIES = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _ESCAPING = re.compile(r"[%\\&]")
 
-# The end of a line of a wrapped text: base64 wraps at 64 or 76 characters, `fold` at 80.
+# The line break of a wrapped text: base64 wraps at 64 or 76 characters, `fold` at 80.
 _WIDTHS = range(60, 81, 4)
 _BASE64 = "A-Za-z0-9+/_.-"
 _WRAPPED = re.compile(
@@ -47,9 +47,9 @@ _WRAPPED = re.compile(
 
 @dataclass(frozen=True)
 class View:
-    """A text and where each of its characters comes from in the original one.
+    """A text, and the positions of its characters in the original one.
 
-    :ivar starts: for each character, the offset at which its origin starts; None where nothing was changed.
+    :ivar starts: for each character, the offset at which its origin starts; None if nothing was changed.
     :ivar ends: for each character, the offset at which its origin ends.
     """
 
@@ -111,7 +111,7 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def _rewritten(view: View, pattern: re.Pattern[str], replacement: Callable[[re.Match[str]], str]) -> View:
-    """Return a view of a view, whose origins are those of the original text."""
+    """Return a view of a view, with positions in the original text."""
     pieces: list[str] = []
     starts, ends = array("l"), array("l")
     at = 0

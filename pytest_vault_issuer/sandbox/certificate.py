@@ -48,7 +48,9 @@ class KeyPair:
             pem = base64.b64decode(data["tls.key"], validate=True)
             key = cast(Key, serialization.load_pem_private_key(pem, None))
         except (binascii.Error, ValueError, TypeError):
-            raise Unmet("expected a private key in tls.key of the Secret") from None  # the error could quote it
+            raise Unmet(
+                "expected a private key in tls.key of the Secret, saw other content"
+            ) from None  # the error could quote it
         return cls(secret["type"], key, decode_certificates(data["tls.crt"]), decode_certificates(data.get("ca.crt")))
 
     @property

@@ -490,7 +490,7 @@ class CertificateRequest(Handle):
 
         item = self.wait(final, "to be issued", timeout=timeout or self.timeouts.request)
         if not _issued(item):
-            raise Unmet(f"expected {self} to be issued, but it failed; {describe_conditions(item)}")
+            raise Unmet(f"expected {self} to be issued, saw it fail; {describe_conditions(item)}")
         return item
 
     def wait_failed(self, *, timeout: float | None = None) -> Object:
@@ -504,7 +504,7 @@ class CertificateRequest(Handle):
 
         item = self.wait(final, "to fail", timeout=timeout or self.timeouts.request)
         if _issued(item):
-            raise Unmet(f"expected {self} to fail, but a certificate was issued")
+            raise Unmet(f"expected {self} to fail, saw a certificate issued")
         return item
 
     def wait_pending(self, *, timeout: float | None = None) -> Object:
@@ -531,7 +531,7 @@ class CertificateRequest(Handle):
         """The leaf: the first certificate in ``status.certificate``."""
         listed = self.certificates()
         if not listed:
-            raise Unmet(f"expected a certificate in status.certificate of {self}, found none")
+            raise Unmet(f"expected a certificate in status.certificate of {self}, saw none")
         return listed[0]
 
     def ca(self) -> list[x509.Certificate]:
@@ -554,4 +554,4 @@ def decode_certificates(encoded: str | None) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(base64.b64decode(encoded, validate=True))
     except (binascii.Error, ValueError) as error:
-        raise Unmet(f"expected PEM certificates in the status: {error}") from error
+        raise Unmet(f"expected PEM certificates in the status, saw other content: {error}") from error

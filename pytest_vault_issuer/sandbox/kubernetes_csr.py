@@ -86,7 +86,7 @@ class CertificateSigningRequest(CertificateRequest):
         """
         item = self.wait_final("to be signed", timeout)
         if not is_signed(item):
-            raise Unmet(f"expected {self} to be signed, but it failed; {describe_conditions(item)}")
+            raise Unmet(f"expected {self} to be signed, saw it fail; {describe_conditions(item)}")
         return item
 
     def wait_failed(self, *, timeout: float | None = None) -> Object:
@@ -96,7 +96,7 @@ class CertificateSigningRequest(CertificateRequest):
         """
         item = self.wait_final("to fail", timeout)
         if is_signed(item):
-            raise Unmet(f"expected {self} to fail, but a certificate was issued")
+            raise Unmet(f"expected {self} to fail, saw a certificate issued")
         return item
 
     def wait_final(self, what: str = "to be signed or to fail", timeout: float | None = None) -> Object:

@@ -381,7 +381,7 @@ class Sandbox(Authentications, Certificates):
             return str(error)
         issuer.wait_answer()
         if ready_status(issuer.get()) == "True":
-            raise Unmet(f"expected {issuer} not to be Ready, because its configuration is wrong; it is Ready")
+            raise Unmet(f"expected {issuer} not to be Ready (its configuration is wrong), saw Ready=True")
         return str(issuer.condition().get("message", ""))
 
     # -- requests ------------------------------------------------------------------------

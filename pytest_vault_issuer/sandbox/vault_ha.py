@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..errors import StackError
 from ..proxy import Proxy
-from ..timeouts import poll
+from ..timeouts import SLOW_MACHINE, poll
 from ..vault import VaultAdmin
 
 
@@ -54,7 +54,9 @@ class VaultCluster:
         found = self._find_active()
         if found is None:
             states = ", ".join(str(node.admin.health) for node in self.nodes)
-            raise StackError(f"expected an active node in the Vault cluster; health status of its nodes: {states}")
+            raise StackError(
+                f"expected an active node in the Vault cluster, saw the health statuses {states}", hint=SLOW_MACHINE
+            )
         return found
 
     @property
@@ -91,7 +93,10 @@ class VaultCluster:
 
         limit = self.nodes[0].admin.timeouts.component_start
         if not poll(probe, timeout=limit, interval=0.05):
-            raise StackError(f"expected the nodes of the Vault cluster to agree on an active node within {limit:g} s")
+            raise StackError(
+                f"expected the nodes of the Vault cluster to agree on an active node within {limit:g} s",
+                hint=SLOW_MACHINE,
+            )
 
     def _find_active(self) -> VaultNode | None:
         return next((node for node in self.nodes if node.admin.health == 200), None)

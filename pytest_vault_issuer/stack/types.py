@@ -33,9 +33,9 @@ class Stack:
     :ivar bind: address on which the servers of the tests must listen.
     :ivar reviewer_token: token of a service account bound to ``system:auth-delegator``.
     :ivar components: version by component.
-    :ivar origins: where its binaries come from, as far as the session knows.
-    :ivar namespaces: whether Vault has namespaces that the session may create; else, the proxy shows tests some.
-    :ivar foreign: whether the cluster existed before the session, which then changes nothing in it.
+    :ivar origins: the sources of its binaries, if the session knows them.
+    :ivar namespaces: whether Vault has namespaces that the session may create; else the proxy simulates them.
+    :ivar foreign: whether the cluster existed before the session, which then changes no existing object.
     :ivar created_mounts: auth mounts at default paths that the session created.
     :ivar run: name of the session, the value of the label on everything that it creates in the cluster.
     :ivar record: path of the cleanup record; '' if nothing outlives the session.
@@ -115,7 +115,7 @@ def _check_type(place: str, value: object, annotation: str) -> None:
 
 
 class VaultLauncher(Protocol):
-    """Starts further Vaults beside the stack's own Vault, for tests that need a Vault in a state of its own."""
+    """Starts further Vaults beside the stack's own Vault, for tests that change the state of a Vault."""
 
     def start_vault(self, *, storage: str = "inmem", advertised: str = "") -> VaultServer:
         """Start a Vault that is not initialized.
@@ -214,7 +214,7 @@ class Provider(Protocol):
         """Return the names of the toolchain's binaries that a new stack needs."""
 
     def given(self) -> dict[str, str]:
-        """Return what a new stack uses besides the toolchain's binaries: by name, where it comes from, in words."""
+        """Return what a new stack uses besides the toolchain's binaries: a description of the source, by name."""
 
     def images(self, controller: Iterable[str]) -> list[NeededImage]:
         """Return the images that the container engine needs; [] for a provider without an engine.

@@ -229,7 +229,8 @@ class RunDirectory:
         """
         if left := end_marked(self.path):
             raise StackError(
-                f"processes of {self.path} cannot be ended: {', '.join(map(str, left))}", hint="inspect them with ps"
+                f"processes of {self.path} cannot be ended: {', '.join(map(str, left))}",
+                hint=f"see what they do: ps -p {','.join(map(str, left))}",
             )
         try:
             failed = supervisor.run_commands(supervisor.recorded_commands(self.path))

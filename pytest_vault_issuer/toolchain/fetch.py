@@ -127,7 +127,9 @@ class Fetcher:
             try:
                 return Path(address).read_bytes()
             except OSError as error:
-                raise DownloadError(f"{address} cannot be read: {error.strerror}", hint=f"see {MIRROR}") from error
+                raise DownloadError(
+                    f"{address} cannot be read: {error.strerror}", hint=f"check the directory that {MIRROR} names"
+                ) from error
         with self.get(address, headers) as response:
             return content_of(address, response, _SMALL)
 
@@ -148,7 +150,7 @@ class Fetcher:
                 if attempt == _ATTEMPTS:
                     raise DownloadError(
                         f"{address} ended too early: {error}",
-                        hint="start it again: it continues after the part that arrived",
+                        hint="run the command again: it continues the download",
                     ) from error
                 self._progress(f"  {what}: {error}; continuing")
 
@@ -194,12 +196,16 @@ class Fetcher:
                 for chunk in response.iter_content(_CHUNK):
                     have += len(chunk)
                     if have > (total or LARGEST):
-                        raise DownloadError(f"{response.url} has more than {total or LARGEST} bytes", hint="report it")
+                        raise DownloadError(
+                            f"{response.url} has more than {total or LARGEST} bytes",
+                            hint="check the server at this address",
+                        )
                     file.write(chunk)
                     now = time.monotonic()
                     if now > deadline:
                         raise DownloadError(
-                            f"{response.url} took longer than {_LONGEST:.0f} s", hint="start it again, or use a mirror"
+                            f"{response.url} took longer than {_LONGEST:.0f} s",
+                            hint="run the command again, or use a mirror",
                         )
                     if now - reported > _REPORT_EVERY:
                         reported = now

@@ -188,7 +188,7 @@ class Go:
         with tempfile.TemporaryFile("w+", dir=temporary) as output:
             with self._lock:
                 if self._stopped:
-                    raise ToolchainError("the build was interrupted", hint="start it again")
+                    raise ToolchainError("the build was interrupted", hint="run the command again")
                 process = subprocess.Popen(
                     [str(self.path), *arguments],
                     cwd=directory,

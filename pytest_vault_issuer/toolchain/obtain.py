@@ -45,4 +45,7 @@ class Obtainer:
             path = self._fetcher.file(what, archive.url, archive.digest, size=archive.size)
             copy_member(path, member.path, target)
         if member.sha256 and (found := digest_of(target)) != member.sha256:
-            raise DownloadError(f"{name} in {archive.address} is not the pinned program: its SHA-256 is {found}")
+            raise DownloadError(
+                f"{name} in {archive.address} is not the pinned program: its SHA-256 is {found}",
+                hint="check the server at this address",
+            )

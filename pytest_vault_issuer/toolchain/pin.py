@@ -290,7 +290,9 @@ def _run(*command: str) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_CHECKING)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ToolchainError(f"{command[0]} did not check the signature: {error}", hint="start it again") from error
+        raise ToolchainError(
+            f"{command[0]} did not check the signature: {error}", hint="run the command again"
+        ) from error
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip().splitlines()
         raise ToolchainError(

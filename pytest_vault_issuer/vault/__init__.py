@@ -1,4 +1,4 @@
-"""Configures Vault through hvac: PKI, policies and auth methods, and takes all of it away again."""
+"""Configures Vault through hvac (PKI, policies and auth methods), and removes everything again."""
 
 from .namespaces import NamespacedWorkspace
 from .server import VaultAdmin

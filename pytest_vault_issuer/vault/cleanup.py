@@ -29,7 +29,7 @@ _ERRORS = (StackError, hvac.exceptions.VaultError)
 
 @dataclass(frozen=True)
 class Created:
-    """Something that a session created or was going to create.
+    """Something that a session created or was about to create.
 
     :ivar what: `AUTH`, `SECRETS_ENGINE`, `POLICY`, `TOKEN` or `NAMESPACE`.
     :ivar name: its path or name; of a token, its accessor.
@@ -46,10 +46,11 @@ def remove_created(
 ) -> list[Leftover]:
     """Remove a session's tokens, namespaces, auth methods, secrets engines, policies and entities from a Vault.
 
-    A mount is removed only if its accessor is the recorded one or its description names the session, a namespace only
-    if its id or its metadata does so, and a policy only if its name begins with that of the session. Unrecorded mounts
-    and policies are found in lists, if the token may read them.
-    A failure is reported, and the cleanup continues.
+    A mount is removed only if it has the recorded accessor or its description names the session, a namespace only if
+    it has the recorded id or its metadata names the session, and a policy only if its name begins with that of the
+    session. Unrecorded mounts and policies are found in lists, if the token may read them.
+
+    After a failure, the cleanup reports it and continues.
 
     :param removed: receives the names of the removed things.
     :return: what could not be removed, and why.
@@ -86,7 +87,7 @@ class _Removal:
                         raise
 
     def namespaces(self) -> None:
-        """Delete namespaces with everything in them; a namespace within another comes first."""
+        """Delete namespaces with everything in them, nested namespaces first."""
         for path in sorted(dict.fromkeys(self._recorded(NAMESPACE)), key=lambda path: path.count("/"), reverse=True):
             parent, _, name = path.rpartition("/")
             command = " ".join(filter(None, ["bao namespace delete", parent and f"-namespace={parent}", name]))
@@ -103,7 +104,7 @@ class _Removal:
             self._client.sys.disable_auth_method if what == AUTH else self._client.sys.disable_secrets_engine
         )
         there: dict[str, Any] = {}
-        with contextlib.suppress(*_ERRORS):  # the least rights do not include it
+        with contextlib.suppress(*_ERRORS):  # the minimum permissions do not include it
             there = self._client.read(root)["data"]
         mine = [path.rstrip("/") for path, about in there.items() if self._is_marked(about)]
         for path in dict.fromkeys([*self._recorded(what), *mine]):
@@ -127,7 +128,7 @@ class _Removal:
                 self._removed.add("Vault policies", name)
 
     def entities(self) -> None:
-        """Delete the entities that logins created: they outlive their auth method."""
+        """Delete the entities that logins created, because they outlive their auth method."""
         if not self._accessors:
             return
         what = f"identity entities of logins of session {self._session}"

@@ -1,4 +1,4 @@
-"""hvac, without settings from the environment, and with the errors of this project."""
+"""hvac without settings from the environment, and with the errors of this project."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def client(server: VaultServer, timeouts: Timeouts, namespace: str = "") -> hvac
     """Return an hvac client of a server that ignores the environment.
 
     The settings of hvac (``VAULT_ADDR``, ``VAULT_TOKEN``, ``VAULT_CLIENT_CERT`` and others, ``~/.vault-token``) and of
-    requests (proxies, ``REQUESTS_CA_BUNDLE``, ``.netrc``) may belong to another Vault than that of the session.
+    requests (proxies, ``REQUESTS_CA_BUNDLE``, ``.netrc``) may belong to another Vault than the session's.
 
-    :param namespace: in which it works; '' for the root namespace.
+    :param namespace: the namespace of all requests; '' for the root namespace.
     """
     session = ApiSession()
     verify: Any = server.ca_file or True
@@ -79,5 +79,5 @@ def _refused(error: hvac.exceptions.VaultError) -> VaultRefusedError:
 
 
 def _refused_as(kind: Any) -> type[VaultRefusedError]:
-    """Return the class of errors that are a refusal of Vault's and hvac's error for it."""
+    """Return the class of errors that are both a rejection by Vault and hvac's error for it."""
     return type(f"Vault{kind.__name__}", (VaultRefusedError, kind), {})

@@ -1,4 +1,4 @@
-"""How a client reaches one Vault."""
+"""The address and credentials of one Vault."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ class VaultServer:
     """One Vault that listens.
 
     :ivar url: without a trailing slash.
-    :ivar ca_file: path of what a client has to trust (PEM); '' for the system's roots.
+    :ivar ca_file: path of the CA certificates to trust (PEM); '' for the system trust store.
     :ivar token: a token that may configure it ('' while not initialized).
-    :ivar unseal_key: the only key share, where this project initialized it.
-    :ivar name: the process or container's name, '' for a foreign one.
-    :ivar internal_url: the URL for the other nodes of its cluster; '' if that is `url`.
+    :ivar unseal_key: the only key share, if this project initialized it.
+    :ivar name: the name of the process or container, '' for an existing Vault.
+    :ivar internal_url: the URL for the other nodes of its cluster; '' if it is `url`.
     """
 
     url: str

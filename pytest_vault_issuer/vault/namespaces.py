@@ -16,9 +16,9 @@ _T = TypeVar("_T")
 
 
 class NamespacedWorkspace(VaultWorkspace):
-    """Creates namespaces, and then the same things, under the same names, in each of them.
+    """Creates namespaces, and then the same objects, under the same names, in each of them.
 
-    Every credential that it returns is valid in all its namespaces, and nowhere else: a test can change nothing but the
+    Every credential that it returns is valid in all its namespaces, and nowhere else: a test can change only the
     namespace of an Issuer.
 
     :param admin: of the server, see :attr:`VaultAdmin.offers_namespaces`.
@@ -34,7 +34,7 @@ class NamespacedWorkspace(VaultWorkspace):
         for path in dict.fromkeys(itertools.chain.from_iterable(map(_with_parents, sorted(self._namespaces)))):
             admin.create_namespace(path)
             self._undo.callback(admin.delete_namespace, path)
-        # They ask for the same names in the same order, also if several threads use this workspace.
+        # The members request the same names in the same order, also if several threads use this workspace.
         self._lock = threading.Lock()
         names = itertools.tee(random_names(), len(self._namespaces))
         self._members = [
@@ -62,7 +62,7 @@ class NamespacedWorkspace(VaultWorkspace):
         mount: str | None = None,
         role: dict[str, Any] | None = None,
     ) -> Pki:
-        """Mount the same PKI engine, with the same authority, in each namespace."""
+        """Mount the same PKI engine, with the same CA, in each namespace."""
         authority = authority or Authority.root().intermediate()
         return self._in_each(lambda member: member.pki(authority, import_chain=import_chain, mount=mount, role=role))
 

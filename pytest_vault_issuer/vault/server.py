@@ -11,16 +11,16 @@ import hvac.exceptions
 import requests
 
 from ..errors import StackError
-from ..timeouts import Timeouts, poll
+from ..timeouts import SLOW_MACHINE, Timeouts, poll
 from .client import VaultUnreachableError, client, unreachable
 from .connection import VaultServer
 
-#: Kinds of things that a session creates in a Vault, named by path, name, or the accessor of a token.
+#: Types of objects that a session creates in a Vault, with their path, name, or the accessor of a token as names.
 AUTH, SECRETS_ENGINE, POLICY, TOKEN = "auth method", "secrets engine", "policy", "token"
 NAMESPACE = "namespace"
 #: Key in the metadata of a namespace; its value is that of :func:`mark_of`.
 NAMESPACE_MARK = "created-by"
-#: What a token needs to work in namespaces that it creates: capabilities by path, with a namespace for {}.
+#: The permissions of a token that works in namespaces that it creates: capabilities by path, with {} for a namespace.
 _NAMESPACE_RIGHTS = {
     "sys/namespaces/{}": {"create", "update", "delete"},
     "{}/sys/mounts/pki": {"create", "update"},
@@ -35,13 +35,13 @@ def mark_of(session: str) -> str:
 
 
 def namespace_path(path: str) -> str:
-    """Return the path, without ``/v1``, at which a namespace is created, read and deleted: in its parent."""
+    """Return the path, without ``/v1``, at which the parent creates, reads and deletes a namespace."""
     parent, _, name = path.rpartition("/")
     return f"{parent}/sys/namespaces/{name}".lstrip("/")
 
 
 def _unannounced(what: str, name: str, accessor: str = "") -> None:
-    """Record nothing: this Vault ends with the session."""
+    """Record nothing, because this Vault ends with the session."""
 
 
 class VaultAdmin:
@@ -70,7 +70,7 @@ class VaultAdmin:
         self.client = client(server, self.timeouts, namespace)
         self.session = session
         self.announce = announce or _unannounced
-        #: Whether created things outlive the session unless the cleanup removes them.
+        #: Whether created objects outlive the session unless the cleanup removes them.
         self.announces = announce is not None
 
     @property
@@ -85,13 +85,13 @@ class VaultAdmin:
         self.announce(AUTH, mount)
         self.client.sys.enable_auth_method(method, path=mount, description=self._mark)
         if self.announces:
-            # The accessor identifies the entities of its logins, which outlive the auth method. A token that may
-            # not read the accessor may not remove them either: the cleanup reports it.
+            # The accessor identifies the entities of its logins, which outlive the auth method. A token that may not
+            # read the accessor may not remove them either: the cleanup reports it.
             with contextlib.suppress(hvac.exceptions.Forbidden):
                 self.announce(AUTH, mount, self.client.read(f"sys/auth/{mount}")["data"]["accessor"])
         if method == "approle":
-            # After five wrong SecretIDs, Vault locks a role for 15 minutes, and then refuses the right SecretID too. A
-            # controller with a wrong SecretID retries, as it should.
+            # After five wrong SecretIDs, Vault locks a role for 15 minutes, and then rejects the right SecretID, too. A
+            # controller with a wrong SecretID retries, which is correct.
             self.client.write_data(f"sys/auth/{mount}/tune", data={"user_lockout_config": {"lockout_disable": True}})
 
     def enable_pki(self, mount: str, max_ttl: str) -> None:
@@ -115,7 +115,7 @@ class VaultAdmin:
         try:
             self.client.adapter.request("list", "/v1/sys/namespaces")
         except hvac.exceptions.InvalidPath as error:
-            if error.errors:  # there is no such path; a list without entries is a 404 without errors
+            if error.errors:  # the path does not exist; a list without entries is a 404 without errors
                 return False
         except (hvac.exceptions.Forbidden, hvac.exceptions.InvalidRequest):
             return False
@@ -129,7 +129,7 @@ class VaultAdmin:
         return all("root" in granted[path] or capabilities <= granted[path] for path, capabilities in needed.items())
 
     def within(self, namespace: str) -> VaultAdmin:
-        """Return an admin of a namespace that the session created: whatever it creates ends with the namespace."""
+        """Return an admin of a namespace that the session created; everything in it ends with the namespace."""
         return VaultAdmin(self.server, self.timeouts, session=self.session, namespace=namespace)
 
     def create_namespace(self, path: str) -> None:
@@ -149,7 +149,7 @@ class VaultAdmin:
         """
 
         def probe() -> bool | None:
-            self.client.delete(namespace_path(path))  # a server that is deleting it already says so
+            self.client.delete(namespace_path(path))  # a server that is deleting it returns this error
             return True if self.client.read(namespace_path(path)) is None else None
 
         if not poll(probe, timeout=self.timeouts.deletion, interval=0.05):
@@ -203,7 +203,7 @@ class VaultAdmin:
         self.wait_health(200, 429)
 
     def seal(self) -> None:
-        """Seal, and wait until health says so."""
+        """Seal it, and wait until its health status shows this."""
         self.client.sys.seal()
         self.wait_health(503)
 
@@ -242,19 +242,21 @@ class VaultAdmin:
             return True if all(server["voter"] for server in servers) else None
 
         if not poll(probe, timeout=self.timeouts.component_start, interval=0.05):
-            raise StackError("a raft node joined the cluster but did not become a voter")
+            raise StackError("a raft node joined the cluster but did not become a voter", hint=SLOW_MACHINE)
 
     def wait_health(self, *statuses: int) -> None:
-        """Wait until health answers one of `statuses`.
+        """Wait until the health status is one of `statuses`.
 
         :raises StackError: if this takes longer than the timeout `component_start`.
         """
         seen = self._poll_health(statuses, self.timeouts.component_start)
         if seen not in statuses:
-            raise StackError(f"expected health status {' or '.join(map(str, statuses))} of Vault, saw {seen}")
+            raise StackError(
+                f"expected health status {' or '.join(map(str, statuses))} of Vault, saw {seen}", hint=SLOW_MACHINE
+            )
 
     def _poll_health(self, statuses: Sequence[int], timeout: float) -> int:
-        """Wait until health answers one of `statuses`, at most `timeout` seconds; return its last answer."""
+        """Wait until the health status is one of `statuses`, at most `timeout` seconds; return the last status."""
         seen: list[int] = []
 
         def probe() -> bool | None:
@@ -266,9 +268,9 @@ class VaultAdmin:
 
 
 def check_existing(server: VaultServer, timeouts: Timeouts) -> None:
-    """Check that a Vault the user named can be used.
+    """Check that a Vault that the user named can be used.
 
-    :raises StackError: unreachable, not initialized, sealed, or the token is refused; each with a hint.
+    :raises StackError: if it is unreachable, not initialized or sealed, or rejects the token; each with a hint.
     """
     admin = VaultAdmin(server, timeouts)
     try:

@@ -1,4 +1,4 @@
-"""The part of a Vault that one test owns: mounts, roles and policies with random names, removed at its end."""
+"""The objects that one test owns in Vault: mounts, roles and policies with random names, removed at its end."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ MAX_TTL = "8760h"
 class Pki:
     """A PKI mount with one role.
 
-    :ivar sign_path: the right value of ``spec.vault.path``.
-    :ivar issuing: the authority that signs. The mount knows the imported part of its chain.
+    :ivar sign_path: the valid value of ``spec.vault.path``.
+    :ivar issuing: the CA that signs. The mount knows the imported part of its chain.
     """
 
     mount: str
@@ -57,12 +57,12 @@ class AuthRole:
 
     @property
     def mount_path(self) -> str:
-        """The right value of ``mountPath`` in an Issuer."""
+        """The valid value of ``mountPath`` in an Issuer."""
         return f"/v1/auth/{self.mount}"
 
 
 def random_names() -> Iterator[str]:
-    """Return random parts of names, without end; threads may share the iterator, which a generator does not allow."""
+    """Return an endless iterator of random parts of names. Threads may share it, which a generator does not allow."""
     return iter(lambda: secrets.token_hex(4), "")
 
 
@@ -71,7 +71,7 @@ class VaultWorkspace:
 
     :param admin: of the Vault.
     :param kubernetes: the cluster whose service accounts may log in.
-    :param reviewer_token: with which Vault calls TokenReview there.
+    :param reviewer_token: the token with which Vault calls TokenReview there.
     :param names: parts of names, random by default.
     """
 
@@ -86,16 +86,16 @@ class VaultWorkspace:
 
     @property
     def client(self) -> hvac.Client:
-        """The hvac client, with all rights."""
+        """The hvac client, with all permissions."""
         return self.admin.client
 
     @property
     def namespace(self) -> str:
-        """The namespace of Vault, or one of several, in which it works; '' for the root namespace."""
+        """The namespace of Vault, or one of several, in which it creates objects; '' for the root namespace."""
         return self.admin.namespace
 
     def close(self) -> None:
-        """Remove everything this workspace created."""
+        """Remove everything that this workspace created."""
         self._undo.close()
 
     # -- secrets engine --------------------------------------------------------
@@ -111,8 +111,8 @@ class VaultWorkspace:
         """Mount a PKI engine that signs with `authority`.
 
         :param authority: default a new intermediate of a new root.
-        :param import_chain: whether the mount also knows the authorities above, and so answers with them.
-        :param mount: its path, random by default; may hold slashes.
+        :param import_chain: whether the mount also knows the CAs above, and returns them in its answers.
+        :param mount: its path, random by default; may contain slashes.
         :param role: parameters of the role that differ from "any name, any key, any SAN".
         """
         authority = authority or Authority.root().intermediate()
@@ -124,7 +124,7 @@ class VaultWorkspace:
             authority.key_pem + "".join(member.pem for member in known), mount_point=mount
         )
         if import_chain and len(known) > 1:
-            # Several imported certificates leave the default issuer open: it is the one with the key.
+            # With several imported certificates, Vault does not choose a default issuer: it is the one with the key.
             self.choose_issuer(mount, authority)
         pki = Pki(mount, f"role-{next(self._names)}", authority)
         self.set_pki_role(pki, **(role or {}))
@@ -149,13 +149,13 @@ class VaultWorkspace:
     def import_authorities(self, pki: Pki, *authorities: Authority, key: Authority | None = None) -> None:
         """Add issuers to a mount, whose default issuer remains.
 
-        :param key: the authority among them that can then sign; None if none can.
+        :param key: the CA among them that can then sign; None if none can.
         """
         bundle = (key.key_pem if key else "") + "".join(authority.pem for authority in authorities)
         self.client.write_data(f"{pki.mount}/issuers/import/bundle", data={"pem_bundle": bundle})
 
     def pki_issuer(self, mount: str, authority: Authority) -> str:
-        """Return the id of an authority among the issuers of a mount.
+        """Return the id of a CA among the issuers of a mount.
 
         :raises LookupError: if the mount does not have it.
         """
@@ -171,14 +171,14 @@ class VaultWorkspace:
         self.client.write_data(f"{pki.mount}/issuer/{self.pki_issuer(pki.mount, authority)}", data=parameters)
 
     def choose_issuer(self, mount: str, authority: Authority) -> None:
-        """Make an authority the default issuer of a mount."""
+        """Make a CA the default issuer of a mount."""
         self.client.write_data(f"{mount}/config/issuers", data={"default": self.pki_issuer(mount, authority)})
 
     # -- policies and tokens ----------------------------------------------------
 
     def policy(self, *paths: str, capabilities: Iterable[str] = ("create", "update")) -> str:
         """Create a policy that allows `capabilities` on `paths` and return its name."""
-        # The name shows the owner: a policy has no description.
+        # The name shows the owner, because a policy has no description.
         name = f"{self.admin.session or 'vault-issuer'}-{next(self._names)}"
         self.admin.announce(POLICY, name)
         rules = "\n".join(f'path "{path}" {{ capabilities = {json.dumps(list(capabilities))} }}' for path in paths)
@@ -196,7 +196,7 @@ class VaultWorkspace:
         return token
 
     def revoke(self, token: str) -> None:
-        """Revoke a token now, if it has not ended already."""
+        """Revoke a token now, unless it has already ended."""
         with contextlib.suppress(hvac.exceptions.InvalidRequest, hvac.exceptions.Forbidden):
             self.client.auth.token.revoke(token)
 
@@ -343,7 +343,7 @@ class VaultWorkspace:
     def mount_aws(self, sts_endpoint: str, *, server_id: str = "", mount: str | None = None) -> str:
         """Enable the AWS auth method against an STS; return its path.
 
-        :param server_id: that logins have to be signed for (``X-Vault-AWS-IAM-Server-ID``); '' for none.
+        :param server_id: the server ID that logins must sign (``X-Vault-AWS-IAM-Server-ID``); '' for none.
         """
         mount = self.mount_auth("aws", mount)
         config = {"sts_endpoint": sts_endpoint, "iam_server_id_header_value": server_id, "max_retries": 0}
@@ -361,7 +361,7 @@ class VaultWorkspace:
         data = {
             "auth_type": "iam",
             "bound_iam_principal_arn": principal,
-            # The principal is compared by name: to resolve it to its id, Vault would ask AWS's IAM.
+            # The principal is compared by name, because Vault would resolve its id at AWS's IAM.
             "resolve_aws_unique_ids": False,
             "token_policies": list(policies),
             "token_ttl": ttl,
@@ -379,7 +379,7 @@ class VaultWorkspace:
     def log_in(self, role: AuthRole, body: dict[str, Any]) -> str:
         """Log in at a role's mount with the given body and return the token.
 
-        :raises hvac.exceptions.VaultError: when Vault refuses it.
+        :raises hvac.exceptions.VaultError: if Vault rejects it.
         """
         answer = self.client.login(f"{role.mount_path}/login", use_token=False, json=body)
         token: str = answer["auth"]["client_token"]

@@ -32,7 +32,7 @@ class ExistingProvider(ProviderBase):
     is_local: ClassVar[bool] = False
 
     def given(self) -> dict[str, str]:
-        """Return {}: what a stack of others runs is not known."""
+        """Return {}: the session does not know what an existing stack runs."""
         return {}
 
     def images(self, controller: Iterable[str]) -> list[NeededImage]:
@@ -110,7 +110,7 @@ class ExistingProvider(ProviderBase):
         """Do nothing: the nodes pull images themselves, and the user chooses the address that pods reach."""
 
     def launcher(self, stack: Stack) -> NoVaults:
-        """Return a launcher that refuses: the session starts nothing beside the user's Vault."""
+        """Return a launcher that refuses: the session cannot start a second Vault beside the user's."""
         return NoVaults(NAME)
 
     def stop_at_end(self) -> None:

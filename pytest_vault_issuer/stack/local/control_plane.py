@@ -11,7 +11,7 @@ import requests
 from ...errors import StackError
 from ...kube.client import Cluster
 from ...supervisor.run_directory import RunDirectory
-from ...timeouts import Timeouts, poll
+from ...timeouts import SLOW_MACHINE, Timeouts, poll
 from ..types import API_SERVER, ETCD
 from .kubernetes import ETCD_URL
 
@@ -53,9 +53,7 @@ class LocalControlPlane:
         with contextlib.closing(cluster):
             if not poll(probe, timeout=self._timeouts.component_start, interval=0.1):
                 name = self._names[API_SERVER]
-                raise self._run.not_ready(
-                    name, name, self._timeouts.component_start, "raise --vault-issuer-timeout-scale on a slow machine"
-                )
+                raise self._run.not_ready(name, name, self._timeouts.component_start, SLOW_MACHINE)
 
     def compact(self) -> None:
         """See :class:`~..types.ControlPlane`."""
@@ -74,4 +72,7 @@ class LocalControlPlane:
             if answer.status_code >= 400 and "has been compacted" not in answer.text:
                 answer.raise_for_status()
         except (requests.RequestException, ValueError, KeyError) as error:
-            raise StackError(f"etcd at {url} could not be compacted: {error}", hint="see its log") from error
+            raise StackError(
+                f"etcd at {url} could not be compacted: {error}",
+                hint="read the log of etcd in the run directory of the session",
+            ) from error

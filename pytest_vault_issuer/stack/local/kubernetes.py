@@ -15,7 +15,7 @@ from ...inputs.documents import write_documents
 from ...kube.audit import AUDIT_POLICY
 from ...kube.cluster_info import Kubernetes
 from ...supervisor.run_directory import RunDirectory
-from ...timeouts import Timeouts, poll
+from ...timeouts import SLOW_MACHINE, Timeouts, poll
 from ...toolchain import Binaries
 from ..certificates import StackAuthority
 from .go_runtime import GO_RUNTIME
@@ -153,8 +153,7 @@ class KubernetesProcesses:
                     self._run.stop(self._name(name))
                 self.spawn()
                 continue
-            hint = "raise --vault-issuer-timeout-scale on a slow machine"
-            raise self._run.not_ready(failed, failed, self._timeouts.component_start, hint)
+            raise self._run.not_ready(failed, failed, self._timeouts.component_start, SLOW_MACHINE)
         self._spawn_controller_manager()
         return Kubernetes(
             kubeconfig=str(self._kubeconfig("admin", {"token": self._token})),
