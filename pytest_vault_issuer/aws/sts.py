@@ -71,7 +71,7 @@ class Sts:
         return cls(**json.loads(text))
 
     def assumed(self, role_arn: str) -> list[AssumedRole]:
-        """Return the successful attempts to assume a role with a token, in order; each is recorded before its answer."""
+        """Return the successful attempts to assume a role with a token, in order, recorded before their answers."""
         return [
             AssumedRole(
                 role_arn=call["parameters"]["RoleArn"],

@@ -226,9 +226,9 @@ def _show(report: Report, form: str) -> int:
 def _compare(before: Report, after: Report, form: str) -> int:
     changes = compare(before, after)
     if form == "json":
-        told = [{**vars(change), "direction": change.direction} for change in changes]
+        entries = [{**vars(change), "direction": change.direction} for change in changes]
         verdicts = {name: {"before": old, "after": new} for name, old, new in _verdicts(before, after)}
-        print(json_text({"requirements": told, "profiles": verdicts}), end="")
+        print(json_text({"requirements": entries, "profiles": verdicts}), end="")
     elif form == "markdown":
         print(f"## {escaped(title(before))} → {escaped(title(after))}\n")
         print("| | requirement | before | after |\n|---|---|---|---|")

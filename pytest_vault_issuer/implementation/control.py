@@ -63,7 +63,7 @@ class Controller(Protocol):
     def replica(self, number: int, arguments: list[str]) -> Replica:
         """Return a replica of it, which does not run yet.
 
-        :param number: tells the replicas of one controller apart.
+        :param number: distinguishes the replicas of one controller.
         :param arguments: additional to those of the controller.
         """
 

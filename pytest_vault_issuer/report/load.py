@@ -195,8 +195,8 @@ def generator(report: Report) -> str:
 
 def pace(report: Report) -> str:
     """How fast the controller is, in words; '' where that was not measured."""
-    told = report["implementation"].get("pace")
-    return str(Pace.of_report(told)) if told else ""
+    measured = report["implementation"].get("pace")
+    return str(Pace.of_report(measured)) if measured else ""
 
 
 def versions(named: dict[str, str]) -> str:

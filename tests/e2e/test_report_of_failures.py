@@ -198,5 +198,5 @@ def test_failure_folder_has_all_that_the_page_has(judged: SuiteRun) -> None:
         text = (folder / "README.md").read_text()
         assert text.startswith(f"# {WHOLE} is not met by my-issuer 0.3.0\n\n> The controller MUST request service")
         assert re.search(r"expected: 600\n\s+seen: 3600", text)
-        for told in ("In brackets: what the test made", "serviceAccountRef:", "/login 200 (LOGIN", "is not met by"):
-            assert told in text
+        for part in ("In brackets: what the test made", "serviceAccountRef:", "/login 200 (LOGIN", "is not met by"):
+            assert part in text

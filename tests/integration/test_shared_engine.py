@@ -184,7 +184,7 @@ def test_resources_without_a_known_owner_are_listed_with_the_commands(
 ) -> None:
     assert main(["stack", "down"]) == 0
     assert engine.names_of(session.run) == session.names, "expected the resources kept"
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert main(["stack", "status"]) == 0
     shown = capsys.readouterr().out
     (row,) = [line for line in shown.splitlines() if line.rstrip().endswith(str(session.directory))]
@@ -192,7 +192,7 @@ def test_resources_without_a_known_owner_are_listed_with_the_commands(
     found = [finding for finding in examine_machine(Toolchain()) if session.run in finding.detail]
     assert [finding.subject for finding in found] == [UNATTRIBUTED]
     command = engine.removal_of(session.run)
-    assert command in told
+    assert command in output
     assert command in shown
     assert command in found[0].fix
     subprocess.run(["sh", "-c", command], check=True, stdout=subprocess.DEVNULL)

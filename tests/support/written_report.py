@@ -39,8 +39,8 @@ def load(directory: Path) -> dict[str, Any]:
         first, *tests, last = journal(directory)
         assert (first["type"], {line["type"] for line in tests} - {"test"}, last["type"]) == ("run", set(), "end")
         assert last["verdicts"] == {name: profile["verdict"] for name, profile in report["profiles"].items()}
-        told = {test["nodeid"]: test["outcome"] for entry in report["requirements"] for test in entry["tests"]}
-        assert {line["nodeid"]: line["outcome"] for line in tests} == told
+        outcomes = {test["nodeid"]: test["outcome"] for entry in report["requirements"] for test in entry["tests"]}
+        assert {line["nodeid"]: line["outcome"] for line in tests} == outcomes
     return report
 
 

@@ -28,7 +28,7 @@ def summary(directory: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
 
 
-def test_a_run_without_failures_ends_with_what_passed(tmp_path: Path) -> None:
+def test_session_without_failures_ends_with_the_passed_requirements(tmp_path: Path) -> None:
     done = run(tmp_path, f'beside style true\nphase tests sh -c "{PASSES}"\ntogether')
     assert done.returncode == 0, done.stdout
     lines = done.stdout.splitlines()

@@ -102,7 +102,7 @@ def refusal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 @every_page
-def test_commands_of_ours_can_be_given_as_they_are_written(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_documented_commands_parse(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for (program, *arguments), whole in commands(page.read_text()):
         if program != "vault-issuer" or "COMMAND" in arguments:
             continue
@@ -185,7 +185,7 @@ def generated(monkeypatch: pytest.MonkeyPatch) -> Any:
     return importlib.import_module("generated")
 
 
-def test_every_mark_names_what_can_be_made(generated: Any) -> None:
+def test_every_generated_mark_has_a_generator(generated: Any) -> None:
     named = {name for path in DOCS.glob("*.md") for name in re.findall(r"<!-- generated: ([\w-]+)", path.read_text())}
     assert named == {*generated.MAKERS, "architecture", "wire"}
 

@@ -56,7 +56,7 @@ def test_skipped_tests_are_counted_by_reason(tmp_path: Path, workers: str) -> No
     assert [line for line in shown.splitlines() if line.startswith("NOT RUN")] == [SKIPPED, LEFT_OUT]
 
 
-def test_tests_of_the_complete_run_are_run_there(tmp_path: Path) -> None:
+def test_full_tests_run_in_the_complete_run(tmp_path: Path) -> None:
     shown = run(tmp_path, full="1")
     assert LEFT_OUT not in shown
     assert "2 passed" not in shown

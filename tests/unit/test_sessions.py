@@ -105,7 +105,7 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("method", "path", "options"), CALLS, ids=lambda value: str(value))
-def test_server_sees_what_requests_would_send(
+def test_server_receives_the_same_as_from_requests(
     server: Server, usual: requests.Session, session: ApiSession, method: str, path: str, options: dict[str, Any]
 ) -> None:
     options = {"timeout": 10, **options}

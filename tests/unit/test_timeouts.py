@@ -71,7 +71,7 @@ def test_an_event_ends_a_wait() -> None:
     assert Bound(0.0).wait(event)
 
 
-def test_polling_goes_on_while_the_controller_is_busy(clock: Clock) -> None:
+def test_polling_continues_while_the_controller_is_busy(clock: Clock) -> None:
     tries = 0
 
     def probe() -> bool | None:

@@ -66,7 +66,7 @@ def test_a_server_as_listed_has_no_differences(parameters: Any) -> None:
         ({"pki/sign/{role}": {"csr"}}, "Vault has the path pki/sign/{role} (csr), which is not in the list"),
     ],
 )
-def test_a_new_release_shows_what_it_changes(parameters: Any, seen: dict[str, set[str]], message: str) -> None:
+def test_new_release_shows_its_differences(parameters: Any, seen: dict[str, set[str]], message: str) -> None:
     (difference,) = parameters.load(LIST).differences("vault", VAULT | seen)
     assert difference.startswith(message)
 

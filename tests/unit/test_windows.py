@@ -34,7 +34,7 @@ platform, sys.platform = sys.platform, "win32"
 """
 
 
-def test_tests_of_others_run_where_posix_is_missing(tmp_path: Path) -> None:
+def test_other_tests_run_without_posix(tmp_path: Path) -> None:
     (tmp_path / "test_theirs.py").write_text("def test_it():\n    assert True\n")
     script = (
         f"{WINDOWS}\nimport pytest_vault_issuer.plugin\n"

@@ -292,7 +292,7 @@ def test_large_body_is_refused(call: Call, signer: Signer) -> None:
     assert call(method="POST", data=form).status_code == 413
 
 
-def test_account_of_motos_own_header_is_not_taken(call: Call, assumed: AssumedRole) -> None:
+def test_account_in_motos_header_is_ignored(call: Call, assumed: AssumedRole) -> None:
     request = signed(assumed)
     request["headers"]["X-Moto-Account-Id"] = "999999999999"
     assert "<Account>111122223333</Account>" in call(**request).text

@@ -146,7 +146,7 @@ def test_verdicts_by_release_and_stack(matrix: Any) -> None:
     assert lines == ["| 1.18.2 | core partial (2 min) |", f"| {find('cert-manager').version[1:]} | no report |"]
 
 
-def test_only_what_differs_is_tabled_and_explained(matrix: Any) -> None:
+def test_table_has_only_differences_with_explanations(matrix: Any) -> None:
     old = report(
         entry("passed"),
         entry("unsupported", id="VI-SIGN-002", since="1.20", reason="since cert-manager 1.20, …"),
@@ -184,7 +184,7 @@ def test_an_unknown_cell_ends_it_before_anything_is_built(matrix: Any, capsys: p
 # -- a part of the suite --------------------------------------------------------------------------------------
 
 
-def test_a_part_is_what_a_release_does_otherwise_and_a_requirement_of_each_area(matrix: Any) -> None:
+def test_partial_matrix_has_known_differences_and_one_requirement_per_area(matrix: Any) -> None:
     part = matrix.part_of(matrix.parse("cert-manager@1.15"), DOCUMENTED)
     catalogue = Catalogue.load()
     assert {catalogue[identifier].area for identifier in part} == {

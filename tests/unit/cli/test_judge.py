@@ -118,7 +118,7 @@ def test_environment_names_implementation_and_report(become: Become, monkeypatch
     assert become("-x")[2:4] == ["--vault-issuer=./mine.toml", "--vault-issuer-report=out"]
 
 
-def test_report_that_pytest_gets_is_not_given_twice(become: Become) -> None:
+def test_report_option_is_not_passed_twice(become: Become) -> None:
     assert become("x", "--vault-issuer-report=mine")[2:] == [
         "--vault-issuer=x",
         "-n",

@@ -112,7 +112,7 @@ def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_an_error_that_is_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_of_the_suite_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(self: Toolchain) -> None:
         raise ZeroDivisionError
 
@@ -136,7 +136,7 @@ COMMANDS_THAT_LOOK = [["toolchain", "status"], ["toolchain", "build"], ["toolcha
 
 
 @pytest.mark.parametrize("arguments", COMMANDS_THAT_LOOK, ids=" ".join)
-def test_a_user_without_a_home_is_asked_for_one(
+def test_user_without_a_home_gets_an_error(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("VAULT_ISSUER_CACHE", "XDG_CACHE_HOME", "HOME"):

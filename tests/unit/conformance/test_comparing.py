@@ -21,7 +21,7 @@ def serial(der: bytes) -> str:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "shown"),
     [
         ("/v1/auth/x/login", "'/v1/auth/x/login'"),
         (600, "600"),
@@ -36,11 +36,11 @@ def serial(der: bytes) -> str:
         ("x" * 1000, f"'{'x' * 119}…{'x' * 119}'"),
     ],
 )
-def test_values_in_words(value: Any, told: str) -> None:
+def test_values_in_words(value: Any, shown: str) -> None:
     assert explanation(value, "another", Redactor().redact) == [
         "seen == expected",
         "expected: 'another'",
-        f"seen: {told}",
+        f"seen: {shown}",
     ]
 
 
@@ -51,7 +51,7 @@ def test_unhelpful_explanation_is_left_to_pytest(seen: Any, expected: Any) -> No
     assert explanation(seen, expected, Redactor().redact) is None
 
 
-def test_it_is_what_pytest_shows_of_the_suite(pytester: pytest.Pytester) -> None:
+def test_pytest_shows_the_explanation_in_the_suite(pytester: pytest.Pytester) -> None:
     pytester.makeconftest("from vault_issuer_conformance.conftest import pytest_assertrepr_compare")
     pytester.makepyfile(
         """
@@ -59,7 +59,7 @@ def test_it_is_what_pytest_shows_of_the_suite(pytester: pytest.Pytester) -> None
             assert {3600} == {600}, "every JWT was to expire after 600 s"
 
         def test_other():
-            assert 1 in [2], "one was to be there"
+            assert 1 in [2], "expected one"
         """
     )
     result = pytester.runpytest_subprocess("-p", "no:vault-issuer")
@@ -79,8 +79,8 @@ def test_it_is_what_pytest_shows_of_the_suite(pytester: pytest.Pytester) -> None
     [
         ("", ""),
         ("waited 5 s for it; its conditions: none", "waited 5 s for it; its conditions: none"),
-        ("it was to be so\nassert seen == expected\n  expected: 1\n  seen: 2", "it was to be so (seen: 2)"),
-        ("it was to be so\nassert 1 in [2]", "it was to be so"),
+        ("expected one\nassert seen == expected\n  expected: 1\n  seen: 2", "expected one (seen: 2)"),
+        ("expected one\nassert 1 in [2]", "expected one"),
     ],
 )
 def test_headline_is_the_most_important_line(message: str, line: str) -> None:

@@ -69,7 +69,7 @@ def test_stack_file_of_a_version_without_origins_is_read(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "content", [*BROKEN.values(), b'{"name": 3}', b'{"version": 9, "title": "mine"}'], ids=[*BROKEN, "number", "newer"]
 )
-def test_a_kept_stack_whose_file_is_broken_is_listed_and_taken_down(
+def test_kept_stack_with_a_broken_file_is_listed_and_removed(
     content: bytes, short_directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(short_directory))

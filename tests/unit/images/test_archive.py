@@ -53,7 +53,7 @@ def test_docker_and_oci_name_the_same_image(tmp_path: Path, program: Path) -> No
     assert listed["Layers"][0].endswith(manifest["layers"][0]["digest"].removeprefix("sha256:"))
 
 
-def test_a_layer_is_known_by_what_it_holds_uncompressed(tmp_path: Path, program: Path) -> None:
+def test_digest_of_a_layer_is_that_of_its_uncompressed_content(tmp_path: Path, program: Path) -> None:
     archive = tmp_path / "image.tar"
     write(archive, [Image("example/thing:1", (Entry("/bin/thing", program),))], "x86_64")
     (listed,) = json.loads(read(archive, "manifest.json"))
@@ -74,7 +74,7 @@ def test_the_same_content_makes_the_same_bytes_at_another_time(
     assert (tmp_path / "first.tar").read_bytes() == (tmp_path / "second.tar").read_bytes()
 
 
-def test_several_images_share_what_they_have_in_common(tmp_path: Path, program: Path) -> None:
+def test_images_share_common_layers(tmp_path: Path, program: Path) -> None:
     archive = tmp_path / "images.tar"
     write(archive, [Image(f"example/thing:{tag}", (Entry("/bin/thing", program),)) for tag in (1, 2)], "x86_64")
     with tarfile.open(archive) as opened:

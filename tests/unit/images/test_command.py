@@ -52,7 +52,7 @@ def test_cleaning_removes_archives(cache: Path, capsys: pytest.CaptureFixture[st
     assert not made.exists()
 
 
-def test_no_engine_is_stopped_where_none_was_started(engine: Engine) -> None:
+def test_stop_without_a_started_engine_does_nothing(engine: Engine) -> None:
     assert not engine.stop()
 
 

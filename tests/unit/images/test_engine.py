@@ -69,7 +69,7 @@ WITHOUT = ALL & ~(1 << 24)
 # -- the runtime ----------------------------------------------------------------------------------------------
 
 
-def test_containers_are_started_as_always_where_the_capability_is_there(
+def test_default_runtime_is_used_with_the_capability(
     engine: Engine, capabilities: Callable[[int], None], said: list[str], tmp_path: Path
 ) -> None:
     capabilities(ALL)
@@ -78,7 +78,7 @@ def test_containers_are_started_as_always_where_the_capability_is_there(
     assert said == []
 
 
-def test_a_runtime_without_the_capability_where_it_is_missing(
+def test_other_runtime_is_used_without_the_capability(
     engine: Engine, capabilities: Callable[[int], None], said: list[str], tmp_path: Path
 ) -> None:
     capabilities(WITHOUT)

@@ -53,7 +53,7 @@ def test_remains_of_a_killed_process_are_removed_by_the_next(store: Store) -> No
         assert not left.parent.exists()
 
 
-def test_cleaning_spares_what_is_kept(store: Store) -> None:
+def test_clean_keeps_kept_stacks(store: Store) -> None:
     with store.locked():
         for key in ("old", "new"):
             store.get("thing", key, lambda draft: (draft / "image.tar").write_text("four") and None)

@@ -70,7 +70,7 @@ def test_replica_is_a_new_workload_of_the_session_with_one_pod() -> None:
     assert before == CONTROLLER, "the controller is unchanged"
 
 
-def test_pods_of_replicas_are_told_apart_and_found_by_services() -> None:
+def test_pods_of_replicas_have_distinct_labels_that_services_select() -> None:
     one, two = (copy_of(CONTROLLER, number, []) for number in "12")
     for replica in (one, two):
         labels = replica["spec"]["template"]["metadata"]["labels"]

@@ -229,7 +229,7 @@ def test_kind_and_request_api_may_be_disclaimed() -> None:
     assert mine.features == frozenset(FEATURES) - {"issuer", "certificate-request"}
 
 
-def test_namespaced_kind_is_not_implied_where_there_is_none() -> None:
+def test_namespaced_kind_is_not_implied_without_one() -> None:
     mine = described(issuer={"kind": ""}, features={"supported": ["token", "cluster-issuer"]})
     assert mine.features == {"token", "cluster-issuer", "certificate-request"}
 

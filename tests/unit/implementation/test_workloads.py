@@ -91,7 +91,7 @@ def test_workers_learn_what_runs_where() -> None:
     assert RunningImplementation.from_json(running.to_json()) == running
 
 
-# -- what keeps a pod, as the API server tells it -------------------------------------------------------------
+# -- reasons why a pod waits, from the API server -------------------------------------------------------------
 
 
 def pod(*containers: dict[str, Any], **status: Any) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def yaml_bytes(value: Any) -> bytes:
 @example(b"!!binary \xc3\xa9")
 @example(b"<<: 1")
 @example(b"%YAML 9.9\n--- a")
-def test_documents_are_what_json_has(content: bytes) -> None:
+def test_documents_contain_only_json_types(content: bytes) -> None:
     try:
         documents = parse_documents(content)
     except DocumentError:

@@ -279,7 +279,7 @@ def test_tests_left_out_by_a_conftest_are_refused(
 
 
 @pytest.mark.parametrize("where", ["tryfirst", "trylast"])
-def test_tests_left_out_before_or_after_the_own_hook_are_refused(certifying: Certifying, where: str) -> None:
+def test_tests_left_out_by_other_hooks_are_rejected(certifying: Certifying, where: str) -> None:
     hook = f"\nimport pytest\n@pytest.hookimpl({where}=True)" + LEFT_OUT
     certifying.conftest(hook + "items[:] = [i for i in items if i.name != 'test_0']")
     assert certifying.run().ret == pytest.ExitCode.USAGE_ERROR

@@ -433,7 +433,7 @@ def test_full_disk_at_the_end_is_reported_and_leaves_no_partial_file(
     assert [path.name for path in (stackless.pytester.path / "out").iterdir()] == ["report.jsonl"]
 
 
-def test_last_lines_name_the_command_that_repeats_what_failed(stackless: Inner) -> None:
+def test_last_lines_name_the_command_that_repeats_failures(stackless: Inner) -> None:
     result = stackless.run(judging(MUST, "assert 0"))
     result.stdout.fnmatch_lines(
         ["report: out/report.json", "to repeat what failed: vault-issuer judge --failed --report out"]
@@ -713,7 +713,7 @@ def test_report_without_representation_is_redacted() -> None:
 # -- node ids, errors ---------------------------------------------------------------------------------------
 
 
-def test_node_ids_of_the_suite_do_not_tell_where_it_is(stackless: Inner) -> None:
+def test_node_ids_of_the_suite_do_not_contain_its_location(stackless: Inner) -> None:
     class Grab:
         names: ClassVar[set[str]] = set()
 
@@ -729,7 +729,7 @@ def test_node_ids_of_the_suite_do_not_tell_where_it_is(stackless: Inner) -> None
         ".",
         plugins=[Grab()],
     )
-    assert "test_node_ids_of_the_suite_do_not_tell_where_it_is.py::test_own" in Grab.names
+    assert "test_node_ids_of_the_suite_do_not_contain_its_location.py::test_own" in Grab.names
     others = {name.partition("::")[0] for name in Grab.names if "::test_own" not in name}
     assert others == {"vault_issuer_conformance/test_sign.py"}
 

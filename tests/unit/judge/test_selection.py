@@ -25,7 +25,7 @@ def test_requirement_about_field_names_applies_to_their_shape_only() -> None:
     assert not selection(load_implementation("cert-manager")).results()["VI-SPEC-004"].later
 
 
-def test_missing_kind_or_request_api_is_not_asked_for() -> None:
+def test_missing_kind_or_request_api_is_not_tested() -> None:
     data = {
         "implementation": {"name": "mine", "version": "1"},
         "issuer": {"kind": ""},

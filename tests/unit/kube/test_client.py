@@ -92,7 +92,7 @@ def test_call_that_came_too_early_is_repeated(tmp_path: Path) -> None:
     assert len(calls) == 3
 
 
-def test_call_that_never_ends_is_given_up(tmp_path: Path) -> None:
+def test_call_that_never_ends_times_out(tmp_path: Path) -> None:
     with answering(tmp_path, 429) as (cluster, _), pytest.raises(ApiError) as raised:
         cluster.create(NAMESPACES, {"metadata": {"name": "a"}})
     assert raised.value.code == 429

@@ -344,7 +344,7 @@ def test_wait_for_returns_when_enough_have_come(client: Client, proxy: Proxy) ->
     assert numbers[:2] == [1, 2]
 
 
-def test_failed_wait_lists_what_was_seen_instead(client: Client, proxy: Proxy) -> None:
+def test_failed_wait_lists_the_observed_requests(client: Client, proxy: Proxy) -> None:
     proxy.inject(Route.HEALTH, Respond(503))
     client("GET", "/v1/sys/health")
     with pytest.raises(Unmet) as error:
@@ -368,7 +368,7 @@ def test_wait_for_counts_what_is_not_answered_yet(client: Client, proxy: Proxy) 
         answer.result(10)
 
 
-def test_close_leaves_no_thread_and_what_was_seen(
+def test_close_ends_all_threads_and_keeps_the_record(
     proxy: Proxy, connect: Connect, client: Client, capfd: pytest.CaptureFixture[str]
 ) -> None:
     before = threading.active_count()

@@ -254,7 +254,7 @@ def test_no_part_of_a_head_is_read_as_one(
 
 @repeatable
 @given(st.lists(st.binary(min_size=1, max_size=50), max_size=6), st.data())
-def test_body_in_chunks_is_read_whole_or_known_to_be_incomplete(chunks: list[bytes], data: st.DataObject) -> None:
+def test_chunked_body_is_complete_or_reported_as_incomplete(chunks: list[bytes], data: st.DataObject) -> None:
     headers = Headers([("Transfer-Encoding", "Chunked")])
     sent = b"".join(b"%x;name=value\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\nTrailer: x\r\n\r\n"
     assert read_body(io.BytesIO(sent + b"next"), headers) == b"".join(chunks)

@@ -53,7 +53,7 @@ def in_trouble(proxy: Proxy) -> bool:
     return bool(poll(lambda: proxy.troubles or None, timeout=LIMIT))
 
 
-def test_proxy_without_descriptors_says_so_and_serves_when_there_are_some(proxy: Proxy, client: Client) -> None:
+def test_proxy_reports_missing_descriptors_and_recovers(proxy: Proxy, client: Client) -> None:
     client.sign()
     with socket.socket() as waiting:
         waiting.settimeout(LIMIT)
@@ -78,7 +78,7 @@ def test_proxy_without_descriptors_does_not_try_all_the_time(proxy: Proxy, monke
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("vault-proxy")]
 
 
-def test_failed_wait_names_what_the_proxy_could_not_do(proxy: Proxy) -> None:
+def test_failed_wait_names_failures_of_the_proxy(proxy: Proxy) -> None:
     with socket.socket() as waiting:
         with no_descriptors_left():
             waiting.connect(address(proxy))
@@ -153,7 +153,7 @@ def test_certificate_is_replaced_while_a_client_does_not_read(
             unread.close()  # the hanging requests end with the proxy
 
 
-def test_client_that_does_not_read_is_given_up(
+def test_client_that_does_not_read_is_disconnected(
     proxy: Proxy, client: Client, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "_SENDING", 0.2)

@@ -155,7 +155,7 @@ def test_waiting_for_a_handshake_failure(proxy: Proxy, client: Client) -> None:
         proxy.wait_for(Route.LOGIN, timeout=0)
 
 
-def test_name_the_client_asks_for(proxy: Proxy, connect: Connect) -> None:
+def test_server_name_of_the_client_is_recorded(proxy: Proxy, connect: Connect) -> None:
     for name in ("localhost", "127.0.0.1"):
         sock = connect(proxy, name=name)
         sock.sendall(REQUEST)

@@ -81,7 +81,7 @@ def test_requests_to_vault_in_their_order() -> None:
     ]
 
 
-def test_failure_without_requests_says_so() -> None:
+def test_failure_without_requests_states_this() -> None:
     assert shown(proxies=[proxy()])["requests to Vault"] == "none"
 
 

@@ -174,7 +174,7 @@ def test_failure_without_evidence_has_the_command_that_repeats_it(tmp_path: Path
     assert test["message"] in text
 
 
-def test_page_without_failures_says_so() -> None:
+def test_page_without_failures_states_this() -> None:
     """In a session in which all tests passed, and in one without tests."""
     assert "No requirement failed." in html.render(report(Outcome.KNOWN_FAILURE))
     nothing = report(*[Outcome.NOT_RUN] * len(REQUIREMENTS))
@@ -183,7 +183,7 @@ def test_page_without_failures_says_so() -> None:
     assert "No test was run." in html.render(nothing)
 
 
-def test_errors_come_first_of_what_to_look_at() -> None:
+def test_errors_are_listed_first() -> None:
     listed = (
         html.render(report(Outcome.FAILED, Outcome.ERROR)).partition('<nav class="first"')[2].partition("</nav>")[0]
     )
@@ -201,7 +201,7 @@ def test_an_issuer_that_fails_everything_is_not_listed_twice_as_a_whole() -> Non
     assert "and 30 more" in listed
 
 
-def test_test_without_exchanges_says_so() -> None:
+def test_test_without_exchanges_states_this() -> None:
     built = report(Outcome.FAILED)
     seen = built["requirements"][0]["tests"][0]["evidence"]
     seen.update(exchanges=[], refused=[], objects=[])
@@ -291,7 +291,7 @@ MARKS = (
 
 
 @pytest.mark.parametrize("leak", LEAKS.values(), ids=LEAKS)
-def test_nothing_that_is_written_of_a_failure_holds_a_secret(tmp_path: Path, leak: str) -> None:
+def test_files_of_a_failure_contain_no_secret(tmp_path: Path, leak: str) -> None:
     redactor = Redactor()
     redactor.add(CANARY)
     exchange = Exchange(

@@ -140,7 +140,7 @@ def test_version_that_wrote_an_invalid_report_is_named(tmp_path: Path) -> None:
     assert caught.value.hint.startswith("run the suite again: the file was changed")
 
 
-def test_a_file_beside_a_journal_is_not_taken_for_the_report(tmp_path: Path) -> None:
+def test_file_beside_a_journal_is_not_the_report(tmp_path: Path) -> None:
     Journal(tmp_path).close()
     with pytest.raises(ConfigurationError, match=r"typed-wrong\.json cannot be read"):
         reading.load(tmp_path / "typed-wrong.json")
@@ -163,7 +163,7 @@ RUN = {"implementation": {"name": "mine", "version": "1"}}
 @pytest.mark.parametrize(
     ("tests", "got"), [(0, "0 tests have ended ("), (2, "2 tests have ended, the last of them a::test_1 (")]
 )
-def test_error_for_an_interrupted_session_tells_how_far_it_came(
+def test_error_for_an_interrupted_session_states_its_progress(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], tests: int, got: str
 ) -> None:
     with Journal(tmp_path) as journal:
@@ -198,7 +198,7 @@ LOST = object()
 PUT = (LOST, None, True, 0, 1, 1.0, -1, 0.5, "", "x", "2026-11-24", [], ["a", "a"], [[1]], {}, {"x": {}}, 10**12)
 
 
-def test_it_is_read_as_jsonschema_reads_it() -> None:
+def test_both_schema_validators_agree() -> None:
     """Both libraries agree about every value of a report and every replacement. The schema uses a newer draft."""
     built = report(Outcome.FAILED)
     built["requirements"] = built["requirements"][:1]

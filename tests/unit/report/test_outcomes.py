@@ -58,7 +58,7 @@ def test_a_requirement_without_tests_was_not_run() -> None:
     assert result().outcome is NOT_RUN
 
 
-def test_a_part_that_is_not_supported_does_not_spoil_what_passed() -> None:
+def test_unsupported_part_does_not_change_a_passed_result() -> None:
     assert result(PASSED, UNSUPPORTED).outcome is PASSED
 
 
@@ -304,7 +304,7 @@ def test_table_in_columns_for_all_outcomes() -> None:
     assert [line.split() for line in lines] == [["SIGN", "1", "1", "1", "1", "1", "1"]]
 
 
-def test_details_show_what_failed_with_the_first_line_of_each_message() -> None:
+def test_details_show_failures_with_the_first_line_of_each_message() -> None:
     failed = result(PASSED, FAILED, message="it was not so\nand more")
     lines = list(terminal.details([result(PASSED), failed]))
     assert lines == [
@@ -320,7 +320,7 @@ def test_details_separate_errors_from_failures() -> None:
     assert titles == ["errors in the harness or the stack, 1 MUST:", "failed, 1 MUST:", "known failures, 1 MUST:"]
 
 
-def test_details_count_what_was_not_selected_and_say_why_the_rest_was_not_run() -> None:
+def test_details_count_unselected_and_explain_not_run() -> None:
     unable = result(NOT_RUN, message="not run: there is no second Vault")
     assert list(terminal.details([*(result() for _ in range(16)), unable])) == [
         "not run, not selected: 16 requirements",
@@ -330,7 +330,7 @@ def test_details_count_what_was_not_selected_and_say_why_the_rest_was_not_run() 
     ]
 
 
-def test_details_name_what_came_later_with_the_reason() -> None:
+def test_details_name_later_requirements_with_the_reason() -> None:
     later = [dataclasses.replace(result(), later=LATER), dataclasses.replace(result(PASSED), later=LATER)]
     (line,) = terminal.details([result(PASSED), *later])
     assert line == f"not asked for, {LATER}: {later[0].requirement.id}, {later[1].requirement.id}"

@@ -39,7 +39,7 @@ def fits(part: dict[str, Any]) -> None:
     jsonschema.validate(json.loads(json.dumps(ALL | {"reproduction": part})), json_report.schema())
 
 
-def test_an_option_is_named_wherever_it_comes_from(tmp_path: Path) -> None:
+def test_option_is_named_for_every_source(tmp_path: Path) -> None:
     settings = Settings.collect(
         {"vault-issuer-certify": "true", "vault-issuer-profile": ["core", "extended"]}.get,
         {"vault_issuer_kubeconfig": "kubeconfig", "vault_issuer_stack": "auto"}.get,

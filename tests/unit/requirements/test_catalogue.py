@@ -130,7 +130,7 @@ def test_no_selection_is_everything(catalogue: Catalogue) -> None:
         (("core",), ("VI-SIGN-999",), "did you mean VI-SIGN-"),
     ],
 )
-def test_select_what_does_not_exist(
+def test_unknown_selection_is_rejected(
     catalogue: Catalogue, profiles: tuple[str, ...], selection: tuple[str, ...], hint: str
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:

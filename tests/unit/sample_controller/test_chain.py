@@ -67,7 +67,7 @@ def answer(leaf: x509.Certificate, **fields: Any) -> dict[str, Any]:
     return {"certificate": to_pem(leaf)} | fields
 
 
-def test_issuing_ca_is_used_where_there_is_no_chain(leaf: x509.Certificate, above: Certificates) -> None:
+def test_issuing_ca_is_used_without_a_chain(leaf: x509.Certificate, above: Certificates) -> None:
     data = answer(leaf, issuing_ca=to_pem(above[0]))
     assert read_chain(data) == ([leaf, above[0]], above[0])
 

@@ -102,7 +102,7 @@ class _RefusedError(Exception):
     retry_after = 7.0
 
 
-def test_a_server_that_asks_to_wait_is_given_that_time(queue: WorkQueue[str]) -> None:
+def test_client_waits_as_long_as_the_server_requests(queue: WorkQueue[str]) -> None:
     assert [queue.retry("a", at_least=seconds) for seconds in (7.0, 0.0, 1e9)] == [7.0, 0.02, LONGEST_PAUSE]
 
 

@@ -129,7 +129,7 @@ class GrowingLog:
         return "a line"
 
 
-def test_lines_of_the_log_count_where_there_is_no_audit_log(tmp_path: Path, clock: Clock) -> None:
+def test_log_lines_count_without_an_audit_log(tmp_path: Path, clock: Clock) -> None:
     busy = Activity(tmp_path, pace=SERIAL, log=GrowingLog()).observe()
     clock.now += 20
     assert busy() == 0, "there is nothing yet to compare with"

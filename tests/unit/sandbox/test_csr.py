@@ -154,7 +154,7 @@ PEM = to_pem(Authority.root().certificate)
         "ä",
     ],
 )
-def test_a_status_that_holds_something_else_is_the_issuers_failure(wrong: str) -> None:
+def test_invalid_status_is_a_failure_of_the_controller(wrong: str) -> None:
     with pytest.raises(Unmet, match="expected PEM certificates in the status"):
         decode_certificates(wrong)
 

@@ -21,14 +21,14 @@ from pytest_vault_issuer.sandbox.pace import Pace
     ],
     ids=["fast", "five workers", "slow", "very slow", "serial", "unknown", "stated serial", "stated fast"],
 )
-def test_pace_decides_what_is_busy_and_what_runs_alone(pace: Pace, level: int | None, few: bool) -> None:
+def test_pace_determines_busy_level_and_tests_that_run_alone(pace: Pace, level: int | None, few: bool) -> None:
     assert (pace.level, pace.few_workers) == (level, few)
 
 
 def test_pace_in_words_and_in_the_report() -> None:
     pace = Pace(concurrency=1, first_condition=0.1234, ready=0.5, batch=1.0)
-    told = "concurrency 1, first condition after 0.12 s, Ready after 0.50 s, tests that hold the controller run alone"
-    assert str(pace) == str(Pace.of_report(pace.reported())) == told
+    stated = "concurrency 1, first condition after 0.12 s, Ready after 0.50 s, tests that hold the controller run alone"
+    assert str(pace) == str(Pace.of_report(pace.reported())) == stated
     assert str(Pace(concurrency=8)) == "concurrency 8 or more"
     assert str(Pace(concurrency=8, stated=True)) == "concurrency 8 (stated)"
     assert str(Pace()) == "concurrency unknown"

@@ -337,7 +337,7 @@ def test_function_may_refuse_a_configuration() -> None:
 
 @pytest.mark.parametrize("name", ["flat", "auth-object", "configmap"])
 @pytest.mark.parametrize("feature", ["token", "approle", "kubernetes-static", "kubernetes-secretless"])
-def test_sample_controller_reads_what_an_example_says(name: str, feature: str) -> None:
+def test_sample_controller_reads_the_example_file(name: str, feature: str) -> None:
     described = load_implementation(str(EXAMPLES / name / "controller.toml"))
     vault = sample({feature}, feature, server="https://vault", ca_pem=PEM, shape=described.shape)
     given = Configuration(described.issuer.api_version, described.issuer.kind, "mine", "team", "team", vault)

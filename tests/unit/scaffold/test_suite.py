@@ -39,7 +39,7 @@ def test_copy_from_an_index_is_a_release(monkeypatch: pytest.MonkeyPatch) -> Non
     assert found.preparation(Path()) == ""
 
 
-def test_copy_with_a_record_is_what_the_record_describes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_installed_copy_matches_its_record(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suite, "distribution", lambda _: Installed(json.dumps(GIT)))
     assert suite.installed() == of(GIT)
 

@@ -74,7 +74,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-def test_only_what_the_run_needs_is_built(built: list[str]) -> None:
+def test_only_needed_components_are_built(built: list[str]) -> None:
     run(implementation="cert-manager@1.18").build()
     stack = [f"{name} {NEWEST[name]}" for name in (*KUBERNETES, "vault")]
     assert built == [*stack, "cert-manager-crds 1.18", "cert-manager 1.18", "cert-manager-webhook 1.18"]
@@ -139,7 +139,7 @@ def test_go_caches_are_kept_for_the_next_version(built: list[str]) -> None:
     ("implementation", "expected"),
     [("cert-manager@1.18", ["cert-manager 1.18", "cert-manager-webhook 1.18"]), ("sample-controller", [])],
 )
-def test_a_run_that_joins_another_builds_its_own_issuer_only(
+def test_joined_session_builds_only_its_controller(
     built: list[str], implementation: str, expected: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / STATE).write_text(STACK.to_json())

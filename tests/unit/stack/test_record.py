@@ -83,9 +83,7 @@ def test_a_directory_that_cannot_be_written_is_an_error_with_a_way_out(
 
 
 @pytest.mark.parametrize("state_home", ["", "relative/path"])
-def test_records_are_in_the_home_where_nothing_else_is_named(
-    state_home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_records_are_in_the_home_by_default(state_home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", state_home)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert record.directory() == tmp_path / ".local/state/vault-issuer"
@@ -139,7 +137,7 @@ def test_whereabouts_of_another_version_are_read_as_far_as_they_are_known(begun:
 # -- whose turn it is ---------------------------------------------------------------------------------------------
 
 
-def test_a_record_is_unfinished_once_no_process_of_its_session_is_there(begun: CleanupRecord) -> None:
+def test_record_is_unfinished_after_all_processes_of_its_session_ended(begun: CleanupRecord) -> None:
     code = f"""
 import sys
 from pathlib import Path

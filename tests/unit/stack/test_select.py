@@ -88,7 +88,7 @@ def test_session_keeps_the_provider_that_started_its_stack(tmp_path: Path) -> No
     assert (provider.name, provider.reason) == ("kind", "selected before")
 
 
-def test_a_controller_in_the_cluster_is_refused_where_no_pod_can_run(tmp_path: Path) -> None:
+def test_controller_in_the_cluster_is_rejected_without_nodes(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(FILE)
     settings = Settings(implementation=str(tmp_path / "mine.toml"), stack="process")
     with pytest.raises(ConfigurationError, match="the cluster of the provider process has no nodes") as refused:

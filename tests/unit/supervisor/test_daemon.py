@@ -247,7 +247,7 @@ def test_wrong_request_is_answered_and_does_not_end_the_supervisor(run: RunDirec
 
 
 @pytest.mark.parametrize("sent", [b"", b'{"operation": "sp'], ids=["nothing", "half a request"])
-def test_client_that_goes_does_not_end_the_supervisor(run: RunDirectory, sent: bytes) -> None:
+def test_disconnected_client_does_not_end_the_supervisor(run: RunDirectory, sent: bytes) -> None:
     for _ in range(3):
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(run.path / supervisor.SOCKET))
@@ -487,7 +487,7 @@ LEAVES = "import subprocess, sys; print(subprocess.Popen(['sleep', '1000'], star
 
 @linux
 @pytest.mark.parametrize("parent", ["lives", "has ended"])
-def test_close_ends_what_left_its_session(run: RunDirectory, watch: Watch, parent: str) -> None:
+def test_close_ends_processes_that_left_their_session(run: RunDirectory, watch: Watch, parent: str) -> None:
     run.spawn("parent", python(LEAVES + ("; sys.stdin.close(); import signal; signal.pause()" * (parent == "lives"))))
     runaway = watch.add(int(line_of(run, "parent")))
     if parent == "has ended":
@@ -519,7 +519,7 @@ def test_a_supervisor_that_is_killed_takes_its_processes_along(run: RunDirectory
 
 
 @linux
-def test_close_finishes_what_a_killed_supervisor_has_left(run: RunDirectory, watch: Watch, tmp_path: Path) -> None:
+def test_close_cleans_up_after_a_killed_supervisor(run: RunDirectory, watch: Watch, tmp_path: Path) -> None:
     run.at_end(["touch", str(tmp_path / "first")])
     run.at_end(["sh", "-c", "echo it is stuck >&2; exit 1"])
     run.at_end(["touch", str(tmp_path / "last")])
@@ -601,8 +601,8 @@ def test_kept_session_outlives_its_owner(short_directory: Path, watch: Watch) ->
     try:
         answer = subprocess.run(python(code, str(path)), check=True, capture_output=True, text=True, timeout=LIMIT)
         pids = [watch.add(int(pid)) for pid in answer.stdout.split()]
-        told = run.describe()
-        assert told == {
+        described = run.describe()
+        assert described == {
             "supervisor": supervisor_of(run),
             "owner": 0,
             "processes": {"one": None, "two": None},
@@ -726,7 +726,7 @@ def test_tended_process_that_is_stopped_stays_stopped(run: RunDirectory) -> None
     assert ended(run, "sleeper") == -signal.SIGKILL
 
 
-def test_process_is_tended_until_the_end_of_the_process_that_asked_for_it(run: RunDirectory) -> None:
+def test_process_is_restarted_until_the_requesting_process_ends(run: RunDirectory) -> None:
     pid = run.spawn("sleeper", FOREVER)
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other:
         run.tend("sleeper", other.pid)

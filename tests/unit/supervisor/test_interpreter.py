@@ -37,7 +37,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "bin/python"
 
 
-def test_modules_start_where_only_pythonpath_has_the_package(bare: Path, short_directory: Path, tmp_path: Path) -> None:
+def test_modules_start_with_the_package_only_in_pythonpath(bare: Path, short_directory: Path, tmp_path: Path) -> None:
     shutil.copytree(PACKAGE, tmp_path / "lib/pytest_vault_issuer", ignore=shutil.ignore_patterns("__pycache__"))
     module = tmp_path / "lib/pytest_vault_issuer/says_hello.py"
     module.write_text("import filelock, pathlib; pathlib.Path(__file__).with_suffix('.txt').write_text('hello')")

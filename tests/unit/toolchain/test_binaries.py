@@ -65,7 +65,7 @@ def test_missing_binary_is_named(tmp_path: Path) -> None:
     assert "vault-issuer toolchain build" in caught.value.hint
 
 
-def test_a_given_file_that_is_not_there_is_refused(built: Toolchain, tmp_path: Path) -> None:
+def test_missing_binary_of_the_user_is_rejected(built: Toolchain, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="nowhere does not exist"):
         resolve(built, vault=tmp_path / "nowhere")
     executable(tmp_path / "assets" / "etcd")
@@ -73,7 +73,7 @@ def test_a_given_file_that_is_not_there_is_refused(built: Toolchain, tmp_path: P
         resolve(built, kubernetes_dir=tmp_path / "assets")
 
 
-def test_a_given_file_that_cannot_be_executed_is_refused(built: Toolchain, tmp_path: Path) -> None:
+def test_binary_of_the_user_that_is_not_executable_is_rejected(built: Toolchain, tmp_path: Path) -> None:
     vault = executable(tmp_path / "vault")
     vault.chmod(0o644)
     with pytest.raises(ConfigurationError, match="is not executable") as caught:

@@ -142,7 +142,7 @@ def test_versions_are_built_beside_each_other_and_only_when_asked_for(cache: Pat
         newest.build(["tiny@1.1"])
 
 
-def test_status_tells_what_is_built(cache: Path, component: Component) -> None:
+def test_status_lists_built_components(cache: Path, component: Component) -> None:
     toolchain = Toolchain(cache, [component])
     (before,) = toolchain.status()
     toolchain.build(progress=lambda line: None)
@@ -152,7 +152,7 @@ def test_status_tells_what_is_built(cache: Path, component: Component) -> None:
     assert after.bytes > 100_000
 
 
-def test_go_caches_are_kept_when_asked_for(cache: Path, component: Component) -> None:
+def test_go_caches_are_kept_with_the_option(cache: Path, component: Component) -> None:
     Toolchain(cache, [component]).build(keep_go_caches=True, progress=lambda line: None)
     assert (cache / "go-caches" / "build").is_dir()
 
@@ -310,7 +310,7 @@ def test_settings_of_go_neither_change_a_build_nor_run_a_program(
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_program_that_go_sum_does_not_pin_is_known_by_its_own_list(
+def test_program_outside_of_go_sum_is_detected_by_its_own_module_list(
     cache: Path, component: Component, tmp_path: Path
 ) -> None:
     """Such as programs that an older version of this package built with GO111MODULE=off, or with another go.sum."""
@@ -377,7 +377,7 @@ def test_program_inside_a_copy_of_its_module_uses_internal_packages(
     assert sorted(path.name for path in binary.parent.parent.iterdir()) == ["bin", "manifest.json", "verified.json"]
 
 
-def test_binaries_of_a_former_component_are_taken_over(
+def test_binaries_of_a_renamed_component_are_reused(
     cache: Path, component: Component, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     former = dataclasses.replace(component, name="both", packages={"tiny": ".", "other": "."})
@@ -392,7 +392,7 @@ def test_binaries_of_a_former_component_are_taken_over(
     assert old.path("other") is not None
 
 
-def test_damaged_binaries_of_a_former_component_are_not_taken_over(
+def test_damaged_binaries_of_a_renamed_component_are_not_reused(
     cache: Path, component: Component, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     former = dataclasses.replace(component, name="both")
@@ -404,7 +404,7 @@ def test_damaged_binaries_of_a_former_component_are_not_taken_over(
         Toolchain(cache, [dataclasses.replace(component, former=former)]).build(progress=lambda line: None)
 
 
-def test_crds_are_taken_from_the_module_alone(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_crds_need_only_the_module(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     upstream = {
         "go.mod": "module example.test/up\n\ngo 1.26.0\n\nrequire example.test/absent v1.0.0\n",
         "deploy/things.yaml": "kind: CustomResourceDefinition\n",

@@ -48,7 +48,7 @@ def test_versions_come_from_go_mod(shipped: Component) -> None:
     assert f"\ngo {shipped.go_version[0]}.{shipped.go_version[1]}" in go_mod
 
 
-def test_no_version_is_there_twice() -> None:
+def test_versions_are_unique() -> None:
     assert len(EACH) == len(COMPONENTS)
 
 

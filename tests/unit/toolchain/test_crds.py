@@ -34,7 +34,7 @@ spec: {}
 """
 
 
-def test_a_template_becomes_what_the_chart_installs() -> None:
+def test_template_is_rendered_as_the_chart_does() -> None:
     assert yaml.safe_load(plain(TEMPLATE, "things.yaml")) == {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

@@ -129,7 +129,7 @@ def test_unknown_platform_is_refused() -> None:
         select([], ["plan9-amd64"], [])
 
 
-def test_command_reports_what_is_left_out_and_failed(
+def test_command_reports_skipped_and_failed_downloads(
     server: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     listed = (archive(sha256(PROGRAM)), archive("", url=f"{URL}.2"))

@@ -76,7 +76,7 @@ def test_vault_that_hangs_up_is_a_stack_error() -> None:
     assert TOKEN not in str(raised.value)
 
 
-def test_refusal_is_an_error_of_ours_and_of_hvac() -> None:
+def test_rejection_is_our_error_and_hvacs_error() -> None:
     with (
         serving(http("403 Forbidden", {"errors": ["permission denied"]})) as (port, _),
         pytest.raises(VaultRefusedError, match="permission denied") as raised,

@@ -85,7 +85,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None
     return build
 
 
-def test_nothing_is_built_where_no_engine_answers(asked: Callable[..., None]) -> None:
+def test_nothing_is_built_without_an_engine(asked: Callable[..., None]) -> None:
     with pytest.raises(StackError, match="no container engine answers"):
         asked(implementation="cert-manager")
 
@@ -184,7 +184,7 @@ def test_the_api_server_writes_its_audit_log_where_tests_read_it() -> None:
     assert arguments["audit-log-path"] == "/vault-issuer/audit.jsonl"
 
 
-def test_nothing_is_mounted_where_the_engine_is_elsewhere() -> None:
+def test_nothing_is_mounted_on_a_remote_engine() -> None:
     config = configuration(None, None)
     assert config["nodes"] == [{"role": "control-plane"}]
     assert "apiServer" not in patches(config)
