@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from .sandbox import VaultCluster as VaultCluster
     from .sandbox import new_iam_role as new_iam_role
     from .sandbox import ready_status as ready_status
+    from .sandbox.approver import is_decided as is_decided
     from .sandbox.authentication import Authentication as Authentication
     from .sandbox.certificate import Certificate as Certificate
     from .sandbox.certificate import KeyPair as KeyPair
@@ -86,7 +87,6 @@ if TYPE_CHECKING:
     from .sandbox.csr import common_name_of as common_name_of
     from .sandbox.csr import generate_key as generate_key
     from .sandbox.csr import names_of as names_of
-    from .sandbox.decision import is_decided as is_decided
     from .sandbox.handles import CertificateRequest as CertificateRequest
     from .sandbox.handles import Handle as Handle
     from .sandbox.handles import Issuer as Issuer
@@ -205,7 +205,7 @@ _PUBLIC = {
         "generate_key",
         "names_of",
     ),
-    "sandbox.decision": ("is_decided",),
+    "sandbox.approver": ("is_decided",),
     "sandbox.handles": (
         "CertificateRequest",
         "Handle",

@@ -19,8 +19,8 @@ from ..requirements.features import KINDS
 from ..sandbox.handles import Issuer, IssuerType, UncalledWebhookError
 from ..sandbox.shapes import sample
 from ..stack.bootstrap import install_contract
+from ..stack.local.components import free_ports
 from ..stack.local.kubernetes import kubeconfig
-from ..stack.local.ports import free_ports
 from ..stack.select import with_nodes
 from ..stack.types import Stack
 from ..supervisor.run_directory import RunDirectory

@@ -224,7 +224,7 @@ def _ended_in(pod: Object) -> Iterator[tuple[str, str]]:
 
 
 class WorkloadLog:
-    """The logs of the pods of workloads, read on demand; implements :class:`~..sandbox.logs.Log`."""
+    """The logs of the pods of workloads, read on demand; implements :class:`~..sandbox.activity.Log`."""
 
     def __init__(self, cluster: Cluster, workloads: Iterable[Workload]) -> None:
         self._cluster = cluster

@@ -17,9 +17,9 @@ from ..requirements.catalogue import SUITE
 from ..session.session import Session
 from ..text import printable
 from ..toolchain import BINARIES
-from . import certification, exit_status, signals, start
+from . import certification, signals, start
 from .collector import Collector
-from .ending import LOST, Ending
+from .ending import LOST, NO_STACK, Ending, exit_status
 from .items import requirement_ids
 from .phases import PhaseJudge, shortened
 from .progress import say
@@ -213,7 +213,7 @@ class Conformance:
             self.ending.problem = self._clean(f"could not write the report: {error}")
         self.ending.problem = self.ending.problem or self.files.problem
         if exitstatus in _TESTS_RAN:
-            session.exitstatus = exit_status.exit_status(
+            session.exitstatus = exit_status(
                 self.results.requirements.values(),
                 self.ending,
                 failed_tests=session.testsfailed,
@@ -243,7 +243,7 @@ class Conformance:
     def cleanup_failed(self) -> None:
         """Set an exit status for a session that left something behind."""
         if self._pytest_session is not None and self._pytest_session.exitstatus == pytest.ExitCode.OK:
-            self._pytest_session.exitstatus = exit_status.NO_STACK
+            self._pytest_session.exitstatus = NO_STACK
 
     def _places(self) -> Iterator[str]:
         if self.files.path is not None:

@@ -11,8 +11,7 @@ from ..errors import ConfigurationError, ImplementationError, VaultIssuerError
 from ..report.load import versions
 from ..session.session import SILENT_LIMIT, Session
 from .certification import check_origins
-from .ending import Ending
-from .exit_status import NO_STACK
+from .ending import NO_STACK, Ending
 
 
 def start(session: Session, ending: Ending, say: Callable[[str], None], clean: Callable[[str], str]) -> bool:

@@ -18,12 +18,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import StackError
 from ..proxy import Route
 from ..timeouts import Bound, Busy
-from .logs import Log
 from .pace import Pace
 
 #: Seconds for which the controller counts as busy after a request or an API call. Its next step may be invisible, such
@@ -33,6 +32,16 @@ RECENT = 2.5
 SHOWN = 10
 
 Interval = tuple[float, float]
+
+
+class Log(Protocol):
+    """A log that can be read in parts."""
+
+    def mark(self) -> str:
+        """Return a mark for the current end of the log."""
+
+    def since(self, mark: str) -> str:
+        """Return the text written since a mark."""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,10 @@
-"""Approves the requests of Certificates if the implementation has no approver."""
+"""Approves and denies requests as an approver does; approves those of Certificates if the implementation does not."""
 
 from __future__ import annotations
 
 import threading
 
-from ..kube.client import CERTIFICATE_REQUESTS, ApiError, Cluster, Interrupt, Object
-from .decision import decide, is_decided
+from ..kube.client import CERTIFICATE_REQUESTS, ApiError, Cluster, Interrupt, Object, Resource, condition
 
 #: Seconds of one watch; another one follows.
 WATCH = 300.0
@@ -62,3 +61,30 @@ def owner_of(request: Object) -> str:
         if owner["kind"] == "Certificate" and owner["apiVersion"].partition("/")[0] == CERTIFICATE_REQUESTS.group:
             return str(owner["uid"])
     return ""
+
+
+def decide(cluster: Cluster, resource: Resource, item: Object, kind: str, subresource: str, **fields: str) -> None:
+    """Approve or deny a request.
+
+    :param item: the request as it was read.
+    :param kind: ``Approved`` or ``Denied``.
+    :param subresource: the subresource for decisions: ``status`` or ``approval``.
+    :param fields: fields of the condition to replace, such as ``reason``.
+    :raises ApiError: 409 if the request has changed since it was read, 404 if it does not exist.
+    """
+    metadata = item["metadata"]
+    entry = {
+        "type": kind,
+        "status": "True",
+        "reason": "vault-issuer.test",
+        "message": "decided by the conformance suite",
+        "lastTransitionTime": metadata["creationTimestamp"],
+    } | fields
+    listed = [*(item.get("status", {}).get("conditions") or []), entry]
+    body = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "status": {"conditions": listed}}
+    cluster.patch(resource, metadata["name"], metadata.get("namespace"), body, subresource=subresource)
+
+
+def is_decided(item: Object) -> bool:
+    """Whether a request was approved or denied."""
+    return bool(condition(item, "Approved") or condition(item, "Denied"))

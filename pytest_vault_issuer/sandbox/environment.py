@@ -13,9 +13,8 @@ from ..redaction.redactor import Redactor
 from ..stack.types import Stack, VaultLauncher
 from ..timeouts import Timeouts
 from ..vault import VaultAdmin
-from .activity import Activity
+from .activity import Activity, Log
 from .handles import IssuerType
-from .logs import Log
 from .pace import Pace
 
 

@@ -18,9 +18,9 @@ from ..errors import Unmet, UnsupportedError
 from ..inputs import placeholders
 from ..kube.client import CERTIFICATE_REQUESTS, EVENTS, ApiError, Cluster, Interrupt, Object, Resource, condition
 from ..timeouts import Bound, Timeouts, poll
+from .approver import decide, is_decided
 from .companions import Companions, rewrite
 from .csr import SigningRequest
-from .decision import decide, is_decided
 from .shapes import BlockShape, Configuration, Shape, check_names
 
 #: With these the API server refuses an object: malformed, forbidden by an admission webhook, invalid.

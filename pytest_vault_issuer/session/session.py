@@ -30,8 +30,7 @@ from ..options import Settings
 from ..requirements.catalogue import Catalogue
 from ..requirements.features import BY_PROFILE, CORE, PROFILES
 from ..sandbox import Environment
-from ..sandbox.activity import Activity
-from ..sandbox.logs import Log
+from ..sandbox.activity import Activity, Log
 from ..sandbox.pace import Pace
 from ..stack.kind.cluster import find_helm, find_kubectl
 from ..stack.record import CleanupRecord

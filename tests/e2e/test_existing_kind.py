@@ -22,7 +22,7 @@ from pytest_vault_issuer.implementation import load_implementation
 from pytest_vault_issuer.kube import Cluster
 from pytest_vault_issuer.kube.audit import AuditLog, Record
 from pytest_vault_issuer.kube.client import CERTIFICATE_REQUESTS, CERTIFICATES, Object, Resource, condition
-from pytest_vault_issuer.sandbox.decision import decide
+from pytest_vault_issuer.sandbox.approver import decide
 from pytest_vault_issuer.stack.kind.cluster import configuration
 from pytest_vault_issuer.stack.kind.engine import Engine
 from pytest_vault_issuer.timeouts import Timeouts, poll

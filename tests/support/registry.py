@@ -12,7 +12,7 @@ import requests
 from images import debian
 
 from pytest_vault_issuer.stack.kind.engine import Engine
-from pytest_vault_issuer.stack.local.ports import free_ports
+from pytest_vault_issuer.stack.local.components import free_ports
 from pytest_vault_issuer.timeouts import poll
 from tests.support.containers import not_run
 

@@ -18,8 +18,7 @@ from ...supervisor.run_directory import RunDirectory
 from ...timeouts import SLOW_MACHINE, Timeouts, poll
 from ...toolchain import Binaries
 from ..certificates import StackAuthority
-from .go_runtime import GO_RUNTIME
-from .ports import free_ports, taken
+from .components import GO_RUNTIME, free_ports, taken
 
 ATTEMPTS = 3
 #: Name of the user with all rights, in audit records and RBAC.

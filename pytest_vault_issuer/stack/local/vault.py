@@ -12,8 +12,7 @@ from ...timeouts import Timeouts, poll
 from ...vault.connection import VaultServer
 from ..certificates import StackAuthority
 from ..vault_configuration import configuration
-from .go_runtime import GO_RUNTIME
-from .ports import free_ports, taken
+from .components import GO_RUNTIME, free_ports, taken
 
 #: Maximum number of starts if another process takes the port.
 ATTEMPTS = 5

@@ -16,7 +16,7 @@ import pytest
 
 from pytest_vault_issuer.errors import ConfigurationError, ImplementationError
 from pytest_vault_issuer.implementation.webhooks import WebhookServer, check_reachable, new_webhook_server
-from pytest_vault_issuer.stack.local.ports import free_ports
+from pytest_vault_issuer.stack.local.components import free_ports
 from pytest_vault_issuer.supervisor.run_directory import RunDirectory
 from pytest_vault_issuer.timeouts import Timeouts
 

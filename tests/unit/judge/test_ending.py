@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_vault_issuer.judge.ending import LOST, Ending
-from pytest_vault_issuer.judge.exit_status import NO_STACK, exit_status
+from pytest_vault_issuer.judge.ending import LOST, NO_STACK, Ending, exit_status
 from pytest_vault_issuer.report.outcomes import Outcome, RequirementResult, TestResult
 from pytest_vault_issuer.requirements.catalogue import Catalogue, Requirement
 
