@@ -126,10 +126,15 @@ def _from_vault(
                 f"{TOKEN_VARIABLE}=… vault-issuer stack down {where.session}",
             )
         ]
-    try:
-        admin = VaultAdmin(VaultServer(where.vault_addr, where.vault_ca, token), timeouts)
-    except OSError as error:  # its CA file is gone
-        return [Leftover(f"what session {where.session} created in {where.vault_addr}", str(error), "restore the file")]
+    if where.vault_ca and not Path(where.vault_ca).is_file():
+        return [
+            Leftover(
+                f"what session {where.session} created in the Vault at {where.vault_addr}",
+                f"the file of its CA certificate is gone: {where.vault_ca}",
+                f"vault-issuer stack down {where.session}    # after the file is restored",
+            )
+        ]
+    admin = VaultAdmin(VaultServer(where.vault_addr, where.vault_ca, token), timeouts)
     left = []
     for session in sessions:
         left += remove_created(admin, session, contents.created.get(session, []), removed)

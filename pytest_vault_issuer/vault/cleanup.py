@@ -24,7 +24,9 @@ from .server import (
     namespace_path,
 )
 
-_ERRORS = (StackError, hvac.exceptions.VaultError)
+#: An answer that is not Vault's, such as the page of a load balancer, has another shape.
+_OTHER_SHAPE = (LookupError, TypeError, AttributeError, ValueError)
+_ERRORS = (StackError, hvac.exceptions.VaultError, *_OTHER_SHAPE)
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,8 @@ class _Removal:
             parent, _, name = path.rpartition("/")
             command = " ".join(filter(None, ["bao namespace delete", parent and f"-namespace={parent}", name]))
             with self._reported(f"{NAMESPACE} {path}", command):
-                about = (self._client.read(namespace_path(path)) or {}).get("data")
-                if about and self._is_our_namespace(path, about):
+                found = self._client.read(namespace_path(path))
+                if found is not None and self._is_our_namespace(path, found["data"]):
                     self._admin.delete_namespace(path)
                     self._removed.add("Vault namespaces", path)
 
@@ -105,7 +107,7 @@ class _Removal:
         )
         there: dict[str, Any] = {}
         with contextlib.suppress(*_ERRORS):  # the minimum permissions do not include it
-            there = self._client.read(root)["data"]
+            there = dict(self._client.read(root)["data"])
         mine = [path.rstrip("/") for path, about in there.items() if self._is_marked(about)]
         for path in dict.fromkeys([*self._recorded(what), *mine]):
             with self._reported(f"{what} {path}", f"vault {verb} disable {path}"):
@@ -120,7 +122,7 @@ class _Removal:
         """Delete policies."""
         listed: list[str] = []
         with contextlib.suppress(*_ERRORS):
-            listed = self._client.sys.list_policies()["data"]["policies"]
+            listed = list(map(str, self._client.sys.list_policies()["data"]["policies"]))
         names = dict.fromkeys([*self._recorded(POLICY), *listed])
         for name in [name for name in names if name.startswith(f"{self._session}-")]:
             with self._reported(f"{POLICY} {name}", f"vault policy delete {name}"):
@@ -157,7 +159,7 @@ class _Removal:
         return isinstance(about, dict) and about.get("description") == mark_of(self._session)
 
     def _is_ours(self, what: str, path: str, about: dict[str, Any]) -> bool:
-        return about.get("accessor") in self._known(what, path) or self._is_marked(about)
+        return about["accessor"] in self._known(what, path) or self._is_marked(about)
 
     def _is_our_namespace(self, path: str, about: dict[str, Any]) -> bool:
         marked = (about.get("custom_metadata") or {}).get(NAMESPACE_MARK) == mark_of(self._session)
@@ -178,4 +180,6 @@ _ROOTS = {AUTH: ("sys/auth", "auth"), SECRETS_ENGINE: ("sys/mounts", "secrets")}
 
 
 def _in_a_line(error: Exception) -> str:
+    if isinstance(error, _OTHER_SHAPE):
+        return f"the answer is not Vault's ({type(error).__name__}: {error})"
     return " ".join((error.message if isinstance(error, StackError) else str(error)).split())

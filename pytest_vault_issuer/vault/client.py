@@ -7,7 +7,6 @@ from typing import Any
 import hvac
 import hvac.adapters
 import hvac.exceptions
-import requests
 
 from ..errors import StackError
 from ..sessions import ApiSession
@@ -34,7 +33,7 @@ class _Adapter(hvac.adapters.JSONAdapter):  # type: ignore[misc]
         """
         try:
             return super().request(*args, **kwargs)
-        except requests.RequestException as error:
+        except OSError as error:  # of requests, or because the file of the CA certificate is gone
             raise unreachable(self.base_uri, error) from error
         except hvac.exceptions.VaultError as error:
             raise _refused(error) from error
@@ -64,7 +63,7 @@ def client(server: VaultServer, timeouts: Timeouts, namespace: str = "") -> hvac
     )
 
 
-def unreachable(url: str, error: requests.RequestException) -> VaultUnreachableError:
+def unreachable(url: str, error: OSError) -> VaultUnreachableError:
     """Return the error for a Vault that does not answer."""
     return VaultUnreachableError(
         f"the Vault at {url} cannot be reached: {error}", hint="check that it runs, its address, and its CA certificate"

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import hvac.exceptions
-import requests
 
 from ..errors import StackError
 from ..timeouts import SLOW_MACHINE, Timeouts, poll
@@ -170,7 +169,7 @@ class VaultAdmin:
             status: int = self.client.adapter.session.get(
                 f"{self.server.url}/v1/sys/health", timeout=self.timeouts.api, verify=self.server.ca_file or True
             ).status_code
-        except requests.RequestException as error:
+        except OSError as error:  # of requests, or because the file of the CA certificate is gone
             raise unreachable(self.server.url, error) from error
         return status
 

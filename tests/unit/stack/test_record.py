@@ -186,3 +186,14 @@ def test_record_of_another_machine_is_not_finished(begun: CleanupRecord) -> None
     assert record.state_of(begun) == "of elsewhere"
     assert record.unfinished() == []
     assert record.notices() == []
+
+
+def test_missing_ca_certificate_of_vault_does_not_keep_the_cluster(begun: CleanupRecord, tmp_path: Path) -> None:
+    first, *rest = begun.path.read_text().splitlines()
+    about = json.loads(first) | {"vault_ca": str(tmp_path / "gone.pem"), "kubeconfig": str(tmp_path / "no-kubeconfig")}
+    begun.path.write_text("\n".join([json.dumps(about), *rest]) + "\n")
+    begun.announcer(SESSION)("secrets engine", "pki")
+    vault, cluster = finish.finish(begun, "any-token")
+    assert "gone.pem" in vault.why
+    assert "no-kubeconfig" in cluster.why
+    assert begun.path.exists()

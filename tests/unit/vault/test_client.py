@@ -142,3 +142,11 @@ def test_nothing_of_the_environment_is_used(tmp_path: Path, token: str) -> None:
     assert [peer for _, peer in seen if peer] == []
     assert not any(b"ambient" in head or b"Authorization" in head for head, _ in seen)
     assert any(TOKEN.encode() in head for head, _ in seen) == bool(token)
+
+
+def test_missing_file_of_the_ca_certificate_is_a_stack_error(tmp_path: Path) -> None:
+    gone = VaultServer(url="https://127.0.0.1:1", ca_file=str(tmp_path / "gone.pem"), token=TOKEN)
+    with pytest.raises(VaultUnreachableError, match=r"gone\.pem"):
+        client(gone, Timeouts()).sys.list_policies()
+    with pytest.raises(StackError, match=r"gone\.pem"):
+        check_existing(gone, Timeouts())

@@ -1,0 +1,25 @@
+"""A cleanup tries every step, whatever answers."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_vault_issuer.vault import VaultAdmin
+from pytest_vault_issuer.vault.cleanup import Created, remove_created
+from pytest_vault_issuer.vault.server import AUTH, NAMESPACE, SECRETS_ENGINE
+from tests.unit.vault.test_client import http, server, serving
+
+SESSION = "vault-issuer-0123456789ab"
+CREATED = [Created(NAMESPACE, "team"), Created(AUTH, "jwt", "auth_jwt_1"), Created(SECRETS_ENGINE, "pki")]
+PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>"
+
+
+@pytest.mark.parametrize("answer", [PAGE, http("200 OK", []), http("200 OK", {"data": None}), http("200 OK", "no")])
+def test_answer_that_is_not_vaults_stops_no_later_step(answer: bytes) -> None:
+    with serving(answer) as (port, _):
+        left = remove_created(VaultAdmin(server(port)), SESSION, CREATED)
+    named = " ".join(leftover.what for leftover in left)
+    assert "namespace team" in named
+    assert "auth method jwt" in named
+    assert "secrets engine pki" in named
+    assert all("not Vault's" in leftover.why for leftover in left)
