@@ -373,18 +373,23 @@ def run_commands(commands: list[ExitHook]) -> list[str]:
 
 def _run_command(command: list[str], env: dict[str, str], limit: float) -> str:
     try:
-        done = subprocess.run(
+        with subprocess.Popen(
             command,
             env=env,
             cwd="/",
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=limit,
-            check=False,
-        )
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        ) as process:
+            try:
+                _, said = process.communicate(timeout=limit)
+            except BaseException:  # a time limit, or Ctrl-C
+                _signal_group(process.pid, signal.SIGKILL)  # with what it started
+                raise
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         return f"{type(error).__name__}: {error}"
-    return done.stderr.decode(errors="replace").strip() or "it failed" if done.returncode else ""
+    return said.decode(errors="replace").strip() or "it failed" if process.returncode else ""
 
 
 # -- requests ---------------------------------------------------------------------------------

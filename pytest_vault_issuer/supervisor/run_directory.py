@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -72,7 +73,7 @@ class RunDirectory:
     def open(self) -> None:
         """Create the directory and start its supervisor, unless another process of the session has.
 
-        :raises StackError: if the supervisor does not start, or if the path is too long.
+        :raises StackError: if the supervisor does not start, if the path is too long, or if others can use it.
         """
         if (excess := socket_path_excess(self.path)) > 0:
             raise StackError(
@@ -81,6 +82,7 @@ class RunDirectory:
             )
         with disk.explained(self.path):
             self.path.mkdir(mode=0o700, exist_ok=True)
+        self._check_private()
         with self.lock("supervisor"):
             if (self.path / supervisor.SOCKET).exists():
                 return
@@ -97,6 +99,15 @@ class RunDirectory:
                     f"the process supervisor did not start (exit status {status})",
                     hint=disk.hint("", self.path.parent, f"run `{' '.join(command[:3])}` by hand to see its error"),
                 )
+
+    def _check_private(self) -> None:
+        """Check that only this user can use the directory: it may have existed in a directory that others share."""
+        about = self.path.lstat()
+        if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o077:
+            raise StackError(
+                f"{self.path} exists, and belongs to another user or is open to others",
+                hint="set TMPDIR to a directory on a file system with Unix permissions",
+            )
 
     def spawn(self, name: str, command: list[str], env: dict[str, str] | None = None, cwd: Path | None = None) -> int:
         """Start a process that ends with the session, and return its process id.

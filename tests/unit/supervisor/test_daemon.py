@@ -815,6 +815,39 @@ def test_exit_hook_has_its_own_limit(run: RunDirectory) -> None:
     assert not run.exists
 
 
+@linux
+def test_exit_hook_that_takes_too_long_ends_with_what_it_started(
+    tmp_path: Path, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    word = tmp_path / "word"
+    started = []
+
+    def communicate(process: subprocess.Popen[bytes], *_: object, timeout: float) -> None:
+        """Reach the limit when the child runs."""
+        started.append(watch.add(int(poll(lambda: word.read_text() if word.exists() else None, timeout=LIMIT) or 0)))
+        raise subprocess.TimeoutExpired(process.args, timeout)
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", communicate)
+    command = ["sh", "-c", f"sleep 1000 & echo $! > {word}.draft; mv {word}.draft {word}; wait"]
+    assert "timed out" in supervisor.run_commands([(command, dict(os.environ), LIMIT)])[0]
+    assert len(started) == 1
+    assert watch.left() == []
+
+
+@pytest.mark.parametrize("kind", ["open to others", "a link"])
+def test_directory_that_others_prepared_is_refused(short_directory: Path, kind: str) -> None:
+    path, theirs = short_directory / "run", short_directory / "theirs"
+    theirs.mkdir(mode=0o700)
+    if kind == "a link":
+        path.symlink_to(theirs)
+    else:
+        path.mkdir()
+        path.chmod(0o755)
+    with pytest.raises(StackError, match="belongs to another user or is open to others"):
+        RunDirectory(path, os.getpid()).open()
+    assert list(path.iterdir()) == []
+
+
 def test_the_end_of_a_session_waits_for_its_commands(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     """The wait is longer than for other answers."""
     run.at_end(["sleep", "1"], limit=LIMIT)
