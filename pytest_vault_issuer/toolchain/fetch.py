@@ -71,7 +71,8 @@ class Fetcher:
         :raises ToolchainError: if the disk is full.
         """
         place = self.directory / digest.replace(":", "-")
-        if place.is_file():  # another component of this archive, in the same build
+        # Another component of this archive asked for it, or an earlier build: a power cut may have damaged it since.
+        if has_digest(place, digest):
             return place
         part = place.with_suffix(".part")
         address = at_mirror(url)

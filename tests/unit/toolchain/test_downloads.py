@@ -189,6 +189,16 @@ def test_part_of_an_earlier_session_is_continued(server: Publisher, get: Get, sa
     assert server.asked == [(path_of(URL), "bytes=9-")]
 
 
+def test_file_that_was_damaged_since_its_download_is_downloaded_again(
+    server: Publisher, get: Get, tmp_path: Path
+) -> None:
+    entry = archive(server.publish(URL, PROGRAM), member="")
+    parts = tmp_path / "cache" / "downloads"
+    parts.mkdir(parents=True)
+    (parts / entry.digest.replace(":", "-")).write_bytes(bytes(len(PROGRAM)))
+    assert output(get(entry)) == "hello\n"
+
+
 def test_part_of_another_file_is_thrown_away(server: Publisher, get: Get, tmp_path: Path) -> None:
     entry = archive(server.publish(URL, PROGRAM), member="")
     parts = tmp_path / "cache" / "downloads"
