@@ -188,7 +188,8 @@ def test_every_port_is_on_loopback(found: dict[str, list[Endpoint]]) -> None:
     addresses = {
         name: {endpoint.address for endpoint in of_one} for name, of_one in found.items() if name != "supervisor"
     }
-    # It has no option for its address. A test below checks what it answers.
+    # It has no option for its address (pkg/webhook/server/server.go sets only the port), as docs/providers.md states.
+    # A test below checks what it answers.
     assert addresses.pop("cert-manager-webhook") == {"::"}
     assert all(of_one == {"127.0.0.1"} for of_one in addresses.values()), addresses
 
