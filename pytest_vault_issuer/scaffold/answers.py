@@ -18,6 +18,7 @@ class Answers:
     :ivar cluster_kind: the cluster-scoped kind, '' for none.
     :ivar vault_at: path of the Vault configuration in its issuer objects, '' if they have another shape.
     :ivar fields: paths in its issuer objects, for a shape.
+    :ivar issuer_lib: whether it is built with cert-manager's issuer-lib.
     :ivar rbac: its manifests of Roles and bindings; with (), a first draft is written.
     :ivar rbac_base: kustomization with its RBAC, to which `overlay` is applied; '' for none.
     :ivar overlay: namespace, namePrefix and nameSuffix of its installation.
@@ -37,6 +38,7 @@ class Answers:
     cluster_kind: str = "ClusterIssuer"
     vault_at: str = "spec.vault"
     fields: tuple[str, ...] = ()
+    issuer_lib: bool = False
     service_account: str = ""
     crds: tuple[str, ...] = ()
     rbac: tuple[str, ...] = ()

@@ -12,6 +12,12 @@ from ..requirements.features import FEATURES, PROFILES
 from . import rbac
 from .answers import Answers
 
+#: https://github.com/cert-manager/issuer-lib, controllers/certificatesigningrequest_controller.go
+_SIGNER = """\
+# issuer-lib signs CertificateSigningRequests for cluster-scoped issuer objects only.
+signer_name = ""
+"""
+
 
 def render(answers: Answers) -> str:
     """Return the text of the file.
@@ -41,7 +47,7 @@ version = {_text(answers.version)}
 api_version = {_text(answers.api_version)}
 kind = {_text(answers.kind)}
 cluster_kind = {_text(answers.cluster_kind)}  # "" for none
-{_place(answers)}{_columns(answers.columns)}
+{_SIGNER if answers.issuer_lib else ""}{_place(answers)}{_columns(answers.columns)}
 [run]
 # Program and arguments. Placeholders: {", ".join(f"{{{name}}}" for name in PLACEHOLDERS)}.
 command = {_list(command)}

@@ -61,6 +61,7 @@ class Detected:
     :ivar service_account: ``namespace/name``.
     :ivar program: name of the program in the container; :ivar built: the file that ``make build`` writes for it.
     :ivar flags: its arguments, adapted to a local process, with those that only such a process needs.
+    :ivar issuer_lib: whether it is built with cert-manager's issuer-lib.
     :ivar chart: folder of a Helm chart.
     :ivar rbac: folder of the kustomization with its RBAC, which `overlay` changes.
     :ivar overlay: namespace, namePrefix and nameSuffix of the kustomization that installs everything.
@@ -78,6 +79,7 @@ class Detected:
     program: str = ""
     built: str = ""
     flags: tuple[str, ...] = ()
+    issuer_lib: bool = False
     chart: str = ""
     rbac: str = ""
     overlay: dict[str, str] = field(default_factory=dict)
@@ -122,6 +124,7 @@ def detect(directory: Path) -> Detected:
         program=program,
         built=source_code.built(directory, program),
         flags=(*flags, *source_code.flags(directory, program, flags)),
+        issuer_lib=source_code.uses_issuer_lib(directory),
         rbac=_rbac(directory, folder, overlay),
         overlay={key: str(overlay[key]) for key in _RENAMING if overlay.get(key)},
         chart=next((chart.relative_to(directory).as_posix() for chart in _charts(directory)), ""),

@@ -27,6 +27,7 @@ _DECLARED = re.compile(
 _LISTENS = re.compile(r"\"(?P<host>(?:0\.0\.0\.0|127\.0\.0\.1|localhost|\[::1?\])?:)[1-9]\d*\"")
 _SERVER_PORT = re.compile(r"(metrics|health|healthz|probe|readiness|readyz|pprof)[\w-]*port")
 _LEADER = re.compile(r"(enable-)?leader-elect(ion)?")
+_ISSUER_LIB = re.compile(r"^\s*(?:require\s+)?github\.com/cert-manager/issuer-lib\s", re.MULTILINE)
 _NAMESPACE = "cluster-resource-namespace"
 
 
@@ -50,6 +51,11 @@ def built(directory: Path, program: str) -> str:
     paths = [path for path in paths if not path.startswith("/") and ".." not in path.split("/")]
     of_program = [path for path in paths if path.rpartition("/")[2] == program]
     return next(iter(of_program or (paths if len(paths) == 1 else ())), "")
+
+
+def uses_issuer_lib(directory: Path) -> bool:
+    """Whether a Go module is built with cert-manager's issuer-lib."""
+    return _ISSUER_LIB.search(_text(directory / "go.mod")) is not None
 
 
 def flags(directory: Path, program: str, given: Iterable[str]) -> tuple[str, ...]:

@@ -118,6 +118,15 @@ def test_file_of_a_public_controller_is_one_that_a_session_can_read(layout: Path
     assert described.run.command == [f"./bin/{found.program}", "--kubeconfig={kubeconfig}", *expected["flags"]]
 
 
+@pytest.mark.parametrize(("module", "written"), [("github.com/cert-manager/issuer-lib v0.11.0", True), ("x v1", False)])
+def test_issuer_lib_has_no_signer_name_for_a_namespaced_issuer_object(
+    module: str, written: bool, tmp_path: Path
+) -> None:
+    made(tmp_path, {"go.mod": f"module mine\n\nrequire {module}\n"})
+    assert main(["init", f"--directory={tmp_path}", "--name=mine", "--command=./mine"]) == 0
+    assert (load_implementation(str(tmp_path / "mine.toml")).issuer.signer_name == "") == written
+
+
 def definition(kind: str, scope: str, spec: dict[str, Any]) -> dict[str, Any]:
     plural = f"{kind.lower()}s"
     schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": {"properties": spec}}}}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vault_issuer.scaffold.source import built, entrypoint, flags
+from pytest_vault_issuer.scaffold.source import built, entrypoint, flags, uses_issuer_lib
 
 
 def made(directory: Path, files: dict[str, str]) -> Path:
@@ -77,6 +77,20 @@ def test_built_file_is_that_of_the_target_build(text: str, file: str, tmp_path: 
 def test_flags_are_those_that_a_process_on_this_machine_needs(declared: str, flag: str, tmp_path: Path) -> None:
     made(tmp_path, {"cmd/manager/app/options.go": f"package app\n\nfunc add() {{\n\t{declared}\n}}\n"})
     assert flags(tmp_path, "manager", ()) == ((flag,) if flag else ())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("module x\n\nrequire (\n\tgithub.com/cert-manager/issuer-lib v0.11.0\n)\n", True),
+        ("module x\n\nrequire github.com/cert-manager/issuer-lib v0.11.0\n", True),
+        ("module github.com/cert-manager/issuer-lib\n", False),
+        ("require github.com/cert-manager/issuer-lib-extra v1.0.0\n", False),
+        ("", False),
+    ],
+)
+def test_issuer_lib_is_a_requirement_of_the_module(text: str, expected: bool, tmp_path: Path) -> None:
+    assert uses_issuer_lib(made(tmp_path, {"go.mod": text})) == expected
 
 
 def test_flags_of_the_manifests_are_not_repeated(tmp_path: Path) -> None:
