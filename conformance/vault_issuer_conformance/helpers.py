@@ -49,6 +49,9 @@ ATTEMPTS = 3
 #: Codes with which the API server or an admission webhook refuses an object.
 REFUSED = (400, 403, 422)
 
+#: What the columns of cert-manager's CRDs show of the Ready condition.
+_COLUMNS = {"READY": "status", "STATUS": "message"}
+
 RequestT = TypeVar("RequestT", CertificateRequest, CertificateSigningRequest)
 
 
@@ -326,6 +329,15 @@ def with_fields(auth: Authentication | dict[str, Any], **fields: Any) -> dict[st
     """Return the specification of an authentication with changed fields of its method, such as ``role``."""
     spec = auth.spec if isinstance(auth, Authentication) else auth
     return {method: parameters | fields for method, parameters in spec.items()}
+
+
+def shown(issuer: Issuer, column: str) -> str:
+    """Return what ``kubectl get`` shows in the column READY or STATUS.
+
+    The columns belong to the CRD. If it has none of this name, what the column would show is in the Ready condition.
+    """
+    row = issuer.table()
+    return row[column] if column in row else str(issuer.condition().get(_COLUMNS[column], ""))
 
 
 def trusting(sandbox: Sandbox) -> dict[str, Any]:

@@ -79,6 +79,15 @@ def assert_chain(seen: list[x509.Certificate], expected: list[x509.Certificate],
     assert seen == expected, f"expected {subjects(expected)} in {where}, saw {subjects(seen)}"
 
 
+def assert_ca_of_chain(request: CertificateRequest, chain: list[x509.Certificate]) -> None:
+    """Check that `status.ca` has only certificates of a chain.
+
+    It is optional (CertificateRequest API: "set on a best-effort basis"). VI-SIGN-013 judges which one it has.
+    """
+    others = [certificate for certificate in request.ca() if certificate not in chain]
+    assert not others, f"expected only certificates of the chain in status.ca, saw {subjects(others)}"
+
+
 def assert_pem(encoded: str, where: str) -> None:
     """Check that each PEM block begins and ends on lines of its own: OpenSSL and Go require it, Python does not.
 

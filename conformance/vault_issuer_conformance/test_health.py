@@ -45,6 +45,7 @@ from .helpers import (
     never_ready,
     set_transition_time,
     settle,
+    shown,
     transition_time,
     wait_held,
     with_fields,
@@ -137,7 +138,7 @@ def test_health_is_queried_before_an_issuer_is_ready(sandbox: Sandbox, kind: str
 @EACH_FEATURE
 def test_issuer_is_shown_as_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
     issuer = sandbox.ready_issuer(kind, sandbox.authenticate(feature, kind))
-    assert issuer.table().get("READY") == "True", "expected True in the column READY"
+    assert shown(issuer, "READY") == "True", "expected True as READY"
 
 
 @requirement("VI-HEALTH-002")
@@ -153,7 +154,7 @@ def test_issuer_created_again_under_its_name_is_ready(sandbox: Sandbox, kind: st
 @requirement("VI-HEALTH-003")
 def test_issuer_is_shown_as_verified(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
-    assert issuer.table().get("STATUS") == "Vault verified", "expected `Vault verified` in the column STATUS"
+    assert shown(issuer, "STATUS") == "Vault verified", "expected `Vault verified` as STATUS"
 
 
 @requirement("VI-HEALTH-003")
@@ -164,7 +165,7 @@ def test_issuer_that_was_not_ready_is_shown_as_verified(sandbox: Sandbox, kind: 
     sandbox.proxy.clear_faults()
     issuer.touch()
     issuer.wait_ready("Vault is healthy now", timeout=sandbox.timeouts.retry)
-    assert issuer.table().get("STATUS") == "Vault verified", "expected `Vault verified` in the column STATUS"
+    assert shown(issuer, "STATUS") == "Vault verified", "expected `Vault verified` as STATUS"
 
 
 # -- states of Vault -------------------------------------------------------------------------
@@ -424,11 +425,10 @@ def test_request_is_not_signed_before_the_first_health_answer(sandbox: Sandbox, 
 
 
 def shown_as_false(issuer: Issuer, problem: str) -> str:
-    """Return the column STATUS of an issuer object after READY becomes False."""
+    """Return the STATUS of an issuer object after READY becomes False."""
     issuer.wait(is_false, f"to be not Ready ({problem})", timeout=issuer.timeouts.issuer)
-    row = issuer.table()
-    assert row.get("READY") == "False", f"expected False in the column READY ({problem})"
-    return row.get("STATUS", "")
+    assert shown(issuer, "READY") == "False", f"expected False as READY ({problem})"
+    return shown(issuer, "STATUS")
 
 
 @requirement("VI-HEALTH-012")
@@ -476,7 +476,7 @@ def test_status_follows_a_changed_problem(sandbox: Sandbox) -> None:
         shown_as_false(issuer, "Vault is not initialized")
         vault.initialize()
         issuer.wait(
-            lambda _: bool(re.search(r"\bsealed", issuer.table().get("STATUS", ""), re.IGNORECASE)),
+            lambda _: bool(re.search(r"\bsealed", shown(issuer, "STATUS"), re.IGNORECASE)),
             "to state in STATUS that Vault is sealed now",
             timeout=sandbox.timeouts.retry,
         )
