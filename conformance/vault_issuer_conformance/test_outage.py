@@ -31,7 +31,6 @@ from .interrupted import assert_issued_once, one_kind
 
 #: Seconds without an API server: longer than the keep-alive and the retries of usual clients.
 AWAY = 30.0
-#: A finalizer of another program.
 
 
 def outage(control_plane: ControlPlane, seconds: float) -> None:

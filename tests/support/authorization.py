@@ -10,10 +10,11 @@ import contextlib
 import json
 import secrets
 import socketserver
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+
+from tests.support.publisher import serving
 
 _SOCKETS = Path("/run/docker/plugins")
 
@@ -62,13 +63,9 @@ class _Handler(BaseHTTPRequestHandler):
 def plugin() -> Iterator[Plugin]:
     """Serve a plugin that initially refuses nothing."""
     served = Plugin()
-    thread = threading.Thread(target=served.serve_forever)
-    thread.start()
     try:
-        yield served
+        with serving(served):
+            yield served
     finally:
-        served.shutdown()
-        thread.join()
-        served.server_close()
         with contextlib.suppress(FileNotFoundError):
             served.path.unlink()

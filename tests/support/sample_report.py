@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import json
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pytest_vault_issuer.certificates import Authority
@@ -120,6 +121,19 @@ def evidence() -> dict[str, Any]:
     }
 
 
+def build(results: Iterable[RequirementResult], **details: Any) -> dict[str, Any]:
+    """Return a report about cert-manager with some results."""
+    return json_report.build(
+        load_implementation("cert-manager"),
+        None,
+        Settings(),
+        results,
+        profiles=["core"],
+        reproduction=copy.deepcopy(REPRODUCTION),
+        **details,
+    )
+
+
 def report(*outcomes: Outcome, **changes: Any) -> dict[str, Any]:
     """Return a report in which the requirements have these outcomes and the others passed; failures have evidence."""
     given = [*outcomes, *[Outcome.PASSED] * (len(REQUIREMENTS) - len(outcomes))]
@@ -131,16 +145,15 @@ def report(*outcomes: Outcome, **changes: Any) -> dict[str, Any]:
             f"vault_issuer_conformance/test_x.py::test_{requirement.id[-3:]}[Issuer]", outcome, 0.5, message, seen
         )
         results.append(RequirementResult(requirement, [test]))
-    built = json_report.build(
-        load_implementation("cert-manager"),
-        None,
-        Settings(),
-        results,
-        profiles=["core"],
-        reproduction=copy.deepcopy(REPRODUCTION),
-        pace=Pace(concurrency=1, first_condition=0.25, ready=0.5),
-    )
-    return built | changes
+    return build(results, pace=Pace(concurrency=1, first_condition=0.25, ready=0.5)) | changes
+
+
+def paths(value: Any, *, whole_lists: bool, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of every value in a JSON document; of each list, all entries or only the first."""
+    yield path
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        if whole_lists or not isinstance(key, int) or key < 1:
+            yield from paths(inner, whole_lists=whole_lists, path=(*path, key))
 
 
 ALL = report(Outcome.FAILED, Outcome.ERROR, Outcome.KNOWN_FAILURE, Outcome.NOT_RUN, Outcome.UNSUPPORTED)

@@ -8,7 +8,6 @@ import os
 import shutil
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from pytest_vault_issuer.doctor.toolchain import without_user
 from pytest_vault_issuer.toolchain import BINARIES, COMPONENTS, Toolchain
 from pytest_vault_issuer.toolchain.digests import seal
 from pytest_vault_issuer.toolchain.downloads import Archive, Member, this_platform
+from tests.support.publisher import serving
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a machine as Linux shows it")
 
@@ -132,12 +132,8 @@ def module_proxy() -> Iterator[http.server.ThreadingHTTPServer]:
     asked: list[str] = []
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.asked = asked  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield server
 
 
 def go_that_says(directory: Path, proxy: str) -> str:

@@ -6,7 +6,6 @@ import base64
 import http.server
 import os
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from pytest_vault_issuer.implementation.webhooks import WebhookServer, check_rea
 from pytest_vault_issuer.stack.local.components import free_ports
 from pytest_vault_issuer.supervisor.run_directory import RunDirectory
 from pytest_vault_issuer.timeouts import Timeouts
+from tests.support.publisher import serving
 
 SERVICE = {"service": {"name": "webhook", "namespace": "mine", "path": "/validate", "port": 443}}
 
@@ -93,14 +93,8 @@ def listening(server: WebhookServer, certificates: Path) -> Iterator[None]:
     context.load_cert_chain(certificates / "tls.crt", certificates / "tls.key")
     webhook = http.server.HTTPServer((server.host, server.port), Quiet)
     webhook.socket = context.wrap_socket(webhook.socket, server_side=True, do_handshake_on_connect=False)
-    thread = threading.Thread(target=webhook.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(webhook):
         yield
-    finally:
-        webhook.shutdown()
-        webhook.server_close()
-        thread.join()
 
 
 class Quiet(http.server.BaseHTTPRequestHandler):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from collections.abc import Callable
@@ -14,8 +13,6 @@ import jsonschema
 import pytest
 
 from pytest_vault_issuer.cli import report as commands
-from pytest_vault_issuer.implementation import load_implementation
-from pytest_vault_issuer.options import Settings
 from pytest_vault_issuer.report import build as json_report
 from pytest_vault_issuer.report import bundle, html, markdown, terminal
 from pytest_vault_issuer.report import load as reading
@@ -24,7 +21,7 @@ from pytest_vault_issuer.report.compare import compare
 from pytest_vault_issuer.report.merge import merge
 from pytest_vault_issuer.report.outcomes import Outcome, RequirementResult, TestResult
 from pytest_vault_issuer.requirements.catalogue import Requirement
-from tests.support.sample_report import REPRODUCTION
+from tests.support.sample_report import build
 
 BARRIER = "the barrier failed: "
 APPROVED = "its conditions: Approved=True Approved: 'by a test'"
@@ -147,18 +144,7 @@ OWN = judged("SIGN", {"test_own": ["expected one sign request, saw 2"]}, lambda 
 RESULTS = [*OWN, *SIGNER, *BUSY]
 
 
-def report(results: list[RequirementResult]) -> dict[str, Any]:
-    return json_report.build(
-        load_implementation("cert-manager"),
-        None,
-        Settings(),
-        results,
-        profiles=["core"],
-        reproduction=copy.deepcopy(REPRODUCTION),
-    )
-
-
-REPORT = report(RESULTS)
+REPORT = build(RESULTS)
 CSR = "waited for the first answer of the controller about an approved CertificateSigningRequest"
 ISSUER = "waited for the first answer of the controller about an issuer object"
 
@@ -242,7 +228,7 @@ def test_page_names_the_shared_cause_at_each_requirement() -> None:
 
 
 def test_failed_barrier_is_not_called_a_violation(tmp_path: Path) -> None:
-    alone = report(judged("SIGN", {"test_it": [BARRIER + unsigned("vi-1")]}, lambda number: "MUST"))
+    alone = build(judged("SIGN", {"test_it": [BARRIER + unsigned("vi-1")]}, lambda number: "MUST"))
     assert "<h3>The barrier failed: the requirement was neither violated nor proved</h3>" in html.render(alone)
     place = bundle.write(alone, tmp_path)
     assert place is not None
@@ -287,7 +273,7 @@ def test_groups_that_a_file_claims_are_not_believed(tmp_path: Path) -> None:
 
 
 def test_merged_report_has_the_groups_of_all_parts() -> None:
-    one, other = report(RESULTS), report(RESULTS)
+    one, other = build(RESULTS), build(RESULTS)
     for part, kept in ((one, "CSRAPI"), (other, "HEALTH")):
         part["options"]["select"] = [kept]
         for entry in part["requirements"]:
@@ -297,7 +283,7 @@ def test_merged_report_has_the_groups_of_all_parts() -> None:
 
 
 def test_comparison_lists_must_first_and_names_the_cause(capsys: pytest.CaptureFixture[str]) -> None:
-    good = report(
+    good = build(
         [RequirementResult(r.requirement, [TestResult("t", Outcome.PASSED, 0.1)]) for r in RESULTS],
     )
     changes = compare(good, REPORT)

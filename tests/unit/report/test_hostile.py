@@ -38,22 +38,14 @@ BASE["reproduction"]["parts"] = [copy.deepcopy(BASE["reproduction"])]
 BASE = json.loads(json.dumps(BASE))
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the path of every value in a JSON document; of each list, only the first entry."""
-    yield path
-    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
-        if not isinstance(key, int) or key < 1:
-            yield from places(inner, (*path, key))
-
-
 def at(value: Any, path: tuple[Any, ...]) -> Any:
     for key in path:
         value = value[key]
     return value
 
 
-PLACES = [path for path in places(BASE) if path]
-TEXTS = [path for path in PLACES if isinstance(at(BASE, path), str)]
+PATHS = [path for path in sample_report.paths(BASE, whole_lists=False) if path]
+TEXTS = [path for path in PATHS if isinstance(at(BASE, path), str)]
 
 
 def spoiled(path: tuple[Any, ...], change: Callable[[Any, Any], None]) -> dict[str, Any]:
@@ -152,7 +144,7 @@ PUT = (LOST, None, True, -1, 10**30, 1e308, "", "x", "2026-13-45T99:99:99Z", "00
 def test_a_value_of_another_kind_in_any_field_is_read_or_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], put: Any
 ) -> None:
-    for path in PLACES:
+    for path in PATHS:
         changed = spoiled(path, lambda at, key: at.pop(key) if put is LOST else at.__setitem__(key, put))
         said(json.dumps(changed), tmp_path, capsys)
 
@@ -161,7 +153,7 @@ def test_a_value_of_another_kind_in_any_field_is_read_or_refused(
 def test_invalid_value_in_any_field_is_refused_or_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], put: str
 ) -> None:
-    for path in PLACES:
+    for path in PATHS:
         changed = spoiled(path, lambda at, key: at.__setitem__(key, "PUT HERE"))
         said(json.dumps(changed).replace('"PUT HERE"', put), tmp_path, capsys)
 
@@ -200,7 +192,7 @@ JSON: Any = st.recursive(
 
 
 @settings(derandomize=True, deadline=None, max_examples=100)
-@given(path=st.sampled_from(PLACES), put=JSON)
+@given(path=st.sampled_from(PATHS), put=JSON)
 @example(path=("requirements", 0, "tests", 0, "evidence", "proxies"), put=10**12)
 @example(path=("requirements", 0, "tests", 0, "evidence", "objects", 0, "conditions"), put=[{"type": ["\x1b"]}])
 @example(path=("reproduction", "command"), put="pytest 'unbalanced")

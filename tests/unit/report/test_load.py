@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from pytest_vault_issuer.report import load as reading
 from pytest_vault_issuer.report import write as files
 from pytest_vault_issuer.report.journal import Journal
 from pytest_vault_issuer.report.outcomes import Outcome
-from tests.support.sample_report import ALL, REQUIREMENTS, report
+from tests.support.sample_report import ALL, REQUIREMENTS, paths, report
 from tests.support.written_report import FORMATS
 
 #: Command lines; `{}` is the unreadable report, and `{good}` a valid one.
@@ -186,13 +186,6 @@ def test_file_that_is_not_a_journal_is_refused(tmp_path: Path, content: str) -> 
 # -- the schema -------------------------------------------------------------------------------------------------
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the path of every value in a JSON document."""
-    yield path
-    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
-        yield from places(inner, (*path, key))
-
-
 LOST = object()
 #: Replacement values: of every type, at every limit.
 PUT = (LOST, None, True, 0, 1, 1.0, -1, 0.5, "", "x", "2026-11-24", [], ["a", "a"], [[1]], {}, {"x": {}}, 10**12)
@@ -211,7 +204,7 @@ def test_both_schema_validators_agree() -> None:
     ours = fastjsonschema.compile(schema)
     ours(right)
     found = {True: 0, False: 0}
-    for path in places(right):
+    for path in paths(right, whole_lists=True):
         for put in PUT:
             changed = {"whole": copy.deepcopy(right)}
             *before, last = ("whole", *path)
