@@ -185,7 +185,7 @@ def _command(parser: argparse.ArgumentParser, depth: int) -> Iterator[str]:
 
 
 def help_of(parser: argparse.ArgumentParser) -> str:
-    """Return a parser's help without colours, at one width."""
+    """Return a parser's help without colors, at one width."""
     with mock.patch.dict(os.environ, {"COLUMNS": COLUMNS, "NO_COLOR": "1"}):
         return parser.format_help()
 

@@ -1,4 +1,4 @@
-"""Draws a recording of ``wire/record.py`` as a sequence of calls: an SVG in the page, coloured by the page's theme."""
+"""Draws a recording of ``wire/record.py`` as a sequence of calls: an SVG in the page, colored by the page's theme."""
 
 from __future__ import annotations
 

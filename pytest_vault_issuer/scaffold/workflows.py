@@ -21,7 +21,7 @@ def _judge(answers: Answers) -> str:
 
 
 def github(answers: Answers) -> str:
-    """Return a workflow for GitHub Actions: the summary is on the job's page, the report is an artefact."""
+    """Return a workflow for GitHub Actions: the job's page shows the summary, and the report is an artifact."""
     go = (
         """\
       - uses: actions/setup-go@d35c59abb061a4a6fb18e82ac0862c26744d6ab5  # v5.5.0
