@@ -213,9 +213,7 @@ class Handle:
                 return bool(types) and _version(states[-1]) >= _version(present)
 
             if not poll(lambda: caught_up() or None, timeout=bound):
-                raise Unmet(
-                    f"expected a watch to report the last state of {self} within {bound:g} s, saw older ones"
-                )
+                raise Unmet(f"expected a watch to report the last state of {self} within {bound:g} s, saw older ones")
 
         with ThreadPoolExecutor(1) as pool:
             recording = pool.submit(record)
