@@ -437,7 +437,7 @@ def _down(options: argparse.Namespace) -> int:
         dev_stack = load(session.path)
         try:
             removed.append((session, dev_stack.name if dev_stack else "", cleanup.remove(session)))
-        except StackError as error:
+        except (VaultIssuerError, OSError) as error:  # the other sessions are removed nevertheless
             errors.append(str(error))
     status = _finish([record for record in unfinished if record.path.exists()], removed, errors, options)
     if options.format != "json":

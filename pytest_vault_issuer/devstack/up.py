@@ -13,6 +13,7 @@ from ..errors import NotRunnable
 from ..implementation.builtin import approving
 from ..inputs.documents import read_document, write_documents
 from ..kube.client import Cluster, Object, condition
+from ..redaction.redactor import Redactor
 from ..sandbox.handles import IssuerType
 from ..session.session import Session
 from ..stack.types import Stack
@@ -79,7 +80,9 @@ def _with_issuers(session: Session, common: dict[str, Any], progress: Callable[[
                 left_out[feature] = error.message
     progress(f"waiting until {len(made)} issuer objects are Ready")
     deadline = time.monotonic() + environment.timeouts.issuer
-    issuers = [_seen(environment.cluster, kind, item, feature, deadline) for feature, kind, item in made]
+    issuers = [
+        _seen(environment.cluster, kind, item, feature, deadline, session.redactor) for feature, kind, item in made
+    ]
     return DevStack(
         **common,
         implementation=f"{described.name} {described.version}",
@@ -94,7 +97,14 @@ def _with_issuers(session: Session, common: dict[str, Any], progress: Callable[[
     )
 
 
-def _seen(cluster: Cluster, kind: IssuerType, item: Object, feature: str, deadline: float) -> IssuerObject:
+def _seen(
+    cluster: Cluster, kind: IssuerType, item: Object, feature: str, deadline: float, redactor: Redactor
+) -> IssuerObject:
+    """Return an issuer object as it is when it becomes Ready, or at the deadline.
+
+    Its message is redacted: it is shown on a terminal or in the log of a CI job, and a controller may write its
+    credentials into it.
+    """
     name, namespace = item["metadata"]["name"], item["metadata"].get("namespace")
     _, last = cluster.wait(
         kind.resource,
@@ -105,7 +115,9 @@ def _seen(cluster: Cluster, kind: IssuerType, item: Object, feature: str, deadli
         timeout=max(1.0, deadline - time.monotonic()),
     )
     ready = condition(last or {}, kind.ready_condition)
-    return IssuerObject(kind.kind, name, namespace or "", feature, ready.get("status", ""), ready.get("message", ""))
+    return IssuerObject(
+        kind.kind, name, namespace or "", feature, ready.get("status", ""), redactor.redact(ready.get("message", ""))
+    )
 
 
 def _sample(session: Session, issuers: list[IssuerObject], api_version: str) -> str:

@@ -17,6 +17,10 @@ from pytest_vault_issuer.cli import stack
 from pytest_vault_issuer.cli.main import main
 from pytest_vault_issuer.devstack import DevStack, IssuerObject, load
 from pytest_vault_issuer.devstack.state import FILE
+from pytest_vault_issuer.errors import ConfigurationError
+from pytest_vault_issuer.leftovers import Removed
+from pytest_vault_issuer.stack.kind import cleanup
+from pytest_vault_issuer.supervisor.discovery import FoundSession
 from pytest_vault_issuer.supervisor.run_directory import RunDirectory
 
 TOKEN = "hvs.secret"
@@ -184,6 +188,30 @@ def test_down_removes_the_other_stacks_if_one_fails(
     assert "removed two (up)" in printed.out
     assert "removed one" not in printed.out
     assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ConfigurationError("containers need docker, which is not installed"), PermissionError(13, "not permitted")],
+    ids=["no client of the engine", "no permission"],
+)
+def test_down_removes_the_other_stacks_whatever_error_one_has(
+    kept: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    one = kept("one")
+    kept("two")
+    remove = cleanup.remove
+
+    def refuse(session: FoundSession) -> Removed:
+        if str(session.path) == one.directory:
+            raise error
+        return remove(session)
+
+    monkeypatch.setattr(cleanup, "remove", refuse)
+    assert main(["stack", "down", "--all"]) == 2
+    printed = capsys.readouterr()
+    assert "not installed" in printed.err or "not permitted" in printed.err
+    assert "removed two (up)" in printed.out
 
 
 def test_down_leaves_a_running_session_alone(temporary: Path, capsys: pytest.CaptureFixture[str]) -> None:
