@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container, Iterable
 from dataclasses import dataclass
 
 from ..errors import StackError
@@ -38,7 +38,7 @@ def remove_labeled(
     selector: str,
     timeouts: Timeouts,
     *,
-    created: Container[Resource] = (),
+    created: Collection[Resource] = (),
     last: tuple[Resource, str] | None = None,
     removed: Removed | None = None,
     types: Iterable[Resource] = (),
@@ -55,11 +55,19 @@ def remove_labeled(
     :return: what is left, and why.
     """
     removed = removed or Removed()
+    left: list[Leftover] = []
+
+    def failed(api_version: str, error: StackError) -> None:
+        """Report an extension that fails, unless the session created nothing of it."""
+        group = api_version.rpartition("/")[0]
+        if not created or group in {resource.group for resource in created}:
+            left.append(Leftover(f"anything of {api_version} labeled {selector}", error.message, _everything(selector)))
+
     try:
-        resources = list(types) or [resource for resource in cluster.served("list", "delete") if resource != CRDS]
+        served = types or cluster.served("list", "delete", failed=failed)
+        resources = [resource for resource in served if resource != CRDS]
     except StackError as error:
         return [Leftover(f"everything labeled {selector} in the cluster", error.message, _everything(selector))]
-    left: list[Leftover] = []
     found = _find(cluster, resources, selector, created, left)
     held = [item for item in found if (item.resource, item.name) == last]
     left += _delete(cluster, [item for item in found if item not in held], selector, timeouts, removed)

@@ -534,17 +534,25 @@ class Cluster:
             hint="name the CustomResourceDefinitions in [run] crds of the implementation file",
         )
 
-    def served(self, *verbs: str) -> Iterator[Resource]:
+    def served(self, *verbs: str, failed: Callable[[str, StackError], None] | None = None) -> Iterator[Resource]:
         """Yield the resource types that support all verbs, each in the preferred version of its group.
 
         Types of an extension that does not answer are left out.
+
+        :param failed: receives the API version whose types cannot be listed, and the error; the others are yielded.
+        :raises StackError: if types cannot be listed, without `failed`.
         """
         groups = self._json("GET", "/apis")["groups"]
         versions = ["v1", *(group["preferredVersion"]["groupVersion"] for group in groups)]
         for api_version in versions:
-            for resource, entry in self._served_in(api_version, absent=(403, 404, 405, 503)):
-                if set(verbs) <= set(entry["verbs"]):
-                    yield resource
+            try:
+                found = list(self._served_in(api_version, absent=(403, 404, 405, 503)))
+            except StackError as error:
+                if failed is None:
+                    raise
+                failed(api_version, error)
+                continue
+            yield from (resource for resource, entry in found if set(verbs) <= set(entry["verbs"]))
 
     def _served_in(self, api_version: str, absent: Iterable[int] = (404,)) -> Iterator[tuple[Resource, Object]]:
         """Yield the resource types of a version of a group, and the API server's description of each.

@@ -16,6 +16,7 @@ from pytest_vault_issuer.kube.client import (
     CONFIG_MAPS,
     NAMESPACES,
     WEBHOOK_CONFIGURATIONS,
+    ApiError,
     Object,
     Resource,
 )
@@ -26,6 +27,7 @@ from pytest_vault_issuer.timeouts import Timeouts
 from pytest_vault_issuer.vault import VaultAdmin
 
 DEPLOYMENTS, DAEMON_SETS = Resource("apps", "v1", "deployments"), Resource("apps", "v1", "daemonsets")
+LEASES = Resource("coordination.k8s.io", "v1", "leases")
 CLUSTER_ISSUERS = Resource("cert-manager.io", "v1", "clusterissuers", namespaced=False)
 
 
@@ -83,6 +85,30 @@ def test_every_object_of_a_session_is_removed(cluster: Cluster, name: str) -> No
 
     assert [item for resource, item, namespace in made if cluster.find(resource, name, namespace)] == []
     assert cluster.find(CONFIG_MAPS, f"{name}-others", "default"), "expected the object of another session"
+
+
+@pytest.mark.parametrize("of_the_session", [False, True], ids=["of others", "of the session"])
+def test_extension_that_fails_keeps_no_other_object(
+    cluster: Cluster, name: str, monkeypatch: pytest.MonkeyPatch, of_the_session: bool
+) -> None:
+    """A cluster may have an extension whose server answers with errors; that of leases stands for it."""
+    item = body("ConfigMap", name, "default")
+    item["metadata"]["labels"] = {LABEL: name}
+    cluster.create(CONFIG_MAPS, item)
+    ask = cluster._json
+
+    def fail(method: str, path: str, **options: Any) -> Object:
+        if path == "/apis/coordination.k8s.io/v1":
+            raise ApiError(f"{method} {path}", 502, {"message": "no such host"})
+        return ask(method, path, **options)
+
+    monkeypatch.setattr(cluster, "_json", fail)
+    created = {CONFIG_MAPS, *([LEASES] if of_the_session else [])}
+    left = remove_labeled(cluster, f"{LABEL}={name}", Timeouts(), created=created)
+    assert cluster.find(CONFIG_MAPS, name, "default") is None
+    assert [leftover.what for leftover in left] == (
+        [f"anything of coordination.k8s.io/v1 labeled {LABEL}={name}"] if of_the_session else []
+    )
 
 
 # -- ownership ------------------------------------------------------------------------------------------------
