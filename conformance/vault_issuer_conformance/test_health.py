@@ -587,12 +587,12 @@ def test_conditions_of_others_stay(sandbox: Sandbox, kind: str) -> None:
     issuer.change(lambda vault: vault.update(auth=with_absent_reference(auth)))
     issuer.wait_not_ready("its configuration was changed to one that cannot work")
     assert foreign in issuer.conditions(), (
-        "expected the condition of another controller to stay when the issuer object became not Ready"
+        "expected the condition of another controller to stay when the issuer object became not Ready, saw it changed"
     )
     issuer.change(lambda vault: vault.update(auth=auth.spec))
     issuer.wait_ready(timeout=sandbox.timeouts.retry)
     assert foreign in issuer.conditions(), (
-        "expected the condition of another controller to stay when the issuer object became Ready"
+        "expected the condition of another controller to stay when the issuer object became Ready, saw it changed"
     )
 
 

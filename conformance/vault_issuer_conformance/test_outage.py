@@ -187,11 +187,11 @@ def test_result_of_a_deleted_issuer_is_not_given_to_another(sandbox: Sandbox) ->
     issuer.delete()
     limit = sandbox.timeouts.deletion
     gone = sandbox.cluster.wait_gone(issuer.resource, issuer.name, issuer.namespace, timeout=limit)
-    assert gone, f"expected the deleted {issuer} to be gone within {limit:g} s; it still exists"
+    assert gone, f"expected the deleted {issuer} to be gone within {limit:g} s, saw it present"
     successor = sandbox.issuer(kind, auth, name=issuer.name, proxy=uninitialized)
     with successor.recorded() as states:
         held.release()
         successor.wait_not_ready("its Vault is not initialized", timeout=sandbox.timeouts.retry)
         sandbox.barrier(other)
     ready = [item for item in states if condition(item, "Ready").get("status") == "True"]
-    assert not ready, f"expected {successor} never Ready, saw the result of its deleted predecessor"
+    assert not ready, f"expected {successor} never to be Ready, saw the result of its deleted predecessor"

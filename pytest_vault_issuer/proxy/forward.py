@@ -1,4 +1,4 @@
-"""A forward proxy, as the variables HTTPS_PROXY and HTTP_PROXY name it."""
+"""A forward proxy for the environment variables HTTPS_PROXY and HTTP_PROXY."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 _HEAD_LIMIT = 64 * 1024
 _TIMEOUT = 30.0
-"""Seconds for the head of a request, and without any data in a tunnel."""
+"""Timeout in seconds for the head of a request, and for data in a tunnel."""
 _CHUNK = 64 * 1024
 
 
@@ -22,7 +22,7 @@ class ForwardProxy:
 
     It accepts CONNECT, and for plain HTTP requests with an absolute URL, one per connection.
 
-    :param servers: host name -> address and port of the server that it stands for.
+    :param servers: host name -> address and port to which the proxy connects.
     :param bind: address to listen on.
     :ivar requested: host and port of each request, in order.
     """
@@ -46,7 +46,7 @@ class ForwardProxy:
         self._thread = threading.Thread(target=self._server.serve_forever, name="forward-proxy", daemon=True)
         self._thread.start()
         host = f"[{bind}]" if ":" in bind else bind
-        #: Its URL, for the variables.
+        #: The URL for these variables.
         self.url = f"http://{host}:{self._server.server_address[1]}"
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ from tests.e2e.conftest import Suite, typed
 from tests.support import memory_limit, small_disk
 from tests.support.containers import CERT_MANAGER, NODE, VAULT, all_names, engine_with, on_kind
 from tests.support.memory_limit import MemoryLimit
-from tests.support.processes import killed_at_end, output_of, processes_of, supervisor_of
+from tests.support.processes import command_lines, killed_at_end, output_of, processes_of, supervisor_of
 from tests.support.scope import few_or
 from tests.support.written_report import journal, load
 
@@ -39,9 +39,9 @@ END, GONE = 600, 180
 class Session:
     """A session in the middle of its tests.
 
-    :ivar process: pytest, in a process group of its own.
+    :ivar process: pytest, in a separate process group.
     :ivar directory: the run directory.
-    :ivar before: what the engine had before.
+    :ivar before: names of the objects of the engine before the session.
     :ivar limit: limits the memory of its processes; None without a limit.
     """
 
@@ -90,30 +90,20 @@ def kill_group(session: Session) -> None:
 
 
 def kill_all(session: Session) -> None:
-    """Kill all_names, as when a container ends: the supervisor first, because it would clean up."""
+    """Kill everything, as when a container ends: the supervisor first, because it would clean up."""
     kill_supervisor(session)
     kill_group(session)
 
 
 def kill_largest(session: Session) -> None:
     """Kill the largest process, as a system does that is out of memory, if no limit can be set."""
-    ids = [
-        int(entry.name)
-        for entry in Path("/proc").iterdir()
-        if entry.name.isdigit() and any(str(session.directory) in word for word in words_of(entry))
-    ]
+    ids = [pid for pid, words in command_lines() if any(str(session.directory) in word for word in words)]
     os.kill(max([*ids, session.process.pid], key=memory_of), signal.SIGKILL)
 
 
 def exhaust_memory(session: Session) -> None:
     assert session.limit is not None
     session.limit.exhaust()
-
-
-def words_of(entry: Path) -> list[str]:
-    with contextlib.suppress(OSError):
-        return (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-    return []
 
 
 def memory_of(pid: int) -> int:
