@@ -148,3 +148,19 @@ def test_memory_does_not_grow_with_each_signing(sandbox: Sandbox, controller: Co
         f"expected the memory of the controller to grow by at most {PER_SIGNING // 1024} KiB per signing, "
         f"saw {grown / 1024:.0f} KiB over {SIGNINGS} signings, after as many before"
     )
+
+
+@requirement("VI-LOAD-006")
+def test_vault_of_a_deleted_issuer_is_left_alone(sandbox: Sandbox) -> None:
+    kind = one_kind(sandbox)
+    other = sandbox.ready_issuer(kind, proxy=sandbox.new_proxy())
+    sandbox.proxy.inject(None, Respond(501, json={"errors": ["Vault is not initialized"]}))
+    issuer = sandbox.issuer(kind)
+    issuer.wait_not_ready("its Vault is not initialized")
+    issuer.delete()
+    window(other, sandbox)  # for a check that has begun
+    mark = sandbox.proxy.mark()
+    for _ in range(2):
+        window(other, sandbox)
+    asked = [exchange.summary for exchange in sandbox.proxy.seen(since=mark)]
+    assert not asked, f"expected no request to the Vault of a deleted {issuer.kind}, saw {asked}"
