@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import sys
@@ -43,7 +44,9 @@ _MARK = ".vault-issuer-cache"
 _KEPT = 24 * 3600
 _GO_CACHES = "go-caches"
 #: Directory with parts of downloads, so that the next one continues.
-_PARTS = "downloads"
+_PARTS = ".vault-issuer-downloads"
+#: Name of the directory of a component: its name, version and key.
+_PLACE = re.compile(r".+-.*-[0-9a-f]{16}")
 #: File with the process that builds, for processes that wait for it.
 _BUILDER = "builder.json"
 #: Seconds between two progress lines about a component, or about the build of another process.
@@ -498,8 +501,9 @@ class Toolchain:
                 kept |= {self._place(component), *map(self._place, self._downloads(component))}
             freed = 0
             for path in self.cache.iterdir():
-                # The user may have named a directory that contains other files, too.
-                ours = (path / MANIFEST).is_file() or path.name.startswith(_DRAFT) or path.name in (_GO_CACHES, _PARTS)
+                # The user may have named a directory that contains other files, too: many have a manifest.json.
+                is_component = _PLACE.fullmatch(path.name) is not None and (path / MANIFEST).is_file()
+                ours = is_component or path.name.startswith(_DRAFT) or path.name in (_GO_CACHES, _PARTS)
                 if (ours and path not in kept) or ((path / _MARK).is_file() and not old):
                     freed += _size(path)
                     try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from pytest_vault_issuer.toolchain import Toolchain
 
 
@@ -17,6 +19,15 @@ def test_clean_removes_the_caches_of_other_builds_and_keeps_files_of_the_user(tm
     assert cache.is_dir(), "the present version uses it"
     assert toolchain.clean() == 4
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"external-issuer-notes"}
+
+
+@pytest.mark.parametrize("name", ["downloads", "my-web-app", "my-web-app-1.0-beta"])
+def test_clean_keeps_directories_of_the_user(tmp_path: Path, name: str) -> None:
+    """Web applications and browser extensions have a manifest.json, too."""
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "manifest.json").write_text('{"name": "mine"}')
+    assert Toolchain(tmp_path).clean() == 0
+    assert (tmp_path / name / "manifest.json").exists()
 
 
 def test_caches_of_another_version_are_removed_a_day_after_their_last_use(tmp_path: Path) -> None:

@@ -193,7 +193,7 @@ def test_file_that_was_damaged_since_its_download_is_downloaded_again(
     server: Publisher, get: Get, tmp_path: Path
 ) -> None:
     entry = archive(server.publish(URL, PROGRAM), member="")
-    parts = tmp_path / "cache" / "downloads"
+    parts = tmp_path / "cache" / ".vault-issuer-downloads"
     parts.mkdir(parents=True)
     (parts / entry.digest.replace(":", "-")).write_bytes(bytes(len(PROGRAM)))
     assert output(get(entry)) == "hello\n"
@@ -201,7 +201,7 @@ def test_file_that_was_damaged_since_its_download_is_downloaded_again(
 
 def test_part_of_another_file_is_thrown_away(server: Publisher, get: Get, tmp_path: Path) -> None:
     entry = archive(server.publish(URL, PROGRAM), member="")
-    parts = tmp_path / "cache" / "downloads"
+    parts = tmp_path / "cache" / ".vault-issuer-downloads"
     parts.mkdir(parents=True)
     (parts / f"{entry.digest.replace(':', '-')}.part").write_bytes(b"#!/bin/bash")
     assert output(get(entry)) == "hello\n"
