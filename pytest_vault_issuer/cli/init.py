@@ -284,7 +284,7 @@ def _print(options: argparse.Namespace, answers: Answers, files: list[str], miss
         if answers.ci == GITLAB:
             print(f"in .gitlab-ci.yml:\n  include:\n    - local: {files[-1]}")
         if answers.ci and not answers.build:
-            print("in CI nothing is built (--build): what the command starts has to be there")
+            print("CI builds nothing (no --build): the program of the command must be in the repository")
         if wheel:
             print("CI installs the suite from a wheel, as this copy is not from an index. Make and commit it:")
             print(f"  {wheel}")

@@ -56,7 +56,7 @@ def _start(session: Session, say: Callable[[str], None]) -> str:
         return ""
     failure = (
         f"it set no condition on its first issuer object within {session.timeouts.first_answer:g} s; "
-        f"every wait for it is cut to {SILENT_LIMIT:g} s"
+        f"every wait for it is limited to {SILENT_LIMIT:g} s"
     )
     say(f"vault-issuer: {name} does not answer: {failure}")
     return failure

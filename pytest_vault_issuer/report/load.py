@@ -185,7 +185,7 @@ def title(report: Report) -> str:
 
 def early_end(report: Report) -> str:
     """Return why the session ended early; '' if it ran to its end."""
-    return f"the run ended early: {report['incomplete']}" if report.get("incomplete") else ""
+    return f"the session ended early: {report['incomplete']}" if report.get("incomplete") else ""
 
 
 def generator(report: Report) -> str:

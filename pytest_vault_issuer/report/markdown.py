@@ -13,7 +13,7 @@ from .outcomes import ENDED_EARLY, Outcome
 
 _MARKS = {"conformant": "✅", "partial": "🟡", "non-conformant": "❌", "incomplete": "⚠️"}
 _SHOWN = {
-    Outcome.ERROR: "Errors in the harness or the stack",
+    Outcome.ERROR: "Errors in the suite or the stack",
     Outcome.FAILED: "Failed",
     Outcome.KNOWN_FAILURE: "Known failures",
     Outcome.NOT_RUN: "Not run",
@@ -52,7 +52,7 @@ def _lines(report: Report) -> Iterator[str]:
         for group in group_entries(listed):
             yield from _group(group, outcome)
         if len(listed) < len(entries):
-            yield f"* {len(entries) - len(listed)} requirements, because the run ended early"
+            yield f"* {len(entries) - len(listed)} requirements, because the session ended early"
 
 
 def _group(group: Group[dict[str, Any]], outcome: Outcome) -> Iterator[str]:

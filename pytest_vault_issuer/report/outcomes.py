@@ -65,7 +65,7 @@ def headline(message: str) -> str:
 
 
 #: The first words of the message of a test that did not run because the session ended early.
-ENDED_EARLY = "not run: the run ended early"
+ENDED_EARLY = "not run: the session ended early"
 
 
 @dataclass(frozen=True)

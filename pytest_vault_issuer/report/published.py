@@ -216,7 +216,7 @@ def _unpinned(report: Report) -> Iterator[Problem]:
     """Yield the binaries that others cannot get."""
     listed = [Origin(**entry) for entry in report["reproduction"].get("binaries", [])]
     if not any(origin.binary == "vault" for origin in listed):
-        yield Problem("the report does not say where the binaries of the stack come from", f"judge again; {PINNED}")
+        yield Problem("the report does not state the sources of the binaries of the stack", f"judge again; {PINNED}")
     for origin in listed:
         if origin.refusal:
             yield Problem(one_line(origin.refusal), PINNED)
@@ -234,11 +234,12 @@ def _local(report: Report) -> Iterator[Problem]:
 
 
 def _secret(report: Report) -> Iterator[Problem]:
-    """Yield what looks like a secret; all of a report is redacted when it is written."""
+    """Yield texts that look like secrets; a report is redacted when it is written."""
     for where, before, after in _differences(report, Redactor().redact_json(report), "report"):
         if before != after:
             yield Problem(
-                f"{where} contains what looks like a secret", "report this as SECURITY.md says, and do not publish it"
+                f"{where} contains text that looks like a secret",
+                "report this as SECURITY.md says, and do not publish it",
             )
             return
 
@@ -267,7 +268,7 @@ def _misplaced(path: Path, report: Report) -> Iterator[Problem]:
     digest = actual.parent.parent / DIGEST_FILE
     if digest.is_file() and digest.read_text(encoding="utf-8").strip() != report["reproduction"]["suite_sha256"]:
         yield Problem(
-            f"the suite that judged is not that of {report['generator']['version']}",
+            f"the report is not from the suite of version {report['generator']['version']}",
             f"install pytest-vault-issuer=={report['generator']['version']} unchanged, and judge again",
         )
 

@@ -10,7 +10,7 @@ from .causes import Group, by_level, described, grouped
 from .outcomes import LEVELS, NOT_JUDGED, Outcome, RequirementResult, Verdict, verdict
 
 _SHOWN = {
-    Outcome.ERROR: "errors in the harness or the stack",
+    Outcome.ERROR: "errors in the suite or the stack",
     Outcome.FAILED: "failed",
     Outcome.KNOWN_FAILURE: "known failures",
     Outcome.NOT_RUN: "not run",
@@ -50,7 +50,7 @@ def details(results: Iterable[RequirementResult]) -> Iterator[str]:
         members = [r for r in members if r.tests]
         cut_off = [r for r in members if r.cut_off]
         if cut_off:
-            yield f"{title}, the run ended early: {len(cut_off)} requirements"
+            yield f"{title}, the session ended early: {len(cut_off)} requirements"
         members = [r for r in members if not r.cut_off]
         if members:
             yield f"{title}, {by_level(r.requirement.level for r in members)}:"

@@ -184,7 +184,7 @@ def test_build_command_is_found(
     for name, text in files.items():
         write(tmp_path, name, text)
     assert run(tmp_path, "--name", "mine", "--command", command, "--ci", "github") == 0
-    assert ("in CI nothing is built" in capsys.readouterr().out) == (not build)
+    assert ("CI builds nothing" in capsys.readouterr().out) == (not build)
     (job,) = yaml.safe_load((tmp_path / ".github/workflows/vault-issuer.yml").read_text())["jobs"].values()
     assert [step["run"] for step in job["steps"] if step.get("name") == "Build the controller"] == [build] * bool(build)
     assert any(step.get("uses", "").startswith("actions/setup-go@") for step in job["steps"]) == ("go.mod" in files)

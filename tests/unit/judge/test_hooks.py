@@ -279,7 +279,7 @@ def test_session_that_ends_early_reports_its_results(stackless: Inner, body: str
     assert stackless.report["incomplete"].startswith(reason)
     assert stackless.outcome(MUST) == "passed"
     assert stackless.outcome(third) == stackless.outcome(fourth) == "not-run"
-    assert stackless.entry(third)["tests"][0]["message"].startswith(f"not run: the run ended early: {reason}")
+    assert stackless.entry(third)["tests"][0]["message"].startswith(f"not run: the session ended early: {reason}")
     assert stackless.outcome(OTHER_MUST) == {1: "failed", 3: "passed"}.get(status, "not-run")
     written = {path.name for path in (stackless.pytester.path / "out").iterdir()}
     assert written >= {"report.json", "report.html", "report.md", "report.yaml", "report.jsonl"}

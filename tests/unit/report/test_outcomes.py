@@ -317,7 +317,7 @@ def test_details_show_failures_with_the_first_line_of_each_message() -> None:
 def test_details_separate_errors_from_failures() -> None:
     lines = list(terminal.details([result(FAILED), result(ERROR), result(KNOWN)]))
     titles = [line for line in lines if not line.startswith(" ")]
-    assert titles == ["errors in the harness or the stack, 1 MUST:", "failed, 1 MUST:", "known failures, 1 MUST:"]
+    assert titles == ["errors in the suite or the stack, 1 MUST:", "failed, 1 MUST:", "known failures, 1 MUST:"]
 
 
 def test_details_count_unselected_and_explain_not_run() -> None:

@@ -82,7 +82,7 @@ def set_in(*path: str | int, to: Any) -> Change:
             set_in("reproduction", "command", to="pytest --vault-issuer-report=/root/report"),
             "report.reproduction.command names a directory of the machine that judged: /root/report",
         ),
-        (set_in("reproduction", "binaries", to=[]), "does not say where the binaries of the stack come from"),
+        (set_in("reproduction", "binaries", to=[]), "does not state the sources of the binaries of the stack"),
         (set_in("reproduction", "binaries", 0, "pinned", to=False), "vault is not pinned: github.com/hashicorp/vault@"),
         (set_in("reproduction", "binaries", 0, "sha256", to=""), "vault is not pinned: github.com/hashicorp/vault@"),
         (set_in("reproduction", "binaries", 0, "source", to="user"), "vault is a binary of your own"),
@@ -94,7 +94,7 @@ def set_in(*path: str | int, to: Any) -> Change:
         (set_in("profiles", "core", "verdict", to="conformant"), "the verdict or the counts of profile core"),
         (
             set_in("requirements", 0, "tests", 0, "message", to="token hvs.CAESIcanarycanarycanary"),
-            "report.requirements[0].tests[0].message contains what looks like a secret",
+            "report.requirements[0].tests[0].message contains text that looks like a secret",
         ),
     ],
 )  # fmt: skip
@@ -142,7 +142,7 @@ def test_suite_must_be_that_of_its_release(tmp_path: Path) -> None:
     digest.write_text(f"{'a' * 64}\n")
     assert published.check(path) == []
     digest.write_text(f"{'b' * 64}\n")
-    assert [each.text for each in published.check(path)] == ["the suite that judged is not that of 0.1.0"]
+    assert [each.text for each in published.check(path)] == ["the report is not from the suite of version 0.1.0"]
 
 
 def test_newest_comes_first(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def sandbox_with(*troubles: tuple[str, ...]) -> tuple[Any, list[str]]:
     return sandbox, removed
 
 
-def test_trouble_of_a_proxy_is_an_error_of_the_harness() -> None:
+def test_failure_of_a_proxy_is_an_error_of_the_suite() -> None:
     sandbox, removed = sandbox_with((), ("no connection accepted: too many open files",), ("no thread",))
     with pytest.raises(StackError, match="no connection accepted: too many open files; no thread") as error:
         sandbox.close()
