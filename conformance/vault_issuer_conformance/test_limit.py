@@ -214,7 +214,7 @@ def test_wrong_secret_id_does_not_lock_the_role(sandbox: Sandbox) -> None:
     sandbox.proxy.wait_for(Route.LOGIN, timeout=sandbox.timeouts.wire, what="a login with the wrong SecretID")
     passed = window(other, sandbox)
     attempts = len(sandbox.proxy.seen(Route.LOGIN))
-    assert sandbox.vault.may_log_in(auth.approle), (
+    assert sandbox.vault.accepts_login(auth.approle), (
         f"expected fewer than {LOCKOUT_THRESHOLD} logins with a wrong SecretID in {passed.seconds:.1f} s, "
         f"saw {attempts}: Vault has locked the role"
     )

@@ -68,25 +68,25 @@ def check_again(sandbox: Sandbox, broken: Issuer, proxy: Proxy) -> None:
 def test_working_issuers_are_left_alone_beside_a_broken_one(sandbox: Sandbox) -> None:
     kind = one_kind(sandbox)
     auth = sandbox.default_authentication(kind)
-    apart, nowhere = sandbox.new_proxy(), sandbox.new_proxy()
-    nowhere.inject(None, Respond(501, json={"errors": ["Vault is not initialized"]}))
-    other = sandbox.ready_issuer(kind, auth, proxy=apart)
-    one_check = len(apart.seen())
+    other_proxy, broken_proxy = sandbox.new_proxy(), sandbox.new_proxy()
+    broken_proxy.inject(None, Respond(501, json={"errors": ["Vault is not initialized"]}))
+    other = sandbox.ready_issuer(kind, auth, proxy=other_proxy)
+    one_check = len(other_proxy.seen())
     for issuer in [sandbox.issuer(kind, auth) for _ in range(SOME)]:
         issuer.wait_ready()
     since = sandbox.proxy.mark()
     before = window(other, sandbox)
     rate = len(sandbox.proxy.seen(since=since)) / before.seconds
-    broken = sandbox.issuer(kind, proxy=nowhere)
+    broken = sandbox.issuer(kind, proxy=broken_proxy)
     broken.wait_not_ready("its Vault is not initialized")
     since = sandbox.proxy.mark()
-    beside = window(other, sandbox, before_each=lambda: check_again(sandbox, broken, nowhere))
+    beside = window(other, sandbox, before_each=lambda: check_again(sandbox, broken, broken_proxy))
     seen = len(sandbox.proxy.seen(since=since))
     # A controller may check Ready Issuers again from time to time, all at once.
     most = FIRST + round(2 * (rate * beside.seconds + one_check * SOME))
     assert seen <= most, (
         f"expected at most {most} requests to the Vault of {SOME} Issuers that are Ready in {beside.seconds:.1f} s, "
-        f"while another one fails ({len(nowhere.seen())} requests), saw {seen}; before, saw {rate:.1f} per second"
+        f"while another one fails ({len(broken_proxy.seen())} requests), saw {seen}; before, saw {rate:.1f} per second"
     )
 
 

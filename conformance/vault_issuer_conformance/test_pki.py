@@ -127,7 +127,7 @@ def test_chain_follows_a_changed_issuer(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind, pki=pki)
     assert_signed_by(sandbox, sandbox.issued(issuer), pki.issuing)
     sandbox.vault.import_authorities(pki, *other.chain, key=other)
-    sandbox.vault.choose_issuer(pki.mount, other)
+    sandbox.vault.set_default_issuer(pki.mount, other)
     assert_signed_by(sandbox, sandbox.issued(issuer), other)
     sandbox.vault.set_pki_role(pki, issuer_ref=sandbox.vault.pki_issuer(pki.mount, pki.issuing))
     assert_signed_by(sandbox, sandbox.issued(issuer), pki.issuing)

@@ -229,7 +229,7 @@ def test_login_is_repeated_after_its_token_expired(sandbox: Sandbox) -> None:
     sandbox.vault.set_auth_role(role, token_ttl=TTL, token_max_ttl=TTL)
     issuer = sandbox.ready_issuer(kind, auth)
     used = sandbox.signings(sandbox.issued(issuer))[-1].token
-    ended = poll(lambda: None if sandbox.vault.lives(used) else True, timeout=TTL + sandbox.timeouts.api)
+    ended = poll(lambda: None if sandbox.vault.is_valid(used) else True, timeout=TTL + sandbox.timeouts.api)
     assert ended, f"expected the token of a login to expire after {TTL} s, saw it live"
     sandbox.issued(issuer)
 

@@ -405,7 +405,7 @@ _RECORD_KEYS = ("session", "state", "cluster", "vault", "started", "record")
 def _record_row(record: CleanupRecord) -> list[str]:
     state = records.state_of(record)
     try:
-        where = record.read().whereabouts
+        where = record.read().session_info
     except StackError as error:
         return [record.session, state, error.message, "", "", str(record.path)]
     return [where.session, state, where.cluster, where.vault_addr, where.started, str(record.path)]
@@ -494,7 +494,7 @@ def _finish(
 
 def _token_of(record: CleanupRecord, file: str) -> str:
     if not file:
-        return finish.token_of(record.read().whereabouts)
+        return finish.token_of(record.read().session_info)
     return Settings(vault_token_file=Path(file)).vault_token()
 
 

@@ -157,12 +157,12 @@ def group_entries(entries: Iterable[dict[str, Any]]) -> list[Group[dict[str, Any
     return grouped(entries, lambda entry: str(entry["level"]), deciding)
 
 
-def said(group: Group[dict[str, Any]], entry: dict[str, Any]) -> list[str]:
+def member_lines(group: Group[dict[str, Any]], entry: dict[str, Any]) -> list[str]:
     """Return a line for each message that a list shows for a member: in a shared group only what the title lacks."""
-    return described(group, deciding(entry))
+    return message_lines(group, deciding(entry))
 
 
-def described(group: Group[Any], messages: Sequence[str]) -> list[str]:
+def message_lines(group: Group[Any], messages: Sequence[str]) -> list[str]:
     """Return the lines for the messages of a member: all of them, or for a shared cause only what its title lacks."""
     if (group.number or len(group.members)) == 1:
         return list(dict.fromkeys(map(headline, messages)))

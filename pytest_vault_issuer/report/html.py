@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ..requirements.features import AREAS
 from ..text import all_printable
 from . import rerun
-from .causes import Group, group_entries, said
+from .causes import Group, group_entries, member_lines
 from .evidence import ELSEWHERE, LEGEND, body_text, connection, elsewhere_text, log_title, spec_text
 from .files import HTML_MARK, write_text
 from .load import Report, generator, pace, shortened, title, versions, with_outcome
@@ -122,7 +122,7 @@ def _environment() -> Environment:
         "moments": _moments,
         "rerun": pass_context(rerun_of),
         "rows": _rows,
-        "said": lambda group, entry: shortened("; ".join(said(group, entry)), _SAID),
+        "member_lines": lambda group, entry: shortened("; ".join(member_lines(group, entry)), _SAID),
         "spec_text": spec_text,
         "test_name": lambda nodeid: nodeid.partition("::")[2] or nodeid,
         "versions": versions,

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..requirements.features import AREAS
 from ..text import coded, markdown
-from .causes import Group, by_level, group_entries, said
+from .causes import Group, by_level, group_entries, member_lines
 from .load import Report, binaries, early_end, messages, title, versions, with_outcome
 from .outcomes import ENDED_EARLY, Outcome
 
@@ -63,7 +63,7 @@ def _group(group: Group[dict[str, Any]], outcome: Outcome) -> Iterator[str]:
     indent = "  " if together else ""
     for entry in group.members:
         yield f"{indent}* **{entry['id']}** ({entry['level']}) {coded(entry['statement'])}"
-        yield from (f"{indent}  * {markdown(message[:300])}" for message in said(group, entry))
+        yield from (f"{indent}  * {markdown(message[:300])}" for message in member_lines(group, entry))
 
 
 def _table(report: Report) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ..requirements.features import AREAS
 from ..text import one_line
-from .causes import Group, by_level, described, grouped
+from .causes import Group, by_level, grouped, message_lines
 from .outcomes import LEVELS, NOT_JUDGED, Outcome, RequirementResult, Verdict, verdict
 
 _SHOWN = {
@@ -69,7 +69,7 @@ def _group(group: Group[RequirementResult], outcome: Outcome) -> Iterator[str]:
     for result in group.members:
         statement = one_line(result.requirement.statement)
         yield f"{indent}{result.requirement.id} ({result.requirement.level}) {statement}"
-        for message in described(group, _messages(result)):
+        for message in message_lines(group, _messages(result)):
             yield f"{indent}    {one_line(message[:300])}"
 
 

@@ -9,7 +9,7 @@ from ..proxy import Proxy
 from ..vault import Pki, VaultWorkspace
 
 
-class Whereabouts(TypedDict):
+class CredentialOptions(TypedDict):
     """Arguments of :meth:`~.sandbox.Sandbox.authenticate`: where a credential is valid, and for which PKI."""
 
     pki: Pki
@@ -35,6 +35,6 @@ class VaultNamespaces:
     vault: VaultWorkspace
 
     @property
-    def credentials(self) -> Whereabouts:
+    def credentials(self) -> CredentialOptions:
         """Arguments of :meth:`~.sandbox.Sandbox.authenticate` for a credential that is valid in the namespaces."""
         return {"pki": self.pki, "vault": self.vault}

@@ -29,7 +29,7 @@ from .bootstrap import REVIEWER_BINDING
 from .kind.cluster import KindClusters
 from .kind.engine import Engine
 from .kubeconfig import private_copy
-from .record import CleanupRecord, Contents, Whereabouts
+from .record import CleanupRecord, Contents, SessionInfo
 
 #: Seconds after which the processes of a killed session have ended: pytest-xdist's workers take up to 15.
 _RELEASE = 30.0
@@ -51,7 +51,7 @@ def command(record: CleanupRecord, kubeconfig: Path | None = None) -> list[str]:
 
 
 def begin(
-    run: RunDirectory, whereabouts: Whereabouts, kubeconfig: Path, timeouts: Timeouts, env: Mapping[str, str]
+    run: RunDirectory, session_info: SessionInfo, kubeconfig: Path, timeouts: Timeouts, env: Mapping[str, str]
 ) -> CleanupRecord:
     """Write the cleanup record of a session, and register the cleanup with its supervisor as an exit hook.
 
@@ -60,21 +60,21 @@ def begin(
         kubeconfig may need.
     :raises StackError: if the record cannot be written; the session must then create nothing.
     """
-    record = CleanupRecord.begin(whereabouts)
+    record = CleanupRecord.begin(session_info)
     run.at_end(command(record, kubeconfig), {**os.environ, **interpreter.environment(), **env}, limit=limit(timeouts))
     record.hold()
     return record
 
 
-def token_of(whereabouts: Whereabouts) -> str:
+def token_of(session_info: SessionInfo) -> str:
     """Return the token for a session's Vault, from the environment or from its file; '' if there is none.
 
     :raises ConfigurationError: if the text cannot be a token.
     """
     if os.environ.get(TOKEN_VARIABLE, "").strip():
         return Settings().vault_token()
-    file = Path(whereabouts.token_file)
-    return Settings(vault_token_file=file).vault_token() if whereabouts.token_file and file.is_file() else ""
+    file = Path(session_info.token_file)
+    return Settings(vault_token_file=file).vault_token() if session_info.token_file and file.is_file() else ""
 
 
 def finish(
@@ -102,7 +102,7 @@ def finish(
             hint="wait until they end",
         )
     try:
-        where = contents.whereabouts
+        where = contents.session_info
         timeouts = Timeouts().scaled(where.timeout_scale)
         sessions = list(dict.fromkeys([where.session, *contents.created]))
         left = _from_vault(contents, sessions, token, timeouts, removed) if where.vault_addr else []
@@ -117,7 +117,7 @@ def finish(
 def _from_vault(
     contents: Contents, sessions: list[str], token: str, timeouts: Timeouts, removed: Removed
 ) -> list[Leftover]:
-    where = contents.whereabouts
+    where = contents.session_info
     if not token:
         return [
             Leftover(
@@ -144,7 +144,7 @@ def _from_vault(
 def _from_cluster(
     contents: Contents, sessions: list[str], kubeconfig: Path | None, timeouts: Timeouts, removed: Removed
 ) -> list[Leftover]:
-    where = contents.whereabouts
+    where = contents.session_info
     with _kubeconfig(where, kubeconfig, timeouts) as open_kubeconfig:
         try:
             cluster = Cluster(open_kubeconfig(), timeouts=timeouts)
@@ -163,7 +163,7 @@ def _from_cluster(
 
 
 @contextlib.contextmanager
-def _kubeconfig(where: Whereabouts, given: Path | None, timeouts: Timeouts) -> Iterator[Callable[[], Path]]:
+def _kubeconfig(where: SessionInfo, given: Path | None, timeouts: Timeouts) -> Iterator[Callable[[], Path]]:
     """Yield a function that returns the session's copy of the kubeconfig, or a new copy that is removed at the end."""
     with contextlib.ExitStack() as scratch:
 
@@ -194,7 +194,7 @@ def main(path: str, kubeconfig: str = "") -> int:
     if not record.path.exists():
         return 0
     try:
-        where = record.read().whereabouts
+        where = record.read().session_info
         token = ""  # without a token, the cluster is cleaned up nevertheless
         with contextlib.suppress(ConfigurationError):
             token = token_of(where)

@@ -39,7 +39,7 @@ _TYPE = "type"
 
 
 @dataclass(frozen=True)
-class Whereabouts:
+class SessionInfo:
     """The cluster, the Vault and the machine of a session.
 
     :ivar session: name of the session, the value of the label on what it creates.
@@ -82,7 +82,7 @@ class Contents:
     :ivar created: what each session created in Vault, or was about to create.
     """
 
-    whereabouts: Whereabouts
+    session_info: SessionInfo
     types: frozenset[Resource] = frozenset()
     created: dict[str, list[Created]] = field(default_factory=dict)
 
@@ -125,19 +125,19 @@ class CleanupRecord:
         self._types: set[Resource] = set()
 
     @classmethod
-    def begin(cls, whereabouts: Whereabouts) -> CleanupRecord:
+    def begin(cls, session_info: SessionInfo) -> CleanupRecord:
         """Write the record of a new session.
 
         :raises StackError: if it cannot be written; the session must then create nothing.
         """
         place = directory()
-        record = cls(place / f"{whereabouts.session}{_SUFFIX}")
+        record = cls(place / f"{session_info.session}{_SUFFIX}")
         started = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
         with _explained(place):
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(record.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             try:
-                _write(descriptor, asdict(whereabouts) | started)
+                _write(descriptor, asdict(session_info) | started)
                 os.fsync(descriptor)
             except OSError:
                 record.path.unlink()
@@ -222,14 +222,14 @@ class CleanupRecord:
             elif what and name:
                 session = _text(line, "session") or self.session
                 created.setdefault(session, []).append(Created(what, name, _text(line, "accessor")))
-        return Contents(self._whereabouts(lines[0]), frozenset(types), created)
+        return Contents(self._session_info(lines[0]), frozenset(types), created)
 
-    def _whereabouts(self, line: dict[str, Any]) -> Whereabouts:
-        texts = {f.name: _text(line, f.name) for f in fields(Whereabouts) if f.type == "str"}
+    def _session_info(self, line: dict[str, Any]) -> SessionInfo:
+        texts = {f.name: _text(line, f.name) for f in fields(SessionInfo) if f.type == "str"}
         scale = line.get("timeout_scale")
-        return Whereabouts(
+        return SessionInfo(
             **{**texts, "session": self.session},
-            timeout_scale=float(scale) if isinstance(scale, int | float) else Whereabouts.timeout_scale,
+            timeout_scale=float(scale) if isinstance(scale, int | float) else SessionInfo.timeout_scale,
         )
 
     @property
@@ -238,7 +238,7 @@ class CleanupRecord:
         if self.path in _held:
             return True
         try:
-            place = self.read().whereabouts.directory
+            place = self.read().session_info.directory
             if place and RunDirectory(Path(place), 0).answers:
                 return True
             claimed = self.claim(0)
@@ -293,7 +293,7 @@ def state_of(record: CleanupRecord) -> str:
     if record.is_under_way:
         return UNDER_WAY
     with contextlib.suppress(StackError):
-        host = record.read().whereabouts.host
+        host = record.read().session_info.host
         if host and host != socket.gethostname():
             return f"of {host}"
     return UNFINISHED

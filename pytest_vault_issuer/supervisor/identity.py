@@ -73,7 +73,7 @@ class Identity:
         return not _LINUX or (bool(self.pid_namespace) and str(Path("/proc/self").readlink()) == str(os.getpid()))
 
     @property
-    def standing(self) -> str:
+    def state(self) -> str:
         """`RUNS` or `ENDED` if that is proved, else `UNKNOWN`."""
         if not self._is_comparable:
             return UNKNOWN
@@ -101,7 +101,7 @@ class Identity:
     @property
     def is_orphaned(self) -> bool:
         """Whether its resources may be removed: it is proved that it belongs to this user and has ended."""
-        return self.is_ours and self.standing == ENDED
+        return self.is_ours and self.state == ENDED
 
     def __str__(self) -> str:
         """Return the owner, for people."""

@@ -125,7 +125,7 @@ class VaultWorkspace:
         )
         if import_chain and len(known) > 1:
             # With several imported certificates, Vault does not choose a default issuer: it is the one with the key.
-            self.choose_issuer(mount, authority)
+            self.set_default_issuer(mount, authority)
         pki = Pki(mount, f"role-{next(self._names)}", authority)
         self.set_pki_role(pki, **(role or {}))
         return pki
@@ -170,7 +170,7 @@ class VaultWorkspace:
         """Change parameters of an issuer of a mount, such as ``manual_chain``; others get their defaults."""
         self.client.write_data(f"{pki.mount}/issuer/{self.pki_issuer(pki.mount, authority)}", data=parameters)
 
-    def choose_issuer(self, mount: str, authority: Authority) -> None:
+    def set_default_issuer(self, mount: str, authority: Authority) -> None:
         """Make a CA the default issuer of a mount."""
         self.client.write_data(f"{mount}/config/issuers", data={"default": self.pki_issuer(mount, authority)})
 
@@ -200,7 +200,7 @@ class VaultWorkspace:
         with contextlib.suppress(hvac.exceptions.InvalidRequest, hvac.exceptions.Forbidden):
             self.client.auth.token.revoke(token)
 
-    def lives(self, token: str) -> bool:
+    def is_valid(self, token: str) -> bool:
         """Return whether a token has neither expired nor been revoked."""
         try:
             self.client.auth.token.lookup(token)
@@ -251,7 +251,7 @@ class VaultWorkspace:
         }
         self.client.write_data(f"sys/auth/{mount}/tune", data={"user_lockout_config": lockout})
 
-    def may_log_in(self, approle: AppRole) -> bool:
+    def accepts_login(self, approle: AppRole) -> bool:
         """Log in with an AppRole; return whether Vault accepts its SecretID: it refuses a role that is locked."""
         try:
             self.client.auth.approle.login(

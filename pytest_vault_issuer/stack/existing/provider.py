@@ -16,7 +16,7 @@ from ...vault.server import VaultAdmin, check_existing
 from .. import finish, record
 from ..bootstrap import check_reviews, complete_stack
 from ..kubeconfig import private_copy
-from ..record import CleanupRecord, Whereabouts
+from ..record import CleanupRecord, SessionInfo
 from ..types import NoVaults, ProviderBase, Stack
 
 NAME = "existing"
@@ -93,7 +93,7 @@ class ExistingProvider(ProviderBase):
 
     def _begin_record(self, source: Path, vault: VaultServer, server: str, kubeconfig: Path) -> CleanupRecord:
         settings = self._settings
-        whereabouts = Whereabouts(
+        session_info = SessionInfo(
             session=self._run.path.name,
             directory=str(self._run.path),
             kubeconfig=str(source.absolute()),
@@ -104,7 +104,7 @@ class ExistingProvider(ProviderBase):
             token_file=str(settings.vault_token_file.absolute()) if settings.vault_token_file else "",
             timeout_scale=settings.timeout_scale,
         )
-        return finish.begin(self._run, whereabouts, kubeconfig, self._timeouts, {TOKEN_VARIABLE: vault.token})
+        return finish.begin(self._run, session_info, kubeconfig, self._timeouts, {TOKEN_VARIABLE: vault.token})
 
     def prepare(self, stack: Stack, images: Iterable[NeededImage]) -> None:
         """Do nothing: the nodes pull images themselves, and the user chooses the address that pods reach."""

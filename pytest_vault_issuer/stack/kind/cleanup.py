@@ -42,7 +42,7 @@ def unattributed(engine: Engine) -> list[Owner]:
     return [
         owner
         for owner in engine.owners()
-        if owner.supervisor.standing != RUNS and not owner.supervisor.is_orphaned and not _answers(owner)
+        if owner.supervisor.state != RUNS and not owner.supervisor.is_orphaned and not _answers(owner)
     ]
 
 

@@ -19,7 +19,7 @@ from ...vault.server import VaultAdmin
 from .. import finish, record
 from ..bootstrap import complete_stack, open_vault
 from ..certificates import StackAuthority
-from ..record import Whereabouts
+from ..record import SessionInfo
 from ..types import ProviderBase, Stack
 from . import cleanup
 from .cluster import KindClusters, check_pytest_kind, find_kind, node_images
@@ -195,7 +195,7 @@ class KindProvider(ProviderBase):
         """Begin the cleanup record for an existing cluster; return its path."""
         for line in record.notices():
             self._progress(line)
-        whereabouts = Whereabouts(
+        session_info = SessionInfo(
             session=self._run.path.name,
             directory=str(self._run.path),
             server=cluster.server,
@@ -203,7 +203,7 @@ class KindProvider(ProviderBase):
             kind_binary=str(program),
             timeout_scale=self._settings.timeout_scale,
         )
-        written = finish.begin(self._run, whereabouts, kubeconfig, self._timeouts, {})
+        written = finish.begin(self._run, session_info, kubeconfig, self._timeouts, {})
         cluster.announcing(written.announce_type)
         return str(written.path)
 

@@ -14,7 +14,7 @@ import pytest
 from pytest_vault_issuer.errors import StackError
 from pytest_vault_issuer.kube.client import CLUSTER_ROLES, SECRETS
 from pytest_vault_issuer.stack import finish, record
-from pytest_vault_issuer.stack.record import UNDER_WAY, UNFINISHED, CleanupRecord, Whereabouts
+from pytest_vault_issuer.stack.record import UNDER_WAY, UNFINISHED, CleanupRecord, SessionInfo
 from pytest_vault_issuer.supervisor.daemon import EXIT_HOOK_LIMIT, recorded_commands
 from pytest_vault_issuer.supervisor.run_directory import RunDirectory
 from pytest_vault_issuer.timeouts import Timeouts
@@ -22,7 +22,7 @@ from pytest_vault_issuer.vault.cleanup import Created
 from tests.support import small_disk
 
 SESSION = "vault-issuer-0123456789ab"
-WHEREABOUTS = Whereabouts(
+SESSION_INFO = SessionInfo(
     session=SESSION,
     directory="/nowhere/" + SESSION,
     kubeconfig="/home/me/kubeconfig",
@@ -39,7 +39,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def begun() -> CleanupRecord:
-    return CleanupRecord.begin(WHEREABOUTS)
+    return CleanupRecord.begin(SESSION_INFO)
 
 
 def test_record_is_private_and_lists_what_was_announced(state: Path, begun: CleanupRecord) -> None:
@@ -53,8 +53,8 @@ def test_record_is_private_and_lists_what_was_announced(state: Path, begun: Clea
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
     assert stat.S_IMODE(begun.path.stat().st_mode) == 0o600
     contents = CleanupRecord(begun.path).read()
-    assert contents.whereabouts.kubeconfig == "/home/me/kubeconfig"
-    assert contents.whereabouts.timeout_scale == 2.0
+    assert contents.session_info.kubeconfig == "/home/me/kubeconfig"
+    assert contents.session_info.timeout_scale == 2.0
     assert contents.types == {CLUSTER_ROLES, SECRETS}
     assert contents.created == {
         SESSION: [
@@ -78,7 +78,7 @@ def test_a_directory_that_cannot_be_written_is_an_error_with_a_way_out(
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     with pytest.raises(StackError, match="the cleanup record cannot be written") as raised:
-        CleanupRecord.begin(WHEREABOUTS)
+        CleanupRecord.begin(SESSION_INFO)
     assert "XDG_STATE_HOME" in raised.value.hint
 
 
@@ -93,7 +93,7 @@ def test_records_are_in_the_home_by_default(state_home: str, tmp_path: Path, mon
 def test_a_line_cut_off_by_a_full_disk_does_not_hide_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
     with small_disk.mounted("16k") as disk:
         monkeypatch.setenv("XDG_STATE_HOME", str(disk))
-        begun = CleanupRecord.begin(WHEREABOUTS)
+        begun = CleanupRecord.begin(SESSION_INFO)
         announce = begun.announcer(SESSION)
         (disk / "filler").write_bytes(b"x" * 4096)
         fill = (announce("policy", f"{number}") for number in range(10_000))
@@ -126,11 +126,11 @@ def test_lines_that_another_version_writes_otherwise_are_left_out(begun: Cleanup
     assert begun.read().created == {SESSION: [Created("policy", "known")]}
 
 
-def test_whereabouts_of_another_version_are_read_as_far_as_they_are_known(begun: CleanupRecord) -> None:
+def test_known_fields_of_another_version_are_read(begun: CleanupRecord) -> None:
     begun.path.write_text(
         json.dumps({"kubeconfig": "/k", "context": None, "timeout_scale": "fast", "future": {}}) + "\n"
     )
-    where = begun.read().whereabouts
+    where = begun.read().session_info
     assert (where.session, where.kubeconfig, where.context, where.timeout_scale) == (SESSION, "/k", "", 1.0)
 
 
@@ -161,7 +161,7 @@ sys.stdin.read()
 def test_a_record_whose_supervisor_answers_is_under_way(short_directory: Path) -> None:
     run = RunDirectory(short_directory / SESSION, os.getpid())
     run.open()
-    begun = CleanupRecord.begin(Whereabouts(session=SESSION, directory=str(run.path)))
+    begun = CleanupRecord.begin(SessionInfo(session=SESSION, directory=str(run.path)))
     assert record.state_of(begun) == UNDER_WAY
     run.close()
     assert record.state_of(begun) == UNFINISHED
@@ -171,7 +171,7 @@ def test_a_cleanup_has_the_time_of_all_that_it_waits_for(short_directory: Path) 
     """The timeout scale for a slow cluster also applies to the cleanup."""
     run, timeouts = RunDirectory(short_directory / SESSION, os.getpid()), Timeouts().scaled(10)
     run.open()
-    begun = finish.begin(run, Whereabouts(session=SESSION, directory=str(run.path)), Path("kubeconfig"), timeouts, {})
+    begun = finish.begin(run, SessionInfo(session=SESSION, directory=str(run.path)), Path("kubeconfig"), timeouts, {})
     ((command, _, limit),) = recorded_commands(run.path)
     begun.release()
     begun.path.unlink()

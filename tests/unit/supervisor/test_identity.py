@@ -24,16 +24,16 @@ def process() -> Iterator[subprocess.Popen[bytes]]:
 
 def test_process_that_runs(process: subprocess.Popen[bytes]) -> None:
     identity = Identity.of(process.pid)
-    assert (identity.standing, identity.is_ours, identity.is_orphaned) == (RUNS, True, False)
+    assert (identity.state, identity.is_ours, identity.is_orphaned) == (RUNS, True, False)
 
 
 def test_process_that_has_ended(process: subprocess.Popen[bytes]) -> None:
     identity = Identity.of(process.pid)
     process.kill()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert identity.standing == ENDED, "a zombie does nothing more"
+    assert identity.state == ENDED, "a zombie does nothing more"
     process.wait()
-    assert (identity.standing, identity.is_orphaned) == (ENDED, True)
+    assert (identity.state, identity.is_orphaned) == (ENDED, True)
 
 
 def test_process_id_that_another_has_by_now(process: subprocess.Popen[bytes]) -> None:
@@ -58,21 +58,21 @@ def ended() -> Identity:
 )
 def test_end_of_an_invisible_process_is_not_proved(field: str, value: str) -> None:
     identity = replace(ended(), **{field: value})
-    assert (identity.standing, identity.is_orphaned) == (UNKNOWN, False)
+    assert (identity.state, identity.is_orphaned) == (UNKNOWN, False)
 
 
 @pytest.mark.parametrize("field", ["uid", "mount_namespace", "host"])
 @pytest.mark.parametrize("value", ["", "12345"])
 def test_process_of_others_is_not_an_orphan(field: str, value: str) -> None:
     identity = replace(ended(), **{field: value})
-    assert (identity.standing, identity.is_ours, identity.is_orphaned) == (ENDED, False, False)
+    assert (identity.state, identity.is_ours, identity.is_orphaned) == (ENDED, False, False)
 
 
 def test_labels() -> None:
     identity = Identity.of(os.getpid())
     assert "" not in identity.labels.values()
     assert Identity.from_labels({**identity.labels, "other": "x"}) == identity
-    assert Identity.from_labels({}).standing == UNKNOWN
+    assert Identity.from_labels({}).state == UNKNOWN
     assert str(identity) == f"process {os.getpid()} of user {os.getuid()} on host {identity.host}"
 
 
@@ -93,7 +93,7 @@ import os, sys
 from pytest_vault_issuer.supervisor.identity import Identity
 theirs = Identity(*sys.argv[1:])
 own = Identity.of(os.getpid())
-print(theirs.standing, theirs.is_orphaned, own.is_orphaned, *own.labels.values())
+print(theirs.state, theirs.is_orphaned, own.is_orphaned, *own.labels.values())
 """
     ours = list(Identity.of(process.pid).labels.values())
     done = subprocess.run(
@@ -103,6 +103,6 @@ print(theirs.standing, theirs.is_orphaned, own.is_orphaned, *own.labels.values()
         stdout=subprocess.PIPE,
         text=True,
     )
-    standing, orphaned, own, *inside = done.stdout.split()
-    assert (standing, orphaned, own) == (UNKNOWN, "False", "False")
-    assert Identity(*inside).standing == UNKNOWN
+    state, orphaned, own, *inside = done.stdout.split()
+    assert (state, orphaned, own) == (UNKNOWN, "False", "False")
+    assert Identity(*inside).state == UNKNOWN
