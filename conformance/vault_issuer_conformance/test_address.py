@@ -112,6 +112,6 @@ def test_proxy_of_the_environment_is_used_except_for_the_listed_hosts(sandbox: S
             proxied = sandbox.issuer(kind, proxy=behind, server=f"https://{name}:{port}")
             for issuer in (direct, proxied):
                 issuer.wait_ready(timeout=sandbox.timeouts.retry)
-                sandbox.issued(issuer)
+                sandbox.request(issuer).wait_issued(timeout=sandbox.timeouts.retry)
     others = {host for host, _ in forward.requested} - {name}
     assert not others, f"expected no request through the proxy to hosts in NO_PROXY, saw some to {sorted(others)}"

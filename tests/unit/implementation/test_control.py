@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pytest_vault_issuer.errors import NotRunnable
-from pytest_vault_issuer.implementation.control import ControllerProcess, copy_of
+from pytest_vault_issuer.implementation.control import Control, ControllerProcess, copy_of
+from pytest_vault_issuer.implementation.process import RunningImplementation
 from pytest_vault_issuer.implementation.workloads import workloads_of
 from pytest_vault_issuer.kube.ownership import LABEL, owner_of
 
@@ -87,3 +88,10 @@ def test_arguments_go_to_the_default_container(annotated: dict[str, str], chosen
     before = CONTROLLER["spec"]["template"]["spec"]["containers"]
     assert containers[chosen]["args"] == [*before[chosen].get("args", []), "--leader-elect"]
     assert containers[1 - chosen] == before[1 - chosen]
+
+
+def test_environment_of_a_workload_is_not_changed() -> None:
+    running = RunningImplementation("mine/issuer", "mine", True, False, workloads_of([CONTROLLER]))
+    control = Control(None, running, None, None, None)  # type: ignore[arg-type]
+    with pytest.raises(NotRunnable, match="its environment is part of its manifests"), control.with_environment({}):
+        pass
