@@ -8,7 +8,7 @@ import ssl
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
+from urllib.request import getproxies_environment, proxy_bypass
 
 import urllib3
 
@@ -188,7 +188,7 @@ class Vault:
 def _proxy_of_environment(server: str) -> str:
     """Return the proxy that HTTPS_PROXY or HTTP_PROXY names for a server, '' if none does or NO_PROXY excludes it."""
     parts = urlsplit(server)
-    if proxy_bypass_environment(parts.hostname or ""):
+    if proxy_bypass(parts.hostname or ""):
         return ""
     return getproxies_environment().get(parts.scheme, "")
 
