@@ -394,7 +394,7 @@ def _answers(
     home = scope or implementation.run.cluster_resource_namespace
     issuer = Issuer(cluster, timeouts, kind, namespace, scope, home=home, vault=vault, labels=labels)
     try:
-        _once_called(issuer.create, how_it_ended, timeouts)
+        _once_called(issuer.probe, how_it_ended, timeouts)
         left = timeouts.first_answer
         while left > 0:
             # In slices, so that the end of a process ends the wait early.

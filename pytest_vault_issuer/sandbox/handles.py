@@ -14,7 +14,7 @@ from typing import Any
 
 from cryptography import x509
 
-from ..errors import Unmet, UnsupportedError
+from ..errors import ConfigurationError, Unmet, UnsupportedError
 from ..inputs import placeholders
 from ..kube.client import CERTIFICATE_REQUESTS, EVENTS, ApiError, Cluster, Interrupt, Object, Resource, condition
 from ..timeouts import Bound, Timeouts, poll
@@ -328,6 +328,26 @@ def answer(item: Object) -> str:
     return str(status) if status in ("True", "False") and is_current(item, entry) else ""
 
 
+#: What every object has.
+_HEAD = {"apiVersion", "kind", "metadata"}
+
+
+def _kept(sent: Any, stored: Any) -> bool:
+    """Whether any value of an object was stored: unknown fields are dropped, and empty parents may remain."""
+    if isinstance(sent, dict) and isinstance(stored, dict):
+        return any(_kept(value, stored.get(key)) for key, value in sent.items())
+    return sent == stored
+
+
+def _deepest(sent: Object, path: str = "") -> list[str]:
+    """Return the paths of the outermost objects with several fields."""
+    if len(sent) != 1:
+        return [path] if path else sorted(sent)
+    (key, value), *_ = sent.items()
+    inner = f"{path}.{key}" if path else key
+    return _deepest(value, inner) if isinstance(value, dict) and value else [inner]
+
+
 class Issuer(Handle):
     """An Issuer or ClusterIssuer of the implementation under test.
 
@@ -354,8 +374,8 @@ class Issuer(Handle):
         self._labels = labels or {}
         self.companions = Companions(cluster, home, self._labels)
 
-    def create(self) -> None:
-        """Create the additional objects of its shape, then the issuer object.
+    def create(self) -> Object:
+        """Create the additional objects of its shape, then the issuer object; return it as stored.
 
         :raises InexpressibleError: if the shape cannot express a part of its configuration.
         :raises RefusedError: if the API server refuses one of them.
@@ -365,7 +385,22 @@ class Issuer(Handle):
         labels = {**(metadata.get("labels") or {}), **self._labels}
         with blaming_the_implementation():
             self.companions.update(others)
-            self.cluster.create(self.resource, {**first, "metadata": {**metadata, "labels": labels}})
+            return self.cluster.create(self.resource, {**first, "metadata": {**metadata, "labels": labels}})
+
+    def probe(self) -> None:
+        """Create it, and check that its CustomResourceDefinition knows its fields.
+
+        :raises ConfigurationError: if the API server dropped all of them.
+        :raises RefusedError: as :meth:`create`.
+        """
+        stored = self.create()
+        sent = {key: value for key, value in self._render(self.vault)[0].items() if key not in _HEAD}
+        if sent and not any(_kept(value, stored.get(key)) for key, value in sent.items()):
+            raise ConfigurationError(
+                f"the API server drops {', '.join(_deepest(sent))} of a {self.kind}: its CustomResourceDefinition has "
+                "no such field",
+                hint="state in [issuer] where the Vault configuration is: vault_at, or [issuer.shape]",
+            )
 
     def _render(self, vault: dict[str, Any]) -> list[Object]:
         configuration = self.type.configuration(self.name, self.namespace, self._home, vault)

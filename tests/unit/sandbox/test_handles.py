@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.errors import Unmet, UnsupportedError
-from pytest_vault_issuer.kube.client import ApiError
+from pytest_vault_issuer.errors import ConfigurationError, Unmet, UnsupportedError
+from pytest_vault_issuer.kube.client import ApiError, Resource
 from pytest_vault_issuer.sandbox.handles import Handle, Issuer, IssuerType, UncalledWebhookError, answer
+from pytest_vault_issuer.sandbox.shapes import BlockShape
 from pytest_vault_issuer.timeouts import Timeouts
 
 
@@ -126,3 +127,23 @@ def test_recording_without_the_last_state_is_an_error() -> None:
     handle = Handle(cluster, Timeouts(event=0.01), resource, "Issuer", "mine", "here")
     with pytest.raises(Unmet, match="to report the last state of Issuer"), handle.recorded():
         pass
+
+
+def probed(**stored: Any) -> None:
+    """Probe an issuer object whose Vault configuration is at spec.vault, and of which the API server stores this."""
+    cluster: Any = SimpleNamespace(create=lambda _, body: {key: body[key] for key in ("metadata",)} | stored)
+    resource = Resource("example.test", "v1", "vaultissuers")
+    type_ = IssuerType("VaultIssuer", resource, BlockShape(("spec", "vault")), cluster_scoped=False)
+    vault = {"server": "https://127.0.0.1", "path": "pki/sign/probe"}
+    Issuer(cluster, Timeouts(), type_, "mine", "here", home="here", vault=vault, labels={}).probe()
+
+
+@pytest.mark.parametrize("stored", [{}, {"spec": {}}, {"spec": {"vault": {}}}, {"spec": {"other": "default"}}])
+def test_dropped_configuration_is_a_mistake_of_the_implementation_file(stored: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=r"drops spec\.vault of a VaultIssuer") as caught:
+        probed(**stored)
+    assert "[issuer.shape]" in caught.value.hint
+
+
+def test_configuration_that_is_stored_in_part_is_left_to_the_tests() -> None:
+    probed(spec={"vault": {"server": "https://127.0.0.1"}, "more": "default"})
