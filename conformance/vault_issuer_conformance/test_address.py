@@ -49,6 +49,15 @@ def test_slashes_at_the_end_of_the_server_do_not_matter(sandbox: Sandbox, kind: 
     assert paths == {f"/v1/{sandbox.pki.sign_path}"}, "expected sign requests below the server"
 
 
+@requirement("VI-ADDRESS-001")
+def test_slash_after_a_path_prefix_does_not_matter(sandbox: Sandbox, kind: str) -> None:
+    prefix = f"/Team-{secrets.token_hex(3)}/{secrets.token_hex(3)}"
+    proxy = sandbox.new_proxy(prefix=prefix)
+    sandbox.issued(sandbox.ready_issuer(kind, proxy=proxy, server=f"{proxy.url}/"))
+    stray = [exchange.summary for exchange in proxy.seen() if not exchange.path.startswith(f"{prefix}/v1/")]
+    assert not stray, f"expected the path prefix {prefix}/v1/ in every request, saw {stray}"
+
+
 @requirement("VI-ADDRESS-002")
 @alternating(("kind", "plain"), [("Issuer", False), ("ClusterIssuer", True)])
 def test_default_port_is_used(sandbox: Sandbox, kind: str, plain: bool) -> None:

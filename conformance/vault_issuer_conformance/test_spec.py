@@ -44,15 +44,6 @@ def test_every_request_keeps_the_path_prefix(sandbox: Sandbox, kind: str, featur
     assert_only_below(proxy, prefix, Route.HEALTH, Route.SIGN, *([Route.LOGIN] if auth.login_path else []))
 
 
-@requirement("VI-SPEC-001")
-def test_path_prefix_with_a_trailing_slash_is_kept(sandbox: Sandbox, kind: str) -> None:
-    proxy, prefix = prefixed_proxy(sandbox)
-    issuer = sandbox.issuer(kind, proxy=proxy, server=f"{proxy.url}/")
-    issuer.wait_ready()
-    sandbox.issued(issuer)
-    assert_only_below(proxy, prefix, Route.HEALTH, Route.SIGN)
-
-
 @requirement("VI-SPEC-002")
 def test_not_ready_without_server_or_path(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.default_authentication(kind)
