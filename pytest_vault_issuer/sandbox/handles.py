@@ -336,7 +336,7 @@ def _kept(sent: Any, stored: Any) -> bool:
     """Whether any value of an object was stored: unknown fields are dropped, and empty parents may remain."""
     if isinstance(sent, dict) and isinstance(stored, dict):
         return any(_kept(value, stored.get(key)) for key, value in sent.items())
-    return sent == stored
+    return bool(sent == stored)
 
 
 def _deepest(sent: Object, path: str = "") -> list[str]:
