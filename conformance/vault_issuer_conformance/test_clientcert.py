@@ -309,6 +309,7 @@ def test_unusable_certificate_makes_issuer_not_ready(sandbox: Sandbox, kind: str
     auth, untrusted = sandbox.client_certificate(kind), new_client(Authority("clients"))
     sandbox.pass_on(untrusted)
     issuer = sandbox.ready_issuer(kind, auth)
+    sandbox.barrier(issuer)  # a check that follows the first one must not meet the change by chance
     if change == "deleted":
         sandbox.delete_secret(auth.secret_name, auth.namespace)
     else:

@@ -254,10 +254,9 @@ def test_key_in_its_traditional_form_is_accepted(sandbox: Sandbox, kind: str, ke
 def test_unusable_certificate_makes_issuer_not_ready(sandbox: Sandbox, kind: str, change: str) -> None:
     clients, home = Authority("clients"), sandbox.home(kind)
     fields = stored(sandbox, kind, new_client(clients))
-    issuer, name = (
-        sandbox.ready_issuer(kind, proxy=asking(sandbox, clients), **fields),
-        fields["clientCertSecretRef"]["name"],
-    )
+    name = fields["clientCertSecretRef"]["name"]
+    issuer = sandbox.ready_issuer(kind, proxy=asking(sandbox, clients), **fields)
+    sandbox.barrier(issuer)  # a check that follows the first one must not meet the change by chance
     if change == "deleted":
         sandbox.delete_secret(name, home)
     else:

@@ -231,6 +231,8 @@ def test_request_waits_for_a_deleted_credential(sandbox: Sandbox, kind: str, fea
 def test_deleted_secret_makes_issuers_not_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
     auth = sandbox.authenticate(feature, kind, key=new_key())
     sharing = [sandbox.ready_issuer(kind, auth), sandbox.ready_issuer(kind, auth)]
+    for issuer in sharing:
+        sandbox.barrier(issuer)  # a check that follows the first one must not meet the change by chance
     sandbox.delete_secret(auth.secret_name, auth.namespace)
     for issuer in sharing:
         issuer.wait_not_ready("the Secret that it shares with another was deleted")
@@ -241,6 +243,7 @@ def test_deleted_secret_makes_issuers_not_ready(sandbox: Sandbox, kind: str, fea
 def test_missing_secret_key_makes_issuer_not_ready(sandbox: Sandbox, kind: str, feature: str) -> None:
     auth = sandbox.authenticate(feature, kind, key=new_key())
     issuer = sandbox.ready_issuer(kind, auth)
+    sandbox.barrier(issuer)
     sandbox.set_secret(auth.secret_name, auth.namespace, {auth.secret_key: None, "other-key": auth.credential})
     issuer.wait_not_ready("its Secret lost the named key")
 
@@ -255,6 +258,7 @@ def test_unusable_ca_bundle_secret_makes_issuer_not_ready(
     name = sandbox.secret({"ca.crt": sandbox.authority.pem}, namespace=home, secret=False)
     reference: dict[str, Any] = {"caBundle": None, "caBundleSecretRef": {"name": name, "key": "ca.crt"}}
     issuer = sandbox.ready_issuer(kind, **reference)
+    sandbox.barrier(issuer)
     if change == "deleted":
         sandbox.delete_secret(name, home)
     else:
