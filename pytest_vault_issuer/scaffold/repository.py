@@ -42,7 +42,7 @@ _CONTRACT = {"cert-manager.io", "acme.cert-manager.io"}
 _BLOCK = {"server", "path", "auth"}
 _BINDINGS = {"RoleBinding", "ClusterRoleBinding"}
 _SIDECARS = re.compile(r"kube-rbac-proxy|istio|linkerd")
-_ADDRESS = re.compile(r"(?P<flag>--?[\w-]*(?:addr|address|port))=(?P<host>[\w.]*:)?(?P<port>\d+)")
+_ADDRESS = re.compile(r"(?P<flag>--?[\w-]*(?:addr|address|port))=(?P<host>(?:[\w.]*|\[[\da-f:]*\]):)?(?P<port>\d+)")
 _LEADER = re.compile(r"(?P<flag>--?(enable-)?leader-elect(ion)?)(?P<value>=.*)?")
 #: The keys of a kustomization that change names.
 _RENAMING = ("namespace", "namePrefix", "nameSuffix")
@@ -431,7 +431,7 @@ def _flag(word: str) -> str:
         # Without a value it turns on what is off by default; with one, the default may be on.
         return f"{found['flag']}=false" if found["value"] else ""
     if found := _ADDRESS.fullmatch(word):
-        return f"{found['flag']}={found['host'] or ''}{{free_port}}"
+        return f"{found['flag']}={source_code.loopback(found['host'] or '')}{{free_port}}"
     # A value that a pod gets from its environment: https://kubernetes.io/docs/tasks/inject-data-application/
     return re.sub(r"\$\(POD_NAMESPACE\)", "{cluster_resource_namespace}", word)
 

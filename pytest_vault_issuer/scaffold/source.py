@@ -53,6 +53,14 @@ def built(directory: Path, program: str) -> str:
     return next(iter(of_program or (paths if len(paths) == 1 else ())), "")
 
 
+def loopback(host: str) -> str:
+    """Return the host of an address to listen on; 127.0.0.1 instead of all interfaces, which other machines reach.
+
+    :param host: with its colon: ``0.0.0.0:``; '' for a port without a host.
+    """
+    return "127.0.0.1:" if host in (":", "0.0.0.0:", "[::]:") else host
+
+
 def uses_issuer_lib(directory: Path) -> bool:
     """Whether a Go module is built with cert-manager's issuer-lib."""
     return _ISSUER_LIB.search(_text(directory / "go.mod")) is not None
@@ -61,8 +69,8 @@ def uses_issuer_lib(directory: Path) -> bool:
 def flags(directory: Path, program: str, given: Iterable[str]) -> tuple[str, ...]:
     """Return the flags that a process on this machine needs in addition to those given.
 
-    These are a free port for each fixed one, no leader election if it is the default, and the namespace of the Secrets
-    of cluster-scoped issuer objects.
+    These are a free port on the loopback interface for each fixed one, no leader election if it is the default, and
+    the namespace of the Secrets of cluster-scoped issuer objects.
 
     :param program: its name; its source is in the directory, ``cmd`` or ``cmd/PROGRAM``.
     """
@@ -78,7 +86,7 @@ def flags(directory: Path, program: str, given: Iterable[str]) -> tuple[str, ...
 
 def _value(name: str, default: str) -> str:
     if (listens := _LISTENS.fullmatch(default)) is not None:
-        return f"{listens['host']}{{free_port}}"
+        return f"{loopback(listens['host'])}{{free_port}}"
     if _SERVER_PORT.fullmatch(name) and default.isdigit() and default != "0":
         return "{free_port}"
     if _LEADER.fullmatch(name) and default == "true":

@@ -56,10 +56,16 @@ def test_built_file_is_that_of_the_target_build(text: str, file: str, tmp_path: 
 @pytest.mark.parametrize(
     ("declared", "flag"),
     [
-        ('flag.StringVar(&address, "metrics-bind-address", ":8080", "text")', "--metrics-bind-address=:{free_port}"),
-        ('fs.StringVarP(&o.Address, "probe-addr", "p", "0.0.0.0:8081", "text")', "--probe-addr=0.0.0.0:{free_port}"),
+        (
+            'flag.StringVar(&address, "metrics-bind-address", ":8080", "text")',
+            "--metrics-bind-address=127.0.0.1:{free_port}",
+        ),
+        ('fs.StringVarP(&o.Address, "probe-addr", "p", "0.0.0.0:8081", "text")', "--probe-addr=127.0.0.1:{free_port}"),
         ('address := flag.String("listen", "127.0.0.1:9", "text")', "--listen=127.0.0.1:{free_port}"),
-        ('flag.StringVar(\n\t\t&address,\n\t\t"metrics-addr", ":8080", "text")', "--metrics-addr=:{free_port}"),
+        (
+            'flag.StringVar(\n\t\t&address,\n\t\t"metrics-addr", ":8080", "text")',
+            "--metrics-addr=127.0.0.1:{free_port}",
+        ),
         ('fs.IntVar(&o.Port, "readiness-probe-port", 6060, "text")', "--readiness-probe-port={free_port}"),
         ('flag.BoolVar(&elect, "leader-elect", true, "text")', "--leader-elect=false"),
         ('flag.BoolVar(&elect, "enable-leader-election", true, "text")', "--enable-leader-election=false"),
