@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -109,16 +110,36 @@ class Catalogue:
     def select(self, profiles: tuple[str, ...], selection: tuple[str, ...] = ()) -> list[Requirement]:
         """Return the requirements of profiles; only those of the selected areas and ids, if there is a selection.
 
-        :raises ConfigurationError: for a profile, area or id that does not exist.
+        :raises ConfigurationError: for a profile, area or id that does not exist, or that is in none of the profiles.
         """
         check_known("profile", profiles, PROFILES)
         check_known("area or requirement", selection, [*AREAS, *self.ids])
+        for name in selection:
+            if self._profiles_with(name).isdisjoint(profiles):
+                (profile,) = self.profiles_of([name])
+                raise ConfigurationError(
+                    f"{name} belongs to the profile {profile}, which is not selected",
+                    hint=f"add --vault-issuer-profile={profile}, or select no profile",
+                )
         return [
             requirement
             for requirement in self.requirements
             if requirement.profile in profiles
             and (not selection or requirement.area in selection or requirement.id in selection)
         ]
+
+    def profiles_of(self, selection: Iterable[str]) -> tuple[str, ...]:
+        """Return the profiles to judge if the user selects only areas and ids: the first one that contains each.
+
+        :raises ConfigurationError: for an area or id that does not exist.
+        """
+        check_known("area or requirement", selection, [*AREAS, *self.ids])
+        first = {next(name for name in PROFILES if name in self._profiles_with(one)) for one in selection}
+        return tuple(name for name in PROFILES if name in first)
+
+    def _profiles_with(self, name: str) -> set[str]:
+        """Return the profiles that contain a requirement, or requirements of an area."""
+        return {requirement.profile for requirement in self.requirements if name in (requirement.id, requirement.area)}
 
     def one_per_area(self, profiles: tuple[str, ...]) -> list[Requirement]:
         """Return the first requirement of each area of the profiles.

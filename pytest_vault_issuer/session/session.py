@@ -118,12 +118,21 @@ class Session:
             return joined(settings.join).foreign
         return settings.stack == "existing" or bool(settings.kind_cluster) or settings.names_existing
 
-    @property
+    @cached_property
     def profiles(self) -> tuple[str, ...]:
-        """The profiles to judge: those in the settings; by default the core, in certify mode all that are claimed."""
+        """The profiles to judge: those in the settings; by default the core, in certify mode all that are claimed.
+
+        Without a profile in the settings, a selection decides.
+
+        :raises ConfigurationError: when the selection names an unknown area or requirement.
+        """
+        settings = self.settings
+        if settings.profile:
+            return settings.profile
+        if settings.select and not settings.certify:
+            return Catalogue.load().profiles_of(settings.select)
         claimed = {name for name, members in BY_PROFILE.items() if self.implementation.features.intersection(members)}
-        by_default = (name for name in PROFILES if name == CORE or (self.settings.certify and name in claimed))
-        return self.settings.profile or tuple(by_default)
+        return tuple(name for name in PROFILES if name == CORE or (settings.certify and name in claimed))
 
     @cached_property
     def toolchain(self) -> Toolchain:

@@ -117,6 +117,30 @@ def test_select_areas_and_ids(catalogue: Catalogue) -> None:
     assert [i for i in catalogue.ids if "-KSTATIC-" in i] == [i for i in chosen if i != "VI-SIGN-001"]
 
 
+@pytest.mark.parametrize("name", ["PKI", "VI-PKI-002"])
+def test_selection_from_another_profile_is_an_error(catalogue: Catalogue, name: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        catalogue.select(("core",), ("KSTATIC", name))
+    assert caught.value.message == f"{name} belongs to the profile extended, which is not selected"
+    assert "--vault-issuer-profile=extended" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("selection", "profiles"),
+    [
+        (["VI-SIGN-001"], ("core",)),
+        (["VI-PKI-002"], ("extended",)),
+        (["VI-PKI-002", "VI-SIGN-001"], ("core", "extended")),
+        (["REQUEST"], ("core",)),
+        (["LOAD", "PKI"], ("extended", "resilience")),
+    ],
+)
+def test_selection_has_the_profiles_that_contain_it(
+    catalogue: Catalogue, selection: list[str], profiles: tuple[str, ...]
+) -> None:
+    assert catalogue.profiles_of(selection) == profiles
+
+
 def test_no_selection_is_everything(catalogue: Catalogue) -> None:
     assert catalogue.select(("core",)) == [r for r in catalogue.requirements if r.profile == "core"]
     assert catalogue.select(()) == []

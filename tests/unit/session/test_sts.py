@@ -62,7 +62,7 @@ def test_local_sts_starts(sts: Any) -> None:
     [
         ({"profile": ("core",)}, "requirements of the feature aws"),
         ({"profile": ()}, "requirements of the feature aws"),
-        ({"select": ("JWT", "VI-TLS-001")}, "requirements of the feature aws"),
+        ({"select": ("JWT", "VI-PKI-002")}, "requirements of the feature aws"),
         (
             {"implementation": replace(RIGHT, features=frozenset({"issuer", "certificate-request", "token"}))},
             "feature aws",
