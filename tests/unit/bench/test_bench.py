@@ -157,7 +157,7 @@ def test_excessive_cost_fails_the_command(ratio: str, status: int, capsys: pytes
 @pytest.mark.usefixtures("measured")
 def test_single_implementation_is_not_compared(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "a", "--fail-above=2"]) == 2
-    assert "name another one" in capsys.readouterr().err
+    assert "name a second implementation" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
