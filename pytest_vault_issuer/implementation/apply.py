@@ -79,7 +79,7 @@ def pause(cluster: Cluster, objects: Iterable[Object], timeouts: Timeouts) -> bo
     objects = list(objects)
     webhooks = [cluster.located(item, "default") for item in objects if is_registration(item)]
     for resource, item in webhooks:
-        # An object that replaced it belongs to somebody else.
+        # An object that replaced it belongs to another user.
         there = cluster.find(resource, item["metadata"]["name"])
         if there is not None and owner_of(there) == owner_of(item):
             cluster.delete(resource, item["metadata"]["name"], uid=there["metadata"]["uid"])

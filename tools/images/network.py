@@ -27,7 +27,7 @@ _LIMIT = 60
 class Table:
     """A table of a firewall.
 
-    :ivar chains: their policies; '-' for one that somebody added.
+    :ivar chains: their policies; '-' for a chain that is not built in.
     :ivar rules: as ``iptables-save`` prints them: ``-A FORWARD -o docker0 -j DOCKER``.
     """
 
@@ -93,7 +93,7 @@ def look() -> dict[str, object]:
 
 
 def write_state(file: Path) -> None:
-    """Write the state of the network, unless the file has one: of before an engine that nobody stopped."""
+    """Write the state of the network. Keep that of an earlier engine that was not stopped."""
     if not file.exists():
         draft = file.with_suffix(".draft")
         draft.write_text(json.dumps(look()))
