@@ -123,7 +123,7 @@ class Timeouts:
         return Bound(seconds, stretch=self.stretch, observe=self.observe)
 
     def strict(self, seconds: float) -> Bound:
-        """Return a bound that other work does not extend, for a wait after a barrier."""
+        """Return a bound for a wait after a barrier. Other work of the controller does not extend it."""
         return Bound(seconds)
 
     def scaled(self, factor: float) -> Timeouts:

@@ -22,6 +22,8 @@ from .workloads import PODS, Workload, workloads_of
 _REPLICA = "vault-issuer.test/replica"
 #: Annotation that names the container of a pod that kubectl uses by default.
 _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
+#: The hint for what only a process allows.
+_AS_PROCESS = "set [run] command, so that it runs as a process"
 
 #: Seconds for ps to answer.
 PS_LIMIT = 10.0
@@ -171,7 +173,7 @@ class ControllerWorkload:
         """See :class:`Controller`."""
         raise NotRunnable(
             "the controller runs in the cluster: its process cannot be paused",
-            hint="set [run] command, so that it runs as a process",
+            hint=_AS_PROCESS,
         )
 
     def resume(self) -> None:
@@ -181,7 +183,7 @@ class ControllerWorkload:
         """See :class:`Controller`."""
         raise NotRunnable(
             "the controller runs in the cluster: the memory of its process cannot be read",
-            hint="set [run] command, so that it runs as a process",
+            hint=_AS_PROCESS,
         )
 
     @contextlib.contextmanager
@@ -258,7 +260,7 @@ class Control:
         if not isinstance(original, ControllerProcess):
             raise NotRunnable(
                 "the controller runs in the cluster: its environment is part of its manifests",
-                hint="describe it as a process",
+                hint=_AS_PROCESS,
             )
         replaced = _ReplicaProcess(self._run, f"{original.name}-variables", original.name, [], variables)
         original.stop()

@@ -69,7 +69,7 @@ class Shared:
 
 
 class _RequestLifetime(Lifetime):
-    """The lifetime of the proxy, for the fault of a request. It can also wait for the client."""
+    """The time that a fault of one request can last: until the proxy closes. A fault can also wait for the client."""
 
     def __init__(self, proxy: Lifetime, sock: socket.socket) -> None:
         super().__init__()

@@ -17,7 +17,7 @@ class Answers:
     :ivar command: program and arguments, as in a shell.
     :ivar cluster_kind: the cluster-scoped kind, '' for none.
     :ivar vault_at: path of the Vault configuration in its issuer objects, '' if they have another shape.
-    :ivar fields: paths in its issuer objects, for a shape.
+    :ivar fields: paths of the fields in its issuer objects; ``[issuer.shape]`` needs them.
     :ivar issuer_lib: whether it is built with cert-manager's issuer-lib.
     :ivar rbac: its manifests of Roles and bindings; with (), a first draft is written.
     :ivar rbac_base: kustomization with its RBAC, to which `overlay` is applied; '' for none.

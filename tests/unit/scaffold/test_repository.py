@@ -16,16 +16,9 @@ import yaml
 from pytest_vault_issuer.cli.main import main
 from pytest_vault_issuer.implementation import load_implementation
 from pytest_vault_issuer.scaffold.repository import Detected, detect
+from tests.support.files import write_files
 
 LAYOUTS = sorted((Path(__file__).parent / "layouts").glob("*.yaml"))
-
-
-def made(directory: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = directory / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return directory
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +29,7 @@ def _no_helm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def found_in(layout: Path, directory: Path) -> tuple[dict[str, Any], Detected]:
     described = yaml.safe_load(layout.read_text())
-    return described["expected"], detect(made(directory, described["files"]))
+    return described["expected"], detect(write_files(directory, described["files"]))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda path: path.stem)
@@ -64,7 +57,7 @@ def test_empty_repository_lists_what_is_missing(tmp_path: Path) -> None:
 def test_chart_alone_shows_kinds_and_account(tmp_path: Path) -> None:
     """The CRDs are templates, so no file of them can be applied."""
     files = yaml.safe_load((Path(__file__).parent / "layouts/google-cas-issuer.yaml").read_text())["files"]
-    made(tmp_path, {name: text for name, text in files.items() if "charts" in name})
+    write_files(tmp_path, {name: text for name, text in files.items() if "charts" in name})
     found = detect(tmp_path)
     assert (found.kind, found.cluster_kind) == ("GoogleCASIssuer", "GoogleCASClusterIssuer")
     assert (found.crds, found.chart) == ((), "deploy/charts/google-cas-issuer")
@@ -72,7 +65,7 @@ def test_chart_alone_shows_kinds_and_account(tmp_path: Path) -> None:
 
 
 def test_helm_renders_the_chart_if_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made(tmp_path, {"chart/Chart.yaml": "name: mine\n", "chart/templates/x.yaml": "{{ fail }}"})
+    write_files(tmp_path, {"chart/Chart.yaml": "name: mine\n", "chart/templates/x.yaml": "{{ fail }}"})
     helm = tmp_path / "bin/helm"
     account = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x", "namespace": "ns"}}
     pod = {"serviceAccountName": "rendered", "containers": [{"name": "c", "image": "x:1"}]}
@@ -97,14 +90,14 @@ def test_leader_election_that_may_be_the_default_is_turned_off(
 ) -> None:
     pod = {"containers": [{"name": "c", "image": "x:1", "args": [flag]}]}
     deployment = {"kind": "Deployment", "metadata": {"name": "x"}, "spec": {"selector": {}, "template": {"spec": pod}}}
-    assert detect(made(tmp_path, {"deploy/x.yaml": yaml.safe_dump(deployment)})).flags == expected
+    assert detect(write_files(tmp_path, {"deploy/x.yaml": yaml.safe_dump(deployment)})).flags == expected
 
 
 @pytest.mark.parametrize(
     "text", ["a: [", "- 1\n- 2\n", "kind: CustomResourceDefinition\nmetadata: {}\nspec: 7\n", "\x00", "kind: [x]\n"]
 )
 def test_files_that_are_no_manifests_are_passed_over(text: str, tmp_path: Path) -> None:
-    assert detect(made(tmp_path, {"config/x.yaml": text, "config/kustomization.yaml": text})).api_version == ""
+    assert detect(write_files(tmp_path, {"config/x.yaml": text, "config/kustomization.yaml": text})).api_version == ""
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda path: path.stem)
@@ -122,7 +115,7 @@ def test_file_of_a_public_controller_is_one_that_a_session_can_read(layout: Path
 def test_issuer_lib_has_no_signer_name_for_a_namespaced_issuer_object(
     module: str, written: bool, tmp_path: Path
 ) -> None:
-    made(tmp_path, {"go.mod": f"module mine\n\nrequire {module}\n"})
+    write_files(tmp_path, {"go.mod": f"module mine\n\nrequire {module}\n"})
     assert main(["init", f"--directory={tmp_path}", "--name=mine", "--command=./mine"]) == 0
     assert (load_implementation(str(tmp_path / "mine.toml")).issuer.signer_name == "") == written
 
@@ -161,7 +154,7 @@ def test_place_of_the_vault_configuration_is_that_of_all_kinds(
 ) -> None:
     kinds = [("Issuer", "Namespaced"), ("ClusterIssuer", "Cluster")]
     items = [definition(*kind, spec) for kind, spec in zip(kinds, specs, strict=False)]
-    found = detect(made(tmp_path, {"crds/all.yaml": yaml.safe_dump_all(items, sort_keys=False)}))
+    found = detect(write_files(tmp_path, {"crds/all.yaml": yaml.safe_dump_all(items, sort_keys=False)}))
     assert (found.vault_at, found.fields) == (vault_at, fields)
     assert any("write [issuer.shape]" in what for what in found.missing) == bool(fields)
 
@@ -177,7 +170,7 @@ def test_place_of_the_vault_configuration_is_that_of_all_kinds(
 def test_file_names_the_place_of_the_vault_configuration_or_the_fields_of_a_shape(
     spec: dict[str, Any], written: str, tmp_path: Path
 ) -> None:
-    made(tmp_path, {"crds/all.yaml": yaml.safe_dump(definition("Issuer", "Namespaced", spec), sort_keys=False)})
+    write_files(tmp_path, {"crds/all.yaml": yaml.safe_dump(definition("Issuer", "Namespaced", spec), sort_keys=False)})
     assert main(["init", f"--directory={tmp_path}", "--name=mine", "--command=./mine"]) == 0
     text = (tmp_path / "mine.toml").read_text()
     assert written in text

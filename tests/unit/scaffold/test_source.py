@@ -7,14 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_vault_issuer.scaffold.source import built, entrypoint, flags, uses_issuer_lib
-
-
-def made(directory: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = directory / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return directory
+from tests.support.files import write_files
 
 
 @pytest.mark.parametrize(
@@ -29,7 +22,7 @@ def made(directory: Path, files: dict[str, str]) -> Path:
     ],
 )
 def test_program_is_that_of_the_image(text: str, program: str, tmp_path: Path) -> None:
-    assert entrypoint(made(tmp_path, {"Dockerfile": text})) == program
+    assert entrypoint(write_files(tmp_path, {"Dockerfile": text})) == program
 
 
 @pytest.mark.parametrize(
@@ -50,7 +43,7 @@ def test_program_is_that_of_the_image(text: str, program: str, tmp_path: Path) -
     ],
 )
 def test_built_file_is_that_of_the_target_build(text: str, file: str, tmp_path: Path) -> None:
-    assert built(made(tmp_path, {"Makefile": text}), "manager") == file
+    assert built(write_files(tmp_path, {"Makefile": text}), "manager") == file
 
 
 @pytest.mark.parametrize(
@@ -81,7 +74,7 @@ def test_built_file_is_that_of_the_target_build(text: str, file: str, tmp_path: 
     ],
 )
 def test_flags_are_those_that_a_process_on_this_machine_needs(declared: str, flag: str, tmp_path: Path) -> None:
-    made(tmp_path, {"cmd/manager/app/options.go": f"package app\n\nfunc add() {{\n\t{declared}\n}}\n"})
+    write_files(tmp_path, {"cmd/manager/app/options.go": f"package app\n\nfunc add() {{\n\t{declared}\n}}\n"})
     assert flags(tmp_path, "manager", ()) == ((flag,) if flag else ())
 
 
@@ -96,11 +89,11 @@ def test_flags_are_those_that_a_process_on_this_machine_needs(declared: str, fla
     ],
 )
 def test_issuer_lib_is_a_requirement_of_the_module(text: str, expected: bool, tmp_path: Path) -> None:
-    assert uses_issuer_lib(made(tmp_path, {"go.mod": text})) == expected
+    assert uses_issuer_lib(write_files(tmp_path, {"go.mod": text})) == expected
 
 
 def test_flags_of_the_manifests_are_not_repeated(tmp_path: Path) -> None:
-    made(tmp_path, {"main.go": 'flag.StringVar(&a, "metrics-bind-address", ":8080", "text")\n'})
+    write_files(tmp_path, {"main.go": 'flag.StringVar(&a, "metrics-bind-address", ":8080", "text")\n'})
     assert flags(tmp_path, "manager", ("-metrics-bind-address=127.0.0.1:{free_port}",)) == ()
 
 
@@ -116,6 +109,6 @@ def test_flags_of_the_manifests_are_not_repeated(tmp_path: Path) -> None:
     ],
 )
 def test_only_the_source_of_the_program_is_read(file: str, read: bool, tmp_path: Path) -> None:
-    made(tmp_path, {"cmd/manager/main.go": "package main\n", "cmd/demo/go.go": "package main\n"})
-    made(tmp_path, {file: 'flag.BoolVar(&elect, "leader-elect", true, "text")\n'})
+    write_files(tmp_path, {"cmd/manager/main.go": "package main\n", "cmd/demo/go.go": "package main\n"})
+    write_files(tmp_path, {file: 'flag.BoolVar(&elect, "leader-elect", true, "text")\n'})
     assert bool(flags(tmp_path, "manager", ())) == read

@@ -1,4 +1,4 @@
-"""The sources of a session's binaries, for the header and for the report."""
+"""The header and the report name the source of each binary."""
 
 from __future__ import annotations
 
