@@ -43,12 +43,19 @@ def outage(control_plane: ControlPlane, seconds: float) -> None:
 def assert_serves(sandbox: Sandbox, before: Issuer, waiting: CertificateRequest, seconds: float) -> None:
     """Check that requests and Issuers from before and after an outage are handled.
 
-    client-go waits up to a minute before it lists again after half a minute of failures.
+    client-go waits up to a minute before it lists again after half a minute of failures, for each watch on its own.
     """
     waiting.approve()
     waiting.wait_issued(timeout=seconds)
     sandbox.issued(before)
-    sandbox.issued(sandbox.ready_issuer(one_kind(sandbox)))
+    wait_watches(sandbox, seconds)
+
+
+def wait_watches(sandbox: Sandbox, seconds: float) -> None:
+    """Check that the controller sees new Issuers, their Secrets and new requests again."""
+    issuer = sandbox.issuer(one_kind(sandbox))
+    issuer.wait_ready(timeout=seconds)
+    sandbox.request(issuer).wait_issued(timeout=seconds)
 
 
 @requirement("VI-OUTAGE-001")
@@ -101,6 +108,7 @@ def test_changes_after_an_expired_watch_are_noticed(
         controller.resume()
         for request in requests:
             request.wait_issued(timeout=2 * sandbox.timeouts.retry)
+        wait_watches(sandbox, 2 * sandbox.timeouts.retry)
 
 
 # -- objects change while Vault signs -------------------------------------------------------------------------
