@@ -140,6 +140,8 @@ def measure(checkout: Path, arguments: list[str], workers: int, python_variables
     with tempfile.TemporaryDirectory() as directory:
         tests = Path(directory) / "tests.jsonl"
         command = [str(python), "-m", "pytest", "--pyargs", "vault_issuer_conformance", "-q", f"-n{workers}",
+                   # users do not have Hypothesis, whose plugin imports it at the end of a session
+                   "-p", "no:hypothesispytest",
                    "-p", "no:cacheprovider", "-p", "bench_cpu_plugin", *arguments]  # fmt: skip
         environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent), PER_TEST: str(tests)} | python_variables
         before, began, looks = children_cpu(), time.perf_counter(), Looks()

@@ -69,9 +69,6 @@ class Suite:
                 "vault_issuer_conformance",
                 "-p",
                 "no:cacheprovider",
-                "-p",
-                # Users do not have this plugin, and it imports Hypothesis at the end of every session.
-                "no:hypothesispytest",
                 f"--vault-issuer-report={self.directory / 'report'}",
                 *arguments,
             ],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.reader import user_environment
 
 DOCS = Path(__file__).parents[2] / "docs"
 #: Seconds after which a session counts as broken.
@@ -16,11 +17,10 @@ LIMIT = 600
 
 
 def run(directory: Path, *arguments: str) -> None:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "VAULT_ISSUER_VAULT"))}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
         cwd=directory,
-        env=kept | {"WIRE": str(directory)},
+        env=user_environment(WIRE=str(directory)),
         capture_output=True,
         text=True,
         timeout=LIMIT,

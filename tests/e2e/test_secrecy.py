@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from typing import Any
 
 import pytest
+
+from tests.support.reader import user_environment
 
 TEST = """
 from pathlib import Path
@@ -32,8 +33,9 @@ def test_a_failure_shows_evidence_without_secrets(suite: Any, shared: str) -> No
     suite.write("test_leaky.py", TEST)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_leaky.py", "--showlocals"]
     options = ["--vault-issuer=cert-manager", shared, "--vault-issuer-report=report", "--junit-xml=junit.xml"]
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
-    run = subprocess.run([*command, *options], cwd=suite.directory, env=kept, capture_output=True, text=True)
+    run = subprocess.run(
+        [*command, *options], cwd=suite.directory, env=user_environment(), capture_output=True, text=True
+    )
     assert run.returncode == pytest.ExitCode.TESTS_FAILED, run.stdout
     secrets = (suite.directory / "secrets.txt").read_text().split()
     assert len(secrets) >= 3

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from pytest_vault_issuer.requirements.catalogue import Catalogue
 from pytest_vault_issuer.requirements.features import CORE, DOCUMENTED
 from pytest_vault_issuer.toolchain import Toolchain
 from tests.e2e.conftest import IMPLEMENTATION, LIMIT
+from tests.support.reader import WITHOUT_HYPOTHESIS, user_environment
 from tests.support.scope import scopes, selecting
 
 #: Runs a controller until the journal of the session contains a test. Arguments: the journal, the controller's command.
@@ -135,7 +134,7 @@ def test_repeat_command_runs_only_the_failed_test(suite: Any) -> None:
     repeated = subprocess.run(
         ["sh", "-c", command],
         cwd=suite.directory,
-        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTEST_ADDOPTS": "-v"},
+        env=user_environment(PYTEST_ADDOPTS=" ".join(["-v", *WITHOUT_HYPOTHESIS])),
         capture_output=True,
         text=True,
         timeout=LIMIT,

@@ -24,6 +24,10 @@ LIMIT = 1800
 #: command that selects requirements overrides it.
 NARROWED = {"VAULT_ISSUER_SELECT": "VI-TOKEN-001"}
 
+#: Options that leave out a plugin of our own tests: users do not have it, and it imports Hypothesis at the end of every
+#: session, which takes almost a second of CPU time.
+WITHOUT_HYPOTHESIS = ("-p", "no:hypothesispytest")
+
 
 def commands_of(page: Path) -> list[list[str]]:
     """Return the commands of each shell block of a page, one per line."""
@@ -88,7 +92,11 @@ class Tables:
 def user_environment(**more: str) -> dict[str, str]:
     """Return the environment of a user who has installed the package, without variables of this pytest run."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "VAULT_ISSUER_VAULT"))}
-    return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"} | more
+    ours = {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTEST_ADDOPTS": " ".join(WITHOUT_HYPOTHESIS),
+    }
+    return kept | ours | more
 
 
 @dataclass

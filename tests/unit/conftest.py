@@ -14,6 +14,7 @@ import hypothesis
 import pytest
 
 from tests.support.clock import Clock
+from tests.support.reader import WITHOUT_HYPOTHESIS
 
 # The same examples on every machine and in every run. A failing example becomes an @example of its test.
 hypothesis.settings.register_profile(
@@ -39,6 +40,14 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
     monkeypatch.setenv("VAULT_ISSUER_SOURCES", "build")
     # A release contains CRDs, and a clone does not.
     monkeypatch.setattr("pytest_vault_issuer.toolchain.cache.SHIPPED", tmp_path_factory.getbasetemp() / "no-crds")
+
+
+@pytest.fixture(autouse=True)
+def _inner_sessions_without_hypothesis(request: pytest.FixtureRequest) -> None:
+    """Leave a plugin of these tests out of the sessions that they run in processes of their own."""
+    if "pytester" in request.fixturenames:
+        pytester: pytest.Pytester = request.getfixturevalue("pytester")
+        pytester.plugins.append(WITHOUT_HYPOTHESIS[1])
 
 
 @pytest.fixture

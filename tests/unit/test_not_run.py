@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.reader import WITHOUT_HYPOTHESIS
+
 TESTS = """
 import pytest
 
@@ -43,6 +45,7 @@ def run(directory: Path, *options: str, full: str = "0") -> str:
     (directory / "test_some.py").write_text(TESTS)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "TEST_FULL": full}
     command = [sys.executable, "-m", "pytest", "--strict-markers", "-p", "no:cacheprovider", "-p", "tests.conftest"]
+    command += WITHOUT_HYPOTHESIS
     done = subprocess.run(
         [*command, *options], cwd=directory, env=environment, stdout=subprocess.PIPE, text=True, check=False
     )

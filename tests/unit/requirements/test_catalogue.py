@@ -15,6 +15,7 @@ import pytest
 from pytest_vault_issuer.errors import ConfigurationError
 from pytest_vault_issuer.requirements.catalogue import LEVELS, Catalogue, Requirement
 from pytest_vault_issuer.requirements.features import AREAS, FEATURES, PROFILES
+from tests.support.reader import WITHOUT_HYPOTHESIS
 
 ENTRY = """
 [[requirement]]
@@ -235,7 +236,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[str
     command = [sys.executable, "-m", "pytest", "--pyargs", "vault_issuer_conformance", "--vault-issuer=cert-manager"]
     command += [f"--vault-issuer-profile={profile}" for profile in PROFILES]
     run = subprocess.run(
-        [*command, "--collect-only", "-q", "-p", "dump_for_test", "-p", "no:cacheprovider"],
+        [*command, "--collect-only", "-q", "-p", "dump_for_test", "-p", "no:cacheprovider", *WITHOUT_HYPOTHESIS],
         cwd=directory,
         env=kept | {"PYTHONPATH": str(directory), "DUMP_TO": str(directory / "found.json")},
         capture_output=True,
