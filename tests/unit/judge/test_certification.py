@@ -180,8 +180,18 @@ from pytest_vault_issuer.judge.hooks import Conformance
 Conformance.pytest_runtestloop = lambda self, session: None
 certification.check_options = lambda *_: None
 """
-#: How the tests run: in this process, or in workers of pytest-xdist, as the documentation recommends.
-RUNS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["here", "workers"])
+
+
+def runs(*cases: tuple[str, str, int]) -> pytest.MarkDecorator:
+    """Run each case in this process, and with a number of workers of pytest-xdist, as the documentation recommends.
+
+    :param cases: id, value and number of workers; 0 for a case that takes the same way as another one there.
+    """
+    here = [pytest.param(case, (), id=f"{name}-here") for name, case, _ in cases]
+    return pytest.mark.parametrize(
+        ("case", "workers"),
+        here + [pytest.param(case, (f"-n{n}",), id=f"{name}-workers") for name, case, n in cases if n],
+    )
 
 
 class Certifying:
@@ -205,7 +215,8 @@ class Certifying:
         for number, asked in enumerate(Catalogue.load().requirements):
             tests += f"@requirement({asked.id!r})\ndef test_{number}(): pass\n"
         self.pytester.makepyfile(test_all=tests + extra)
-        run = self.pytester.runpytest_subprocess if "-n2" in arguments else self.pytester.runpytest_inprocess
+        workers = {"-n1", "-n2"} & set(arguments)
+        run = self.pytester.runpytest_subprocess if workers else self.pytester.runpytest_inprocess
         return run("--vault-issuer=probe.toml", "--vault-issuer-certify", "--vault-issuer-report=out", *arguments)
 
     @property
@@ -258,17 +269,13 @@ def test_skip_makes_the_verdict_partial(certifying: Certifying) -> None:
 LEFT_OUT = "\ndef pytest_collection_modifyitems(config, items):\n    "
 
 
-@RUNS
-@pytest.mark.parametrize(
-    "left_out",
-    ["config.hook.pytest_deselected(items=[items.pop()])", "items[:] = [i for i in items if i.name != 'test_it[b]']"],
-    ids=["deselected", "in silence"],
+@runs(
+    ("deselected", "config.hook.pytest_deselected(items=[items.pop()])", 0),
+    ("in silence", "items[:] = [i for i in items if i.name != 'test_it[b]']", 2),
 )
-def test_tests_left_out_by_a_conftest_are_refused(
-    certifying: Certifying, workers: tuple[str, ...], left_out: str
-) -> None:
+def test_tests_left_out_by_a_conftest_are_refused(certifying: Certifying, workers: tuple[str, ...], case: str) -> None:
     """The removed test is one of several of its requirement, and the others passed."""
-    certifying.conftest(LEFT_OUT + left_out)
+    certifying.conftest(LEFT_OUT + case)
     cases = "@pytest.mark.parametrize('case', ['a', 'b'])\n"
     judging = f"{cases}@requirement({Catalogue.load().ids[0]!r})\ndef test_it(case): pass\n"
     result = certifying.run(*workers, extra=judging)
@@ -307,20 +314,18 @@ def pytest_runtest_call(item):
 """
 
 
-@RUNS
-@pytest.mark.parametrize("repeated", [REPEATED, REPEATED_UNSEEN], ids=["reported", "in silence"])
-def test_repeated_test_is_not_certified(certifying: Certifying, workers: tuple[str, ...], repeated: str) -> None:
-    certifying.conftest(repeated)
+@runs(("reported", REPEATED, 1), ("in silence", REPEATED_UNSEEN, 1))
+def test_repeated_test_is_not_certified(certifying: Certifying, workers: tuple[str, ...], case: str) -> None:
+    certifying.conftest(case)
     result = certifying.run(*workers)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["probe: *test_0 ran more than once: *"])
 
 
-@RUNS
-@pytest.mark.parametrize("option", ["--setup-only", "--setup-plan"])
-def test_tests_without_a_call_are_not_run(certifying: Certifying, workers: tuple[str, ...], option: str) -> None:
+@runs(("setup-only", "--setup-only", 0), ("setup-plan", "--setup-plan", 1))
+def test_tests_without_a_call_are_not_run(certifying: Certifying, workers: tuple[str, ...], case: str) -> None:
     """Without this rejection, certify mode would certify tests that did not run."""
-    assert certifying.run(option, *workers).ret == pytest.ExitCode.TESTS_FAILED
+    assert certifying.run(case, *workers).ret == pytest.ExitCode.TESTS_FAILED
     assert {entry["outcome"] for entry in certifying.report["requirements"]} == {"not-run"}
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from pytest_vault_issuer.certificates import key_to_pem, new_key
+from pytest_vault_issuer.judge.hooks import Conformance
 from pytest_vault_issuer.redaction.redactor import Redactor
 from pytest_vault_issuer.supervisor.run_directory import SECRETS, RunDirectory
 
@@ -46,15 +47,25 @@ def secret(pytestconfig):
 
 
 @pytest.fixture
-def run(pytester: pytest.Pytester) -> Callable[..., str]:
-    """Run pytest on a test's source in a separate process; return everything that it prints and writes."""
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Run pytest on a test's source; return everything that it prints and writes.
+
+    A session with workers runs in a process of its own, because its workers import the plugin anew.
+    """
+    # The replacement of the conftest applies only to this session.
+    monkeypatch.setattr(Conformance, "pytest_runtestloop", Conformance.pytest_runtestloop)
 
     def run(source: str, *arguments: str, conftest: str = "") -> str:
         (pytester.path / "probe.toml").write_text(PROBE)
         pytester.makeconftest(CONFTEST + conftest)
         pytester.makepyfile("import pytest, warnings\n" + source)
         options = ["--vault-issuer=probe.toml", "--vault-issuer-report=out", "--junit-xml=junit.xml", "-rA"]
-        result = pytester.runpytest_subprocess(*options, "-o", "junit_logging=all", *arguments)
+        # This process makes warnings errors.
+        options += ["-W", "default", "-o", "junit_logging=all", *arguments]
+        if {"-n1", "-n2"} & set(arguments):
+            result = pytester.runpytest_subprocess(*options)
+        else:
+            result = pytester.runpytest_inprocess(*options, no_reraise_ctrlc=True)
         kept = [*pytester.path.rglob("out/**/*"), *pytester.path.rglob(".pytest_cache/**/*")]
         written = [path for path in [*kept, pytester.path / "junit.xml", pytester.path / LOG] if path.is_file()]
         return html.unescape(result.stdout.str() + result.stderr.str() + "".join(path.read_text() for path in written))
