@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .kube.rbac import user_name as user_name
     from .proxy import JWT as JWT
     from .proxy import AddHeader as AddHeader
+    from .proxy import AnswerHeader as AnswerHeader
     from .proxy import Delay as Delay
     from .proxy import EmptyAnswer as EmptyAnswer
     from .proxy import Exchange as Exchange
@@ -155,6 +156,7 @@ _PUBLIC = {
     ),
     "proxy": (
         "AddHeader",
+        "AnswerHeader",
         "Delay",
         "EmptyAnswer",
         "Exchange",
@@ -250,6 +252,7 @@ __all__ = [
     "SERVICE_ACCOUNTS",
     "SESSION_KEY",
     "AddHeader",
+    "AnswerHeader",
     "ApiError",
     "AppRole",
     "AssumedRole",

@@ -295,6 +295,7 @@ def test_certificate_is_renewed_when_it_is_due(sandbox: Sandbox, kind: str) -> N
     assert renewed.leaf.not_valid_after_utc > pair.leaf.not_valid_after_utc, (
         "expected a later notAfter after the renewal, saw none"
     )
+    certificate.wait_new_certificate(renewed)  # each renewal is due, not only the first
 
 
 @requirement("VI-CERTIFICATE-037")
@@ -568,6 +569,20 @@ def test_failure_time_is_reported_until_a_success(sandbox: Sandbox, kind: str) -
     )
     certificate.change(dnsNames=[f"a.{domain}"])
     wait_ready_without(sandbox, certificate, "lastFailureTime")
+
+
+@requirement("VI-CERTIFICATE-047")
+@EITHER_KIND
+def test_renewal_on_demand_with_the_same_key_follows_a_failure(sandbox: Sandbox, kind: str) -> None:
+    other, (pki, domain) = separate_issuer(sandbox, kind), picky_pki(sandbox)
+    issuer, key = sandbox.ready_issuer(kind, pki=pki), {"algorithm": "ECDSA", "rotationPolicy": "Never"}
+    certificate, before = sandbox.issued_certificate(issuer, dnsNames=[f"a.{domain}"], privateKey=key)
+    certificate.change(dnsNames=[host()])
+    certificate.wait_failure()
+    barrier(sandbox, other)  # a controller compares whole seconds to see whether a failure came before the renewal
+    sandbox.vault.set_pki_role(pki)
+    certificate.renew()
+    certificate.wait_new_certificate(before)
 
 
 @requirement("VI-CERTIFICATE-047")

@@ -150,6 +150,20 @@ def test_csr_with_a_critical_extension_and_no_subject_is_signed(sandbox: Sandbox
     assert names_of(request.certificate())["dns"] == [name], "expected the DNS name of the CSR"
 
 
+@requirement("VI-CSR-013")
+@CLUSTER_ISSUER
+def test_csr_with_an_empty_attribute_is_signed(sandbox: Sandbox, kind: str) -> None:
+    # Istio's workloads request certificates with an empty organization.
+    uri = f"spiffe://cluster.local/ns/{secrets.token_hex(4)}/sa/default"
+    names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)])
+    subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "")])
+    builder = x509.CertificateSigningRequestBuilder(subject).add_extension(names, critical=True)
+    key = generate_key()
+    csr = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+    request = sandbox.issued(sandbox.ready_issuer(kind), SigningRequest(csr, key))
+    assert names_of(request.certificate())["uris"] == [uri], "expected the URI of the CSR"
+
+
 @requirement("VI-CSR-008")
 @ISSUER
 def test_any_text_can_be_the_common_name(sandbox: Sandbox, kind: str) -> None:

@@ -14,6 +14,7 @@ import pytest
 from pytest_vault_issuer import (
     FEATURES,
     SERVICE_ACCOUNTS,
+    AnswerHeader,
     ApiError,
     Authentication,
     Exchange,
@@ -23,6 +24,7 @@ from pytest_vault_issuer import (
     NotRunnable,
     Object,
     Proxy,
+    Redirect,
     ResetBefore,
     Respond,
     Route,
@@ -630,6 +632,11 @@ def test_controller_pauses_between_its_attempts(sandbox: Sandbox, kind: str) -> 
         broken.append((f"whose {feature} login is rejected", issuer, proxy, login.service_account))
     for what, issuer, _, _ in broken:
         issuer.wait_not_ready(f"it is one {what}")
+    # Whether a redirect is an answer is up to the controller. It must not follow it forever.
+    circle = sandbox.new_proxy()
+    circle.inject(None, Redirect(f"{circle.url}/v1/sys/health"))
+    broken.append(("whose Vault redirects to itself", sandbox.issuer(kind, auth, proxy=circle), circle, ""))
+    circle.wait_for(None, timeout=sandbox.timeouts.wire, what="a request to a Vault that redirects to itself")
 
     def attempts() -> list[tuple[int, int]]:
         return [(len(proxy.seen()), calls_for(sandbox, issuer, account)) for _, issuer, proxy, account in broken]
@@ -666,5 +673,13 @@ def test_other_fields_of_an_answer_do_not_matter(sandbox: Sandbox, kind: str, kn
     else:
         for route in (Route.HEALTH, Route.LOGIN, Route.SIGN):
             sandbox.proxy.inject(route, Tamper(change, "add a field"))
+    auth = sandbox.authenticate((claimed(sandbox, LOGINS) or claimed(sandbox))[0], kind)
+    sandbox.issued(sandbox.ready_issuer(kind, auth))
+
+
+@requirement("VI-HEALTH-028")
+@pytest.mark.parametrize("media_type", ["application/json; charset=utf-8", "Application/JSON"])
+def test_form_of_the_media_type_does_not_matter(sandbox: Sandbox, kind: str, media_type: str) -> None:
+    sandbox.proxy.inject(None, AnswerHeader("Content-Type", media_type))
     auth = sandbox.authenticate((claimed(sandbox, LOGINS) or claimed(sandbox))[0], kind)
     sandbox.issued(sandbox.ready_issuer(kind, auth))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 from typing import Any
@@ -18,10 +19,13 @@ from pytest_vault_issuer import (
     requirement,
 )
 
-from .helpers import LOGINS, each_feature, issued_eventually, wait_final
+from .helpers import LOGINS, alternating, claimed, each_feature, issued_eventually, wait_final
 
 #: Words for a missing permission. Which of them is up to the controller.
 DENIED = re.compile(r"403|permi|denied|deny|forbidden|unauthori[sz]ed|may not|not allowed", re.IGNORECASE)
+#: This many logins in a few seconds, while nothing changes, are a loop. A controller may check a Ready issuer object
+#: again from time to time.
+TOO_MANY = 4
 
 
 def with_tokens(sandbox: Sandbox, kind: str, feature: str, **parameters: object) -> Authentication:
@@ -92,6 +96,23 @@ def test_policies_of_a_changed_role_are_used(sandbox: Sandbox, kind: str, featur
     issuer.touch()
     issuer.wait_ready("the role of its login may sign now", timeout=sandbox.timeouts.retry)
     issued_eventually(sandbox, issuer)
+
+
+@requirement("VI-LOGIN-007")
+@alternating(("kind",), [("ClusterIssuer",)])
+def test_ready_issuer_causes_no_further_logins(sandbox: Sandbox, kind: str) -> None:
+    features = claimed(sandbox, LOGINS)
+    if not features:
+        raise NotRunnable("the implementation claims no authentication method that logs in")
+    sandbox.issued(sandbox.ready_issuer(kind, sandbox.authenticate(features[0], kind)))
+    sandbox.barrier(sandbox.ready_issuer(kind, proxy=sandbox.new_proxy()))  # checks after its own updates are over
+    mark = sandbox.proxy.mark()
+    with contextlib.suppress(Unmet):
+        sandbox.proxy.wait_for(Route.LOGIN, count=TOO_MANY, since=mark, timeout=sandbox.timeouts.wire / 4)
+    logins = len(sandbox.proxy.seen(Route.LOGIN, since=mark))
+    assert logins < TOO_MANY, (
+        f"expected at most {TOO_MANY - 1} logins for a Ready issuer object while no request waits, saw {logins}"
+    )
 
 
 # -- tokens that may not sign ----------------------------------------------------------------------

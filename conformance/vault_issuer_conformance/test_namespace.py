@@ -23,7 +23,7 @@ from pytest_vault_issuer import (
     requirement,
 )
 
-from .helpers import LOGINS, PAIRS, never_ready
+from .helpers import LOGINS, PAIRS, claimed, never_ready
 
 
 def new_namespace() -> str:
@@ -166,8 +166,21 @@ def test_rejected_login_is_not_tried_in_another_namespace(sandbox: Sandbox, kind
         assert_sent_to(proxy.seen(Route.LOGIN), login_of(auth, configured))
 
 
-def assert_signs_within(sandbox: Sandbox, issuer: Issuer, namespace: str, pki: Pki) -> None:
-    assert_sent_to(sandbox.signings(sandbox.issued(issuer)), f"{namespace}/{pki.sign_path}")
+def shared_login(sandbox: Sandbox, within: VaultNamespaces, kind: str) -> Authentication:
+    """Return an authentication that is valid in several namespaces: by a login, if the implementation has one."""
+    feature = (claimed(sandbox, LOGINS) or claimed(sandbox))[0]
+    return sandbox.authenticate(feature, kind, **within.credentials)
+
+
+def assert_signs_within(sandbox: Sandbox, issuer: Issuer, namespace: str, pki: Pki, auth: Authentication) -> None:
+    """Check that a request is signed in a namespace, with the token of a login there."""
+    signings = sandbox.signings(sandbox.issued(issuer))
+    assert_sent_to(signings, f"{namespace}/{pki.sign_path}".lstrip("/"))
+    if auth.login_path:
+        tokens = {signing.token for signing in signings}
+        logins = [login for proxy in sandbox.proxies for login in proxy.seen(Route.LOGIN)]
+        giving = [login for login in logins if (login.response_json.get("auth") or {}).get("client_token") in tokens]
+        assert_sent_to(giving, login_of(auth, namespace).lstrip("/"))
 
 
 @requirement("VI-NAMESPACE-008")
@@ -176,12 +189,17 @@ def test_each_issuer_uses_its_own_namespace(sandbox: Sandbox, kind: str, other_k
     first = new_namespace()
     namespaces = {f"{first}/pki": kind, first: other_kind, new_namespace(): kind}
     within = sandbox.vault_namespaces(*namespaces)
-    issuers = {namespace: new_issuer(sandbox, within, which, namespace) for namespace, which in namespaces.items()}
+    # The issuer objects of a kind share a credential. Only the namespace differs.
+    auths = {which: shared_login(sandbox, within, which) for which in set(namespaces.values())}
+    issuers = {
+        namespace: new_issuer(sandbox, within, which, namespace, auths[which])
+        for namespace, which in namespaces.items()
+    }
     for issuer in issuers.values():
         issuer.wait_ready()
     for _ in range(2):
         for namespace, issuer in issuers.items():
-            assert_signs_within(sandbox, issuer, namespace, within.pki)
+            assert_signs_within(sandbox, issuer, namespace, within.pki, auths[namespaces[namespace]])
 
 
 def move(sandbox: Sandbox, issuer: Issuer, proxy: Proxy, namespace: str) -> None:
@@ -196,10 +214,29 @@ def move(sandbox: Sandbox, issuer: Issuer, proxy: Proxy, namespace: str) -> None
 def test_changed_namespace_is_used(sandbox: Sandbox, kind: str) -> None:
     first, second = new_namespace(), new_namespace()
     within = sandbox.vault_namespaces(first, second)
-    issuer = new_issuer(sandbox, within, kind, first)
+    auth = shared_login(sandbox, within, kind)
+    issuer = new_issuer(sandbox, within, kind, first, auth)
     issuer.wait_ready()
-    assert_signs_within(sandbox, issuer, first, within.pki)
+    assert_signs_within(sandbox, issuer, first, within.pki, auth)
     move(sandbox, issuer, within.proxy, second)
     # A controller sees changes in order: an issuer object that is created after this change is Ready.
     sandbox.ready_issuer(kind)
-    assert_signs_within(sandbox, issuer, second, within.pki)
+    assert_signs_within(sandbox, issuer, second, within.pki, auth)
+
+
+@requirement("VI-NAMESPACE-009")
+def test_removed_namespace_is_no_longer_used(sandbox: Sandbox, kind: str) -> None:
+    namespace = new_namespace()
+    within = sandbox.vault_namespaces(namespace)
+    issuer = new_issuer(sandbox, within, kind, namespace, shared_login(sandbox, within, kind))
+    issuer.wait_ready()
+    sandbox.issued(issuer)
+    auth = sandbox.authenticate((claimed(sandbox, LOGINS) or claimed(sandbox))[0], kind)
+    outside = {"server": sandbox.proxy.url, "path": sandbox.pki.sign_path, "auth": auth.spec, "namespace": None}
+    issuer.change(lambda vault: vault.update(outside))
+    sandbox.proxy.wait_for(Route.HEALTH, timeout=sandbox.timeouts.wire, what="a health query after the change")
+    issuer.wait_ready()
+    sandbox.ready_issuer(kind, proxy=sandbox.new_proxy())
+    assert_signs_within(sandbox, issuer, "", sandbox.pki, auth)
+    stray = [exchange.summary for exchange in sandbox.proxy.seen() if exchange.namespace]
+    assert not stray, f"expected no request with a namespace after its removal, saw {stray}"

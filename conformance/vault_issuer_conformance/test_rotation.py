@@ -6,6 +6,7 @@ import contextlib
 import secrets
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,6 +28,7 @@ from pytest_vault_issuer import (
 )
 
 from .helpers import (
+    LOGINS,
     alternating,
     bundle,
     claimed,
@@ -378,6 +380,63 @@ def test_changed_method_is_used(sandbox: Sandbox, kind: str, feature: str, other
         if (old.credential and carries(exchange, old.credential)) or exchange.path == old.login_path
     ]
     assert not used, f"expected no {feature} credential after the change of the method, saw {used}"
+
+
+def at_another_role(sandbox: Sandbox, auth: Authentication, mount: str | None) -> Authentication:
+    """Return an authentication with the same credential for another role.
+
+    :param mount: of the role; None mounts one.
+    """
+    policy = sandbox.sign_policy()
+    if auth.approle is not None:
+        approle = sandbox.vault.approle(policy, mount=mount)
+        method = sandbox.vault.client.auth.approle
+        method.create_custom_secret_id(approle.name, auth.credential, mount_point=approle.mount)
+        return replace(auth, spec=with_fields(auth, path=approle.mount, roleId=approle.role_id), approle=approle)
+    role = sandbox.vault.kubernetes_role(
+        policy, service_account=auth.service_account, namespace=auth.namespace, mount=mount
+    )
+    return replace(auth, spec=with_fields(auth, mountPath=role.mount_path, role=role.name), role=role)
+
+
+def asked_for(login: Exchange) -> tuple[str, str]:
+    """Return the path of a login and the role that it names."""
+    return login.path, str(login.json.get("role") or login.json.get("role_id"))
+
+
+@requirement("VI-ROTATION-009")
+@each_feature(LOGINS)
+@pytest.mark.parametrize("changed", ["role", "mount"])
+def test_changed_role_and_mount_are_used(sandbox: Sandbox, kind: str, feature: str, changed: str) -> None:
+    old = sandbox.authenticate(feature, kind)
+    mount = old.approle or old.role
+    assert mount is not None
+    new = at_another_role(sandbox, old, mount.mount if changed == "role" else None)
+    role = new.approle.role_id if new.approle else new.role.name if new.role else ""
+    expected = (new.login_path, role)
+    issuer = sandbox.ready_issuer(kind, old)
+    sandbox.issued(issuer)
+    # Only the login shows the change: the credential is the same, and both roles may sign.
+    mark = sandbox.proxy.mark()
+    issuer.change(lambda vault: vault.update(auth=new.spec))
+    sandbox.proxy.wait_for(
+        Route.LOGIN,
+        since=mark,
+        where=lambda exchange: asked_for(exchange) == expected,
+        timeout=sandbox.timeouts.wire,
+        what=f"a login with the changed {changed}",
+    )
+    issuer.wait_ready()
+    wait_noticed(sandbox, kind, new)
+    tokens = {signing.token for signing in sandbox.signings(sandbox.issued(issuer))}
+    used = {
+        asked_for(login)
+        for login in sandbox.proxy.seen(Route.LOGIN)
+        if (login.response_json.get("auth") or {}).get("client_token") in tokens
+    }
+    assert used == {expected}, (
+        f"expected a sign request with the token of a login with the changed {changed}, saw {used}"
+    )
 
 
 @requirement("VI-ROTATION-008")

@@ -29,7 +29,7 @@ from pytest_vault_issuer import (
     requirement,
 )
 
-from .helpers import LOGINS, bundle, claimed, each_feature, wait_held
+from .helpers import LOGINS, bundle, claimed, each_feature, wait_held, with_fields
 
 IN_SECRETS = pytest.mark.parametrize("feature", ["token", "approle", "kubernetes-static"])
 ISSUER = pytest.param("Issuer", marks=requirement("VI-SCOPE-001"))
@@ -217,6 +217,23 @@ def test_request_uses_the_server_and_method_of_the_named_issuer(sandbox: Sandbox
         for feature, pki in zip((features[0], features[-1]), pkis, strict=True)
     ]
     check_two_issuers(sandbox, kind, [sandbox.proxy, sandbox.new_proxy()], pkis, auths)
+
+
+@requirement("VI-SCOPE-006")
+@each_feature(("kubernetes-static", "kubernetes-secretless"))
+def test_request_uses_the_role_of_the_named_issuer(sandbox: Sandbox, kind: str, feature: str) -> None:
+    # The issuer objects share a service account. Only the role in Vault differs.
+    pkis = [sandbox.pki, another_pki(sandbox)]
+    auth = sandbox.authenticate(feature, kind, pki=pkis[0])
+    assert auth.role is not None
+    role = sandbox.vault.kubernetes_role(
+        sandbox.sign_policy(pkis[1]),
+        service_account=auth.service_account,
+        namespace=auth.namespace,
+        mount=auth.role.mount,
+    )
+    auths = [auth, replace(auth, spec=with_fields(auth, role=role.name), role=role)]
+    check_two_issuers(sandbox, kind, [sandbox.proxy, sandbox.proxy], pkis, auths)
 
 
 def check_two_issuers(

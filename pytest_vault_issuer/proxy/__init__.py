@@ -3,6 +3,7 @@
 from pytest_vault_issuer.proxy.exchange import JWT, Exchange, HandshakeFailure, Headers, Route
 from pytest_vault_issuer.proxy.faults import (
     AddHeader,
+    AnswerHeader,
     Delay,
     EmptyAnswer,
     Fault,
@@ -32,6 +33,7 @@ from pytest_vault_issuer.proxy.server import Proxy
 __all__ = [
     "JWT",
     "AddHeader",
+    "AnswerHeader",
     "Delay",
     "EmptyAnswer",
     "Exchange",

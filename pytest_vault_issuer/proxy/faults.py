@@ -339,6 +339,23 @@ class AddHeader(Fault):
 
 
 @dataclass(frozen=True, eq=False)
+class AnswerHeader(Fault):
+    """Replace a header of Vault's answer, as a proxy between the two may do."""
+
+    header: str
+    value: str
+
+    @property
+    def name(self) -> str:
+        """``answer with header Content-Type``."""
+        return f"answer with header {self.header}"
+
+    def on_answer(self, answer: Answer) -> tuple[Answer, str]:
+        """The answer with this header."""
+        return replace(answer, headers=Headers([*answer.headers.without(self.header), (self.header, self.value)])), ""
+
+
+@dataclass(frozen=True, eq=False)
 class ResetBefore(Fault):
     """Reset the connection. Vault never receives the request."""
 

@@ -18,6 +18,7 @@ import requests
 from pytest_vault_issuer.errors import Unmet
 from pytest_vault_issuer.proxy import (
     AddHeader,
+    AnswerHeader,
     Delay,
     EmptyAnswer,
     Fault,
@@ -94,6 +95,16 @@ def test_add_header(client: Client, proxy: Proxy, upstream: Upstream) -> None:
     assert {headers["x-other"] for headers in sent} == {"stays"}
     exchange, _ = proxy.exchanges
     assert (exchange.headers.get("X-Asked"), exchange.fault) == ("by the client", "add header X-Asked")
+    assert exchange.upstream
+
+
+def test_answer_header(client: Client, proxy: Proxy) -> None:
+    proxy.inject(Route.SIGN, AnswerHeader("content-type", "Application/JSON"), times=1)
+    answers = [client.sign() for _ in range(2)]
+    assert [answer.headers["Content-Type"] for answer in answers] == ["Application/JSON", "application/json"]
+    assert answers[0].content == answers[1].content
+    exchange, _ = proxy.exchanges
+    assert exchange.fault == "answer with header content-type"
     assert exchange.upstream
 
 
