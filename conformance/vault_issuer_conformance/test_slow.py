@@ -19,6 +19,7 @@ from pytest_vault_issuer import (
     Latency,
     NotRunnable,
     Proxy,
+    Redirect,
     ResetAfter,
     Respond,
     Route,
@@ -204,6 +205,23 @@ def test_request_is_issued_after_server_errors_while_signing(sandbox: Sandbox) -
         outage.remove()
         assert outage.hits, f"expected a sign request for {request}, saw none"
         request.wait_issued(timeout=sandbox.timeouts.retry)
+
+
+@requirement("VI-SLOW-011")
+@pytest.mark.slow
+@pytest.mark.holds_controller
+def test_request_is_issued_after_redirects_in_a_circle(sandbox: Sandbox) -> None:
+    issuer = sandbox.ready_issuer(one_kind(sandbox))
+    # During an election, a standby redirects to the former active node, which is a standby now.
+    circle = sandbox.proxy.inject(
+        Route.SIGN, Redirect(f"{sandbox.proxy.url}/v1/{sandbox.pki.sign_path}"), times=FAILURES
+    )
+    request = sandbox.request(issuer)
+    with contextlib.suppress(Unmet):
+        circle.wait(sandbox.timeouts.wire / 2)
+    circle.remove()
+    assert circle.hits, f"expected a sign request for {request}, saw none"
+    request.wait_issued(timeout=sandbox.timeouts.retry)
 
 
 @requirement("VI-SLOW-008")
