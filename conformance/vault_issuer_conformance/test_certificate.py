@@ -29,6 +29,7 @@ from pytest_vault_issuer import (
     Pki,
     Route,
     Sandbox,
+    Session,
     Unmet,
     common_name_of,
     condition,
@@ -557,6 +558,33 @@ def test_issuance_fails_with_its_request(sandbox: Sandbox, kind: str, decision: 
     )
 
 
+@requirement("VI-CERTIFICATE-069")
+@pytest.mark.exclusive
+@pytest.mark.usefixtures("suite_approves", "controller")
+@alternating(("kind",), [("Issuer",)])
+def test_request_with_only_a_failure_time_harms_no_others(
+    sandbox: Sandbox, vault_issuer_session: Session, kind: str
+) -> None:
+    place, other = sandbox.other_namespace, separate_issuer(sandbox, kind)
+    auth = sandbox.default_authentication(kind, namespace=place if kind == "Issuer" else None)
+    issuer = sandbox.ready_issuer(kind, auth, namespace=place if kind == "Issuer" else None)
+    certificate = sandbox.certificate(issuer, approve=False, namespace=place)
+    request = request_of(sandbox, certificate.wait_request())
+    earlier = (datetime.now(UTC) - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    body = {"status": {"failureTime": earlier}}
+    try:
+        sandbox.cluster.patch(request.resource, request.name, request.namespace, body, subresource="status")
+        with contextlib.suppress(Unmet):  # a controller that has ended
+            barrier(sandbox, other)
+        assert not (end := vault_issuer_session.implementation_end()), (
+            f"expected the controller to keep running beside {request}, which has only a failureTime, saw that {end}"
+        )
+        sandbox.issued_certificate(other)
+    finally:  # before the controller starts again
+        certificate.delete()
+        request.delete()
+
+
 @requirement("VI-CERTIFICATE-020")
 def test_failure_time_is_reported_until_a_success(sandbox: Sandbox, kind: str) -> None:
     certificate, domain = refused(sandbox, kind)
@@ -614,6 +642,13 @@ def test_conditions_explain_the_failure(sandbox: Sandbox, kind: str) -> None:
     assert any(name in entry.get("message", "") for entry in certificate.conditions()), (
         f"expected a condition with Vault's error, which contains {name}, saw none; {certificate.explain()}"
     )
+
+
+@requirement("VI-CERTIFICATE-070")
+@EITHER_KIND
+def test_warning_event_reports_the_failure(sandbox: Sandbox, kind: str) -> None:
+    certificate, _ = refused(sandbox, kind)
+    certificate.wait_event(lambda event: event.get("type") == "Warning", "of type Warning that reports its failure")
 
 
 @requirement("VI-CERTIFICATE-022")
@@ -1022,6 +1057,16 @@ def test_other_content_of_the_secret_stays(sandbox: Sandbox, kind: str) -> None:
     fields = {what: secret["metadata"].get(what) for what in ("labels", "annotations")} | {"data": secret["data"]}
     for what, seen in fields.items():
         assert "note" in (seen or {}), f"expected the Secret to keep the {what} of others, saw them removed"
+
+
+@requirement("VI-CERTIFICATE-071")
+@EITHER_KIND
+def test_existing_secret_of_another_type_is_used(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    namespace = issuer.namespace or sandbox.namespace
+    name = sandbox.secret({"note": "Opaque"}, namespace=namespace, secret=False)
+    certificate, pair = sandbox.issued_certificate(issuer, namespace=namespace, secretName=name)
+    assert pair.fits, f"expected a certificate that matches tls.key in the existing Secret of {certificate}"
 
 
 @requirement("VI-CERTIFICATE-054")

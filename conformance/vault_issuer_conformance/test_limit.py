@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -11,12 +12,15 @@ from typing import Any
 import pytest
 
 from pytest_vault_issuer import (
+    ApiError,
     Authentication,
     Exchange,
     NotRunnable,
+    Object,
     Respond,
     Route,
     Sandbox,
+    poll,
     requirement,
     retry_later,
     user_name,
@@ -38,6 +42,8 @@ FEW_CONNECTIONS = 4
 REQUESTS = 8
 #: Number of consecutive requests after which connections are counted.
 SIGNINGS = 60
+#: The API of admission policies.
+ADMISSION = "admissionregistration.k8s.io/v1"
 
 
 def login_authentication(sandbox: Sandbox, kind: str) -> Authentication:
@@ -259,6 +265,90 @@ def test_finished_and_waiting_requests_are_left_alone(sandbox: Sandbox, suite_ap
     again = writes(sandbox)[before:]
     what = f"writes for a request that failed, one that is denied and one that waits {set(again)}"
     passed.check(len(again), what, each=2)  # of the status, and of an event
+
+
+def policy(name: str, namespace: str) -> Iterator[Object]:
+    """Yield an admission policy against certificates in the status of CertificateRequests, and its binding."""
+    selector = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
+    rule = {
+        "apiGroups": ["cert-manager.io"],
+        "apiVersions": ["*"],
+        "operations": ["UPDATE"],
+        "resources": ["certificaterequests/status"],
+    }
+    yield {
+        "apiVersion": ADMISSION,
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": [rule], "namespaceSelector": selector},
+            "validations": [
+                {"expression": "!has(object.status.certificate)", "message": "the policy accepts no certificate"}
+            ],
+        },
+    }
+    yield {
+        "apiVersion": ADMISSION,
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": name},
+        "spec": {"policyName": name, "validationActions": ["Deny"]},
+    }
+
+
+@contextlib.contextmanager
+def certificates_refused(sandbox: Sandbox) -> Iterator[None]:
+    """Let the API server refuse certificates in CertificateRequests in the test's namespace during the block.
+
+    :raises NotRunnable: if the cluster outlives the session: a policy concerns the whole cluster.
+    """
+    if not sandbox.environment.stack.disposable:
+        raise NotRunnable("the test adds an admission policy to the cluster", hint="use --vault-issuer-stack=process")
+    issuer = sandbox.ready_issuer(one_kind(sandbox), proxy=sandbox.new_proxy())
+    other = sandbox.request(issuer, approve=False, namespace=sandbox.namespace)
+    name, cluster = sandbox.new_name("no-certificates"), sandbox.cluster
+    bodies = list(policy(name, sandbox.namespace))
+
+    def is_active() -> bool | None:
+        try:
+            cluster.patch(
+                other.resource,
+                other.name,
+                other.namespace,
+                {"status": {"certificate": "bm9uZQ=="}},
+                subresource="status",
+            )
+        except ApiError:
+            return True
+        return None
+
+    try:
+        for body in bodies:
+            cluster.apply_manifest(body)
+        assert poll(is_active, timeout=sandbox.timeouts.event), "expected the admission policy to take effect"
+        yield
+    finally:
+        for body in reversed(bodies):
+            cluster.delete(cluster.discover(ADMISSION, body["kind"]), name)
+
+
+@requirement("VI-LIMIT-015")
+def test_signing_is_paced_while_the_api_server_refuses_the_certificate(sandbox: Sandbox, suite_approves: None) -> None:
+    kind = one_kind(sandbox)
+    elsewhere: dict[str, Any] = {"namespace": sandbox.other_namespace}
+    at_home = elsewhere if not sandbox.kind(kind).cluster_scoped else {}
+    other = sandbox.ready_issuer(
+        kind, sandbox.default_authentication(kind, **at_home), proxy=sandbox.new_proxy(), **at_home
+    )
+    issuer = sandbox.ready_issuer(kind)
+    with certificates_refused(sandbox):
+        request = sandbox.request(issuer, namespace=sandbox.namespace)
+        sandbox.proxy.wait_for(Route.SIGN, timeout=sandbox.timeouts.wire, what="a sign request")
+        before = len(sandbox.signings(request))
+        passed = window(other, sandbox, namespace=sandbox.other_namespace)
+        signed = len(sandbox.signings(request)) - before
+    passed.check(signed, "sign requests for a CertificateRequest whose certificate the API server refuses")
+    request.wait_issued(timeout=sandbox.timeouts.retry)
 
 
 # -- connections --------------------------------------------------------------------------------------------------

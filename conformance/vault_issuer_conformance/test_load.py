@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from pytest_vault_issuer import (
@@ -26,6 +28,8 @@ from .interrupted import one_kind
 MANY = 300
 #: Number of Issuers that must be left alone while another one fails.
 SOME = 50
+#: Number of Ready Issuers without work, and the shortest time in seconds between two checks of one of them.
+IDLE, INTERVAL = 15, 5.0
 #: Number of signings before the memory is read, and then again before it is compared.
 SIGNINGS = 100
 #: Number of requests that wait at a time.
@@ -164,3 +168,38 @@ def test_vault_of_a_deleted_issuer_is_left_alone(sandbox: Sandbox) -> None:
         window(other, sandbox)
     asked = [exchange.summary for exchange in sandbox.proxy.seen(since=mark)]
     assert not asked, f"expected no request to the Vault of a deleted {issuer.kind}, saw {asked}"
+
+
+def reported(issuer: Issuer) -> int:
+    """Return how often a controller has reported about an issuer object in events."""
+    return sum((event.get("series") or {}).get("count") or event.get("count") or 1 for event in issuer.events())
+
+
+@requirement("VI-LOAD-007")
+@pytest.mark.exclusive
+def test_ready_issuers_without_work_are_left_alone(sandbox: Sandbox) -> None:
+    kind = one_kind(sandbox)
+    auth, proxy = sandbox.default_authentication(kind), sandbox.new_proxy()
+    other = sandbox.ready_issuer(kind, auth, proxy=proxy)
+    one_check = len(proxy.seen())
+    issuers = [sandbox.issuer(kind, auth) for _ in range(IDLE)]
+    for issuer in issuers:
+        issuer.wait_ready()
+    sandbox.barrier(other)  # the controller has now also processed its own status updates
+    with contextlib.ExitStack() as stack:
+        recordings = [stack.enter_context(issuer.recorded()) for issuer in issuers]
+        events, since = sum(map(reported, issuers)), sandbox.proxy.mark()
+        windows = [window(other, sandbox) for _ in range(2)]
+        asked, events = len(sandbox.proxy.seen(since=since)), sum(map(reported, issuers)) - events
+    updates = sum(len(states) - 1 for states in recordings)
+    seconds = sum(passed.seconds for passed in windows)
+    for what, seen, each in (
+        ("requests to their Vault", asked, one_check),
+        ("updates", updates, 1),
+        ("events", events, 1),
+    ):
+        # A controller may check Ready Issuers again from time to time, all at once.
+        most = FIRST + round(each * IDLE * (1 + seconds / INTERVAL))
+        assert seen <= most, (
+            f"expected at most {most} {what} of {IDLE} Ready Issuers that do not change in {seconds:.1f} s, saw {seen}"
+        )

@@ -22,6 +22,7 @@ from pytest_vault_issuer import (
     Route,
     Sandbox,
     Session,
+    Unmet,
     condition,
     requirement,
 )
@@ -137,6 +138,21 @@ def test_request_that_others_change_is_issued(sandbox: Sandbox) -> None:
             request.touch()  # the controller has read the request before
         request.wait_issued(timeout=sandbox.timeouts.retry)
     assert_issued_once(states, request)
+
+
+@requirement("VI-OUTAGE-008")
+@pytest.mark.holds_controller
+def test_request_that_others_change_is_not_signed_twice_at_a_time(sandbox: Sandbox) -> None:
+    kind = one_kind(sandbox)
+    auth = sandbox.default_authentication(kind)
+    other = sandbox.ready_issuer(kind, auth, proxy=sandbox.new_proxy())
+    issuer = sandbox.ready_issuer(kind, auth)
+    with signing(sandbox, issuer) as request:
+        request.touch()
+        with contextlib.suppress(Unmet):  # a controller with one worker waits for Vault
+            sandbox.barrier(other)
+        signed = [exchange for exchange in sandbox.signings(request) if exchange.status == 200]
+    assert not signed, f"expected one sign request at a time for {request}, saw {len(signed)} beside the first"
 
 
 @requirement("VI-OUTAGE-005")

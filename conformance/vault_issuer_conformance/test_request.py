@@ -34,6 +34,7 @@ from .helpers import (
     ATTEMPTS,
     LOGINS,
     REFUSED,
+    alternating,
     another_role,
     claimed,
     condition_of_another,
@@ -47,6 +48,7 @@ from .helpers import (
     settle,
     transition_time,
     used_an_ended_token,
+    wait_held,
 )
 from .issued import answered
 
@@ -428,6 +430,23 @@ def test_request_waits_for_its_issuer_to_be_ready(sandbox: Sandbox, kind: str) -
     sandbox.barrier(ready)
     assert_unfinished(sandbox, request, "whose issuer object is not Ready")
     create_secret()
+    request.wait_issued(timeout=sandbox.timeouts.retry)
+
+
+@requirement("VI-REQUEST-011")
+@alternating(("kind",), [("ClusterIssuer",)])
+@pytest.mark.holds_controller
+def test_request_waits_while_its_changed_issuer_is_checked(sandbox: Sandbox, kind: str) -> None:
+    # The Ready condition is True before the change and after the check: only its generation differs.
+    changed, hold = sandbox.new_proxy(), Hold()
+    issuer = sandbox.ready_issuer(kind)
+    sandbox.barrier(issuer)  # the controller has now also processed its own status updates
+    changed.inject(Route.HEALTH, hold, times=1)
+    issuer.change(lambda vault: vault.update(server=changed.url))
+    wait_held(sandbox, hold, "a health query at the changed server")
+    request = sandbox.request(issuer)
+    settle(request)
+    hold.release()
     request.wait_issued(timeout=sandbox.timeouts.retry)
 
 

@@ -29,7 +29,7 @@ from pytest_vault_issuer import (
     requirement,
 )
 
-from .helpers import LOGINS, bundle, claimed, each_feature, wait_held, with_fields
+from .helpers import LOGINS, alternating, bundle, claimed, each_feature, wait_held, with_fields
 
 IN_SECRETS = pytest.mark.parametrize("feature", ["token", "approle", "kubernetes-static"])
 ISSUER = pytest.param("Issuer", marks=requirement("VI-SCOPE-001"))
@@ -273,6 +273,22 @@ def test_interleaved_request_uses_its_own_issuer(sandbox: Sandbox, kind: str, fe
     between.wait_issued(timeout=sandbox.timeouts.retry)
     for request, setting in zip((held, between), settings, strict=True):
         assert_signed(sandbox, request, *setting)
+
+
+@requirement("VI-SCOPE-006")
+@alternating(("kind",), [("Issuer",)])
+def test_request_uses_an_issuer_that_replaced_another_of_its_name(sandbox: Sandbox, kind: str) -> None:
+    # Both have the generation 1: settings that a controller keeps by name and generation would be those of the first.
+    pkis, proxies = [sandbox.pki, another_pki(sandbox)], [sandbox.proxy, sandbox.new_proxy()]
+    auths = [sandbox.default_authentication(kind, pki=pki) for pki in pkis]
+    settings = list(zip(proxies, pkis, auths, strict=True))
+    first = sandbox.ready_issuer(kind, auths[0], proxy=proxies[0], pki=pkis[0])
+    assert_signed(sandbox, sandbox.issued(first), *settings[0])
+    first.delete()
+    gone = sandbox.cluster.wait_gone(first.resource, first.name, first.namespace, timeout=sandbox.timeouts.deletion)
+    assert gone, f"expected {first} to be gone after its deletion, saw it present"
+    second = sandbox.ready_issuer(kind, auths[1], proxy=proxies[1], pki=pkis[1], name=first.name)
+    assert_signed(sandbox, sandbox.issued(second), *settings[1])
 
 
 @requirement("VI-SCOPE-007")
