@@ -79,6 +79,27 @@ def read_manifests(implementation: Implementation, kubectl: Callable[[], Path], 
     return Manifests(crds, objects)
 
 
+def check_paths(implementation: Implementation) -> None:
+    """Check that the manifests that an implementation file names exist, before anything starts.
+
+    :raises ConfigurationError: if one does not exist.
+    """
+    described = implementation.run
+    named = {
+        "crds": described.crds,
+        "rbac": described.rbac,
+        "manifests": described.manifests,
+        "chart": [described.chart] if described.chart else [],
+        "values": described.values,
+    }
+    for key, paths in named.items():
+        for path in map(implementation.resolve, paths):
+            if not path.exists():
+                raise ConfigurationError(
+                    f"[run] {key}: {path} does not exist", hint="give a path relative to the implementation file"
+                )
+
+
 def _rendered(implementation: Implementation, chart: Path, helm: Path) -> bytes:
     """Return the objects of a chart with the values of the implementation file: with CRDs, without tests."""
     described = implementation.run

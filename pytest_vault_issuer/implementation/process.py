@@ -25,7 +25,7 @@ from ..stack.select import with_nodes
 from ..stack.types import Stack
 from ..supervisor.run_directory import RunDirectory
 from ..timeouts import Timeouts, poll
-from . import ready_log
+from . import diagnosis, ready_log
 from .apply import RECORD, in_order, prepare, store
 from .manifests import Manifests
 from .spec import FREE_PORT, Implementation, ProcessDescription, RunDescription
@@ -35,8 +35,9 @@ from .workloads import Workload, deployment, ended, wait_ready, workloads_of
 PROCESS = "implementation"
 #: The variable by which Go and OpenSSL use another trust store than the system's.
 ROOTS_VARIABLE = "SSL_CERT_FILE"
-#: Number of lines of the log that an error shows.
-TAIL = 25
+#: Number of lines of the log that an error shows, and of those in which it looks for a cause.
+TAIL, READ = 25, 2000
+_BY_HAND = "start it by hand on a dev stack: vault-issuer stack up --implementation none"
 #: Seconds for one search of the log for `ready_log`; most expressions take milliseconds.
 MATCHING_LIMIT = 10
 
@@ -277,7 +278,12 @@ def exit_message(run: RunDirectory, name: str = PROCESS) -> str:
         return ""
     how = f"exit status {status}" if status >= 0 else f"signal {-status}"
     which = "its process" if name == PROCESS else f"its process {name.removeprefix(f'{PROCESS}-')}"
-    return f"{which} ended by itself ({how}); the end of its log:\n{run.log_tail(name, TAIL)}"
+    return f"{which} ended by itself ({how}); the end of its log:\n{end_of_log(run, name)}"
+
+
+def end_of_log(run: RunDirectory, name: str = PROCESS) -> str:
+    """Return the last lines of the log of a process, with the lines that name a cause."""
+    return diagnosis.excerpt(run.log_tail(name, READ), TAIL)
 
 
 def processes_ended(run: RunDirectory, names: Iterable[str]) -> str:
@@ -300,7 +306,7 @@ def _spawn(
     config = run.write(f"{process.name}.kubeconfig", write_documents(kubeconfig(endpoint, {"token": token})))
     command, env = filled(process, {**values, "kubeconfig": str(config)})
     home(run).mkdir(mode=0o700, exist_ok=True)
-    own = {"HOME": str(home(run)), "TMPDIR": str(home(run)), ROOTS_VARIABLE: str(roots)}
+    own = {"HOME": str(home(run)), "TMPDIR": str(home(run)), "KUBECONFIG": str(config), ROOTS_VARIABLE: str(roots)}
     run.spawn(process.name, command, {**own, **env}, cwd=directory)
 
 
@@ -359,14 +365,19 @@ def _wait_started(implementation: Implementation, run: RunDirectory, timeouts: T
         )
     if seen != ready_log.MATCHED:
         ended = exit_message(run)
+        otherwise = (
+            _BY_HAND
+            if ended
+            else "check [run] ready_log, or remove it; on a slow machine, set --vault-issuer-timeout-scale=3"
+        )
         raise ImplementationError(
             f"{implementation.name} did not become ready: "
             + (
                 ended
                 or f"expected a line of its log to match {pattern!r} within {timeouts.implementation_start:g} s; "
-                f"the end of its log:\n{run.log_tail(PROCESS, TAIL)}"
+                f"the end of its log:\n{end_of_log(run)}"
             ),
-            hint="run its command by hand, or raise --vault-issuer-timeout-scale",
+            hint=diagnosis.hint(run.log_tail(PROCESS, READ), otherwise),
         )
 
 
@@ -404,7 +415,7 @@ def _answers(
                 return True
             if message := how_it_ended():
                 raise ImplementationError(
-                    f"{implementation.name} stopped: {message}", hint="run its command by hand with its kubeconfig"
+                    f"{implementation.name} stopped: {message}", hint=diagnosis.hint(message, _BY_HAND)
                 )
             left -= piece
         return False

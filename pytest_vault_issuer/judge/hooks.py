@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import pytest
 
 from ..errors import ConfigurationError, VaultIssuerError
+from ..implementation.manifests import check_paths
 from ..implementation.process import check_command
 from ..report.last_lines import last_lines
 from ..report.outcomes import Outcome
@@ -46,6 +47,7 @@ class Conformance:
         self.is_worker = hasattr(config, "workerinput")
         if self.implementation.run.command and self.implementation.run.command[0] not in BINARIES:
             check_command(self.implementation, {})  # now, before a stack starts
+        check_paths(self.implementation)
         self._provider = session.provider
         self.certify = session.settings.certify
         self.selection = Selection.of(session)

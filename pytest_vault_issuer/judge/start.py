@@ -9,9 +9,12 @@ import pytest
 
 from ..errors import ConfigurationError, ImplementationError, VaultIssuerError
 from ..report.load import versions
-from ..session.session import SILENT_LIMIT, Session
+from ..session.session import Session
 from .certification import check_origins
 from .ending import NO_STACK, Ending
+
+#: Whether a session without an answer of the controller ends before its tests. The tests of the suite itself run them.
+STOPS_IF_SILENT = True
 
 
 def start(session: Session, ending: Ending, say: Callable[[str], None], clean: Callable[[str], str]) -> bool:
@@ -25,7 +28,7 @@ def start(session: Session, ending: Ending, say: Callable[[str], None], clean: C
     :raises pytest.exit.Exception: when the stack does not start.
     """
     try:
-        ending.failure = _start(session, say)
+        ending.failure, ending.hint = (clean(text) for text in _start(session, say))
     except ImplementationError as error:
         ending.failure, ending.hint = clean(error.message), clean(error.hint)
         return False
@@ -35,11 +38,11 @@ def start(session: Session, ending: Ending, say: Callable[[str], None], clean: C
     except VaultIssuerError as error:
         ending.early = clean(error.message)
         pytest.exit(f"vault-issuer: {clean(str(error))}", returncode=NO_STACK)
-    return True
+    return not (ending.failure and STOPS_IF_SILENT)
 
 
-def _start(session: Session, say: Callable[[str], None]) -> str:
-    """Return why the controller does not answer; '' if it does."""
+def _start(session: Session, say: Callable[[str], None]) -> tuple[str, str]:
+    """Return why the controller does not answer, and a hint; '' for both if it does."""
     name = session.implementation.name
     session.build()
     began = time.monotonic()
@@ -48,15 +51,13 @@ def _start(session: Session, say: Callable[[str], None]) -> str:
         check_origins(session.origins())
     ready = time.monotonic()
     say(f"vault-issuer: {versions(stack.components)} ready in {ready - began:.1f} s")
-    if session.running().answers:
+    session.running()
+    if session.answers():
         say(f"vault-issuer: {name} answered in {time.monotonic() - ready:.1f} s")
         for notice in session.notices():
             say(f"vault-issuer: {name}: {notice}")
         say(f"vault-issuer: {name}: {session.measure()}")
-        return ""
-    failure = (
-        f"it set no condition on its first issuer object within {session.timeouts.first_answer:g} s; "
-        f"every wait for it is limited to {SILENT_LIMIT:g} s"
-    )
-    say(f"vault-issuer: {name} does not answer: {failure}")
-    return failure
+        return "", ""
+    log, hint = session.silence()
+    limit = session.timeouts.first_answer
+    return f"it set no condition on its first issuer objects within {limit:g} s, so no test can judge it; {log}", hint

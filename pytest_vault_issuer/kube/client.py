@@ -526,12 +526,16 @@ class Cluster:
 
         :raises StackError: if the API server does not serve it.
         """
-        for resource, entry in self._served_in(api_version):
+        served = list(self._served_in(api_version))
+        for resource, entry in served:
             if entry["kind"] == kind:
                 return resource
+        kinds = ", ".join(dict.fromkeys(entry["kind"] for _, entry in served))
         raise StackError(
             f"the API server does not serve {kind} in {api_version}",
-            hint="name the CustomResourceDefinitions in [run] crds of the implementation file",
+            hint=f"it serves {kinds}: check kind and cluster_kind in [issuer] of the implementation file"
+            if kinds
+            else "name the CustomResourceDefinitions in [run] crds of the implementation file, and check api_version",
         )
 
     def served(self, *verbs: str, failed: Callable[[str, StackError], None] | None = None) -> Iterator[Resource]:

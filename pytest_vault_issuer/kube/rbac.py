@@ -79,6 +79,17 @@ def may_request_tokens(cluster: Cluster, subject: str, namespace: str, service_a
     return _is_allowed(cluster, user_name(subject_namespace, subject_name), rule, namespace)
 
 
+def may(cluster: Cluster, subject: str, verb: str, resource: Resource, subresource: str = "") -> bool:
+    """Whether `subject` (``namespace/name`` of a ServiceAccount) may do something with a type in every namespace.
+
+    :raises ApiError: if the API server does not answer.
+    """
+    namespace, _, name = subject.partition("/")
+    plural = f"{resource.plural}/{subresource}" if subresource else resource.plural
+    rule = {"apiGroups": [resource.group], "resources": [plural], "verbs": [verb]}
+    return _is_allowed(cluster, user_name(namespace, name), rule, None)
+
+
 def revoke_token_requests(cluster: Cluster, namespace: str, service_account: str) -> None:
     """Revoke the permission of :func:`grant_token_requests`."""
     cluster.delete(ROLE_BINDINGS, service_account, namespace)

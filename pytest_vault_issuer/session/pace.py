@@ -56,6 +56,16 @@ def measure(environment: Environment, stated: int) -> Pace:
     return pace
 
 
+def answers(environment: Environment) -> bool:
+    """Whether the controller sets a condition on an issuer object with a working configuration."""
+    with contextlib.closing(Sandbox(environment)) as sandbox, contextlib.suppress(Unmet, VaultIssuerError):
+        kind = next(iter(environment.kinds))
+        issuer = sandbox.issuer(kind, sandbox.default_authentication(kind))
+        issuer.wait(_has_condition, "to get a condition", timeout=_READY)
+        return True
+    return False
+
+
 def _count(hits: Callable[[], int], quiet: float) -> int:
     """Return how many requests have arrived, all of them held, when no more do."""
     seen = 0

@@ -14,12 +14,12 @@ from pathlib import Path
 from ..aws.sts import Sts, missing_modules, start_sts
 from ..aws.web_identity import IdentityProvider
 from ..errors import ConfigurationError, ImplementationError, StackError, ToolchainError, VaultIssuerError
-from ..implementation import Implementation, RunningImplementation, load_implementation, start_implementation
+from ..implementation import Implementation, RunningImplementation, diagnosis, load_implementation, start_implementation
 from ..implementation.builtin import without_webhook
 from ..implementation.control import Control
 from ..implementation.logs import FileLog
 from ..implementation.manifests import Manifests, read_manifests
-from ..implementation.process import ROOTS_VARIABLE, check_command, home, issuer_kinds, processes_ended
+from ..implementation.process import READ, ROOTS_VARIABLE, TAIL, check_command, home, issuer_kinds, processes_ended
 from ..implementation.trust_store import SystemRoots, new_system_roots
 from ..implementation.webhooks import is_registration
 from ..implementation.workloads import WorkloadLog, ended
@@ -43,7 +43,7 @@ from ..toolchain import BINARIES, Origin, Toolchain, built
 from ..toolchain.images import NeededImage
 from ..vault import VaultAdmin
 from .join import join, unregister_at_end
-from .pace import measure
+from .pace import answers, measure
 
 HELM = "helm"
 KUBECTL = "kubectl"
@@ -362,19 +362,59 @@ class Session:
         )
 
     def notices(self) -> list[str]:
-        """Return what an author should know of the deployment: rights that make requirements *not run*."""
+        """Return what an author should know of the deployment: permissions that are missing, or too many."""
         account = self.running().service_account
+        found = []
+        if missing := self._missing_permissions():
+            found.append(f"the RBAC of {account} does not allow: {'; '.join(missing)}")
         try:
             # Of a ServiceAccount that does not exist: no Role of an author can mean it.
             granted = may_request_tokens(self.cluster(), account, self.stack().run, "vault-issuer-no-account")
         except ApiError:
+            granted = False  # the cluster does not allow the query
+        if granted:
+            found.append(
+                f"the RBAC of {account} grants serviceaccounts/token for every ServiceAccount; requirements that "
+                "withhold this right are not run"
+            )
+        return found
+
+    def _missing_permissions(self) -> list[str]:
+        described, cluster = self.implementation, self.cluster()
+        kinds = [kind.resource for kind in issuer_kinds(described, cluster).values()]
+        try:
+            return diagnosis.missing_permissions(cluster, self.running().service_account, kinds, described.features)
+        except ApiError:
             return []  # the cluster does not allow the query
-        if not granted:
-            return []
-        return [
-            f"the RBAC of {account} grants serviceaccounts/token for every ServiceAccount; requirements that withhold "
-            "this right are not run"
-        ]
+
+    def answers(self) -> bool:
+        """Whether the controller sets a condition on an issuer object.
+
+        The first issuer object refers to a Secret that does not exist, which a controller may wait for without a
+        condition. The second one has a working configuration.
+        """
+        running = self.running()
+        if not running.answers and answers(self._new_environment()):
+            running = replace(running, answers=True)
+            self.directory.write("implementation.json", running.to_json())
+            self._environment = None  # it has the shorter timeouts
+        return running.answers
+
+    def silence(self) -> tuple[str, str]:
+        """Return why the controller may do nothing: the end of its log, and a hint."""
+        running = self.running()
+        log = self._log(running)
+        lines = log.since("").splitlines()[-READ:] if log else []
+        text = "\n".join(self.redactor.redact("\n".join(lines)).splitlines())
+        shown = f"the end of its log:\n{diagnosis.excerpt(text, TAIL)}" if text else "its log is empty"
+        if missing := self._missing_permissions():
+            allow = f"allow its service account {running.service_account} to {'; to '.join(missing)} ([run] rbac)"
+            return shown, allow
+        otherwise = (
+            "check that it watches the group and kinds in [issuer], in all namespaces, and that it does not wait for "
+            "leader election"
+        )
+        return shown if log else "the session cannot read its log", diagnosis.hint(text, otherwise)
 
     @property
     def pace(self) -> Pace | None:

@@ -91,6 +91,14 @@ def test_missing_program_is_refused(here: Here, implementation: Any) -> None:
     assert "[run] command: the program ./no-such-controller does not exist" in run.output
 
 
+@pytest.mark.parametrize("key", ["crds", "rbac", "manifests"])
+def test_missing_manifest_is_refused_before_anything_starts(here: Here, key: str) -> None:
+    text = f'[implementation]\nname = "x"\nversion = "1"\n[run]\n{key} = ["absent.yaml"]\n[features]\nall = true\n'
+    run = here.run(f"--vault-issuer={here.write('x.toml', text)}")
+    assert run.status == USAGE
+    assert f"[run] {key}: {here.pytester.path / 'absent.yaml'} does not exist" in run.output
+
+
 def test_unknown_feature(here: Here) -> None:
     text = '[implementation]\nname = "x"\nversion = "1"\n[features]\nsupported = ["aprole"]\n'
     run = here.run(f"--vault-issuer={here.write('x.toml', text)}")
