@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import requests
 from requests.hooks import default_hooks
@@ -15,6 +15,9 @@ from requests.structures import CaseInsensitiveDict
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9._~:\[\]-]+/[A-Za-z0-9._~:/%-]*")
 #: Arguments of a call that are sent without preparation by requests.
 _KNOWN = {"params", "data", "json", "headers", "stream", "timeout", "verify", "cert", "allow_redirects"}
+
+#: Statuses of redirects after which a client repeats the request with its method and body.
+_SAME_METHOD = (307, 308)
 
 
 class ApiSession(requests.Session):
@@ -59,6 +62,25 @@ class ApiSession(requests.Session):
         if not stream:
             _ = response.content  # so that the connection is free for the next call
         return response
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Return the URL that a response redirects to; None if it does not redirect.
+
+        requests would send the same headers there, with Vault's token. It would also repeat a DELETE as a GET, whose
+        answer then looks like that of the DELETE. A standby of Vault redirects with 307:
+        https://developer.hashicorp.com/vault/docs/concepts/ha
+
+        :raises requests.exceptions.InvalidURL: if the redirect changes the method, or leads from https to http.
+        """
+        target = super().get_redirect_target(resp)
+        if target is None:
+            return None
+        to = urlsplit(urljoin(resp.url, target))
+        if resp.status_code not in _SAME_METHOD:
+            raise requests.exceptions.InvalidURL(f"it redirects with {resp.status_code} to {to.scheme}://{to.netloc}")
+        if urlsplit(resp.url).scheme == "https" and to.scheme != "https":
+            raise requests.exceptions.InvalidURL(f"it redirects from https to {to.scheme}://{to.netloc}")
+        return target
 
     def _prepared(self, method: str, url: str, options: dict[str, Any]) -> requests.PreparedRequest:
         """Return the request as requests prepares it."""

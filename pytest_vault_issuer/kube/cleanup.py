@@ -103,14 +103,18 @@ def _find(
     return [
         _found(resource, item)
         for resource, item in items
-        # The API server deletes the others with their namespace or their owner.
-        if item["metadata"].get("namespace") not in namespaces and not item["metadata"].get("ownerReferences")
+        # The API server deletes the others with their namespace or their owner. A view of another object, as extensions
+        # serve it, has no uid.
+        if item["metadata"].get("uid")
+        and item["metadata"].get("namespace") not in namespaces
+        and not item["metadata"].get("ownerReferences")
     ]
 
 
 def _found(resource: Resource, item: Object) -> _Found:
     metadata = item["metadata"]
-    finalizers = (*(metadata.get("finalizers") or []), *(item.get("spec", {}).get("finalizers") or []))
+    spec = item.get("spec") if resource == NAMESPACES else None
+    finalizers = (*(metadata.get("finalizers") or []), *((spec or {}).get("finalizers") or []))
     return _Found(resource, metadata["name"], metadata.get("namespace"), metadata["uid"], finalizers)
 
 
@@ -130,7 +134,7 @@ def _delete(
     def remaining() -> list[_Found]:
         """Return the objects that still exist. It lists them, because this permission was needed to find them."""
         there = {
-            entry["metadata"]["uid"]
+            entry["metadata"].get("uid")
             for resource in dict.fromkeys(item.resource for item in waiting)
             for entry in cluster.list(resource, labels=selector)
         }

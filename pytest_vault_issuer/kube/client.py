@@ -36,6 +36,8 @@ FIELD_MANAGER = "vault-issuer"
 #: perform the call, so that the client repeats it, as the clients of Kubernetes do:
 #: https://kubernetes.io/docs/concepts/cluster-administration/flow-control/
 TOO_EARLY = 429
+#: The API server sends no pages; a proxy or a login page in front of it does.
+_PAGE = "text/html"
 #: Maximum number of tries of a call.
 _TRIES = 10
 
@@ -277,7 +279,7 @@ class Cluster:
 
         :param timeout: in seconds; default: that of the API in the table of timeouts.
         :raises ApiError: for a status of 400 or more.
-        :raises StackError: if the API server does not answer.
+        :raises StackError: if the API server does not answer, or if something else answers with an HTML page.
         """
         limit = timeout or self.timeouts.api
         deadline = time.monotonic() + limit
@@ -311,11 +313,14 @@ class Cluster:
             threading.Event().wait(pause)
         if response.status_code >= 400:
             with response:
+                if response.headers.get("Content-Type", "").startswith(_PAGE):
+                    # The 404 of a proxy does not mean that the object is gone, nor its 403 that there is none.
+                    self._foreign(method, path, f"{response.status_code} {response.text}")
                 try:
                     status = response.json()
                 except ValueError:
                     status = None
-                if not isinstance(status, dict):  # such as an HTML page of a proxy
+                if not isinstance(status, dict):  # the API server explains some refusals in plain text
                     status = {"message": response.text[:500]}
             raise ApiError(f"{method} {path}", response.status_code, status)
         return response
@@ -331,6 +336,19 @@ class Cluster:
         except ValueError:
             answer = None
         return answer if isinstance(answer, dict) else self._foreign(method, path, response.text)
+
+    def _entries(self, path: str, key: str, **options: Any) -> list[Object]:
+        """Return the list of objects in a response.
+
+        :raises StackError: if the response has no such list.
+        """
+        answer = self._json("GET", path, **options)
+        entries = answer.get(key)
+        if key in answer and entries is None:  # extensions written in Go answer with null for an empty list
+            return []
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            self._foreign("GET", path, json.dumps(answer))
+        return entries
 
     def _foreign(self, method: str, path: str, answer: str) -> NoReturn:
         raise StackError(
@@ -357,8 +375,7 @@ class Cluster:
     ) -> list[Object]:
         """Return the objects of a namespace (None: of all) that match a label and a field selector."""
         query = {"labelSelector": labels, "fieldSelector": fields}
-        items: list[Object] = self._json("GET", resource.path(namespace), query=query)["items"]
-        return items
+        return self._entries(resource.path(namespace), "items", query=query)
 
     def create(self, resource: Resource, body: Object) -> Object:
         """Create an object and return it as stored."""
@@ -400,12 +417,13 @@ class Cluster:
         """Delete an object, if it exists.
 
         :param uid: uid of the object; another object of the same name is not deleted. '' for any.
+        :raises StackError: also if the answer is not that of a Kubernetes API, so that the object may still exist.
         """
         body: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         if uid:
             body["preconditions"] = {"uid": uid}
         try:
-            self.call("DELETE", resource.path(namespace, name), body=body)
+            self._json("DELETE", resource.path(namespace, name), body=body)
         except ApiError as error:
             if error.code != 404 and not (
                 uid and error.code == 409 and self._is_another(resource, name, namespace, uid)
@@ -546,7 +564,7 @@ class Cluster:
         :param failed: receives the API version whose types cannot be listed, and the error; the others are yielded.
         :raises StackError: if types cannot be listed, without `failed`.
         """
-        groups = self._json("GET", "/apis")["groups"]
+        groups = self._entries("/apis", "groups")
         versions = ["v1", *(group["preferredVersion"]["groupVersion"] for group in groups)]
         for api_version in versions:
             try:
@@ -556,7 +574,7 @@ class Cluster:
                     raise
                 failed(api_version, error)
                 continue
-            yield from (resource for resource, entry in found if set(verbs) <= set(entry["verbs"]))
+            yield from (resource for resource, entry in found if set(verbs) <= set(entry.get("verbs") or ()))
 
     def _served_in(self, api_version: str, absent: Iterable[int] = (404,)) -> Iterator[tuple[Resource, Object]]:
         """Yield the resource types of a version of a group, and the API server's description of each.
@@ -565,12 +583,12 @@ class Cluster:
         """
         group, _, version = api_version.rpartition("/")
         try:
-            listing = self._json("GET", f"/apis/{api_version}" if group else f"/api/{version}")
+            entries = self._entries(f"/apis/{api_version}" if group else f"/api/{version}", "resources")
         except ApiError as error:
             if error.code not in absent:
                 raise
             return
-        for entry in listing["resources"]:
+        for entry in entries:
             if "/" not in entry["name"]:
                 yield Resource(group, version, entry["name"], bool(entry["namespaced"])), entry
 

@@ -7,11 +7,18 @@ from typing import Any
 import hvac
 import hvac.adapters
 import hvac.exceptions
+import requests
 
 from ..errors import StackError
 from ..sessions import ApiSession
 from ..timeouts import Timeouts
 from .connection import VaultServer
+
+_NO_CONTENT = 204
+#: Beginnings of the content types of PKI endpoints that do not answer with JSON.
+_CERTIFICATES = ("application/pkix-", "application/pem-", "application/x-pem-", "application/ocsp-")
+
+_IN_FRONT = "check the address: a proxy or a login page may answer in front of Vault"
 
 
 class VaultUnreachableError(StackError):
@@ -22,6 +29,10 @@ class VaultRefusedError(StackError):
     """Vault answered with an error. The exception is also the hvac exception of its status."""
 
 
+class NotVaultError(StackError):
+    """A proxy or a login page answered in front of Vault, which may not have got the request."""
+
+
 class _Adapter(hvac.adapters.JSONAdapter):  # type: ignore[misc]
     """The adapter of hvac, with the errors of this project."""
 
@@ -30,13 +41,36 @@ class _Adapter(hvac.adapters.JSONAdapter):  # type: ignore[misc]
 
         :raises VaultUnreachableError: if Vault does not answer.
         :raises VaultRefusedError: if Vault answers with an error.
+        :raises NotVaultError: if the answer is not Vault's: a cleanup must not take it for a success, or for the 404 of
+            something that is gone.
         """
         try:
-            return super().request(*args, **kwargs)
+            answer = super().request(*args, **kwargs)
         except OSError as error:  # of requests, or because the file of the CA certificate is gone
             raise unreachable(self.base_uri, error) from error
+        except hvac.exceptions.InvalidPath as error:
+            if error.json is None:
+                raise _not_vault(self.base_uri, 404, error.text) from error
+            raise _refused(error) from error
         except hvac.exceptions.VaultError as error:
             raise _refused(error) from error
+        except AttributeError as error:  # hvac expects an object in the answer to a refused request
+            raise NotVaultError(f"the answer of {self.base_uri} is not Vault's: {error}", hint=_IN_FRONT) from error
+        if isinstance(answer, requests.Response) and answer.ok and not _may_be_vaults(answer):
+            raise _not_vault(self.base_uri, answer.status_code, answer.text)
+        return answer
+
+
+def _may_be_vaults(answer: requests.Response) -> bool:
+    """Whether Vault may have sent a successful answer that hvac does not return as JSON: 204, or certificates."""
+    return answer.status_code == _NO_CONTENT or answer.headers.get("Content-Type", "").startswith(_CERTIFICATES)
+
+
+def _not_vault(url: str, status: int, text: str | None) -> NotVaultError:
+    return NotVaultError(
+        f"the answer of {url} is not Vault's: {status} {(text or '')[:100]!r}",
+        hint=_IN_FRONT,
+    )
 
 
 def client(server: VaultServer, timeouts: Timeouts, namespace: str = "") -> hvac.Client:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,9 +14,15 @@ import yaml
 
 from pytest_vault_issuer.certificates import Authority
 from pytest_vault_issuer.errors import StackError
-from pytest_vault_issuer.kube.client import NAMESPACES, ApiError, Cluster
+from pytest_vault_issuer.kube.cleanup import remove_labeled
+from pytest_vault_issuer.kube.client import CRDS, NAMESPACES, SECRETS, ApiError, Cluster
 from pytest_vault_issuer.proxy.tls import load_certificate
+from pytest_vault_issuer.timeouts import Timeouts
 from tests.unit.conftest import LIMIT
+
+NONE: Mapping[str, str] = {}
+PAGE = b"<html>sign in</html>"
+HTML = {"Content-Type": "text/html; charset=utf-8"}
 
 
 def kubeconfig(tmp_path: Path, server: str, **more: str) -> Path:
@@ -39,7 +45,9 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, *statuses: int, retry_after: str | None = "0", body: bytes = b"{}") -> None:
+    def __init__(
+        self, *statuses: int, retry_after: str | None = "0", body: bytes = b"{}", headers: Mapping[str, str] = NONE
+    ) -> None:
         self.calls: list[str] = []
 
         class Handler(BaseHTTPRequestHandler):
@@ -52,11 +60,16 @@ class Server(ThreadingHTTPServer):
                 calls.append(self.path)
                 if retry_after is not None:
                     self.send_header("Retry-After", retry_after)
+                for name, value in headers.items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
 
             def do_GET(self) -> None:
+                self.do_POST()
+
+            def do_DELETE(self) -> None:
                 self.do_POST()
 
             def log_message(self, *arguments: object) -> None:
@@ -77,10 +90,14 @@ class Server(ThreadingHTTPServer):
 
 @contextmanager
 def answering(
-    tmp_path: Path, *statuses: int, retry_after: str | None = "0", body: bytes = b"{}"
+    tmp_path: Path,
+    *statuses: int,
+    retry_after: str | None = "0",
+    body: bytes = b"{}",
+    headers: Mapping[str, str] = NONE,
 ) -> Iterator[tuple[Cluster, list[str]]]:
     """Return a client whose calls get these statuses and then the last one repeatedly, and the list of its calls."""
-    with Server(*statuses, retry_after=retry_after, body=body).serves() as server:
+    with Server(*statuses, retry_after=retry_after, body=body, headers=headers).serves() as server:
         cluster = Cluster(kubeconfig(tmp_path, f"http://127.0.0.1:{server.server_port}"))
         yield cluster, server.calls
         cluster.close()
@@ -139,6 +156,46 @@ def test_server_other_than_the_api_is_reported(tmp_path: Path, status: int, body
 def test_the_api_without_a_version_is_not_the_api(tmp_path: Path) -> None:
     with answering(tmp_path, 200) as (cluster, _), pytest.raises(StackError, match="as a Kubernetes API does"):
         _ = cluster.version
+
+
+@pytest.mark.parametrize("status", [200, 202, 403, 404, 405, 503])
+def test_page_of_a_proxy_is_no_deletion(tmp_path: Path, status: int) -> None:
+    """A 404 would mean that the object is gone."""
+    with answering(tmp_path, status, body=PAGE, headers=HTML) as (cluster, _):
+        with pytest.raises(StackError, match="as a Kubernetes API does"):
+            cluster.delete(NAMESPACES, "a")
+        with pytest.raises(StackError, match="as a Kubernetes API does"):
+            cluster.find(NAMESPACES, "a")
+        left = remove_labeled(cluster, "a=b", Timeouts(deletion=0.1), types=[NAMESPACES, CRDS, SECRETS])
+    assert [leftover.what for leftover in left] == ["any namespaces labeled a=b", "any secrets labeled a=b"]
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"items": {}}', b'{"items": ["a"]}', b'{"items": 1, "metadata": null}'])
+def test_answer_without_a_list_is_not_the_apis(tmp_path: Path, body: bytes) -> None:
+    with answering(tmp_path, 200, body=body) as (cluster, _):
+        with pytest.raises(StackError, match="as a Kubernetes API does"):
+            cluster.list(NAMESPACES)
+        left = remove_labeled(cluster, "a=b", Timeouts(deletion=0.1))
+    assert [leftover.what for leftover in left] == ["everything labeled a=b in the cluster"]
+
+
+def test_list_without_entries_is_empty(tmp_path: Path) -> None:
+    """Servers of extensions that are written in Go answer with null."""
+    with answering(tmp_path, 200, body=b'{"items": null, "groups": null, "resources": null}') as (cluster, _):
+        assert cluster.list(NAMESPACES) == []
+        assert remove_labeled(cluster, "a=b", Timeouts(deletion=0.1)) == []
+
+
+@pytest.mark.parametrize("status", [301, 302, 303])
+def test_redirect_to_a_login_page_is_no_answer(tmp_path: Path, status: int) -> None:
+    """A client that follows it repeats a DELETE as a GET."""
+    with Server(200).serves() as page:
+        to = {"Location": f"http://127.0.0.1:{page.server_port}/login"}
+        with answering(tmp_path, status, headers=to) as (cluster, calls):
+            with pytest.raises(StackError, match=f"redirects with {status} to http://127"):
+                cluster.delete(NAMESPACES, "a")
+            assert len(calls) <= 2
+    assert page.calls == []
 
 
 def test_a_name_is_one_part_of_a_path() -> None:

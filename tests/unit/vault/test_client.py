@@ -87,6 +87,44 @@ def test_rejection_is_our_error_and_hvacs_error() -> None:
     assert raised.value.errors == ["permission denied"]
 
 
+def redirect(status: str, to: str) -> bytes:
+    return f"HTTP/1.1 {status}\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "why"), [("302 Found", "redirects with 302"), ("307 Temporary Redirect", "from https")]
+)
+def test_token_does_not_follow_a_redirect_to_another_service(tmp_path: Path, status: str, why: str) -> None:
+    authority = Authority()
+    context, ca_file = trusted(authority, tmp_path)
+    with serving(http("200 OK", {"sealed": False})) as (other, seen):
+        to = redirect(status, f"http://127.0.0.1:{other}/login")
+        with serving(to, context) as (port, _):
+            vault = VaultServer(url=f"https://127.0.0.1:{port}", ca_file=ca_file, token=TOKEN)
+            with pytest.raises(VaultUnreachableError, match=why):
+                client(vault, Timeouts()).sys.list_policies()
+    assert seen == []
+
+
+def test_redirect_of_a_standby_is_followed() -> None:
+    with serving(http("200 OK", {"data": {"policies": ["a"]}})) as (active, seen):
+        to = redirect("307 Temporary Redirect", f"http://127.0.0.1:{active}/v1/sys/policy")
+        with serving(to) as (port, _):
+            assert client(server(port), Timeouts()).sys.list_policies()["data"]["policies"] == ["a"]
+    assert TOKEN.encode() in seen[0][0]
+
+
+def trusted(authority: Authority, tmp_path: Path) -> tuple[ssl.SSLContext, str]:
+    """Return the context of a server at 127.0.0.1, and the file of the CA that its clients trust."""
+    certificate = authority.issue("127.0.0.1")
+    for name, content in (("server.pem", certificate.certificate_chain_pem), ("server.key", certificate.key_pem)):
+        (tmp_path / name).write_text(content)
+    (tmp_path / "ca.pem").write_text(authority.pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
+    return context, str(tmp_path / "ca.pem")
+
+
 PROGRAM = """
 import sys
 from pytest_vault_issuer.vault.connection import VaultServer
