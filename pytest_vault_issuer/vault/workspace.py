@@ -281,17 +281,13 @@ class VaultWorkspace:
         :param mount: of a configured method; None mounts one.
         :param audience: required in the token; '' for none in particular.
         """
-        role = AuthRole(mount or self.mount_kubernetes(), f"role-{next(self._names)}")
-        path = f"auth/{role.mount}/role/{role.name}"
         data = {
             "bound_service_account_names": [service_account],
             "bound_service_account_namespaces": [namespace],
             "token_policies": list(policies),
             "token_ttl": ttl,
-        }
-        self.client.write_data(path, data=data | ({"audience": audience} if audience else {}))
-        self._undo.callback(self.client.delete, path)
-        return role
+        } | ({"audience": audience} if audience else {})
+        return self._auth_role(mount or self.mount_kubernetes(), "role", data)
 
     def certificate_role(self, *policies: str, certificate: str, mount: str | None = None, ttl: str = "1m") -> AuthRole:
         """Create a role of the TLS certificates auth method.
@@ -299,48 +295,33 @@ class VaultWorkspace:
         :param certificate: PEM of the CA whose client certificates it admits.
         :param mount: of an existing method, such as the default ``cert``; None mounts one.
         """
-        role = AuthRole(mount or self.mount_auth("cert"), f"role-{next(self._names)}")
-        path = f"auth/{role.mount}/certs/{role.name}"
         data = {"certificate": certificate, "token_policies": list(policies), "token_ttl": ttl}
-        self.client.write_data(path, data=data)
-        self._undo.callback(self.client.delete, path)
-        return role
+        return self._auth_role(mount or self.mount_auth("cert"), "certs", data)
 
-    def mount_jwt(self, keys: Iterable[str], mount: str | None = None) -> str:
+    def mount_jwt(self, keys: Iterable[str], mount: str | None) -> str:
         """Enable the JWT auth method for tokens that one of `keys` (PEM) verifies; return its path."""
         mount = self.mount_auth("jwt", mount)
         self.client.write_data(f"auth/{mount}/config", data={"jwt_validation_pubkeys": list(keys)})
         return mount
 
-    def jwt_role(
-        self,
-        *policies: str,
-        subject: str,
-        audiences: Iterable[str],
-        mount: str,
-        ttl: str = "1m",
-    ) -> AuthRole:
+    def jwt_role(self, *policies: str, subject: str, audiences: Iterable[str], mount: str) -> AuthRole:
         """Create a role of the JWT auth method, bound to one subject.
 
         :param subject: claim ``sub``, such as ``system:serviceaccount:<namespace>:<name>``.
         :param audiences: accepted audiences; the token must name one of them.
         :param mount: from :meth:`mount_jwt`.
         """
-        role = AuthRole(mount, f"role-{next(self._names)}")
-        path = f"auth/{role.mount}/role/{role.name}"
         data = {
             "role_type": "jwt",
             "user_claim": "sub",
             "bound_subject": subject,
             "bound_audiences": list(audiences),
             "token_policies": list(policies),
-            "token_ttl": ttl,
+            "token_ttl": "1m",
         }
-        self.client.write_data(path, data=data)
-        self._undo.callback(self.client.delete, path)
-        return role
+        return self._auth_role(mount, "role", data)
 
-    def mount_aws(self, sts_endpoint: str, *, server_id: str = "", mount: str | None = None) -> str:
+    def mount_aws(self, sts_endpoint: str, *, server_id: str, mount: str | None) -> str:
         """Enable the AWS auth method against an STS; return its path.
 
         :param server_id: the server ID that logins must sign (``X-Vault-AWS-IAM-Server-ID``); '' for none.
@@ -350,22 +331,26 @@ class VaultWorkspace:
         self.client.write_data(f"auth/{mount}/config/client", data=config)
         return mount
 
-    def aws_role(self, *policies: str, principal: str, mount: str, ttl: str = "1m") -> AuthRole:
+    def aws_role(self, *policies: str, principal: str, mount: str) -> AuthRole:
         """Create a role of the AWS auth method for logins of type ``iam``.
 
         :param principal: ARN of the AWS role or user that it admits.
         :param mount: from :meth:`mount_aws`.
         """
-        role = AuthRole(mount, f"role-{next(self._names)}")
-        path = f"auth/{role.mount}/role/{role.name}"
         data = {
             "auth_type": "iam",
             "bound_iam_principal_arn": principal,
             # The principal is compared by name, because Vault would resolve its id at AWS's IAM.
             "resolve_aws_unique_ids": False,
             "token_policies": list(policies),
-            "token_ttl": ttl,
+            "token_ttl": "1m",
         }
+        return self._auth_role(mount, "role", data)
+
+    def _auth_role(self, mount: str, folder: str, data: dict[str, Any]) -> AuthRole:
+        """Create a role with a random name; `folder` is the part of the API path before the name."""
+        role = AuthRole(mount, f"role-{next(self._names)}")
+        path = f"auth/{mount}/{folder}/{role.name}"
         self.client.write_data(path, data=data)
         self._undo.callback(self.client.delete, path)
         return role
