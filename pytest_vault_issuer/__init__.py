@@ -66,8 +66,8 @@ if TYPE_CHECKING:
     from .requirements.mark import requirement
     from .sandbox import FEATURES, Environment, Sandbox, VaultCluster, new_iam_role, ready_status
     from .sandbox.approver import is_decided
-    from .sandbox.authentication import Authentication
     from .sandbox.certificate import Certificate, KeyPair
+    from .sandbox.credentials import Authentication
     from .sandbox.csr import SigningRequest, common_name_of, generate_key, names_of
     from .sandbox.handles import CertificateRequest, Handle, Issuer, RefusedError, answer, decode_certificates
     from .sandbox.kubernetes_csr import CertificateSigningRequest
@@ -100,8 +100,8 @@ _PUBLIC = {
     "requirements.mark": "requirement",
     "sandbox": "FEATURES Environment Sandbox VaultCluster new_iam_role ready_status",
     "sandbox.approver": "is_decided",
-    "sandbox.authentication": "Authentication",
     "sandbox.certificate": "Certificate KeyPair",
+    "sandbox.credentials": "Authentication",
     "sandbox.csr": "SigningRequest common_name_of generate_key names_of",
     "sandbox.handles": "CertificateRequest Handle Issuer RefusedError answer decode_certificates",
     "sandbox.kubernetes_csr": "CertificateSigningRequest",

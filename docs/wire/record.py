@@ -25,7 +25,7 @@ from cryptography import x509
 from pytest_vault_issuer.kube.rbac import user_name
 from pytest_vault_issuer.proxy import JWT, Exchange, Route
 from pytest_vault_issuer.sandbox import Sandbox
-from pytest_vault_issuer.sandbox.authentication import Authentication
+from pytest_vault_issuer.sandbox.credentials import Authentication
 from pytest_vault_issuer.sandbox.handles import CertificateRequest, Issuer
 from pytest_vault_issuer.session.session import Session
 

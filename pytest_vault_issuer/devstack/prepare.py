@@ -10,8 +10,7 @@ from ..certificates import ClientCertificate
 from ..kube.client import NAMESPACES, Object
 from ..kube.ownership import LABEL
 from ..sandbox import Environment
-from ..sandbox.authentication import Authentication
-from ..sandbox.credentials import Authentications
+from ..sandbox.credentials import Authentication, Authentications
 from ..sandbox.handles import Issuer, IssuerType
 from ..vault import Pki, VaultWorkspace
 

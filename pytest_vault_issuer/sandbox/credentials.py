@@ -6,8 +6,9 @@ import base64
 import contextlib
 import json
 import secrets
-from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import hvac.exceptions
@@ -15,23 +16,67 @@ import hvac.exceptions
 from ..certificates import Authority, ClientCertificate
 from ..errors import NotRunnable
 from ..kube import rbac as grants
-from ..kube.client import SECRETS
+from ..kube.client import SECRETS, SERVICE_ACCOUNTS, Cluster
 from ..kube.jwks import service_account_keys
 from ..proxy.namespaces import HEADER
 from ..proxy.upstream import Upstream
 from ..stack.bootstrap import DEFAULT_MOUNTS
-from ..vault import AuthRole, Pki, VaultWorkspace
+from ..timeouts import Timeouts
+from ..vault import AppRole, AuthRole, Pki, VaultWorkspace
 from ..vault.connection import VaultServer
-from .authentication import Authentication
-from .credential_objects import CredentialObjects
+from .environment import Environment
 
 #: The authentication methods of the core profile; the first that an implementation supports is the default.
 FEATURES = ("token", "approle", "kubernetes-static", "kubernetes-secretless")
 
 
-class Authentications(CredentialObjects):
-    """Prepares credentials; a base class of :class:`~.sandbox.Sandbox`."""
+@dataclass(frozen=True)
+class Authentication:
+    """What the controller needs to authenticate for an issuer object, prepared in Vault and in the cluster.
 
+    :ivar feature: the feature that an implementation claims for it, such as ``approle``.
+    :ivar spec: the value of ``spec.vault.auth``; tests change copies of it.
+    :ivar namespace: the namespace of its Secret or ServiceAccount.
+    :ivar secret_name: name of the Secret with the credential ('' for secretless).
+    :ivar secret_key: key in that Secret.
+    :ivar credential: the credential in the Secret: token, SecretID or JWT ('' for secretless).
+    :ivar service_account: name of the ServiceAccount ('' without one).
+    :ivar principal: ARN of the AWS role to assume, or of the AWS user of the environment ('' without AWS).
+    """
+
+    feature: str
+    spec: dict[str, Any]
+    namespace: str
+    secret_name: str = ""
+    secret_key: str = ""
+    credential: str = field(default="", repr=False)
+    service_account: str = ""
+    approle: AppRole | None = None
+    role: AuthRole | None = None
+    principal: str = ""
+
+    @property
+    def login_path(self) -> str:
+        """URL path of the login request ('' for a token, which needs no login)."""
+        if self.approle is not None:
+            return f"/v1/auth/{self.approle.mount}/login"
+        if self.role is not None:
+            return f"{self.role.mount_path}/login"
+        return ""
+
+
+class Authentications(ABC):
+    """Prepares credentials in Vault and in the cluster; a base class of :class:`~.sandbox.Sandbox`.
+
+    :ivar namespace: the namespace of namespaced issuer objects and of their credentials.
+    :ivar labels: labels of all objects.
+    """
+
+    environment: Environment
+    cluster: Cluster
+    timeouts: Timeouts
+    labels: dict[str, str]
+    namespace: str
     vault: VaultWorkspace
 
     @property
@@ -144,7 +189,6 @@ class Authentications(CredentialObjects):
         key: str | None = None,
         mount: str | None = None,
         namespace: str | None = None,
-        audience: str = "",
         ttl: str = "1m",
         vault: VaultWorkspace | None = None,
     ) -> Authentication:
@@ -164,7 +208,13 @@ class Authentications(CredentialObjects):
         self.environment.redactor.add(credential)
         if key != "token":
             name = self.secret({key: credential}, namespace=namespace)
-        role = self._bind(namespace, account, pki, policy, vault, mount=mount, audience=audience, ttl=ttl)
+        role = (vault or self.vault).kubernetes_role(
+            policy or self.sign_policy(pki, vault),
+            service_account=account,
+            namespace=namespace,
+            mount=self._ours(mount),
+            ttl=ttl,
+        )
         spec = {
             "kubernetes": {"mountPath": role.mount_path, "role": role.name, "secretRef": {"name": name, "key": key}}
         }
@@ -194,7 +244,14 @@ class Authentications(CredentialObjects):
         """
         namespace = namespace or self.home(kind)
         account = service_account or self.service_account(namespace, grant=grant)
-        role = self._bind(namespace, account, pki, policy, vault, mount=mount, audience=audience, ttl=ttl)
+        role = (vault or self.vault).kubernetes_role(
+            policy or self.sign_policy(pki, vault),
+            service_account=account,
+            namespace=namespace,
+            mount=self._ours(mount),
+            audience=audience,
+            ttl=ttl,
+        )
         spec = {"kubernetes": {"mountPath": role.mount_path, "role": role.name, "serviceAccountRef": {"name": account}}}
         return Authentication("kubernetes-secretless", spec, namespace, service_account=account, role=role)
 
@@ -206,7 +263,6 @@ class Authentications(CredentialObjects):
         stored: bool = False,
         mount: str | None = None,
         bound_to: str | None = None,
-        ttl: str = "1m",
     ) -> Authentication:
         """Create a ServiceAccount and a role of a JWT auth mount, which controllers use like Kubernetes auth.
 
@@ -223,7 +279,6 @@ class Authentications(CredentialObjects):
             subject=grants.user_name(namespace, bound_to or account),
             audiences=audiences,
             mount=self.vault.mount_jwt(service_account_keys(self.environment.cluster), mount),
-            ttl=ttl,
         )
         spec: dict[str, Any] = {"mountPath": role.mount_path, "role": role.name}
         name = key = credential = ""
@@ -290,7 +345,6 @@ class Authentications(CredentialObjects):
         mount: str | None = None,
         grant: bool = True,
         bound_to: str | None = None,
-        ttl: str = "1m",
     ) -> Authentication:
         """Create a ServiceAccount, the documentation's Role for its tokens, and a role of AWS auth for an AWS role.
 
@@ -318,7 +372,7 @@ class Authentications(CredentialObjects):
             if "plugin not found" not in str(error):
                 raise
             raise NotRunnable("this Vault has no AWS auth method", hint="use HashiCorp Vault") from error
-        role = self.vault.aws_role(self.sign_policy(), principal=bound_to or principal, mount=mount, ttl=ttl)
+        role = self.vault.aws_role(self.sign_policy(), principal=bound_to or principal, mount=mount)
         spec: dict[str, Any] = {"mountPath": role.mount_path, "role": role.name}
         if not ambient:
             spec |= {"serviceAccountRef": {"name": account}, "iamRoleArn": principal}
@@ -326,27 +380,79 @@ class Authentications(CredentialObjects):
             spec["vaultHeaderValue"] = server_id
         return Authentication("aws", {"aws": spec}, namespace, service_account=account, role=role, principal=principal)
 
-    def _bind(
-        self,
-        namespace: str,
-        account: str,
-        pki: Pki | None,
-        policy: str | None,
-        vault: VaultWorkspace | None,
-        *,
-        mount: str | None,
-        audience: str,
-        ttl: str,
-    ) -> AuthRole:
-        """Create a role of Kubernetes auth for a ServiceAccount."""
-        return (vault or self.vault).kubernetes_role(
-            policy or self.sign_policy(pki, vault),
-            service_account=account,
-            namespace=namespace,
-            mount=self._ours(mount),
-            audience=audience,
-            ttl=ttl,
-        )
+    # -- objects in the cluster ---------------------------------------------------------------
+
+    @abstractmethod
+    def new_name(self, prefix: str) -> str:
+        """Return a name for a new object.
+
+        :param prefix: its first word, for readers.
+        """
+
+    @abstractmethod
+    def remove_later(self, remove: Callable[..., object], *arguments: object) -> None:
+        """Register a cleanup for the end; it is only called if the stack outlives the sandbox."""
+
+    def home(self, kind: str) -> str:
+        """The namespace of the Secrets and ServiceAccounts of issuer objects of this kind."""
+        known = self.environment.kinds.get(kind)
+        cluster_scoped = known.cluster_scoped if known else kind == "ClusterIssuer"
+        return self.environment.cluster_resource_namespace if cluster_scoped else self.namespace
+
+    def secret(
+        self, data: Mapping[str, str | bytes], *, namespace: str, name: str | None = None, secret: bool = True
+    ) -> str:
+        """Create a Secret and return its name.
+
+        :param secret: whether its values must be redacted everywhere.
+        """
+        name = name or self.new_name("secret")
+        metadata = {"name": name, "namespace": namespace, "labels": self.labels}
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": self._encode(data, secret=secret)}
+        self.cluster.create(SECRETS, body)
+        self.remove_later(self.cluster.delete, SECRETS, name, namespace)
+        return name
+
+    def set_secret(self, name: str, namespace: str, data: Mapping[str, str | bytes | None]) -> None:
+        """Change keys of a Secret; None removes a key."""
+        removed = {key: None for key, value in data.items() if value is None}
+        kept = {key: value for key, value in data.items() if value is not None}
+        self.cluster.patch(SECRETS, name, namespace, {"data": self._encode(kept) | removed})
+
+    def delete_secret(self, name: str, namespace: str) -> None:
+        """Delete a Secret."""
+        self.cluster.delete(SECRETS, name, namespace)
+
+    def _encode(self, data: Mapping[str, str | bytes], *, secret: bool = True) -> dict[str, Any]:
+        encoded = {}
+        for key, value in data.items():
+            raw = value.encode() if isinstance(value, str) else value
+            if secret:
+                self.environment.redactor.add(raw.decode(errors="replace").strip())
+            encoded[key] = base64.b64encode(raw).decode()
+        return encoded
+
+    def service_account(self, namespace: str, *, name: str | None = None, grant: bool = True) -> str:
+        """Create a ServiceAccount and return its name.
+
+        :param grant: whether to give the implementation the documentation's Role for its tokens.
+        """
+        name = name or self.new_name("account")
+        grants.create_service_account(self.cluster, namespace, name, self.labels)
+        self.remove_later(self.cluster.delete, SERVICE_ACCOUNTS, name, namespace)
+        if grant:
+            self.grant_token_requests(namespace, name)
+        return name
+
+    def grant_token_requests(self, namespace: str, service_account: str) -> None:
+        """Create the documentation's Role and RoleBinding for tokens of a ServiceAccount."""
+        self.remove_later(grants.revoke_token_requests, self.cluster, namespace, service_account)
+        subject = self.environment.service_account
+        grants.grant_token_requests(self.cluster, namespace, service_account, subject, self.labels, self.timeouts)
+
+    def revoke_token_requests(self, namespace: str, service_account: str) -> None:
+        """Delete the Role and the RoleBinding."""
+        grants.revoke_token_requests(self.cluster, namespace, service_account)
 
 
 def new_iam_role() -> str:

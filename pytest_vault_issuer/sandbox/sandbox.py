@@ -25,8 +25,7 @@ from ..kube.ownership import LABEL
 from ..proxy import Exchange, Proxy, Route
 from ..proxy.namespaces import canonical
 from ..vault import NamespacedWorkspace, Pki, VaultAdmin, VaultWorkspace
-from .authentication import Authentication
-from .credentials import Authentications
+from .credentials import Authentication, Authentications
 from .csr import SigningRequest
 from .environment import Environment
 from .handles import CertificateRequest, Handle, Issuer, IssuerType, RefusedError
