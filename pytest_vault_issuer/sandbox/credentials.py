@@ -23,7 +23,7 @@ from ..proxy.upstream import Upstream
 from ..stack.bootstrap import DEFAULT_MOUNTS
 from ..timeouts import Timeouts
 from ..vault import AppRole, AuthRole, Pki, VaultWorkspace
-from ..vault.connection import VaultServer
+from ..vault.client import VaultServer
 from .environment import Environment
 
 #: The authentication methods of the core profile; the first that an implementation supports is the default.

@@ -10,11 +10,10 @@ from typing import Any
 import hvac.exceptions
 
 from ..errors import StackError
-from ..kube.client import CLUSTER_ROLE_BINDINGS, NAMESPACES, SERVICE_ACCOUNTS, Cluster, Object
-from ..kube.cluster_info import Kubernetes
+from ..kube.client import CLUSTER_ROLE_BINDINGS, NAMESPACES, SERVICE_ACCOUNTS, Cluster, Kubernetes, Object
 from ..kube.ownership import LABEL, create_own
 from ..timeouts import Timeouts, poll
-from ..vault.connection import VaultServer
+from ..vault.client import VaultServer
 from ..vault.server import VaultAdmin
 from ..vault.workspace import VaultWorkspace, configure_kubernetes
 from .types import Stack, crd_manifests

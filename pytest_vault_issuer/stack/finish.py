@@ -23,7 +23,7 @@ from ..supervisor import interpreter
 from ..supervisor.run_directory import RunDirectory
 from ..timeouts import Timeouts
 from ..vault.cleanup import remove_created
-from ..vault.connection import VaultServer
+from ..vault.client import VaultServer
 from ..vault.server import VaultAdmin
 from .bootstrap import REVIEWER_BINDING
 from .kind.cluster import KindClusters

@@ -11,13 +11,13 @@ from typing import Any, ClassVar, NoReturn, Protocol
 import yaml
 
 from ..errors import NotRunnable
-from ..kube.cluster_info import Kubernetes
+from ..kube.client import Kubernetes
 from ..options import Settings
 from ..supervisor.run_directory import RunDirectory
 from ..timeouts import Timeouts
 from ..toolchain import CRDS, Origin, Toolchain
 from ..toolchain.images import NeededImage
-from ..vault.connection import VaultServer
+from ..vault.client import VaultServer
 
 # The CRDs have 30,000 lines. libyaml reads them in 0.1 s, the loader in pure Python in more than 1 s.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from ..certificates import Authority
-from ..kube.cluster_info import Kubernetes
+from ..kube.client import Kubernetes
 from .server import VaultAdmin
 from .workspace import AppRole, AuthRole, Pki, VaultWorkspace, random_names
 

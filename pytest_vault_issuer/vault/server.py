@@ -11,8 +11,7 @@ import hvac.exceptions
 
 from ..errors import StackError
 from ..timeouts import SLOW_MACHINE, Timeouts, poll
-from .client import VaultUnreachableError, client, unreachable
-from .connection import VaultServer
+from .client import VaultServer, VaultUnreachableError, client, unreachable
 
 #: Types of objects that a session creates in a Vault, with their path, name, or the accessor of a token as names.
 AUTH, SECRETS_ENGINE, POLICY, TOKEN = "auth method", "secrets engine", "policy", "token"

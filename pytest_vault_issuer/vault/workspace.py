@@ -13,7 +13,7 @@ import hvac
 import hvac.exceptions
 
 from ..certificates import Authority
-from ..kube.cluster_info import Kubernetes
+from ..kube.client import Kubernetes
 from .server import POLICY, TOKEN, VaultAdmin
 
 #: The maximum lifetime of certificates of a mount or role. By default the suite requests at most 90 days.

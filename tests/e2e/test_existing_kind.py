@@ -28,8 +28,7 @@ from pytest_vault_issuer.stack.kind.engine import Engine
 from pytest_vault_issuer.timeouts import Timeouts, poll
 from pytest_vault_issuer.toolchain import Toolchain
 from pytest_vault_issuer.vault import VaultAdmin
-from pytest_vault_issuer.vault.client import VaultUnreachableError
-from pytest_vault_issuer.vault.connection import VaultServer
+from pytest_vault_issuer.vault.client import VaultServer, VaultUnreachableError
 from tests.e2e.conftest import Suite
 from tests.support.containers import (
     CERT_MANAGER,

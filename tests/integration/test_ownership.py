@@ -20,7 +20,7 @@ from pytest_vault_issuer.leftovers import Removed
 from pytest_vault_issuer.timeouts import Timeouts
 from pytest_vault_issuer.vault import VaultAdmin
 from pytest_vault_issuer.vault.cleanup import Created, remove_created
-from pytest_vault_issuer.vault.connection import VaultServer
+from pytest_vault_issuer.vault.client import VaultServer
 from pytest_vault_issuer.vault.server import AUTH, POLICY, SECRETS_ENGINE, TOKEN, mark_of
 
 DEPLOYMENTS = Resource("apps", "v1", "deployments")

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from ...errors import ConfigurationError
-from ...kube.client import CONFIG_MAPS, Cluster
-from ...kube.cluster_info import Kubernetes
+from ...kube.client import CONFIG_MAPS, Cluster, Kubernetes
 from ...options import TOKEN_VARIABLE
 from ...toolchain.images import NeededImage
-from ...vault.connection import VaultServer
+from ...vault.client import VaultServer
 from ...vault.server import VaultAdmin, check_existing
 from .. import finish, record
 from ..bootstrap import check_reviews, complete_stack

@@ -16,7 +16,7 @@ import yaml
 from ...errors import ConfigurationError, StackError
 from ...inputs.documents import DocumentError, read_document, write_documents
 from ...kube.audit import AUDIT_POLICY
-from ...kube.cluster_info import Kubernetes
+from ...kube.client import Kubernetes
 from ...supervisor import interpreter
 from ...supervisor.run_directory import RunDirectory
 from ...timeouts import Timeouts, poll

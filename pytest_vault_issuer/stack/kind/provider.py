@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from ...errors import ConfigurationError, StackError, ToolchainError, VaultIssuerError
-from ...kube.client import Cluster
-from ...kube.cluster_info import Kubernetes
+from ...kube.client import Cluster, Kubernetes
 from ...options import Settings
 from ...supervisor import interpreter
 from ...toolchain import Origin

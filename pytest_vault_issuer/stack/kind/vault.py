@@ -12,7 +12,7 @@ import requests
 
 from ...errors import StackError
 from ...timeouts import Timeouts, poll
-from ...vault.connection import VaultServer
+from ...vault.client import VaultServer
 from ..certificates import StackAuthority
 from ..vault_configuration import configuration
 from .engine import Engine, Owner, connect_errors, hint_for

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ...inputs.documents import write_documents
 from ...kube.audit import AUDIT_POLICY
-from ...kube.cluster_info import Kubernetes
+from ...kube.client import Kubernetes
 from ...supervisor.run_directory import RunDirectory
 from ...timeouts import SLOW_MACHINE, Timeouts, poll
 from ...toolchain import Binaries

@@ -9,7 +9,7 @@ import requests
 
 from ...supervisor.run_directory import RunDirectory
 from ...timeouts import Timeouts, poll
-from ...vault.connection import VaultServer
+from ...vault.client import VaultServer
 from ..certificates import StackAuthority
 from ..vault_configuration import configuration
 from .components import GO_RUNTIME, free_ports, taken

@@ -14,12 +14,12 @@ from pytest_vault_issuer.cli.main import main
 from pytest_vault_issuer.devstack import load
 from pytest_vault_issuer.devstack.state import FILE
 from pytest_vault_issuer.errors import ConfigurationError
-from pytest_vault_issuer.kube.cluster_info import Kubernetes
+from pytest_vault_issuer.kube.client import Kubernetes
 from pytest_vault_issuer.stack.select import STATE, joined
 from pytest_vault_issuer.stack.types import Stack
 from pytest_vault_issuer.supervisor.run_directory import RunDirectory
 from pytest_vault_issuer.toolchain import Origin
-from pytest_vault_issuer.vault.connection import VaultServer
+from pytest_vault_issuer.vault.client import VaultServer
 
 STACK = asdict(
     Stack("process", "asked for", True, Kubernetes("/k", "https://k", ""), VaultServer("https://v"), {}, "token")

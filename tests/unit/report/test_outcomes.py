@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from pytest_vault_issuer.implementation import load_implementation
-from pytest_vault_issuer.kube.cluster_info import Kubernetes
+from pytest_vault_issuer.kube.client import Kubernetes
 from pytest_vault_issuer.options import Settings
 from pytest_vault_issuer.report import build as json_report
 from pytest_vault_issuer.report import terminal
 from pytest_vault_issuer.report.outcomes import Outcome, RequirementResult, TestResult, Verdict, counts, verdict
 from pytest_vault_issuer.requirements.catalogue import Requirement
 from pytest_vault_issuer.stack.types import Stack
-from pytest_vault_issuer.vault.connection import VaultServer
+from pytest_vault_issuer.vault.client import VaultServer
 
 ERROR, FAILED, KNOWN, NOT_RUN, PASSED, UNSUPPORTED = Outcome
 numbers = itertools.count(1)

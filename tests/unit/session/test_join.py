@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pytest_vault_issuer.kube.cluster_info import Kubernetes
+from pytest_vault_issuer.kube.client import Kubernetes
 from pytest_vault_issuer.session.join import LEAVE, UNREGISTER, join, unregister_at_end
 from pytest_vault_issuer.stack.local.kubernetes import kubeconfig
 from pytest_vault_issuer.stack.select import STATE
@@ -19,7 +19,7 @@ from pytest_vault_issuer.stack.types import Stack
 from pytest_vault_issuer.supervisor.daemon import EXIT_HOOK_LIMIT, recorded_commands
 from pytest_vault_issuer.supervisor.run_directory import RunDirectory
 from pytest_vault_issuer.timeouts import Timeouts
-from pytest_vault_issuer.vault.connection import VaultServer
+from pytest_vault_issuer.vault.client import VaultServer
 
 #: Factor of the timeouts on a slow machine.
 SCALE = 10.0

@@ -13,12 +13,12 @@ from pytest_vault_issuer.errors import ConfigurationError
 from pytest_vault_issuer.judge.ending import Ending
 from pytest_vault_issuer.judge.hooks import sources_line
 from pytest_vault_issuer.judge.start import start
-from pytest_vault_issuer.kube.cluster_info import Kubernetes
+from pytest_vault_issuer.kube.client import Kubernetes
 from pytest_vault_issuer.options import Settings
 from pytest_vault_issuer.session.session import Session, SessionKey
 from pytest_vault_issuer.stack.types import Stack
 from pytest_vault_issuer.toolchain import Origin, Toolchain
-from pytest_vault_issuer.vault.connection import VaultServer
+from pytest_vault_issuer.vault.client import VaultServer
 
 VAULT = Origin("vault", "build", "v1.21.0", "github.com/hashicorp/vault@v1.21.0", "a" * 64, True)
 

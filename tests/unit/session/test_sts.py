@@ -10,11 +10,11 @@ import pytest
 import pytest_vault_issuer.session.session
 from pytest_vault_issuer.aws import Sts
 from pytest_vault_issuer.implementation import Implementation, IssuerDescription, RunDescription
-from pytest_vault_issuer.kube.cluster_info import Kubernetes
+from pytest_vault_issuer.kube.client import Kubernetes
 from pytest_vault_issuer.options import Settings
 from pytest_vault_issuer.session.session import Session, SessionKey
 from pytest_vault_issuer.stack.types import Stack
-from pytest_vault_issuer.vault.connection import VaultServer
+from pytest_vault_issuer.vault.client import VaultServer
 
 RIGHT = Implementation(
     name="mine",

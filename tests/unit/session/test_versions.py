@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_vault_issuer.errors import ConfigurationError, ToolchainError
-from pytest_vault_issuer.kube.cluster_info import Kubernetes
+from pytest_vault_issuer.kube.client import Kubernetes
 from pytest_vault_issuer.options import Settings
 from pytest_vault_issuer.session.session import Session, SessionKey
 from pytest_vault_issuer.stack.local.vault import VaultProcesses
@@ -18,7 +18,7 @@ from pytest_vault_issuer.stack.select import STATE
 from pytest_vault_issuer.stack.types import Stack
 from pytest_vault_issuer.supervisor.run_directory import RunDirectory, new_path
 from pytest_vault_issuer.toolchain import COMPONENTS, KUBERNETES, Toolchain, find
-from pytest_vault_issuer.vault.connection import VaultServer
+from pytest_vault_issuer.vault.client import VaultServer
 
 OLDEST = {component.name: component for component in COMPONENTS}
 FILE = """

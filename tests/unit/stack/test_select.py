@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_vault_issuer.errors import ConfigurationError, NotRunnable, StackError
-from pytest_vault_issuer.kube.cluster_info import Kubernetes
+from pytest_vault_issuer.kube.client import Kubernetes
 from pytest_vault_issuer.options import STACKS, Settings
 from pytest_vault_issuer.session.session import Session, SessionKey
 from pytest_vault_issuer.stack.select import STATE, choose, make_provider
@@ -17,7 +17,7 @@ from pytest_vault_issuer.stack.types import Context, Provider, Stack
 from pytest_vault_issuer.supervisor.run_directory import RunDirectory
 from pytest_vault_issuer.timeouts import Timeouts
 from pytest_vault_issuer.toolchain import Toolchain, wheel
-from pytest_vault_issuer.vault.connection import VaultServer
+from pytest_vault_issuer.vault.client import VaultServer
 
 FILE = """
 [implementation]

@@ -19,8 +19,7 @@ import pytest
 from pytest_vault_issuer.certificates import Authority
 from pytest_vault_issuer.errors import StackError
 from pytest_vault_issuer.timeouts import Timeouts
-from pytest_vault_issuer.vault.client import VaultRefusedError, VaultUnreachableError, client
-from pytest_vault_issuer.vault.connection import VaultServer
+from pytest_vault_issuer.vault.client import VaultRefusedError, VaultServer, VaultUnreachableError, client
 from pytest_vault_issuer.vault.server import check_existing
 
 TOKEN = "canary-token-Tq8rX2"
@@ -127,7 +126,7 @@ def trusted(authority: Authority, tmp_path: Path) -> tuple[ssl.SSLContext, str]:
 
 PROGRAM = """
 import sys
-from pytest_vault_issuer.vault.connection import VaultServer
+from pytest_vault_issuer.vault.client import VaultServer
 from pytest_vault_issuer.timeouts import Timeouts
 from pytest_vault_issuer.vault.server import VaultAdmin
 
