@@ -80,10 +80,18 @@ def read_connection(path: Path, context: str | None) -> Connection:
 
 def unusable(path: Path, why: str) -> ConfigurationError:
     """Return the error for a kubeconfig that cannot be used."""
-    return ConfigurationError(f"the kubeconfig {path} cannot be used: {why}", hint="name a readable kubeconfig file")
+    return ConfigurationError(
+        f"the kubeconfig {path} cannot be used: {why}",
+        hint="name a readable kubeconfig file, and one of its contexts in --vault-issuer-kube-context",
+    )
 
 
-def _connection(config: Any, context: str | None) -> Connection:
+def parts_of(config: Any, context: str | None) -> tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return the name of a context, the context, its cluster, and its user ({} without one), all checked.
+
+    :param context: name of the context; None for the current one.
+    :raises DocumentError: with what is missing or wrong.
+    """
     if not isinstance(config, dict):
         raise DocumentError("it is not a kubeconfig")
     chosen = context or config.get("current-context")
@@ -104,14 +112,19 @@ def _connection(config: Any, context: str | None) -> Connection:
     _check_base64(cluster, "certificate-authority-data")
     _text(cluster, "certificate-authority")
     _check_url(_text(cluster, "server"), "server", ("http", "https"))
-    proxy = _text(cluster, "proxy-url")
-    if proxy:
+    if proxy := _text(cluster, "proxy-url"):
         _check_url(proxy, "proxy-url", _PROXIES)
         if proxy.startswith("socks5") and importlib.util.find_spec("socks") is None:
             raise DocumentError("its proxy-url is a SOCKS proxy, which needs PySocks (pip install PySocks)")
+    return chosen, about, cluster, user
+
+
+def _connection(config: Any, context: str | None) -> Connection:
+    _, _, cluster, user = parts_of(config, context)
     special = _special(cluster, user)
     plain = None if special else _plain(cluster, user)
-    return Connection(proxy, _text(cluster, "tls-server-name"), bool(user.get("exec")), plain, special)
+    names = (_text(cluster, "proxy-url"), _text(cluster, "tls-server-name"))
+    return Connection(*names, bool(user.get("exec")), plain, special)
 
 
 def _special(cluster: dict[str, Any], user: dict[str, Any]) -> tuple[str, ...]:

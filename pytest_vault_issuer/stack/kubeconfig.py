@@ -6,13 +6,12 @@ Clients write embedded credentials to temporary files, which remain if the clien
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigurationError
 from ..inputs.documents import DocumentError, read_document, write_documents
+from ..kube.kubeconfig import parts_of, unusable
 
 #: Keys that name a file, relative to the kubeconfig.
 _PATHS = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
@@ -40,49 +39,23 @@ def private_copy(source: Path, context: str | None, write: Write) -> Path:
     """
     try:
         config = _of_context(read_document(source), context, source.absolute().parent)
-        return write("existing.kubeconfig", write_documents(with_files(config, "existing", write)).encode())
-    except (DocumentError, binascii.Error) as error:
-        raise _unusable(source, str(error)) from error
-    except (KeyError, TypeError, AttributeError) as error:
-        raise _unusable(source, f"it is not a kubeconfig ({type(error).__name__}: {error})") from error
-    except LookupError as error:
-        raise _unusable(source, str(error)) from error
+    except DocumentError as error:
+        raise unusable(source, str(error)) from error
+    return write("existing.kubeconfig", write_documents(with_files(config, "existing", write)).encode())
 
 
 def _of_context(config: Any, context: str | None, base: Path) -> dict[str, Any]:
-    name = context or config.get("current-context")
-    if not name:
-        raise LookupError("it has no current context, and no option names one")
-    chosen = _named(config["contexts"], "context", name)
-    parts: dict[str, list[dict[str, Any]]] = {"clusters": [], "users": []}
-    for kind, key in (("clusters", "cluster"), ("users", "user")):
-        if key == "user" and not chosen.get("user"):
-            continue
-        entry = dict(_named(config[kind], key, chosen[key]))
-        for path in [path for path in _PATHS if entry.get(path)]:
-            entry[path] = str(base / entry[path])
-        if entry.get("exec") and "/" in entry["exec"]["command"]:
-            entry["exec"] = {**entry["exec"], "command": str(base / entry["exec"]["command"])}
-        parts[kind].append({"name": chosen[key], key: entry})
+    name, about, cluster, user = parts_of(config, context)
+    for entry in (cluster, user):
+        for key in [key for key in _PATHS if entry.get(key)]:
+            entry[key] = str(base / entry[key])
+    if user.get("exec") and "/" in user["exec"]["command"]:
+        user["exec"]["command"] = str(base / user["exec"]["command"])
     return {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": name,
-        "contexts": [{"name": name, "context": chosen}],
-        **parts,
+        "contexts": [{"name": name, "context": about}],
+        "clusters": [{"name": about["cluster"], "cluster": cluster}],
+        "users": [{"name": about["user"], "user": user}] if about.get("user") else [],
     }
-
-
-def _named(entries: Any, key: str, name: str) -> dict[str, Any]:
-    for entry in entries or []:
-        if entry["name"] == name:
-            found: dict[str, Any] = entry[key] or {}
-            return found
-    raise LookupError(f"it has no {key} named {name}")
-
-
-def _unusable(source: Path, why: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"the kubeconfig {source} cannot be used: {why}",
-        hint="name a readable kubeconfig file, and one of its contexts in --vault-issuer-kube-context",
-    )
