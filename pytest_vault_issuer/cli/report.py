@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigurationError
-from ..report import build as json_report
 from ..report import html, markdown, published, summary, terminal
 from ..report import write as files
 from ..report.compare import Change, compare
 from ..report.files import is_ours, json_text, write_text
-from ..report.load import Report, early_end, load, results, title
+from ..report.load import Report, load, results, title
 from ..report.merge import merge
 from ..text import all_printable, coded, one_line, printable
 from ..text import markdown as escaped
@@ -204,22 +203,21 @@ def _written(path: Path) -> Iterator[None]:
 
 def _show(report: Report, form: str) -> int:
     if form != "pretty":
-        renderers = {"json": json_report.dumps, "markdown": markdown.render, "yaml": summary.render}
+        renderers = {"json": json_text, "markdown": markdown.render, "yaml": summary.render}
         print(renderers[form](report), end="")
         return 0
     report = all_printable(report)
+    about = report["implementation"]
     print(one_line(title(report)))
-    judged = results(report)
-    for line in [*terminal.table(judged), *terminal.details(judged)]:
-        print(line)
-    strict, why = report["options"]["certify"], early_end(report)
-    stopped = bool(report["implementation"]["failure"])
-    if why:
-        print(one_line(why))
-    for profile in report["profiles"]:
-        members = [r for r in judged if r.requirement.profile == profile]
-        line, _ = terminal.verdict_line(profile, members, strict=strict, incomplete=bool(why), stopped=stopped)
-        print(line)
+    for line in terminal.last_lines(
+        about["name"],
+        results(report),
+        report["profiles"],
+        certify=report["options"]["certify"],
+        failure=about["failure"],
+        early=report.get("incomplete", ""),
+    ):
+        print(one_line(line.text))
     return 0
 
 

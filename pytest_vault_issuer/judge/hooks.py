@@ -12,8 +12,8 @@ import pytest
 from ..errors import ConfigurationError, VaultIssuerError
 from ..implementation.manifests import check_paths
 from ..implementation.process import check_command
-from ..report.last_lines import last_lines
 from ..report.outcomes import Outcome
+from ..report.terminal import last_lines
 from ..requirements.catalogue import SUITE
 from ..session.session import Session
 from ..text import printable
@@ -269,7 +269,7 @@ class Conformance:
             return
         terminalreporter.section(f"{self.implementation.name} {self.implementation.version}", sep="=")
         for line in last_lines(
-            self.implementation,
+            self.implementation.name,
             self.results.requirements.values(),
             self.selection.profiles,
             certify=self.certify,

@@ -97,11 +97,6 @@ def build(
     return report
 
 
-def dumps(report: dict[str, Any]) -> str:
-    """Return the report as text."""
-    return json_text(report)
-
-
 def schema() -> dict[str, Any]:
     """Return the JSON Schema that every report matches."""
     loaded: dict[str, Any] = json.loads((resources.files(__package__) / SCHEMA).read_text(encoding="utf-8"))
@@ -112,5 +107,5 @@ def write(report: dict[str, Any], directory: Path) -> Path:
     """Write ``report.json`` into a directory, which is created if it does not exist, and return its path."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / FILE
-    write_text(path, dumps(report))
+    write_text(path, json_text(report))
     return path

@@ -26,8 +26,6 @@ _TITLES = {
     Outcome.FAILED: "is not met by",
     Outcome.KNOWN_FAILURE: "is not met by (known failure)",
 }
-
-
 #: Only a barrier failed: the requirement was neither violated nor proved.
 _AT_BARRIER = "could not be proved of"
 
@@ -42,8 +40,7 @@ def write(report: Report, directory: Path) -> Path | None:
     explained = [(e, t) for e in report["requirements"] for t in e["tests"] if t["outcome"] in TO_EXPLAIN]
     if not explained:
         return None
-    shown = {key: value for key, value in report.items() if key != "requirements"}
-    shown = all_printable(shown)
+    shown = all_printable({key: value for key, value in report.items() if key != "requirements"})
     place.mkdir(exist_ok=True)
     made: list[str] = []
     for entry, test in explained:
@@ -51,7 +48,8 @@ def write(report: Report, directory: Path) -> Path | None:
         while name in made:
             name += "-"
         made.append(name)
-        _note(place, made)  # first: the next session also removes an unfinished folder
+        # First: the next session also removes an unfinished folder.
+        write_text(place / MANIFEST, json.dumps(made))
         (place / name).mkdir(exist_ok=True)
         readme = _readme(shown, all_printable(_without_tests(entry)), all_printable(test))
         write_text(place / name / "README.md", "\n".join(readme) + "\n")
@@ -82,10 +80,6 @@ def remove(place: Path) -> None:
     if place.is_dir() and {path.name for path in place.iterdir()} <= {MANIFEST}:
         (place / MANIFEST).unlink(missing_ok=True)
         place.rmdir()
-
-
-def _note(place: Path, made: list[str]) -> None:
-    write_text(place / MANIFEST, json.dumps(made))
 
 
 def slug(identifier: str, nodeid: str) -> str:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from ..requirements.features import AREAS
 from ..text import one_line
 from .causes import Group, by_level, grouped, message_lines
-from .outcomes import LEVELS, NOT_JUDGED, Outcome, RequirementResult, Verdict, verdict
+from .outcomes import LEVELS, NOT_JUDGED, Outcome, RequirementResult, Verdict, by_profile, verdict
 
 _SHOWN = {
     Outcome.ERROR: "errors in the suite or the stack",
     Outcome.FAILED: "failed",
     Outcome.KNOWN_FAILURE: "known failures",
     Outcome.NOT_RUN: "not run",
+}
+_COLORS = {
+    Verdict.CONFORMANT: "green",
+    Verdict.PARTIAL: "yellow",
+    Verdict.NON_CONFORMANT: "red",
+    Verdict.INCOMPLETE: "yellow",
 }
 
 
@@ -96,3 +103,45 @@ def verdict_line(
             passed = sum(r.outcome is Outcome.PASSED for r in total)
             parts.append(f"{passed} of {len(total)} {level} passed")
     return f"profile {one_line(profile)}: {result.value} ({', '.join(parts)})", result
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line for a terminal.
+
+    :ivar color: a name of pytest's terminal writer, such as ``red``; '' for none.
+    """
+
+    text: str
+    color: str = ""
+    bold: bool = False
+
+
+def last_lines(
+    name: str,
+    results: Iterable[RequirementResult],
+    profiles: Iterable[str],
+    *,
+    certify: bool,
+    failure: str,
+    hint: str = "",
+    early: str = "",
+) -> Iterator[Line]:
+    """Yield the lines, from the table of outcomes to the verdict of each profile.
+
+    :param name: of the implementation.
+    :param failure: why the controller did not run or stopped, with its `hint`.
+    :param early: why the session ended early.
+    """
+    results = list(results)
+    yield from map(Line, table(results))
+    yield from map(Line, details(results))
+    if failure:
+        yield Line(f"{name}: {failure}", "red")
+    if hint:
+        yield Line(f"  hint: {hint}")
+    if early:
+        yield Line(f"the session ended early: {early}", "red")
+    for profile, members in by_profile(results, profiles).items():
+        text, verdict = verdict_line(profile, members, strict=certify, incomplete=bool(early), stopped=bool(failure))
+        yield Line(text, _COLORS[verdict], bold=True)

@@ -18,6 +18,7 @@ from pytest_vault_issuer.report import bundle, html, markdown, terminal
 from pytest_vault_issuer.report import load as reading
 from pytest_vault_issuer.report.causes import cause
 from pytest_vault_issuer.report.compare import compare
+from pytest_vault_issuer.report.files import json_text
 from pytest_vault_issuer.report.merge import merge
 from pytest_vault_issuer.report.outcomes import Outcome, RequirementResult, TestResult
 from pytest_vault_issuer.requirements.catalogue import Requirement
@@ -161,7 +162,7 @@ def test_report_has_a_group_for_each_shared_cause_with_must_first() -> None:
     assert [entries[i]["group"] for i in ("VI-SIGN-001", "VI-CSRAPI-001", "VI-HEALTH-001")] == [None, 1, 2]
     assert entries["VI-HEALTH-001"]["cause"] == ISSUER
     assert sum(test["barrier"] for entry in entries.values() for test in entry["tests"]) == 10
-    jsonschema.validate(json.loads(json_report.dumps(REPORT)), json_report.schema())
+    jsonschema.validate(json.loads(json_text(REPORT)), json_report.schema())
 
 
 def test_requirement_with_several_causes_is_in_the_largest_group_and_shows_the_others() -> None:
@@ -251,7 +252,7 @@ def test_requirements_not_run_for_one_reason_share_it() -> None:
 
 def older(built: dict[str, Any]) -> dict[str, Any]:
     """Return the same report as an earlier version wrote it."""
-    old: dict[str, Any] = json.loads(json_report.dumps(built))
+    old: dict[str, Any] = json.loads(json_text(built))
     del old["groups"]
     for entry in old["requirements"]:
         del entry["cause"], entry["group"]
@@ -262,11 +263,11 @@ def older(built: dict[str, Any]) -> dict[str, Any]:
 
 def test_report_of_an_earlier_version_gets_its_groups_when_it_is_read(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text(json.dumps(older(REPORT)))
-    assert reading.load(tmp_path) == json.loads(json_report.dumps(REPORT))
+    assert reading.load(tmp_path) == json.loads(json_text(REPORT))
 
 
 def test_groups_that_a_file_claims_are_not_believed(tmp_path: Path) -> None:
-    forged = json.loads(json_report.dumps(REPORT))
+    forged = json.loads(json_text(REPORT))
     forged["groups"] = [{"outcome": "passed", "cause": "all is well", "requirements": ["VI-X-001", "VI-X-002"]}]
     (tmp_path / "report.json").write_text(json.dumps(forged))
     assert reading.load(tmp_path)["groups"] == REPORT["groups"]

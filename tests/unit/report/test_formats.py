@@ -27,6 +27,7 @@ from pytest_vault_issuer.report import rerun as again
 from pytest_vault_issuer.report import write as files
 from pytest_vault_issuer.report.compare import compare
 from pytest_vault_issuer.report.evidence import collect
+from pytest_vault_issuer.report.files import json_text
 from pytest_vault_issuer.report.journal import Journal
 from pytest_vault_issuer.report.merge import merge
 from pytest_vault_issuer.report.outcomes import TO_EXPLAIN, Outcome
@@ -44,7 +45,7 @@ def test_the_schema_is_one() -> None:
 
 @pytest.mark.parametrize("built", [ALL, report()], ids=["every outcome", "all passed"])
 def test_a_report_fulfils_the_schema(built: dict[str, Any]) -> None:
-    jsonschema.validate(json.loads(json_report.dumps(built)), json_report.schema())
+    jsonschema.validate(json.loads(json_text(built)), json_report.schema())
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_a_report_fulfils_the_schema(built: dict[str, Any]) -> None:
     ],
 )
 def test_what_is_no_report_does_not(spoil: Any) -> None:
-    spoiled = json.loads(json_report.dumps(ALL))
+    spoiled = json.loads(json_text(ALL))
     spoil(spoiled)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(spoiled, json_report.schema())
@@ -69,7 +70,7 @@ def test_what_is_no_report_does_not(spoil: Any) -> None:
 
 def test_a_report_is_read_from_its_file_or_directory(tmp_path: Path) -> None:
     path = files.write_all(ALL, tmp_path / "out")
-    assert reading.load(path) == reading.load(path.parent) == json.loads(json_report.dumps(ALL))
+    assert reading.load(path) == reading.load(path.parent) == json.loads(json_text(ALL))
     assert [result.outcome for result in reading.results(ALL)] == [
         Outcome(entry["outcome"]) for entry in ALL["requirements"]
     ]
@@ -370,7 +371,7 @@ def test_shards_make_a_whole() -> None:
     assert {entry["outcome"] for entry in merged["requirements"]} == {"passed"}
     assert merged["profiles"]["core"]["verdict"] == "conformant"
     assert len(merged["reproduction"]["parts"]) == 3
-    jsonschema.validate(json.loads(json_report.dumps(merged)), json_report.schema())
+    jsonschema.validate(json.loads(json_text(merged)), json_report.schema())
 
 
 def test_the_worst_outcome_of_a_test_counts() -> None:

@@ -19,6 +19,7 @@ from pytest_vault_issuer.report import build as json_report
 from pytest_vault_issuer.report import html
 from pytest_vault_issuer.report import load as reading
 from pytest_vault_issuer.report import write as files
+from pytest_vault_issuer.report.files import json_text
 from pytest_vault_issuer.report.journal import Journal
 from pytest_vault_issuer.report.outcomes import Outcome
 from tests.support.sample_report import ALL, REQUIREMENTS, paths, report
@@ -38,7 +39,7 @@ def spoiled(change: Callable[[dict[str, Any]], Any]) -> str:
     """Return the text of a report with a change."""
     changed = copy.deepcopy(ALL)
     change(changed)
-    return json_report.dumps(changed)
+    return json_text(changed)
 
 
 OTHER_FORM = "has the schema version {}, and this release reads only version 1"
@@ -48,10 +49,10 @@ NO_REPORT = "is JSON, but not a report: it has no schema_version"
 CONTENTS: dict[str, tuple[str | bytes, str]] = {
     "nothing": ("", "is not JSON: Expecting value"),
     "the page": (html.render(ALL), "is not JSON: Expecting value"),
-    "cut in the middle": (json_report.dumps(ALL)[:5000], "is not JSON: "),
+    "cut in the middle": (json_text(ALL)[:5000], "is not JSON: "),
     "bytes": (b"\x89PNG\xff", "is not JSON: 'utf-8' codec can't decode"),
     "lists in lists": ("[" * 200_000, "is not JSON: "),
-    "no number": (json_report.dumps(ALL).replace(": 1.0", ": NaN"), "is not JSON: NaN is not a number"),
+    "no number": (json_text(ALL).replace(": 1.0", ": NaN"), "is not JSON: NaN is not a number"),
     "a list": ("[]", NO_REPORT),
     "a word": ('"report"', NO_REPORT),
     "another JSON": ('{"results": []}', NO_REPORT),
@@ -198,7 +199,7 @@ def test_both_schema_validators_agree() -> None:
     built["implementation"]["known_failures"] = {REQUIREMENTS[0].id: "so it is"}
     built["stack"] = {"provider": "process", "reason": "", "components": {"vault": "1"}}
     built["reproduction"]["parts"] = [copy.deepcopy(built["reproduction"])]
-    right = json.loads(json_report.dumps(built))
+    right = json.loads(json_text(built))
     schema = json_report.schema()
     theirs = jsonschema.Draft202012Validator(schema, format_checker=FORMATS)
     ours = fastjsonschema.compile(schema)
