@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from pytest_vault_issuer import (
     CertificateRequest,
-    CertificateSigningRequest,
     Issuer,
     Route,
     Sandbox,
@@ -50,7 +49,7 @@ class Window:
         assert count <= most, f"expected at most {most} {what} in {self.seconds:.1f} s, saw {count}"
 
 
-def being_refused(sandbox: Sandbox, kind: str) -> tuple[CertificateRequest | CertificateSigningRequest, Issuer]:
+def being_refused(sandbox: Sandbox, kind: str) -> tuple[CertificateRequest, Issuer]:
     """Return a request that Vault refuses to sign for the moment, and another Issuer whose Vault works."""
     issuer = sandbox.ready_issuer(kind)
     other = sandbox.ready_issuer(kind, proxy=sandbox.new_proxy())

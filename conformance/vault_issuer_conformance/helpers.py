@@ -18,7 +18,6 @@ from pytest_vault_issuer import (
     FEATURES,
     Authentication,
     CertificateRequest,
-    CertificateSigningRequest,
     EmptyAnswer,
     Exchange,
     Fault,
@@ -52,7 +51,7 @@ REFUSED = (400, 403, 422)
 #: What the columns of cert-manager's CRDs show of the Ready condition.
 _COLUMNS = {"READY": "status", "STATUS": "message"}
 
-RequestT = TypeVar("RequestT", CertificateRequest, CertificateSigningRequest)
+RequestT = TypeVar("RequestT", bound=CertificateRequest)
 
 
 def never_ready(sandbox: Sandbox, kind: str, variants: Mapping[str, Mapping[str, Any]]) -> dict[str, Issuer]:
@@ -166,7 +165,7 @@ def is_final(item: Object) -> bool:
     return reason in ("Issued", "Failed") or failed or bool(item.get("status", {}).get("certificate"))
 
 
-def wait_final(request: CertificateRequest | CertificateSigningRequest, *, timeout: float | None = None) -> Object:
+def wait_final(request: CertificateRequest, *, timeout: float | None = None) -> Object:
     """Give the controller time to issue or fail a request; return the request as it is then.
 
     It may also stay pending: a controller may repeat an attempt for minutes.
@@ -188,7 +187,7 @@ def end_logins(sandbox: Sandbox, proxy: Proxy, auth: Authentication) -> None:
         sandbox.vault.revoke(token)
 
 
-def used_an_ended_token(sandbox: Sandbox, request: CertificateRequest | CertificateSigningRequest) -> bool:
+def used_an_ended_token(sandbox: Sandbox, request: CertificateRequest) -> bool:
     """Whether Vault rejected the token of a sign request: after :func:`end_logins`, a controller may learn it so."""
     return any(signing.status == 403 for signing in sandbox.signings(request))
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from pytest_vault_issuer import (
     CertificateRequest,
-    CertificateSigningRequest,
     Hold,
     Issuer,
     Object,
@@ -20,9 +19,7 @@ from .helpers import wait_held
 
 
 @contextlib.contextmanager
-def interrupted_signing(
-    sandbox: Sandbox, issuer: Issuer, held: Hold
-) -> Iterator[CertificateRequest | CertificateSigningRequest]:
+def interrupted_signing(sandbox: Sandbox, issuer: Issuer, held: Hold) -> Iterator[CertificateRequest]:
     """Let a block interrupt the signing of a request, and check afterwards that the request was issued once.
 
     :param held: holds the sign request, or Vault's answer to it, until the block releases it.
@@ -36,7 +33,7 @@ def interrupted_signing(
     assert_issued_once(states, request)
 
 
-def assert_issued_once(states: list[Object], request: CertificateRequest | CertificateSigningRequest) -> None:
+def assert_issued_once(states: list[Object], request: CertificateRequest) -> None:
     """Check that the recorded states of a request have one certificate and no failure."""
     failures = [
         f"{entry['type']}={entry['status']} {entry.get('reason', '')}"

@@ -10,7 +10,6 @@ import pytest
 
 from pytest_vault_issuer import (
     CertificateRequest,
-    CertificateSigningRequest,
     Control,
     Controller,
     HoldAnswer,
@@ -56,7 +55,7 @@ def two_replicas(
 @requirement("VI-HA-001")
 def test_replicas_sign_each_request_once(sandbox: Sandbox, control: Control, takeover: float) -> None:
     with two_replicas(sandbox, control, takeover) as (_, _, issuer):
-        requests: list[CertificateRequest | CertificateSigningRequest] = []
+        requests: list[CertificateRequest] = []
         until = time.monotonic() + START
         while len(requests) < REQUESTS or time.monotonic() < until:
             requests.append(sandbox.issued(issuer))

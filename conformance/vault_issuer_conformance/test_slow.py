@@ -11,7 +11,6 @@ import pytest
 from pytest_vault_issuer import (
     Authentication,
     CertificateRequest,
-    CertificateSigningRequest,
     Exchange,
     Hang,
     Hold,
@@ -62,7 +61,7 @@ def each_of(sandbox: Sandbox, kind: str, route: Route) -> dict[Route, Authentica
 
 
 @contextlib.contextmanager
-def issued_once(sandbox: Sandbox, issuer: Issuer) -> Iterator[CertificateRequest | CertificateSigningRequest]:
+def issued_once(sandbox: Sandbox, issuer: Issuer) -> Iterator[CertificateRequest]:
     """Create a request, and check after the block that it is issued, once, and does not fail before."""
     request = sandbox.request(issuer)
     with request.recorded() as states:

@@ -29,7 +29,7 @@ from .credentials import Authentication, Authentications
 from .csr import SigningRequest
 from .environment import Environment
 from .handles import CertificateRequest, Handle, Issuer, IssuerType, RefusedError
-from .kubernetes_csr import CertificateSigningRequest, as_signing_request
+from .kubernetes_csr import as_signing_request
 from .requests import Certificates
 from .shapes import InexpressibleError
 from .vault_ha import VaultCluster, VaultNode
@@ -454,7 +454,7 @@ class Sandbox(Authentications, Certificates):
         request.wait_issued()
         return request
 
-    def signings(self, request: CertificateRequest | CertificateSigningRequest) -> list[Exchange]:
+    def signings(self, request: CertificateRequest) -> list[Exchange]:
         """The attempts to sign a request that the proxies of the test saw, in order.
 
         They are recognized by the key of the CSR, so that a changed CSR or another endpoint counts, too.
