@@ -6,13 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pytest_vault_issuer import (
-    CertificateRequest,
-    Issuer,
-    Route,
-    Sandbox,
-    retry_later,
-)
+from pytest_vault_issuer import CertificateRequest, Issuer, Route, Sandbox, retry_later
 
 #: Number of consecutive requests of another issuer object, and seconds, that a window has at least.
 REQUESTS, SHORTEST = 10, 3.0

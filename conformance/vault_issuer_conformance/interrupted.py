@@ -5,15 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from pytest_vault_issuer import (
-    CertificateRequest,
-    Hold,
-    Issuer,
-    Object,
-    Route,
-    Sandbox,
-    condition,
-)
+from pytest_vault_issuer import CertificateRequest, Hold, Issuer, Object, Route, Sandbox, condition
 
 from .helpers import wait_held
 

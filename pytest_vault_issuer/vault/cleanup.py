@@ -12,17 +12,7 @@ import hvac.exceptions
 
 from ..errors import StackError
 from ..leftovers import Leftover, Removed
-from .server import (
-    AUTH,
-    NAMESPACE,
-    NAMESPACE_MARK,
-    POLICY,
-    SECRETS_ENGINE,
-    TOKEN,
-    VaultAdmin,
-    mark_of,
-    namespace_path,
-)
+from .server import AUTH, NAMESPACE, NAMESPACE_MARK, POLICY, SECRETS_ENGINE, TOKEN, VaultAdmin, mark_of, namespace_path
 
 #: An answer that is not Vault's, such as the page of a load balancer, has another shape.
 _OTHER_SHAPE = (LookupError, TypeError, AttributeError, ValueError)
