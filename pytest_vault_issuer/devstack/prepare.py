@@ -7,7 +7,7 @@ from collections.abc import Callable, Container
 from typing import Any
 
 from ..certificates import ClientCertificate
-from ..kube.client import NAMESPACES, Object
+from ..kube.client import Object
 from ..kube.ownership import LABEL
 from ..sandbox import Environment
 from ..sandbox.credentials import Authentication, Authentications
@@ -36,8 +36,7 @@ class Preparing(Authentications):
         self.vault = VaultWorkspace(environment.admin, environment.stack.kubernetes, environment.stack.reviewer_token)
         self._pki = self.vault.pki(mount=_MOUNT)
         self._name = ""
-        metadata = {"name": NAMESPACE, "labels": self.labels}
-        environment.cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        environment.cluster.create_namespace(NAMESPACE, self.labels)
 
     # -- what Authentications needs -------------------------------------------------
 

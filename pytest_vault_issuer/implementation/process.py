@@ -13,8 +13,9 @@ from pathlib import Path
 from ..errors import ConfigurationError, ImplementationError
 from ..inputs.documents import write_documents
 from ..inputs.placeholders import fill, names
-from ..kube.client import NAMESPACES, SERVICE_ACCOUNTS, Cluster, Object
+from ..kube.client import NAMESPACES, SERVICE_ACCOUNTS, Cluster, Object, has_condition
 from ..kube.ownership import LABEL
+from ..kube.rbac import create_service_account
 from ..requirements.features import KINDS
 from ..sandbox.handles import Issuer, IssuerType, UncalledWebhookError
 from ..sandbox.shapes import sample
@@ -209,13 +210,10 @@ def _create_accounts(
     pairs = [name.split("/") for name in accounts]
     for name in {*namespaces, *(namespace for namespace, _ in pairs)}:
         if cluster.find(NAMESPACES, name) is None:
-            cluster.create(
-                NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
-            )
+            cluster.create_namespace(name, labels)
     for namespace, name in pairs:
         if cluster.find(SERVICE_ACCOUNTS, name, namespace) is None:
-            metadata = {"name": name, "namespace": namespace, "labels": labels}
-            cluster.create(SERVICE_ACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+            create_service_account(cluster, namespace, name, labels)
 
 
 def _processes(implementation: Implementation, binaries: Mapping[str, Path]) -> Iterator[ProcessDescription]:
@@ -397,9 +395,7 @@ def _answers(
     """
     kind = next(iter(issuer_kinds(implementation, cluster).values()))
     namespace = f"vi-{secrets.token_hex(5)}"
-    cluster.create(
-        NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}
-    )
+    cluster.create_namespace(namespace, labels)
     vault = sample(implementation.features, server=stack.vault.url, ca_pem=stack.vault.ca_pem, shape=kind.shape)
     scope = None if kind.cluster_scoped else namespace
     home = scope or implementation.run.cluster_resource_namespace
@@ -410,7 +406,7 @@ def _answers(
         while left > 0:
             # In slices, so that the end of a process ends the wait early.
             piece = min(left, 2.0)
-            done, _ = cluster.wait(kind.resource, namespace, scope, _has_condition, timeout=piece)
+            done, _ = cluster.wait(kind.resource, namespace, scope, has_condition, timeout=piece)
             if done:
                 return True
             if message := how_it_ended():
@@ -443,7 +439,3 @@ def _once_called(create: Callable[[], object], how_it_ended: Callable[[], str], 
 
     if not poll(attempt, timeout=timeouts.implementation_start, interval=0.2):
         create()
-
-
-def _has_condition(item: Object) -> bool:
-    return bool(item.get("status", {}).get("conditions"))

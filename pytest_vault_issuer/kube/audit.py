@@ -72,13 +72,13 @@ class AuditLog:
 
         return self.wait(matches, count=count)
 
-    def writes(self, user: str, resources: tuple[str, ...] = ("secrets", "configmaps")) -> list[Record]:
+    def writes(self, user: str) -> list[Record]:
         """Return the writes of a user (``system:serviceaccount:…``) to Secrets and ConfigMaps until now."""
         return [
             record
             for record in self.records()
             if record.get("user", {}).get("username") == user
-            and record.get("objectRef", {}).get("resource") in resources
+            and record.get("objectRef", {}).get("resource") in ("secrets", "configmaps")
             and record.get("verb") in ("create", "update", "patch")
             and not record.get("objectRef", {}).get("subresource")
         ]

@@ -402,6 +402,11 @@ class Cluster:
         result: Object = self._json("POST", path, body=body)
         return result
 
+    def create_namespace(self, name: str, labels: dict[str, str]) -> None:
+        """Create a namespace."""
+        metadata = {"name": name, "labels": labels}
+        self.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+
     def apply(self, resource: Resource, body: Object) -> Object:
         """Create or change an object by server-side apply, as field manager ``vault-issuer``."""
         self._announce(resource)
@@ -665,6 +670,11 @@ def _retry_after(response: requests.Response) -> float | None:
 def is_established(crd: Object) -> bool:
     """Whether the API server serves a CustomResourceDefinition."""
     return condition(crd, "Established").get("status") == "True"
+
+
+def has_condition(item: Object) -> bool:
+    """Whether an object's status has a condition of any type."""
+    return bool(item.get("status", {}).get("conditions"))
 
 
 def condition(item: Object, kind: str) -> Object:

@@ -14,7 +14,6 @@ from .client import (
     SUBJECT_ACCESS_REVIEWS,
     Cluster,
     Object,
-    Resource,
 )
 
 TOKEN_SECRET_TYPE = "kubernetes.io/service-account-token"  # noqa: S105 (the name of a type)
@@ -135,7 +134,7 @@ def grant_user(
 
     :raises StackError: if the API server does not allow it in time.
     """
-    roles, bindings = _rbac(namespace)
+    roles, bindings = (ROLES, ROLE_BINDINGS) if namespace else (CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS)
     metadata = {"name": user, "labels": labels} | ({"namespace": namespace} if namespace else {})
     api, kind = "rbac.authorization.k8s.io", "Role" if namespace else "ClusterRole"
     cluster.create(roles, {"apiVersion": f"{api}/v1", "kind": kind, "metadata": metadata, "rules": [rule]})
@@ -152,15 +151,10 @@ def grant_user(
     _wait_allowed(cluster, user, rule, namespace, timeouts)
 
 
-def revoke_user(cluster: Cluster, user: str, namespace: str | None = None) -> None:
-    """Revoke the permission of :func:`grant_user`."""
-    roles, bindings = _rbac(namespace)
-    cluster.delete(bindings, user, namespace)
-    cluster.delete(roles, user, namespace)
-
-
-def _rbac(namespace: str | None) -> tuple[Resource, Resource]:
-    return (ROLES, ROLE_BINDINGS) if namespace else (CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS)
+def revoke_user(cluster: Cluster, user: str) -> None:
+    """Revoke the permissions of :func:`grant_user` in the whole cluster; those in a namespace end with it."""
+    cluster.delete(CLUSTER_ROLE_BINDINGS, user)
+    cluster.delete(CLUSTER_ROLES, user)
 
 
 def _wait_allowed(cluster: Cluster, user: str, rule: Object, namespace: str | None, timeouts: Timeouts) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from ..certificates import Authority, ClientCertificate, ServerCertificate
 from ..errors import NotRunnable, StackError, Unmet, UnsupportedError, at_barrier
 from ..kube.audit import AuditLog
-from ..kube.client import CERTIFICATE_REQUESTS, NAMESPACES, ApiError, Object
+from ..kube.client import CERTIFICATE_REQUESTS, NAMESPACES, ApiError, Object, condition
 from ..kube.ownership import LABEL
 from ..proxy import Exchange, Proxy, Route
 from ..proxy.namespaces import canonical
@@ -137,8 +137,7 @@ class Sandbox(Authentications, Certificates):
         :param length: of the name in characters.
         """
         name = f"vi-{secrets.token_hex(length)}"[:length]
-        metadata = {"name": name, "labels": self.labels}
-        self.cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        self.cluster.create_namespace(name, self.labels)
         if not self.environment.stack.disposable:
             (undo or self._cleanup).callback(self.cluster.delete, NAMESPACES, name)
         self._namespaces.append(name)
@@ -201,11 +200,10 @@ class Sandbox(Authentications, Certificates):
         self._reserved[port] = held
         return port
 
-    def new_vault(
-        self, *, storage: str = "inmem", initialize: bool = True, unseal: bool = True, advertised: str = ""
-    ) -> VaultAdmin:
-        """Start a separate Vault for the test, in the requested state.
+    def new_vault(self, *, storage: str = "inmem", initialize: bool = True, advertised: str = "") -> VaultAdmin:
+        """Start a separate Vault for the test.
 
+        :param initialize: whether to initialize and unseal it.
         :param advertised: URL to which other nodes redirect clients of this node; '' for its own URL.
         :raises NotRunnable: if this stack cannot start a Vault.
         """
@@ -215,8 +213,7 @@ class Sandbox(Authentications, Certificates):
         admin = VaultAdmin(server, self.timeouts)
         if initialize:
             admin.initialize()
-            if unseal:
-                admin.unseal()
+            admin.unseal()
         return admin
 
     def new_vault_cluster(self, nodes: int, *, failover: bool = False) -> VaultCluster:
@@ -308,7 +305,7 @@ class Sandbox(Authentications, Certificates):
 
     def issuer_name(self) -> str:
         """Return a new name for an issuer object, for tests that need it before they create the object."""
-        return f"issuer-{secrets.token_hex(4)}"
+        return self.new_name("issuer")
 
     def issuer(
         self,
@@ -415,7 +412,7 @@ class Sandbox(Authentications, Certificates):
             fields = as_signing_request({"duration": "1h"} | spec)
             return self.kubernetes_request(signer, signing, approve=approve, name=name, instead=True, **fields)
         namespace = namespace or issuer.namespace or self.namespace
-        name = name or f"request-{secrets.token_hex(4)}"
+        name = name or self.new_name("request")
         fields = {
             "request": base64.b64encode(signing.pem.encode()).decode(),
             "issuerRef": issuer_ref or issuer.ref,
@@ -509,7 +506,4 @@ class Sandbox(Authentications, Certificates):
 
 def ready_status(item: Object) -> str:
     """The status of an object's Ready condition, '' if there is none."""
-    for entry in item.get("status", {}).get("conditions") or []:
-        if entry.get("type") == "Ready":
-            return str(entry.get("status", ""))
-    return ""
+    return str(condition(item, "Ready").get("status", ""))

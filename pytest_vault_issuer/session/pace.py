@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..errors import Unmet, VaultIssuerError
-from ..kube.client import Object
+from ..kube.client import has_condition
 from ..proxy import Hold
 from ..sandbox import Environment, Sandbox
 from ..sandbox.handles import Issuer
@@ -38,7 +38,7 @@ def measure(environment: Environment, stated: int) -> Pace:
         auth = sandbox.default_authentication(kind)
         began = time.monotonic()
         first = sandbox.issuer(kind, auth)
-        first.wait(_has_condition, "to get a condition", timeout=_READY)
+        first.wait(has_condition, "to get a condition", timeout=_READY)
         pace = replace(pace, first_condition=time.monotonic() - began)
         first.wait_ready(timeout=_READY)
         ready = time.monotonic() - began
@@ -88,7 +88,3 @@ def _until_ready(issuers: list[Issuer]) -> float | None:
         except Unmet:
             return None
     return time.monotonic() - began
-
-
-def _has_condition(item: Object) -> bool:
-    return bool(item.get("status", {}).get("conditions"))
