@@ -17,12 +17,11 @@ from ..errors import ConfigurationError, ImplementationError, StackError, Toolch
 from ..implementation import Implementation, RunningImplementation, diagnosis, load_implementation, start_implementation
 from ..implementation.builtin import without_webhook
 from ..implementation.control import Control
-from ..implementation.logs import FileLog
 from ..implementation.manifests import Manifests, read_manifests
 from ..implementation.process import READ, ROOTS_VARIABLE, TAIL, check_command, home, issuer_kinds, processes_ended
 from ..implementation.trust_store import SystemRoots, new_system_roots
 from ..implementation.webhooks import is_registration
-from ..implementation.workloads import WorkloadLog, ended
+from ..implementation.workloads import FileLog, WorkloadLog, ended
 from ..kube.client import ApiError, Cluster
 from ..kube.jwks import service_account_issuer, service_account_keys
 from ..kube.rbac import may_request_tokens

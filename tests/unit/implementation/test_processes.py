@@ -10,9 +10,9 @@ import pytest
 from pytest_vault_issuer.errors import ConfigurationError
 from pytest_vault_issuer.implementation import Implementation, load_implementation
 from pytest_vault_issuer.implementation.builtin import without_webhook
-from pytest_vault_issuer.implementation.logs import FileLog
 from pytest_vault_issuer.implementation.process import filled
 from pytest_vault_issuer.implementation.spec import ProcessDescription, RunDescription
+from pytest_vault_issuer.implementation.workloads import FileLog
 from pytest_vault_issuer.toolchain import COMPONENTS
 
 WEBHOOK = {"name": "webhook", "command": ["./webhook", "--port={webhook_port}"]}
