@@ -15,25 +15,24 @@ from .fetch import LARGEST, DownloadError
 _BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
-def copy_member(archive: Path, member: str, target: Path, *, limit: int = LARGEST) -> None:
+def copy_member(archive: Path, member: str, target: Path) -> None:
     """Copy a program to `target`, which must not exist.
 
     :param archive: a tar (also compressed), a zip, or the program itself.
     :param member: path in the archive; '' if the archive is the program.
-    :param limit: maximum size of the program in bytes.
     :raises DownloadError: if the archive is damaged, or does not contain the program as a regular file.
     :raises OSError: if `target` cannot be written.
     """
     if not member:
         with archive.open("rb") as source:
-            _write(source, target, limit)
+            _write(source, target)
     elif zipfile.is_zipfile(archive):
-        _from_zip(archive, member, target, limit)
-    elif not copy_from_layers([archive], member, target, limit=limit):
+        _from_zip(archive, member, target)
+    elif not copy_from_layers([archive], member, target):
         raise _lacks(archive, member)
 
 
-def copy_from_layers(layers: Iterable[Path], member: str, target: Path, *, limit: int = LARGEST) -> bool:
+def copy_from_layers(layers: Iterable[Path], member: str, target: Path) -> bool:
     """Copy a file to `target` from the first tar that contains it; return False if none does.
 
     :param layers: tar files (also compressed), of which each hides files of those after it, as in an image: the
@@ -54,7 +53,7 @@ def copy_from_layers(layers: Iterable[Path], member: str, target: Path, *, limit
                     source = tar.extractfile(entry) if entry.isreg() else None
                     if source is None:
                         raise DownloadError(f"{member} in {layer.name} is not a regular file", hint=_REPORT)
-                    _write(source, target, limit)
+                    _write(source, target)
                     return True
         except _BROKEN as error:
             raise _damaged(layer, error) from error
@@ -63,7 +62,7 @@ def copy_from_layers(layers: Iterable[Path], member: str, target: Path, *, limit
     return False
 
 
-def _from_zip(archive: Path, member: str, target: Path, limit: int) -> None:
+def _from_zip(archive: Path, member: str, target: Path) -> None:
     try:
         with zipfile.ZipFile(archive) as content:
             if member not in content.namelist():
@@ -72,7 +71,7 @@ def _from_zip(archive: Path, member: str, target: Path, limit: int) -> None:
             if info.is_dir() or stat.S_ISLNK(info.external_attr >> 16):
                 raise DownloadError(f"{member} in {archive.name} is not a regular file", hint=_REPORT)
             with content.open(info) as source:
-                _write(source, target, limit)
+                _write(source, target)
     except _BROKEN as error:
         raise _damaged(archive, error) from error
 
@@ -88,13 +87,13 @@ def _damaged(archive: Path, error: Exception) -> DownloadError:
     return DownloadError(f"{archive.name} is not a complete archive: {error}", hint=_REPORT)
 
 
-def _write(source: IO[bytes], target: Path, limit: int) -> None:
-    """Copy at most `limit` bytes into a new executable file; a small archive may contain a very large file."""
+def _write(source: IO[bytes], target: Path) -> None:
+    """Copy at most :data:`~.fetch.LARGEST` bytes into a new executable file: a small archive may contain a huge one."""
     with target.open("xb") as file:
-        left = limit
+        left = LARGEST
         while chunk := source.read(min(1 << 20, left + 1)):
             left -= len(chunk)
             if left < 0:
-                raise DownloadError(f"{target.name} has more than {limit} bytes", hint=_REPORT)
+                raise DownloadError(f"{target.name} has more than {LARGEST} bytes", hint=_REPORT)
             file.write(chunk)
     target.chmod(0o755)

@@ -303,7 +303,7 @@ def test_program_of_unlimited_size_is_refused(
     monkeypatch: pytest.MonkeyPatch,
     pack: Callable[[dict[str, bytes]], bytes],
 ) -> None:
-    monkeypatch.setattr("pytest_vault_issuer.toolchain.archives.copy_member.__kwdefaults__", {"limit": 1000})
+    monkeypatch.setattr("pytest_vault_issuer.toolchain.archives.LARGEST", 1000)
     assert "has more than 1000 bytes" in refused(get, archive(server.publish(URL, pack({INSIDE: bytes(5000)}))), said)
 
 
