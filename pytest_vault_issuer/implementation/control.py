@@ -89,11 +89,11 @@ class ControllerProcess:
 
     def stop(self) -> None:
         """See :class:`Controller`."""
-        self._run.halt(self.name, os.getpid(), graceful=True)
+        self._run.stop_for_now(self.name, os.getpid(), graceful=True)
 
     def kill(self) -> None:
         """See :class:`Controller`."""
-        self._run.halt(self.name, os.getpid())
+        self._run.stop_for_now(self.name, os.getpid())
 
     def start(self) -> None:
         """See :class:`Controller`."""
@@ -130,11 +130,11 @@ class ControllerProcess:
     @contextlib.contextmanager
     def restarting(self) -> Iterator[None]:
         """See :class:`Controller`."""
-        self._run.tend(self.name, os.getpid())
+        self._run.restart_on_exit(self.name, os.getpid())
         try:
             yield
         finally:
-            self._run.leave(self.name)
+            self._run.end_restart_on_exit(self.name)
 
     def replica(self, number: int, arguments: list[str]) -> Replica:
         """See :class:`Controller`."""

@@ -41,7 +41,7 @@ EXIT_HOOK_LIMIT = 120.0
 ExitHook = tuple[list[str], dict[str, str], float]
 #: Seconds between SIGTERM and SIGKILL in a graceful stop.
 GRACE = 3.0
-#: Seconds before a process that is kept running starts again after its end.
+#: Seconds between the end of a process and its restart.
 RESTART_DELAY = 1.0
 #: Maximum size of a request in bytes. Linux limits arguments and environment of a process to 2 MB.
 REQUEST_LIMIT = 4 << 20
@@ -66,7 +66,7 @@ def _die_with(supervisor: int) -> None:
         os._exit(1)
 
 
-class Other:
+class OtherProcess:
     """A process that the supervisor did not start.
 
     :ivar descriptor: becomes readable when the process ends; None if the system has no pidfd.
@@ -105,17 +105,17 @@ class Supervisor:
 
     :ivar owner: process whose end ends the session; None for a stack that is kept.
     :ivar pauses: the processes that pause another one, by the name of the paused process.
-    :ivar halts: the process that stopped another one for the time being, by the name of the stopped process.
-    :ivar tended: the process for which another one is kept running, by the name of the process that is kept running.
-    :ivar processes: by name; :ivar spawned: how to start each again; :ivar restarts: how often it was kept running.
+    :ivar stopped: the process that stopped another one for now, by the name of the stopped process.
+    :ivar restarted: the process that asked for restarts of another one, by the name of the process that is restarted.
+    :ivar processes: by name; :ivar spawned: how to start each again; :ivar restarts: how often each was restarted.
     """
 
     def __init__(self, directory: Path, owner: int) -> None:
         self.directory = directory
-        self.owner: Other | None = Other(owner)
-        self.pauses: dict[str, list[Other]] = {}
-        self.halts: dict[str, Other] = {}
-        self.tended: dict[str, Other] = {}
+        self.owner: OtherProcess | None = OtherProcess(owner)
+        self.pauses: dict[str, list[OtherProcess]] = {}
+        self.stopped: dict[str, OtherProcess] = {}
+        self.restarted: dict[str, OtherProcess] = {}
         self.spawned: dict[str, dict[str, Any]] = {}
         self.restarts: dict[str, int] = {}
         self._due: dict[str, float] = {}
@@ -160,13 +160,13 @@ class Supervisor:
         The exit status is negative for a signal, and None while the process runs or is about to be restarted.
         """
         process = self.processes[name]
-        returncode = None if name in self.tended else process.poll()
+        returncode = None if name in self.restarted else process.poll()
         return {"pid": process.pid, "returncode": returncode, "restarts": self.restarts.get(name, 0)}
 
     def stop(self, name: str, graceful: bool = False) -> dict[str, Any]:
         """End the process and its process session; return after its end."""
         process = self.processes[name]
-        self._tend_no_longer(name)
+        self._cancel_restarts(name)
         if graceful and process.poll() is None:
             _signal_group(process.pid, signal.SIGTERM)
             _signal_group(process.pid, signal.SIGCONT)  # a paused process handles no signal
@@ -176,52 +176,52 @@ class Supervisor:
         process.wait()
         return {"returncode": process.returncode}
 
-    def halt(self, name: str, by: int, graceful: bool = False) -> dict[str, Any]:
+    def stop_for_now(self, name: str, by: int, graceful: bool = False) -> dict[str, Any]:
         """Stop a process until :meth:`start`; the supervisor starts it again when the process `by` ends."""
         answer = self.stop(name, graceful)
-        if (old := self.halts.pop(name, None)) is not None:
+        if (old := self.stopped.pop(name, None)) is not None:
             old.forget()
-        self.halts[name] = Other(by)
+        self.stopped[name] = OtherProcess(by)
         return answer
 
     def start(self, name: str) -> dict[str, Any]:
         """Start a process again that has ended, as it was started before; do nothing if it runs."""
-        if (stopped := self.halts.pop(name, None)) is not None:
+        if (stopped := self.stopped.pop(name, None)) is not None:
             stopped.forget()
         process = self.processes[name]
         return {"pid": process.pid} if process.poll() is None else self.spawn(name, **self.spawned[name])
 
-    def tend(self, name: str, by: int) -> dict[str, Any]:
-        """Restart a process whenever it ends, until :meth:`stop`, :meth:`leave`, or the end of the process `by`.
+    def restart_on_exit(self, name: str, by: int) -> dict[str, Any]:
+        """Restart a process whenever it ends, as a kubelet does for the pod of a Deployment.
 
-        A kubelet does the same for the pod of a Deployment.
+        This lasts until :meth:`stop`, :meth:`end_restart_on_exit`, or the end of the process `by`.
         """
         _ = self.processes[name]
-        self._tend_no_longer(name)
-        self.tended[name] = Other(by)
+        self._cancel_restarts(name)
+        self.restarted[name] = OtherProcess(by)
         self.restarts[name] = 0
         return {}
 
-    def leave(self, name: str) -> dict[str, Any]:
-        """Restart a process no longer, and make sure that it runs; return how often it was restarted."""
-        self._tend_no_longer(name)
+    def end_restart_on_exit(self, name: str) -> dict[str, Any]:
+        """End the restarts of a process, and make sure that it runs; return how often it was restarted."""
+        self._cancel_restarts(name)
         self.start(name)
         return {"restarts": self.restarts.get(name, 0)}
 
-    def _tend_no_longer(self, name: str) -> None:
+    def _cancel_restarts(self, name: str) -> None:
         self._due.pop(name, None)
-        if (tending := self.tended.pop(name, None)) is not None:
-            tending.forget()
+        if (asking := self.restarted.pop(name, None)) is not None:
+            asking.forget()
 
     def restart_ended(self) -> None:
-        """Restart the tended processes that have ended, each after :data:`RESTART_DELAY`."""
+        """Restart the processes of :attr:`restarted` that have ended, each after :data:`RESTART_DELAY`."""
         now = time.monotonic()
-        for name in self.tended:
+        for name in self.restarted:
             if self.processes[name].poll() is not None and self._due.setdefault(name, now + RESTART_DELAY) <= now:
                 self.restarts[name] += 1
-                self._again(name)
+                self._start_again(name)
 
-    def _again(self, name: str) -> None:
+    def _start_again(self, name: str) -> None:
         # No client waits for an answer: a program that can no longer be started counts as ended again.
         self._due.pop(name, None)
         with contextlib.suppress(OSError, subprocess.SubprocessError):
@@ -250,7 +250,7 @@ class Supervisor:
             "owner": self.owner.pid if self.owner else 0,
             "processes": {name: process.poll() for name, process in self.processes.items()},
             "paused": sorted(self.pauses),
-            "halted": sorted(self.halts),
+            "stopped": sorted(self.stopped),
         }
 
     def pause(self, name: str, by: int) -> dict[str, Any]:
@@ -260,7 +260,7 @@ class Supervisor:
         if len(pausing) >= _PAUSES:
             raise ValueError(f"{_PAUSES} processes already pause {name}")
         if by not in (other.pid for other in pausing):
-            self.pauses[name] = [*pausing, Other(by)]
+            self.pauses[name] = [*pausing, OtherProcess(by)]
         _signal_running(process, signal.SIGSTOP)
         return {}
 
@@ -270,16 +270,16 @@ class Supervisor:
         return {}
 
     def resume_after_end(self) -> None:
-        """Resume what only ended processes paused, start what they stopped, and tend no longer what they tended."""
+        """Resume what only ended processes paused, start what they stopped, and end the restarts that they want."""
         self._resume(lambda _, other: other.gone())
-        for name in [name for name, other in self.tended.items() if other.gone()]:
-            self._tend_no_longer(name)
-        for name in [name for name, other in self.halts.items() if other.gone()]:
-            self.halts.pop(name).forget()
+        for name in [name for name, other in self.restarted.items() if other.gone()]:
+            self._cancel_restarts(name)
+        for name in [name for name, other in self.stopped.items() if other.gone()]:
+            self.stopped.pop(name).forget()
             if self.processes[name].poll() is not None:
-                self._again(name)
+                self._start_again(name)
 
-    def _resume(self, ended: Callable[[str, Other], bool]) -> None:
+    def _resume(self, ended: Callable[[str, OtherProcess], bool]) -> None:
         for name in list(self.pauses):
             for other in [other for other in self.pauses[name] if ended(name, other)]:
                 self.pauses[name].remove(other)
@@ -288,13 +288,13 @@ class Supervisor:
                 del self.pauses[name]
                 _signal_running(self.processes[name], signal.SIGCONT)
 
-    def watched(self) -> list[Other]:
+    def watched(self) -> list[OtherProcess]:
         """Return the processes whose end the supervisor must notice: the owner, and those that pause another one."""
         return [
             *([self.owner] if self.owner else []),
             *(other for pausing in self.pauses.values() for other in pausing),
-            *self.halts.values(),
-            *self.tended.values(),
+            *self.stopped.values(),
+            *self.restarted.values(),
         ]
 
     def at_end(self, command: list[str], env: dict[str, str], limit: float = EXIT_HOOK_LIMIT) -> dict[str, Any]:
@@ -476,7 +476,7 @@ _OPERATIONS: dict[str, dict[str, tuple[str, Callable[[object], bool], bool]]] = 
     "spawn": {"name": _NAME, "command": _COMMAND, "env": _ENV, "cwd": ("a directory or null", _is_directory, False)},
     "status": {"name": _NAME},
     "stop": {"name": _NAME, "graceful": ("true or false", _is_flag, False)},
-    "halt": {"name": _NAME, "by": _BY, "graceful": ("true or false", _is_flag, False)},
+    "stop_for_now": {"name": _NAME, "by": _BY, "graceful": ("true or false", _is_flag, False)},
     "start": {"name": _NAME},
     "copy": {
         "name": _NAME,
@@ -484,8 +484,8 @@ _OPERATIONS: dict[str, dict[str, tuple[str, Callable[[object], bool], bool]]] = 
         "more": ("a list of words", _is_words, True),
         "env": ("an object of texts", _is_environment, False),
     },
-    "tend": {"name": _NAME, "by": _BY},
-    "leave": {"name": _NAME},
+    "restart_on_exit": {"name": _NAME, "by": _BY},
+    "end_restart_on_exit": {"name": _NAME},
     "keep": {},
     "describe": {},
     "pause": {"name": _NAME, "by": _BY},

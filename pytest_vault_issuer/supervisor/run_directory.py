@@ -133,9 +133,9 @@ class RunDirectory:
         """End one process, and return after its end."""
         self._ask("stop", name=name, graceful=graceful)
 
-    def halt(self, name: str, by: int, *, graceful: bool = False) -> None:
+    def stop_for_now(self, name: str, by: int, *, graceful: bool = False) -> None:
         """Stop one process until :meth:`start`, or until the process `by` ends."""
-        self._ask("halt", name=name, by=by, graceful=graceful)
+        self._ask("stop_for_now", name=name, by=by, graceful=graceful)
 
     def start(self, name: str) -> None:
         """Start a process again that has ended, with its arguments; do nothing if it runs."""
@@ -145,13 +145,16 @@ class RunDirectory:
         """Start a process as the process `like` was started, with `more` arguments and additional variables `env`."""
         self._ask("copy", name=name, like=like, more=list(more), env=env or {})
 
-    def tend(self, name: str, by: int) -> None:
-        """Restart a process whenever it ends, as a kubelet does, until :meth:`leave` or the end of the process `by`."""
-        self._ask("tend", name=name, by=by)
+    def restart_on_exit(self, name: str, by: int) -> None:
+        """Restart a process whenever it ends, as a kubelet does.
 
-    def leave(self, name: str) -> int:
-        """Restart a process no longer; return how often it was restarted. It runs afterwards."""
-        return int(self._ask("leave", name=name)["restarts"])
+        This lasts until :meth:`end_restart_on_exit`, or until the process `by` ends.
+        """
+        self._ask("restart_on_exit", name=name, by=by)
+
+    def end_restart_on_exit(self, name: str) -> int:
+        """End the restarts of a process, which runs afterwards; return how often it was restarted."""
+        return int(self._ask("end_restart_on_exit", name=name)["restarts"])
 
     def keep(self) -> None:
         """Keep the session after the end of its owner, until :meth:`close`."""

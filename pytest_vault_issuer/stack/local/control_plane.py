@@ -31,7 +31,7 @@ class LocalControlPlane:
 
     def stop(self, component: str) -> None:
         """See :class:`~..types.ControlPlane`."""
-        self._run.halt(self._names[component], os.getpid())
+        self._run.stop_for_now(self._names[component], os.getpid())
 
     def pause(self, component: str) -> None:
         """See :class:`~..types.ControlPlane`."""

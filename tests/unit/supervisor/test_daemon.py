@@ -333,11 +333,11 @@ OPERATIONS = strategies.sampled_from(
         "describe",
         "pause",
         "resume",
-        "halt",
+        "stop_for_now",
         "start",
         "copy",
-        "tend",
-        "leave",
+        "restart_on_exit",
+        "end_restart_on_exit",
         "at_end_",
     ]
 )
@@ -607,7 +607,7 @@ def test_kept_session_outlives_its_owner(short_directory: Path, watch: Watch) ->
             "owner": 0,
             "processes": {"one": None, "two": None},
             "paused": [],
-            "halted": [],
+            "stopped": [],
         }
         run.stop("one")
         assert run.describe()["processes"] == {"one": -signal.SIGKILL, "two": None}
@@ -673,11 +673,11 @@ def becomes_another(run: RunDirectory, name: str, pid: int) -> int:
 def test_halted_process_starts_again_as_before(run: RunDirectory, watch: Watch) -> None:
     first = watch.add(run.spawn("sleeper", ["sh", "-c", 'echo "$HERE"; exec sleep 1000'], {"HERE": "x"}))
     assert line_of(run, "sleeper") == "x"
-    run.halt("sleeper", os.getpid())
+    run.stop_for_now("sleeper", os.getpid())
     assert not watch.running(first)
-    assert run.describe()["halted"] == ["sleeper"]
+    assert run.describe()["stopped"] == ["sleeper"]
     run.start("sleeper")
-    assert run.describe()["halted"] == []
+    assert run.describe()["stopped"] == []
     assert poll(lambda: run.log("sleeper").read_text() == "x\nx\n" or None, timeout=LIMIT)
     assert pid_of(run, "sleeper") != first
 
@@ -691,7 +691,7 @@ def test_start_leaves_a_running_process_alone(run: RunDirectory) -> None:
 def test_halted_process_starts_again_after_the_end_of_the_process_that_halted_it(run: RunDirectory) -> None:
     pid = run.spawn("sleeper", FOREVER)
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other:
-        run.halt("sleeper", other.pid)
+        run.stop_for_now("sleeper", other.pid)
         assert run.returncode("sleeper") is not None
         other.kill()  # as a worker that is killed during a test
     becomes_another(run, "sleeper", pid)
@@ -700,28 +700,28 @@ def test_halted_process_starts_again_after_the_end_of_the_process_that_halted_it
 
 def test_tended_process_restarts_whenever_it_ends(run: RunDirectory) -> None:
     pid = run.spawn("sleeper", FOREVER)
-    run.tend("sleeper", os.getpid())
+    run.restart_on_exit("sleeper", os.getpid())
     for _ in range(2):
         os.kill(pid, signal.SIGKILL)
         pid = becomes_another(run, "sleeper", pid)
     assert run.returncode("sleeper") is None
-    assert run.leave("sleeper") == 2
+    assert run.end_restart_on_exit("sleeper") == 2
     os.kill(pid, signal.SIGKILL)
     assert ended(run, "sleeper") == -signal.SIGKILL
 
 
 def test_tended_process_that_has_ended_runs_when_it_is_left(run: RunDirectory, watch: Watch) -> None:
     pid = watch.add(run.spawn("sleeper", FOREVER))
-    run.tend("sleeper", os.getpid())
+    run.restart_on_exit("sleeper", os.getpid())
     os.kill(pid, signal.SIGKILL)
     assert watch.left() == []
-    run.leave("sleeper")
+    run.end_restart_on_exit("sleeper")
     assert run.returncode("sleeper") is None
 
 
 def test_tended_process_that_is_stopped_stays_stopped(run: RunDirectory) -> None:
     run.spawn("sleeper", FOREVER)
-    run.tend("sleeper", os.getpid())
+    run.restart_on_exit("sleeper", os.getpid())
     run.stop("sleeper")
     assert ended(run, "sleeper") == -signal.SIGKILL
 
@@ -729,7 +729,7 @@ def test_tended_process_that_is_stopped_stays_stopped(run: RunDirectory) -> None
 def test_process_is_restarted_until_the_requesting_process_ends(run: RunDirectory) -> None:
     pid = run.spawn("sleeper", FOREVER)
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other:
-        run.tend("sleeper", other.pid)
+        run.restart_on_exit("sleeper", other.pid)
         other.kill()
     assert poll(lambda: True if kill_shows(run, "sleeper", pid) else None, timeout=LIMIT)
 
@@ -746,7 +746,7 @@ def test_tended_program_that_vanished_does_not_end_the_supervisor(run: RunDirect
     program.write_text("#!/bin/sh\nexec sleep 1000\n")
     program.chmod(0o700)
     pid = run.spawn("fleeting", [str(program)])
-    run.tend("fleeting", os.getpid())
+    run.restart_on_exit("fleeting", os.getpid())
     program.unlink()
     os.kill(pid, signal.SIGKILL)
     assert poll(lambda: ask(run, requested("status", name="fleeting"))["restarts"] or None, timeout=LIMIT)
@@ -769,10 +769,10 @@ def test_copy_has_additional_variables(run: RunDirectory) -> None:
 def test_halted_and_paused_processes_end_with_the_session(run: RunDirectory, watch: Watch) -> None:
     paused = watch.add(run.spawn("paused", FOREVER))
     run.pause("paused", os.getpid())
-    run.spawn("halted", FOREVER)
-    run.halt("halted", os.getpid())
-    run.spawn("tended", FOREVER)
-    run.tend("tended", os.getpid())
+    run.spawn("stopped", FOREVER)
+    run.stop_for_now("stopped", os.getpid())
+    run.spawn("restarted", FOREVER)
+    run.restart_on_exit("restarted", os.getpid())
     run.close()
     assert not watch.running(paused)
     assert not run.exists
