@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..requirements.catalogue import LEVELS, Catalogue, Requirement
+from ..requirements.catalogue import LEVELS, Catalogue
 from ..requirements.features import AREAS, FEATURES, PROFILES, check_known
 from .output import add_command, add_format, markdown_table, print_json
 
@@ -43,7 +43,7 @@ def _run(options: argparse.Namespace) -> int:
         and options.feature in (None, requirement.feature)
     ]
     if options.format == "json":
-        print_json([_as_dict(requirement) for requirement in listed])
+        print_json([requirement.entry() for requirement in listed])
     elif options.format == "markdown":
         rows = [[r.id, r.level, r.statement, r.citation] for r in listed]
         print("\n".join(markdown_table(["id", "level", "statement", "source"], rows)))
@@ -54,17 +54,3 @@ def _run(options: argparse.Namespace) -> int:
             print(f"    {requirement.statement}\n    {requirement.citation}")
         print(f"{len(listed)} requirements")
     return 0
-
-
-def _as_dict(requirement: Requirement) -> dict[str, Any]:
-    return {
-        "id": requirement.id,
-        "area": requirement.area,
-        "level": requirement.level,
-        "profile": requirement.profile,
-        "feature": requirement.feature,
-        "statement": requirement.statement,
-        "citation": requirement.citation,
-        "since": requirement.since,
-        "upstream": list(requirement.upstream),
-    }

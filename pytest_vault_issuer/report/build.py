@@ -77,15 +77,7 @@ def build(
         ),
         "requirements": [
             {
-                "id": result.requirement.id,
-                "area": result.requirement.area,
-                "level": result.requirement.level,
-                "profile": result.requirement.profile,
-                "feature": result.requirement.feature,
-                "statement": result.requirement.statement,
-                "citation": result.requirement.citation,
-                "since": result.requirement.since,
-                "upstream": list(result.requirement.upstream),
+                **result.requirement.entry(),
                 "outcome": result.outcome.value,
                 "reason": result.later,
                 "tests": [test.entry() for test in result.tests],

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from ..errors import BarrierUnmet
 from ..text import one_line
-from .outcomes import LEVELS, TO_EXPLAIN, Outcome, failed_at_barrier, headline
+from .outcomes import LEVELS, TO_EXPLAIN, Outcome, RequirementResult, failed_at_barrier, headline
 
 Item = TypeVar("Item")
 
@@ -150,6 +150,11 @@ def by_level(levels: Iterable[str]) -> str:
 def deciding(entry: dict[str, Any]) -> list[str]:
     """Return the messages of those tests of an entry of a report that have the entry's outcome."""
     return [test["message"] for test in entry["tests"] if test["message"] and test["outcome"] == entry["outcome"]]
+
+
+def group_results(results: Iterable[RequirementResult]) -> list[Group[RequirementResult]]:
+    """Return :func:`grouped` results."""
+    return grouped(results, lambda result: result.requirement.level, lambda result: result.messages)
 
 
 def group_entries(entries: Iterable[dict[str, Any]]) -> list[Group[dict[str, Any]]]:

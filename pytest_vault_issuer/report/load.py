@@ -19,8 +19,8 @@ from ..text import LARGEST, LEVELS, depth_exceeds, one_line
 from ..version import __version__
 from . import journal
 from .build import FILE, SCHEMA_VERSION, schema
-from .causes import complete, deciding
-from .outcomes import Outcome, RequirementResult, TestResult, headline
+from .causes import complete
+from .outcomes import Outcome, RequirementResult, TestResult
 
 Report = dict[str, Any]
 #: Characters of a message: some list all allowed values.
@@ -216,8 +216,3 @@ def with_outcome(report: Report, outcomes: Iterable[str]) -> list[dict[str, Any]
     """Return the entries that have one of these outcomes and at least one test."""
     wanted = set(outcomes)
     return [entry for entry in report["requirements"] if entry["outcome"] in wanted and entry["tests"]]
-
-
-def messages(entry: dict[str, Any]) -> list[str]:
-    """Return a line for each different message of those tests of a requirement that have its outcome."""
-    return list(dict.fromkeys(map(headline, deciding(entry))))

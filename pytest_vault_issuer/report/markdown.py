@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from ..requirements.features import AREAS
 from ..text import coded, markdown
-from .causes import Group, by_level, group_entries, member_lines
-from .load import Report, binaries, early_end, messages, title, versions, with_outcome
-from .outcomes import ENDED_EARLY, Outcome
+from .causes import Group, by_level, group_results, message_lines
+from .load import Report, binaries, early_end, results, title, versions
+from .outcomes import Outcome, RequirementResult, by_area
 
 _MARKS = {"conformant": "✅", "partial": "🟡", "non-conformant": "❌", "incomplete": "⚠️"}
 _SHOWN = {
@@ -42,41 +40,35 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"> {markdown(why.strip().splitlines()[0])}"
     yield ""
     yield from _table(report)
+    judged = [result for result in results(report) if result.tests]
     for outcome, heading in _SHOWN.items():
-        entries = with_outcome(report, [outcome.value])
-        if entries:
+        members = [result for result in judged if result.outcome is outcome]
+        if members:
             yield ""
-            yield f"### {heading}: {by_level(entry['level'] for entry in entries)}"
+            yield f"### {heading}: {by_level(result.requirement.level for result in members)}"
             yield ""
-        listed = [entry for entry in entries if not _cut_off(entry)]
-        for group in group_entries(listed):
+        listed = [result for result in members if not result.cut_off]
+        for group in group_results(listed):
             yield from _group(group, outcome)
-        if len(listed) < len(entries):
-            yield f"* {len(entries) - len(listed)} requirements, because the session ended early"
+        if len(listed) < len(members):
+            yield f"* {len(members) - len(listed)} requirements, because the session ended early"
 
 
-def _group(group: Group[dict[str, Any]], outcome: Outcome) -> Iterator[str]:
+def _group(group: Group[RequirementResult], outcome: Outcome) -> Iterator[str]:
     """Yield the requirements of a group; of those that share a cause, only the messages with another cause."""
     together = len(group.members) > 1
     if together:
         yield f"* {markdown(group.title(outcome))}"
     indent = "  " if together else ""
-    for entry in group.members:
-        yield f"{indent}* **{entry['id']}** ({entry['level']}) {coded(entry['statement'])}"
-        yield from (f"{indent}  * {markdown(message[:300])}" for message in member_lines(group, entry))
+    for result in group.members:
+        requirement = result.requirement
+        yield f"{indent}* **{requirement.id}** ({requirement.level}) {coded(requirement.statement)}"
+        yield from (f"{indent}  * {markdown(message[:300])}" for message in message_lines(group, result.messages))
 
 
 def _table(report: Report) -> Iterator[str]:
-    outcomes = [o.value for o in reversed(Outcome) if any(e["outcome"] == o for e in report["requirements"])]
-    outcomes.sort(key=lambda outcome: outcome != Outcome.PASSED)
-    yield f"| area | {' | '.join(outcomes)} |"
-    yield "|---|" + "---:|" * len(outcomes)
-    for area in AREAS:
-        members = [entry for entry in report["requirements"] if entry["area"] == area]
-        if members:
-            cells = [str(sum(entry["outcome"] == outcome for entry in members) or "") for outcome in outcomes]
-            yield f"| {area} | {' | '.join(cells)} |"
-
-
-def _cut_off(entry: dict[str, Any]) -> bool:
-    return entry["outcome"] == Outcome.NOT_RUN and all(said.startswith(ENDED_EARLY) for said in messages(entry))
+    columns, areas = by_area(results(report))
+    yield f"| area | {' | '.join(columns)} |"
+    yield "|---|" + "---:|" * len(columns)
+    for area, cells in areas.items():
+        yield f"| {area} | {' | '.join(str(cell or '') for cell in cells)} |"

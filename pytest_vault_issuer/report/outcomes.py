@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import BarrierUnmet
 from ..requirements.catalogue import Requirement
-from ..requirements.features import CORE
+from ..requirements.features import AREAS, CORE
 
 
 class Outcome(enum.StrEnum):
@@ -121,6 +121,11 @@ class RequirementResult:
     later: str = ""
 
     @property
+    def messages(self) -> list[str]:
+        """The messages of those of its tests that have its outcome."""
+        return [test.message for test in self.tests if test.message and test.outcome is self.outcome]
+
+    @property
     def cut_off(self) -> bool:
         """Whether it was not judged only because the session ended early."""
         unjudged = [test for test in self.tests if test.outcome is Outcome.NOT_RUN]
@@ -176,6 +181,17 @@ def verdict(
     if short_of or Outcome.NOT_RUN in judged or Outcome.UNSUPPORTED in musts:
         return Verdict.PARTIAL
     return Verdict.CONFORMANT
+
+
+def by_area(results: Iterable[RequirementResult]) -> tuple[list[Outcome], dict[str, list[int]]]:
+    """Return the outcomes that occur, *passed* first, and for each area how many requirements have each of them."""
+    results = list(results)
+    seen = {result.outcome for result in results}
+    columns = sorted((o for o in reversed(Outcome) if o in seen), key=lambda outcome: outcome is not Outcome.PASSED)
+    areas: dict[str, Counter[Outcome]] = {}
+    for result in results:
+        areas.setdefault(result.requirement.area, Counter())[result.outcome] += 1
+    return columns, {area: [areas[area][column] for column in columns] for area in AREAS if area in areas}
 
 
 def counts(results: Iterable[RequirementResult]) -> dict[str, dict[str, int]]:

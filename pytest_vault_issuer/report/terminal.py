@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ..requirements.features import AREAS
 from ..text import one_line
-from .causes import Group, by_level, grouped, message_lines
-from .outcomes import LEVELS, NOT_JUDGED, Outcome, RequirementResult, Verdict, by_profile, verdict
+from .causes import Group, by_level, group_results, message_lines
+from .outcomes import LEVELS, NOT_JUDGED, Outcome, RequirementResult, Verdict, by_area, by_profile, verdict
 
 _SHOWN = {
     Outcome.ERROR: "errors in the suite or the stack",
@@ -26,22 +25,14 @@ _COLORS = {
 
 def table(results: Iterable[RequirementResult]) -> list[str]:
     """Return a table of outcomes by area, with the outcomes that occur as columns."""
-    results = list(results)
-    columns = [outcome for outcome in reversed(Outcome) if any(r.outcome == outcome for r in results)]
-    columns.sort(key=lambda outcome: outcome is not Outcome.PASSED)
-    lines = ["area".ljust(14) + "".join(outcome.value.rjust(max(9, len(outcome.value) + 2)) for outcome in columns)]
-    for area in AREAS:
-        members = [r for r in results if r.requirement.area == area]
-        if members:
-            cells = [sum(r.outcome == outcome for r in members) for outcome in columns]
-            lines.append(
-                area.ljust(14)
-                + "".join(
-                    (str(cell) if cell else "-").rjust(max(9, len(outcome.value) + 2))
-                    for cell, outcome in zip(cells, columns, strict=True)
-                )
-            )
-    return lines
+    columns, areas = by_area(results)
+    widths = [max(9, len(outcome.value) + 2) for outcome in columns]
+    rows = {"area": [outcome.value for outcome in columns]}
+    rows |= {area: [str(cell or "-") for cell in cells] for area, cells in areas.items()}
+    return [
+        name.ljust(14) + "".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+        for name, cells in rows.items()
+    ]
 
 
 def details(results: Iterable[RequirementResult]) -> Iterator[str]:
@@ -61,7 +52,7 @@ def details(results: Iterable[RequirementResult]) -> Iterator[str]:
         members = [r for r in members if not r.cut_off]
         if members:
             yield f"{title}, {by_level(r.requirement.level for r in members)}:"
-        for group in grouped(members, lambda r: r.requirement.level, _messages):
+        for group in group_results(members):
             yield from _group(group, outcome)
     for reason in dict.fromkeys(r.later for r in results if r.later):
         yield f"not asked for, {one_line(reason)}: {', '.join(r.requirement.id for r in results if r.later == reason)}"
@@ -76,12 +67,8 @@ def _group(group: Group[RequirementResult], outcome: Outcome) -> Iterator[str]:
     for result in group.members:
         statement = one_line(result.requirement.statement)
         yield f"{indent}{result.requirement.id} ({result.requirement.level}) {statement}"
-        for message in message_lines(group, _messages(result)):
+        for message in message_lines(group, result.messages):
             yield f"{indent}    {one_line(message[:300])}"
-
-
-def _messages(result: RequirementResult) -> list[str]:
-    return [test.message for test in result.tests if test.message and test.outcome is result.outcome]
 
 
 def verdict_line(

@@ -52,6 +52,20 @@ class Requirement:
         """The area: the part of the id between the dashes."""
         return self.id.split("-")[1]
 
+    def entry(self) -> dict[str, Any]:
+        """Return what reports and lists show of it."""
+        return {
+            "id": self.id,
+            "area": self.area,
+            "level": self.level,
+            "profile": self.profile,
+            "feature": self.feature,
+            "statement": self.statement,
+            "citation": self.citation,
+            "since": self.since,
+            "upstream": list(self.upstream),
+        }
+
     def later_than(self, contract: str) -> bool:
         """Whether it was introduced after a release of cert-manager ('' for the newest)."""
         return bool(self.since and contract) and Version(self.since) > Version(contract)
