@@ -1,7 +1,7 @@
 """A recording, fault-injecting reverse proxy that stands between an implementation and the real Vault."""
 
-from pytest_vault_issuer.proxy.exchange import JWT, Exchange, HandshakeFailure, Headers, Route
-from pytest_vault_issuer.proxy.faults import (
+from .exchange import JWT, Exchange, HandshakeFailure, Headers, Route
+from .faults import (
     AddHeader,
     AnswerHeader,
     Delay,
@@ -26,9 +26,9 @@ from pytest_vault_issuer.proxy.faults import (
     retry_later,
     set_data,
 )
-from pytest_vault_issuer.proxy.forward import ForwardProxy
-from pytest_vault_issuer.proxy.recorder import Injection
-from pytest_vault_issuer.proxy.server import Proxy
+from .forward import ForwardProxy
+from .recorder import Injection
+from .server import Proxy
 
 __all__ = [
     "JWT",

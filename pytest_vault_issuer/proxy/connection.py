@@ -15,21 +15,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
-from pytest_vault_issuer.certificates import ClientCertificate
-from pytest_vault_issuer.proxy import namespaces
-from pytest_vault_issuer.proxy.exchange import Answer, Exchange, Head, Headers, Pace
-from pytest_vault_issuer.proxy.faults import Lifetime, Reset
-from pytest_vault_issuer.proxy.http1 import (
-    CONTINUE,
-    BadRequest,
-    IncompleteBody,
-    encode_answer,
-    read_body,
-    read_head,
-)
-from pytest_vault_issuer.proxy.recorder import Recorder
-from pytest_vault_issuer.proxy.tls import ServerSocket
-from pytest_vault_issuer.proxy.upstream import Unreachable, Upstream, UpstreamConnection
+from ..certificates import ClientCertificate
+from . import namespaces
+from .exchange import Answer, Exchange, Head, Headers, Pace
+from .faults import Lifetime, Reset
+from .http1 import CONTINUE, BadRequest, IncompleteBody, encode_answer, read_body, read_head
+from .recorder import Recorder
+from .tls import ServerSocket
+from .upstream import Unreachable, Upstream, UpstreamConnection
 
 _log = logging.getLogger(__name__)
 _LINGER = 1.0

@@ -15,7 +15,7 @@ from typing import Any
 
 from cryptography import x509
 
-from pytest_vault_issuer.redaction.redactor import Redactor, decode_jwt
+from ..redaction.redactor import Redactor, decode_jwt
 
 _WRITES = frozenset({"POST", "PUT", "PATCH"})
 _SIGN_WITH_ROLE = frozenset({"sign", "issue", "sign-verbatim"})

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pytest_vault_issuer.proxy.exchange import Answer, Headers, Pace
+from .exchange import Answer, Headers, Pace
 
 _NOTHING_CHANGED = " (answer unchanged)"
 _PATIENCE = 60.0

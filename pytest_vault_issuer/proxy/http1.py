@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import BinaryIO
 
-from pytest_vault_issuer.proxy.exchange import Answer, Head, Headers
+from .exchange import Answer, Head, Headers
 
 _LONGEST_LINE = 65536
 _MOST_HEADERS = 100

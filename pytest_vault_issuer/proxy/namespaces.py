@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from pytest_vault_issuer.proxy.exchange import Head
+from .exchange import Head
 
 HEADER = "X-Vault-Namespace"
 _API = "/v1/"

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from pytest_vault_issuer.errors import Unmet
-from pytest_vault_issuer.proxy.exchange import Exchange, HandshakeFailure, Route
-from pytest_vault_issuer.proxy.faults import Fault
-from pytest_vault_issuer.timeouts import Bound
+from ..errors import Unmet
+from ..timeouts import Bound
+from .exchange import Exchange, HandshakeFailure, Route
+from .faults import Fault
 
 Where = Callable[[Exchange], bool]
 """A condition on a request; for an injection the answer's fields are not filled in yet."""
@@ -129,7 +129,10 @@ class Injection:
 
 
 class Recorder:
-    """Exchanges, handshake failures and injections under one condition variable."""
+    """The exchanges, handshake failures and injections of a proxy, under one condition variable.
+
+    :param observer: sees the requests, and bounds the waits for them.
+    """
 
     def __init__(self, observer: Observer | None = None) -> None:
         self.observer = observer or Unobserved()
@@ -139,6 +142,8 @@ class Recorder:
         self._failures: list[HandshakeFailure] = []
         self._injections: list[Injection] = []
         self._troubles: dict[str, int] = {}
+
+    # --- for the threads of the proxy
 
     def arrive(self) -> int:
         """Return the number of a request whose first byte arrives. An invalid request leaves its number unused."""
@@ -164,68 +169,59 @@ class Recorder:
             self._troubles[what] = self._troubles.get(what, 0) + 1
             self._changed.notify_all()
 
-    @property
-    def troubles(self) -> dict[str, int]:
-        """The failures of the proxy itself, and how often each occurred."""
-        with self._changed:
-            return dict(self._troubles)
-
-    def inject(
-        self, route: Route | None, fault: Fault, *, times: int | None, where: Where | None, skip: int, every: int
-    ) -> Injection:
-        """Declares a fault."""
-        injection = Injection(
-            self._changed, route, fault, times=times, where=where, skip=skip, every=every, observer=self.observer
-        )
-        with self._changed:
-            self._injections.append(injection)
-        return injection
-
-    def clear_faults(self) -> None:
-        """Removes all injections."""
-        with self._changed:
-            for injection in self._injections:
-                injection.remove()
-            self._injections.clear()
-
     def fault_for(self, exchange: Exchange) -> Fault | None:
-        """The fault of the earliest injection that applies."""
+        """Return the fault of the earliest injection that applies."""
         with self._changed:
             return next((injection.fault for injection in self._injections if injection.take(exchange)), None)
 
+    # --- the record
+
     @property
     def exchanges(self) -> tuple[Exchange, ...]:
-        """The finished exchanges in the order their requests arrived."""
+        """The finished exchanges, in the order in which their requests arrived."""
         with self._changed:
             return tuple(self._exchanges[number] for number in sorted(self._exchanges))
 
-    @property
-    def handshake_failures(self) -> tuple[HandshakeFailure, ...]:
-        """The handshake failures in order."""
-        with self._changed:
-            return tuple(self._failures)
+    def seen(self, route: Route | None = None, *, since: int = 0, where: Where | None = None) -> list[Exchange]:
+        """Return the finished exchanges of a route, or of all.
 
-    def mark(self) -> int:
-        """The number the next request will have."""
-        with self._changed:
-            return self._next
-
-    def seen(self, route: Route | None, since: int, where: Where | None = None) -> list[Exchange]:
-        """The finished exchanges of a route (None: all) with a number of at least ``since``."""
+        :param since: a position from :meth:`mark`.
+        :param where: only exchanges for which this is true.
+        """
         return [
             exchange
             for exchange in self.exchanges
             if exchange.number >= since and route in (None, exchange.route) and (where is None or where(exchange))
         ]
 
+    def mark(self) -> int:
+        """Return a position: all later requests have this number or a higher one."""
+        with self._changed:
+            return self._next
+
     def wait_for(
-        self, route: Route | None, *, count: int, since: int, where: Where | None, timeout: float, what: str
+        self,
+        route: Route | None,
+        *,
+        count: int = 1,
+        since: int = 0,
+        where: Where | None = None,
+        timeout: float,
+        what: str = "",
     ) -> list[Exchange]:
-        """See :meth:`Proxy.wait_for`."""
+        """Wait until `count` exchanges have finished, and return all that match.
+
+        :param route: None for any.
+        :param since: a position from :meth:`mark`.
+        :param where: only exchanges for which this is true.
+        :param timeout: seconds.
+        :param what: description of the exchanges, for the message.
+        :raises Unmet: if there are fewer in that time; the message lists the exchanges that were seen.
+        """
         found: list[Exchange] = []
 
         def enough() -> bool:
-            found[:] = self.seen(route, since, where)
+            found[:] = self.seen(route, since=since, where=where)
             return len(found) >= count
 
         bound = self.observer.bound(timeout)
@@ -238,19 +234,71 @@ class Recorder:
                 )
         return found
 
-    def wait_for_handshake_failure(self, timeout: float, since: int) -> HandshakeFailure:
-        """See :meth:`Proxy.wait_for_handshake_failure`."""
+    @property
+    def handshake_failures(self) -> tuple[HandshakeFailure, ...]:
+        """The TLS handshakes that failed, in order."""
+        with self._changed:
+            return tuple(self._failures)
+
+    def wait_for_handshake_failure(self, timeout: float, since: int = 0) -> HandshakeFailure:
+        """Wait until a TLS handshake fails.
+
+        :param timeout: seconds.
+        :param since: number of earlier failures to skip: an earlier ``len(proxy.handshake_failures)``.
+        :raises Unmet: if none fails.
+        """
         bound = self.observer.bound(timeout)
         with self._changed:
             if not _wait(self._changed, lambda: len(self._failures) > since, bound):
                 raise Unmet(f"expected a failed TLS handshake within {bound}, saw none\n{self._listing(0)}")
             return self._failures[since]
 
+    @property
+    def troubles(self) -> dict[str, int]:
+        """Failures of the proxy itself, such as a connection that it could not accept, and how often each occurred."""
+        with self._changed:
+            return dict(self._troubles)
+
     def _listing(self, since: int) -> str:
-        lines = [f"  {exchange.summary}" for exchange in self.seen(None, since)] or ["  nothing"]
+        lines = [f"  {exchange.summary}" for exchange in self.seen(since=since)] or ["  nothing"]
         unfinished = sum(number not in self._exchanges for number in range(since, self._next))
         if unfinished:
             lines.append(f"  and {unfinished} request(s) not answered")
         lines += [f"  TLS handshake failed: {failure.reason}" for failure in self._failures]
         lines += [f"  the proxy itself failed: {what} ({times} times)" for what, times in self._troubles.items()]
         return "the proxy saw:\n" + "\n".join(lines)
+
+    # --- faults
+
+    def inject(
+        self,
+        route: Route | None,
+        fault: Fault,
+        *,
+        times: int | None = None,
+        where: Where | None = None,
+        skip: int = 0,
+        every: int = 1,
+    ) -> Injection:
+        """Declare a fault. If several apply to a request, the proxy uses the one that was declared first.
+
+        :param route: None for any.
+        :param times: number of requests to which it applies; None for all.
+        :param where: only requests for which this is true; it gets an exchange without an answer.
+        :param skip: number of matching requests that pass before.
+        :param every: 2 for every second matching request, beginning with the first; 1 for all.
+        :raises ValueError: if `every` is less than 1.
+        """
+        injection = Injection(
+            self._changed, route, fault, times=times, where=where, skip=skip, every=every, observer=self.observer
+        )
+        with self._changed:
+            self._injections.append(injection)
+        return injection
+
+    def clear_faults(self) -> None:
+        """Remove all faults. Requests that are held or delayed stay so."""
+        with self._changed:
+            for injection in self._injections:
+                injection.remove()
+            self._injections.clear()

@@ -12,15 +12,13 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from pytest_vault_issuer.certificates import ClientCertificate, ServerCertificate
-from pytest_vault_issuer.errors import ConfigurationError, VaultIssuerError
-from pytest_vault_issuer.proxy.connection import ClientConnection, Shared, reset
-from pytest_vault_issuer.proxy.exchange import Exchange, HandshakeFailure, Route
-from pytest_vault_issuer.proxy.faults import Fault
-from pytest_vault_issuer.proxy.namespaces import canonical
-from pytest_vault_issuer.proxy.recorder import Injection, Observer, Recorder, Where
-from pytest_vault_issuer.proxy.tls import server_context
-from pytest_vault_issuer.proxy.upstream import EXHAUSTED, Upstream
+from ..certificates import ClientCertificate, ServerCertificate
+from ..errors import ConfigurationError, VaultIssuerError
+from .connection import ClientConnection, Shared, reset
+from .namespaces import canonical
+from .recorder import Observer, Recorder
+from .tls import server_context
+from .upstream import EXHAUSTED, Upstream
 
 _BACKLOG = 128
 _BACK_OFF = 0.1
@@ -34,7 +32,7 @@ _CLOSING = 5.0
 _MORE = "allow more open files and processes (ulimit -n, ulimit -u), or run fewer tests at a time (-n)"
 
 
-class Proxy:
+class Proxy(Recorder):
     """A recording, fault-injecting reverse proxy in front of a real Vault.
 
     It listens on a random port, serves HTTP/1.1 from threads of this process and gives Vault's answers on unchanged
@@ -80,6 +78,7 @@ class Proxy:
         only_tls13: bool = False,
         observer: Observer | None = None,
     ) -> None:
+        super().__init__(observer)
         if client_certificate_required and client_ca is None:
             raise ConfigurationError(
                 "a required client certificate needs client_ca", hint="set client_ca to the CA that verifies it"
@@ -92,7 +91,7 @@ class Proxy:
             tuple(map(canonical, namespaces)),
             health_in_namespace,
             request_header_required,
-            recorder=Recorder(observer),
+            recorder=self,
         )
         self._bind = bind
         self._wanted_port = port
@@ -214,90 +213,7 @@ class Proxy:
         with self._lock:
             self._most_connections = most
 
-    # --- the record
-
-    @property
-    def exchanges(self) -> tuple[Exchange, ...]:
-        """The finished exchanges, in the order in which their requests arrived."""
-        return self._shared.recorder.exchanges
-
-    def seen(self, route: Route | None = None, *, since: int = 0) -> list[Exchange]:
-        """The finished exchanges of a route, or of all.
-
-        :param since: a position from :meth:`mark`.
-        """
-        return self._shared.recorder.seen(route, since)
-
-    def mark(self) -> int:
-        """Return a position: all later requests have this number or a higher one."""
-        return self._shared.recorder.mark()
-
-    def wait_for(
-        self,
-        route: Route | None,
-        *,
-        count: int = 1,
-        since: int = 0,
-        where: Where | None = None,
-        timeout: float,
-        what: str = "",
-    ) -> list[Exchange]:
-        """Wait until `count` exchanges have finished, and return all that match.
-
-        :param route: None for any.
-        :param since: a position from :meth:`mark`.
-        :param where: only exchanges for which this is true.
-        :param timeout: seconds.
-        :param what: description of the exchanges, for the message.
-        :raises Unmet: if there are fewer in that time; the message lists the exchanges that were seen.
-        """
-        return self._shared.recorder.wait_for(route, count=count, since=since, where=where, timeout=timeout, what=what)
-
-    @property
-    def handshake_failures(self) -> tuple[HandshakeFailure, ...]:
-        """The TLS handshakes that failed, in order."""
-        return self._shared.recorder.handshake_failures
-
-    def wait_for_handshake_failure(self, timeout: float, since: int = 0) -> HandshakeFailure:
-        """Wait until a TLS handshake fails.
-
-        :param timeout: seconds.
-        :param since: number of earlier failures to skip: an earlier ``len(proxy.handshake_failures)``.
-        :raises Unmet: if none fails.
-        """
-        return self._shared.recorder.wait_for_handshake_failure(timeout, since)
-
-    @property
-    def troubles(self) -> tuple[str, ...]:
-        """Failures of the proxy itself, such as a connection that it could not accept: not the fault of a client."""
-        return tuple(self._shared.recorder.troubles)
-
-    # --- faults
-
-    def inject(
-        self,
-        route: Route | None,
-        fault: Fault,
-        *,
-        times: int | None = None,
-        where: Where | None = None,
-        skip: int = 0,
-        every: int = 1,
-    ) -> Injection:
-        """Declare a fault. If several apply to a request, the proxy uses the one that was declared first.
-
-        :param route: None for any.
-        :param times: number of requests to which it applies; None for all.
-        :param where: only requests for which this is true; it gets an exchange without an answer.
-        :param skip: number of matching requests that pass before.
-        :param every: 2 for every second matching request, beginning with the first; 1 for all.
-        :raises ValueError: if `every` is less than 1.
-        """
-        return self._shared.recorder.inject(route, fault, times=times, where=where, skip=skip, every=every)
-
-    def clear_faults(self) -> None:
-        """Remove all faults. Requests that are held or delayed stay so."""
-        self._shared.recorder.clear_faults()
+    # --- certificates and Vault
 
     def replace_certificate(self, certificate: ServerCertificate) -> None:
         """Use another server certificate from now on.
@@ -370,12 +286,12 @@ class Proxy:
             # A client that is gone again makes accept fail.
             if error.errno not in EXHAUSTED:
                 return True
-            self._shared.recorder.in_trouble(f"no connection accepted: {error}")
+            self.in_trouble(f"no connection accepted: {error}")
             return False
         try:
             self._serve(sock)
         except (RuntimeError, MemoryError) as error:
-            self._shared.recorder.in_trouble(f"no thread for a connection: {error}")
+            self.in_trouble(f"no thread for a connection: {error}")
             return False
         return True
 

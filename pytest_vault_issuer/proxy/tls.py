@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from pytest_vault_issuer.certificates import ClientCertificate, ServerCertificate
+from ..certificates import ClientCertificate, ServerCertificate
 
 
 class ServerSocket(ssl.SSLSocket):

@@ -9,11 +9,11 @@ import select
 import socket
 import urllib.parse
 
-from pytest_vault_issuer.certificates import ClientCertificate
-from pytest_vault_issuer.errors import ConfigurationError
-from pytest_vault_issuer.proxy.exchange import Answer, Head, Headers
-from pytest_vault_issuer.proxy.http1 import end_to_end
-from pytest_vault_issuer.proxy.tls import client_context, load_certificate
+from ..certificates import ClientCertificate
+from ..errors import ConfigurationError
+from .exchange import Answer, Head, Headers
+from .http1 import end_to_end
+from .tls import client_context, load_certificate
 
 _TIMEOUT = 90.0
 """Seconds; Vault's own limit for one request."""
