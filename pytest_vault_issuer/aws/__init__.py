@@ -1,7 +1,6 @@
 """The parts of AWS that Vault's ``aws`` auth method needs: signed requests, and an STS that answers them."""
 
-from .login import IamLogin
-from .signature import Signature, SignedRequest
+from .signature import IamLogin, Signature, SignedRequest
 from .sts import AssumedRole, Sts, start_sts
 from .web_identity import IdentityProvider
 

@@ -71,9 +71,9 @@ class IdentityProvider:
         if AUDIENCE not in (audience if isinstance(audience, list) else [audience]):
             raise TokenRefused("InvalidIdentityToken", f"the token's audience is not {AUDIENCE}", genuine=True)
         now = time.time()
-        if _time(claims, "exp", 0.0) <= now:
+        if _time(claims, "exp") <= now:
             raise TokenRefused("ExpiredTokenException", "the token has expired", genuine=True)
-        if max(_time(claims, "nbf", 0.0), _time(claims, "iat", 0.0)) > now + SKEW:
+        if max(_time(claims, "nbf"), _time(claims, "iat")) > now + SKEW:
             raise TokenRefused("InvalidIdentityToken", "the token is not valid yet", genuine=True)
 
     def _signed(self, token: str, algorithm: str) -> bool:
@@ -104,7 +104,7 @@ def _matches(pem: str, algorithm: str, signature: bytes, content: bytes) -> bool
     return True
 
 
-def _time(claims: dict[str, Any], name: str, default: float) -> float:
-    """Return a claim that is a time; a missing or invalid one has the default value."""
-    value = claims.get(name, default)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else default
+def _time(claims: dict[str, Any], name: str) -> float:
+    """Return a claim that is a time; 0 for a missing or invalid one."""
+    value = claims.get(name)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
