@@ -6,8 +6,7 @@ import os
 from collections.abc import Mapping
 
 from ..toolchain import Toolchain
-from .finding import ABSENT, BROKEN, OK, Finding
-from .machine import examine_machine
+from .machine import ABSENT, BROKEN, OK, Finding, examine_machine
 from .toolchain import examine_building
 
 __all__ = ["ABSENT", "BROKEN", "OK", "Finding", "examine"]

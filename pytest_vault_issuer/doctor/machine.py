@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from ..stack.kind import cleanup
 from ..supervisor.discovery import ORPHAN, UNATTRIBUTED, FoundSession
 from ..supervisor.run_directory import new_path, socket_path_excess
 from ..toolchain import Toolchain
-from .finding import ABSENT, BROKEN, OK, Finding
 
+#: States of a finding: fine; a part of the suite cannot run; the suite cannot run.
+OK, ABSENT, BROKEN = "ok", "absent", "broken"
 #: MB of memory for the components of one session (measured) and the controller.
 _MEMORY = 1000
 #: MB that one session writes into the directory for temporary files (measured), and logs of a long one.
@@ -29,6 +31,20 @@ _TEMPORARY = 500
 _FILES = 1024
 #: Seconds to wait for the answer of a container engine.
 _ANSWER = 10.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One checked property of the machine.
+
+    :ivar state: `OK`, `ABSENT` (a part of the suite cannot run) or `BROKEN` (the suite cannot run).
+    :ivar fix: what to do; '' if nothing needs a fix.
+    """
+
+    subject: str
+    state: str
+    detail: str
+    fix: str = ""
 
 
 def examine_machine(toolchain: Toolchain, environment: Mapping[str, str] = os.environ) -> list[Finding]:

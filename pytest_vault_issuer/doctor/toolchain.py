@@ -17,7 +17,7 @@ from ..toolchain.fetch import host_of, unreachable
 from ..toolchain.go import fetching, find_go
 from ..toolchain.sources import MIRROR, MISSING, at_mirror
 from ..toolchain.sources import VARIABLE as SOURCES_VARIABLE
-from .finding import ABSENT, BROKEN, OK, Finding
+from .machine import ABSENT, BROKEN, OK, Finding
 
 #: Seconds to wait for the answer of a module proxy.
 _ANSWER = 10.0
