@@ -71,8 +71,8 @@ if TYPE_CHECKING:
     from .sandbox.csr import SigningRequest, common_name_of, generate_key, names_of
     from .sandbox.handles import CertificateRequest, Handle, Issuer, RefusedError, answer, decode_certificates
     from .sandbox.kubernetes_csr import CertificateSigningRequest
+    from .sandbox.sandbox import VaultNamespaces
     from .sandbox.shapes import Configuration, InexpressibleError
-    from .sandbox.vault_namespaces import VaultNamespaces
     from .session.session import Session
     from .stack.types import API_SERVER, ETCD, ControlPlane, Stack
     from .timeouts import poll
@@ -105,8 +105,8 @@ _PUBLIC = {
     "sandbox.csr": "SigningRequest common_name_of generate_key names_of",
     "sandbox.handles": "CertificateRequest Handle Issuer RefusedError answer decode_certificates",
     "sandbox.kubernetes_csr": "CertificateSigningRequest",
+    "sandbox.sandbox": "VaultNamespaces",
     "sandbox.shapes": "Configuration InexpressibleError",
-    "sandbox.vault_namespaces": "VaultNamespaces",
     "session.session": "Session",
     "stack.types": "API_SERVER ETCD ControlPlane Stack",
     "timeouts": "poll",

@@ -14,8 +14,9 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from ..certificates import Authority, ClientCertificate, ServerCertificate
 from ..errors import NotRunnable, StackError, Unmet, UnsupportedError, at_barrier
@@ -33,7 +34,6 @@ from .kubernetes_csr import as_signing_request
 from .requests import Certificates
 from .shapes import InexpressibleError
 from .vault_ha import VaultCluster, VaultNode
-from .vault_namespaces import VaultNamespaces
 
 
 class Sandbox(Authentications, Certificates):
@@ -502,6 +502,37 @@ class Sandbox(Authentications, Certificates):
         """
         with at_barrier():
             return self.issued(issuer, **options)
+
+
+class CredentialOptions(TypedDict):
+    """Arguments of :meth:`Sandbox.authenticate`: where a credential is valid, and for which PKI."""
+
+    pki: Pki
+    vault: VaultWorkspace
+
+
+@dataclass(frozen=True)
+class VaultNamespaces:
+    """Namespaces with the same mounts, which exist in no other namespace of this Vault.
+
+    A credential that :attr:`vault` creates is valid in all of them. :meth:`Sandbox.vault_namespaces` returns
+    this object.
+
+    :ivar shown: those that a proxy must show (its argument ``namespaces``); () if the server has them itself.
+    :ivar proxy: the proxy through which issuer objects reach the namespaces.
+    :ivar pki: the PKI in each of them.
+    :ivar vault: the workspace that creates something in each of them.
+    """
+
+    shown: tuple[str, ...]
+    proxy: Proxy
+    pki: Pki
+    vault: VaultWorkspace
+
+    @property
+    def credentials(self) -> CredentialOptions:
+        """Arguments of :meth:`Sandbox.authenticate` for a credential that is valid in the namespaces."""
+        return {"pki": self.pki, "vault": self.vault}
 
 
 def ready_status(item: Object) -> str:
