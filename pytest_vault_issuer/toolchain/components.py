@@ -184,7 +184,7 @@ def _vault(line: str, *, minutes: float, peak: int, kept: int) -> Component:
     )
 
 
-def _cert_manager(line: str, *, minutes: float, peak: int, kept: int) -> Component:
+def _cert_manager(line: str, kept: int) -> Component:
     return Component(
         "cert-manager",
         MODULES / "cert_manager" / line,
@@ -192,8 +192,8 @@ def _cert_manager(line: str, *, minutes: float, peak: int, kept: int) -> Compone
         "github.com/cert-manager/cert-manager",
         shared=MODULES / "cert_manager",
         stamps={"github.com/cert-manager/cert-manager/pkg/util.AppVersion": "{version}"},
-        minutes=minutes,
-        peak=peak,
+        minutes=2,
+        peak=1900,
         kept=kept,
     )
 
@@ -212,7 +212,7 @@ def _cert_manager_crds(line: str) -> Component:
     )
 
 
-def _cert_manager_webhook(line: str, *, minutes: float, peak: int, kept: int) -> Component:
+def _cert_manager_webhook(line: str, kept: int) -> Component:
     folder = "vault-issuer-webhook"
     return Component(
         "cert-manager-webhook",
@@ -223,13 +223,13 @@ def _cert_manager_webhook(line: str, *, minutes: float, peak: int, kept: int) ->
         stamps={"github.com/cert-manager/cert-manager/pkg/util.AppVersion": "{version}"},
         inside=folder,
         follows="cert-manager",
-        minutes=minutes,
-        peak=peak,
+        minutes=1,
+        peak=1900,
         kept=kept,
     )
 
 
-def _helm(line: str, *, kubernetes: str, minutes: float, peak: int, kept: int) -> Component:
+def _helm(line: str, *, kubernetes: str) -> Component:
     """Return helm.
 
     :param kubernetes: release of the Kubernetes libraries that it requires. Without this stamp, charts see 1.20.
@@ -247,12 +247,14 @@ def _helm(line: str, *, kubernetes: str, minutes: float, peak: int, kept: int) -
             f"{capabilities}.k8sVersionMinor": minor,
         },
         is_optional=True,
-        minutes=minutes,
-        peak=peak,
-        kept=kept,
+        minutes=2,
+        peak=1900,
+        kept=60,
     )
 
 
+#: Release of cert-manager -> measured MB of its controller, and of its webhook.
+_CERT_MANAGERS = {"1.21": (71, 65), "1.20": (65, 60), "1.19": (63, 58), "1.18": (61, 56), "1.15": (55, 50)}
 #: In the order of the builds, the longest first. The first version of each name is the default.
 COMPONENTS = (
     *_kubernetes("1.36"),
@@ -265,22 +267,10 @@ COMPONENTS = (
     _vault("1.19", minutes=4, peak=3700, kept=119),
     # Not proved: this release is not published as a Go module, and was only downloaded by users.
     Component("vault", MODULES / "vault", {"vault": ""}, "", released="v2.0.3", minutes=0, peak=0, kept=160),
-    _cert_manager("1.21", minutes=2, peak=1900, kept=71),
-    _cert_manager("1.20", minutes=2, peak=1900, kept=65),
-    _cert_manager("1.19", minutes=2, peak=1900, kept=63),
-    _cert_manager("1.18", minutes=2, peak=1900, kept=61),
-    _cert_manager("1.15", minutes=2, peak=1900, kept=55),
-    _cert_manager_webhook("1.21", minutes=1, peak=1900, kept=65),
-    _cert_manager_webhook("1.20", minutes=1, peak=1900, kept=60),
-    _cert_manager_webhook("1.19", minutes=1, peak=1900, kept=58),
-    _cert_manager_webhook("1.18", minutes=1, peak=1900, kept=56),
-    _cert_manager_webhook("1.15", minutes=1, peak=1900, kept=50),
-    _cert_manager_crds("1.21"),
-    _cert_manager_crds("1.20"),
-    _cert_manager_crds("1.19"),
-    _cert_manager_crds("1.18"),
-    _cert_manager_crds("1.15"),
-    _helm("3.22", kubernetes="1.37", minutes=2, peak=1900, kept=60),
+    *(_cert_manager(line, kept) for line, (kept, _) in _CERT_MANAGERS.items()),
+    *(_cert_manager_webhook(line, kept) for line, (_, kept) in _CERT_MANAGERS.items()),
+    *map(_cert_manager_crds, _CERT_MANAGERS),
+    _helm("3.22", kubernetes="1.37"),
 )
 BINARIES = tuple(dict.fromkeys(binary for component in COMPONENTS for binary in component.packages))
 

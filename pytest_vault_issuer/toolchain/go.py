@@ -105,12 +105,11 @@ def _passed(environment: Mapping[str, str], *more: str) -> dict[str, str]:
     return {name: environment[name] for name in (*_PASSED, *more) if name in environment}
 
 
-def fetching(go: Path, environment: Mapping[str, str] | None = None) -> dict[str, str]:
+def fetching(go: Path) -> dict[str, str]:
     """Return the effective values of GOPROXY, GONOPROXY and GOAUTH, the user's settings for the download of modules.
 
     :raises ToolchainError: if go does not print them.
     """
-    environment = os.environ if environment is None else environment
     try:
         answer = subprocess.run(
             [str(go), "env", "-json", *_FETCHING],
@@ -119,7 +118,7 @@ def fetching(go: Path, environment: Mapping[str, str] | None = None) -> dict[str
             timeout=_ASKING,
             check=True,
             cwd="/",
-            env={"GOTOOLCHAIN": "local", "GOWORK": "off", **_passed(environment, *_ASKED)},
+            env={"GOTOOLCHAIN": "local", "GOWORK": "off", **_passed(os.environ, *_ASKED)},
         )
         found = json.loads(answer.stdout)
         return {name: str(found[name]) for name in _FETCHING if found.get(name)}

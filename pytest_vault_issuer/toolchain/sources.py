@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -77,12 +76,12 @@ def of_image(binary: str, image: str, digest: str = "") -> Origin:
     return Origin(binary, IMAGE, tag_of(name), image, sha256, bool(sha256))
 
 
-def allowed(environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
+def allowed() -> tuple[str, ...]:
     """Return the sources that the user allows, in their order.
 
     :raises ConfigurationError: for an unknown source.
     """
-    text = (os.environ if environment is None else environment).get(VARIABLE, "")
+    text = os.environ.get(VARIABLE, "")
     named = [word for word in re.split(r"[,\s]+", text) if word]
     if unknown := [word for word in named if word not in SOURCES]:
         raise ConfigurationError(
@@ -91,12 +90,12 @@ def allowed(environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
     return tuple(source for source in SOURCES if source in (named or SOURCES))
 
 
-def at_mirror(url: str, environment: Mapping[str, str] | None = None) -> str:
+def at_mirror(url: str) -> str:
     """Return the address of a file in the mirror: its URL, or its path in a directory; `url` without a mirror.
 
     :raises ConfigurationError: for a mirror that is neither.
     """
-    mirror = (os.environ if environment is None else environment).get(MIRROR, "")
+    mirror = os.environ.get(MIRROR, "")
     if not mirror:
         return url
     parts = urlsplit(url)
