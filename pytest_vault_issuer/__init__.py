@@ -91,8 +91,8 @@ _PUBLIC = {
     "kube.client": "CONFIG_MAPS NAMESPACES SECRETS SERVICE_ACCOUNTS ApiError Object condition",
     "kube.rbac": "create_token_secret may_request_tokens user_name",
     "proxy": (
-        "JWT AddHeader AnswerHeader Delay EmptyAnswer Exchange Fault ForwardProxy Hang Hold HoldAnswer Injection Latency "
-        "Proxy Redirect ResetAfter ResetBefore Respond Route Tamper TamperBody Trickle add_to_chain drop_chain "
+        "JWT AddHeader AnswerHeader Delay EmptyAnswer Exchange Fault ForwardProxy Hang Hold HoldAnswer Injection "
+        "Latency Proxy Redirect ResetAfter ResetBefore Respond Route Tamper TamperBody Trickle add_to_chain drop_chain "
         "duplicate_chain reorder_chain replace_certificate retry_later set_data"
     ),
     "redaction.redactor": "Redactor",

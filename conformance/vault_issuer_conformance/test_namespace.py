@@ -89,7 +89,7 @@ def test_sign_request_goes_to_the_namespace(sandbox: Sandbox, kind: str, feature
     auth = sandbox.authenticate(feature, kind, **within.credentials)
     issuer = new_issuer(sandbox, within, kind, namespace, auth)
     issuer.wait_ready()
-    assert_signs_within(sandbox, issuer, namespace, within.pki)
+    assert_signs_within(sandbox, issuer, namespace, within.pki, auth)
 
 
 @requirement("VI-NAMESPACE-004")

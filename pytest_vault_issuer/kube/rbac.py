@@ -14,6 +14,7 @@ from .client import (
     SUBJECT_ACCESS_REVIEWS,
     Cluster,
     Object,
+    Resource,
 )
 
 TOKEN_SECRET_TYPE = "kubernetes.io/service-account-token"  # noqa: S105 (the name of a type)

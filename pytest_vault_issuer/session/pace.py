@@ -61,7 +61,7 @@ def answers(environment: Environment) -> bool:
     with contextlib.closing(Sandbox(environment)) as sandbox, contextlib.suppress(Unmet, VaultIssuerError):
         kind = next(iter(environment.kinds))
         issuer = sandbox.issuer(kind, sandbox.default_authentication(kind))
-        issuer.wait(_has_condition, "to get a condition", timeout=_READY)
+        issuer.wait(has_condition, "to get a condition", timeout=_READY)
         return True
     return False
 

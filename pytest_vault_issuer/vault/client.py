@@ -40,6 +40,7 @@ class VaultServer:
         """The certificates in :attr:`ca_file`."""
         return Path(self.ca_file).read_text() if self.ca_file else ""
 
+
 _NO_CONTENT = 204
 #: Beginnings of the content types of PKI endpoints that do not answer with JSON.
 _CERTIFICATES = ("application/pkix-", "application/pem-", "application/x-pem-", "application/ocsp-")
