@@ -74,8 +74,12 @@ def assert_paused(refused: Exchange, exchanges: list[Exchange], what: str) -> No
 # -- temporary refusals -------------------------------------------------------------------------------------------
 
 
-def check_refused_logins(sandbox: Sandbox, status: int) -> None:
-    """Check that an Issuer becomes Ready, and a request is issued, after their logins were refused for the moment."""
+@pytest.mark.parametrize(
+    "status",
+    [pytest.param(429, marks=requirement("VI-LIMIT-001")), pytest.param(412, marks=requirement("VI-LIMIT-003"))],
+)
+@pytest.mark.holds_controller
+def test_refused_login_is_tried_again(sandbox: Sandbox, status: int) -> None:
     kind = one_kind(sandbox)
     auth = login_authentication(sandbox, kind)
     late, signing = sandbox.new_proxy(), sandbox.new_proxy()
@@ -90,38 +94,18 @@ def check_refused_logins(sandbox: Sandbox, status: int) -> None:
     assert seen == REFUSALS, f"expected further logins until Vault accepts one, saw {seen} refused"
 
 
-@requirement("VI-LIMIT-001")
+@pytest.mark.parametrize(
+    "status",
+    [pytest.param(429, marks=requirement("VI-LIMIT-002")), pytest.param(412, marks=requirement("VI-LIMIT-004"))],
+)
 @pytest.mark.holds_controller
-def test_rate_limited_login_is_tried_again(sandbox: Sandbox) -> None:
-    check_refused_logins(sandbox, 429)
-
-
-@requirement("VI-LIMIT-003")
-@pytest.mark.holds_controller
-def test_login_at_a_node_that_lags_behind_is_tried_again(sandbox: Sandbox) -> None:
-    check_refused_logins(sandbox, 412)
-
-
-def check_refused_signing(sandbox: Sandbox, status: int) -> None:
-    """Check that a request is issued after its signing was refused for the moment."""
+def test_refused_signing_is_tried_again(sandbox: Sandbox, status: int) -> None:
     issuer = sandbox.ready_issuer(one_kind(sandbox))
     sandbox.proxy.inject(Route.SIGN, retry_later(status), times=REFUSALS)
     request = sandbox.request(issuer)
     request.wait_issued(timeout=sandbox.timeouts.retry)
     seen = len(answered(sandbox.signings(request), status))
     assert seen == REFUSALS, f"expected further sign requests until Vault accepts one, saw {seen} refused"
-
-
-@requirement("VI-LIMIT-002")
-@pytest.mark.holds_controller
-def test_rate_limited_signing_is_tried_again(sandbox: Sandbox) -> None:
-    check_refused_signing(sandbox, 429)
-
-
-@requirement("VI-LIMIT-004")
-@pytest.mark.holds_controller
-def test_signing_at_a_node_that_lags_behind_is_tried_again(sandbox: Sandbox) -> None:
-    check_refused_signing(sandbox, 412)
 
 
 @requirement("VI-LIMIT-005")

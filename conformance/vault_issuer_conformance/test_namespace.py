@@ -57,8 +57,14 @@ def new_issuer(
     return sandbox.issuer(kind, auth, proxy=within.proxy, pki=within.pki, vault_namespace=namespace)
 
 
-def assert_logs_in_within(sandbox: Sandbox, kind: str, feature: str) -> None:
-    """Check that an issuer object with a namespace logs in there and issues a certificate."""
+@pytest.mark.parametrize(
+    "feature",
+    [
+        *(pytest.param(feature, marks=requirement("VI-NAMESPACE-001")) for feature in LOGINS),
+        pytest.param("client-certificate", marks=requirement("VI-NAMESPACE-003")),
+    ],
+)
+def test_login_goes_to_the_namespace(sandbox: Sandbox, kind: str, feature: str) -> None:
     namespace = new_namespace()
     within = sandbox.vault_namespaces(namespace)
     auth = sandbox.authenticate(feature, kind, **within.credentials)
@@ -68,18 +74,6 @@ def assert_logs_in_within(sandbox: Sandbox, kind: str, feature: str) -> None:
     issuer.wait_ready()
     sandbox.issued(issuer)
     assert_sent_to(within.proxy.seen(Route.LOGIN), login_of(auth, namespace))
-
-
-@requirement("VI-NAMESPACE-001")
-@pytest.mark.parametrize("feature", LOGINS)
-def test_login_goes_to_the_namespace(sandbox: Sandbox, kind: str, feature: str) -> None:
-    assert_logs_in_within(sandbox, kind, feature)
-
-
-@requirement("VI-NAMESPACE-003")
-@pytest.mark.parametrize("feature", ["client-certificate"])
-def test_login_with_a_certificate_goes_to_the_namespace(sandbox: Sandbox, kind: str, feature: str) -> None:
-    assert_logs_in_within(sandbox, kind, feature)
 
 
 @requirement("VI-NAMESPACE-002")
