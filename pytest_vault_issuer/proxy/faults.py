@@ -31,7 +31,7 @@ class Lifetime:
         self._callbacks: list[Callable[[], None]] = []
 
     def on_end(self, callback: Callable[[], None]) -> None:
-        """Calls ``callback`` once :attr:`over` is set; not when it is set already."""
+        """Call ``callback`` once :attr:`over` is set; not when it is set already."""
         with self._lock:
             self._callbacks.append(callback)
 
@@ -161,7 +161,7 @@ class Delay(Fault):
         return f"delay {self.seconds:g} s"
 
     def on_request(self, lifetime: Lifetime) -> None:
-        """Waits."""
+        """Wait."""
         if lifetime.over.wait(self.seconds):
             raise Reset
 
@@ -203,7 +203,7 @@ class Latency(Fault):
             return min(max(self._sample(self._source), 0.0), self._at_most)
 
     def on_request(self, lifetime: Lifetime) -> None:
-        """Waits."""
+        """Wait."""
         if lifetime.over.wait(self.next_delay()):
             raise Reset
 
@@ -214,13 +214,10 @@ class Hang(Fault):
     It is recorded at that time. Its duration (``ended - started``) is then the client's own limit.
     """
 
-    @property
-    def name(self) -> str:
-        """``hang``."""
-        return "hang"
+    name = "hang"
 
     def on_request(self, lifetime: Lifetime) -> None:
-        """Waits for the client to disconnect, or for the proxy's end."""
+        """Wait for the client to disconnect, or for the proxy's end."""
         while not lifetime.wait_for_client(_PATIENCE):
             pass
         raise Reset
@@ -267,19 +264,16 @@ class Hold(Fault):
         self._changed = threading.Condition()
         self._released = False
 
-    @property
-    def name(self) -> str:
-        """``hold``."""
-        return "hold"
+    name = "hold"
 
     def release(self) -> None:
-        """Lets the held requests go on to Vault."""
+        """Let the held requests go on to Vault."""
         with self._changed:
             self._released = True
             self._changed.notify_all()
 
     def on_request(self, lifetime: Lifetime) -> None:
-        """Waits for the release, or for the proxy's end."""
+        """Wait for the release, or for the proxy's end."""
         lifetime.on_end(self._wake)
         self._hold(lifetime)
 
@@ -305,18 +299,15 @@ class HoldAnswer(Hold):
         super().__init__()
         self._lifetime = Lifetime()
 
-    @property
-    def name(self) -> str:
-        """``hold answer``."""
-        return "hold answer"
+    name = "hold answer"
 
     def on_request(self, lifetime: Lifetime) -> None:
-        """Forwards the request."""
+        """Forward the request."""
         lifetime.on_end(self._wake)
         self._lifetime = lifetime
 
     def on_answer(self, answer: Answer) -> tuple[Answer, str]:
-        """Waits for the release, or for the proxy's end."""
+        """Wait for the release, or for the proxy's end."""
         self._hold(self._lifetime)
         return answer, ""
 
@@ -359,13 +350,10 @@ class AnswerHeader(Fault):
 class ResetBefore(Fault):
     """Reset the connection. Vault never receives the request."""
 
-    @property
-    def name(self) -> str:
-        """``reset before``."""
-        return "reset before"
+    name = "reset before"
 
     def on_request(self, lifetime: Lifetime) -> None:
-        """Resets."""
+        """Reset."""
         raise Reset
 
 
@@ -373,13 +361,10 @@ class ResetBefore(Fault):
 class ResetAfter(Fault):
     """Reset the connection after Vault has answered: the client does not learn that Vault has acted."""
 
-    @property
-    def name(self) -> str:
-        """``reset after``."""
-        return "reset after"
+    name = "reset after"
 
     def on_answer(self, answer: Answer) -> tuple[Answer, str]:
-        """Resets."""
+        """Reset."""
         raise Reset
 
 
@@ -440,7 +425,7 @@ def retry_later(status: int, *, after: int | None = None, error: str = "") -> Re
 
 
 def set_data(key: str, value: Any) -> Tamper:
-    """Sets a field of the answer's ``data``."""
+    """Set a field of the answer's ``data``."""
     return _tamper_data(f"set data.{key}", lambda data: data.update({key: value}))
 
 
@@ -450,22 +435,22 @@ def replace_certificate(pem: str) -> Tamper:
 
 
 def drop_chain() -> Tamper:
-    """Removes ``ca_chain``; ``issuing_ca`` stays."""
+    """Remove ``ca_chain``; ``issuing_ca`` stays."""
     return _tamper_data("drop chain", lambda data: data.pop("ca_chain", None))
 
 
 def add_to_chain(pem: str) -> Tamper:
-    """Adds a certificate at the end of ``ca_chain``."""
+    """Add a certificate at the end of ``ca_chain``."""
     return _tamper_chain("add to chain", lambda chain: [*chain, pem])
 
 
 def duplicate_chain() -> Tamper:
-    """Sends every certificate of ``ca_chain`` twice."""
+    """Send every certificate of ``ca_chain`` twice."""
     return _tamper_chain("duplicate chain", lambda chain: [*chain, *chain])
 
 
 def reorder_chain(order: Sequence[int] | None = None, *, seed: int = 0) -> Tamper:
-    """Sends ``ca_chain`` in another order.
+    """Send ``ca_chain`` in another order.
 
     :param order: the positions in Vault's chain in the order in which to send them, for example ``(2, 0, 1)``.
     :param seed: without ``order``, of a shuffle that never gives the original order.
