@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from .implementation import Implementation
     from .implementation.control import Control, Controller
+    from .judge.items import requirement
     from .judge.progress import SESSION_KEY
     from .kube import Cluster
     from .kube.client import CONFIG_MAPS, NAMESPACES, SECRETS, SERVICE_ACCOUNTS, ApiError, Object, condition
@@ -63,7 +64,6 @@ if TYPE_CHECKING:
     )
     from .redaction.redactor import Redactor
     from .requirements.features import KINDS
-    from .requirements.mark import requirement
     from .sandbox import FEATURES, Environment, Sandbox, VaultCluster, new_iam_role, ready_status
     from .sandbox.approver import is_decided
     from .sandbox.certificate import Certificate, KeyPair
@@ -86,6 +86,7 @@ _PUBLIC = {
     "errors": "BarrierUnmet ConfigurationError NotRunnable Unmet UnsupportedError VaultIssuerError at_barrier",
     "implementation": "Implementation",
     "implementation.control": "Control Controller",
+    "judge.items": "requirement",
     "judge.progress": "SESSION_KEY",
     "kube": "Cluster",
     "kube.client": "CONFIG_MAPS NAMESPACES SECRETS SERVICE_ACCOUNTS ApiError Object condition",
@@ -97,7 +98,6 @@ _PUBLIC = {
     ),
     "redaction.redactor": "Redactor",
     "requirements.features": "KINDS",
-    "requirements.mark": "requirement",
     "sandbox": "FEATURES Environment Sandbox VaultCluster new_iam_role ready_status",
     "sandbox.approver": "is_decided",
     "sandbox.certificate": "Certificate KeyPair",

@@ -19,12 +19,12 @@ from .fixtures import (  # noqa: F401 (pytest finds them here)
     vault_issuer_workspace,
 )
 from .judge.hooks import Conformance
+from .judge.items import REQUIREMENT
 from .judge.progress import SESSION_KEY, say
 from .judge.schedule import EXCLUSIVE, HOLDS, Schedule
 from .judge.secrecy import Secrecy
 from .options import OPTIONS, Settings
 from .redaction.redactor import Redactor
-from .requirements.mark import REQUIREMENT
 from .session.session import Session, SessionKey
 from .text import printable
 
@@ -78,10 +78,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SESSION_KEY] = session
     config.pluginmanager.register(Secrecy(config, session), "vault-issuer-secrecy")
     if settings.implementation:
-        described = config.hook.pytest_vault_issuer_implementation(config=config, name=settings.implementation)
+        implementation = config.hook.pytest_vault_issuer_implementation(config=config, name=settings.implementation)
         try:
-            if described is not None:
-                session.implementation = described
+            if implementation is not None:
+                session.implementation = implementation
             conformance = Conformance(config, session)
         except VaultIssuerError as error:
             raise pytest.UsageError(session.redactor.redact(str(error))) from error
@@ -120,7 +120,7 @@ def _close(config: pytest.Config, session: Session) -> None:
 
 
 class _HandOver:
-    """Gives pytest-xdist's workers the key of the session."""
+    """Give pytest-xdist's workers the key of the session."""
 
     def __init__(self, key: SessionKey) -> None:
         self._key = key

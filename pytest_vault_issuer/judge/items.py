@@ -1,4 +1,4 @@
-"""The requirements and features of a collected test, and the order of tests."""
+"""The mark that assigns requirements to a test; the requirements and features of a test; the order of tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ import pytest
 
 from ..requirements.catalogue import SUITE
 from ..requirements.features import KINDS
-from ..requirements.mark import REQUIREMENT
+
+REQUIREMENT = "vault_issuer_requirement"
+
+
+def requirement(*identifiers: str) -> pytest.MarkDecorator:
+    """Return the mark for the requirements that a test judges.
+
+    :param identifiers: ids of requirements.
+    """
+    return getattr(pytest.mark, REQUIREMENT)(*identifiers)  # type: ignore[no-any-return]
 
 
 def requirement_ids(item: pytest.Item) -> list[str]:

@@ -13,7 +13,7 @@ from tests.support.reader import user_environment
 TEST = """
 from pathlib import Path
 
-from pytest_vault_issuer.requirements.mark import requirement
+from pytest_vault_issuer import requirement
 
 
 @requirement("VI-TOKEN-001")

@@ -211,7 +211,7 @@ class Certifying:
         self, *arguments: str, version: str = "1.0", supported: str = '["core"]', known: str = "", extra: str = ""
     ) -> pytest.RunResult:
         self.pytester.makefile(".toml", probe=FILE.format(version=version, supported=supported, known=known))
-        tests = "import pytest\nfrom pytest_vault_issuer.requirements.mark import requirement\n"
+        tests = "import pytest\nfrom pytest_vault_issuer import requirement\n"
         for number, asked in enumerate(Catalogue.load().requirements):
             tests += f"@requirement({asked.id!r})\ndef test_{number}(): pass\n"
         self.pytester.makepyfile(test_all=tests + extra)

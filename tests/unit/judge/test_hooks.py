@@ -45,7 +45,7 @@ NEW = next(r for r in CATALOGUE.requirements if r.since == "1.20")
 HEAD = """
 import pytest
 from pytest_vault_issuer.errors import NotRunnable, StackError, Unmet
-from pytest_vault_issuer.requirements.mark import requirement
+from pytest_vault_issuer import requirement
 """
 
 FILE = """

@@ -8,7 +8,7 @@ from pytest_vault_issuer.judge.items import features_of, requirement_ids
 
 pytest_plugins = ("pytester",)
 
-MARK = "from pytest_vault_issuer.requirements.mark import requirement\n"
+MARK = "from pytest_vault_issuer import requirement\n"
 
 
 def test_every_mark_names_requirements(pytester: pytest.Pytester) -> None:

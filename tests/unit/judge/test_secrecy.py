@@ -211,7 +211,7 @@ def test_internal_error_shows_no_secret(run: Callable[..., str], style: str) -> 
 def test_reporting_process_knows_what_a_crashed_worker_registered(run: Callable[..., str]) -> None:
     pytest.importorskip("xdist")
     source = (
-        "from pytest_vault_issuer.requirements.mark import requirement\n"
+        "from pytest_vault_issuer import requirement\n"
         "@requirement('VI-SIGN-001')\ndef test_a(): pass\n\n"
         "def test_b(secret):\n    import os; os._exit(1)\n"
     )
