@@ -10,7 +10,6 @@ import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TextIO
 
 from ..errors import ConfigurationError
@@ -85,9 +84,3 @@ class Journal:
         """Close the file."""
         with contextlib.suppress(OSError):  # a full disk: the buffer cannot be written
             self._file.close()
-
-    def __enter__(self) -> Journal:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()

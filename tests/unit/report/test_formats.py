@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 import urllib.parse
@@ -325,7 +326,7 @@ def test_files_of_a_failure_contain_no_secret(tmp_path: Path, leak: str) -> None
 
 
 def test_journal_lines_are_written_at_once(tmp_path: Path) -> None:
-    with Journal(tmp_path / "out") as journal:
+    with contextlib.closing(Journal(tmp_path / "out")) as journal:
         journal.write("run", profiles=["core"])
         journal.write("test", nodeid="a")
         assert [json.loads(line)["type"] for line in journal.path.read_text().splitlines()] == ["run", "test"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 from collections.abc import Callable
@@ -167,7 +168,7 @@ RUN = {"implementation": {"name": "mine", "version": "1"}}
 def test_error_for_an_interrupted_session_states_its_progress(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], tests: int, got: str
 ) -> None:
-    with Journal(tmp_path) as journal:
+    with contextlib.closing(Journal(tmp_path)) as journal:
         journal.write("run", **RUN)
         for number in range(tests):
             journal.write("test", nodeid=f"a::test_{number}")
