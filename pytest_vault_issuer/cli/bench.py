@@ -17,7 +17,7 @@ from ..options import Settings
 from ..sandbox import FEATURES
 from ..session.session import Session, SessionKey
 from . import session_options
-from .output import add_command, add_format, markdown_table, print_json, table
+from .output import add_command, add_format, markdown_table, positive, print_json, table
 from .progress import Progress
 
 _DATA, _PLOT = "bench.json", "bench.svg"
@@ -51,20 +51,20 @@ vault-issuer bench cert-manager@1.20 cert-manager@1.21 --fail-above 1.5    # bef
         help="cert-manager, cert-manager@VERSION, sample-controller, a TOML file, or package.module:factory",
     )
     parser.add_argument(
-        "--issuers", type=_positive, default=20, metavar="N", help="number of Issuers (default: %(default)s)"
+        "--issuers", type=positive, default=20, metavar="N", help="number of Issuers (default: %(default)s)"
     )
     parser.add_argument(
-        "--requests", type=_positive, default=200, metavar="N", help="number of requests (default: %(default)s)"
+        "--requests", type=positive, default=200, metavar="N", help="number of requests (default: %(default)s)"
     )
     parser.add_argument(
         "--concurrency",
-        type=_positive,
+        type=positive,
         default=10,
         metavar="N",
         help="number of objects in progress at a time (default: %(default)s)",
     )
     parser.add_argument(
-        "--rounds", type=_positive, default=1, metavar="N", help="number of measurements of each (default: %(default)s)"
+        "--rounds", type=positive, default=1, metavar="N", help="number of measurements of each (default: %(default)s)"
     )
     parser.add_argument(
         "--auth",
@@ -89,13 +89,6 @@ vault-issuer bench cert-manager@1.20 cert-manager@1.21 --fail-above 1.5    # bef
     session_options.add_options(parser, *_FIELDS)
     add_format(parser)
     parser.set_defaults(run=_run)
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
-    return value
 
 
 def _ratio(text: str) -> float:

@@ -18,7 +18,7 @@ from ..report.load import Report, load, title
 from ..requirements.catalogue import SUITE
 from ..text import one_line
 from . import session_options
-from .output import add_command
+from .output import add_command, positive
 
 #: Options of a session that most users need. The command passes every other one on to pytest.
 _FIELDS = ("profile", "select", "stack", "timeout_scale", "certify")
@@ -70,19 +70,12 @@ vault-issuer judge ./my-issuer.toml --stack kind --vault-issuer-image=my-issuer:
     parser.add_argument("--report", metavar="DIR", help=f"directory of the report (default: {_REPORT})")
     parser.add_argument(
         "--workers",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="number of processes that run tests (default: up to 4, at most one for each selected requirement)",
     )
     session_options.add_options(parser, *_FIELDS)
     parser.set_defaults(run=run, error_status=USAGE_ERROR)
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
-    return value
 
 
 def run(options: argparse.Namespace) -> int:

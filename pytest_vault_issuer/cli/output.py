@@ -98,6 +98,14 @@ def _indented(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.strip("\n").splitlines())
 
 
+def positive(text: str) -> int:
+    """Return the value of an option that is a number of things."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON."""
     print(json.dumps(value, indent=2).replace("\x7f", "\\u007f"))
