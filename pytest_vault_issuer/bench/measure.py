@@ -44,9 +44,9 @@ def measure(session: Session, load: Load, progress: Callable[[str], None]) -> Re
     :raises ImplementationError: when an Issuer is not Ready, or a request is not issued, within its timeout.
     :raises VaultIssuerError: when something does not start.
     """
-    described = session.implementation
-    name = f"{described.name} {described.version}"
-    if load.auth not in described.features:
+    implementation = session.implementation
+    name = f"{implementation.name} {implementation.version}"
+    if load.auth not in implementation.features:
         raise ConfigurationError(
             f"{name} does not claim {load.auth}", hint="choose an auth method that all of them claim with --auth"
         )

@@ -67,10 +67,10 @@ def _bare(session: Session, stack: Stack, common: dict[str, Any]) -> DevStack:
 
 
 def _with_issuers(session: Session, common: dict[str, Any], progress: Callable[[str], None]) -> DevStack:
-    described = session.implementation
-    progress(f"starting {described.name} {described.version}")
+    implementation = session.implementation
+    progress(f"starting {implementation.name} {implementation.version}")
     environment = session.environment()
-    preparing = Preparing(environment, described.known_failures)
+    preparing = Preparing(environment, implementation.known_failures)
     made, left_out = [], {}
     for feature, prepare in preparing.authentications().items():
         for part in environment.kinds:
@@ -85,14 +85,14 @@ def _with_issuers(session: Session, common: dict[str, Any], progress: Callable[[
     ]
     return DevStack(
         **common,
-        implementation=f"{described.name} {described.version}",
-        approves=described.run.approves,
+        implementation=f"{implementation.name} {implementation.version}",
+        approves=implementation.run.approves,
         namespace=NAMESPACE,
         pki_sign_path=preparing.pki.sign_path,
         issuers=issuers,
         left_out=left_out,
         sample=_sample(session, issuers, made[0][2]["apiVersion"])
-        if "certificate" in described.features and made
+        if "certificate" in implementation.features and made
         else "",
     )
 

@@ -272,9 +272,9 @@ class Control:
             original.start()
 
     def _replica_arguments(self) -> list[str]:
-        described = self._implementation.run
-        values = {"cluster_resource_namespace": described.cluster_resource_namespace}
-        return filled(ProcessDescription(command=described.replica_args), values)[0]
+        description = self._implementation.run
+        values = {"cluster_resource_namespace": description.cluster_resource_namespace}
+        return filled(ProcessDescription(command=description.replica_args), values)[0]
 
 
 class _ReplicaProcess(ControllerProcess):

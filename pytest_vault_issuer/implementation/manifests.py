@@ -63,16 +63,16 @@ def read_manifests(implementation: Implementation, kubectl: Callable[[], Path], 
     :param helm: returns the path of helm; only called if there is a chart.
     :raises ConfigurationError: as :func:`read` does, and if a chart cannot be rendered.
     """
-    described = implementation.run
-    images = described.image_overrides
-    crds = list(read(map(implementation.resolve, described.crds), kubectl, images))
-    objects = list(read(map(implementation.resolve, [*described.rbac, *described.manifests]), kubectl, images))
-    if described.chart:
-        chart = implementation.resolve(described.chart)
+    description = implementation.run
+    images = description.image_overrides
+    crds = list(read(map(implementation.resolve, description.crds), kubectl, images))
+    objects = list(read(map(implementation.resolve, [*description.rbac, *description.manifests]), kubectl, images))
+    if description.chart:
+        chart = implementation.resolve(description.chart)
         with _of(chart):
             rendered = parse_documents(_rendered(implementation, chart, helm()))
             # The program of `command` replaces that of the chart.
-            as_process = bool(described.command) and not described.image
+            as_process = bool(description.command) and not description.image
             if as_process:
                 rendered = [item for item in rendered if not (isinstance(item, dict) and item.get("kind") in _PODS)]
             objects += _objects(rendered, images)
@@ -102,11 +102,11 @@ def check_paths(implementation: Implementation) -> None:
 
 def _rendered(implementation: Implementation, chart: Path, helm: Path) -> bytes:
     """Return the objects of a chart with the values of the implementation file: with CRDs, without tests."""
-    described = implementation.run
-    namespace = described.service_account.partition("/")[0]
+    description = implementation.run
+    namespace = description.service_account.partition("/")[0]
     command = [str(helm), "template", implementation.name, str(chart), f"--namespace={namespace}", "--include-crds"]
-    command += ["--no-hooks", *(f"--values={implementation.resolve(path)}" for path in described.values)]
-    command += [f"--set={path}={value}" for path, value in described.set.items()]
+    command += ["--no-hooks", *(f"--values={implementation.resolve(path)}" for path in description.values)]
+    command += [f"--set={path}={value}" for path, value in description.set.items()]
     return _output(command, chart)
 
 

@@ -73,18 +73,18 @@ class RunningImplementation:
 
 def issuer_kinds(implementation: Implementation, cluster: Cluster) -> dict[str, IssuerType]:
     """Return the implementation's issuer types by the kind that they act as: Issuer, ClusterIssuer."""
-    described = implementation.issuer
+    issuer = implementation.issuer
     found = {}
-    for part, kind in (("Issuer", described.kind), ("ClusterIssuer", described.cluster_kind)):
+    for part, kind in (("Issuer", issuer.kind), ("ClusterIssuer", issuer.cluster_kind)):
         if KINDS[part] in implementation.features:
-            resource = cluster.discover(described.api_version, kind)
+            resource = cluster.discover(issuer.api_version, kind)
             found[part] = IssuerType(
                 kind,
                 resource,
                 implementation.shape,
                 cluster_scoped=not resource.namespaced,
-                signer_name=described.cluster_signer_name if part == "ClusterIssuer" else described.signer_name,
-                ready_condition=described.ready_condition,
+                signer_name=issuer.cluster_signer_name if part == "ClusterIssuer" else issuer.signer_name,
+                ready_condition=issuer.ready_condition,
             )
     return found
 
@@ -150,26 +150,26 @@ def start_implementation(
     :raises StackError: if an external cluster already has objects of the same names.
     """
     labels = {LABEL: stack.run}
-    described = implementation.run
-    namespace = described.service_account.partition("/")[0]
-    accounts = {described.service_account, *filter(None, (one.service_account for one in described.processes))}
-    _create_accounts(cluster, accounts, {described.cluster_resource_namespace}, labels)
+    description = implementation.run
+    namespace = description.service_account.partition("/")[0]
+    accounts = {description.service_account, *filter(None, (one.service_account for one in description.processes))}
+    _create_accounts(cluster, accounts, {description.cluster_resource_namespace}, labels)
     processes = list(_processes(implementation, binaries))
     is_process = any(process.name == PROCESS for process in processes)
     webhooks = _webhook_server(implementation, run, stack, manifests)
     values = _values(implementation, placeholders, webhooks)
     documents = list(manifests.objects)
-    if described.image:
-        bare = replace(described, command=_without_kubeconfig(described.command[1:]))
+    if description.image:
+        bare = replace(description, command=_without_kubeconfig(description.command[1:]))
         arguments, env = filled(bare, values | {"kubeconfig": ""})
         own = {} if ROOTS_VARIABLE in env else {ROOTS_VARIABLE: roots.read_text()}
-        documents += deployment(described, arguments, env, own)
+        documents += deployment(description, arguments, env, own)
     if webhooks:
         documents = [webhooks.registered(item) for item in documents]
     crds, rest = in_order(documents)
     own_crds = [webhooks.registered(crd) if webhooks else crd for crd in manifests.crds]
     install_contract(cluster, [*own_crds, *crds], ours=not stack.foreign, session=stack.run)
-    if described.image or manifests.have_workloads:
+    if description.image or manifests.have_workloads:
         prepare_nodes()
     record: list[Object] = []
     stored: list[Object] = []
@@ -199,7 +199,7 @@ def start_implementation(
     apply(item for item in rest if is_registration(item))
     answers = _answers(implementation, how_it_ended, stack, cluster, timeouts, labels)
     return RunningImplementation(
-        described.service_account, described.cluster_resource_namespace, answers, is_process, workloads, started
+        description.service_account, description.cluster_resource_namespace, answers, is_process, workloads, started
     )
 
 
@@ -221,16 +221,16 @@ def _processes(implementation: Implementation, binaries: Mapping[str, Path]) -> 
 
     :raises ConfigurationError: if a program does not exist or is not executable.
     """
-    described = implementation.run
-    for process in described.processes:
+    description = implementation.run
+    for process in description.processes:
         yield ProcessDescription(
             f"{PROCESS}-{process.name}",
             with_program(implementation, f"[[run.processes]] {process.name}", process.command, binaries),
             process.env,
-            process.service_account or described.service_account,
+            process.service_account or description.service_account,
         )
     if command := check_command(implementation, binaries):
-        yield ProcessDescription(PROCESS, command, described.env, described.service_account)
+        yield ProcessDescription(PROCESS, command, description.env, description.service_account)
 
 
 def _webhook_server(
@@ -326,20 +326,20 @@ def _values(
 
 
 def filled(
-    described: RunDescription | ProcessDescription, values: Mapping[str, str]
+    description: RunDescription | ProcessDescription, values: Mapping[str, str]
 ) -> tuple[list[str], dict[str, str]]:
     """Return the command of a process and its environment, with the values of the placeholders.
 
     Each :data:`FREE_PORT` becomes a different port. Empty variables are left out, because a placeholder has no value.
     """
-    texts = [*described.command, *described.env.values()]
+    texts = [*description.command, *description.env.values()]
     ports = iter(free_ports(sum(names(text).count(FREE_PORT) for text in texts)))
 
     def value(name: str) -> str:
         return str(next(ports)) if name == FREE_PORT else values[name]
 
-    env = {key: fill(text, value) for key, text in described.env.items()}
-    return [fill(word, value) for word in described.command], {key: text for key, text in env.items() if text}
+    env = {key: fill(text, value) for key, text in description.env.items()}
+    return [fill(word, value) for word in description.command], {key: text for key, text in env.items() if text}
 
 
 def _wait_started(implementation: Implementation, run: RunDirectory, timeouts: Timeouts) -> None:

@@ -91,18 +91,18 @@ def _text(selector: Object) -> str:
 
 
 def deployment(
-    described: RunDescription, arguments: list[str], env: Mapping[str, str], roots: Mapping[str, str]
+    description: RunDescription, arguments: list[str], env: Mapping[str, str], roots: Mapping[str, str]
 ) -> list[Object]:
     """Return the objects that run an implementation's image: a Deployment, and a ConfigMap with its trust store.
 
     :param arguments: arguments of the image's entry point.
     :param roots: certificates (PEM) by the environment variable that names their file.
     """
-    namespace, _, account = described.service_account.partition("/")
+    namespace, _, account = description.service_account.partition("/")
     labels = {"app.kubernetes.io/name": NAME}
     container: dict[str, Any] = {
         "name": "implementation",
-        "image": described.image,
+        "image": description.image,
         "imagePullPolicy": "IfNotPresent",
         "args": arguments,
         "env": [{"name": key, "value": value} for key, value in env.items()],

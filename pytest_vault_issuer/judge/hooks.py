@@ -81,13 +81,13 @@ class Conformance:
 
     def pytest_report_header(self) -> list[str]:
         """Name the implementation, the profiles and the stack."""
-        described = self.implementation
+        implementation = self.implementation
         profiles = ", ".join(self.selection.profiles)
         certify = ", certify mode" if self.certify else ""
-        followed = described.contract if described.contract != described.version else ""
+        followed = implementation.contract if implementation.contract != implementation.version else ""
         contract = f", contract cert-manager {followed}" if followed else ""
         return [
-            f"vault-issuer: {described.name} {described.version}{contract}, profile {profiles}, "
+            f"vault-issuer: {implementation.name} {implementation.version}{contract}, profile {profiles}, "
             f"stack {self._provider.name} ({self._provider.reason}){certify}",
             *(f"vault-issuer: {line}" for line in [sources_line(self.session.sources())] if line),
         ]

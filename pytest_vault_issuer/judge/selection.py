@@ -95,13 +95,16 @@ class Selection:
 
     def _later(self, requirement: Requirement) -> str:
         """Return why a requirement does not apply to the implementation; '' if it does."""
-        described = self.implementation
-        if requirement.later_than(described.contract):
-            return f"since cert-manager {requirement.since}, {described.name} follows {described.contract}"
-        if requirement.shape and not described.shape.own_fields:
-            return f"about the fields of spec.vault, {described.name} writes its configuration in another shape"
-        if requirement.feature in (*KINDS.values(), *REQUEST_APIS) and requirement.feature not in described.features:
-            return f"{described.name} does not have {requirement.feature}"
+        implementation = self.implementation
+        if requirement.later_than(implementation.contract):
+            return f"since cert-manager {requirement.since}, {implementation.name} follows {implementation.contract}"
+        if requirement.shape and not implementation.shape.own_fields:
+            return f"about the fields of spec.vault, {implementation.name} writes its configuration in another shape"
+        if (
+            requirement.feature in (*KINDS.values(), *REQUEST_APIS)
+            and requirement.feature not in implementation.features
+        ):
+            return f"{implementation.name} does not have {requirement.feature}"
         return ""
 
 

@@ -100,14 +100,14 @@ class Session:
 
         :raises ConfigurationError: when none is named, or its description is wrong.
         """
-        described = load_implementation(self.settings.implementation)
+        implementation = load_implementation(self.settings.implementation)
         # An older API has no field for them: its CRD drops the field, or its webhook refuses the object.
-        described = replace(
-            described, features=described.features - Catalogue.load().features_after(described.contract)
+        implementation = replace(
+            implementation, features=implementation.features - Catalogue.load().features_after(implementation.contract)
         )
         if self._is_foreign:
-            described = without_webhook(described)
-        return described.with_run(image=self.settings.image) if self.settings.image else described
+            implementation = without_webhook(implementation)
+        return implementation.with_run(image=self.settings.image) if self.settings.image else implementation
 
     @property
     def _is_foreign(self) -> bool:
@@ -374,7 +374,7 @@ class Session:
         if granted:
             found.append(
                 f"the RBAC of {account} grants serviceaccounts/token for every ServiceAccount; requirements that "
-                "withhold this right are not run"
+                "withhold this permission are not run"
             )
         return found
 
@@ -417,12 +417,12 @@ class Session:
 
     @property
     def pace(self) -> Pace | None:
-        """How fast the controller is; None where :meth:`measure` has not been called in any process of the run."""
+        """How fast the controller is; None if no process of the session has called :meth:`measure`."""
         state = self.directory.path / f"{PACE}.json"
         return Pace.from_json(state.read_text()) if state.exists() else None
 
     def measure(self) -> Pace:
-        """Measure how fast the controller is and how much it does at once, if no process of the run has."""
+        """Measure how fast the controller is and how much it does at once, if no process of the session has."""
         stated = self.implementation.run.concurrency
         measured = self._once(PACE, lambda: measure(self._new_environment(), stated).to_json())
         self._environment = None  # it may have been made without the pace
@@ -446,13 +446,13 @@ class Session:
 
     def _sts_absence(self) -> str:
         """Return why there is no local STS; '' if there can be one."""
-        described = self.implementation
+        implementation = self.implementation
         asked = Catalogue.load().select(self.profiles, self.settings.select)
-        if "aws" not in described.features or not any(requirement.feature == "aws" for requirement in asked):
+        if "aws" not in implementation.features or not any(requirement.feature == "aws" for requirement in asked):
             return "a local STS starts only if the session judges requirements of the feature aws"
-        if not described.run.uses("sts_endpoint"):
+        if not implementation.run.uses("sts_endpoint"):
             # Without it, the controller would call AWS.
-            return f"{described.name} does not use the local STS: [run] env or command has no {{sts_endpoint}}"
+            return f"{implementation.name} does not use the local STS: [run] env or command has no {{sts_endpoint}}"
         if not self.provider.is_local:
             return f"the Vault of the provider {self.provider.name} may not reach a local STS"
         if missing := missing_modules():
@@ -468,8 +468,8 @@ class Session:
 
     def _roots_are_ours(self, running: RunningImplementation) -> bool:
         """Whether this session has set the controller's system trust store."""
-        described = self.implementation.run
-        return (running.process or bool(described.image)) and ROOTS_VARIABLE not in described.env
+        description = self.implementation.run
+        return (running.process or bool(description.image)) and ROOTS_VARIABLE not in description.env
 
     def cluster(self) -> Cluster:
         """Return a client of the stack's cluster."""
