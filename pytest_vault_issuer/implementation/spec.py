@@ -95,7 +95,7 @@ class ProcessDescription:
 
 @dataclass(frozen=True)
 class RunDescription:
-    """Table ``[run]``: how the implementation runs, and with which rights.
+    """Table ``[run]``: how the implementation runs, and with which permissions.
 
     :ivar command: program and arguments, on this machine; [] if it runs already, or if `manifests` run it.
     :ivar image: container image that runs in the cluster with the arguments of `command`, instead of its program on
@@ -145,8 +145,8 @@ class RunDescription:
     @property
     def texts(self) -> list[str]:
         """All strings that may contain placeholders."""
-        described: list[RunDescription | ProcessDescription] = [self, *self.processes]
-        return [text for one in described for text in (*one.command, *one.env.values())]
+        descriptions: list[RunDescription | ProcessDescription] = [self, *self.processes]
+        return [text for one in descriptions for text in (*one.command, *one.env.values())]
 
     @property
     def programs(self) -> list[str]:
@@ -251,13 +251,13 @@ class Implementation:
             ) from error
 
     def _check_issuer(self) -> None:
-        described = self.issuer
+        issuer = self.issuer
         for key, value, form, example in (
-            ("api_version", described.api_version, _API_VERSION, "example.com/v1"),
-            ("kind", described.kind or "None", _KIND, "VaultIssuer"),
-            ("cluster_kind", described.cluster_kind or "None", _KIND, "VaultClusterIssuer"),
-            ("vault_at", described.vault_at, _VAULT_AT, "spec.vault"),
-            ("ready_condition", described.ready_condition, _CONDITION, "Ready"),
+            ("api_version", issuer.api_version, _API_VERSION, "example.com/v1"),
+            ("kind", issuer.kind or "None", _KIND, "VaultIssuer"),
+            ("cluster_kind", issuer.cluster_kind or "None", _KIND, "VaultClusterIssuer"),
+            ("vault_at", issuer.vault_at, _VAULT_AT, "spec.vault"),
+            ("ready_condition", issuer.ready_condition, _CONDITION, "Ready"),
         ):
             if not form.fullmatch(value):
                 raise ConfigurationError(
@@ -265,11 +265,11 @@ class Implementation:
                     hint=f'for example "{example}"',
                 )
 
-        if described.shape and described.render:
+        if issuer.shape and issuer.render:
             raise ConfigurationError("[issuer] has both shape and render", hint="remove one of them")
         for key, template in (
-            ("signer_name", described.signer_name),
-            ("cluster_signer_name", described.cluster_signer_name),
+            ("signer_name", issuer.signer_name),
+            ("cluster_signer_name", issuer.cluster_signer_name),
         ):
             if not template:
                 continue  # it serves no CertificateSigningRequests for this kind
@@ -282,10 +282,10 @@ class Implementation:
                 )
 
     def _check_features(self) -> None:
-        described = self.issuer
+        issuer = self.issuer
         for feature, key, kind in (
-            ("issuer", "kind", described.kind),
-            ("cluster-issuer", "cluster_kind", described.cluster_kind),
+            ("issuer", "kind", issuer.kind),
+            ("cluster-issuer", "cluster_kind", issuer.cluster_kind),
         ):
             if feature in self.features and not kind:
                 raise ConfigurationError(
@@ -297,7 +297,7 @@ class Implementation:
                 raise ConfigurationError(
                     f"[features] claims no {what}", hint=f"claim one of: {', '.join(names)}; see docs/implementers.md"
                 )
-        check_expressible(self.shape, self.features, described.api_version, described.kind or described.cluster_kind)
+        check_expressible(self.shape, self.features, issuer.api_version, issuer.kind or issuer.cluster_kind)
 
     @cached_property
     def shape(self) -> Shape:
@@ -305,12 +305,12 @@ class Implementation:
 
         :raises ConfigurationError: if `render` cannot be imported.
         """
-        described = self.issuer
-        if described.shape:
-            return read_mapping(described.shape)
-        if described.render:
-            return FunctionShape(described.render, _import(described.render, self.directory))
-        return BlockShape(tuple(described.vault_at.split(".")))
+        issuer = self.issuer
+        if issuer.shape:
+            return read_mapping(issuer.shape)
+        if issuer.render:
+            return FunctionShape(issuer.render, _import(issuer.render, self.directory))
+        return BlockShape(tuple(issuer.vault_at.split(".")))
 
     def _check_env(self) -> None:
         for name in [*self.run.env, *(name for process in self.run.processes for name in process.env)]:
@@ -391,13 +391,13 @@ class Implementation:
         if "vault_at" in (issuer := _table(data, "issuer")) and ("shape" in issuer or "render" in issuer):
             raise ConfigurationError("[issuer] has vault_at and another shape", hint="remove vault_at")
         unsupported = _typed("[features] unsupported", claimed.get("unsupported", []), list[str])
-        described = _section(IssuerDescription, "issuer", data)
+        issuer = _section(IssuerDescription, "issuer", data)
         return cls(
             **about,
-            issuer=described,
+            issuer=issuer,
             run=_section(RunDescription, "run", data),
             timing=_section(TimingDescription, "timing", data),
-            features=_features(PROFILES if everything else supported, unsupported, described),
+            features=_features(PROFILES if everything else supported, unsupported, issuer),
             known_failures={
                 identifier: reason
                 for identifier, entry in known.items()
@@ -431,9 +431,9 @@ def _known_failure(identifier: str, entry: Any, version: str) -> str | None:
         ) from error
 
 
-def _features(supported: Iterable[str], unsupported: list[str], described: IssuerDescription) -> frozenset[str]:
+def _features(supported: Iterable[str], unsupported: list[str], issuer: IssuerDescription) -> frozenset[str]:
     """Return the claimed features; a namespaced kind and CertificateRequests are claimed unless `unsupported`."""
-    implied = {"certificate-request"} | ({"issuer"} if described.kind else set())
+    implied = {"certificate-request"} | ({"issuer"} if issuer.kind else set())
     return (expand(supported) | implied) - expand(unsupported)
 
 
