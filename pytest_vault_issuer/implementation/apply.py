@@ -15,7 +15,7 @@ from .workloads import PODS, is_workload, workloads_of
 #: File of a run directory that records the applied objects, in order.
 RECORD = "applied.json"
 #: A label that no node has; as a node selector it pauses a DaemonSet.
-_NOWHERE = {"vault-issuer.test/stands-still": "true"}
+_NOWHERE = {"vault-issuer.test/paused": "true"}
 
 
 def in_order(objects: Iterable[Object]) -> tuple[list[Object], list[Object]]:
@@ -45,7 +45,7 @@ def prepare(cluster: Cluster, item: Object, namespace: str, run: str, *, foreign
     if is_registration(item) and owner != run:
         # The webhook of the other session stays registered, at its own address.
         return _labeled({**item, "metadata": {**metadata, "name": f"{metadata['name']}-{run}"}}, run)
-    if before is not None and owner not in ("", run) and is_workload(item) and not _stands_still(before):
+    if before is not None and owner not in ("", run) and is_workload(item) and not _is_paused(before):
         raise ImplementationError(
             f"the {item['kind']} {metadata['namespace']}/{metadata['name']} belongs to the active session {owner}",
             hint="give it another name, or wait until that session ends",
@@ -83,7 +83,7 @@ def pause(cluster: Cluster, objects: Iterable[Object], timeouts: Timeouts) -> bo
         there = cluster.find(resource, item["metadata"]["name"])
         if there is not None and owner_of(there) == owner_of(item):
             cluster.delete(resource, item["metadata"]["name"], uid=there["metadata"]["uid"])
-    workloads = workloads_of([cluster.apply_manifest(_still(item)) for item in objects if is_workload(item)])
+    workloads = workloads_of([cluster.apply_manifest(_paused(item)) for item in objects if is_workload(item)])
     for workload in workloads:
         for pod in workload.pods(cluster):
             name = pod["metadata"]["name"]
@@ -96,16 +96,16 @@ def pause(cluster: Cluster, objects: Iterable[Object], timeouts: Timeouts) -> bo
     return bool(workloads or webhooks)
 
 
-def _still(workload: Object) -> Object:
-    still = deepcopy(workload)
+def _paused(workload: Object) -> Object:
+    paused = deepcopy(workload)
     if workload["kind"] == "DaemonSet":
-        still["spec"]["template"]["spec"]["nodeSelector"] = _NOWHERE
+        paused["spec"]["template"]["spec"]["nodeSelector"] = _NOWHERE
     else:
-        still["spec"]["replicas"] = 0
-    return still
+        paused["spec"]["replicas"] = 0
+    return paused
 
 
-def _stands_still(workload: Object) -> bool:
+def _is_paused(workload: Object) -> bool:
     spec = workload["spec"]
     if workload["kind"] == "DaemonSet":
         return bool(spec["template"]["spec"].get("nodeSelector") == _NOWHERE)

@@ -188,7 +188,7 @@ def test_daemon_set_is_paused_and_resumed(cluster: Cluster, name: str) -> None:
     before = cluster.apply_manifest(item)
     assert pause(cluster, [item], Timeouts())
     selector = cluster.get(DAEMON_SETS, name, "default")["spec"]["template"]["spec"]["nodeSelector"]
-    assert selector == {"vault-issuer.test/stands-still": "true"}, "no node has it"
+    assert selector == {"vault-issuer.test/paused": "true"}, "no node has it"
     resume(cluster, [item])
     assert cluster.get(DAEMON_SETS, name, "default")["spec"] == before["spec"]
 
