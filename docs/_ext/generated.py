@@ -122,7 +122,9 @@ def _source(citation: str) -> str:
 
 
 def _feature(requirement: Requirement) -> str:
-    return f", for who claims the feature `{requirement.feature}`" if requirement.feature else ", for every issuer"
+    return (
+        f", if the implementation claims `{requirement.feature}`" if requirement.feature else ", for every controller"
+    )
 
 
 def _issue(reference: str) -> str:

@@ -44,7 +44,7 @@ def picture(flow: str) -> str:
 
 
 def architecture() -> str:
-    """Return the picture of what takes part in a run, as Markdown."""
+    """Return the picture of what takes part in a session, as Markdown."""
     svg = (RECORDINGS.parent / "pictures" / "architecture.svg").read_text(encoding="utf-8")
     return f'```{{raw}} html\n<figure class="picture">{svg}</figure>\n```'
 

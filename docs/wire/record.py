@@ -44,7 +44,7 @@ FLOWS: dict[str, Callable[[Sandbox], Authentication]] = {
 REQUESTED = ("kubernetes-secretless", "aws")
 #: Flows in which Vault asks the API server whose token it was shown.
 REVIEWED = ("kubernetes-static", "kubernetes-secretless")
-#: What of a request's headers tells something about the flow.
+#: The request headers that the pictures show.
 HEADERS = ("X-Vault-Token", "X-Vault-Namespace")
 
 
@@ -80,7 +80,7 @@ def test_record(flow: str, vault_issuer_sandbox: Sandbox, vault_issuer_session: 
 def steps_to(last: Exchange, logins: list[Exchange], others: list[Timed], words: Words) -> list[Step]:
     """Return the calls that lead to a query of health or a signature.
 
-    An issuer may do several things at the same time: its token tells which login is meant, and the time which calls to
+    An issuer may do several things at the same time: its token identifies the login, and the time the calls to
     others came just before that login or during it. Health needs no token: without one, the first login is meant.
     """
     wanted = [login for login in logins if login.response_json["auth"]["client_token"] == last.token]

@@ -1,4 +1,4 @@
-# What a run of the suite may do in an existing Vault: vault policy write vault-issuer vault-policy.hcl
+# What a session may do in an existing Vault: vault policy write vault-issuer vault-policy.hcl
 # Auth methods are mounted at random paths, also nested ones, beside whatever is there.
 path "sys/mounts/pki-*" { capabilities = ["create", "read", "update", "delete"] }
 path "pki-*" { capabilities = ["create", "read", "update", "delete", "list"] }
