@@ -71,7 +71,7 @@ class Settings:
     )
     kubeconfig: Path | None = _option("existing cluster: kubeconfig file", None, metavar="FILE")
     kube_context: str | None = _option("existing cluster: context in the kubeconfig", None)
-    kubernetes_host: str | None = _option("existing cluster: its URL as Vault reaches it", None)
+    kubernetes_host: str | None = _option("existing cluster: the URL at which Vault reaches it", None)
     bind: str = _option(
         "address of this machine that the controller can reach (default: loopback; kind: the container network's "
         "gateway)"
@@ -96,7 +96,7 @@ class Settings:
     )
     node_image: str = _option("kind: image of the nodes (default: the one that kind chooses)")
     kind_config: Path | None = _option("kind: configuration file of the cluster", None, metavar="FILE")
-    kind_cluster: str = _option("kind: name of a cluster that exists; the session uses it and leaves it in place")
+    kind_cluster: str = _option("kind: name of an existing cluster; the session uses it and keeps it")
     kind_binary: Path | None = _option("kind: kind program to use (default: the one in PATH)", None, metavar="FILE")
     image: str = _option("kind: run the controller in the cluster from this image, not its program on this machine")
     kubectl_binary: Path | None = _option(
@@ -108,7 +108,7 @@ class Settings:
         "helm program that renders charts (default: the one in PATH, or the one that is built)", None, metavar="FILE"
     )
     registry_mirror: str = _option(
-        "kind: registry to pull images from; the name of their own registry is left out", metavar="REGISTRY"
+        "kind: registry to pull images from, instead of the one in their names", metavar="REGISTRY"
     )
 
     @classmethod

@@ -133,7 +133,7 @@ class Timeouts:
     def shortened(self, limit: float) -> Timeouts:
         """Return the table with every wait for the implementation cut to `limit` seconds.
 
-        Used where the implementation answered nothing at all when it started:
+        Used if the implementation did not answer at all when it started:
         two hundred full waits would only delay the same verdict.
         """
         return replace(

@@ -12,7 +12,7 @@ _LONGEST = 240
 
 
 def explanation(seen: Any, expected: Any, redact: Callable[[str], str]) -> list[str] | None:
-    """Return the lines that pytest shows for ``seen == expected``, or None where they would not help."""
+    """Return the lines that pytest shows for ``seen == expected``, or None if they would not help."""
     values = {"expected": expected, "seen": seen}
     lines = {what: _shortened(value, redact) for what, value in values.items()}
     if any(" object at 0x" in line for line in lines.values()) or lines["seen"] == lines["expected"]:

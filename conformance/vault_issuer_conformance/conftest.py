@@ -1,4 +1,4 @@
-"""Fixtures of all tests: a sandbox, and one run for each kind of issuer object."""
+"""Fixtures of all tests: a sandbox, the kinds of issuer objects, and what stops and starts the stack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Helpers of the tests that interrupt the controller or its surroundings."""
+"""Helpers of the tests that interrupt the controller, Vault or the API server."""
 
 from __future__ import annotations
 

@@ -601,7 +601,7 @@ def test_conditions_of_others_stay(sandbox: Sandbox, kind: str) -> None:
 def calls_for(sandbox: Sandbox, issuer: Issuer, service_account: str) -> int:
     """Return the number of API calls in the audit log that change an issuer object or request a token for it.
 
-    It is 0 where the audit log cannot be read: then only the requests to Vault count.
+    It is 0 if the audit log cannot be read: then only the requests to Vault count.
     """
     if sandbox.audit_start is None:
         return 0

@@ -303,7 +303,7 @@ def test_answers_of_other_servers_are_not_shown(sandbox: Sandbox, kind: str) -> 
     for answer in FOREIGN + FOREIGN_SUCCESS:
         name = f"{secrets.token_hex(4)}.example.test"
         signing = SigningRequest.build(name, dns=[name])
-        # Vault's client library tries three times where a retry may help; some controllers retry forever.
+        # Vault's client library tries three times if a retry may help; some controllers retry forever.
         times = 3 if answer[0] >= 500 else 1
         fault = foreign(answer, canary("sign", answer), elsewhere)
         injection = sandbox.proxy.inject(Route.SIGN, fault, where=is_for(signing), times=times)

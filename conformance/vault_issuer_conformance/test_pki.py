@@ -214,7 +214,7 @@ def test_certificate_at_the_end_of_its_authority_is_issued(sandbox: Sandbox, kin
     request = sandbox.request(sandbox.ready_issuer(kind, pki=pki), duration="100h")
     leaf = assert_as_signed(sandbox, request, authority)
     outlives = leaf.not_valid_after_utc > authority.certificate.not_valid_after_utc
-    assert outlives == (behavior == "permit"), f"expected an end of the certificate as Vault sets it with {behavior}"
+    assert outlives == (behavior == "permit"), f"expected the notAfter that Vault sets with {behavior}"
 
 
 @requirement("VI-PKI-006")

@@ -223,7 +223,7 @@ def test_request_of_another_group_is_ignored(sandbox: Sandbox, kind: str) -> Non
         if sandbox.environment.stack.foreign:
             raise NotRunnable(
                 f"the API server approves no request of an unknown signer: {error.message}",
-                hint="run on a cluster of the suite's own, where the kind can be defined, to judge this part",
+                hint="to judge this part, use a cluster that the session starts, in which it can define the kind",
             ) from error
         define_kind(sandbox, ref["group"], ref["kind"], namespaced=issuer.namespace is not None)
         request.approve()
@@ -477,7 +477,7 @@ def test_outage_at_login_is_survived(sandbox: Sandbox) -> None:
         logins = claimed(sandbox, LOGINS)
         if not logins:
             raise NotRunnable("the implementation claims no authentication method that logs in")
-        # Vault's client library tries three times where a retry may help: the outage lasts longer.
+        # Vault's client library tries three times if a retry may help: the outage lasts longer.
         # Some outages also last longer than the attempt that the controller's own status update triggers.
         faults: list[tuple[str, Fault, int]] = [
             (logins[0], Respond(500, json={"errors": ["internal error"]}), 3),

@@ -81,7 +81,7 @@ def test_changes_while_the_controller_was_down_are_noticed(sandbox: Sandbox, con
     failing.clear_faults()
     corrected.change(lambda vault: vault.update(server=sandbox.proxy.url))
     controller.start()
-    recovering.wait_ready("its Vault works since before the start", timeout=sandbox.timeouts.retry)
+    recovering.wait_ready("its Vault recovered before the start", timeout=sandbox.timeouts.retry)
     corrected.wait_ready("its server was corrected before the start", timeout=sandbox.timeouts.retry)
 
 

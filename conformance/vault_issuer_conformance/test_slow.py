@@ -174,7 +174,7 @@ def test_vault_that_fails_every_second_time_is_used(sandbox: Sandbox) -> None:
     for route in (Route.HEALTH, Route.LOGIN, Route.SIGN):
         proxy.inject(route, sealed, where=one_of_each_two())
     issuer = sandbox.issuer(kind, with_login(sandbox, kind), proxy=proxy)
-    issuer.wait_ready("one of each two answers of its Vault is good", timeout=sandbox.timeouts.retry)
+    issuer.wait_ready("its Vault answers every second request", timeout=sandbox.timeouts.retry)
     sandbox.request(issuer).wait_issued(timeout=sandbox.timeouts.retry)
 
 

@@ -109,7 +109,7 @@ def missing_modules() -> list[str]:
 
 
 def start_sts(run: RunDirectory, provider: IdentityProvider, timeouts: Timeouts) -> Sts:
-    """Start an STS that ends with the run, and wait until it listens.
+    """Start an STS that ends with the session, and wait until it listens.
 
     :param provider: the provider whose tokens it accepts.
     :raises StackError: with the end of its log.

@@ -146,7 +146,7 @@ class Sts:
         if request.path != "/":
             raise Refused(404, "InvalidAction", "STS is at / alone")
         if request.method not in ("GET", "POST"):
-            raise Refused(405, "InvalidAction", "STS is asked by GET or POST")
+            raise Refused(405, "InvalidAction", "STS accepts only GET and POST")
         try:
             body = request.get_data()
         except HTTPException as error:

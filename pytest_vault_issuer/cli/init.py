@@ -255,7 +255,7 @@ def _name_of(directory: Path) -> str:
 
 
 def _ask(question: str, default: str) -> str:
-    """Ask on the terminal; the answer is the default where none is typed."""
+    """Ask on the terminal; an empty answer is the default."""
     print(f"{question}{f' [{default}]' if default else ''}: ", end="", file=sys.stderr, flush=True)
     line = sys.stdin.readline()
     if not line:

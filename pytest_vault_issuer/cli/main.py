@@ -27,7 +27,7 @@ start here:
   vault-issuer stack up                  # start Vault and Kubernetes to try things
 
 Help for a command: vault-issuer COMMAND --help.
-Exit status: 0 success; 1 the command found a fault in what it judges; 2 an error, with a hint; 130 interrupted.
+Exit status: 0 success; 1 the command found a problem; 2 an error, with a hint; 130 interrupted.
 `vault-issuer judge` has the exit status of pytest.
 """
 
@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status.
 
-    0 success, 1 the command found a fault in what it judges, 2 an error (4 of ``judge``), 130 interrupted.
+    0 success, 1 the command found a problem, 2 an error (4 of ``judge``), 130 interrupted.
     """
     options = completion.completing(parser()).parse_args(arguments)
     try:
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(str(error), getattr(options, "error_status", 2))
     except BrokenPipeError:
         raise  # the reader of the output has closed it
-    except OSError as error:  # an unexpected error of a file, such as a failing disk or missing rights
+    except OSError as error:  # an unexpected error of a file, such as a failing disk or missing permissions
         where = f": {error.filename}" if error.filename else ""
         return _failed(
             f"{options.command}: {error.strerror or error}{where}\n"

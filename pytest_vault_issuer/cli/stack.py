@@ -39,15 +39,15 @@ def add_parser(commands: Any) -> None:
     stack = add_command(
         commands,
         "stack",
-        "a dev stack: real Vault and Kubernetes, a controller, and issuer objects to try",
-        "A dev stack stays when the command ends. It has a Vault with a PKI and every auth method, a Kubernetes API\n"
-        "with cert-manager's CRDs, a controller, and an Issuer and a ClusterIssuer for each auth method. Everything\n"
-        "listens on this machine only, with random ports and credentials.",
+        "start, use and remove a dev stack: Vault, Kubernetes, a controller, and issuer objects to try",
+        "A dev stack keeps running when the command ends. It has a Vault with a PKI and every auth method, a\n"
+        "Kubernetes API with cert-manager's CRDs, a controller, and an Issuer and a ClusterIssuer for each auth\n"
+        "method. Everything listens on this machine only, with random ports and credentials.",
         """
 vault-issuer stack up                     # a dev stack with cert-manager
 eval "$(vault-issuer stack env)"          # this shell talks to it
 kubectl get issuers,clusterissuers
-vault-issuer stack status                 # list what is up, and orphaned resources
+vault-issuer stack status                 # list what is running, and orphaned resources
 vault-issuer stack down                   # remove every process and file
 """,
     )
@@ -57,7 +57,7 @@ vault-issuer stack down                   # remove every process and file
         "up",
         "start a dev stack",
         "Start a dev stack and print what to type next. It takes seconds if the components are built (see\n"
-        "`vault-issuer toolchain status`), and stays until `vault-issuer stack down`. The tokens of its service\n"
+        "`vault-issuer toolchain status`), and it runs until `vault-issuer stack down`. The tokens of its service\n"
         "accounts expire after 24 hours. Ctrl-C before it is up removes what was started.\n"
         "Exit status: 0 if every issuer object is Ready; 1 if the dev stack is up, but an issuer object is not Ready.\n"
         "The command prints no credentials: they are in files in the stack's directory that only you can read.",
@@ -97,9 +97,9 @@ eval "$(vault-issuer stack env mine)"
         actions,
         "status",
         "list dev stacks, running sessions, and orphaned resources",
-        "List what you have in the directory for temporary files (TMPDIR): dev stacks that are up, running sessions,\n"
-        "and orphans. An orphan is what remains of a session that was killed together with its supervisor:\n"
-        "directories, processes, and resources on the container engine, if one answers.",
+        "List what you have in the directory for temporary files (TMPDIR): running dev stacks, running sessions, and\n"
+        "orphaned resources. These are the directories, the processes and, if a container engine answers, the\n"
+        "resources on it that remain of a session that was killed together with its supervisor.",
         """
 vault-issuer stack status
 vault-issuer stack status --format json
@@ -126,11 +126,11 @@ vault-issuer stack list --format json
         actions,
         "down",
         "remove a dev stack, and orphaned resources",
-        "Stop every process of a dev stack and remove its directory. The command also removes orphans: their\n"
-        "directories, containers, kind clusters and container networks, and what they created in existing clusters\n"
-        "and Vaults (`vault-issuer stack list`). The latter needs the Vault's token, from its file or in\n"
-        "VAULT_ISSUER_VAULT_TOKEN. If it cannot remove something, it prints the command to remove it.\n"
-        "It does not touch running sessions, or anything that other users started.",
+        "Stop every process of a dev stack and remove its directory. The command also removes the orphaned\n"
+        "resources of killed sessions: directories, containers, kind clusters, container networks, and objects in\n"
+        "existing clusters and Vaults (`vault-issuer stack list`). For an existing Vault, it needs the token, in\n"
+        "VAULT_ISSUER_VAULT_TOKEN or in --vault-token-file. If it cannot remove something, it prints the command for\n"
+        "it. It does not touch running sessions, or anything that other users started.",
         """
 vault-issuer stack down            # the only one
 vault-issuer stack down mine       # by its name or directory
@@ -332,7 +332,7 @@ def _status(options: argparse.Namespace) -> int:
     for line in records.notices():
         print(line)
     if any(session.state == ORPHAN for session, _ in found):
-        print("orphans remain of killed sessions; remove them: vault-issuer stack down")
+        print("orphaned resources of killed sessions remain; remove them: vault-issuer stack down")
     _print_unattributed(session for session, _ in found)
     return 0
 

@@ -24,7 +24,7 @@ def add_parser(commands: Any) -> None:
         "The toolchain gets each component once, into your cache directory (or the one in VAULT_ISSUER_CACHE): from a\n"
         "pinned official download, or by a build from pinned Go modules. VAULT_ISSUER_SOURCES limits the sources, and\n"
         "VAULT_ISSUER_MIRROR names a mirror of the downloads. A session gets what it needs by itself. Get everything\n"
-        "beforehand to prepare a machine, such as an image for CI.",
+        "in advance to prepare a machine, such as an image for CI.",
         """
 vault-issuer toolchain status                     # list what is there, from which source, and where
 vault-issuer toolchain build                      # get the newest of each: seconds by download, minutes by a build

@@ -171,7 +171,7 @@ def _engine(search: str) -> Finding:
         reason = answer.stderr.strip().splitlines()
         seen.append(f"{path}: {reason[-1] if reason else f'exit status {answer.returncode}'}")
     if seen:
-        return Finding(subject, ABSENT, "; ".join(seen), "start it, or get the right to use it")
+        return Finding(subject, ABSENT, "; ".join(seen), "start it, or get permission to use it")
     return Finding(subject, ABSENT, "neither docker nor podman in PATH: no provider kind", "install one")
 
 

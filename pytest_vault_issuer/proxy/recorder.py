@@ -107,8 +107,8 @@ class Injection:
             if not _wait(self._changed, lambda: self._hits >= wanted, bound):
                 route = self._route.name if self._route else "any"
                 raise Unmet(
-                    f"expected the fault {self.fault.name!r} to meet {wanted} request(s) of route {route} "
-                    f"within {bound}, it met {self._hits}"
+                    f"expected the fault {self.fault.name!r} to apply to {wanted} request(s) of route {route} "
+                    f"within {bound}, it applied to {self._hits}"
                 )
 
     def take(self, exchange: Exchange) -> bool:

@@ -27,7 +27,7 @@ LONGEST, _KEPT = 200, 40
 #: Fields that the API server adds to the specification of a request: the requester, which is always the suite.
 _OF_THE_API = frozenset({"username", "groups", "uid", "extra"})
 #: The title of the requests at proxies of other tests.
-ELSEWHERE = "what else the controller was asked during the wait: requests at proxies of other tests"
+ELSEWHERE = "what else the controller did during the wait: its requests at the proxies of other tests"
 #: How to read the requests of a test.
 LEGEND = (
     "Recorded by the proxy between the controller and Vault. In brackets: what the test made the proxy do with a "
@@ -41,7 +41,7 @@ def collect(sandbox: Sandbox) -> dict[str, Any]:
     :return: ``exchanges`` (see :meth:`~..proxy.Exchange.record`, with the number of its ``proxy``) and
         ``refused`` connections in their order, ``objects`` with specification, conditions and events, ``log``, a list
         of lines, and ``log_of``: ``test`` where these are the last that name the test's namespaces, issuers or
-        requests, ``all`` where none does and they are simply the last. ``elsewhere``: requests at proxies of other
+        requests, ``all`` if none does, and they are simply the last. ``elsewhere``: requests at proxies of other
         tests during the last wait, which may have kept the controller busy.
     """
     redactor = sandbox.environment.redactor

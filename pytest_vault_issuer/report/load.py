@@ -194,7 +194,7 @@ def generator(report: Report) -> str:
 
 
 def pace(report: Report) -> str:
-    """How fast the controller is, in words; '' where that was not measured."""
+    """How fast the controller is, in words; '' if it was not measured."""
     measured = report["implementation"].get("pace")
     return str(Pace.of_report(measured)) if measured else ""
 

@@ -1,4 +1,4 @@
-"""What is needed to repeat a run: the command, and the identity of everything that took part."""
+"""What is needed to repeat a session: the command, and the identity of everything that took part."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..requirements.catalogue import SUITE
 from ..stack.types import Stack
 from ..toolchain import Origin, Toolchain
 
-#: Distributions whose version can change what a run says.
+#: Distributions whose version can change the outcomes.
 _PACKAGES = ("pytest-vault-issuer", "pytest", "pytest-xdist", "hvac", "requests", "kubernetes", "cryptography")
 
 
@@ -33,14 +33,14 @@ def describe(
     stack: Stack | None,
     origins: Iterable[Origin] = (),
 ) -> dict[str, Any]:
-    """Return the part of a report that says how to repeat the run.
+    """Return the part of a report that states how to repeat the session.
 
     Of pytest's command line and of the environment, only the options of this plugin are in it, redacted: the others,
     and ``PYTEST_ADDOPTS``, may hold anything.
 
     :param arguments: of pytest.
     :param command: the command of the controller, with its program resolved; [] if it runs already.
-    :param toolchain: with the versions of the run.
+    :param toolchain: with the versions of the session.
     :param stack: None if it could not start.
     :param origins: of the binaries, as far as they are known.
     """
@@ -120,7 +120,7 @@ def _images(settings: Settings, stack: Stack | None) -> dict[str, str]:
 
 
 def _file(settings: Settings) -> list[Path]:
-    """Return the file that describes the implementation, where it is one."""
+    """Return the file that describes the implementation, if there is one."""
     path = Path(settings.implementation)
     return [path] if path.suffix == ".toml" and path.is_file() else []
 

@@ -2,7 +2,7 @@
 
 ``flat`` has all of it in fields of ``spec``; ``auth-object`` refers to a VaultAuth for the authentication;
 ``configmap`` refers to a ConfigMap. Every part of the sample controller reads ``spec.vault`` only: objects are
-translated where they come from the API server.
+translated when they come from the API server.
 """
 
 from __future__ import annotations

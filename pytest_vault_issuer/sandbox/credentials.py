@@ -333,7 +333,7 @@ class Authentications(ABC):
         if status != 200:
             raise NotRunnable(
                 f"client certificates do not reach the Vault at {server.url} (status of a login: {status})",
-                hint="use an address where Vault itself ends TLS, without tls_disable_client_certs",
+                hint="use an address where Vault itself terminates TLS, without tls_disable_client_certs",
             )
 
     def aws(

@@ -18,7 +18,7 @@ from .csr import SigningRequest
 from .handles import Issuer
 from .kubernetes_csr import CertificateSigningRequest
 
-#: The rights of a user who requests certificates from Kubernetes.
+#: The permissions of a user who requests certificates from Kubernetes.
 _REQUESTS = {"apiGroups": [CSRS.group], "resources": [CSRS.plural], "verbs": ["create", "get"]}
 
 

@@ -455,8 +455,8 @@ class Toolchain:
         names = ", ".join(f"{c.name} {c.version}" for c in missing)
         progress(
             f"building {names} from Go modules: about {max(1, round(sum(c.minutes for c in missing)))} min on 2 cores, "
-            f"{_megabytes(needed)} of disk meanwhile, {_megabytes(sum(c.kept for c in missing) * 10**6)} afterwards, "
-            f"in {self.cache}"
+            f"{_megabytes(needed)} of disk during the build; "
+            f"it keeps {_megabytes(sum(c.kept for c in missing) * 10**6)} in {self.cache}"
         )
         if free < needed:
             raise ToolchainError(

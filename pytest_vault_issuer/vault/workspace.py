@@ -167,11 +167,11 @@ class VaultWorkspace:
         raise LookupError(f"{mount} does not list the imported authority: {listing}")
 
     def set_pki_issuer(self, pki: Pki, authority: Authority, **parameters: Any) -> None:
-        """Change parameters of an issuer of a mount, such as ``manual_chain``; others get their defaults."""
+        """Change parameters of a PKI issuer, such as ``manual_chain``; others get their defaults."""
         self.client.write_data(f"{pki.mount}/issuer/{self.pki_issuer(pki.mount, authority)}", data=parameters)
 
     def set_default_issuer(self, mount: str, authority: Authority) -> None:
-        """Make a CA the default issuer of a mount."""
+        """Make a CA the default PKI issuer of a mount."""
         self.client.write_data(f"{mount}/config/issuers", data={"default": self.pki_issuer(mount, authority)})
 
     # -- policies and tokens ----------------------------------------------------

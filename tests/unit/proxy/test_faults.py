@@ -526,7 +526,9 @@ def test_clear_faults(client: Client, proxy: Proxy) -> None:
 def test_waiting_for_an_injection(client: Client, proxy: Proxy) -> None:
     injection = proxy.inject(Route.SIGN, Respond(503), times=2)
     client.sign()
-    with pytest.raises(Unmet, match=r"'respond 503' to meet 2 request\(s\) of route SIGN within 0 s, it met 1"):
+    with pytest.raises(
+        Unmet, match=r"'respond 503' to apply to 2 request\(s\) of route SIGN within 0 s, it applied to 1"
+    ):
         injection.wait(0)
     waiting = threading.Thread(target=injection.wait, args=(10,))
     waiting.start()

@@ -162,7 +162,7 @@ def test_disk_and_time_are_printed_before_a_build(cache: Path, component: Compon
     Toolchain(cache, [component]).build(progress=lines.append)
     assert "tiny v1.2.3" in lines[0]
     assert "min" in lines[0]
-    assert "of disk meanwhile" in lines[0]
+    assert "of disk during the build" in lines[0]
 
 
 def test_warm_cache_is_checked_without_any_process(
