@@ -1,8 +1,9 @@
-"""A stack, and the protocol of the providers that start stacks."""
+"""A stack, and the base of the providers that start stacks."""
 
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -191,7 +192,7 @@ class Context:
     progress: Callable[[str], None]
 
 
-class Provider(Protocol):
+class Provider(ABC):
     """Starts the stack of one session; :func:`~.select.make_provider` makes it, without side effects.
 
     A provider has no method that stops the stack: the supervisor ends it with the session, also after a kill.
@@ -206,61 +207,6 @@ class Provider(Protocol):
     has_nodes: ClassVar[bool]
     is_local: ClassVar[bool]
 
-    @property
-    def reason(self) -> str:
-        """Why the provider was selected, as shown in the header."""
-
-    def binaries(self) -> list[str]:
-        """Return the names of the toolchain's binaries that a new stack needs."""
-
-    def given(self) -> dict[str, str]:
-        """Return what a new stack uses besides the toolchain's binaries: a description of the source, by name."""
-
-    def images(self, controller: Iterable[str]) -> list[NeededImage]:
-        """Return the images that the container engine needs; [] for a provider without an engine.
-
-        :param controller: images of the controller; not iterated by a provider without an engine.
-        :raises ConfigurationError: if the images cannot be determined.
-        """
-
-    def check(self, images: Iterable[NeededImage]) -> None:
-        """Check, before anything is built or started, that everything exists that the toolchain does not build.
-
-        :param images: from :meth:`images`; pulled if the engine does not have them.
-        :raises ConfigurationError, StackError: in seconds, each with a hint.
-        """
-
-    def start(self) -> Stack:
-        """Start the stack and return it when it is ready.
-
-        :raises StackError, ToolchainError, ConfigurationError: each with a hint.
-        """
-
-    def prepare(self, stack: Stack, images: Iterable[NeededImage]) -> None:
-        """Prepare the cluster of a stack to run the controller in pods.
-
-        :param images: from :meth:`images`.
-        :raises StackError: if an image cannot be loaded, or if pods cannot reach the servers of the tests.
-        """
-
-    def launcher(self, stack: Stack) -> VaultLauncher:
-        """Return a launcher of further Vaults for a stack, which may be the stack of another session."""
-
-    def control_plane(self, stack: Stack) -> ControlPlane:
-        """Return the control plane of a stack.
-
-        :raises NotRunnable: if the provider cannot stop it, or if it belongs to another session.
-        """
-
-    def stop_at_end(self) -> None:
-        """Tell the supervisor to remove, at the session's end, what the session adds outside of its processes."""
-
-
-class ProviderBase:
-    """The base of the providers: the parts of the session, and what most providers have in common."""
-
-    name: ClassVar[str]
-
     def __init__(self, context: Context, reason: str) -> None:
         self._settings = context.settings
         self._toolchain = context.toolchain
@@ -270,12 +216,55 @@ class ProviderBase:
         self.reason = reason
 
     def binaries(self) -> list[str]:
-        """Return the component with the CRDs."""
+        """Return the names of the toolchain's components that a new stack needs: by default those with the CRDs."""
         return [CRDS]
 
+    def given(self) -> dict[str, str]:
+        """Return what a new stack uses besides the toolchain's binaries, if known: a description by name."""
+        return {}
+
+    def images(self, controller: Iterable[str]) -> list[NeededImage]:
+        """Return the images that the container engine needs; [] for a provider without an engine.
+
+        :param controller: images of the controller; not iterated by a provider without an engine.
+        :raises ConfigurationError: if the images cannot be determined.
+        """
+        return []
+
+    def check(self, images: Iterable[NeededImage]) -> None:  # noqa: B027
+        """Check, before anything is built or started, that everything exists that the toolchain does not build.
+
+        :param images: from :meth:`images`; pulled if the engine does not have them.
+        :raises ConfigurationError, StackError: in seconds, each with a hint.
+        """
+
+    @abstractmethod
+    def start(self) -> Stack:
+        """Start the stack and return it when it is ready.
+
+        :raises StackError, ToolchainError, ConfigurationError: each with a hint.
+        """
+
+    def prepare(self, stack: Stack, images: Iterable[NeededImage]) -> None:  # noqa: B027
+        """Prepare the cluster of a stack to run the controller in pods.
+
+        :param images: from :meth:`images`.
+        :raises StackError: if an image cannot be loaded, or if pods cannot reach the servers of the tests.
+        """
+
+    def launcher(self, stack: Stack) -> VaultLauncher:
+        """Return a launcher of further Vaults for a stack, which may be the stack of another session."""
+        return NoVaults(self.name)
+
     def control_plane(self, stack: Stack) -> ControlPlane:
-        """Raise NotRunnable."""
+        """Return the control plane of a stack.
+
+        :raises NotRunnable: if the provider cannot stop it, or if it belongs to another session.
+        """
         raise unsupported(self.name, "cannot stop the API server")
+
+    def stop_at_end(self) -> None:  # noqa: B027
+        """Tell the supervisor to remove, at the session's end, what the session adds outside of its processes."""
 
 
 def crd_manifests(directory: Path) -> list[dict[str, Any]]:

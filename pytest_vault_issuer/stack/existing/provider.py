@@ -2,47 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
 from ...errors import ConfigurationError
 from ...kube.client import CONFIG_MAPS, Cluster, Kubernetes
 from ...options import TOKEN_VARIABLE
-from ...toolchain.images import NeededImage
 from ...vault.client import VaultServer
 from ...vault.server import VaultAdmin, check_existing
 from .. import finish, record
 from ..bootstrap import check_reviews, complete_stack
 from ..kubeconfig import private_copy
 from ..record import CleanupRecord, SessionInfo
-from ..types import NoVaults, ProviderBase, Stack
+from ..types import Provider, Stack
 
 NAME = "existing"
 #: Default address of the servers of the tests.
 LOOPBACK = "127.0.0.1"
 
 
-class ExistingProvider(ProviderBase):
+class ExistingProvider(Provider):
     """Uses the Vault and the cluster that the settings name; the cluster gets cert-manager's CRDs if it has none."""
 
     name: ClassVar[str] = NAME
     has_nodes: ClassVar[bool] = True
     is_local: ClassVar[bool] = False
 
-    def given(self) -> dict[str, str]:
-        """Return {}: the session does not know what an existing stack runs."""
-        return {}
-
-    def images(self, controller: Iterable[str]) -> list[NeededImage]:
-        """Return []: the cluster pulls its images itself."""
-        return []
-
-    def check(self, images: Iterable[NeededImage]) -> None:
-        """Do nothing: :meth:`start` checks the cluster and Vault before it creates anything."""
-
     def start(self) -> Stack:
         """Check the cluster and Vault, create what tests need there, and return them as a stack.
+
+        It registers the cleanup with the record of what it creates. The nodes pull images themselves.
 
         :raises StackError: if the cluster or Vault cannot be reached or used.
         :raises ConfigurationError: if the kubeconfig, the token or the CA file cannot be read.
@@ -104,16 +93,6 @@ class ExistingProvider(ProviderBase):
             timeout_scale=settings.timeout_scale,
         )
         return finish.begin(self._run, session_info, kubeconfig, self._timeouts, {TOKEN_VARIABLE: vault.token})
-
-    def prepare(self, stack: Stack, images: Iterable[NeededImage]) -> None:
-        """Do nothing: the nodes pull images themselves, and the user chooses the address that pods reach."""
-
-    def launcher(self, stack: Stack) -> NoVaults:
-        """Return a launcher that refuses: the session cannot start a second Vault beside the user's."""
-        return NoVaults(NAME)
-
-    def stop_at_end(self) -> None:
-        """Do nothing: :meth:`start` registers the cleanup with the record of what was created."""
 
 
 def _ca_of(cluster: Cluster) -> str:

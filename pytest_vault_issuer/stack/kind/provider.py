@@ -19,7 +19,7 @@ from .. import finish, record
 from ..bootstrap import complete_stack, open_vault
 from ..certificates import StackAuthority
 from ..record import SessionInfo
-from ..types import ProviderBase, Stack
+from ..types import Provider, Stack
 from . import cleanup
 from .cluster import KindClusters, check_pytest_kind, find_kind, node_images
 from .engine import Engine, Owner
@@ -64,7 +64,7 @@ def _origins(engine: Engine, cluster: str, vault_image: str) -> list[Origin]:
     return [of_image(name, image, engine.digest(image)) for name, image in images.items()]
 
 
-class KindProvider(ProviderBase):
+class KindProvider(Provider):
     """Starts a Vault with testcontainers and a cluster with pytest-kind."""
 
     name: ClassVar[str] = NAME

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar
@@ -11,11 +10,10 @@ from ...errors import NotRunnable
 from ...kube.client import Cluster
 from ...options import Settings
 from ...toolchain import CRDS, KUBERNETES, Binaries, origins, resolve
-from ...toolchain.images import NeededImage
 from ...vault.server import VaultAdmin
 from ..bootstrap import complete_stack, open_vault
 from ..certificates import StackAuthority
-from ..types import ProviderBase, Stack
+from ..types import Provider, Stack
 from .control_plane import LocalControlPlane
 from .kubernetes import KubernetesProcesses
 from .vault import VaultProcesses
@@ -36,7 +34,7 @@ def _given(settings: Settings) -> list[str]:
     return [*given, "vault"] if settings.vault_binary else given
 
 
-class ProcessProvider(ProviderBase):
+class ProcessProvider(Provider):
     """Starts etcd, kube-apiserver, kube-controller-manager and Vault from binaries."""
 
     name: ClassVar[str] = NAME
@@ -50,13 +48,6 @@ class ProcessProvider(ProviderBase):
     def given(self) -> dict[str, str]:
         """Return the binaries that the user provides."""
         return dict.fromkeys(_given(self._settings), "named by you")
-
-    def images(self, controller: Iterable[str]) -> list[NeededImage]:
-        """Return []: no container engine is used."""
-        return []
-
-    def check(self, images: Iterable[NeededImage]) -> None:
-        """Do nothing: the toolchain builds what the user does not provide."""
 
     def start(self) -> Stack:
         """Start the processes and return the stack when it is ready.
@@ -99,9 +90,6 @@ class ProcessProvider(ProviderBase):
             log=lambda: self._run.log_tail(server.name),
         )
 
-    def prepare(self, stack: Stack, images: Iterable[NeededImage]) -> None:
-        """Do nothing: the cluster has no nodes, so that the session never calls this."""
-
     def launcher(self, stack: Stack) -> VaultProcesses:
         """Return a launcher that starts the stack's Vault binary."""
         return VaultProcesses(self._run, Path(stack.vault.ca_file), Path(stack.vault_binary), self._timeouts)
@@ -116,6 +104,3 @@ class ProcessProvider(ProviderBase):
                 "the API server belongs to the session that this one joins", hint="run without --vault-issuer-join"
             )
         return LocalControlPlane(self._run, Path(stack.kubernetes.kubeconfig), self._timeouts)
-
-    def stop_at_end(self) -> None:
-        """Do nothing: the supervisor ends all processes."""
