@@ -56,7 +56,7 @@ class Controller(Protocol):
     def memory(self) -> int:
         """Return its resident memory in bytes.
 
-        :raises NotRunnable: if it runs in the cluster.
+        :raises NotRunnable: if it runs in the cluster, has ended, or `ps` cannot show it.
         """
 
     def restarting(self) -> contextlib.AbstractContextManager[None]:
@@ -77,41 +77,29 @@ class Replica(Controller, Protocol):
         """End it for good."""
 
 
-class ControllerProcess:
-    """A controller that is a process of this session.
-
-    :param name: of the process.
-    """
+class _Process:
+    """A :class:`Controller` that is a process of this session."""
 
     def __init__(self, run: RunDirectory, name: str = PROCESS) -> None:
         self.name = name
         self._run = run
 
     def stop(self) -> None:
-        """See :class:`Controller`."""
         self._run.stop_for_now(self.name, os.getpid(), graceful=True)
 
     def kill(self) -> None:
-        """See :class:`Controller`."""
         self._run.stop_for_now(self.name, os.getpid())
 
     def start(self) -> None:
-        """See :class:`Controller`."""
         self._run.start(self.name)
 
     def pause(self) -> None:
-        """See :class:`Controller`."""
         self._run.pause(self.name, os.getpid())
 
     def resume(self) -> None:
-        """See :class:`Controller`."""
         self._run.resume(self.name, os.getpid())
 
     def memory(self) -> int:
-        """See :class:`Controller`.
-
-        :raises NotRunnable: if it has ended, or `ps` cannot show it.
-        """
         pid = self._run.process_id(self.name)
         try:
             shown = subprocess.run(
@@ -129,7 +117,6 @@ class ControllerProcess:
 
     @contextlib.contextmanager
     def restarting(self) -> Iterator[None]:
-        """See :class:`Controller`."""
         self._run.restart_on_exit(self.name, os.getpid())
         try:
             yield
@@ -137,12 +124,11 @@ class ControllerProcess:
             self._run.end_restart_on_exit(self.name)
 
     def replica(self, number: int, arguments: list[str]) -> Replica:
-        """See :class:`Controller`."""
         return _ReplicaProcess(self._run, f"{self.name}-replica-{number}", self.name, arguments)
 
 
-class ControllerWorkload:
-    """A controller that is a Deployment or StatefulSet of this session."""
+class _Workload:
+    """A :class:`Controller` that is a Deployment or StatefulSet of this session."""
 
     def __init__(self, workload: Workload, cluster: Cluster, timeouts: Timeouts) -> None:
         self._workload = workload
@@ -150,12 +136,10 @@ class ControllerWorkload:
         self._timeouts = timeouts
 
     def stop(self) -> None:
-        """See :class:`Controller`."""
         self._scale(0)
         self._wait_gone()
 
     def kill(self) -> None:
-        """See :class:`Controller`."""
         self._scale(0)
         for pod in self._workload.pods(self._cluster):
             self._cluster.call(
@@ -166,33 +150,25 @@ class ControllerWorkload:
         self._wait_gone()
 
     def start(self) -> None:
-        """See :class:`Controller`."""
         self._scale(1)
 
     def pause(self) -> None:
-        """See :class:`Controller`."""
-        raise NotRunnable(
-            "the controller runs in the cluster: its process cannot be paused",
-            hint=_AS_PROCESS,
-        )
+        raise NotRunnable("the controller runs in the cluster: its process cannot be paused", hint=_AS_PROCESS)
 
     def resume(self) -> None:
-        """Do nothing: it is never paused."""
+        pass  # it is never paused
 
     def memory(self) -> int:
-        """See :class:`Controller`."""
         raise NotRunnable(
-            "the controller runs in the cluster: the memory of its process cannot be read",
-            hint=_AS_PROCESS,
+            "the controller runs in the cluster: the memory of its process cannot be read", hint=_AS_PROCESS
         )
 
     @contextlib.contextmanager
     def restarting(self) -> Iterator[None]:
-        """See :class:`Controller`. The kubelet restarts it anyway."""
-        yield
+        yield  # the kubelet restarts it anyway
 
     def replica(self, number: int, arguments: list[str]) -> Replica:
-        """See :class:`Controller`. It is a workload of its own, so that each can be stopped."""
+        # A workload of its own, so that each can be stopped.
         workload = self._workload
         body = copy_of(self._cluster.get(workload.resource, workload.name, workload.namespace), f"{number}", arguments)
         return _ReplicaWorkload(workloads_of([body])[0], self._cluster, self._timeouts, body)
@@ -257,10 +233,9 @@ class Control:
         :raises NotRunnable: if it runs in the cluster.
         """
         original = self.controller
-        if not isinstance(original, ControllerProcess):
+        if not isinstance(original, _Process):
             raise NotRunnable(
-                "the controller runs in the cluster: its environment is part of its manifests",
-                hint=_AS_PROCESS,
+                "the controller runs in the cluster: its environment is part of its manifests", hint=_AS_PROCESS
             )
         replaced = _ReplicaProcess(self._run, f"{original.name}-variables", original.name, [], variables)
         original.stop()
@@ -277,7 +252,7 @@ class Control:
         return filled(ProcessDescription(command=description.replica_args), values)[0]
 
 
-class _ReplicaProcess(ControllerProcess):
+class _ReplicaProcess(_Process):
     def __init__(
         self,
         run: RunDirectory,
@@ -300,14 +275,13 @@ class _ReplicaProcess(ControllerProcess):
             self._started = True
 
     def end(self) -> None:
-        """End it for good."""
         if self._started:
             self.resume()
             self.start()  # no longer stopped for the time being
             self._run.stop(self.name)
 
 
-class _ReplicaWorkload(ControllerWorkload):
+class _ReplicaWorkload(_Workload):
     def __init__(self, workload: Workload, cluster: Cluster, timeouts: Timeouts, body: Object) -> None:
         super().__init__(workload, cluster, timeouts)
         self._body = body
@@ -321,7 +295,6 @@ class _ReplicaWorkload(ControllerWorkload):
             self._started = True
 
     def end(self) -> None:
-        """End it for good."""
         if self._started:
             self.kill()
             self._cluster.delete(self._workload.resource, self._workload.name, self._workload.namespace)
@@ -354,14 +327,12 @@ def copy_of(workload: Object, number: str, arguments: list[str]) -> Object:
     }
 
 
-def _controller(
-    running: RunningImplementation, run: RunDirectory, cluster: Cluster, timeouts: Timeouts
-) -> ControllerProcess | ControllerWorkload:
+def _controller(running: RunningImplementation, run: RunDirectory, cluster: Cluster, timeouts: Timeouts) -> Controller:
     if running.process:
-        return ControllerProcess(run)
+        return _Process(run)
     scalable = [workload for workload in running.workloads if workload.kind != "DaemonSet"]
     if len(scalable) == 1:
-        return ControllerWorkload(scalable[0], cluster, timeouts)
+        return _Workload(scalable[0], cluster, timeouts)
     if scalable:
         names = ", ".join(f"{workload.namespace}/{workload.name}" for workload in scalable)
         raise NotRunnable(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_vault_issuer.errors import NotRunnable
-from pytest_vault_issuer.implementation.control import Control, ControllerProcess, copy_of
+from pytest_vault_issuer.implementation.control import Control, copy_of
 from pytest_vault_issuer.implementation.process import RunningImplementation
 from pytest_vault_issuer.implementation.workloads import workloads_of
 from pytest_vault_issuer.kube.ownership import LABEL, owner_of
@@ -27,16 +27,20 @@ class OneProcess:
         return self.pid
 
 
+def memory_of(pid: int) -> int:
+    running = RunningImplementation("mine/issuer", "mine", True, True)
+    return Control(None, running, OneProcess(pid), None, None).controller.memory()  # type: ignore[arg-type]
+
+
 def test_memory_is_that_of_the_process() -> None:
-    memory = ControllerProcess(OneProcess(os.getpid())).memory()  # type: ignore[arg-type]
-    assert memory > 1024 * 1024
+    assert memory_of(os.getpid()) > 1024 * 1024
 
 
 def test_memory_of_an_ended_process_cannot_be_read() -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     with pytest.raises(NotRunnable, match="ps does not show the memory"):
-        ControllerProcess(OneProcess(ended.pid)).memory()  # type: ignore[arg-type]
+        memory_of(ended.pid)
 
 
 CONTROLLER: dict[str, Any] = {
