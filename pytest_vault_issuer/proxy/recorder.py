@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Protocol
 
 from ..errors import Unmet
 from ..timeouts import Bound
@@ -18,25 +17,18 @@ Where = Callable[[Exchange], bool]
 """A condition on a request; for an injection the answer's fields are not filled in yet."""
 
 
-class Observer(Protocol):
-    """Sees the requests of every proxy of a session, and returns the bounds of waits for them."""
+class Observer:
+    """Sees the requests of every proxy of a session, and returns the bounds of waits for them.
+
+    This one is for a proxy without a session: it does nothing, and extends no bound.
+    """
 
     def request(self, route: Route) -> AbstractContextManager[object]:
         """Return a context that lasts as long as a request is in progress."""
-
-    def bound(self, seconds: float) -> Bound:
-        """Return the bound of a wait, which begins now."""
-
-
-class Unobserved:
-    """The observer of a proxy without a session."""
-
-    def request(self, route: Route) -> AbstractContextManager[object]:
-        """Return a context that does nothing."""
         return contextlib.nullcontext()
 
     def bound(self, seconds: float) -> Bound:
-        """Return a bound that nothing extends."""
+        """Return the bound of a wait, which begins now."""
         return Bound(seconds)
 
 
@@ -135,7 +127,7 @@ class Recorder:
     """
 
     def __init__(self, observer: Observer | None = None) -> None:
-        self.observer = observer or Unobserved()
+        self.observer = observer or Observer()
         self._changed = threading.Condition()
         self._next = 0
         self._exchanges: dict[int, Exchange] = {}

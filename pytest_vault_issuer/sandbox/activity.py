@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from ..errors import StackError
 from ..proxy import Route
+from ..proxy.recorder import Observer
 from ..timeouts import Bound, Busy
 from .pace import Pace
 
@@ -60,10 +61,8 @@ class Request:
     ended: float | None = None
 
 
-class Activity:
+class Activity(Observer):
     """Records the requests at the proxies of this process, and computes when the controller was busy.
-
-    An observer of proxies; see :class:`~..proxy.recorder.Observer`.
 
     :param directory: where the processes of the session record requests; None records nothing.
     :param pace: the controller's pace; without it, the controller never counts as busy.

@@ -43,7 +43,7 @@ from pytest_vault_issuer.proxy import (
     set_data,
 )
 from pytest_vault_issuer.proxy import faults as faults_module
-from pytest_vault_issuer.proxy.recorder import Unobserved
+from pytest_vault_issuer.proxy.recorder import Observer
 from pytest_vault_issuer.timeouts import Bound, poll
 
 if TYPE_CHECKING:
@@ -335,7 +335,7 @@ def test_hold(proxy: Proxy, new_client: Callable[..., Client], upstream: Upstrea
     assert [exchange.fault for exchange in proxy.seen(Route.SIGN)] == ["hold", "hold"]
 
 
-class Observer(Unobserved):
+class Remembering(Observer):
     """Records which requests are in progress, and continues waits once."""
 
     def __init__(self) -> None:
@@ -356,7 +356,7 @@ class Observer(Unobserved):
 def test_an_observer_sees_a_held_request_until_it_is_answered(
     new_proxy: Callable[..., Proxy], new_client: Callable[..., Client]
 ) -> None:
-    observer, hold = Observer(), Hold()
+    observer, hold = Remembering(), Hold()
     proxy = new_proxy(observer=observer)
     proxy.inject(Route.SIGN, hold)
     with ThreadPoolExecutor(1) as pool:
@@ -369,7 +369,7 @@ def test_an_observer_sees_a_held_request_until_it_is_answered(
 
 
 def test_an_observer_bounds_every_wait(new_proxy: Callable[..., Proxy]) -> None:
-    observer = Observer()
+    observer = Remembering()
     proxy = new_proxy(observer=observer)
     for wait in (
         lambda: proxy.inject(Route.SIGN, Hold()).wait(0.01),
