@@ -157,8 +157,8 @@ def _option(option: Option) -> Iterator[str]:
     value = "true" if option.flag else option.metavar
     yield "| | |\n|---|---|"
     yield f"| command line | `{shown}`{' (repeatable)' if option.many else ''} |"
-    yield f"| ini file | `{option.ini} = {value}`{' (several: separated by blanks)' if option.many else ''} |"
-    yield f"| environment | `{option.env}={value}`{' (several: separated by blanks)' if option.many else ''} |"
+    yield f"| ini file | `{option.ini} = {value}`{' (several: separated by spaces)' if option.many else ''} |"
+    yield f"| environment | `{option.env}={value}`{' (several: separated by spaces)' if option.many else ''} |"
     yield f"| default | {_default(option)} |\n"
 
 

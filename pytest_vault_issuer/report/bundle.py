@@ -108,7 +108,7 @@ def _readme(report: Report, entry: dict[str, Any], test: dict[str, Any]) -> Iter
     yield ""
     yield from _block(heading(outcome, test["message"]), test["message"])
     yield from _block(
-        "Run just this again", rerun.command(report, test), "sh", note="In the directory where the session started:"
+        "Repeat this test", rerun.command(report, test), "sh", note="In the directory where the session started:"
     )
     for number, (name, text) in enumerate(sections(test["evidence"]) if test["evidence"] else ()):
         yield from _block(name[0].upper() + name[1:], text, note="" if number else LEGEND)

@@ -177,7 +177,7 @@ def _cell(level: str, members: list[dict[str, Any]]) -> tuple[str, int, int, str
 def _repeat(report: Report) -> dict[str, str]:
     made = report["reproduction"]
     return {
-        "Made": made["time"],
+        "Created": made["time"],
         "Command": made["command"],
         "Stack": versions(report["stack"]["components"] if report["stack"] else {}),
         "Controller": pace(report) or "not measured",

@@ -55,7 +55,7 @@ def details(results: Iterable[RequirementResult]) -> Iterator[str]:
         for group in group_results(members):
             yield from _group(group, outcome)
     for reason in dict.fromkeys(r.later for r in results if r.later):
-        yield f"not asked for, {one_line(reason)}: {', '.join(r.requirement.id for r in results if r.later == reason)}"
+        yield f"not applicable, {one_line(reason)}: {', '.join(r.requirement.id for r in results if r.later == reason)}"
 
 
 def _group(group: Group[RequirementResult], outcome: Outcome) -> Iterator[str]:

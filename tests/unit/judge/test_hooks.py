@@ -541,7 +541,7 @@ def test_requirement_after_the_contract_is_unsupported(stackless: Inner, contrac
     assert result.ret == pytest.ExitCode.OK
     result.assert_outcomes(skipped=1, passed=1)
     result.stdout.fnmatch_lines(
-        [f"vault-issuer: probe 1, contract cert-manager {contract}, *", f"not asked for, * {contract}: *{NEW.id}*"]
+        [f"vault-issuer: probe 1, contract cert-manager {contract}, *", f"not applicable, * {contract}: *{NEW.id}*"]
     )
     entry = stackless.entry(NEW.id)
     assert (entry["outcome"], entry["reason"]) == ("unsupported", f"since cert-manager 1.20, probe follows {contract}")

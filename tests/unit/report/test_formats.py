@@ -155,7 +155,7 @@ def test_html() -> None:
     assert tags.scripts == 1, "what an issuer wrote is no script"
     assert len(tags.ids) == len(set(tags.ids))
     assert {entry["id"] for entry in ALL["requirements"]} <= set(tags.ids)
-    for shown in (*SEEN, "What was expected, and what was seen", "Run just this again", "--vault-issuer=./mine.toml"):
+    for shown in (*SEEN, "What was expected, and what was seen", "Repeat this test", "--vault-issuer=./mine.toml"):
         assert shown.lower() in tags.text.lower()
     assert "canary" not in page
     for foreign in ("src=", "@import", "url("):
@@ -228,7 +228,7 @@ def test_ids_are_unique_in_a_report_of_the_whole_catalogue() -> None:
 def test_requirement_that_does_not_apply_has_a_reason() -> None:
     built = report(Outcome.UNSUPPORTED)
     built["requirements"][0]["reason"] = "since cert-manager 9 & later"
-    assert "<dt>Not asked for</dt><dd>since cert-manager 9 &amp; later</dd>" in html.render(built)
+    assert "<dt>Not applicable</dt><dd>since cert-manager 9 &amp; later</dd>" in html.render(built)
 
 
 @pytest.mark.parametrize(

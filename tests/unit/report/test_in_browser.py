@@ -84,7 +84,7 @@ def test_page_is_one_file_without_texts_of_its_own(reader: Reader, file: Path) -
 def test_failures_are_open_with_their_evidence(reader: Reader) -> None:
     assert {r.id for r in REQUIREMENTS if reader.is_open(r.id)} == {FAILED, ERROR}
     failed = reader.page.locator(f"#{FAILED}")
-    for text in ("it was not so", "Run just this again", "POST /v1/pki/sign/r 403", "VaultError", "Issuer a/b"):
+    for text in ("it was not so", "Repeat this test", "POST /v1/pki/sign/r 403", "VaultError", "Issuer a/b"):
         assert failed.get_by_text(text).first.is_visible(), f"expected {text!r} to be visible"
 
 

@@ -333,7 +333,7 @@ def test_details_count_unselected_and_explain_not_run() -> None:
 def test_details_name_later_requirements_with_the_reason() -> None:
     later = [dataclasses.replace(result(), later=LATER), dataclasses.replace(result(PASSED), later=LATER)]
     (line,) = terminal.details([result(PASSED), *later])
-    assert line == f"not asked for, {LATER}: {later[0].requirement.id}, {later[1].requirement.id}"
+    assert line == f"not applicable, {LATER}: {later[0].requirement.id}, {later[1].requirement.id}"
 
 
 def test_later_requirement_is_not_counted() -> None:
