@@ -91,32 +91,12 @@ class NamespacedWorkspace(VaultWorkspace):
             method.create_custom_secret_id(other.name, role.secret_id, mount_point=other.mount)
         return role
 
-    def kubernetes_role(
-        self,
-        *policies: str,
-        service_account: str,
-        namespace: str,
-        mount: str | None = None,
-        audience: str = "",
-        ttl: str = "1m",
-    ) -> AuthRole:
-        """Create a role of the Kubernetes auth method in each namespace, bound to one ServiceAccount."""
-        return self._in_each(
-            lambda member: member.kubernetes_role(
-                *policies,
-                service_account=service_account,
-                namespace=namespace,
-                mount=mount,
-                audience=audience,
-                ttl=ttl,
-            )
-        )
+    def mount_kubernetes(self, mount: str | None = None) -> str:
+        """Enable and configure the Kubernetes auth method at the same path in each namespace."""
+        return self._in_each(lambda member: member.mount_kubernetes(mount))
 
-    def certificate_role(self, *policies: str, certificate: str, mount: str | None = None, ttl: str = "1m") -> AuthRole:
-        """Create a role of the TLS certificates auth method in each namespace."""
-        return self._in_each(
-            lambda member: member.certificate_role(*policies, certificate=certificate, mount=mount, ttl=ttl)
-        )
+    def _auth_role(self, mount: str, folder: str, data: dict[str, Any]) -> AuthRole:
+        return self._in_each(lambda member: member._auth_role(mount, folder, data))
 
 
 def _with_parents(path: str) -> Iterable[str]:
