@@ -21,7 +21,7 @@ def test_addresses(vault_issuer_stack: Stack) -> None:
     assert {"kubernetes", "vault"} <= vault_issuer_stack.components.keys()
 
 
-def test_an_object_is_waited_for(vault_issuer_cluster: Cluster) -> None:
+def test_waiting_for_an_object(vault_issuer_cluster: Cluster) -> None:
     config_maps = Resource(group="", version="v1", plural="configmaps")
     body = {
         "apiVersion": "v1",
@@ -49,7 +49,7 @@ def test_health_of_vault(vault_issuer_vault: VaultAdmin) -> None:
     assert health["sealed"] is False
 
 
-def test_our_policy_allows_signing_alone(vault_issuer_workspace: VaultWorkspace) -> None:
+def test_our_policy_allows_only_signing(vault_issuer_workspace: VaultWorkspace) -> None:
     pki = vault_issuer_workspace.pki(Authority.root().intermediate())
     vault_issuer_workspace.set_pki_role(
         pki,

@@ -155,7 +155,7 @@ class VaultWorkspace:
         self.client.write_data(f"{pki.mount}/issuers/import/bundle", data={"pem_bundle": bundle})
 
     def pki_issuer(self, mount: str, authority: Authority) -> str:
-        """Return the id of a CA among the issuers of a mount.
+        """Return the id of the PKI issuer of a mount that is a given CA.
 
         :raises LookupError: if the mount does not have it.
         """

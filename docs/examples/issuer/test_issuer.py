@@ -25,7 +25,7 @@ def test_a_certificate_for_our_domain(vault_issuer_sandbox: Sandbox, kind: str) 
     assert login.json.keys() == {"role_id", "secret_id"}
 
 
-def test_an_outage_is_survived(vault_issuer_sandbox: Sandbox) -> None:
+def test_controller_survives_an_outage(vault_issuer_sandbox: Sandbox) -> None:
     sealed = Respond(503, json={"errors": ["Vault is sealed"]})
     outage = vault_issuer_sandbox.proxy.inject(Route.HEALTH, sealed)
     issuer = vault_issuer_sandbox.issuer("Issuer")
