@@ -104,11 +104,9 @@ class Authority:
         """Return a new root, by default with a random name."""
         return cls(name or _random_name(), key_type=key_type)
 
-    def intermediate(
-        self, name: str | None = None, *, key_type: str = "ec", valid_for: timedelta = VALIDITY
-    ) -> Authority:
-        """Return a new authority below this one, by default with a random name."""
-        return Authority(name or _random_name(), parent=self, key_type=key_type, valid_for=valid_for)
+    def intermediate(self, *, key_type: str = "ec", valid_for: timedelta = VALIDITY) -> Authority:
+        """Return a new authority below this one, with a random name."""
+        return Authority(_random_name(), parent=self, key_type=key_type, valid_for=valid_for)
 
     def cross_sign(self, other: Authority) -> Authority:
         """Return an authority below this one with the name and the key of another."""

@@ -285,12 +285,13 @@ def assert_refused_or_first(
         assert signing.token == first.credential, f"expected only the first of the methods {what}, saw another token"
 
 
-def issued_eventually(sandbox: Sandbox, issuer: Issuer, *, attempts: int = 5) -> CertificateRequest:
+def issued_eventually(sandbox: Sandbox, issuer: Issuer) -> CertificateRequest:
     """Request certificates until one is issued.
 
     The first may fail: a controller can learn of a change through one watch after it
     learns of the request through another.
     """
+    attempts = 5
     for _ in range(attempts):
         request = sandbox.request(issuer)
         item = wait_final(request, timeout=sandbox.timeouts.retry)

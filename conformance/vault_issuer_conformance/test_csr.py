@@ -44,11 +44,10 @@ def from_parameters(sandbox: Sandbox, kind: str, **role: object) -> Issuer:
     return sandbox.ready_issuer(kind, pki=sandbox.vault.pki(role=parameters | role))
 
 
-def with_names(*names: x509.GeneralName, subject: str | None = None, critical: bool = False) -> SigningRequest:
-    """Return a CSR with alternative names of any type."""
+def with_names(*names: x509.GeneralName, critical: bool = False) -> SigningRequest:
+    """Return a CSR with alternative names of any type, and without a subject."""
     key = generate_key()
-    attributes = [x509.NameAttribute(NameOID.COMMON_NAME, subject)] if subject else []
-    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(attributes))
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=critical)
     csr = builder.sign(key, hashes.SHA256())
     return SigningRequest(csr.public_bytes(Encoding.PEM).decode(), key)

@@ -45,9 +45,9 @@ def asking(sandbox: Sandbox, clients: Authority, *, required: bool = True) -> Pr
     return sandbox.new_proxy(client_ca=clients.pem, client_certificate_required=required)
 
 
-def presented(proxy: Proxy, *, since: int = 0) -> set[bytes | None]:
+def presented(proxy: Proxy) -> set[bytes | None]:
     """Return the client certificates of requests (DER, None for a request without one)."""
-    return {exchange.client_certificate for exchange in proxy.seen(since=since)}
+    return {exchange.client_certificate for exchange in proxy.seen()}
 
 
 @requirement("VI-MTLS-001")
