@@ -20,7 +20,6 @@ from pytest_vault_issuer.cli import main as cli
 from pytest_vault_issuer.options import OPTIONS, Option
 from pytest_vault_issuer.report import html as report_page
 from pytest_vault_issuer.report.load import versions
-from pytest_vault_issuer.report.outcomes import LEVELS as LEVELS_OF_REPORTS
 from pytest_vault_issuer.report.published import DIGEST_FILE, DIRECTORY, Published, read_all
 from pytest_vault_issuer.requirements.catalogue import LEVELS, SUITE, Catalogue, Requirement
 from pytest_vault_issuer.requirements.features import AREAS, BY_PROFILE, CORE
@@ -291,7 +290,7 @@ def _verdict(each: Published, profile: str) -> str:
     if entry is None:
         return "not judged"
     lines = [f"**{entry['verdict']}**"]
-    for level in LEVELS_OF_REPORTS:
+    for level in LEVELS:
         counts = entry["counts"].get(level, {})
         if asked := sum(counts.values()) - counts.get("unsupported", 0):
             lines.append(f"{counts['passed']} of {asked} {level}")

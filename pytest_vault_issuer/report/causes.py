@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from ..errors import BarrierUnmet
+from ..requirements.catalogue import LEVELS
 from ..text import one_line
-from .outcomes import LEVELS, TO_EXPLAIN, Outcome, RequirementResult, failed_at_barrier, headline
+from .outcomes import TO_EXPLAIN, Outcome, RequirementResult, failed_at_barrier, headline
 
 Item = TypeVar("Item")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..requirements.catalogue import LEVELS
 from .load import Report
-from .outcomes import LEVELS, Outcome
+from .outcomes import Outcome
 
 #: From the worst to the best for the user of a controller.
 _RANK = {

@@ -16,6 +16,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..requirements.catalogue import LEVELS
 from ..requirements.features import AREAS
 from ..text import all_printable
 from . import rerun
@@ -23,7 +24,7 @@ from .causes import Group, group_entries, member_lines
 from .evidence import ELSEWHERE, LEGEND, body_text, connection, elsewhere_text, log_title, spec_text
 from .files import HTML_MARK, write_text
 from .load import Report, generator, pace, shortened, title, versions, with_outcome
-from .outcomes import LEVELS, TO_EXPLAIN, Outcome, heading
+from .outcomes import TO_EXPLAIN, Outcome, heading
 
 if TYPE_CHECKING:
     from jinja2 import Environment

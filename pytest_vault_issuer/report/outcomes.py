@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import BarrierUnmet
-from ..requirements.catalogue import Requirement
+from ..requirements.catalogue import LEVELS, Requirement
 from ..requirements.features import AREAS, CORE
 
 
@@ -32,9 +32,6 @@ class Verdict(enum.StrEnum):
     NON_CONFORMANT = "non-conformant"
     INCOMPLETE = "incomplete"  #: the session ended early
 
-
-#: From the strongest to the weakest: the order of every list.
-LEVELS = ("MUST", "SHOULD", "MAY")
 
 #: Tests with these outcomes need evidence and the command that repeats them.
 TO_EXPLAIN = (Outcome.FAILED, Outcome.ERROR, Outcome.KNOWN_FAILURE)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from ..requirements.catalogue import LEVELS
 from ..text import one_line
 from .causes import Group, by_level, group_results, message_lines
-from .outcomes import LEVELS, NOT_JUDGED, Outcome, RequirementResult, Verdict, by_area, by_profile, verdict
+from .outcomes import NOT_JUDGED, Outcome, RequirementResult, Verdict, by_area, by_profile, verdict
 
 _SHOWN = {
     Outcome.ERROR: "errors in the suite or the stack",

@@ -16,6 +16,7 @@ from ..errors import ConfigurationError
 from .features import AREAS, FEATURES, PROFILES, check_known
 
 SUITE = "vault_issuer_conformance"
+#: From the strongest to the weakest: the order of every list.
 LEVELS = ("MUST", "SHOULD", "MAY")
 #: The shape with the field names of cert-manager's API reference; some requirements only apply to it.
 SHAPE = "cert-manager"
