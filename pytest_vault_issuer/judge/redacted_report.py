@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ def redact_report(report: pytest.TestReport | pytest.CollectReport, redact: Reda
     """Redact everything of a report that pytest prints or a file keeps."""
     report.sections = [(title, redact(text)) for title, text in report.sections]
     if isinstance(report, pytest.TestReport):
-        report.user_properties = [(name, redacted_value(value, redact)) for name, value in report.user_properties]
+        report.user_properties = redacted_properties(report.user_properties, redact)
     if isinstance(reason := getattr(report, "wasxfail", None), str):
         report.wasxfail = redact(reason)  # type: ignore[union-attr]
     if (context := getattr(report, "context", None)) is not None:  # of a subtest
@@ -31,6 +31,11 @@ def redact_report(report: pytest.TestReport | pytest.CollectReport, redact: Reda
         text = str(representation)
         if redact(text) != text:  # an unknown kind of representation, or a secret spread over several parts
             report.longrepr = redact(text)
+
+
+def redacted_properties(properties: Iterable[tuple[Any, Any]], redact: Redact) -> list[tuple[Any, Any]]:
+    """Return the properties of a test or of the session, whose names are text of a test too."""
+    return [(redacted_value(name, redact), redacted_value(value, redact)) for name, value in properties]
 
 
 def redacted_value(value: Any, redact: Redact) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ..session.session import Session
-from .redacted_report import Redact, redact_report, redact_representation, redacted_value
+from .redacted_report import Redact, redact_report, redact_representation, redacted_properties
 
 #: Key of the error with which a worker of pytest-xdist rejected its tests, in its output.
 _REFUSED = "vault_issuer_secret_id"
@@ -106,9 +106,17 @@ class Secrecy:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Redact reports that no other hook creates: of subtests, and of the crash of a worker of pytest-xdist."""
-        if self._active and (report.when not in _PHASES or hasattr(report, "context")):
+        """Redact reports that no other hook creates: of subtests, and of the crash of a worker of pytest-xdist.
+
+        Also redact the attributes that a test sets in the JUnit file (`record_xml_attribute`), before it takes them.
+        """
+        if not self._active:
+            return
+        if report.when not in _PHASES or hasattr(report, "context"):
             redact_report(report, self.redact)
+        for plugin in self._config.pluginmanager.get_plugins():
+            for reporter in getattr(plugin, "node_reporters", {}).values():
+                reporter.attrs = dict(redacted_properties(reporter.attrs.items(), self.redact))
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
     def pytest_testnodedown(self, node: Any, error: Any) -> None:
@@ -137,7 +145,7 @@ class Secrecy:
         """Redact the properties of the whole session before a JUnit file is written."""
         for plugin in self._config.pluginmanager.get_plugins() if self._active else ():
             if isinstance(properties := getattr(plugin, "global_properties", None), list):
-                properties[:] = [(name, redacted_value(value, self.redact)) for name, value in properties]
+                properties[:] = redacted_properties(properties, self.redact)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_warning_recorded(self, warning_message: Any) -> None:

@@ -44,10 +44,12 @@ _SALT = secrets.token_bytes(16)
 _SECRET_HEADERS = frozenset(
     {"x-vault-token", "authorization", "proxy-authorization", "cookie", "set-cookie", "x-amz-security-token"}
 )
+#: A UUID or a key in hexadecimal: the same value in upper and in lower case.
+_HEX = re.compile("(?i)[0-9a-f-]+")
 _PLACEHOLDER = re.compile(secret_shapes.PLACEHOLDER)
-# Whitespace wraps and indents, backslashes escape, and base64 has two alphabets.
-_CANONICAL = str.maketrans(dict.fromkeys(string.whitespace + "\\", "") | {"-": "+", "_": "/"})
-_DROPPED = frozenset(string.whitespace + "\\")
+# Whitespace wraps and indents, backslashes escape, UTF-16 has a NUL beside each letter, and base64 has two alphabets.
+_DROPPED = frozenset(string.whitespace + "\\\0")
+_CANONICAL = str.maketrans(dict.fromkeys(_DROPPED, "") | {"-": "+", "_": "/"})
 
 
 def decode_jwt(token: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
@@ -270,7 +272,8 @@ class _Index:
 
     def add(self, value: str) -> None:
         """Add a value in all its forms."""
-        plain = {_canonical(text) for spelled in (value, value.replace(" ", "+")) for text in decoded(spelled)}
+        spellings = {value, value.replace(" ", "+"), *((value.upper(), value.lower()) if _HEX.fullmatch(value) else ())}
+        plain = {_canonical(text) for spelled in spellings for text in decoded(spelled)}
         embedded = {_canonical(form) for form in _embedded_base64(value)} - plain
         for forms, inside in ((plain, False), (embedded, True), (map(_canonical, _numbers(value)), False)):
             for text in forms:

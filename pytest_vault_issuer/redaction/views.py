@@ -43,6 +43,9 @@ _WRAPPED = re.compile(
     + "|".join(f"(?<=[^{_BASE64}=][{_BASE64}]{{{width}}})|(?<=\\A[{_BASE64}]{{{width}}})" for width in _WIDTHS)
     + rf")\r?\n[ \t]*(?=[{_BASE64}]{{1,80}}={{0,2}}[ \t]*(?:[\r\n\"']|$))"
 )
+# Between two parts of a Python literal: pprint, and with it pytest's -vv, wraps bytes and long strings. A comparison
+# marks each line with a sign.
+_LITERALS = re.compile(r"(?P<quote>['\"])[ \t]{0,4}\r?\n(?:E[ \t])?[ \t]{0,200}[-+?]?[ \t]{0,200}b?(?P=quote)")
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class View:
 
 
 def views(text: str) -> list[View]:
-    """Return the text, each further round of decoding, and the text with wrapped lines joined."""
+    """Return the text, each further round of decoding, and each of these with wrapped lines and literals joined."""
     found = [View(text)]
     for _ in range(_ROUNDS):
         if not _ESCAPING.search(found[-1].text):
@@ -75,9 +78,10 @@ def views(text: str) -> list[View]:
             break
         found.append(decoded)
     for view in list(found):
-        joined = _rewritten(view, _WRAPPED, lambda _: "")
-        if joined.text != view.text:
-            found.append(joined)
+        for pattern in (_WRAPPED, _LITERALS):
+            joined = _rewritten(view, pattern, lambda _: "")
+            if joined.text != view.text:
+                found.append(joined)
     return found
 
 

@@ -77,6 +77,27 @@ def test_registered_value_in_every_form_has_one_mark(redactor: Redactor, form: s
     assert redactor.redact(text) == text
 
 
+@pytest.mark.parametrize(
+    "shown",
+    [
+        str.upper,
+        lambda text: str(text.encode("utf-16-le")),
+        lambda text: text.encode("utf-16-be").decode(),
+        lambda text: f"(b'{text[:10]}'\n b'{text[10:20]}'\n b'{text[20:]}')",
+        lambda text: f"E     -  '{text[:10]}'\nE     -  '{text[10:]}'",
+    ],
+    ids=["upper case", "UTF-16", "UTF-16 of the other order", "wrapped bytes", "wrapped text in a comparison"],
+)
+def test_registered_secret_id_in_other_forms(shown: Callable[[str], str]) -> None:
+    redactor = Redactor()
+    secret_id = "caa1f248-a7f1-e6b0-b9b4-9cd23959d1a3"
+    redactor.add(secret_id)
+    text = redactor.redact(f"before {shown(secret_id)} after")
+    assert "<secret " in text
+    left = re.sub(r"<secret [0-9a-f]{6}>", "", text).lower().replace("\\x00", "").replace("\0", "")
+    assert not any(secret_id[at : at + 6] in left for at in range(len(secret_id) - 6))
+
+
 @pytest.mark.parametrize("before", range(6))
 @pytest.mark.parametrize("after", range(3))
 def test_registered_value_inside_a_longer_base64_text(before: int, after: int) -> None:
