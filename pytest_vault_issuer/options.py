@@ -24,6 +24,8 @@ from .toolchain.images import VAULT_IMAGE, check_image
 
 STACKS = ("auto", "process", "kind", "existing")
 VAULT_MODES = ("server", "dev")
+#: The smallest and the largest factor of timeouts.
+SCALES = (0.01, 1000)
 TOKEN_VARIABLE = "VAULT_ISSUER_VAULT_TOKEN"  # noqa: S105 (a name)
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _MIRROR = re.compile(r"[\w.-]+(:[0-9]+)?(/[\w.-]+)*/?")
@@ -157,7 +159,7 @@ class Settings:
             raise ConfigurationError(
                 f"--vault-issuer-stack={self.stack}: no such provider", hint=f"one of: {', '.join(STACKS)}"
             )
-        if not 0.01 <= self.timeout_scale <= 1000:  # also refuses "not a number"
+        if not SCALES[0] <= self.timeout_scale <= SCALES[1]:  # also refuses "not a number"
             raise ConfigurationError("--vault-issuer-timeout-scale must be from 0.01 to 1000", hint="for example 2")
         self._check_addresses()
         if self.stack == "existing" and not self.names_existing:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from ..inputs.files import read_regular
 from ..supervisor.discovery import FoundSession
 
 FILE = "dev stack.json"
@@ -87,7 +88,7 @@ def load(directory: Path) -> DevStack | None:
     :return: None if there is none, or its file is incomplete. Fields that another version lacks are empty.
     """
     try:
-        data = json.loads((directory / FILE).read_text())
+        data = json.loads(read_regular(directory / FILE))
     except (OSError, ValueError, RecursionError):  # ValueError: also if it is not UTF-8
         return None
     if not isinstance(data, dict) or not isinstance(data.get("name"), str):

@@ -7,7 +7,7 @@ import os
 import tomllib
 from pathlib import Path
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, VaultIssuerError
 from .builtin import CERT_MANAGER, NAMES, load_builtin
 from .spec import Implementation
 
@@ -71,7 +71,15 @@ def _from_factory(name: str) -> Implementation:
             f"--vault-issuer={name} is not a function",
             hint="name a function that takes no arguments and returns an Implementation",
         )
-    implementation = factory()
+    try:
+        implementation = factory()
+    except VaultIssuerError:
+        raise
+    except Exception as error:  # it is the user's code
+        raise ConfigurationError(
+            f"--vault-issuer={name} failed: {type(error).__name__}: {error}",
+            hint="name a function that takes no arguments and returns an Implementation",
+        ) from error
     if not isinstance(implementation, Implementation):
         raise ConfigurationError(
             f"{name} must return an Implementation, got {type(implementation).__name__}",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ..errors import ConfigurationError
+from ..inputs.files import read_regular
 from ..text import plain
 
 FILE = "report.jsonl"
@@ -40,7 +41,7 @@ def read(path: Path) -> Progress:
     :raises ConfigurationError: for a file that is not a journal.
     """
     try:
-        lines = path.read_bytes().split(b"\n")[:-1]  # the last one is empty, or was cut
+        lines = read_regular(path).split(b"\n")[:-1]  # the last one is empty, or was cut
         entries = [json.loads(line) for line in lines]
         began = entries[0]["implementation"] if entries else {"name": "", "version": ""}
         tests = [str(entry["nodeid"]) for entry in entries if entry["type"] == "test"]

@@ -13,6 +13,7 @@ from typing import Any
 import fastjsonschema
 
 from ..errors import ConfigurationError
+from ..inputs.files import read_regular
 from ..requirements.catalogue import Requirement
 from ..sandbox.pace import Pace
 from ..text import LARGEST, LEVELS, depth_exceeds, one_line
@@ -38,7 +39,7 @@ def load(path: Path) -> Report:
     if file.name == FILE and not file.exists() and journaled.exists():
         raise _cut(journaled)
     try:
-        report = parse(file.read_text(encoding="utf-8"))
+        report = parse(read_regular(file).decode("utf-8"))
     except OSError as error:
         raise ConfigurationError(
             f"the report {file} cannot be read: {error.strerror}",

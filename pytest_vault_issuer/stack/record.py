@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigurationError, StackError
+from ..inputs.files import read_regular
 from ..kube.client import Resource
+from ..options import SCALES
 from ..supervisor import disk
 from ..supervisor.run_directory import RunDirectory
 from ..timeouts import poll
@@ -201,7 +203,7 @@ class CleanupRecord:
         :raises StackError: if the first line, with the cluster and Vault of the session, is missing.
         """
         try:
-            text = self.path.read_text(errors="replace")
+            text = read_regular(self.path, private=True).decode(errors="replace")
         except OSError as error:
             raise StackError(
                 f"the cleanup record {self.path} cannot be read: {error.strerror}", hint="check its owner and mode"
@@ -229,7 +231,7 @@ class CleanupRecord:
         scale = line.get("timeout_scale")
         return SessionInfo(
             **{**texts, "session": self.session},
-            timeout_scale=float(scale) if isinstance(scale, int | float) else SessionInfo.timeout_scale,
+            timeout_scale=float(scale) if _is_scale(scale) else SessionInfo.timeout_scale,
         )
 
     @property
@@ -316,6 +318,11 @@ def find(session: str) -> CleanupRecord | None:
     """Return the record of a session; None if there is none."""
     path = directory() / f"{Path(session).name}{_SUFFIX}"
     return CleanupRecord(path) if path.exists() else None
+
+
+def _is_scale(value: Any) -> bool:
+    """Whether a value is a factor of timeouts that the options allow."""
+    return isinstance(value, int | float) and SCALES[0] <= value <= SCALES[1]
 
 
 def _text(entry: dict[str, Any], key: str) -> str:

@@ -172,7 +172,7 @@ class Supervisor:
             _signal_group(process.pid, signal.SIGCONT)  # a paused process handles no signal
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(GRACE)
-        _signal_group(process.pid, signal.SIGKILL)
+        _kill_session(process)
         process.wait()
         return {"returncode": process.returncode}
 
@@ -325,7 +325,7 @@ class Supervisor:
 
     def _end_processes(self) -> None:
         for process in self.processes.values():
-            _signal_group(process.pid, signal.SIGKILL)
+            _kill_session(process)
         for process in self.processes.values():
             process.wait()
         # Processes that left their process session have this process, the subreaper, as their parent.
@@ -582,6 +582,27 @@ class Clients:
 def _signal_group(pid: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
+
+
+def _kill_session(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and what it started, also if it has ended itself.
+
+    Hours after its end, as in a dev stack, its id may belong to another process. While others of its process group
+    run, the system does not assign the id again: a process with the id is then a later one.
+    """
+    if process.poll() is not None and _exists(process.pid):
+        return
+    _signal_group(process.pid, signal.SIGKILL)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _signal_running(process: subprocess.Popen[bytes], number: int) -> None:

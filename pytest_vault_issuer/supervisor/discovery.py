@@ -92,7 +92,9 @@ def _changed(path: Path) -> float | None:
     if re.fullmatch(PREFIX + "[0-9a-f]{12}", path.name):
         with contextlib.suppress(FileNotFoundError):  # it was removed in the meantime
             about = path.lstat()
-            if stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid():
+            # Its files name commands that a cleanup runs: another user must not be able to write into it.
+            others = about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+            if stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid() and not others:
                 return about.st_mtime
     return None
 

@@ -345,6 +345,8 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         "from pytest_vault_issuer.implementation import Implementation\n"
         f"def right(): return Implementation.from_mapping({MINIMAL!r}, Path())\n"
         "def wrong(): return {}\n"
+        "def failing(): raise OSError('no')\n"
+        "def asking(name): return {}\n"
         "nothing = None\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
@@ -358,6 +360,13 @@ def test_factory(module: str) -> None:
 
 def test_factory_that_returns_something_else(module: str) -> None:
     assert f"{module}:wrong must return an Implementation, got dict" in not_loaded(f"{module}:wrong").message
+
+
+@pytest.mark.parametrize(("name", "why"), [("failing", "OSError: no"), ("asking", "TypeError: asking")])
+def test_factory_that_fails(module: str, name: str, why: str) -> None:
+    error = not_loaded(f"{module}:{name}")
+    assert f"--vault-issuer={module}:{name} failed: {why}" in error.message
+    assert "takes no arguments" in error.hint
 
 
 def test_factory_that_is_no_function(module: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from pytest_vault_issuer.report import html
 from pytest_vault_issuer.report import load as reading
 from pytest_vault_issuer.report import write as files
 from pytest_vault_issuer.report.files import json_text
+from pytest_vault_issuer.report.journal import FILE as JOURNAL
 from pytest_vault_issuer.report.journal import Journal
 from pytest_vault_issuer.report.outcomes import Outcome
 from tests.support.sample_report import ALL, REQUIREMENTS, paths, report
@@ -121,6 +123,21 @@ def test_missing_report_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[s
     said = refused(typed, place / name, capsys)
     assert f"the report {place / (name or 'report.json')} cannot be read: No such file or directory" in said
     assert "--vault-issuer-report" in said
+
+
+def test_fifo_in_the_place_of_the_file_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing writes to it: the command does not wait."""
+    for name in (json_report.FILE, JOURNAL):
+        os.mkfifo(tmp_path / name)
+    assert "cannot be read: It is not a regular file" in refused("show {}", tmp_path, capsys)
+    (tmp_path / json_report.FILE).unlink()
+    assert "is not a journal of a session" in refused("show {}", tmp_path, capsys)
+
+
+def test_endless_file_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with (tmp_path / json_report.FILE).open("wb") as file:
+        file.truncate(1 << 40)
+    assert "cannot be read: It is larger than 256 MB" in refused("show {}", tmp_path, capsys)
 
 
 def test_directory_in_the_place_of_the_file_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

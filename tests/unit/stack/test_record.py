@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,51 @@ def test_a_record_that_was_cut_off_at_its_beginning_is_an_error(begun: CleanupRe
         begun.read()
     assert str(begun.path) in raised.value.hint
     assert record.state_of(begun) == UNFINISHED
+
+
+def fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def symbolic_link(path: Path) -> None:
+    path.rename(path.with_suffix(".moved"))
+    path.symlink_to(path.with_suffix(".moved"))
+
+
+def huge(path: Path) -> None:
+    with path.open("ab") as file:
+        file.truncate(1 << 40)
+
+
+def of_everyone(path: Path) -> None:
+    path.chmod(0o666)
+
+
+def of_another_user(path: Path) -> None:
+    os.chown(path, 65534, -1)
+
+
+@pytest.mark.parametrize("change", [fifo, symbolic_link, huge, of_everyone, of_another_user])
+def test_record_that_others_may_have_written_is_not_followed(
+    begun: CleanupRecord, change: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names a cluster and a Vault, to which a cleanup sends the credentials of this user."""
+    if change is of_another_user and os.getuid() != 0:
+        pytest.skip("not run: only root can give a file to another user")
+    change(begun.path)
+    with pytest.raises(StackError, match="cannot be read: ") as raised:
+        begun.read()
+    assert "owner" in raised.value.hint
+    with pytest.raises(StackError, match="cannot be read: "):
+        finish.finish(begun, "token")
+    assert [str(item.path) for item in record.records()] == [str(begun.path)]
+
+
+@pytest.mark.parametrize("scale", ["1e999", "-1", "0", "1" + "0" * 400, "1e300", "true_", "null"])
+def test_impossible_factor_of_the_timeouts_is_left_out(begun: CleanupRecord, scale: str) -> None:
+    begun.path.write_text(f'{{"kubeconfig": "/k", "timeout_scale": {scale.replace("true_", "false")}}}\n')
+    assert begun.read().session_info.timeout_scale == 1.0
 
 
 def test_lines_that_another_version_writes_otherwise_are_left_out(begun: CleanupRecord) -> None:

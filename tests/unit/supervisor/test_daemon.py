@@ -471,6 +471,33 @@ def test_paths_of_runs_differ_and_are_short() -> None:
 
 
 @linux
+@pytest.mark.parametrize("end", ["stop", "end"])
+def test_later_process_with_the_id_of_one_that_has_ended_is_not_killed(
+    short_directory: Path, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dev stack runs for days; meanwhile, the system assigns the id of a process that ended again."""
+    monkeypatch.setattr(supervisor, "_children", list)  # of this process
+    here = supervisor.Supervisor(short_directory, os.getpid())
+    here.spawn("short", ["true"], dict(os.environ))
+    process = here.processes["short"]
+    process.wait()
+    with subprocess.Popen(FOREVER, start_new_session=True) as other:
+        process.pid = other.pid
+        try:
+            here.stop("short") if end == "stop" else here.end()
+            assert other.poll() is None
+        finally:
+            other.kill()
+
+
+def test_stop_ends_what_a_process_started_that_has_ended(run: RunDirectory, watch: Watch) -> None:
+    run.spawn("parent", ["sh", "-c", "sleep 1000 & echo $!"])
+    child = watch.add(int(line_of(run, "parent")))
+    ended(run, "parent")
+    run.stop("parent")
+    assert child not in watch.left()
+
+
 def test_close_ends_everything_and_removes_the_directory(run: RunDirectory, watch: Watch) -> None:
     pids = [watch.add(run.spawn(name, FOREVER)) for name in ("one", "two")]
     server = watch.add(supervisor_of(run))

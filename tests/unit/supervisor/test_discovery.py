@@ -137,6 +137,18 @@ def test_directory_that_is_just_being_created_is_left_alone(short_directory: Pat
     assert [found.state for found in find_sessions(short_directory)] == [ORPHAN]
 
 
+def test_directory_that_others_can_write_into_is_ignored(short_directory: Path) -> None:
+    """Another user can have written the commands that a cleanup would run."""
+    path = short_directory / NAME
+    path.mkdir(mode=0o700)
+    os.utime(path, (0, 0))
+    assert find_session(path) is not None
+    for mode in (0o720, 0o702, 0o777):
+        path.chmod(mode)
+        assert find_session(path) is None
+        assert find_sessions(short_directory) == []
+
+
 def test_files_of_others_are_ignored(short_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (short_directory / "vault-issuer-notes").mkdir()
     (short_directory / "elsewhere").mkdir()
