@@ -25,7 +25,7 @@ from ..scaffold import (
     detect,
     installed,
     is_go,
-    rbac_in,
+    rbac_of,
     release,
     render,
 )
@@ -34,8 +34,6 @@ from .output import add_command, add_format, markdown_table, print_json
 _NONE = "none"
 #: The group whose CustomResourceDefinitions every session installs.
 _CONTRACT = Answers.api_version.partition("/")[0]
-#: Required options; on a terminal, the command asks about them.
-_NEEDED = ("name", "command")
 #: What a repository without manifests shows.
 _NOTHING = Detected()
 _VERSION = re.compile(r"[0-9][0-9A-Za-z.+!]*")
@@ -49,11 +47,11 @@ def add_parser(commands: Any) -> None:
         "init",
         "describe your own controller, and judge it in CI: asks a few questions and writes the files",
         "Write the file that describes a controller (--vault-issuer=NAME.toml), a draft of its RBAC rules, and a CI\n"
-        "workflow. On a terminal, the command asks about missing options. Elsewhere, --name and --command are\n"
-        "required, and the other options have the defaults below. The command reads the directory: manifests in it\n"
-        "and in config/, deploy/, manifests/, crds/ and rbac/; the CI system from .github, .gitlab-ci.yml or the\n"
-        "remotes; the build command from a Makefile's target build, or from go.mod and main.go in ., cmd/PROGRAM or\n"
-        "cmd; the flags in the Go files there. It does not overwrite existing files, unless you give --force.",
+        "workflow. On a terminal, the command asks about missing options. Elsewhere, --command is required if no\n"
+        "manifest has a Deployment; other options have the defaults below. The command reads the directory: manifests\n"
+        "in it and in config/, deploy/, manifests/, crds/ and rbac/; the CI system from .github, .gitlab-ci.yml or\n"
+        "the remotes; the build command from a Makefile's target build, or from go.mod and main.go in ., cmd/PROGRAM\n"
+        "or cmd; the flags in the Go files there. It does not overwrite existing files, unless you give --force.",
         """
 vault-issuer init                                   # asks
 vault-issuer init --name my-issuer --ci github \\
@@ -64,7 +62,9 @@ pytest --pyargs vault_issuer_conformance --vault-issuer=./my-issuer.toml
 """,
     )
     parser.add_argument("--directory", type=Path, default=Path(), help="directory to read and to write (default: .)")
-    parser.add_argument("--name", help="the controller's name: lower-case letters, digits and dashes")
+    parser.add_argument(
+        "--name", help="the controller's name: lower-case letters, digits and dashes (default: the directory's)"
+    )
     parser.add_argument(
         "--command",
         dest="program",
@@ -148,6 +148,11 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _drafted(answers: Answers, found: Detected) -> Iterator[str]:
+    if answers.rbac_unbound:
+        yield (
+            f"rights of the service account {answers.account}: no binding in {', '.join(answers.rbac)} names it; write "
+            "[run] service_account or rbac"
+        )
     if found.chart and not answers.rbac:
         yield f'Roles and bindings: only the chart defines them; write [run] chart = "{found.chart}", or edit the draft'
 
@@ -159,12 +164,10 @@ def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None,
     :param ask: gets a question and the default; None if the command cannot ask.
     :raises ConfigurationError: when what is needed is not given, or wrong.
     """
-    given = {"name": options.name, "command": options.program or _command(found) or None}
-    missing = [f"--{key}" for key in _NEEDED if given[key] is None]
-    if missing and ask is None:
+    if ask is None and not (options.program or _command(found)):
         raise ConfigurationError(
-            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} required, because the command cannot ask",
-            hint="vault-issuer init --help shows all options",
+            "--command is required: the manifests have no Deployment, and the command cannot ask",
+            hint="name the program and its arguments: --command './bin/manager --kubeconfig={kubeconfig}'",
         )
 
     def answer(value: str | None, question: str, default: str) -> str:
@@ -203,9 +206,10 @@ def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None,
         known_crds = found.crds if ours and found.crds else crds_in(options.directory, group)
         crds = manifests(options.crds, "Its CustomResourceDefinitions", known_crds)
     overlay = (f"{name}-rbac",) if found.rbac else ()
-    rbac = manifests(
-        options.rbac, f"Its Roles and bindings ({_NONE} for a draft)", overlay or rbac_in(options.directory)
-    )
+    granted = rbac_of(options.directory, options.service_account or found.service_account)
+    copy = (f"{name}-rbac.yaml",) if granted.copied and not overlay else ()
+    known_rbac = overlay or (*granted.files, *copy)
+    rbac = manifests(options.rbac, f"Its Roles and bindings ({_NONE} for a draft)", known_rbac)
     # The default answer is a workflow. If the command cannot ask, only a repository with a CI system gets one.
     ci = answer(
         options.ci,
@@ -234,6 +238,9 @@ def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None,
         rbac=rbac,
         rbac_base=found.rbac if overlay and rbac == overlay else "",
         overlay=found.overlay,
+        rbac_copied=granted.copied if set(copy) & set(rbac) else (),
+        rbac_sources=granted.sources,
+        rbac_unbound=bool(granted.files) and rbac == granted.files and not granted.bound,
         columns=found.columns,
         features=features,
         build=build,
@@ -247,7 +254,8 @@ def _command(found: Detected) -> str:
     """Return the command that runs the Deployment's program here; '' if there is none."""
     if not found.program:
         return ""
-    return shlex.join([f"./{found.built or f'bin/{found.program}'}", "--kubeconfig={kubeconfig}", *found.flags])
+    kubeconfig = ["--kubeconfig={kubeconfig}"] if found.kubeconfig else []
+    return shlex.join([f"./{found.built or f'bin/{found.program}'}", *kubeconfig, *found.flags])
 
 
 def _name_of(directory: Path) -> str:

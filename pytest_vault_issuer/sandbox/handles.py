@@ -6,6 +6,7 @@ import base64
 import binascii
 import contextlib
 import copy
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from .shapes import BlockShape, Configuration, Shape, check_names
 #: With these the API server refuses an object: malformed, forbidden by an admission webhook, invalid.
 REFUSED = (400, 403, 422)
 READY = "Ready"
+#: What a condition says of an object that its controller tries again.
+_RETRIES = re.compile(r"\bretr(y|ies|ying|ied)\b|\brequeue|\bback-?off\b|\btry again\b", re.IGNORECASE)
 #: cert-manager's names of signers (https://cert-manager.io/docs/usage/kube-csr/).
 SIGNER_NAME = "{plural}.{group}/{namespace}.{name}"
 CLUSTER_SIGNER_NAME = "{plural}.{group}/{name}"
@@ -181,7 +184,8 @@ class Handle:
         )
         last = last and self._seen(last)
         if not done or last is None:
-            raise Unmet(f"expected {self} {what} within {bound}; {describe_conditions(last)}")
+            seen = f"{describe_conditions(last)}{_about_retries(last, self.timeouts.retry)}"
+            raise Unmet(f"expected {self} {what} within {bound}; {seen}")
         return last
 
     @contextlib.contextmanager
@@ -570,6 +574,14 @@ class CertificateRequest(Handle):
     def ca(self) -> list[x509.Certificate]:
         """The certificates in ``status.ca`` ([] if it is empty)."""
         return decode_certificates(self.get().get("status", {}).get("ca"))
+
+
+def _about_retries(item: Object | None, limit: float) -> str:
+    """Return what to do if an object that is not ready is to be retried, and the suite may not wait long enough."""
+    found = condition(item or {}, READY)
+    if found.get("status") == "True" or not _RETRIES.search(found.get("message", "")):
+        return ""
+    return f" (if it retries, or gives up, only after more than {limit:g} s, set retry in [timing])"
 
 
 def _issued(item: Object) -> bool:

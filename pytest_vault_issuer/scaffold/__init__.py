@@ -1,7 +1,7 @@
 """The first files for the author of a controller: the implementation file, its RBAC, and a CI workflow."""
 
 from .answers import Answers
-from .detect import build_of, ci_of, crds_in, is_go, rbac_in
+from .detect import build_of, ci_of, crds_in, is_go, rbac_of
 from .files import CI_SYSTEMS, GITHUB, GITLAB, render
 from .repository import Detected, detect
 from .suite import installed, release
@@ -18,7 +18,7 @@ __all__ = [
     "detect",
     "installed",
     "is_go",
-    "rbac_in",
+    "rbac_of",
     "release",
     "render",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..kube.client import Object
 from ..requirements.features import FEATURES, expand
 from . import suite
 
@@ -21,6 +22,8 @@ class Answers:
     :ivar issuer_lib: whether it is built with cert-manager's issuer-lib.
     :ivar rbac: its manifests of Roles and bindings; with (), a first draft is written.
     :ivar rbac_base: kustomization with its RBAC, to which `overlay` is applied; '' for none.
+    :ivar rbac_copied: objects of its RBAC that are in files with other objects; :ivar rbac_sources: these files.
+    :ivar rbac_unbound: whether no binding in its RBAC names its service account.
     :ivar overlay: namespace, namePrefix and nameSuffix of its installation.
     :ivar columns: printer columns of its issuer objects.
     :ivar features: names of features or profiles.
@@ -44,6 +47,9 @@ class Answers:
     rbac: tuple[str, ...] = ()
     rbac_base: str = ""
     overlay: dict[str, str] = field(default_factory=dict)
+    rbac_copied: tuple[Object, ...] = ()
+    rbac_sources: tuple[str, ...] = ()
+    rbac_unbound: bool = False
     columns: tuple[str, ...] = ()
     features: tuple[str, ...] = ("core",)
     build: str = ""

@@ -26,6 +26,8 @@ def render(answers: Answers, directory: Path) -> dict[str, str]:
         raise ConfigurationError(f"{answers.file} would be wrong: {error.message}", hint=error.hint) from error
     if answers.rbac_base:
         files[f"{answers.rbac[0]}/kustomization.yaml"] = rbac.overlay(answers)
+    elif answers.rbac_copied:
+        files[answers.rbac[-1]] = rbac.copy(answers)
     elif not answers.rbac:
         files[rbac.FILE] = rbac.render(answers)
     if answers.ci == GITHUB:

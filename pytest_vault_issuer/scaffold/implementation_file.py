@@ -12,6 +12,13 @@ from ..requirements.features import FEATURES, PROFILES
 from . import rbac
 from .answers import Answers
 
+#: Placeholder -> usual names of the field with this value, in lower case.
+_USUAL = {
+    "server": ("server", "url", "address", "addr", "vaultaddr", "vaulturl"),
+    "path": ("path", "signpath", "pkipath"),
+    "caBundle": ("cabundle",),
+    "auth.appRole.roleId": ("roleid",),
+}
 #: https://github.com/cert-manager/issuer-lib, controllers/certificatesigningrequest_controller.go
 _SIGNER = """\
 # issuer-lib signs CertificateSigningRequests for cluster-scoped issuer objects only.
@@ -82,9 +89,15 @@ def _place(answers: Answers) -> str:
     """Return the key with the place of the Vault configuration, or the beginning of a shape as a comment."""
     if answers.vault_at:
         return f"vault_at = {_text(answers.vault_at)}\n"
-    paths = "".join(f'# {_text(path)} = "…"\n' for path in answers.fields)
+    paths = "".join(f"# {_text(path)} = {_text(_likely(path))}\n" for path in answers.fields)
     about = '# Replace each … by its value, such as "{server}": see "Other shapes" in the page for implementers.'
     return f"{about}\n# [issuer.shape.fields]\n{paths}"
+
+
+def _likely(path: str) -> str:
+    """Return the placeholder that a field with this name usually has, … if it does not show."""
+    name = path.rpartition(".")[2].lower()
+    return next((f"{{{value}}}" for value, names in _USUAL.items() if name in names), "…")
 
 
 def _columns(names: Iterable[str]) -> str:

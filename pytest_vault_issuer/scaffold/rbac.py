@@ -55,6 +55,14 @@ def render(answers: Answers) -> str:
     return _HEAD.format(name=answers.name) + write_documents(role, binding, sort_keys=False)
 
 
+def copy(answers: Answers) -> str:
+    """Return the RBAC of files that contain other objects, too."""
+    head = (
+        f"# The rights of the controller, copied from {', '.join(answers.rbac_sources)}: change them in both places.\n"
+    )
+    return head + write_documents(*answers.rbac_copied, sort_keys=False)
+
+
 def overlay(answers: Answers) -> str:
     """Return a kustomization that changes the names in the repository's RBAC as its installation does."""
     base = "/".join([".."] * len(answers.rbac[0].split("/")) + [answers.rbac_base])

@@ -61,6 +61,7 @@ class Detected:
     :ivar service_account: ``namespace/name``.
     :ivar program: name of the program in the container; :ivar built: the file that ``make build`` writes for it.
     :ivar flags: its arguments, adapted to a local process, with those that only such a process needs.
+    :ivar kubeconfig: whether it may have a flag for the kubeconfig; otherwise it reads KUBECONFIG.
     :ivar issuer_lib: whether it is built with cert-manager's issuer-lib.
     :ivar chart: folder of a Helm chart.
     :ivar rbac: folder of the kustomization with its RBAC, which `overlay` changes.
@@ -79,6 +80,7 @@ class Detected:
     program: str = ""
     built: str = ""
     flags: tuple[str, ...] = ()
+    kubeconfig: bool = True
     issuer_lib: bool = False
     chart: str = ""
     rbac: str = ""
@@ -124,6 +126,7 @@ def detect(directory: Path) -> Detected:
         program=program,
         built=source_code.built(directory, program),
         flags=(*flags, *source_code.flags(directory, program, flags)),
+        kubeconfig=source_code.takes_kubeconfig(directory, program),
         issuer_lib=source_code.uses_issuer_lib(directory),
         rbac=_rbac(directory, folder, overlay),
         overlay={key: str(overlay[key]) for key in _RENAMING if overlay.get(key)},
@@ -134,7 +137,10 @@ def detect(directory: Path) -> Detected:
 
 def _missing(found: Detected) -> Iterator[str]:
     if not found.api_version:
-        yield "API group and kinds: no CustomResourceDefinition of a kind whose name ends with Issuer"
+        yield (
+            "API group and kinds: no CustomResourceDefinition of a kind whose name ends with Issuer; the file assumes "
+            "those of cert-manager.io. A controller without issuer objects, configured by flags, cannot be judged"
+        )
     elif not found.crds:
         yield "files of the CRDs: only templates of a chart define them; write [run] chart"
     if found.fields:
@@ -344,7 +350,17 @@ def _place(definitions: Iterable[Object]) -> tuple[str, tuple[str, ...]]:
     common = [place for place in next(iter(places), []) if all(place in others for others in places)]
     if common:
         return common[0], ()
-    return "", tuple(f"spec.{name}" for name in dict.fromkeys(name for spec in schemas for name in spec))
+    return "", tuple(dict.fromkeys(path for spec in schemas for path in _leaves(spec, "spec")))
+
+
+def _leaves(properties: Object, path: str) -> Iterator[str]:
+    """Yield the paths of the fields that have no fields themselves."""
+    for name, schema in properties.items():
+        here = f"{path}.{str(name).replace('.', chr(92) + '.')}"
+        if inner := _properties(schema):
+            yield from _leaves(inner, here)
+        else:
+            yield here
 
 
 def _spec_schema(item: Object) -> Object:
@@ -419,7 +435,9 @@ def _deployment(sources: Iterable[_Source]) -> tuple[_Source, Object] | None:
 def _program(item: Object, directory: Path) -> tuple[str, tuple[str, ...]]:
     container = next((one for one in _containers(item) if one.get("image")), {})
     words = [str(word) for key in ("command", "args") for word in container.get(key) or []]
-    program = words.pop(0).rpartition("/")[2] if container.get("command") else ""
+    # Without a command, the first argument may be a program that the image's entry point starts.
+    named = container.get("command") or (words and re.fullmatch(r"(/[\w.-]+)+", words[0]))
+    program = words.pop(0).rpartition("/")[2] if named else ""
     flags = (_flag(word) for word in words)
     program = program or source_code.entrypoint(directory) or str(container.get("name", ""))
     return program, tuple(filter(None, flags))

@@ -29,6 +29,16 @@ _SERVER_PORT = re.compile(r"(metrics|health|healthz|probe|readiness|readyz|pprof
 _LEADER = re.compile(r"(enable-)?leader-elect(ion)?")
 _ISSUER_LIB = re.compile(r"^\s*(?:require\s+)?github\.com/cert-manager/issuer-lib\s", re.MULTILINE)
 _NAMESPACE = "cluster-resource-namespace"
+#: Files of a repository whose programs are not written in Go.
+_OTHER_LANGUAGES = (
+    "pyproject.toml",
+    "setup.py",
+    "requirements.txt",
+    "Cargo.toml",
+    "pom.xml",
+    "build.gradle",
+    "package.json",
+)
 
 
 def entrypoint(directory: Path) -> str:
@@ -64,6 +74,22 @@ def loopback(host: str) -> str:
 def uses_issuer_lib(directory: Path) -> bool:
     """Whether a Go module is built with cert-manager's issuer-lib."""
     return _ISSUER_LIB.search(_text(directory / "go.mod")) is not None
+
+
+def takes_kubeconfig(directory: Path, program: str) -> bool:
+    """Whether a program may have the flag ``--kubeconfig``; True if its source does not show that it has none.
+
+    controller-runtime declares the flag in Go's package flag:
+    https://pkg.go.dev/sigs.k8s.io/controller-runtime/pkg/client/config.
+
+    :param program: its name; its source is in the directory, ``cmd`` or ``cmd/PROGRAM``.
+    """
+    if not (directory / "go.mod").is_file():
+        return not any((directory / name).is_file() for name in _OTHER_LANGUAGES)
+    texts = [_text(file) for file in _sources(directory, program)]
+    if not texts or any('"kubeconfig"' in text for text in texts):
+        return True
+    return any("flag.Parse()" in text or "AddGoFlagSet" in text or "AddGoFlag" in text for text in texts)
 
 
 def flags(directory: Path, program: str, given: Iterable[str]) -> tuple[str, ...]:

@@ -214,8 +214,7 @@ def test_nothing_is_overwritten_unless_forced(tmp_path: Path, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], "--name and --command are required"),
-        (["--name", "mine"], "--command is required"),
+        ([], "--command is required: the manifests have no Deployment"),
         (["--name", "My Issuer", "--command", "x"], "'My Issuer' is not a valid name"),
         (["--name", "mine", "--command", "x 'y"], "fix its quotes"),
         (["--name", "mine", "--command", "x {kubeconf}"], "did you mean kubeconfig?"),

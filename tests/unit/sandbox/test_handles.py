@@ -5,13 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from pytest_vault_issuer.errors import ConfigurationError, Unmet, UnsupportedError
 from pytest_vault_issuer.kube.client import ApiError, Resource
-from pytest_vault_issuer.sandbox.handles import Handle, Issuer, IssuerType, UncalledWebhookError, answer
+from pytest_vault_issuer.sandbox.csr import SigningRequest
+from pytest_vault_issuer.sandbox.handles import (
+    CertificateRequest,
+    Handle,
+    Issuer,
+    IssuerType,
+    UncalledWebhookError,
+    answer,
+)
 from pytest_vault_issuer.sandbox.shapes import BlockShape
 from pytest_vault_issuer.timeouts import Timeouts
 
@@ -79,6 +87,26 @@ def test_kind_without_a_signer_name_makes_its_tests_unsupported() -> None:
     unused: Any = None
     with pytest.raises(UnsupportedError, match="serves no CertificateSigningRequests for the kind MyIssuer"):
         IssuerType("MyIssuer", unused, unused, cluster_scoped=False, signer_name="").signer_of("mine", "here")
+
+
+def pending(message: str) -> dict[str, Any]:
+    return issuer_with(ready("False") | {"reason": "Pending", "message": message})
+
+
+@pytest.mark.parametrize("message", ["signing failed, will retry", "Retrying in 2m0s", "backoff: vault: 503"])
+def test_failure_of_a_request_that_is_retried_names_the_key_for_slow_retries(message: str) -> None:
+    cluster: Any = SimpleNamespace(wait=lambda *_, **__: (False, pending(message)))
+    request = CertificateRequest(cluster, Timeouts(retry=7), "mine", "here", cast(SigningRequest, None))
+    with pytest.raises(Unmet, match=r"only after more than 7 s, set retry in \[timing\]"):
+        request.wait_failed()
+
+
+def test_failure_of_a_request_that_is_not_retried_does_not_name_it() -> None:
+    cluster: Any = SimpleNamespace(wait=lambda *_, **__: (False, pending("waiting for the administrator")))
+    request = CertificateRequest(cluster, Timeouts(), "mine", "here", cast(SigningRequest, None))
+    with pytest.raises(Unmet) as caught:
+        request.wait_failed()
+    assert "[timing]" not in str(caught.value)
 
 
 class LateWatch:

@@ -144,7 +144,11 @@ BLOCK = {"properties": {name: {} for name in ("server", "path", "auth", "caBundl
         ([{"vault": BLOCK, "ca": {}}] * 2, "spec.vault", ()),
         ([BLOCK["properties"]] * 2, "spec", ()),
         ([{"ca": {}, "backend": {"properties": {"vault": BLOCK}}}], "spec.backend.vault", ()),
-        ([{"vault": BLOCK}, {"other": BLOCK}], "", ("spec.vault", "spec.other")),
+        (
+            [{"vault": {"properties": {"url": {}}}}, {"other": {"properties": {"url": {}}}}],
+            "",
+            ("spec.vault.url", "spec.other.url"),
+        ),
         ([{"url": {}, "role": {}}, {"url": {}, "zone": {}}], "", ("spec.url", "spec.role", "spec.zone")),
         ([{}], "", ()),
     ],
@@ -162,7 +166,7 @@ def test_place_of_the_vault_configuration_is_that_of_all_kinds(
 @pytest.mark.parametrize(
     ("spec", "written"),
     [
-        ({"url": {}, "role": {}}, '# [issuer.shape.fields]\n# "spec.url" = "…"\n# "spec.role" = "…"\n'),
+        ({"url": {}, "role": {}}, '# [issuer.shape.fields]\n# "spec.url" = "{server}"\n# "spec.role" = "…"\n'),
         (BLOCK["properties"], 'vault_at = "spec"\n'),
         ({}, 'vault_at = "spec.vault"\n'),
     ],
