@@ -25,9 +25,13 @@ from ..timeouts import Timeouts
 from ..vault import AppRole, AuthRole, Pki, VaultWorkspace
 from ..vault.client import VaultServer
 from .environment import Environment
+from .shapes import MOUNTS
 
 #: The authentication methods of the core profile; the first that an implementation supports is the default.
 FEATURES = ("token", "approle", "kubernetes-static", "kubernetes-secretless")
+
+#: Auth method, which is also its default path -> the field of the configuration with its path.
+_MOUNT_FIELDS = {value.rpartition("/")[2]: name for name, value in MOUNTS.items()}
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,24 @@ class Authentications(ABC):
         :param vault: the workspace of the PKI, if it is in a Vault of :meth:`new_vault`.
         """
         return (vault or self.vault).policy((pki or self.pki).sign_path)
+
+    def _mounted(self, method: str, mount: str | None, vault: VaultWorkspace | None) -> str | None:
+        """Return the path of an auth method: the given one, else the only one that the implementation supports.
+
+        :param method: its type, and its default path.
+        :param vault: a workspace in another Vault, which may not have the method yet.
+        :return: None for a new path.
+        """
+        if mount is None and self.environment.fixed(_MOUNT_FIELDS[method], ""):
+            mount = method
+        if mount is None or vault is None or vault is self.vault:
+            return self._ours(mount)
+        with contextlib.suppress(hvac.exceptions.InvalidRequest):  # the path is in use
+            if method == "kubernetes":
+                vault.mount_kubernetes(mount)
+            else:
+                vault.mount_auth(method, mount)
+        return mount
 
     def _ours(self, mount: str | None) -> str | None:
         if mount in DEFAULT_MOUNTS and mount not in self.environment.stack.created_mounts:
@@ -168,7 +190,7 @@ class Authentications(ABC):
         """
         key = key or self.environment.fixed("auth.appRole.secretRef.key", "secretId")
         policy = policy or self.sign_policy(pki, vault)
-        approle = (vault or self.vault).approle(policy, mount=self._ours(mount), **parameters)
+        approle = (vault or self.vault).approle(policy, mount=self._mounted("approle", mount, vault), **parameters)
         namespace = namespace or self.home(kind)
         name = self.secret({key: approle.secret_id}, namespace=namespace)
         spec = {
@@ -212,7 +234,7 @@ class Authentications(ABC):
             policy or self.sign_policy(pki, vault),
             service_account=account,
             namespace=namespace,
-            mount=self._ours(mount),
+            mount=self._mounted("kubernetes", mount, vault),
             ttl=ttl,
         )
         spec = {
@@ -248,7 +270,7 @@ class Authentications(ABC):
             policy or self.sign_policy(pki, vault),
             service_account=account,
             namespace=namespace,
-            mount=self._ours(mount),
+            mount=self._mounted("kubernetes", mount, vault),
             audience=audience,
             ttl=ttl,
         )
@@ -316,7 +338,7 @@ class Authentications(ABC):
         client = client or clients.issue_client(f"issuer-{secrets.token_hex(4)}.example.test")
         vault = vault or self.vault
         role = vault.certificate_role(
-            policy or self.sign_policy(pki, vault), certificate=clients.pem, mount=self._ours(mount)
+            policy or self.sign_policy(pki, vault), certificate=clients.pem, mount=self._mounted("cert", mount, vault)
         )
         if not self.environment.stack.disposable:
             self._check_certificates_are_seen(role, clients, vault.namespace)

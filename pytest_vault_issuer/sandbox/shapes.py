@@ -45,6 +45,12 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "auth.aws": ("mountPath", "role", "region", "iamRoleArn", "vaultHeaderValue"),
     "auth.aws.serviceAccountRef": _SERVICE_ACCOUNT,
 }
+#: Field with the path of an auth method -> the value for the method that every session mounts at its default path.
+MOUNTS = {
+    "auth.appRole.path": "approle",
+    "auth.kubernetes.mountPath": "/v1/auth/kubernetes",
+    "auth.clientCertificate.mountPath": "/v1/auth/cert",
+}
 FIELDS = tuple(path for parent, parts in _FIELDS.items() for path in (parent, *(f"{parent}.{part}" for part in parts)))
 #: Derived placeholder -> the field from which it is derived.
 DERIVED = {
@@ -273,6 +279,11 @@ def read_mapping(table: Mapping[str, Any]) -> MappingShape:
     for name in fixed:
         if name not in FIELDS:
             raise ConfigurationError(f"{place} fixed: there is no field {name!r}", hint=meant(name, list(FIELDS)))
+        if fixed[name] != MOUNTS.get(name, fixed[name]):
+            raise ConfigurationError(
+                f"{place} fixed: the suite has no auth method at {name} = {fixed[name]!r}",
+                hint=f"let the controller use {MOUNTS[name]!r}, or give its issuer objects a field for the path",
+            )
     issuer = ObjectTemplate(_read_fields(f"{place} fields", table.get("fields", {})))
     return MappingShape(issuer, tuple(_read_object(item, number) for number, item in enumerate(objects, 1)), fixed)
 

@@ -249,6 +249,11 @@ def test_shape_without_a_place_for_the_bundle_says_that_it_trusts_the_system() -
         ({"objects": [{"api_version": "v1", "kind": "Secret", "name": 3}]}, "name must be a string, got 3", "name"),
         ({"objects": [{"api_version": "v1", "kind": "Secret", "name": "{x}"}]}, "no placeholder 'x'", "one of"),
         ({"fixed": {"auth.token": "x"}}, "there is no field 'auth.token'", "auth"),
+        (
+            {"fixed": {"auth.appRole.path": "mine"}},
+            "the suite has no auth method at auth.appRole.path = 'mine'",
+            "'approle'",
+        ),
         ({"fixed": {"server": 1}}, "fixed must be a table of strings", "server"),
     ],
 )
