@@ -28,7 +28,7 @@ def start(session: Session, ending: Ending, say: Callable[[str], None], clean: C
     :raises pytest.exit.Exception: when the stack does not start.
     """
     try:
-        ending.failure, ending.hint = (clean(text) for text in _start(session, say))
+        ending.failure, ending.hint = (clean(text) for text in _start(session, say, clean))
     except ImplementationError as error:
         ending.failure, ending.hint = clean(error.message), clean(error.hint)
         return False
@@ -41,7 +41,7 @@ def start(session: Session, ending: Ending, say: Callable[[str], None], clean: C
     return not (ending.failure and STOPS_IF_SILENT)
 
 
-def _start(session: Session, say: Callable[[str], None]) -> tuple[str, str]:
+def _start(session: Session, say: Callable[[str], None], clean: Callable[[str], str]) -> tuple[str, str]:
     """Return why the controller does not answer, and a hint; '' for both if it does."""
     name = session.implementation.name
     session.build()
@@ -56,7 +56,12 @@ def _start(session: Session, say: Callable[[str], None]) -> tuple[str, str]:
         say(f"vault-issuer: {name} answered in {time.monotonic() - ready:.1f} s")
         for notice in session.notices():
             say(f"vault-issuer: {name}: {notice}")
-        say(f"vault-issuer: {name}: {session.measure()}")
+        pace = session.measure()
+        say(f"vault-issuer: {name}: {pace}")
+        if pace.problem:
+            say(f"vault-issuer: {name}: tests may fail for one reason: {clean(pace.problem)}")
+        if refused := session.refusals():
+            say(f"vault-issuer: {name}: the API server refuses: {'; '.join(refused)} (see [run] rbac)")
         return "", ""
     log, hint = session.silence()
     limit = session.timeouts.first_answer

@@ -72,6 +72,21 @@ class AuditLog:
 
         return self.wait(matches, count=count)
 
+    def refusals(self, user: str) -> list[str]:
+        """Return the writes that a user tried and may not do: "update certificaterequests/status.cert-manager.io".
+
+        Without tokens of ServiceAccounts, which tests withhold.
+        """
+        found: dict[str, None] = {}
+        for record in self.records():
+            target = record.get("objectRef", {})
+            refused = record.get("responseStatus", {}).get("code") == 403
+            if refused and record.get("user", {}).get("username") == user and target.get("subresource") != "token":
+                parts = [target.get("resource", ""), target.get("subresource", "")]
+                group = f".{target['apiGroup']}" if target.get("apiGroup") else ""
+                found[f"{record.get('verb')} {'/'.join(filter(None, parts))}{group}"] = None
+        return list(found)
+
     def writes(self, user: str) -> list[Record]:
         """Return the writes of a user (``system:serviceaccount:…``) to Secrets and ConfigMaps until now."""
         return [

@@ -25,6 +25,7 @@ class Pace:
     :ivar ready: seconds from the creation of an Issuer until it is Ready, None unknown.
     :ivar batch: seconds until :data:`BATCH` Issuers are Ready whose requests are released at once, None if they are not
         Ready in time.
+    :ivar problem: what the first issuer object or the first request did not do in time, '' if they did all.
     :ivar stated: whether the implementation file states the concurrency (``[run] concurrency``).
     """
 
@@ -33,6 +34,7 @@ class Pace:
     ready: float | None = None
     batch: float | None = None
     stated: bool = False
+    problem: str = ""
 
     @property
     def few_workers(self) -> bool:

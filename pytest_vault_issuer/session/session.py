@@ -22,9 +22,10 @@ from ..implementation.process import READ, ROOTS_VARIABLE, TAIL, check_command, 
 from ..implementation.trust_store import SystemRoots, new_system_roots
 from ..implementation.webhooks import is_registration
 from ..implementation.workloads import FileLog, WorkloadLog, ended
+from ..kube.audit import AuditLog
 from ..kube.client import ApiError, Cluster
 from ..kube.jwks import service_account_issuer, service_account_keys
-from ..kube.rbac import may_request_tokens
+from ..kube.rbac import may_request_tokens, user_name
 from ..options import Settings
 from ..requirements.catalogue import Catalogue
 from ..requirements.features import BY_PROFILE, CORE, PROFILES
@@ -93,6 +94,7 @@ class Session:
         self._cluster: Cluster | None = None
         self._record: CleanupRecord | None = None
         self._environment: Environment | None = None
+        self._audit: AuditLog | None = None
 
     @cached_property
     def implementation(self) -> Implementation:
@@ -378,6 +380,13 @@ class Session:
             )
         return found
 
+    def refusals(self) -> list[str]:
+        """Return what the API server refused to the controller since its start, if the stack has an audit log."""
+        if self._audit is None:
+            return []
+        namespace, _, name = self.running().service_account.partition("/")
+        return self._audit.refusals(user_name(namespace, name))
+
     def _missing_permissions(self) -> list[str]:
         described, cluster = self.implementation, self.cluster()
         kinds = [kind.resource for kind in issuer_kinds(described, cluster).values()]
@@ -579,6 +588,8 @@ class Session:
     def _start_implementation(self) -> str:
         if self.settings.join and self.stack().disposable and any(map(is_registration, self.manifests.objects)):
             unregister_at_end(self.settings.join, self.directory, self.settings.timeout_scale)
+        if audit_log := self.stack().kubernetes.audit_log:
+            self._audit = AuditLog(Path(audit_log), timeout=self.timeouts.audit)
         running = start_implementation(
             self.implementation,
             self.directory,

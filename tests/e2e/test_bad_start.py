@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 
 from pytest_vault_issuer.implementation import load_implementation
 
@@ -59,3 +60,32 @@ def test_controller_gets_its_kubeconfig_without_a_flag(suite: Any, implementatio
     script = "import os; print(open(os.environ['KUBECONFIG']).read().splitlines()[0]); exit(3)"
     run = suite.run(implementation(["python3", "-c", script]), shared, ONE)
     assert "(exit status 3); the end of its log:\napiVersion: v1" in run.output
+
+
+def test_call_that_the_api_refuses_is_named_before_the_tests(suite: Any, shared: str) -> None:
+    """The controller updates a status, and its RBAC only allows to patch it."""
+    sample = load_implementation("sample-controller")
+    (file,) = map(sample.resolve, sample.run.rbac)
+    documents = [item for item in yaml.safe_load_all(file.read_text()) if item]
+    (role,) = (item for item in documents if item["kind"] == "ClusterRole")
+    (rule,) = (rule for rule in role["rules"] if "certificaterequests/status" in rule["resources"])
+    rule["resources"].remove("certificaterequests/status")
+    role["rules"].append({**rule, "resources": ["certificaterequests/status"], "verbs": ["patch"]})
+    suite.write("rbac.yaml", yaml.safe_dump_all(documents))
+    text = f"""\
+[implementation]
+name = "patching"
+version = "0.1.0"
+[run]
+command = {json.dumps(sample.run.command)}
+service_account = "{sample.run.service_account}"
+cluster_resource_namespace = "{sample.run.cluster_resource_namespace}"
+rbac = ["rbac.yaml"]
+[features]
+supported = ["token", "cluster-issuer"]
+"""
+    run = suite.run(
+        f"--vault-issuer={suite.write('patching.toml', text)}", shared, "--vault-issuer-select=VI-TOKEN-001"
+    )
+    assert "the API server refuses: update certificaterequests/status.cert-manager.io (see [run] rbac)" in run.output
+    assert "tests may fail for one reason: expected CertificateRequest " in run.output

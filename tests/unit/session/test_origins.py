@@ -15,6 +15,7 @@ from pytest_vault_issuer.judge.hooks import sources_line
 from pytest_vault_issuer.judge.start import start
 from pytest_vault_issuer.kube.client import Kubernetes
 from pytest_vault_issuer.options import Settings
+from pytest_vault_issuer.sandbox.pace import Pace
 from pytest_vault_issuer.session.session import Session, SessionKey
 from pytest_vault_issuer.stack.types import Stack
 from pytest_vault_issuer.toolchain import Origin, Toolchain
@@ -57,16 +58,17 @@ def test_header_names_the_image_of_vault() -> None:
 
 @pytest.mark.parametrize(("certify", "refused"), [(True, True), (False, False)])
 def test_certify_mode_refuses_an_unpinned_binary_when_the_stack_is_up(certify: bool, refused: bool) -> None:
-    running = SimpleNamespace(answers=True)
     fake: Any = SimpleNamespace(
         settings=Settings(certify=certify),
         implementation=SimpleNamespace(name="mine"),
         build=lambda: None,
         stack=stack,
         origins=lambda: [VAULT, replace(VAULT, binary="etcd", pinned=False)],
-        running=lambda: running,
+        running=lambda: None,
+        answers=lambda: True,
         notices=list,
-        measure=lambda: "fast",
+        measure=Pace,
+        refusals=list,
     )
     said: list[str] = []
     ending = Ending()
