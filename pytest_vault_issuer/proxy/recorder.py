@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from ..errors import Unmet
+from ..errors import BarrierUnmet, Unmet
 from ..timeouts import Bound
 from .exchange import Exchange, HandshakeFailure, Route
 from .faults import Fault
@@ -91,6 +91,7 @@ class Injection:
         """Wait until it was applied ``times`` times; once without ``times``.
 
         :param timeout: seconds.
+        :raises BarrierUnmet: if it was never applied, so that nothing shows how the controller handles it.
         :raises Unmet: if it was applied less often.
         """
         wanted = self._times if self._times is not None else 1
@@ -98,7 +99,7 @@ class Injection:
         with self._changed:
             if not _wait(self._changed, lambda: self._hits >= wanted, bound):
                 route = self._route.name if self._route else "any"
-                raise Unmet(
+                raise (Unmet if self._hits else BarrierUnmet)(
                     f"expected the fault {self.fault.name!r} to apply to {wanted} request(s) of route {route} "
                     f"within {bound}, it applied to {self._hits}"
                 )

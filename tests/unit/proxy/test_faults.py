@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from pytest_vault_issuer.errors import Unmet
+from pytest_vault_issuer.errors import BarrierUnmet, Unmet
 from pytest_vault_issuer.proxy import (
     AddHeader,
     AnswerHeader,
@@ -521,6 +521,12 @@ def test_clear_faults(client: Client, proxy: Proxy) -> None:
     proxy.inject(None, Respond(501))
     proxy.clear_faults()
     assert client.sign().status_code == 200
+
+
+def test_injection_that_meets_no_request_is_a_failed_barrier(proxy: Proxy) -> None:
+    """The controller sent no request, so it did not handle the answer wrongly."""
+    with pytest.raises(BarrierUnmet, match=r"^the barrier failed: expected the fault 'respond 503' to meet 1 request"):
+        proxy.inject(Route.SIGN, Respond(503)).wait(0)
 
 
 def test_waiting_for_an_injection(client: Client, proxy: Proxy) -> None:
