@@ -83,9 +83,10 @@ class Preparing(Authentications):
         vault: dict[str, Any] = {
             "server": server.url,
             "path": self.pki.sign_path,
-            "caBundle": base64.b64encode(server.ca_pem.encode()).decode(),
             "auth": auth.spec,
         }
+        if self.environment.has_bundle:
+            vault["caBundle"] = base64.b64encode(server.ca_pem.encode()).decode()
         namespace = None if kind.cluster_scoped else NAMESPACE
         issuer = Issuer(
             self.cluster,

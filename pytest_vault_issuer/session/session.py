@@ -475,6 +475,11 @@ class Session:
             self._once("system-roots", lambda: new_system_roots(self.directory, bind).to_json())
         )
 
+    def trust_vault(self) -> None:
+        """Add the CA of the stack's Vault to the controller's system trust store, before the controller starts."""
+        file = Path(self.system_roots().file)
+        file.write_text(f"{file.read_text()}{self.stack().vault.ca_pem}")
+
     def _roots_are_ours(self, running: RunningImplementation) -> bool:
         """Whether this session has set the controller's system trust store."""
         description = self.implementation.run

@@ -167,3 +167,13 @@ def test_dev_stack_with_a_killed_supervisor_is_removed(shell: Shell) -> None:
     assert "orphan" in shell.run("stack", "down")
     assert processes_of(directory) == []
     assert list(shell.temporary.iterdir()) == []
+
+
+def test_dev_stack_of_a_controller_that_trusts_its_system_trust_store(shell: Shell) -> None:
+    """Its issuer objects have no field for the CA of Vault."""
+    file = Path(__file__).parents[1] / "mutation/variants/system-trust-store.toml"
+    dev_stack = shell.up("--implementation", str(file))
+    assert dev_stack["left_out"] == {}
+    assert {(issuer["feature"], issuer["ready"]) for issuer in dev_stack["issuers"]} == {
+        (feature, "True") for feature in ("token", "approle", "kubernetes-static", "kubernetes-secretless")
+    }
