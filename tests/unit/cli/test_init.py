@@ -369,3 +369,114 @@ def test_text_that_is_hard_to_quote(tmp_path: Path) -> None:
     import tomllib
 
     assert tomllib.loads(render(answers, tmp_path)["mine.toml"])["implementation"]["version"] == answers.version
+
+
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: controller, namespace: mine-system}
+spec:
+  selector: {}
+  template:
+    spec:
+      serviceAccountName: controller
+      containers: [{name: controller, image: "mine:1", command: [/controller]}]
+"""
+
+
+def binding(account: str, namespace: str) -> str:
+    subject = {"kind": "ServiceAccount", "name": account, "namespace": namespace}
+    item = {"kind": "ClusterRoleBinding", "metadata": {"name": account}, "subjects": [subject]}
+    return yaml.safe_dump(item)
+
+
+def test_name_is_that_of_the_directory_if_the_command_cannot_ask(tmp_path: Path) -> None:
+    directory = tmp_path / "My_Issuer"
+    write(directory, "deploy/deployment.yaml", DEPLOYMENT)
+    assert run(directory) == 0
+    assert load_implementation(str(directory / "my-issuer.toml")).name == "my-issuer"
+
+
+def test_rights_in_a_file_with_a_namespace_are_found(tmp_path: Path) -> None:
+    """Beside a file for cert-manager's approver, which binds another account."""
+    namespace = "kind: Namespace\nmetadata: {name: mine-system}\n"
+    write(tmp_path, "deploy/deployment.yaml", DEPLOYMENT)
+    write(tmp_path, "deploy/rbac/approver.yaml", binding("cert-manager", "cert-manager"))
+    write(tmp_path, "deploy/rbac/rbac.yaml", f"{namespace}---\n{binding('controller', 'mine-system')}")
+    assert run(tmp_path, "--name", "mine") == 0
+    assert load_implementation(str(tmp_path / "mine.toml")).run.rbac == ["deploy/rbac"]
+
+
+def test_rights_in_a_file_with_the_deployment_are_copied(tmp_path: Path) -> None:
+    role = "kind: ClusterRole\nmetadata: {name: mine}\nrules: []\n"
+    bound = binding("controller", "mine-system")
+    write(tmp_path, "deploy/install.yaml", f"{role}---\n{bound}---\n{DEPLOYMENT}")
+    assert run(tmp_path, "--name", "mine") == 0
+    assert load_implementation(str(tmp_path / "mine.toml")).run.rbac == ["mine-rbac.yaml"]
+    text = (tmp_path / "mine-rbac.yaml").read_text()
+    assert text.startswith("# The rights of the controller, copied from deploy/install.yaml")
+    assert [item["kind"] for item in yaml.safe_load_all(text)] == ["ClusterRole", "ClusterRoleBinding"]
+
+
+def test_rights_that_no_binding_grants_are_listed_as_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, "deploy/deployment.yaml", DEPLOYMENT)
+    write(tmp_path, "deploy/rbac/rbac.yaml", binding("another", "mine-system"))
+    assert run(tmp_path, "--name", "mine") == 0
+    assert "no binding in deploy/rbac names it" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("files", "taken"),
+    [
+        ({"go.mod": "", "main.go": 'flag.StringVar(&path, "kubeconfig", "", "")'}, True),
+        ({"go.mod": "", "cmd/main.go": "ctrl.SetLogger(x)\nflag.Parse()"}, True),
+        ({"go.mod": "", "main.go": "pflag.CommandLine.AddGoFlagSet(flag.CommandLine)"}, True),
+        ({"go.mod": "", "main.go": "command := &cobra.Command{}"}, False),
+        ({"Cargo.toml": ""}, False),
+        ({"pyproject.toml": ""}, False),
+        ({}, True),
+    ],
+)
+def test_flag_for_the_kubeconfig_is_left_out_of_programs_without_it(
+    files: dict[str, str], taken: bool, tmp_path: Path
+) -> None:
+    """They read KUBECONFIG, which the suite sets."""
+    for name, text in files.items():
+        write(tmp_path, name, text)
+    write(tmp_path, "deploy/deployment.yaml", DEPLOYMENT)
+    assert run(tmp_path, "--name", "mine") == 0
+    command = load_implementation(str(tmp_path / "mine.toml")).run.command
+    assert ("--kubeconfig={kubeconfig}" in command) == taken
+
+
+def test_first_argument_that_is_a_program_is_the_program(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "deploy/deployment.yaml",
+        DEPLOYMENT.replace("command: [/controller]", "args: [/bin/signer, --ttl=1h]"),
+    )
+    assert run(tmp_path, "--name", "mine") == 0
+    command = load_implementation(str(tmp_path / "mine.toml")).run.command
+    assert (command[0], command[-1]) == ("./bin/signer", "--ttl=1h")
+
+
+def test_nested_fields_of_a_shape_are_listed_with_likely_values(tmp_path: Path) -> None:
+    spec = {"url": {}, "provisioner": {"properties": {"passwordRef": {"properties": {"name": {}}}}}}
+    schema = {"openAPIV3Schema": {"properties": {"spec": {"properties": spec}}}}
+    crd = {
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "x"},
+        "spec": {
+            "group": "example.com",
+            "names": {"kind": "VaultIssuer", "plural": "vaultissuers"},
+            "scope": "Namespaced",
+            "versions": [{"name": "v1", "storage": True, "schema": schema}],
+        },
+    }
+    write(tmp_path, "crds/x.yaml", yaml.safe_dump(crd))
+    assert run(tmp_path, "--name", "mine", "--command", COMMAND) == 0
+    text = (tmp_path / "mine.toml").read_text()
+    assert '# "spec.url" = "{server}"\n' in text
+    assert '# "spec.provisioner.passwordRef.name" = "…"\n' in text
