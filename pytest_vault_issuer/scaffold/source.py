@@ -87,7 +87,7 @@ def takes_kubeconfig(directory: Path, program: str) -> bool:
     if not (directory / "go.mod").is_file():
         return not any((directory / name).is_file() for name in _OTHER_LANGUAGES)
     texts = [_text(file) for file in _sources(directory, program)]
-    if not texts or any('"kubeconfig"' in text for text in texts):
+    if not texts or any('"kubeconfig"' in _text(file) for file in _go_files(directory)):
         return True
     return any("flag.Parse()" in text or "AddGoFlagSet" in text or "AddGoFlag" in text for text in texts)
 
@@ -127,6 +127,13 @@ def _sources(directory: Path, program: str) -> Iterator[Path]:
     files = [*sorted(directory.glob("*.go")), *sorted(commands.glob("*.go"))]
     for file in [*files, *(file for folder in own for file in sorted(folder.rglob("*.go")))]:
         if not file.name.endswith("_test.go"):
+            yield file
+
+
+def _go_files(directory: Path) -> Iterator[Path]:
+    """Yield the Go files of a repository: a program may declare its flags in any package."""
+    for file in directory.rglob("*.go"):
+        if "vendor" not in file.relative_to(directory).parts and not file.name.endswith("_test.go"):
             yield file
 
 

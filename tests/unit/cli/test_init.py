@@ -434,6 +434,10 @@ def test_rights_that_no_binding_grants_are_listed_as_missing(
         ({"go.mod": "", "cmd/main.go": "ctrl.SetLogger(x)\nflag.Parse()"}, True),
         ({"go.mod": "", "main.go": "pflag.CommandLine.AddGoFlagSet(flag.CommandLine)"}, True),
         ({"go.mod": "", "main.go": "command := &cobra.Command{}"}, False),
+        (
+            {"go.mod": "", "main.go": "package main", "pkg/options.go": 'fs.StringVar(&c.Path, "kubeconfig", "", "")'},
+            True,
+        ),
         ({"Cargo.toml": ""}, False),
         ({"pyproject.toml": ""}, False),
         ({}, True),
