@@ -20,6 +20,32 @@ _KNOWN = {"params", "data", "json", "headers", "stream", "timeout", "verify", "c
 _SAME_METHOD = (307, 308)
 
 
+class ApiAdapter(requests.adapters.HTTPAdapter):
+    """Finds the connections of a server by its address; requests computes and compares a key of 30 settings."""
+
+    def __init__(self, **options: Any) -> None:
+        self._pools: dict[tuple[str, Any, Any], Any] = {}
+        super().__init__(**options)
+
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        """Return the connections to the server of a request; see :class:`requests.adapters.HTTPAdapter`."""
+        if proxies:
+            return super().get_connection_with_tls_context(request, verify, proxies, cert)
+        key = ("/".join(str(request.url).split("/", 3)[:3]), verify, cert)
+        if key not in self._pools:
+            self._pools[key] = super().get_connection_with_tls_context(request, verify, proxies, cert)
+        return self._pools[key]
+
+    def close(self) -> None:
+        """Close the connections."""
+        for pool in self._pools.values():
+            pool.close()
+        self._pools.clear()
+        super().close()
+
+
 class ApiSession(requests.Session):
     """A session without the environment's settings, for many small calls.
 
@@ -31,6 +57,8 @@ class ApiSession(requests.Session):
     def __init__(self) -> None:
         super().__init__()
         self.trust_env = False
+        self.mount("https://", ApiAdapter())
+        self.mount("http://", ApiAdapter())
 
     def request(self, method: str, url: str, *positional: Any, **options: Any) -> requests.Response:  # type: ignore[override]
         """Send a request; see :meth:`requests.Session.request`."""

@@ -25,7 +25,7 @@ import requests
 import urllib3
 
 from ..errors import ConfigurationError, StackError
-from ..sessions import ApiSession
+from ..sessions import ApiAdapter, ApiSession
 from ..timeouts import Bound, Timeouts
 from .kubeconfig import check_trust, read_connection, unusable
 
@@ -169,7 +169,7 @@ class Interrupt:
                 socket.socket.shutdown(sock, socket.SHUT_RD)
 
 
-class _Adapter(requests.adapters.HTTPAdapter):
+class _Adapter(ApiAdapter):
     """Connects to a server whose certificate has another host name than its URL (``tls-server-name``)."""
 
     def __init__(self, server_name: str) -> None:

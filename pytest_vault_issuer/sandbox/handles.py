@@ -276,8 +276,8 @@ class Handle:
                 return
         raise RuntimeError(f"{self} changed during each of ten attempts to update it")
 
-    def _decide(self, kind: str, subresource: str, **fields: str) -> None:
-        item = self.get()
+    def _decide(self, kind: str, subresource: str, item: Object | None = None, **fields: str) -> None:
+        item = item or self.get()
         if condition(item, kind).get("status") == "True":
             return  # the implementation's own approver was faster
         try:
@@ -289,7 +289,7 @@ class Handle:
                 ) from error
             if error.code != 409:
                 raise
-            self._decide(kind, subresource, **fields)  # the implementation wrote status in between
+            self._decide(kind, subresource, **fields)  # the implementation changed it in between
 
     def delete(self) -> None:
         """Delete the object."""
@@ -498,9 +498,13 @@ class CertificateRequest(Handle):
 
     # -- approval ---------------------------------------------------------------
 
-    def approve(self, **fields: str) -> None:
-        """Approve it, as an approver does; `fields` replace fields of the condition, such as ``reason``."""
-        self._decide("Approved", "status", **fields)
+    def approve(self, item: Object | None = None, **fields: str) -> None:
+        """Approve it, as an approver does.
+
+        :param item: the request as it was read or created; by default, it is read.
+        :param fields: fields of the condition to replace, such as ``reason``.
+        """
+        self._decide("Approved", "status", item, **fields)
 
     def deny(self, **fields: str) -> None:
         """Deny it, as an approver does; `fields` replace fields of the condition."""

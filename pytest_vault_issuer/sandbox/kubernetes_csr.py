@@ -48,9 +48,9 @@ class CertificateSigningRequest(CertificateRequest):
         status = item["status"]
         return {**item, "status": {**status, "conditions": [*(status.get("conditions") or []), entry]}}
 
-    def approve(self, **fields: str) -> None:
-        """Approve it; `fields` replace fields of the condition."""
-        self._decide("Approved", "approval", **fields)
+    def approve(self, item: Object | None = None, **fields: str) -> None:
+        """Approve it; see :meth:`CertificateRequest.approve`."""
+        self._decide("Approved", "approval", item, **fields)
 
     def deny(self, **fields: str) -> None:
         """Deny it; `fields` replace fields of the condition."""

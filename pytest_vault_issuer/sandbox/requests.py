@@ -135,12 +135,12 @@ class Certificates(ABC):
             }
             | spec,
         }
-        (self.cluster.acting_as(requester) if requester else self.cluster).create(CSRS, body)
+        created = (self.cluster.acting_as(requester) if requester else self.cluster).create(CSRS, body)
         request = CertificateSigningRequest(self.cluster, self.timeouts, name, signing, instead=instead)
         self.remove_later(request.delete)
         self.kubernetes_requests.append(request)
         if approve:
-            request.approve()
+            request.approve(created)
         return request
 
     def requester(self, *, may_reference: Issuer | None = None) -> str:

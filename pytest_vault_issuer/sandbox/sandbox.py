@@ -419,7 +419,7 @@ class Sandbox(Authentications, Certificates):
             "duration": "1h",
             "usages": ["digital signature", "key encipherment", "server auth"],
         } | spec
-        self.cluster.create(
+        created = self.cluster.create(
             CERTIFICATE_REQUESTS,
             {
                 "apiVersion": CERTIFICATE_REQUESTS.api_version,
@@ -432,7 +432,7 @@ class Sandbox(Authentications, Certificates):
         self.remove_later(request.delete)
         self.requests.append(request)
         if approve:
-            request.approve()
+            request.approve(created)
         return request
 
     def _signer_of(self, namespace: str, reference: dict[str, str]) -> str:

@@ -92,7 +92,8 @@ class VaultCluster:
             return True if {node.admin.leader for node in self.nodes} == {active.proxy.url} else None
 
         limit = self.nodes[0].admin.timeouts.component_start
-        if not poll(probe, timeout=limit, interval=0.05):
+        # An election takes seconds, and each look is up to three calls per node.
+        if not poll(probe, timeout=limit, interval=0.2):
             raise StackError(
                 f"expected the nodes of the Vault cluster to agree on an active node within {limit:g} s",
                 hint=SLOW_MACHINE,

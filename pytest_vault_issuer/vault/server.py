@@ -239,7 +239,7 @@ class VaultAdmin:
             servers = self.client.sys.read_raft_config()["data"]["config"]["servers"]
             return True if all(server["voter"] for server in servers) else None
 
-        if not poll(probe, timeout=self.timeouts.component_start, interval=0.05):
+        if not poll(probe, timeout=self.timeouts.component_start, interval=0.2):
             raise StackError("a raft node joined the cluster but did not become a voter", hint=SLOW_MACHINE)
 
     def wait_health(self, *statuses: int) -> None:
@@ -261,7 +261,7 @@ class VaultAdmin:
             seen[:] = [self.health]
             return True if seen[0] in statuses else None
 
-        poll(probe, timeout=timeout, interval=0.05)
+        poll(probe, timeout=timeout, interval=0.1)
         return seen[0]
 
 

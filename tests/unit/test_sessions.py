@@ -124,6 +124,31 @@ def test_connection_is_kept(server: Server, session: ApiSession) -> None:
     assert server.connections == 1
 
 
+def test_closed_session_connects_again(server: Server, session: ApiSession) -> None:
+    for _ in range(2):
+        assert session.request("GET", f"{server.url}/a", timeout=10).ok
+        session.close()
+    assert server.connections == 2
+
+
+def test_connections_are_kept_apart_by_server_and_trust(session: ApiSession) -> None:
+    def connections(url: str, verify: str | bool, cert: tuple[str, str] | None = None) -> object:
+        request = requests.Request("GET", url).prepare()
+        return session.get_adapter(url).get_connection_with_tls_context(request, verify, {}, cert)
+
+    settings = [
+        ("https://a.test/x", True, None),
+        ("https://a.test:444/x", True, None),
+        ("https://b.test/x", True, None),
+        ("https://a.test/x", False, None),
+        ("https://a.test/x", "/ca.pem", None),
+        ("https://a.test/x", True, ("/cert.pem", "/key.pem")),
+    ]
+    found = [connections(*setting) for setting in settings]
+    assert len(set(map(id, found))) == len(settings)
+    assert connections("https://a.test/y?z", True) is found[0]
+
+
 def test_settings_of_the_session_apply(server: Server, session: ApiSession) -> None:
     session.headers["X-Own"] = "own"
     session.request("GET", f"{server.url}/a", timeout=10)
