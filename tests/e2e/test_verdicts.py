@@ -69,7 +69,8 @@ def test_openbao_gives_the_same_verdict(suite: Any, selected: tuple[str, ...]) -
     assert "/path/to/cert-manager-controller" in text
     suite.write("rbac.yaml", rbac)
     path = suite.write("my-issuer.toml", text.replace("/path/to/cert-manager-controller", str(binary)))
-    options = [f"--vault-issuer={path}", f"--vault-issuer-vault-binary={openbao.binary()}", "-n4"]
+    workers = "-n2" if selected else "-n4"
+    options = [f"--vault-issuer={path}", f"--vault-issuer-vault-binary={openbao.binary()}", workers]
     run = suite.run(*options, *selecting(selected))
     assert run.status == 0, run.output
     assert run.verdict == ("partial" if selected else "conformant")
@@ -82,7 +83,7 @@ def test_openbao_gives_the_same_verdict(suite: Any, selected: tuple[str, ...]) -
 def test_openbao_gives_the_same_verdict_in_its_own_namespaces(suite: Any, name: str) -> None:
     binary = f"--vault-issuer-vault-binary={openbao.binary()}"
     area = ("--vault-issuer-profile=extended", "--vault-issuer-select=NAMESPACE")
-    run = suite.run(f"--vault-issuer={name}", binary, *area, "-n4")
+    run = suite.run(f"--vault-issuer={name}", binary, *area, "-n2")
     assert run.status == 0, run.output
     known = load_implementation(name).known_failures
     asked = Catalogue.load().select(("extended",), ("NAMESPACE",))
