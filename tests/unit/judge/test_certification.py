@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -182,16 +183,18 @@ certification.check_options = lambda *_: None
 """
 
 
-def runs(*cases: tuple[str, str, int]) -> pytest.MarkDecorator:
-    """Run each case in this process, and with a number of workers of pytest-xdist, as the documentation recommends.
+def runs(*cases: tuple[str, str, int], alike: Collection[str] = ()) -> pytest.MarkDecorator:
+    """Run each case in this process, and with workers of pytest-xdist, as the documentation recommends.
 
-    :param cases: id, value and number of workers; 0 for a case that takes the same way as another one there.
+    :param cases: id, value and number of workers.
+    :param alike: ids of cases that take the same way as another one with workers: only the complete run has both.
     """
     here = [pytest.param(case, (), id=f"{name}-here") for name, case, _ in cases]
-    return pytest.mark.parametrize(
-        ("case", "workers"),
-        here + [pytest.param(case, (f"-n{n}",), id=f"{name}-workers") for name, case, n in cases if n],
-    )
+    there = [
+        pytest.param(case, (f"-n{n}",), id=f"{name}-workers", marks=[pytest.mark.full] if name in alike else [])
+        for name, case, n in cases
+    ]
+    return pytest.mark.parametrize(("case", "workers"), here + there)
 
 
 class Certifying:
@@ -270,8 +273,9 @@ LEFT_OUT = "\ndef pytest_collection_modifyitems(config, items):\n    "
 
 
 @runs(
-    ("deselected", "config.hook.pytest_deselected(items=[items.pop()])", 0),
+    ("deselected", "config.hook.pytest_deselected(items=[items.pop()])", 2),
     ("in silence", "items[:] = [i for i in items if i.name != 'test_it[b]']", 2),
+    alike=["deselected"],
 )
 def test_tests_left_out_by_a_conftest_are_refused(certifying: Certifying, workers: tuple[str, ...], case: str) -> None:
     """The removed test is one of several of its requirement, and the others passed."""
@@ -322,7 +326,7 @@ def test_repeated_test_is_not_certified(certifying: Certifying, workers: tuple[s
     result.stdout.fnmatch_lines(["probe: *test_0 ran more than once: *"])
 
 
-@runs(("setup-only", "--setup-only", 0), ("setup-plan", "--setup-plan", 1))
+@runs(("setup-only", "--setup-only", 1), ("setup-plan", "--setup-plan", 1), alike=["setup-only"])
 def test_tests_without_a_call_are_not_run(certifying: Certifying, workers: tuple[str, ...], case: str) -> None:
     """Without this rejection, certify mode would certify tests that did not run."""
     assert certifying.run(case, *workers).ret == pytest.ExitCode.TESTS_FAILED
