@@ -2,9 +2,9 @@
 
 Run with ``tox run -e benchmark-cpu`` or ``python benchmarks/bench_cpu.py [NAME=CHECKOUT …]``, where each checkout has a
 virtual environment in ``.venv``; without a checkout, this one and this interpreter. The rounds alternate between the
-checkouts, so that a change of the machine's load affects them equally. CPU seconds are robust under load, wall-clock
-time is not. ``--tests COUNT`` prints the tests that take most time, with CPU and wait of their worker apart, and with
-``--workers 0`` the CPU of all processes during each test.
+checkouts, and between the numbers of ``--workers`` if several are given, so that a change of the machine's load affects
+them equally. CPU seconds are robust under load, wall-clock time is not. ``--tests COUNT`` prints the tests that take
+most time, with CPU and wait of their worker apart, and with ``--workers 0`` the CPU of all processes during each test.
 
 Python's bytecode is cached, as after the first session of an installation; ``--no-bytecode`` measures without the cache
 (``PYTHONDONTWRITEBYTECODE=1``, which images often set).
@@ -204,7 +204,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkouts", nargs="*", metavar="NAME=CHECKOUT", help="default: this checkout")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, nargs="+", default=[2], metavar="N", help="compares several numbers")
     parser.add_argument("--implementation", default="cert-manager")
     parser.add_argument("--tests", type=int, default=0, metavar="COUNT", help="also print the slowest tests")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write what was measured, for each session")
@@ -214,16 +214,20 @@ def main() -> None:
     named = dict(entry.split("=", 1) for entry in options.checkouts) or {"this": str(HERE)}
     arguments = [f"--vault-issuer={options.implementation}"]
     arguments += [f"--vault-issuer-select={identifier}" for identifier in options.select]
-    sessions: dict[str, list[Session]] = {name: [] for name in named}
+    compared = [(name, workers) for name in named for workers in options.workers]
+    labels = [f"{name}, {workers}" if len(options.workers) > 1 else name for name, workers in compared]
+    sessions: dict[str, list[Session]] = {label: [] for label in labels}
     with tempfile.TemporaryDirectory() as cache:
         python = {"PYTHONDONTWRITEBYTECODE": "1" if options.no_bytecode else "", "PYTHONPYCACHEPREFIX": cache}
         for checkout in named.values() if not options.no_bytecode else ():
-            measure(Path(checkout), [*arguments, "--vault-issuer-select=VI-SIGN-001"], 0, python)
+            # the session imports what a stack needs, the collection the suite, which pytest compiles
+            for first in ("--vault-issuer-select=VI-SIGN-001", "--collect-only"):
+                measure(Path(checkout), [*arguments, first], 0, python)
         for number in range(options.rounds):
-            for name, checkout in named.items():
-                session = measure(Path(checkout), arguments, options.workers, python)
-                sessions[name].append(session)
-                print(f"round {number + 1}, {name}: {session.wall:.1f} s, CPU {session.total:.1f} s", file=sys.stderr)
+            for label, (name, workers) in zip(labels, compared, strict=True):
+                session = measure(Path(named[name]), arguments, workers, python)
+                sessions[label].append(session)
+                print(f"round {number + 1}, {label}: {session.wall:.1f} s, CPU {session.total:.1f} s", file=sys.stderr)
     show_components(sessions)
     if options.tests:
         show_tests(sessions, options.tests)
