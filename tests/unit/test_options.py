@@ -503,7 +503,7 @@ def test_wrong_value_is_a_usage_error(pytester: pytest.Pytester, monkeypatch: py
         monkeypatch.setenv("VAULT_ISSUER_STACK", "nonsense")
     else:
         pytester.makeini("[pytest]\nvault_issuer_stack = nonsense")
-    result = pytester.runpytest_subprocess(*arguments)
+    result = pytester.runpytest_inprocess(*arguments)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*--vault-issuer-stack=nonsense: no such provider", "*hint: one of: *existing*"])
 

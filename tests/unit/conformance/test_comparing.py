@@ -62,7 +62,7 @@ def test_pytest_shows_the_explanation_in_the_suite(pytester: pytest.Pytester) ->
             assert 1 in [2], "expected one"
         """
     )
-    result = pytester.runpytest_subprocess("-p", "no:vault-issuer")
+    result = pytester.runpytest_inprocess("-p", "no:vault-issuer")
     result.stdout.re_match_lines_random(
         [
             "E +AssertionError: every JWT was to expire after 600 s",

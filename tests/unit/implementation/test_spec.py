@@ -449,10 +449,10 @@ def test_a_hook_describes_an_implementation(pytester: pytest.Pytester) -> None:
         """
     )
     pytester.makepyfile("def test_nothing(): pass")
-    result = pytester.runpytest_subprocess("--vault-issuer=ours", "--collect-only")
+    result = pytester.runpytest_inprocess("--vault-issuer=ours", "--collect-only")
     result.stdout.fnmatch_lines(["vault-issuer: described in a conftest 7, *"])
     assert result.ret == 0
-    refused = pytester.runpytest_subprocess("--vault-issuer=theirs", "--collect-only")
+    refused = pytester.runpytest_inprocess("--vault-issuer=theirs", "--collect-only")
     refused.stderr.fnmatch_lines(["*--vault-issuer=theirs: no such implementation*"])
 
 

@@ -175,8 +175,8 @@ def strict(value: Any) -> str:
         (b"[" * 100_000, None),
         (b"[" * 200 + b"]" * 200, "[" * 200 + "]" * 200),
         (b'{"a":' * 45 + b"1" + b"}" * 45, None),
-        (b'"' + b"x" * 3_000_000 + b'"', None),
-        (b"\x00" * 3_000_000, None),
+        (b'"' + b"x" * 300_000 + b'"', None),
+        (b"\x00" * 300_000, None),
     ],
     ids=lambda value: repr(value)[:40],
 )

@@ -115,7 +115,7 @@ def test_pytest_finds_that_test_alone(pytester: pytest.Pytester) -> None:
     name = "test_denied_request_becomes_denied"
     test = {"nodeid": f"vault_issuer_conformance/test_request.py::{name}[Issuer]"}
     command = words(collect(line={"vault-issuer": "cert-manager"}), test)
-    result = pytester.runpytest_subprocess(*command[1:], "--collect-only", "-q", "-p", "no:cacheprovider")
+    result = pytester.runpytest_inprocess(*command[1:], "--collect-only", "-q", "-p", "no:cacheprovider")
     assert result.ret == 0
     found = [line.partition("::")[2] for line in result.outlines if "::" in line]
     assert found == [f"{name}[Issuer]"]
