@@ -276,7 +276,7 @@ class Handle:
                 return
         raise RuntimeError(f"{self} changed during each of ten attempts to update it")
 
-    def _decide(self, kind: str, subresource: str, item: Object | None = None, **fields: str) -> None:
+    def _decide(self, kind: str, subresource: str, item: Object | None, **fields: str) -> None:
         item = item or self.get()
         if condition(item, kind).get("status") == "True":
             return  # the implementation's own approver was faster
@@ -289,7 +289,7 @@ class Handle:
                 ) from error
             if error.code != 409:
                 raise
-            self._decide(kind, subresource, **fields)  # the implementation changed it in between
+            self._decide(kind, subresource, None, **fields)  # the implementation changed it in between
 
     def delete(self) -> None:
         """Delete the object."""
@@ -498,17 +498,20 @@ class CertificateRequest(Handle):
 
     # -- approval ---------------------------------------------------------------
 
-    def approve(self, item: Object | None = None, **fields: str) -> None:
-        """Approve it, as an approver does.
+    def approve(self, **fields: str) -> None:
+        """Approve it, as an approver does; `fields` replace fields of the condition, such as ``reason``."""
+        self._decide("Approved", "status", None, **fields)
 
-        :param item: the request as it was read or created; by default, it is read.
-        :param fields: fields of the condition to replace, such as ``reason``.
+    def approve_created(self, item: Object) -> None:
+        """Approve it, without reading it first.
+
+        :param item: the request as its creation returned it.
         """
-        self._decide("Approved", "status", item, **fields)
+        self._decide("Approved", "status", item)
 
     def deny(self, **fields: str) -> None:
         """Deny it, as an approver does; `fields` replace fields of the condition."""
-        self._decide("Denied", "status", **fields)
+        self._decide("Denied", "status", None, **fields)
 
     # -- waiting ------------------------------------------------------------------
 

@@ -140,7 +140,7 @@ class Certificates(ABC):
         self.remove_later(request.delete)
         self.kubernetes_requests.append(request)
         if approve:
-            request.approve(created)
+            request.approve_created(created)
         return request
 
     def requester(self, *, may_reference: Issuer | None = None) -> str:

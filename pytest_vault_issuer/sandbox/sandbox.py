@@ -432,7 +432,7 @@ class Sandbox(Authentications, Certificates):
         self.remove_later(request.delete)
         self.requests.append(request)
         if approve:
-            request.approve(created)
+            request.approve_created(created)
         return request
 
     def _signer_of(self, namespace: str, reference: dict[str, str]) -> str:
