@@ -119,11 +119,14 @@ class VaultWorkspace:
         mount = mount or f"pki-{next(self._names)}"
         self.admin.enable_pki(mount, MAX_TTL)
         self._undo.callback(self.client.sys.disable_secrets_engine, mount)
-        # Imported alone, it is the default issuer. Of several certificates, Vault chooses none.
-        self.client.secrets.pki.submit_ca_information(authority.key_pem + authority.pem, mount_point=mount)
+        known = authority.chain if import_chain else [authority]
+        self.client.secrets.pki.submit_ca_information(
+            authority.key_pem + "".join(member.pem for member in known), mount_point=mount
+        )
+        if import_chain and len(known) > 1:
+            # With several imported certificates, Vault does not choose a default issuer: it is the one with the key.
+            self.set_default_issuer(mount, authority)
         pki = Pki(mount, f"role-{next(self._names)}", authority)
-        if import_chain and (above := authority.chain[1:]):
-            self.import_authorities(pki, *above)
         self.set_pki_role(pki, **(role or {}))
         return pki
 
