@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         JWT,
         AddHeader,
         AnswerHeader,
+        Compress,
         Delay,
         EmptyAnswer,
         Exchange,
@@ -92,9 +93,9 @@ _PUBLIC = {
     "kube.client": "CONFIG_MAPS NAMESPACES SECRETS SERVICE_ACCOUNTS ApiError Object condition",
     "kube.rbac": "create_token_secret may_request_tokens user_name",
     "proxy": (
-        "JWT AddHeader AnswerHeader Delay EmptyAnswer Exchange Fault ForwardProxy Hang Hold HoldAnswer Injection "
-        "Latency Proxy Redirect ResetAfter ResetBefore Respond Route Tamper TamperBody Trickle add_to_chain drop_chain "
-        "duplicate_chain reorder_chain replace_certificate retry_later set_data"
+        "JWT AddHeader AnswerHeader Compress Delay EmptyAnswer Exchange Fault ForwardProxy Hang Hold HoldAnswer "
+        "Injection Latency Proxy Redirect ResetAfter ResetBefore Respond Route Tamper TamperBody Trickle add_to_chain "
+        "drop_chain duplicate_chain reorder_chain replace_certificate retry_later set_data"
     ),
     "redaction.redactor": "Redactor",
     "requirements.features": "KINDS",
@@ -139,6 +140,7 @@ __all__ = [
     "CertificateSigningRequest",
     "ClientCertificate",
     "Cluster",
+    "Compress",
     "Configuration",
     "ConfigurationError",
     "Control",

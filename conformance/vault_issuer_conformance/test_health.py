@@ -17,6 +17,7 @@ from pytest_vault_issuer import (
     AnswerHeader,
     ApiError,
     Authentication,
+    Compress,
     Exchange,
     Fault,
     Hold,
@@ -39,6 +40,7 @@ from pytest_vault_issuer import (
 from .helpers import (
     LOGINS,
     REFUSED,
+    alternating,
     another_role,
     claimed,
     condition_of_another,
@@ -681,5 +683,13 @@ def test_other_fields_of_an_answer_do_not_matter(sandbox: Sandbox, kind: str, kn
 @pytest.mark.parametrize("media_type", ["application/json; charset=utf-8", "Application/JSON"])
 def test_form_of_the_media_type_does_not_matter(sandbox: Sandbox, kind: str, media_type: str) -> None:
     sandbox.proxy.inject(None, AnswerHeader("Content-Type", media_type))
+    auth = sandbox.authenticate((claimed(sandbox, LOGINS) or claimed(sandbox))[0], kind)
+    sandbox.issued(sandbox.ready_issuer(kind, auth))
+
+
+@requirement("VI-HEALTH-029")
+@alternating(("kind",), [("Issuer",)])
+def test_compressed_answers_are_read(sandbox: Sandbox, kind: str) -> None:
+    sandbox.proxy.inject(None, Compress())
     auth = sandbox.authenticate((claimed(sandbox, LOGINS) or claimed(sandbox))[0], kind)
     sandbox.issued(sandbox.ready_issuer(kind, auth))

@@ -4,6 +4,7 @@ from .exchange import JWT, Exchange, HandshakeFailure, Headers, Route
 from .faults import (
     AddHeader,
     AnswerHeader,
+    Compress,
     Delay,
     EmptyAnswer,
     Fault,
@@ -34,6 +35,7 @@ __all__ = [
     "JWT",
     "AddHeader",
     "AnswerHeader",
+    "Compress",
     "Delay",
     "EmptyAnswer",
     "Exchange",

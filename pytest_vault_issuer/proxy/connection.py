@@ -281,7 +281,8 @@ class ClientConnection:
             # Sent and idle in one step, so that a thread that retires the connection sees it as idle and closes it.
             with self._lock:
                 keep_alive = exchange.head.keep_alive and not self._ending
-                data = encode_answer(answer, head_only=exchange.method == "HEAD", keep_alive=keep_alive)
+                sent = answer.for_client(exchange.headers)
+                data = encode_answer(sent, head_only=exchange.method == "HEAD", keep_alive=keep_alive)
                 if answer.pace is not None:
                     data = self._trickle(data, answer.pace)
                     exchange = replace(exchange, ended=time.time())

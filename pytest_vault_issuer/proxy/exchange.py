@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import enum
+import gzip
 import http
 import json
 import math
 import re
 import urllib.parse
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -182,13 +183,25 @@ class Pace:
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer, from Vault or from the proxy."""
+    """An HTTP answer, from Vault or from the proxy.
+
+    :ivar compressed: whether it is sent compressed to a client that accepts gzip. The record has the plain body.
+    """
 
     status: int
     headers: Headers = field(default_factory=Headers)
     body: bytes = b""
     reason: str = ""
     pace: Pace | None = None
+    compressed: bool = False
+
+    def for_client(self, request: Headers) -> Answer:
+        """Return the answer as a client gets it that sent these headers."""
+        accepted = [part.strip().lower() for part in request.get("Accept-Encoding").split(",")]
+        if not self.compressed or not self.body or "gzip" not in accepted:
+            return self
+        headers = Headers([*self.headers.without("Content-Encoding"), ("Content-Encoding", "gzip")])
+        return replace(self, headers=headers, body=gzip.compress(self.body, mtime=0))
 
     @property
     def phrase(self) -> str:

@@ -347,6 +347,20 @@ class AnswerHeader(Fault):
 
 
 @dataclass(frozen=True, eq=False)
+class Compress(Fault):
+    """Send Vault's answer compressed if the client accepts gzip, as a proxy or load balancer may do."""
+
+    @property
+    def name(self) -> str:
+        """``compress``."""
+        return "compress"
+
+    def on_answer(self, answer: Answer) -> tuple[Answer, str]:
+        """The answer, to be compressed; the record has the plain body."""
+        return replace(answer, compressed=True), ""
+
+
+@dataclass(frozen=True, eq=False)
 class ResetBefore(Fault):
     """Reset the connection. Vault never receives the request."""
 

@@ -19,6 +19,7 @@ from pytest_vault_issuer.errors import BarrierUnmet, Unmet
 from pytest_vault_issuer.proxy import (
     AddHeader,
     AnswerHeader,
+    Compress,
     Delay,
     EmptyAnswer,
     Fault,
@@ -106,6 +107,18 @@ def test_answer_header(client: Client, proxy: Proxy) -> None:
     exchange, _ = proxy.exchanges
     assert exchange.fault == "answer with header content-type"
     assert exchange.upstream
+
+
+@pytest.mark.parametrize(
+    ("accepted", "encoding"), [("gzip", "gzip"), ("deflate, GZIP", "gzip"), ("identity", None), ("x-gzip", None)]
+)
+def test_compress(client: Client, proxy: Proxy, accepted: str, encoding: str | None) -> None:
+    plain = client.sign().content
+    proxy.inject(Route.SIGN, Compress())
+    answer = client.sign(headers={"Accept-Encoding": accepted})
+    assert (answer.headers.get("Content-Encoding"), answer.content) == (encoding, plain)
+    exchange = proxy.exchanges[-1]
+    assert (exchange.response_body, exchange.fault) == (plain, "compress")
 
 
 def test_respond_with_headers(client: Client, proxy: Proxy) -> None:
