@@ -1254,3 +1254,16 @@ def any_usage(usage: x509.KeyUsage) -> bool:
             usage.crl_sign,
         )
     )
+
+
+@requirement("VI-CERTIFICATE-072")
+@EITHER_KIND
+def test_changed_certificate_is_not_reissued_in_a_loop(sandbox: Sandbox, kind: str) -> None:
+    other = separate_issuer(sandbox, kind)
+    certificate, _, _ = reissued_by_another(sandbox, kind)
+    certificate.change(dnsNames=[host(), host()])
+    certificate.wait_ready()
+    barrier(sandbox, other)
+    # A controller may send the same request twice. Another issuance has a CSR of its own.
+    asked = len({exchange.json.get("csr") for exchange in sandbox.proxy.seen(Route.SIGN)})
+    assert asked <= 2 + CALM, f"expected at most {2 + CALM} issuances of a Certificate that changed twice, saw {asked}"
