@@ -20,6 +20,7 @@ from pytest_vault_issuer import (
     SigningRequest,
     at_barrier,
     requirement,
+    set_data,
 )
 
 from .helpers import (
@@ -28,6 +29,7 @@ from .helpers import (
     claimed,
     end_logins,
     for_each_kind,
+    is_final,
     issuer_without_secret,
     login_in_outage,
     picky_pki,
@@ -200,6 +202,15 @@ def test_refused_request_fails_permanently(sandbox: Sandbox, kind: str) -> None:
     assert len(sandbox.signings(request)) == asked, "expected no further sign request after the failure"
     held = subjects(request.certificates())
     assert not held, f"expected no certificate in a failed CertificateSigningRequest, saw {held}"
+
+
+@requirement("VI-CSRAPI-017")
+@alternating(("kind",), [("Issuer",)])
+def test_unusable_answer_leads_to_a_result(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    sandbox.proxy.inject(Route.SIGN, set_data("certificate", "not a certificate"), times=1)
+    request = sandbox.kubernetes_request(issuer.signer_name)
+    request.wait(is_final, "to be signed or to fail after an unusable answer of Vault", timeout=sandbox.timeouts.retry)
 
 
 @requirement("VI-CSRAPI-014")

@@ -28,6 +28,7 @@ from pytest_vault_issuer import (
     condition,
     names_of,
     requirement,
+    set_data,
 )
 
 from .helpers import (
@@ -41,6 +42,7 @@ from .helpers import (
     each_feature,
     end_logins,
     for_each_kind,
+    is_final,
     issuer_without_secret,
     login_in_outage,
     picky_pki,
@@ -630,6 +632,15 @@ def test_warning_event_reports_why_an_issuer_is_not_ready(sandbox: Sandbox, kind
 
 
 # -- requests that must wait or are over ------------------------------------------------------------
+
+
+@requirement("VI-REQUEST-026")
+@alternating(("kind",), [("ClusterIssuer",)])
+def test_unusable_answer_leads_to_a_result(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    sandbox.proxy.inject(Route.SIGN, set_data("certificate", "not a certificate"), times=1)
+    request = sandbox.request(issuer)
+    request.wait(is_final, "to be issued or to fail after an unusable answer of Vault", timeout=sandbox.timeouts.retry)
 
 
 @requirement("VI-REQUEST-019")
