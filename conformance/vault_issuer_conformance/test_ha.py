@@ -52,16 +52,32 @@ def two_replicas(
         yield first, second, issuer
 
 
+def assert_signed_once(sandbox: Sandbox, issuer: Issuer, seconds: float) -> None:
+    """Have requests issued for some seconds, and check that each is signed once."""
+    requests: list[CertificateRequest | CertificateSigningRequest] = []
+    until = time.monotonic() + seconds
+    while len(requests) < REQUESTS or time.monotonic() < until:
+        requests.append(sandbox.issued(issuer))
+    for request in requests:
+        signed = len(sandbox.signings(request))
+        assert signed == 1, f"expected one sign request for {request}, saw {signed}"
+
+
 @requirement("VI-HA-001")
 def test_replicas_sign_each_request_once(sandbox: Sandbox, control: Control, takeover: float) -> None:
     with two_replicas(sandbox, control, takeover) as (_, _, issuer):
-        requests: list[CertificateRequest] = []
-        until = time.monotonic() + START
-        while len(requests) < REQUESTS or time.monotonic() < until:
-            requests.append(sandbox.issued(issuer))
-        for request in requests:
-            signed = len(sandbox.signings(request))
-            assert signed == 1, f"expected one sign request for {request}, saw {signed}"
+        assert_signed_once(sandbox, issuer, START)
+
+
+@requirement("VI-HA-001")
+def test_resumed_replica_does_not_sign_beside_another(sandbox: Sandbox, control: Control, takeover: float) -> None:
+    with two_replicas(sandbox, control, takeover) as (first, _, issuer):
+        first.pause()
+        sandbox.request(issuer).wait_issued(timeout=takeover)
+        first.resume()
+        for _ in range(REQUESTS):  # it finds out that its lease has expired
+            sandbox.barrier(issuer)
+        assert_signed_once(sandbox, issuer, 0)
 
 
 @requirement("VI-HA-002")
