@@ -138,7 +138,7 @@ def test_search_without_matches_can_be_cleared(reader: Reader) -> None:
     reader.search("no such thing")
     assert reader.shown() == []
     assert reader.page.locator("output").inner_text().startswith("0 of")
-    nothing = reader.page.get_by_text("No requirement fits")
+    nothing = reader.page.get_by_text("No requirement matches")
     assert nothing.is_visible()
     assert not reader.page.locator(".area > h2").is_visible(), "no heading stands above nothing"
     reader.page.get_by_role("button", name="Show all").click()
