@@ -538,7 +538,7 @@ def test_clear_faults(client: Client, proxy: Proxy) -> None:
 
 def test_injection_that_meets_no_request_is_a_failed_barrier(proxy: Proxy) -> None:
     """The controller sent no request, so it did not handle the answer wrongly."""
-    with pytest.raises(BarrierUnmet, match=r"^the barrier failed: expected the fault 'respond 503' to apply to 1 request"):
+    with pytest.raises(BarrierUnmet, match=r"^the barrier failed: expected the fault 'respond 503' to apply"):
         proxy.inject(Route.SIGN, Respond(503)).wait(0)
 
 
