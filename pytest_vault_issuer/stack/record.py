@@ -228,11 +228,7 @@ class CleanupRecord:
 
     def _session_info(self, line: dict[str, Any]) -> SessionInfo:
         texts = {f.name: _text(line, f.name) for f in fields(SessionInfo) if f.type == "str"}
-        scale = line.get("timeout_scale")
-        return SessionInfo(
-            **{**texts, "session": self.session},
-            timeout_scale=float(scale) if _is_scale(scale) else SessionInfo.timeout_scale,
-        )
+        return SessionInfo(**{**texts, "session": self.session}, timeout_scale=_scale(line.get("timeout_scale")))
 
     @property
     def is_under_way(self) -> bool:
@@ -320,9 +316,10 @@ def find(session: str) -> CleanupRecord | None:
     return CleanupRecord(path) if path.exists() else None
 
 
-def _is_scale(value: Any) -> bool:
-    """Whether a value is a factor of timeouts that the options allow."""
-    return isinstance(value, int | float) and SCALES[0] <= value <= SCALES[1]
+def _scale(value: Any) -> float:
+    """Return a factor of timeouts, 1 if the options would refuse it."""
+    valid = isinstance(value, int | float) and SCALES[0] <= value <= SCALES[1]
+    return float(value) if valid else SessionInfo.timeout_scale
 
 
 def _text(entry: dict[str, Any], key: str) -> str:
