@@ -80,7 +80,8 @@ class AuditLog:
         found: dict[str, None] = {}
         for record in self.records():
             target = record.get("objectRef", {})
-            refused = record.get("responseStatus", {}).get("code") == 403
+            # Admission answers 403, too, for example in a namespace that is being deleted.
+            refused = record.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid"
             if refused and record.get("user", {}).get("username") == user and target.get("subresource") != "token":
                 parts = [target.get("resource", ""), target.get("subresource", "")]
                 group = f".{target['apiGroup']}" if target.get("apiGroup") else ""

@@ -47,10 +47,7 @@ def measure(environment: Environment, stated: int) -> Pace:
             pace = replace(pace, ready=ready)
         except (Unmet, UnsupportedError) as error:
             return replace(pace, problem=str(error))
-        try:
-            sandbox.request(first).wait_issued(timeout=_READY)
-        except Unmet as error:
-            pace = replace(pace, problem=str(error))
+        pace = replace(pace, problem=_problem(sandbox, first))
         if stated:
             return pace
         proxy, hold = sandbox.new_proxy(), Hold()
@@ -62,6 +59,19 @@ def measure(environment: Environment, stated: int) -> Pace:
         hold.release()
         pace = replace(pace, batch=_until_ready(issuers))
     return pace
+
+
+def _problem(sandbox: Sandbox, first: Issuer) -> str:
+    """Return what an issuer object of another kind, or a first request of each kind, does not do; '' for nothing."""
+    try:
+        sandbox.request(first).wait_issued(timeout=_READY)
+        for kind in list(sandbox.environment.kinds)[1:]:
+            other = sandbox.issuer(kind, sandbox.default_authentication(kind))
+            other.wait_ready(timeout=_READY)
+            sandbox.request(other).wait_issued(timeout=_READY)
+    except Unmet as error:
+        return str(error)
+    return ""
 
 
 def answers(environment: Environment) -> bool:
