@@ -125,7 +125,8 @@ def test_namespace_deleted_while_vault_signs_harms_no_others(sandbox: Sandbox, v
 def test_deleted_request_is_not_signed_again_and_again(sandbox: Sandbox) -> None:
     request, other = being_refused(sandbox, one_kind(sandbox))
     request.delete()
-    window(other, sandbox)  # for an attempt that has begun
+    for _ in range(2):
+        window(other, sandbox)  # for an attempt that has begun: Vault's client repeats a request twice
     before = len(sandbox.signings(request))
     for _ in range(2):
         window(other, sandbox)
