@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -33,9 +35,13 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """Parse arguments, as the class above does; keep those that are passed on."""
+        words = list(sys.argv[1:] if args is None else args)
+        for word in itertools.takewhile(lambda word: word != "--", words):
+            if re.fullmatch(r"--[\w-]+=--", word):
+                self.error(f"argument {word[:-3]}: expected one argument")  # argparse makes an empty list of this value
         if not self._passes:
             return super().parse_known_args(args, namespace)
-        own, others = self._divided(list(sys.argv[1:] if args is None else args))
+        own, others = self._divided(words)
         parsed, unknown = super().parse_known_args(own, namespace)
         parsed.passed_on = others
         return parsed, unknown

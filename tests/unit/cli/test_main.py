@@ -31,6 +31,14 @@ def listed(capsys: pytest.CaptureFixture[str], *options: str) -> list[dict[str, 
     return entries
 
 
+@pytest.mark.parametrize("words", [["init", "--directory=--"], ["stack", "up", "--name=--"], ["judge", "--report=--"]])
+def test_two_dashes_are_no_value(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(words)
+    assert left.value.code in (2, 4)
+    assert f"argument {words[-1][:-3]}: expected one argument" in capsys.readouterr().err
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main(["--version"])

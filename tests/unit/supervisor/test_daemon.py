@@ -481,13 +481,12 @@ def test_later_process_with_the_id_of_one_that_has_ended_is_not_killed(
     here.spawn("short", ["true"], dict(os.environ))
     process = here.processes["short"]
     process.wait()
-    with subprocess.Popen(FOREVER, start_new_session=True) as other:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(["cat"], start_new_session=True, **pipes) as other:
         process.pid = other.pid
-        try:
-            here.stop("short") if end == "stop" else here.end()
-            assert other.poll() is None
-        finally:
-            other.kill()
+        here.stop("short") if end == "stop" else here.end()
+        answer, _ = other.communicate("still there")
+    assert (answer, other.returncode) == ("still there", 0)
 
 
 def test_stop_ends_what_a_process_started_that_has_ended(run: RunDirectory, watch: Watch) -> None:
