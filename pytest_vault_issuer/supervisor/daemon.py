@@ -625,6 +625,10 @@ def main(directory: Path, owner: int) -> None:
         os._exit(0)  # the parent of the supervisor need not outlive it or wait for it
     os.setsid()  # a Ctrl-C in the owner's terminal must not reach the supervisor
     os.umask(0o077)
+    import resource  # Windows, where the plugin is only imported, does not have it
+
+    # A core dump of Vault or of a controller holds tokens and keys, and may outlive the session.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     if _LINUX:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     supervisor = Supervisor(directory, owner)

@@ -156,6 +156,11 @@ def test_a_process_reads_nothing_and_is_in_no_terminals_session(run: RunDirector
 # -- errors ---------------------------------------------------------------------------------------------------
 
 
+def test_a_process_leaves_no_core_dump(run: RunDirectory) -> None:
+    run.spawn("limited", ["sh", "-c", "ulimit -c"])
+    assert line_of(run, "limited") == "0"
+
+
 def test_unknown_program(run: RunDirectory) -> None:
     with pytest.raises(StackError, match=r"spawn x: FileNotFoundError: .*no-such-program") as caught:
         run.spawn("x", ["no-such-program"])
