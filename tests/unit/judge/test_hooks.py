@@ -362,7 +362,7 @@ def test_crash_of_a_worker_is_an_error_of_its_test(pytester: pytest.Pytester) ->
 
 
 def test_output_of_a_controller_is_shown_and_not_obeyed(inner: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stops(session: Session, say: Callable[[str], None]) -> str:
+    def stops(session: Session, say: Callable[[str], None], clean: object) -> str:
         say("it began \x1b]52;c;x\x07")
         raise ImplementationError("it ended \x1b]52;c;x\x07")
 
