@@ -82,7 +82,7 @@ def report_health(proxy: Proxy, status: int) -> None:
         "replication_performance_mode": "disabled",
         "replication_dr_mode": "disabled",
         "server_time_utc": 1780000000,
-        "version": "1.21.0",
+        "version": "1.21.2",
     } | changes
 
     def asks_for_another_status(exchange: Exchange) -> bool:

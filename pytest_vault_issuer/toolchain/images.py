@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..errors import ConfigurationError
 
 #: Default image of Vault: the version that the toolchain builds.
-VAULT_IMAGE = "hashicorp/vault:1.21.0"
+VAULT_IMAGE = "hashicorp/vault:1.21.2"
 _IMAGE = re.compile(r"(\[[0-9a-fA-F:]+\](:[0-9]+)?/)?[\w.-]+([./:_-]+[\w.-]+)*(@\w+:[0-9a-fA-F]+)?")
 
 

@@ -154,7 +154,7 @@ def test_missing_image_is_reported(engine: Engine) -> None:
 @pytest.mark.parametrize("named", ["vault:{}", "docker.io/library/vault:{}", "quay.test/library/vault:{}"])
 def test_image_is_pulled_through_a_mirror(engine: Engine, registry: str, named: str) -> None:
     before = all_names(engine)
-    image = named.format(f"1.21.0-{secrets.token_hex(3)}")
+    image = named.format(f"1.21.2-{secrets.token_hex(3)}")
     push(engine, VAULT, registry, f"hub/library/{image.rpartition('/')[2]}")
     with pytest.raises(StackError, match="and cannot pull it"):
         engine.provide(image)

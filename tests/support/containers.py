@@ -16,7 +16,7 @@ from pytest_vault_issuer.stack.kind.engine import Engine
 from tests.support import missing
 
 #: Names of the images of `tools/images`.
-VAULT, NODE = "vault-issuer/vault:1.21.0", "vault-issuer/node:v1.36.3"
+VAULT, NODE = "vault-issuer/vault:1.21.2", "vault-issuer/node:v1.36.3"
 OPENBAO = "vault-issuer/openbao:2.7.2"
 CERT_MANAGER = "vault-issuer/cert-manager-controller:1.21.2"
 BUSYBOX = "vault-issuer/busybox:bookworm"

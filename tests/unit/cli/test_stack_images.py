@@ -47,8 +47,8 @@ def names(capsys: pytest.CaptureFixture[str], *options: str) -> list[str]:
 
 
 def test_images_of_the_stack(capsys: pytest.CaptureFixture[str]) -> None:
-    assert names(capsys) == ["hashicorp/vault:1.21.0"]
-    assert names(capsys, NODE) == ["hashicorp/vault:1.21.0", "kindest/node:v1.36.3"]
+    assert names(capsys) == ["hashicorp/vault:1.21.2"]
+    assert names(capsys, NODE) == ["hashicorp/vault:1.21.2", "kindest/node:v1.36.3"]
     assert names(capsys, "--kind-cluster=mine", "--vault-image=openbao/openbao:2.4.1") == ["openbao/openbao:2.4.1"]
 
 
@@ -59,7 +59,7 @@ def test_images_of_a_controller_in_the_cluster(capsys: pytest.CaptureFixture[str
 
 def test_images_come_from_the_mirror(capsys: pytest.CaptureFixture[str], file: str) -> None:
     assert names(capsys, NODE, file, f"--registry-mirror={MIRROR}") == [
-        f"{MIRROR}/hashicorp/vault:1.21.0",
+        f"{MIRROR}/hashicorp/vault:1.21.2",
         f"{MIRROR}/kindest/node:v1.36.3",
         f"{MIRROR}/library/mine:1.4.0",
         f"{MIRROR}/a/side:2",
@@ -81,7 +81,7 @@ def test_a_mirror_without_the_nodes_image_is_refused(capsys: pytest.CaptureFixtu
 def test_options_come_from_the_environment(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VAULT_ISSUER_REGISTRY_MIRROR", MIRROR)
     monkeypatch.setenv("VAULT_ISSUER_NODE_IMAGE", "kindest/node:v1")
-    assert names(capsys) == [f"{MIRROR}/hashicorp/vault:1.21.0", f"{MIRROR}/kindest/node:v1"]
+    assert names(capsys) == [f"{MIRROR}/hashicorp/vault:1.21.2", f"{MIRROR}/kindest/node:v1"]
 
 
 def test_output_formats(capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,7 +91,7 @@ def test_output_formats(capsys: pytest.CaptureFixture[str]) -> None:
     assert "give --node-image to list it" in printed
     assert main(["stack", "images", NODE, "--format=json"]) == 0
     assert json.loads(capsys.readouterr().out)[0] == {
-        "image": "hashicorp/vault:1.21.0",
-        "pulled_as": "hashicorp/vault:1.21.0",
+        "image": "hashicorp/vault:1.21.2",
+        "pulled_as": "hashicorp/vault:1.21.2",
         "purpose": "Vault",
     }
