@@ -261,8 +261,8 @@ COMPONENTS = (
     *_kubernetes("1.37"),
     *_kubernetes("1.35"),
     # Releases of Vault need a vault/sdk that was not published separately. These are the newest releases of each minor
-    # version that work with a published sdk. None works with 1.20.0 to 1.20.3, 1.21.3, 1.21.4, or 1.14: 1.14.2 compiles with
-    # 0.10.2, and fails at the first write ("defines a CreateOperation but no ExistenceCheck").
+    # version that work with a published sdk. None works with 1.20.0 to 1.20.3, 1.21.3, 1.21.4, or 1.14: 1.14.2 compiles
+    # with 0.10.2, and fails at the first write ("defines a CreateOperation but no ExistenceCheck").
     _vault("1.21", minutes=4, peak=3700, kept=126),
     _vault("1.19", minutes=4, peak=3700, kept=119),
     # Not proved: this release is not published as a Go module, and was only downloaded by users.
