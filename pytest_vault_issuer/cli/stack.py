@@ -173,6 +173,10 @@ def _up(options: argparse.Namespace) -> int:
             f"a stack named {options.name} is up already",
             hint="use it (vault-issuer stack env), remove it (vault-issuer stack down), or give another --name",
         )
+    if not options.implementation:
+        raise ConfigurationError(
+            "--implementation is empty", hint=f"name the controller to start, or {NONE} for a stack without one"
+        )
     settings = Settings.of_command(
         implementation="" if options.implementation == NONE else options.implementation,
         profile=PROFILES,  # with the extended profile, the session starts a local STS if it can

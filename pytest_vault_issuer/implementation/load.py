@@ -22,8 +22,14 @@ def load_implementation(name: str) -> Implementation:
     if name in NAMES:
         return load_builtin(name)
     if name.startswith(f"{CERT_MANAGER}@"):
+        version = name.partition("@")[2]
+        if not version:
+            raise ConfigurationError(
+                f"--vault-issuer={name}: the release is missing",
+                hint=f"name one, such as {CERT_MANAGER}@1.20, or leave the @ out for the newest",
+            )
         try:
-            return load_builtin(CERT_MANAGER, name.partition("@")[2])
+            return load_builtin(CERT_MANAGER, version)
         except ConfigurationError as error:
             raise ConfigurationError(f"--vault-issuer={name}: {error.message}", hint=error.hint) from error
     if name.endswith(".toml"):

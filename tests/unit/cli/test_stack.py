@@ -236,6 +236,11 @@ def test_up_refuses_a_taken_or_invalid_name(kept: Make, capsys: pytest.CaptureFi
     assert "is not a valid name" in capsys.readouterr().err
 
 
+def test_up_refuses_an_empty_implementation(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stack", "up", "--implementation="]) == 2
+    assert "--implementation is empty" in capsys.readouterr().err
+
+
 def test_up_that_fails_leaves_nothing(temporary: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stack", "up"]) == 2  # there is no Go to build anything
     assert "hint: " in capsys.readouterr().err

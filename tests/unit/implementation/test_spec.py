@@ -312,6 +312,12 @@ def test_an_unknown_release_of_cert_manager() -> None:
     assert error.hint == f"one of: {', '.join(release.version.removeprefix('v') for release in RELEASES)}"
 
 
+def test_an_empty_release_of_cert_manager() -> None:
+    error = not_loaded("cert-manager@")
+    assert error.message == "--vault-issuer=cert-manager@: the release is missing"
+    assert "cert-manager@1.20" in error.hint
+
+
 def test_unknown_name() -> None:
     error = not_loaded("cert-manger")
     assert error.message == "--vault-issuer=cert-manger: no such implementation"
