@@ -22,6 +22,8 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 VALIDITY = timedelta(days=3650)
 #: How long before now a certificate becomes valid: the clock of a container or a virtual machine may be behind.
 _BACKDATED = timedelta(minutes=5)
+#: How long a CA has been valid. Vault 1.21.2 refuses certificates that begin before their CA, which roles can ask for.
+_AGE = timedelta(days=60)
 _DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
 #: Characters of a common name (RFC 5280, upper bound ub-common-name).
 _LONGEST_COMMON_NAME = 64
@@ -91,7 +93,7 @@ class Authority:
         subject, now = _name(name), _now()
         signer, signing_key = (parent.certificate.subject, parent.key) if parent else (subject, self.key)
         self.certificate: x509.Certificate = (
-            _builder(subject, signer, self.key.public_key(), now - _BACKDATED, now + valid_for)
+            _builder(subject, signer, self.key.public_key(), now - _AGE, now + valid_for)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(_key_usage(ca=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False)
