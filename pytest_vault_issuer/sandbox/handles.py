@@ -584,7 +584,7 @@ class CertificateRequest(Handle):
 
 
 def _about_retries(item: Object | None, limit: float) -> str:
-    """Return what to do if an object that is not ready is to be retried, and the suite may not wait long enough."""
+    """Return a hint about `[timing] retry` if the message of an object that is not ready mentions a retry."""
     found = condition(item or {}, READY)
     if found.get("status") == "True" or not _RETRIES.search(found.get("message", "")):
         return ""
