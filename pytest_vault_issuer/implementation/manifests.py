@@ -84,13 +84,13 @@ def check_paths(implementation: Implementation) -> None:
 
     :raises ConfigurationError: if one does not exist.
     """
-    described = implementation.run
+    description = implementation.run
     named = {
-        "crds": described.crds,
-        "rbac": described.rbac,
-        "manifests": described.manifests,
-        "chart": [described.chart] if described.chart else [],
-        "values": described.values,
+        "crds": description.crds,
+        "rbac": description.rbac,
+        "manifests": description.manifests,
+        "chart": [description.chart] if description.chart else [],
+        "values": description.values,
     }
     for key, paths in named.items():
         for path in map(implementation.resolve, paths):

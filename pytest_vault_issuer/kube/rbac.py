@@ -25,6 +25,12 @@ def user_name(namespace: str, service_account: str) -> str:
     return f"system:serviceaccount:{namespace}:{service_account}"
 
 
+def user_of(account: str) -> str:
+    """Return the user name of a ServiceAccount, given as ``namespace/name``."""
+    namespace, _, name = account.partition("/")
+    return user_name(namespace, name)
+
+
 def create_service_account(cluster: Cluster, namespace: str, name: str, labels: dict[str, str]) -> None:
     """Create a ServiceAccount."""
     metadata = {"name": name, "namespace": namespace, "labels": labels}
@@ -74,9 +80,8 @@ def may_request_tokens(cluster: Cluster, subject: str, namespace: str, service_a
 
     :raises ApiError: if the API server does not answer.
     """
-    subject_namespace, _, subject_name = subject.partition("/")
     rule = token_role(namespace, service_account, {})["rules"][0]
-    return _is_allowed(cluster, user_name(subject_namespace, subject_name), rule, namespace)
+    return _is_allowed(cluster, user_of(subject), rule, namespace)
 
 
 def may(cluster: Cluster, subject: str, verb: str, resource: Resource, subresource: str = "") -> bool:
@@ -84,10 +89,9 @@ def may(cluster: Cluster, subject: str, verb: str, resource: Resource, subresour
 
     :raises ApiError: if the API server does not answer.
     """
-    namespace, _, name = subject.partition("/")
     plural = f"{resource.plural}/{subresource}" if subresource else resource.plural
     rule = {"apiGroups": [resource.group], "resources": [plural], "verbs": [verb]}
-    return _is_allowed(cluster, user_name(namespace, name), rule, None)
+    return _is_allowed(cluster, user_of(subject), rule, None)
 
 
 def revoke_token_requests(cluster: Cluster, namespace: str, service_account: str) -> None:

@@ -25,7 +25,7 @@ from ..implementation.workloads import FileLog, WorkloadLog, ended
 from ..kube.audit import AuditLog
 from ..kube.client import ApiError, Cluster
 from ..kube.jwks import service_account_issuer, service_account_keys
-from ..kube.rbac import may_request_tokens, user_name
+from ..kube.rbac import may_request_tokens, user_of
 from ..options import Settings
 from ..requirements.catalogue import Catalogue
 from ..requirements.features import BY_PROFILE, CORE, PROFILES
@@ -384,14 +384,14 @@ class Session:
         """Return what the API server refused to the controller since its start, if the stack has an audit log."""
         if self._audit is None:
             return []
-        namespace, _, name = self.running().service_account.partition("/")
-        return self._audit.refusals(user_name(namespace, name))
+        return self._audit.refusals(user_of(self.running().service_account))
 
     def _missing_permissions(self) -> list[str]:
-        described, cluster = self.implementation, self.cluster()
-        kinds = [kind.resource for kind in issuer_kinds(described, cluster).values()]
+        implementation, cluster = self.implementation, self.cluster()
+        kinds = [kind.resource for kind in issuer_kinds(implementation, cluster).values()]
         try:
-            return diagnosis.missing_permissions(cluster, self.running().service_account, kinds, described.features)
+            account = self.running().service_account
+            return diagnosis.missing_permissions(cluster, account, kinds, implementation.features)
         except ApiError:
             return []  # the cluster does not allow the query
 
