@@ -571,7 +571,7 @@ class Cluster:
         for resource, entry in served:
             if entry["kind"] == kind:
                 return resource
-        kinds = ", ".join(dict.fromkeys(entry["kind"] for _, entry in served))
+        kinds = ", ".join(sorted({entry["kind"] for _, entry in served}))  # the order of the API changes
         raise StackError(
             f"the API server does not serve {kind} in {api_version}",
             hint=f"it serves {kinds}: check kind and cluster_kind in [issuer] of the implementation file"
