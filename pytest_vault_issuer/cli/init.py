@@ -90,7 +90,7 @@ pytest --pyargs vault_issuer_conformance --vault-issuer=./my-issuer.toml
         "--rbac",
         action="append",
         metavar="PATH",
-        help="file or folder of its RBAC, repeatable (default: those found, or a draft)",
+        help="file or folder of its RBAC, or its Helm chart, repeatable (default: those found, or a draft)",
     )
     parser.add_argument(
         "--feature",
@@ -153,7 +153,7 @@ def _drafted(answers: Answers, found: Detected) -> Iterator[str]:
             f"rights of the service account {answers.account}: no binding in {', '.join(answers.rbac)} names it; write "
             "[run] service_account or rbac"
         )
-    if found.chart and not answers.rbac:
+    if found.chart and not answers.rbac and not answers.chart:
         yield f'Roles and bindings: only the chart defines them; write [run] chart = "{found.chart}", or edit the draft'
 
 
@@ -208,8 +208,13 @@ def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None,
     overlay = (f"{name}-rbac",) if found.rbac else ()
     granted = rbac_of(options.directory, options.service_account or found.service_account)
     copy = (f"{name}-rbac.yaml",) if granted.copied and not overlay else ()
-    known_rbac = overlay or (*granted.files, *copy)
-    rbac = manifests(options.rbac, f"Its Roles and bindings ({_NONE} for a draft)", known_rbac)
+    in_chart = (found.chart,) if found.chart_binds else ()
+    known_rbac = overlay or (*granted.files, *copy) or in_chart
+    paths = manifests(options.rbac, f"Its Roles and bindings ({_NONE} for a draft)", known_rbac)
+    charts = tuple(path for path in paths if (options.directory / path / "Chart.yaml").is_file())
+    if len(charts) > 1:
+        raise ConfigurationError(f"{', '.join(charts)} are charts: a session installs one", hint="name one of them")
+    rbac = tuple(path for path in paths if path not in charts)
     # The default answer is a workflow. If the command cannot ask, only a repository with a CI system gets one.
     ci = answer(
         options.ci,
@@ -236,6 +241,7 @@ def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None,
         service_account=options.service_account or found.service_account,
         crds=crds,
         rbac=rbac,
+        chart=next(iter(charts), ""),
         rbac_base=found.rbac if overlay and rbac == overlay else "",
         overlay=found.overlay,
         rbac_copied=granted.copied if set(copy) & set(rbac) else (),

@@ -20,7 +20,8 @@ class Answers:
     :ivar vault_at: path of the Vault configuration in its issuer objects, '' if they have another shape.
     :ivar fields: paths of the fields in its issuer objects; ``[issuer.shape]`` needs them.
     :ivar issuer_lib: whether it is built with cert-manager's issuer-lib.
-    :ivar rbac: its manifests of Roles and bindings; with (), a first draft is written.
+    :ivar rbac: its manifests of Roles and bindings; with () and without a chart, a first draft is written.
+    :ivar chart: folder of the Helm chart with its Roles and bindings; '' for none.
     :ivar rbac_base: kustomization with its RBAC, to which `overlay` is applied; '' for none.
     :ivar rbac_copied: objects of its RBAC that are in files with other objects; :ivar rbac_sources: these files.
     :ivar rbac_unbound: whether no binding in its RBAC names its service account.
@@ -45,6 +46,7 @@ class Answers:
     service_account: str = ""
     crds: tuple[str, ...] = ()
     rbac: tuple[str, ...] = ()
+    chart: str = ""
     rbac_base: str = ""
     overlay: dict[str, str] = field(default_factory=dict)
     rbac_copied: tuple[Object, ...] = ()

@@ -28,7 +28,7 @@ def render(answers: Answers, directory: Path) -> dict[str, str]:
         files[f"{answers.rbac[0]}/kustomization.yaml"] = rbac.overlay(answers)
     elif answers.rbac_copied:
         files[answers.rbac[-1]] = rbac.copy(answers)
-    elif not answers.rbac:
+    elif not answers.rbac and not answers.chart:
         files[rbac.FILE] = rbac.render(answers)
     if answers.ci == GITHUB:
         files[workflows.GITHUB_FILE] = workflows.github(answers)

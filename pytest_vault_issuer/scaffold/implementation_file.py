@@ -59,9 +59,9 @@ cluster_kind = {_text(answers.cluster_kind)}  # "" for none
 # Program and arguments. Placeholders: {", ".join(f"{{{name}}}" for name in PLACEHOLDERS)}.
 command = {_list(command)}
 env = {{}}
-# It runs as this service account, which only has the rights in rbac.
+# It runs as this service account, which only has the rights in {"the chart" if answers.chart else "rbac"}.
 service_account = {_text(answers.account)}
-rbac = {_list(answers.rbac or (rbac.FILE,))}
+{_rights(answers)}
 # Its CustomResourceDefinitions; those of cert-manager.io are always installed.
 crds = {_list(answers.crds)}
 # Other objects that it needs in the cluster.
@@ -83,6 +83,13 @@ supported = {_list(answers.claimed)}
 # requirement = "reason": reported, but does not fail the session. `vault-issuer requirements` lists the requirements.
 # "VI-SIGN-018" = "issue #12, fixed in 1.5"
 """
+
+
+def _rights(answers: Answers) -> str:
+    """Return the keys with its Roles and bindings."""
+    rbac_files = f"rbac = {_list(answers.rbac or (() if answers.chart else (rbac.FILE,)))}"
+    about = "# Everything that it installs, except its workloads: the command runs instead of them."
+    return f"{rbac_files}\n{about}\nchart = {_text(answers.chart)}" if answers.chart else rbac_files
 
 
 def _place(answers: Answers) -> str:

@@ -38,6 +38,9 @@ _IGNORED = {
 }
 #: Groups that a session installs itself.
 _CONTRACT = {"cert-manager.io", "acme.cert-manager.io"}
+#: The kinds of cert-manager.io by the resource whose status their controller writes.
+_OWN_GROUP, _OWN_KINDS = "cert-manager.io", {"issuers/status": "Issuer", "clusterissuers/status": "ClusterIssuer"}
+_WRITES = {"update", "patch", "*"}
 #: The required fields: https://cert-manager.io/docs/reference/api-docs/#cert-manager.io/v1.VaultIssuer
 _BLOCK = {"server", "path", "auth"}
 _BINDINGS = {"RoleBinding", "ClusterRoleBinding"}
@@ -63,7 +66,7 @@ class Detected:
     :ivar flags: its arguments, adapted to a local process, with those that only such a process needs.
     :ivar kubeconfig: whether it may have a flag for the kubeconfig; otherwise it reads KUBECONFIG.
     :ivar issuer_lib: whether it is built with cert-manager's issuer-lib.
-    :ivar chart: folder of a Helm chart.
+    :ivar chart: folder of a Helm chart; :ivar chart_binds: whether its templates bind the service account.
     :ivar rbac: folder of the kustomization with its RBAC, which `overlay` changes.
     :ivar overlay: namespace, namePrefix and nameSuffix of the kustomization that installs everything.
     :ivar missing: descriptions of the parts that were not found.
@@ -83,6 +86,7 @@ class Detected:
     kubeconfig: bool = True
     issuer_lib: bool = False
     chart: str = ""
+    chart_binds: bool = False
     rbac: str = ""
     overlay: dict[str, str] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
@@ -104,18 +108,23 @@ def detect(directory: Path) -> Detected:
     group = _group(definitions)
     chosen = {name: item for name, (_, item) in definitions.items() if item["spec"]["group"] == group}
     kinds = {scope: _kind(chosen.values(), scope) for scope in ("Namespaced", "Cluster")}
+    version = _version(chosen.values())
+    if not group and (served := _contract_kinds(sources)):
+        group, version = _OWN_GROUP, "v1"
+        kinds = {"Namespaced": served.get("issuers/status", ""), "Cluster": served.get("clusterissuers/status", "")}
     of_group = [
         (source, item)
         for source in sources
         for item in source.objects
-        if _is_definition(item, {group} if group else set())
+        if _is_definition(item, {group} if chosen else set())
     ]
     deployment = _deployment(sources)
     folder, overlay = _overlay(directory)
     program, flags = _program(deployment[1], directory) if deployment else ("", ())
     vault_at, fields = _place(chosen.values())
+    chart = next(_charts(directory), None)
     found = Detected(
-        api_version=f"{group}/{_version(chosen.values())}" if group else "",
+        api_version=f"{group}/{version}" if group else "",
         kind=kinds["Namespaced"],
         cluster_kind=kinds["Cluster"],
         crds=_places(directory, of_group),
@@ -130,7 +139,13 @@ def detect(directory: Path) -> Detected:
         issuer_lib=source_code.uses_issuer_lib(directory),
         rbac=_rbac(directory, folder, overlay),
         overlay={key: str(overlay[key]) for key in _RENAMING if overlay.get(key)},
-        chart=next((chart.relative_to(directory).as_posix() for chart in _charts(directory)), ""),
+        chart=chart.relative_to(directory).as_posix() if chart else "",
+        chart_binds=any(
+            item["kind"] in _BINDINGS
+            for source in sources
+            if chart and source.file == chart / "templates"
+            for item in source.objects
+        ),
     )
     return replace(found, missing=tuple(_missing(found)))
 
@@ -138,19 +153,25 @@ def detect(directory: Path) -> Detected:
 def _missing(found: Detected) -> Iterator[str]:
     if not found.api_version:
         yield (
-            "API group and kinds: no CustomResourceDefinition of a kind whose name ends with Issuer; the file assumes "
-            "those of cert-manager.io. A controller without issuer objects, configured by flags, cannot be judged"
+            "API group and kinds: no CustomResourceDefinition of a kind whose name ends with Issuer, and no Role that "
+            "writes the status of cert-manager.io's issuer objects; the file assumes these. A controller without "
+            "issuer objects, configured by flags, cannot be judged"
         )
-    elif not found.crds:
+    elif not found.crds and not _is_contract(found):
         yield "files of the CRDs: only templates of a chart define them; write [run] chart"
     if found.fields:
         yield "path of the Vault configuration: the CRDs have no server, path and auth; write [issuer.shape]"
-    if found.api_version and not found.columns:
+    if found.api_version and not found.columns and not _is_contract(found):
         yield "printer columns: the CRDs define none"
     if not found.service_account:
         yield "service account: neither a Deployment nor a binding names one"
     if not found.program:
         yield "program and flags: there is no Deployment"
+
+
+def _is_contract(found: Detected) -> bool:
+    """Whether the kinds are those of cert-manager.io, whose CustomResourceDefinitions every session installs."""
+    return found.api_version.partition("/")[0] == _OWN_GROUP
 
 
 # -- reading ---------------------------------------------------------------------------------------------------
@@ -279,8 +300,12 @@ def _value(expression: str, name: str, values: Object) -> str:
         return name if "name" in helper else "x"
     if found := re.match(r"\$?\.Values\.([\w.]+)", head):
         value = _at(values, found[1])
-        return str(value) if isinstance(value, str | int | float) else "x"
+        return _as_helm_writes(value) if isinstance(value, str | int | float) else "x"
     return "x"
+
+
+def _as_helm_writes(value: str | float) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _at(values: Object, path: str) -> Any:
@@ -407,6 +432,20 @@ def _places(directory: Path, definitions: Iterable[tuple[_Source, Object]]) -> t
     if len(folders) == 1 and (folder := folders.pop()) != directory and set(folder.glob("*.y*ml")) == set(files):
         return (folder.relative_to(directory).as_posix(),)
     return tuple(file.relative_to(directory).as_posix() for file in files)
+
+
+def _contract_kinds(sources: Iterable[_Source]) -> dict[str, str]:
+    """Return the kinds of cert-manager.io whose status a Role lets the controller write, by that resource."""
+    return {
+        resource: _OWN_KINDS[resource]
+        for source in sources
+        for item in source.objects
+        if item["kind"] in ("Role", "ClusterRole")
+        for rule in item.get("rules") or []
+        if _OWN_GROUP in (rule.get("apiGroups") or []) and _WRITES & set(rule.get("verbs") or [])
+        for resource in rule.get("resources") or []
+        if resource in _OWN_KINDS
+    }
 
 
 # -- Deployment and service account ----------------------------------------------------------------------------

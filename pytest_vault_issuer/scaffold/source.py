@@ -29,6 +29,8 @@ _SERVER_PORT = re.compile(r"(metrics|health|healthz|probe|readiness|readyz|pprof
 _LEADER = re.compile(r"(enable-)?leader-elect(ion)?")
 _ISSUER_LIB = re.compile(r"^\s*(?:require\s+)?github\.com/cert-manager/issuer-lib\s", re.MULTILINE)
 _NAMESPACE = "cluster-resource-namespace"
+#: Calls that declare the flags of controller-runtime or kubectl, which contain ``--kubeconfig``.
+_DECLARES_KUBECONFIG = ("flag.Parse()", "AddGoFlag", "genericclioptions.NewConfigFlags(")
 #: Files of a repository whose programs are not written in Go.
 _OTHER_LANGUAGES = (
     "pyproject.toml",
@@ -80,7 +82,8 @@ def takes_kubeconfig(directory: Path, program: str) -> bool:
     """Whether a program may have the flag ``--kubeconfig``; True if its source does not show that it has none.
 
     controller-runtime declares the flag in Go's package flag:
-    https://pkg.go.dev/sigs.k8s.io/controller-runtime/pkg/client/config.
+    https://pkg.go.dev/sigs.k8s.io/controller-runtime/pkg/client/config. The flags of kubectl contain it, too:
+    https://pkg.go.dev/k8s.io/cli-runtime/pkg/genericclioptions#ConfigFlags.
 
     :param program: its name; its source is in the directory, ``cmd`` or ``cmd/PROGRAM``.
     """
@@ -89,7 +92,7 @@ def takes_kubeconfig(directory: Path, program: str) -> bool:
     texts = [_text(file) for file in _sources(directory, program)]
     if not texts or any('"kubeconfig"' in _text(file) for file in _go_files(directory)):
         return True
-    return any("flag.Parse()" in text or "AddGoFlagSet" in text or "AddGoFlag" in text for text in texts)
+    return any(mark in text for text in texts for mark in _DECLARES_KUBECONFIG)
 
 
 def flags(directory: Path, program: str, given: Iterable[str]) -> tuple[str, ...]:

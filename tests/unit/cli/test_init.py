@@ -286,6 +286,18 @@ def test_role_that_a_chart_completes_is_not_taken(tmp_path: Path, capsys: pytest
     assert 'write [run] chart = "deploy/charts/mine", or edit the draft' in capsys.readouterr().out
 
 
+def test_chart_can_be_given_as_the_source_of_the_rights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for chart in ("one", "two"):
+        write(tmp_path, f"charts/{chart}/Chart.yaml", f"name: {chart}")
+    write(tmp_path, "more.yaml", "kind: Role\nmetadata: {name: mine}")
+    given = ["--name", "mine", "--command", COMMAND, "--rbac=charts/one", "--rbac=more.yaml"]
+    assert run(tmp_path, *given) == 0
+    described = load_implementation(str(tmp_path / "mine.toml")).run
+    assert (described.chart, described.rbac) == ("charts/one", ["more.yaml"])
+    assert run(tmp_path, *given, "--rbac=charts/two", "--force") == 2
+    assert "a session installs one" in capsys.readouterr().err
+
+
 def test_files_are_named_if_their_folder_has_others(tmp_path: Path) -> None:
     write(tmp_path, "deploy/crd.yaml", CRD)
     write(tmp_path, "deploy/other.yaml", CRD.replace("example.com", "other.example.com"))
@@ -434,6 +446,7 @@ def test_rights_that_no_binding_grants_are_listed_as_missing(
         ({"go.mod": "", "cmd/main.go": "ctrl.SetLogger(x)\nflag.Parse()"}, True),
         ({"go.mod": "", "main.go": "pflag.CommandLine.AddGoFlagSet(flag.CommandLine)"}, True),
         ({"go.mod": "", "main.go": "command := &cobra.Command{}"}, False),
+        ({"go.mod": "", "main.go": "flags := genericclioptions.NewConfigFlags(true)"}, True),
         (
             {"go.mod": "", "main.go": "package main", "pkg/options.go": 'fs.StringVar(&c.Path, "kubeconfig", "", "")'},
             True,

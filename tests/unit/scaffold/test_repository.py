@@ -40,8 +40,8 @@ def test_group_kinds_crds_and_account_of_public_controllers_are_found(layout: Pa
     assert seen | {"missing": [what.partition(":")[0] for what in found.missing]} == expected
 
 
-def test_thirteen_layouts_are_covered() -> None:
-    assert len(LAYOUTS) == 13
+def test_fourteen_layouts_are_covered() -> None:
+    assert len(LAYOUTS) == 14
 
 
 def test_empty_repository_lists_what_is_missing(tmp_path: Path) -> None:
@@ -109,6 +109,37 @@ def test_file_of_a_public_controller_is_one_that_a_session_can_read(layout: Path
     assert (described.issuer.kind, described.issuer.cluster_kind) == (expected["kind"], expected["cluster_kind"])
     assert (described.run.crds, described.run.service_account) == (expected["crds"], expected["service_account"])
     assert described.run.command == [f"./bin/{found.program}", "--kubeconfig={kubeconfig}", *expected["flags"]]
+
+
+def test_chart_that_binds_the_account_is_the_source_of_the_rights(tmp_path: Path) -> None:
+    found_in(Path(__file__).parent / "layouts/vault-issuer.yaml", tmp_path)
+    assert main(["init", f"--directory={tmp_path}", "--name=mine"]) == 0
+    run = load_implementation(str(tmp_path / "mine.toml")).run
+    assert (run.chart, run.rbac) == ("deploy/charts/vault-issuer", [])
+    assert not (tmp_path / "rbac.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("rule", "kinds"),
+    [
+        ({"apiGroups": ["cert-manager.io"], "resources": ["issuers/status"], "verbs": ["patch"]}, ("Issuer", "")),
+        (
+            {"apiGroups": ["cert-manager.io"], "resources": ["clusterissuers/status"], "verbs": ["*"]},
+            ("", "ClusterIssuer"),
+        ),
+        ({"apiGroups": ["cert-manager.io"], "resources": ["issuers/status"], "verbs": ["get"]}, ("", "")),
+        ({"apiGroups": ["cert-manager.io"], "resources": ["issuers"], "verbs": ["update"]}, ("", "")),
+        ({"apiGroups": ["example.test"], "resources": ["issuers/status"], "verbs": ["patch"]}, ("", "")),
+    ],
+)
+def test_controller_that_writes_the_status_of_an_issuer_serves_it(
+    rule: dict[str, Any], kinds: tuple[str, str], tmp_path: Path
+) -> None:
+    role = {"kind": "ClusterRole", "metadata": {"name": "x"}, "rules": [rule]}
+    found = detect(write_files(tmp_path, {"config/role.yaml": yaml.safe_dump(role)}))
+    assert (found.kind, found.cluster_kind) == kinds
+    assert (found.api_version == "cert-manager.io/v1") == any(kinds)
+    assert any(what.startswith("API group and kinds") for what in found.missing) != any(kinds)
 
 
 @pytest.mark.parametrize(("module", "written"), [("github.com/cert-manager/issuer-lib v0.11.0", True), ("x v1", False)])
