@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterable
 
@@ -23,6 +24,15 @@ _USUAL = {
 _SIGNER = """\
 # issuer-lib signs CertificateSigningRequests for cluster-scoped issuer objects only.
 signer_name = ""
+"""
+#: A flag for issuer-lib's MaxRetryDuration, which has none itself.
+_MAX_RETRY = re.compile(r"--max-retry-duration[= ](?P<time>\d+(?:s|m))(?![\w.])")
+#: https://github.com/cert-manager/issuer-lib, controllers/request_controller.go
+_TIMING = """\
+[timing]
+# issuer-lib gives up a request after MaxRetryDuration. The suite waits for the end of a failure at least this long.
+{key}retry = {time}
+
 """
 
 
@@ -73,7 +83,7 @@ approves = false
 # A regular expression: the controller is ready when a line of its log matches. "" for immediately.
 ready_log = ""
 
-[features]
+{_timing(answers)}[features]
 # Other features are reported as unsupported. Profiles: {", ".join(PROFILES)}; or single features:
 {_commented(FEATURES)}
 # Or: all = true
@@ -90,6 +100,14 @@ def _rights(answers: Answers) -> str:
     rbac_files = f"rbac = {_list(answers.rbac or (() if answers.chart else (rbac.FILE,)))}"
     about = "# Everything that it installs, except its workloads: the command runs instead of them."
     return f"{rbac_files}\n{about}\nchart = {_text(answers.chart)}" if answers.chart else rbac_files
+
+
+def _timing(answers: Answers) -> str:
+    """Return the table with the time after which issuer-lib gives up a request; as a comment if it is unknown."""
+    if not answers.issuer_lib:
+        return ""
+    stated = _MAX_RETRY.search(answers.command)
+    return _TIMING.format(key="" if stated else "# ", time=_text(stated["time"] if stated else "1m"))
 
 
 def _place(answers: Answers) -> str:

@@ -151,6 +151,24 @@ def test_issuer_lib_has_no_signer_name_for_a_namespaced_issuer_object(
     assert (load_implementation(str(tmp_path / "mine.toml")).issuer.signer_name == "") == written
 
 
+@pytest.mark.parametrize(
+    ("module", "flag", "retry"),
+    [
+        ("github.com/cert-manager/issuer-lib v0.11.0", "--max-retry-duration=2m", "2m"),
+        ("github.com/cert-manager/issuer-lib v0.11.0", "--max-retry-duration=1m30s", ""),
+        ("github.com/cert-manager/issuer-lib v0.11.0", "", ""),
+        ("x v1", "--max-retry-duration=2m", ""),
+    ],
+)
+def test_time_after_which_issuer_lib_gives_up_is_that_of_its_flag(
+    module: str, flag: str, retry: str, tmp_path: Path
+) -> None:
+    write_files(tmp_path, {"go.mod": f"module mine\n\nrequire {module}\n"})
+    assert main(["init", f"--directory={tmp_path}", "--name=mine", f"--command=./mine {flag}"]) == 0
+    assert load_implementation(str(tmp_path / "mine.toml")).timing.retry == retry
+    assert ('# retry = "1m"' in (tmp_path / "mine.toml").read_text()) == ("issuer-lib" in module and not retry)
+
+
 def definition(kind: str, scope: str, spec: dict[str, Any]) -> dict[str, Any]:
     plural = f"{kind.lower()}s"
     schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": {"properties": spec}}}}
