@@ -18,7 +18,7 @@ from .connection import ClientConnection, Shared, reset
 from .namespaces import canonical
 from .recorder import Observer, Recorder
 from .tls import server_context
-from .upstream import EXHAUSTED, Upstream
+from .upstream import EXHAUSTED, upstream_at
 
 _BACKLOG = 128
 _BACK_OFF = 0.1
@@ -86,7 +86,7 @@ class Proxy(Recorder):
         if client_ca is not None and certificate is None:
             raise ConfigurationError("there are no client certificates in plain HTTP", hint="set certificate")
         self._shared = Shared(
-            Upstream(upstream, upstream_ca),
+            upstream_at(upstream, upstream_ca),
             prefix.rstrip("/"),
             tuple(map(canonical, namespaces)),
             health_in_namespace,
@@ -252,7 +252,7 @@ class Proxy(Recorder):
 
         :raises ConfigurationError: if ``url`` is not an address.
         """
-        self._shared.upstream = Upstream(url, ca)
+        self._shared.upstream = upstream_at(url, ca)
 
     # --- threads
 

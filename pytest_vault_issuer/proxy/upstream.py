@@ -7,7 +7,11 @@ import errno
 import http.client
 import select
 import socket
+import threading
+import time
 import urllib.parse
+import weakref
+from functools import lru_cache
 
 from ..certificates import ClientCertificate
 from ..errors import ConfigurationError
@@ -17,6 +21,10 @@ from .tls import client_context, load_certificate
 
 _TIMEOUT = 90.0
 """Seconds; Vault's own limit for one request."""
+_LONGEST_IDLE = 10.0
+"""Seconds after which an idle connection is not used again; load balancers close it after a minute."""
+_MOST_IDLE = 16
+"""Number of idle connections to one Vault that are kept."""
 
 
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -58,6 +66,35 @@ class Upstream:
         self._port = port
         self._ca = ca
         self._context = client_context(ca) if parts.scheme == "https" else None
+        #: Idle connections without a client certificate, each with the monotonic seconds of its last use.
+        self._idle: list[tuple[http.client.HTTPConnection, float]] = []
+        self._lock = threading.Lock()
+        weakref.finalize(self, _close_all, self._idle)
+
+    def take(self) -> http.client.HTTPConnection:
+        """Return an idle connection without a client certificate, or a new one.
+
+        Like other reverse proxies, the proxies of a process share the connections to one Vault: a handshake for each
+        connection of a client would cost more CPU time than its requests.
+        """
+        while True:
+            with self._lock:
+                if not self._idle:
+                    return self.connection(None)
+                connection, used = self._idle.pop()
+            if time.monotonic() - used < _LONGEST_IDLE and not _is_stale(connection):
+                return connection
+            connection.close()
+
+    def give_back(self, connection: http.client.HTTPConnection) -> None:
+        """Keep a connection of :meth:`take` after the answer to its last request was read."""
+        if connection.sock is None:  # the answer said that it ends
+            return
+        with self._lock:
+            if len(self._idle) < _MOST_IDLE:
+                self._idle.append((connection, time.monotonic()))
+                return
+        connection.close()
 
     def connection(self, client: ClientCertificate | None) -> http.client.HTTPConnection:
         """Return a connection that is not open yet.
@@ -73,16 +110,32 @@ class Upstream:
         return http.client.HTTPSConnection(self._host, self._port, timeout=_TIMEOUT, context=context)
 
 
-class UpstreamConnection:
-    """The connection to Vault of one client connection; opened at the first request, and again when it is stale.
+@lru_cache(maxsize=8)
+def upstream_at(url: str, ca: str | None) -> Upstream:
+    """Return the Vault at an address, the same object for all proxies of this process.
 
-    :ivar client: its client certificate, None for none; set it before the first exchange.
+    :raises ConfigurationError: as :class:`Upstream`.
+    """
+    return Upstream(url, ca)
+
+
+def _close_all(idle: list[tuple[http.client.HTTPConnection, float]]) -> None:
+    while idle:
+        idle.pop()[0].close()
+
+
+class UpstreamConnection:
+    """How one client connection reaches Vault.
+
+    :ivar client: its client certificate, None for none; set it before the first exchange. With a certificate, the
+        connection to Vault is its own: opened at the first request, and again when it is stale.
     """
 
     def __init__(self) -> None:
         self.client: ClientCertificate | None = None
         self._upstream: Upstream | None = None
         self._connection: http.client.HTTPConnection | None = None
+        self._lock = threading.Lock()
 
     def exchange(self, upstream: Upstream, head: Head, body: bytes) -> Answer:
         """Forward a request, and return the whole answer, which may be a redirect.
@@ -106,29 +159,37 @@ class UpstreamConnection:
             self.close()
             exhausted = isinstance(error, OSError) and error.errno in EXHAUSTED
             raise Unreachable(f"{type(error).__name__}: {error}", exhausted=exhausted) from error
+        if self.client is None:
+            with self._lock:  # from now on, interrupt() must not end it: another client may use it
+                self._connection = None
+            upstream.give_back(connection)
         return answer
 
     def close(self) -> None:
         """Close the connection. The next request opens another one."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        with self._lock:
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def interrupt(self) -> None:
         """End the wait for Vault's answer, from another thread."""
-        connection = self._connection
-        sock: socket.socket | None = connection.sock if connection is not None else None
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                # Not SSLSocket's own method, which takes the TLS layer away from the thread that is using it.
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        with self._lock:
+            sock: socket.socket | None = self._connection.sock if self._connection is not None else None
+            if sock is not None:
+                with contextlib.suppress(OSError):
+                    # Not SSLSocket's own method, which takes the TLS layer away from the thread that is using it.
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def _ready(self, upstream: Upstream) -> http.client.HTTPConnection:
         if self._upstream is not upstream or _is_stale(self._connection):
             self.close()
-        if self._connection is None:
-            self._upstream, self._connection = upstream, upstream.connection(self.client)
-        return self._connection
+        connection = self._connection
+        if connection is None:
+            connection = upstream.take() if self.client is None else upstream.connection(self.client)
+            with self._lock:
+                self._upstream, self._connection = upstream, connection
+        return connection
 
 
 def _is_stale(connection: http.client.HTTPConnection | None) -> bool:

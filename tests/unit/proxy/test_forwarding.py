@@ -98,6 +98,44 @@ def test_stale_upstream_connection_is_opened_again(client: Client, proxy: Proxy,
     assert proxy.connections == 1
 
 
+def test_clients_and_proxies_share_connections_to_one_vault(
+    new_proxy: Callable[..., Proxy], new_client: Callable[..., Client], upstream: Upstream
+) -> None:
+    for proxy in (new_proxy(), new_proxy()):
+        for client in (new_client(proxy), new_client(proxy)):
+            assert client.sign().status_code == 200
+        assert proxy.connections == 2
+    assert len(upstream.connections) == 1
+
+
+def test_shared_connection_that_vault_closed_is_opened_again(
+    proxy: Proxy, new_client: Callable[..., Client], upstream: Upstream
+) -> None:
+    new_client(proxy).sign()
+    upstream.drop_connections()
+    assert new_client(proxy).sign().status_code == 200
+    assert len(upstream.connections) == 1
+
+
+def test_shared_connection_that_was_idle_for_long_is_not_used(
+    proxy: Proxy, new_client: Callable[..., Client], upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new_client(proxy).sign()
+    monkeypatch.setattr("pytest_vault_issuer.proxy.upstream._LONGEST_IDLE", 0.0)
+    assert new_client(proxy).sign().status_code == 200
+    assert len(upstream.connections) == 2
+
+
+def test_closing_a_proxy_leaves_the_shared_connection(
+    new_proxy: Callable[..., Proxy], new_client: Callable[..., Client], upstream: Upstream
+) -> None:
+    first, second = new_proxy(), new_proxy()
+    new_client(first).sign()
+    first.close()
+    assert new_client(second).sign().status_code == 200
+    assert len(upstream.connections) == 1
+
+
 def test_unreachable_upstream(client: Client, proxy: Proxy, upstream: Upstream) -> None:
     upstream.close()
     assert client.sign().status_code == 502
