@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import requests
 from requests.hooks import default_hooks
 from requests.structures import CaseInsensitiveDict
+from urllib3.util.ssl_ import create_urllib3_context
 
 #: URLs that no encoding changes.
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9._~:\[\]-]+/[A-Za-z0-9._~:/%-]*")
@@ -35,8 +38,18 @@ class ApiAdapter(requests.adapters.HTTPAdapter):
             return super().get_connection_with_tls_context(request, verify, proxies, cert)
         key = ("/".join(str(request.url).split("/", 3)[:3]), verify, cert)
         if key not in self._pools:
-            self._pools[key] = super().get_connection_with_tls_context(request, verify, proxies, cert)
+            pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
+            if pool.scheme == "https" and isinstance(verify, str) and Path(verify).is_file() and not cert:
+                # urllib3 would read and parse the certificates anew for each connection, such as that of each watch.
+                pool.conn_kw["ssl_context"] = _context(verify)
+            self._pools[key] = pool
         return self._pools[key]
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Check the files of certificates; see :class:`requests.adapters.HTTPAdapter`."""
+        super().cert_verify(conn, url, verify, cert)
+        if "ssl_context" in conn.conn_kw:
+            conn.ca_certs = None  # the context has them
 
     def close(self) -> None:
         """Close the connections."""
@@ -44,6 +57,16 @@ class ApiAdapter(requests.adapters.HTTPAdapter):
             pool.close()
         self._pools.clear()
         super().close()
+
+
+def _context(ca_file: str) -> ssl.SSLContext:
+    """Return the context that urllib3 makes for a connection, with the certificates of a file.
+
+    :raises OSError: if the file contains no certificate.
+    """
+    context = create_urllib3_context()
+    context.load_verify_locations(ca_file)
+    return context
 
 
 class ApiSession(requests.Session):

@@ -6,11 +6,15 @@ import contextlib
 import json
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from pytest_vault_issuer import sessions
+from pytest_vault_issuer.certificates import Authority
+from pytest_vault_issuer.proxy.tls import server_context
 from pytest_vault_issuer.sessions import ApiSession
 from tests.support.publisher import serving
 
@@ -147,6 +151,31 @@ def test_connections_are_kept_apart_by_server_and_trust(session: ApiSession) -> 
     found = [connections(*setting) for setting in settings]
     assert len(set(map(id, found))) == len(settings)
     assert connections("https://a.test/y?z", True) is found[0]
+
+
+def test_connections_share_the_certificates_that_they_trust(
+    session: ApiSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, read = Authority(), list[str]()
+    file = tmp_path / "ca.pem"
+    file.write_text(authority.pem)
+    session.verify = str(file)
+    make = sessions._context
+    monkeypatch.setattr(sessions, "_context", lambda path: (read.append(path), make(path))[1])
+    with serving(Server()) as server:
+        server.socket = server_context(authority.issue("127.0.0.1")).wrap_socket(server.socket, server_side=True)
+        url = f"https://127.0.0.1:{server.server_address[1]}"
+        with session.request("GET", url + "/a", stream=True, timeout=10):
+            assert session.request("GET", url + "/b", timeout=10).ok
+        assert server.connections == 2
+        assert read == [str(file)]
+        session.close()
+        file.write_text(Authority().pem)
+        with pytest.raises(requests.exceptions.SSLError, match="certificate verify failed"):
+            session.request("GET", url + "/c", timeout=10)
+        file.unlink()
+        with pytest.raises(OSError, match=r"invalid path: .*ca\.pem"):
+            session.request("GET", url + "/d", timeout=10)
 
 
 def test_settings_of_the_session_apply(server: Server, session: ApiSession) -> None:
