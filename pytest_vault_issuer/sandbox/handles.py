@@ -163,9 +163,13 @@ class Handle:
         return list(self.get().get("status", {}).get("conditions") or [])
 
     def events(self) -> list[Object]:
-        """Return the events about this object, in both API versions."""
+        """Return the events about this object, in both API versions.
+
+        The API server accepts an event about an object of a namespace only in that namespace. It reads all events from
+        etcd that it searches.
+        """
         uid = self.get()["metadata"]["uid"]
-        return self.cluster.list(EVENTS, fields=f"involvedObject.uid={uid}")
+        return self.cluster.list(EVENTS, self.namespace, fields=f"involvedObject.uid={uid}")
 
     def table(self) -> dict[str, str]:
         """Return the object's row as ``kubectl get -o wide`` prints it."""
