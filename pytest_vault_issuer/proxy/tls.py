@@ -6,6 +6,7 @@ import os
 import ssl
 import tempfile
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from ..certificates import ClientCertificate, ServerCertificate
@@ -25,12 +26,24 @@ def server_context(
     clients: Iterable[ClientCertificate] = (),
     only_tls13: bool = False,
 ) -> ssl.SSLContext:
-    """Return a context for a server.
+    """Return a context for a server. Do not change it: servers with the same arguments share it.
 
     :param client_ca: PEM. The server requests a client certificate, and accepts those that this authority signed.
     :param clients: more accepted client certificates, of any signer.
     :param only_tls13: accept TLS 1.3 only, as a listener of Vault with ``tls_min_version = "tls13"``.
     """
+    # Parsing a key takes OpenSSL half a millisecond, and a test has several proxies.
+    return _server_context(certificate, client_ca, client_certificate_required, tuple(clients), only_tls13)
+
+
+@lru_cache(maxsize=16)
+def _server_context(
+    certificate: ServerCertificate,
+    client_ca: str | None,
+    client_certificate_required: bool,
+    clients: tuple[ClientCertificate, ...],
+    only_tls13: bool,
+) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     if only_tls13:
         context.minimum_version = ssl.TLSVersion.TLSv1_3

@@ -63,6 +63,7 @@ class Sandbox(Authentications, Certificates):
         self.proxies: list[Proxy] = []
         self.left_out: list[UnsupportedError] = []
         self._clients: list[ClientCertificate] = []
+        self._certificates: dict[str, ServerCertificate] = {}
         self._reserved: dict[int, socket.socket] = {}
         self._log_start = environment.implementation_log.mark() if environment.implementation_log else ""
         self.audit_start = (
@@ -156,7 +157,7 @@ class Sandbox(Authentications, Certificates):
         """Start another proxy.
 
         :param upstream: default the stack's Vault.
-        :param certificate: default a certificate of :attr:`authority` for the address.
+        :param certificate: default a certificate of :attr:`authority` for the address, the same for all proxies there.
         :param plain: serve HTTP without TLS.
         :param bind: address to listen on; default that of the stack, which the controller can reach.
         :param options: further arguments of :class:`~pytest_vault_issuer.proxy.Proxy`.
@@ -166,7 +167,9 @@ class Sandbox(Authentications, Certificates):
             self._reserved.pop(options["port"]).close()
         bind = bind or self.environment.stack.bind
         if certificate is None and not plain:
-            certificate = self.authority.issue(bind)
+            if bind not in self._certificates:
+                self._certificates[bind] = self.authority.issue(bind)
+            certificate = self._certificates[bind]
         proxy = Proxy(
             server.url,
             upstream_ca=server.ca_pem or None,
