@@ -38,7 +38,7 @@ class ApiAdapter(requests.adapters.HTTPAdapter):
             return super().get_connection_with_tls_context(request, verify, proxies, cert)
         key = ("/".join(str(request.url).split("/", 3)[:3]), verify, cert)
         if key not in self._pools:
-            pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
+            pool: Any = super().get_connection_with_tls_context(request, verify, proxies, cert)
             if pool.scheme == "https" and isinstance(verify, str) and Path(verify).is_file() and not cert:
                 # urllib3 would read and parse the certificates anew for each connection, such as that of each watch.
                 pool.conn_kw["ssl_context"] = _context(verify)
@@ -47,7 +47,7 @@ class ApiAdapter(requests.adapters.HTTPAdapter):
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Check the files of certificates; see :class:`requests.adapters.HTTPAdapter`."""
-        super().cert_verify(conn, url, verify, cert)
+        super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call, unused-ignore]
         if "ssl_context" in conn.conn_kw:
             conn.ca_certs = None  # the context has them
 
