@@ -120,12 +120,13 @@ class VaultWorkspace:
         self.admin.enable_pki(mount, MAX_TTL)
         self._undo.callback(self.client.sys.disable_secrets_engine, mount)
         known = authority.chain if import_chain else [authority]
-        self.client.secrets.pki.submit_ca_information(
+        imported = self.client.secrets.pki.submit_ca_information(
             authority.key_pem + "".join(member.pem for member in known), mount_point=mount
         )
         if import_chain and len(known) > 1:
             # With several imported certificates, Vault does not choose a default issuer: it is the one with the key.
-            self.set_default_issuer(mount, authority)
+            (default,) = (issuer for issuer, key in imported["data"]["mapping"].items() if key)
+            self.client.write_data(f"{mount}/config/issuers", data={"default": default})
         pki = Pki(mount, f"role-{next(self._names)}", authority)
         self.set_pki_role(pki, **(role or {}))
         return pki
