@@ -6,6 +6,7 @@ import re
 import secrets
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -179,9 +180,10 @@ def test_issuer_that_was_not_ready_is_shown_as_verified(sandbox: Sandbox, kind: 
 @pytest.mark.slow
 @pytest.mark.holds_controller
 def test_sealed_vault_keeps_issuer_not_ready(sandbox: Sandbox) -> None:
+    vault = sandbox.new_vault()
+    vault.seal()
+
     def check(kind: str) -> None:
-        vault = sandbox.new_vault()
-        vault.seal()
         proxies = {feature: sandbox.new_proxy(upstream=vault) for feature in claimed(sandbox)}
         never_ready(
             sandbox,
@@ -200,7 +202,7 @@ def test_sealed_vault_keeps_issuer_not_ready(sandbox: Sandbox) -> None:
 
 @requirement("VI-HEALTH-005")
 def test_uninitialized_vault_keeps_issuer_not_ready(sandbox: Sandbox, kind: str) -> None:
-    proxy = sandbox.new_proxy(upstream=sandbox.new_vault(initialize=False))
+    proxy = sandbox.new_proxy(upstream=sandbox.uninitialized_vault())
     never_ready(sandbox, kind, {"Vault is not initialized": {"proxy": proxy}})
     proxy.wait_for(None, timeout=sandbox.timeouts.wire, what="a request to the uninitialized Vault")
 
@@ -328,54 +330,62 @@ def test_rejected_login_keeps_issuer_not_ready(sandbox: Sandbox, kind: str, feat
 @pytest.mark.slow
 @pytest.mark.holds_controller
 def test_issuer_becomes_ready_after_its_vault_recovers(sandbox: Sandbox) -> None:
-    def check(kind: str) -> None:
+    sealed = sandbox.new_vault()
+    vault = sandbox.workspace_in(sealed)
+    pki = vault.pki()
+    sealed_auths = {
+        kind: sandbox.default_authentication(kind, pki=pki, vault=vault) for kind in sandbox.environment.kinds
+    }
+    sealed.seal()
+    ours = sandbox.environment.admin.server
+    failures: dict[str, list[tuple[str, Issuer, Callable[[], object]]]] = {}
+    thrice: list[Issuer] = []
+
+    def fail(kind: str) -> None:
         auth = sandbox.default_authentication(kind)
-        failures: list[tuple[str, Issuer, Callable[[], object]]] = []
+        found: list[tuple[str, Issuer, Callable[[], object]]] = []
 
         # Switching the proxy to an initialized Vault looks to the controller like an initialization.
-        fresh = sandbox.new_proxy(upstream=sandbox.new_vault(initialize=False))
-        ours = sandbox.environment.admin.server
+        fresh = sandbox.new_proxy(upstream=sandbox.uninitialized_vault())
         issuer = sandbox.issuer(kind, auth, proxy=fresh)
-        failures.append(("not initialized", issuer, lambda: fresh.set_upstream(ours.url, ours.ca_pem)))
+        found.append(("not initialized", issuer, lambda: fresh.set_upstream(ours.url, ours.ca_pem)))
 
-        sealed = sandbox.new_vault()
-        vault = sandbox.workspace_in(sealed)
-        pki = vault.pki()
-        sealed_auth = sandbox.default_authentication(kind, pki=pki, vault=vault)
-        sealed.seal()
         proxy = sandbox.new_proxy(upstream=sealed)
-        failures.append(("sealed", sandbox.issuer(kind, sealed_auth, pki=pki, proxy=proxy), sealed.unseal))
+        found.append(("sealed", sandbox.issuer(kind, sealed_auths[kind], pki=pki, proxy=proxy), sealed.unseal))
 
         port = sandbox.closed_port()
         server = sandbox.proxy.url.rpartition(":")[0] + f":{port}"
         issuer = sandbox.issuer(kind, auth, server=server)
-        failures.append(("unreachable", issuer, lambda: sandbox.new_proxy(port=port)))
+        found.append(("unreachable", issuer, lambda: sandbox.new_proxy(port=port)))
 
         failing = with_fault(sandbox, Route.HEALTH, Respond(500, json={"errors": ["internal error"]}))
         issuer = sandbox.issuer(kind, auth, proxy=failing)
-        failures.append(("answering its health query with 500", issuer, failing.clear_faults))
+        found.append(("answering its health query with 500", issuer, failing.clear_faults))
 
         for login in claimed(sandbox, LOGINS):
             refusing = with_fault(sandbox, Route.LOGIN, Respond(503, json={"errors": ["Vault is sealed"]}))
             issuer = sandbox.issuer(kind, sandbox.authenticate(login, kind), proxy=refusing)
-            failures.append((f"rejecting the {login} login with 503", issuer, refusing.clear_faults))
+            found.append((f"rejecting the {login} login with 503", issuer, refusing.clear_faults))
 
         # The controller's own status update may trigger one attempt, before or after the recovery. This Vault fails
         # three times, so that a controller that gives up after two attempts does not pass.
         often = sandbox.new_proxy()
         often.inject(Route.HEALTH, Respond(501, json={"initialized": False, "sealed": True, "standby": True}), times=3)
-        again = sandbox.issuer(kind, auth, proxy=often)
+        thrice.append(sandbox.issuer(kind, auth, proxy=often))
+        failures[kind] = found
 
-        for problem, issuer, recover in failures:
+    for_each_kind(sandbox, fail)
+    for same in zip(*failures.values(), strict=True):  # of each kind: they share the sealed Vault
+        for problem, issuer, _ in same:
             issuer.wait_not_ready(f"its Vault is {problem}")
+        for _, _, recover in same:
             recover()
-        failures.append(("not initialized for three health queries", again, often.clear_faults))
-        for problem, issuer, _ in failures:
-            issuer.wait_ready(f"its Vault is no longer {problem}", timeout=sandbox.timeouts.retry)
-        for request in [sandbox.request(issuer) for _, issuer, _ in failures]:
-            request.wait_issued()
-
-    for_each_kind(sandbox, check)
+    recovered = [(problem, issuer) for found in failures.values() for problem, issuer, _ in found]
+    recovered += [("not initialized for three health queries", issuer) for issuer in thrice]
+    for problem, issuer in recovered:
+        issuer.wait_ready(f"its Vault is no longer {problem}", timeout=sandbox.timeouts.retry)
+    for request in [sandbox.request(issuer) for _, issuer in recovered]:
+        request.wait_issued()
 
 
 @requirement("VI-HEALTH-013")
@@ -471,21 +481,27 @@ def test_status_states_the_problem(sandbox: Sandbox) -> None:
     for_each_kind(sandbox, check)
 
 
+def shown_as_sealed(issuer: Issuer, _: Object) -> bool:
+    """Whether the STATUS of an issuer object states that Vault is sealed."""
+    return bool(re.search(r"\bsealed", shown(issuer, "STATUS"), re.IGNORECASE))
+
+
 @requirement("VI-HEALTH-012")
 @pytest.mark.slow
 def test_status_follows_a_changed_problem(sandbox: Sandbox) -> None:
-    def check(kind: str) -> None:
-        vault = sandbox.new_vault(initialize=False)
+    vault = sandbox.new_vault(initialize=False)
+    issuers: list[Issuer] = []
+
+    def fail(kind: str) -> None:
         issuer = sandbox.issuer(kind, proxy=sandbox.new_proxy(upstream=vault))
         shown_as_false(issuer, "Vault is not initialized")
-        vault.initialize()
-        issuer.wait(
-            lambda _: bool(re.search(r"\bsealed", shown(issuer, "STATUS"), re.IGNORECASE)),
-            "to state in STATUS that Vault is sealed now",
-            timeout=sandbox.timeouts.retry,
-        )
+        issuers.append(issuer)
 
-    for_each_kind(sandbox, check)
+    for_each_kind(sandbox, fail)
+    vault.initialize()
+    for issuer in issuers:
+        what = "to state in STATUS that Vault is sealed now"
+        issuer.wait(partial(shown_as_sealed, issuer), what, timeout=sandbox.timeouts.retry)
 
 
 def assert_judged(item: Object) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from ..redaction.redactor import Redactor
 from ..stack.types import Stack, VaultLauncher
 from ..timeouts import Timeouts
 from ..vault import VaultAdmin
+from ..vault.client import VaultServer
 from .activity import Activity, Log
 from .handles import IssuerType
 from .pace import Pace
@@ -24,6 +25,7 @@ class Environment:
 
     :ivar service_account: ``namespace/name`` of the implementation's service account.
     :ivar kinds: its issuer kinds, by ``Issuer`` and ``ClusterIssuer``.
+    :ivar uninitialized: returns a Vault that is not initialized, the same for all tests.
     :ivar implementation_log: its log, None if it cannot be read.
     :ivar implementation_directory: its working directory, None if it is not a process of the session.
     :ivar implementation_home: its home and temporary directory, likewise.
@@ -46,6 +48,7 @@ class Environment:
     kinds: Mapping[str, IssuerType]
     features: frozenset[str]
     launcher: VaultLauncher
+    uninitialized: Callable[[], VaultServer]
     implementation_log: Log | None = None
     implementation_directory: Path | None = None
     implementation_home: Path | None = None

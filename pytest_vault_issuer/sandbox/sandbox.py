@@ -219,6 +219,13 @@ class Sandbox(Authentications, Certificates):
             admin.unseal()
         return admin
 
+    def uninitialized_vault(self) -> VaultAdmin:
+        """Return a Vault that is not initialized. All tests of the session share it, so no test may initialize it.
+
+        :raises NotRunnable: if this stack cannot start a Vault.
+        """
+        return VaultAdmin(self.environment.uninitialized(), self.timeouts)
+
     def new_vault_cluster(self, nodes: int, *, failover: bool = False) -> VaultCluster:
         """Start separate Vaults for the test that share their storage: one active node, and standbys.
 

@@ -7,13 +7,20 @@ import os
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from ..aws.sts import Sts, missing_modules, start_sts
 from ..aws.web_identity import IdentityProvider
-from ..errors import ConfigurationError, ImplementationError, StackError, ToolchainError, VaultIssuerError
+from ..errors import (
+    ConfigurationError,
+    ImplementationError,
+    NotRunnable,
+    StackError,
+    ToolchainError,
+    VaultIssuerError,
+)
 from ..implementation import Implementation, RunningImplementation, diagnosis, load_implementation, start_implementation
 from ..implementation.builtin import without_webhook
 from ..implementation.control import Control
@@ -42,6 +49,7 @@ from ..timeouts import Timeouts
 from ..toolchain import BINARIES, Origin, Toolchain, built
 from ..toolchain.images import NeededImage
 from ..vault import VaultAdmin
+from ..vault.client import VaultServer
 from .join import join, unregister_at_end
 from .pace import answers, measure
 
@@ -333,6 +341,7 @@ class Session:
             kinds=issuer_kinds(self.implementation, self.cluster()),
             features=self.implementation.features,
             launcher=self.launcher(),
+            uninitialized=self.uninitialized_vault,
             implementation_log=self._log(running),
             implementation_directory=self.implementation.directory if running.process else None,
             implementation_home=home(self.directory) if running.process else None,
@@ -498,6 +507,16 @@ class Session:
         """Return the launcher of further Vaults, which raises NotRunnable if the provider cannot start any."""
         return self.provider.launcher(self.stack())
 
+    def uninitialized_vault(self) -> VaultServer:
+        """Return a Vault that is not initialized and stays so; the first process that asks starts it.
+
+        :raises NotRunnable: if the provider cannot start Vaults.
+        """
+        return VaultServer(**json.loads(self._once("uninitialized-vault", self._start_uninitialized_vault)))
+
+    def _start_uninitialized_vault(self) -> str:
+        return json.dumps(asdict(self.launcher().start_vault()))
+
     def control(self) -> Control:
         """Return what stops and starts the controller, for tests that run alone.
 
@@ -565,6 +584,8 @@ class Session:
                 if not state.exists():
                     try:
                         content = start()
+                    except NotRunnable:
+                        raise  # each process finds this out at once
                     except VaultIssuerError as error:
                         self.directory.write(failure.name, _dump(error))
                         raise
