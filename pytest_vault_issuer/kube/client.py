@@ -28,6 +28,7 @@ from ..errors import ConfigurationError, StackError
 from ..sessions import ApiAdapter, ApiSession
 from ..timeouts import Bound, Timeouts
 from .kubeconfig import check_trust, read_connection, unusable
+from .stream import Stream, version_of
 
 Object = dict[str, Any]
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
@@ -40,6 +41,10 @@ TOO_EARLY = 429
 _PAGE = "text/html"
 #: Maximum number of tries of a call.
 _TRIES = 10
+#: Seconds of one request of a watch; another one follows. A load balancer may drop an idle one without a sign.
+_LONGEST_WATCH = 60.0
+#: Seconds; a watch needs a limit.
+_FOREVER = 24 * 3600.0
 
 
 class ApiError(StackError):
@@ -239,6 +244,11 @@ class Cluster:
         self.server: str = self._configuration.host
         self._headers: dict[str, str] = {}
         self._announce: Callable[[Resource], None] = lambda _: None
+        #: Labels of the objects whose changes this client follows; {} for none.
+        self.mark: dict[str, str] = {}
+        self._versions: dict[tuple[Resource, str | None, str], int] = {}
+        self._streams: dict[Resource, Stream] = {}
+        self._starting = threading.Lock()
         self._session = ApiSession()
         if self.connection.proxy_url:
             self._session.proxies = dict.fromkeys(("http", "https"), self.connection.proxy_url)
@@ -275,8 +285,18 @@ class Cluster:
         self._announce = announce
         return self
 
+    def marking(self, labels: dict[str, str]) -> Cluster:
+        """Wait for objects that carry these labels with one watch for each type; return this client.
+
+        No other client may create objects with these labels.
+        """
+        self.mark = labels
+        return self
+
     def close(self) -> None:
         """Close the connections."""
+        for stream in self._streams.values():
+            stream.close()
         self._session.close()
 
     # -- calls ---------------------------------------------------------------
@@ -376,8 +396,7 @@ class Cluster:
 
     def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
         """Return one object. :raises ApiError: 404 if there is none."""
-        result: Object = self._json("GET", resource.path(namespace, name))
-        return result
+        return self._noted(resource, self._json("GET", resource.path(namespace, name)))
 
     def find(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
         """Return one object; None if there is none."""
@@ -399,8 +418,7 @@ class Cluster:
         """Create an object and return it as stored."""
         self._announce(resource)
         path = resource.path(body["metadata"].get("namespace"))
-        result: Object = self._json("POST", path, body=body)
-        return result
+        return self._noted(resource, self._json("POST", path, body=body))
 
     def create_namespace(self, name: str, labels: dict[str, str]) -> None:
         """Create a namespace."""
@@ -411,21 +429,20 @@ class Cluster:
         """Create or change an object by server-side apply, as field manager ``vault-issuer``."""
         self._announce(resource)
         metadata = body["metadata"]
-        result: Object = self._json(
+        result = self._json(
             "PATCH",
             resource.path(metadata.get("namespace"), metadata["name"]),
             body=body,
             query={"fieldManager": FIELD_MANAGER, "force": "true"},
             content_type="application/apply-patch+yaml",
         )
-        return result
+        return self._noted(resource, result)
 
     def replace(self, resource: Resource, body: Object) -> Object:
         """Replace an object. :raises ApiError: 409 if it has changed in the meantime."""
         metadata = body["metadata"]
         path = resource.path(metadata.get("namespace"), metadata["name"])
-        result: Object = self._json("PUT", path, body=body)
-        return result
+        return self._noted(resource, self._json("PUT", path, body=body))
 
     def patch(
         self, resource: Resource, name: str, namespace: str | None, body: Any, *, subresource: str | None = None
@@ -433,8 +450,14 @@ class Cluster:
         """Change an object with a JSON merge patch (a dict) or a JSON patch (a list)."""
         kind = "application/json-patch+json" if isinstance(body, list) else "application/merge-patch+json"
         path = resource.path(namespace, name, subresource)
-        result: Object = self._json("PATCH", path, body=body, content_type=kind)
-        return result
+        return self._noted(resource, self._json("PATCH", path, body=body, content_type=kind))
+
+    def _noted(self, resource: Resource, item: Object) -> Object:
+        """Note the version of an object that this client follows, and return the object."""
+        metadata = item.get("metadata") or {}
+        if self.mark and self.mark.items() <= (metadata.get("labels") or {}).items():
+            self._versions[resource, metadata.get("namespace"), metadata["name"]] = version_of(item)
+        return item
 
     def delete(self, resource: Resource, name: str, namespace: str | None = None, *, uid: str = "") -> None:
         """Delete an object, if it exists.
@@ -483,22 +506,25 @@ class Cluster:
         name: str | None,
         *,
         timeout: float | Bound,
+        labels: str = "",
         interrupt: Interrupt | None = None,
     ) -> Iterator[tuple[str, Object]]:
         """Yield pairs of event type and object, the present state first.
 
         :param name: name of one object; None watches all objects of the namespace.
         :param timeout: in seconds.
+        :param labels: a label selector; '' for all objects.
         :param interrupt: ends the watch before the timeout.
         """
         bound = timeout if isinstance(timeout, Bound) else Bound(timeout)
         fields = f"metadata.name={name}" if name else ""
         interrupt = interrupt or Interrupt()
         version = ""
-        while (left := bound.left()) > 0 and not interrupt.is_set:
+        while (left := min(bound.left(), _LONGEST_WATCH)) > 0 and not interrupt.is_set:
             query = {
                 "watch": "true",
                 "fieldSelector": fields,
+                "labelSelector": labels,
                 "resourceVersion": version,
                 "timeoutSeconds": max(1, int(left) + 1),
             }
@@ -532,12 +558,49 @@ class Cluster:
         :param timeout: in seconds.
         :return: whether it became true, and the last state of the object (None: it does not exist).
         """
+        bound = timeout if isinstance(timeout, Bound) else Bound(timeout)
+        version = self._versions.get((resource, namespace, name))
+        if version is not None:
+            found = self._stream(resource).wait((namespace, name), version, until, bound=bound)
+            if found is not None:
+                return found if found[0] else self._checked(resource, name, namespace, until, found)
         last: Object | None = None
-        for kind, item in self.watch(resource, namespace, name, timeout=timeout):
+        for kind, item in self.watch(resource, namespace, name, timeout=bound):
             last = None if kind == "DELETED" else item
             if last is not None and until(last):
                 return True, last
         return False, last
+
+    def _stream(self, resource: Resource) -> Stream:
+        """Return the stream of the objects of a type that this client follows; start it if there is none."""
+        with self._starting:
+            stream = self._streams.get(resource)
+            if stream is None or stream.ended:
+                stream = self._streams[resource] = self._new_stream(resource)
+            return stream
+
+    def _new_stream(self, resource: Resource) -> Stream:
+        interrupt = Interrupt()
+        selector = ",".join(f"{name}={value}" for name, value in self.mark.items())
+
+        def watch() -> Iterator[tuple[str, Object]]:
+            return self.watch(resource, None, None, timeout=_FOREVER, labels=selector, interrupt=interrupt)
+
+        return Stream(watch, interrupt.set)
+
+    def _checked(
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str | None,
+        until: Callable[[Object], bool],
+        found: tuple[bool, Object | None],
+    ) -> tuple[bool, Object | None]:
+        """Return what a wait found whose bound has expired; read the object, in case that the watch stalled."""
+        present = self.find(resource, name, namespace)
+        if present is None or (found[1] is not None and version_of(present) == version_of(found[1])):
+            return False, present
+        return until(present), present
 
     def wait_gone(self, resource: Resource, name: str, namespace: str | None, *, timeout: float) -> bool:
         """Watch one object until it is deleted, for at most `timeout` seconds; return whether it is."""

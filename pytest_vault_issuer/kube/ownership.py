@@ -8,6 +8,9 @@ from .client import ApiError, Cluster, Object, Resource
 #: Label of everything that the suite creates in a cluster; its value is the name of the session.
 LABEL = "vault-issuer.test/run"
 
+#: Label of what one process of a session creates in its sandboxes; its value is random.
+PROCESS = "vault-issuer.test/process"
+
 
 def selector(session: str) -> str:
     """Return the label selector for the objects of a session."""

@@ -52,7 +52,7 @@ class Sandbox(Authentications, Certificates):
         self.environment = environment
         self.cluster = environment.cluster
         self.timeouts = environment.timeouts
-        self.labels = {LABEL: environment.stack.run}
+        self.labels = {LABEL: environment.stack.run, **environment.cluster.mark}
         self.began = time.monotonic()
         self._cleanup = contextlib.ExitStack()
         self._pki: Pki | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ from ..implementation.workloads import FileLog, WorkloadLog, ended
 from ..kube.audit import AuditLog
 from ..kube.client import ApiError, Cluster
 from ..kube.jwks import service_account_issuer, service_account_keys
+from ..kube.ownership import PROCESS
 from ..kube.rbac import may_request_tokens, user_of
 from ..options import Settings
 from ..requirements.catalogue import Catalogue
@@ -498,7 +500,9 @@ class Session:
         """Return a client of the stack's cluster."""
         if self._cluster is None:
             kubernetes = self.stack().kubernetes
-            self._cluster = Cluster(Path(kubernetes.kubeconfig), context=kubernetes.context, timeouts=self.timeouts)
+            self._cluster = Cluster(
+                Path(kubernetes.kubeconfig), context=kubernetes.context, timeouts=self.timeouts
+            ).marking({PROCESS: secrets.token_hex(8)})
             if self._record:
                 self._cluster.announcing(self._record.announce_type)
         return self._cluster
