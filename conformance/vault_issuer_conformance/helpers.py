@@ -247,11 +247,17 @@ def require_no_token_permission(sandbox: Sandbox, auth: Authentication) -> None:
         )
 
 
-def another_role(sandbox: Sandbox, kind: str, pki: Pki) -> tuple[Authentication, Pki]:
-    """Return an authentication that may sign with both roles of a PKI mount, and the second, permissive role."""
+def another_role(sandbox: Sandbox, kind: str, pki: Pki, feature: str = "") -> tuple[Authentication, Pki]:
+    """Return an authentication that may sign with both roles of a PKI mount, and the second, permissive role.
+
+    :param feature: of the authentication method, '' for the default one.
+    """
     other = Pki(pki.mount, f"role-{secrets.token_hex(4)}", pki.issuing)
     sandbox.vault.set_pki_role(other)
-    return sandbox.default_authentication(kind, policy=sandbox.vault.policy(pki.sign_path, other.sign_path)), other
+    policy = sandbox.vault.policy(pki.sign_path, other.sign_path)
+    if feature:
+        return sandbox.authenticate(feature, kind, policy=policy), other
+    return sandbox.default_authentication(kind, policy=policy), other
 
 
 def issue_endpoint(sandbox: Sandbox, kind: str) -> tuple[Authentication, str]:
@@ -323,6 +329,12 @@ def with_secret(auth: Authentication, name: str) -> dict[str, Any]:
     """Return the specification of an authentication with another Secret."""
     spec: dict[str, Any] = json.loads(json.dumps(auth.spec).replace(auth.secret_name, name))
     return spec
+
+
+def with_absent_reference(auth: Authentication) -> dict[str, Any]:
+    """Return the specification of an authentication whose Secret or service account does not exist."""
+    name = f"absent-{secrets.token_hex(4)}"
+    return with_secret(auth, name) if auth.secret_name else with_fields(auth, serviceAccountRef={"name": name})
 
 
 def with_fields(auth: Authentication | dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -406,11 +418,13 @@ def for_each_kind(sandbox: Sandbox, check: Callable[[str], None]) -> None:
 
     :param check: called with the kind.
     :raises UnsupportedError: if the implementation supports what the check needs for no kind.
+    :raises NotRunnable: if the stack or the implementation's API does not allow it for a kind, and none fails.
     """
     kinds = list(sandbox.environment.kinds)
     _ = sandbox.pki  # created before the threads start, so that they share it
     with ThreadPoolExecutor(len(kinds)) as pool:
         started = [pool.submit(check, kind) for kind in kinds]
     supported = [done for done in started if not isinstance(done.exception(), UnsupportedError)]
-    for done in supported or started:
+    # A failure counts, even if the check could not run for another kind.
+    for done in sorted(supported or started, key=lambda done: isinstance(done.exception(), NotRunnable)):
         done.result()

@@ -77,7 +77,7 @@ def refusal(sandbox: Sandbox, kind: str, **fields: Any) -> str:
     try:
         issuer(sandbox, kind, **fields)
     except RefusedError as error:
-        return error.message
+        return error.said
     return ""
 
 
@@ -224,7 +224,12 @@ def test_valid_update_is_accepted(sandbox: Sandbox, kind: str) -> None:
     right = issuer(sandbox, kind)
     path = f"pki-{secrets.token_hex(4)}/sign/other"
     for feature in claimed(sandbox):
-        right.change(partial(dict.update, auth=AUTHS[feature], path=path))
+        try:
+            right.change(partial(dict.update, auth=AUTHS[feature], path=path))
+        except RefusedError as error:
+            raise Unmet(
+                f"expected the API server to accept a valid update of {right}, saw it rejected: {error.said}"
+            ) from error
     stored = reduce(lambda inner, part: inner[part], right.type.vault_at, right.get())
     assert stored["path"] == path, "expected the updated path"
 

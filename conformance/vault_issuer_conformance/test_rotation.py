@@ -30,6 +30,7 @@ from pytest_vault_issuer import (
 from .helpers import (
     LOGINS,
     alternating,
+    another_role,
     bundle,
     claimed,
     each_feature,
@@ -199,7 +200,7 @@ def assert_credential_is_not_used(sandbox: Sandbox, auth: Authentication, *, sin
 @EACH_WITH_SECRET
 @pytest.mark.holds_controller
 def test_request_waits_for_a_deleted_credential(sandbox: Sandbox, kind: str, feature: str) -> None:
-    auth = sandbox.authenticate(feature, kind)
+    auth, role = another_role(sandbox, kind, sandbox.pki, feature)
     name = sandbox.secret({auth.secret_key: auth.credential}, namespace=auth.namespace)
     other = sandbox.ready_issuer(kind, with_secret(auth, name), proxy=sandbox.new_proxy())
     issuer = sandbox.ready_issuer(kind, auth)
@@ -207,7 +208,7 @@ def test_request_waits_for_a_deleted_credential(sandbox: Sandbox, kind: str, fea
     # The issuer object stays Ready for a while: the controller checks another change while the Secret is deleted.
     hold = Hold()
     sandbox.proxy.inject(Route.HEALTH, hold)
-    issuer.change(lambda vault: vault.update(caBundle=bundle(f"{sandbox.proxy.ca_pem}\n")))
+    issuer.change(lambda vault: vault.update(path=role.sign_path))
     wait_held(sandbox, hold, "a query of v1/sys/health for the changed issuer object")
     sandbox.delete_secret(auth.secret_name, auth.namespace)
     # A controller sees changes of Secrets in order.

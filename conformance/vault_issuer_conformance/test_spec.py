@@ -11,6 +11,7 @@ import pytest
 from pytest_vault_issuer import (
     Authentication,
     Authority,
+    InexpressibleError,
     Issuer,
     Proxy,
     RefusedError,
@@ -21,7 +22,16 @@ from pytest_vault_issuer import (
     requirement,
 )
 
-from .helpers import alternating, assert_refused_or_first, bundle, issue_endpoint, never_ready, wait_final
+from .helpers import (
+    alternating,
+    assert_refused_or_first,
+    bundle,
+    issue_endpoint,
+    never_ready,
+    trusting,
+    wait_final,
+    with_absent_reference,
+)
 
 
 def prefixed_proxy(sandbox: Sandbox) -> tuple[Proxy, str]:
@@ -130,11 +140,14 @@ def test_two_authentication_methods_are_rejected_or_come_in_order(
 
 
 def invalid_issuer(sandbox: Sandbox, kind: str, auth: Authentication) -> Issuer:
-    """Return an issuer object with an empty path or, if the API server rejects it, with a wrong CA bundle."""
-    try:
-        return sandbox.issuer(kind, auth, path="")
-    except RefusedError:
-        return sandbox.issuer(kind, auth, caBundle=bundle(Authority().pem))
+    """Return an issuer object with an empty path or, if its API does not allow this, with another mistake."""
+    mistakes: list[dict[str, Any]] = [{"path": ""}, {"caBundle": bundle(Authority().pem)}]
+    for mistake in mistakes:
+        try:
+            return sandbox.issuer(kind, auth, **mistake)
+        except (RefusedError, InexpressibleError):
+            continue
+    return sandbox.issuer(kind, with_absent_reference(auth))
 
 
 @requirement("VI-SPEC-005")
@@ -142,7 +155,8 @@ def test_ready_once_the_configuration_is_corrected(sandbox: Sandbox, kind: str) 
     auth = sandbox.default_authentication(kind)
     issuer = invalid_issuer(sandbox, kind, auth)
     issuer.wait_not_ready("its configuration is invalid")
-    issuer.change(lambda vault: vault.update(path=sandbox.pki.sign_path, caBundle=bundle(sandbox.proxy.ca_pem)))
+    right = {"path": sandbox.pki.sign_path, "auth": auth.spec} | trusting(sandbox)
+    issuer.change(lambda vault: vault.update(right))
     issuer.wait_ready("its configuration is correct now", timeout=sandbox.timeouts.retry)
 
 

@@ -452,8 +452,8 @@ def test_certificate_not_valid_for_server_name_is_rejected(sandbox: Sandbox, kin
         what: {
             "proxy": sandbox.new_proxy(certificate=certificate),
             "serverName": name,
-            "caBundle": bundle(sandbox.authority.pem),
         }
+        | trusting(sandbox)
         for what, certificate in certificates.items()
     }
     assert_untrusted(sandbox, kind, variants)

@@ -17,7 +17,7 @@ from ..kube.client import NAMESPACES, SERVICE_ACCOUNTS, Cluster, Object, has_con
 from ..kube.ownership import LABEL
 from ..kube.rbac import create_service_account
 from ..requirements.features import KINDS
-from ..sandbox.handles import Issuer, IssuerType, UncalledWebhookError
+from ..sandbox.handles import Issuer, IssuerType, RefusedError, UncalledWebhookError
 from ..sandbox.shapes import sample
 from ..stack.bootstrap import install_contract
 from ..stack.local.components import free_ports
@@ -392,6 +392,7 @@ def _answers(
     The issuer object refers to a Secret that does not exist. Any condition is an answer.
 
     :raises ImplementationError: if the implementation ends meanwhile.
+    :raises ConfigurationError: if the API server refuses the issuer object.
     """
     kind = next(iter(issuer_kinds(implementation, cluster).values()))
     namespace = f"vi-{secrets.token_hex(5)}"
@@ -401,7 +402,13 @@ def _answers(
     home = scope or implementation.run.cluster_resource_namespace
     issuer = Issuer(cluster, timeouts, kind, namespace, scope, home=home, vault=vault, labels=labels)
     try:
-        _once_called(issuer.probe, how_it_ended, timeouts)
+        try:
+            _once_called(issuer.probe, how_it_ended, timeouts)
+        except RefusedError as error:
+            raise ConfigurationError(
+                f"the API server refuses a {kind.kind} of [issuer], so no test can run: {error.said}",
+                hint="compare [issuer] with the CustomResourceDefinition: it may require a field or restrict a value",
+            ) from error
         left = timeouts.first_answer
         while left > 0:
             # In slices, so that the end of a process ends the wait early.

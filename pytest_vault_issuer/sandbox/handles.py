@@ -15,7 +15,7 @@ from typing import Any
 
 from cryptography import x509
 
-from ..errors import ConfigurationError, Unmet, UnsupportedError
+from ..errors import ConfigurationError, NotRunnable, Unmet, UnsupportedError
 from ..inputs import placeholders
 from ..kube.client import CERTIFICATE_REQUESTS, EVENTS, ApiError, Cluster, Interrupt, Object, Resource, condition
 from ..timeouts import Bound, Timeouts, poll
@@ -29,20 +29,29 @@ REFUSED = (400, 403, 422)
 READY = "Ready"
 #: What a condition says of an object that its controller tries again.
 _RETRIES = re.compile(r"\bretr(y|ies|ying|ied)\b|\brequeue|\bback-?off\b|\btry again\b", re.IGNORECASE)
+#: What precedes the reason in a refusal: the call and the name of the object, which differ from test to test.
+_SAID = re.compile(r" is invalid: | (?=admission webhook )")
 #: cert-manager's names of signers (https://cert-manager.io/docs/usage/kube-csr/).
 SIGNER_NAME = "{plural}.{group}/{namespace}.{name}"
 CLUSTER_SIGNER_NAME = "{plural}.{group}/{name}"
 
 
-class RefusedError(ApiError, Unmet):
+class RefusedError(ApiError, NotRunnable):
     """The API server refused an issuer object, because of the implementation's CRD or webhook.
 
-    A test that expects the refusal catches an :class:`ApiError`. In any other test the implementation is at fault.
+    A test that accepts a refusal catches this error. Any other test is not run: the API of the implementation does not
+    allow what the test needs, such as an issuer object without a field that its CRD requires.
+
+    :ivar said: the reason of the API server.
     """
 
     def __init__(self, error: ApiError) -> None:
-        Exception.__init__(self, str(error))
-        self.message, self.hint, self.code, self.reason = error.message, error.hint, error.code, error.reason
+        found = _SAID.search(error.message)
+        self.said = error.message[found.end() :] if found else error.message
+        message = f"the API of the controller refuses an issuer object of this test: {self.said}"
+        hint = error.hint or "if the controller supports it, let its CustomResourceDefinition or its webhook accept it"
+        Exception.__init__(self, message)
+        self.message, self.hint, self.code, self.reason = message, hint, error.code, error.reason
 
 
 class UncalledWebhookError(ApiError, Unmet):
@@ -64,12 +73,17 @@ def _version(item: Object) -> int:
 
 
 @contextlib.contextmanager
-def blaming_the_implementation() -> Iterator[None]:
-    """Attribute a refusal by the API server to the implementation; wraps calls that create or change issuer objects."""
+def blaming_the_implementation(*further: int) -> Iterator[None]:
+    """Attribute a refusal by the API server to the implementation; wraps calls that create or change issuer objects.
+
+    :param further: HTTP statuses that are a refusal, too.
+    :raises RefusedError: if its CRD or webhook refuses an object; the test is not run.
+    :raises UncalledWebhookError: if its webhook does not answer, which is its fault.
+    """
     try:
         yield
     except ApiError as error:
-        if error.code in REFUSED or error.denied_by_webhook:
+        if error.code in (*REFUSED, *further) or error.denied_by_webhook:
             raise RefusedError(error) from error
         if error.failed_webhook:
             raise UncalledWebhookError(error) from error
@@ -415,6 +429,23 @@ class Issuer(Handle):
         first, *others = self.type.shape.render(configuration)
         check_names(configuration, others)
         return [first, *others]
+
+    def touch(self) -> None:
+        """Change an annotation, as of every object.
+
+        :raises RefusedError: if the API server refuses the change.
+        """
+        with blaming_the_implementation():
+            super().touch()
+
+    def write_conditions(self, listed: list[Object]) -> None:
+        """Write conditions, as of every object.
+
+        :raises RefusedError: if the API server refuses them: the CRD may restrict their types, or have no status
+            subresource.
+        """
+        with blaming_the_implementation(404):
+            super().write_conditions(listed)
 
     def delete(self) -> None:
         """Delete it and the additional objects of its shape."""

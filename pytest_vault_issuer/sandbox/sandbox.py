@@ -44,7 +44,7 @@ class Sandbox(Authentications, Certificates):
     :ivar proxy: the proxy between the implementation and that Vault; issuer objects refer to it by default.
     :ivar began: when it was created (monotonic seconds).
     :ivar left_out: reasons why the test left parts out for this implementation; a test that passes with any of them is
-        unsupported.
+        unsupported, or not run.
     """
 
     def __init__(self, environment: Environment) -> None:
@@ -61,7 +61,7 @@ class Sandbox(Authentications, Certificates):
         self.issuers: list[Issuer] = []
         self.requests: list[CertificateRequest] = []
         self.proxies: list[Proxy] = []
-        self.left_out: list[UnsupportedError] = []
+        self.left_out: list[NotRunnable] = []
         self._clients: list[ClientCertificate] = []
         self._certificates: dict[str, ServerCertificate] = {}
         self._reserved: dict[int, socket.socket] = {}

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..errors import Unmet, UnsupportedError, VaultIssuerError
+from ..errors import NotRunnable, Unmet, UnsupportedError, VaultIssuerError
 from ..kube.client import has_condition
 from ..proxy import Hold
 from ..sandbox import Environment, Sandbox
-from ..sandbox.handles import Issuer
+from ..sandbox.handles import Issuer, RefusedError
 from ..sandbox.pace import BATCH, Pace
 from ..timeouts import Bound, poll
 
@@ -45,7 +45,7 @@ def measure(environment: Environment, stated: int) -> Pace:
             first.wait_ready(timeout=_READY)
             ready = time.monotonic() - began
             pace = replace(pace, ready=ready)
-        except (Unmet, UnsupportedError) as error:
+        except (Unmet, NotRunnable) as error:
             return replace(pace, problem=str(error))
         pace = replace(pace, problem=_problem(sandbox, first))
         if stated:
@@ -69,7 +69,9 @@ def _problem(sandbox: Sandbox, first: Issuer) -> str:
             other = sandbox.issuer(kind, sandbox.default_authentication(kind))
             other.wait_ready(timeout=_READY)
             sandbox.request(other).wait_issued(timeout=_READY)
-    except Unmet as error:
+    except UnsupportedError:
+        return ""
+    except (Unmet, RefusedError) as error:
         return str(error)
     return ""
 

@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import pytest
 from vault_issuer_conformance.conftest import pytest_pyfunc_call
-from vault_issuer_conformance.helpers import never_ready
+from vault_issuer_conformance.helpers import for_each_kind, never_ready
 
-from pytest_vault_issuer import InexpressibleError, Issuer, RefusedError, Sandbox
+from pytest_vault_issuer import InexpressibleError, Issuer, NotRunnable, RefusedError, Sandbox
 from pytest_vault_issuer.kube.client import ApiError
 
 
@@ -34,7 +34,7 @@ def judged(**variants: str) -> OneShape:
     return sandbox
 
 
-def call(left_out: list[InexpressibleError]) -> object:
+def call(left_out: list[NotRunnable]) -> object:
     """Run the hook around a test that returns a result."""
     sandbox = Sandbox.__new__(Sandbox)
     sandbox.left_out = list(left_out)
@@ -67,3 +67,38 @@ def test_passed_test_without_a_part_is_unsupported() -> None:
 
 def test_passed_test_with_all_parts_passes() -> None:
     assert call([]) == "result"
+
+
+def refused() -> RefusedError:
+    return RefusedError(ApiError("create", 422, {"message": 'Issuer "x" is invalid: metadata.name: Too long'}))
+
+
+def test_passed_test_without_a_part_that_the_api_refuses_is_not_run() -> None:
+    with pytest.raises(NotRunnable, match=r"metadata\.name: Too long") as caught:
+        call([refused()])
+    assert not isinstance(caught.value, InexpressibleError)
+
+
+@pytest.mark.parametrize("kinds", [("Issuer", "ClusterIssuer"), ("ClusterIssuer", "Issuer")])
+@pytest.mark.parametrize("problem", [refused(), InexpressibleError("server")])
+def test_failure_for_one_kind_counts_although_the_check_cannot_run_for_the_other(
+    kinds: tuple[str, str], problem: Exception
+) -> None:
+    def check(kind: str) -> None:
+        if kind == "Issuer":
+            raise problem
+        raise AssertionError("it fails for the other kind")
+
+    sandbox: Any = SimpleNamespace(environment=SimpleNamespace(kinds=kinds), pki=None)
+    with pytest.raises(AssertionError, match="it fails"):
+        for_each_kind(sandbox, check)
+
+
+def test_check_that_one_kind_refuses_is_not_run() -> None:
+    def check(kind: str) -> None:
+        if kind == "Issuer":
+            raise refused()
+
+    sandbox: Any = SimpleNamespace(environment=SimpleNamespace(kinds=("Issuer", "ClusterIssuer")), pki=None)
+    with pytest.raises(RefusedError):
+        for_each_kind(sandbox, check)

@@ -516,6 +516,21 @@ def test_requirement_that_the_stack_cannot_test_is_not_run(stackless: Inner) -> 
     result.stdout.fnmatch_lines(["SKIPPED * not run: no raft here"])
 
 
+def test_requirement_is_not_run_if_the_api_of_the_controller_refuses_its_issuer_object(stackless: Inner) -> None:
+    refusal = "ApiError('POST /issuers', 422, {'message': 'Issuer \"a-1\" is invalid: spec.ca: Required value'})"
+    tests = judging(MUST, f"raise RefusedError({refusal})") + judging(OTHER_MUST, "pass", "test_other")
+    result = stackless.run(
+        f"from pytest_vault_issuer import RefusedError\nfrom pytest_vault_issuer.kube.client import ApiError\n{tests}"
+    )
+    assert stackless.outcome(MUST) == "not-run"
+    (test,) = stackless.entry(MUST)["tests"]
+    assert test["message"] == (
+        "not run: the API of the controller refuses an issuer object of this test: spec.ca: Required value"
+    )
+    assert stackless.report["profiles"]["core"]["verdict"] == "partial"
+    assert result.ret == pytest.ExitCode.OK
+
+
 def test_test_of_an_unclaimed_feature_does_not_run(stackless: Inner) -> None:
     stackless.describe(features='supported = ["issuer", "certificate-request", "token"]')
     result = stackless.run(judging(APPROLE, "assert 0") + judging(MUST, "pass", "test_other"))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from pytest_vault_issuer.errors import ConfigurationError, Unmet, UnsupportedError
+from pytest_vault_issuer.errors import ConfigurationError, NotRunnable, Unmet, UnsupportedError, at_barrier
 from pytest_vault_issuer.kube.client import ApiError, Resource
 from pytest_vault_issuer.sandbox.csr import SigningRequest
 from pytest_vault_issuer.sandbox.handles import (
@@ -17,6 +17,7 @@ from pytest_vault_issuer.sandbox.handles import (
     Handle,
     Issuer,
     IssuerType,
+    RefusedError,
     UncalledWebhookError,
     answer,
 )
@@ -81,6 +82,60 @@ def test_unknown_is_no_answer() -> None:
 def test_webhook_that_does_not_answer_is_named() -> None:
     error = UncalledWebhookError(ApiError("POST /issuers", 500, {"message": 'failed calling webhook "mine"'}))
     assert str(error).startswith("expected the controller's webhook to answer the API server: POST /issuers: 500")
+
+
+REQUIRED = 'VaultIssuer.example.test "issuer-3fa2" is invalid: spec.ca: Required value'
+DENIED = 'admission webhook "mine" denied the request: spec.ca is missing'
+
+
+class Refusing:
+    """A cluster whose API server refuses every change of an issuer object."""
+
+    def __init__(self, code: int, message: str) -> None:
+        self.error = ApiError("PATCH /apis/example.test/v1/vaultissuers/issuer-3fa2", code, {"message": message})
+
+    def patch(self, *_: Any, **__: Any) -> None:
+        raise self.error
+
+    create = get = patch
+
+
+def refused(code: int, message: str) -> Issuer:
+    type_ = IssuerType("VaultIssuer", Resource("example.test", "v1", "vaultissuers"), BlockShape(("spec",)), False)
+    cluster: Any = Refusing(code, message)
+    return Issuer(cluster, Timeouts(), type_, "issuer-3fa2", "here", home="here", vault={"server": "x"}, labels={})
+
+
+CHANGES: list[Callable[[Issuer], object]] = [
+    lambda issuer: issuer.create(),
+    lambda issuer: issuer.change(lambda vault: vault.update(server="y")),
+    lambda issuer: issuer.touch(),
+    lambda issuer: issuer.write_conditions([{"type": "Audited", "status": "True"}]),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize(
+    ("code", "message", "said"), [(422, REQUIRED, "spec.ca: Required value"), (403, DENIED, DENIED)]
+)
+def test_test_is_not_run_if_the_api_of_the_controller_refuses_its_issuer_object(
+    code: int, message: str, said: str, change: Callable[[Issuer], object]
+) -> None:
+    with (
+        pytest.raises(
+            NotRunnable, match=r"the API of the controller refuses an issuer object of this test: "
+        ) as caught,
+        at_barrier(),
+    ):
+        change(refused(code, message))
+    assert not isinstance(caught.value, AssertionError | UnsupportedError)
+    assert caught.value.message.endswith(said)
+    assert "3fa2" not in caught.value.message, "expected no name that differs from test to test"
+
+
+def test_conditions_cannot_be_written_without_a_status_subresource() -> None:
+    with pytest.raises(RefusedError, match="could not find the requested resource"):
+        refused(404, "the server could not find the requested resource").write_conditions([])
 
 
 def test_kind_without_a_signer_name_makes_its_tests_unsupported() -> None:
