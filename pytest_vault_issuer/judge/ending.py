@@ -14,6 +14,12 @@ from ..report.outcomes import Outcome, RequirementResult, Verdict
 NO_STACK = 3
 #: The reason to end a session early after the loss of its supervisor.
 LOST = "the session's supervisor has ended, and the stack with it"
+#: Reasons that are faults of the controller.
+NOT_STARTED, NO_ANSWER, STOPPED = (
+    "the controller did not start",
+    "the controller does not answer",
+    "the controller stopped",
+)
 
 
 @dataclass

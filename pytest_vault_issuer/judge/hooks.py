@@ -20,7 +20,7 @@ from ..text import printable
 from ..toolchain import BINARIES
 from . import certification, signals, start
 from .collector import Collector
-from .ending import LOST, NO_STACK, Ending, exit_status
+from .ending import LOST, NO_STACK, STOPPED, Ending, exit_status
 from .items import requirement_ids
 from .phases import PhaseJudge, shortened
 from .progress import say
@@ -146,7 +146,6 @@ class Conformance:
         self._began = True
         if start.start(self.session, self.ending, lambda line: say(self.config, line), self._clean):
             return None
-        self.collector.planned.clear()
         return True  # no test can judge anything; the report says why
 
     # -- tests -----------------------------------------------------------------
@@ -214,7 +213,9 @@ class Conformance:
         except (OSError, VaultIssuerError) as error:
             self.ending.problem = self._clean(f"could not write the report: {error}")
         self.ending.problem = self.ending.problem or self.files.problem
-        if exitstatus in _TESTS_RAN:
+        # With pytest-xdist, a session whose controller does not start has collected no test.
+        before_tests = exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and bool(self.ending.failure)
+        if exitstatus in _TESTS_RAN or before_tests:
             session.exitstatus = exit_status(
                 self.results.requirements.values(),
                 self.ending,
@@ -232,6 +233,8 @@ class Conformance:
             self.ending.failure = self._clean(self.session.implementation_end()) or self.ending.failure
         except VaultIssuerError as error:
             self._ends_early(error.message)
+        if self.results.cut_off:
+            self._ends_early(STOPPED)
         if self.certify and self.results.repeated:
             self.ending.failure = self.ending.failure or (
                 f"{self.results.repeated} ran more than once: a test that passes only sometimes cannot be certified"

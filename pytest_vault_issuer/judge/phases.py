@@ -10,7 +10,7 @@ import pytest
 
 from ..errors import NotRunnable, StackError, UnsupportedError
 from ..report.evidence import collect, sections
-from ..report.outcomes import TO_EXPLAIN, Outcome, TestResult
+from ..report.outcomes import ENDED_EARLY, TO_EXPLAIN, Outcome, TestResult
 from ..sandbox import Sandbox
 from ..session.session import Session
 from ..text import plain, writable
@@ -94,7 +94,7 @@ class PhaseJudge:
             )
         if ended := self._session.implementation_end():
             item.stash[_OUTCOME] = Outcome.NOT_RUN
-            pytest.skip(f"not run: {self._implementation.name}: {ended.splitlines()[0]}")
+            pytest.skip(f"{ENDED_EARLY}: {self._implementation.name}: {ended.splitlines()[0]}")
 
     def count_call(self, item: pytest.Item) -> None:
         """Count a run of the test's body. A plugin that repeats tests may hide repetitions in its reports."""
@@ -152,5 +152,5 @@ def _message(report: pytest.TestReport, call: pytest.CallInfo[None]) -> str:
     if call.excinfo is None:
         return ""
     if isinstance(report.longrepr, tuple):
-        return str(report.longrepr[2])
+        return str(report.longrepr[2]).removeprefix("Skipped: ")  # pytest's word for every pytest.skip()
     return str(call.excinfo.value) or call.excinfo.typename

@@ -48,6 +48,11 @@ class Results:
         """Node ids of planned tests that have not ended."""
         return [nodeid for nodeid in self._planned if nodeid not in self._done]
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether a test did not run because the controller had stopped."""
+        return any(test.cut_off for result in self.requirements.values() for test in result.tests)
+
     def add(self, report: pytest.TestReport, clean: Callable[[str], str]) -> None:
         """Add the phase of a test, or the crash of the worker that ran it.
 

@@ -11,7 +11,7 @@ from ..errors import ConfigurationError, ImplementationError, VaultIssuerError
 from ..report.load import versions
 from ..session.session import Session
 from .certification import check_origins
-from .ending import NO_STACK, Ending
+from .ending import NO_ANSWER, NO_STACK, NOT_STARTED, Ending
 
 #: Whether a session without an answer of the controller ends before its tests. The tests of the suite itself run them.
 STOPS_IF_SILENT = True
@@ -31,6 +31,7 @@ def start(session: Session, ending: Ending, say: Callable[[str], None], clean: C
         ending.failure, ending.hint = (clean(text) for text in _start(session, say, clean))
     except ImplementationError as error:
         ending.failure, ending.hint = clean(error.message), clean(error.hint)
+        ending.ends_early(NOT_STARTED)
         return False
     except ConfigurationError as error:
         ending.early = clean(error.message)
@@ -38,7 +39,10 @@ def start(session: Session, ending: Ending, say: Callable[[str], None], clean: C
     except VaultIssuerError as error:
         ending.early = clean(error.message)
         pytest.exit(f"vault-issuer: {clean(str(error))}", returncode=NO_STACK)
-    return not (ending.failure and STOPS_IF_SILENT)
+    if ending.failure and STOPS_IF_SILENT:
+        ending.ends_early(NO_ANSWER)
+        return False
+    return True
 
 
 def _start(session: Session, say: Callable[[str], None], clean: Callable[[str], str]) -> tuple[str, str]:

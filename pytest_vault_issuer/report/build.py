@@ -72,9 +72,7 @@ def build(
             "certify": settings.certify,
         },
         "reproduction": reproduction,
-        "profiles": profile_entries(
-            results, profiles, strict=settings.certify, incomplete=bool(incomplete), stopped=bool(failure)
-        ),
+        "profiles": profile_entries(results, profiles, strict=settings.certify, incomplete=bool(incomplete)),
         "requirements": [
             {
                 **result.requirement.entry(),

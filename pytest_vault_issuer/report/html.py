@@ -24,7 +24,7 @@ from .causes import Group, group_entries, member_lines
 from .evidence import ELSEWHERE, LEGEND, body_text, connection, elsewhere_text, log_title, spec_text
 from .files import HTML_MARK, write_text
 from .load import Report, generator, pace, shortened, title, versions, with_outcome
-from .outcomes import TO_EXPLAIN, Outcome, heading
+from .outcomes import NOT_JUDGED, TO_EXPLAIN, Outcome, heading
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -76,7 +76,7 @@ def render(report: Report) -> str:
         reasons=[why for why in (report.get("incomplete", ""), report["implementation"]["failure"]) if why],
         first=first,
         more=more,
-        ran=any(entry["tests"] for entry in report["requirements"]),
+        judged=any(entry["outcome"] not in NOT_JUDGED for entry in report["requirements"]),
         shared={e["id"]: g.title(outcome) for outcome, g in groups if len(g.members) > 1 for e in g.members},
         matrix_levels=_levels(report),
         matrix=list(_matrix(report)),

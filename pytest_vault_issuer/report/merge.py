@@ -76,7 +76,6 @@ def merge(reports: Sequence[Report]) -> Report:
         merged["profiles"],
         strict=merged["options"]["certify"],
         incomplete=bool(reasons),
-        stopped=bool(merged["implementation"]["failure"]),
     )
     complete(merged)
     return merged

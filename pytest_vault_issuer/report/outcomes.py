@@ -95,6 +95,11 @@ class TestResult:
         """Return the result of a test that did not run completely: if nothing failed so far, it is *not run*."""
         return replace(self, outcome=Outcome.NOT_RUN, message=why) if self.outcome is Outcome.PASSED else self
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether it did not run only because the session ended early."""
+        return self.outcome is Outcome.NOT_RUN and self.message.startswith(ENDED_EARLY)
+
     def entry(self) -> dict[str, Any]:
         """Return the entry of the test in a report."""
         return {
@@ -126,7 +131,7 @@ class RequirementResult:
     def cut_off(self) -> bool:
         """Whether it was not judged only because the session ended early."""
         unjudged = [test for test in self.tests if test.outcome is Outcome.NOT_RUN]
-        return self.outcome is Outcome.NOT_RUN and all(t.message.startswith(ENDED_EARLY) for t in unjudged)
+        return self.outcome is Outcome.NOT_RUN and all(test.cut_off for test in unjudged)
 
     @property
     def outcome(self) -> Outcome:
@@ -141,14 +146,12 @@ class RequirementResult:
 NOT_JUDGED = {Outcome.NOT_RUN, Outcome.UNSUPPORTED}
 
 
-def verdict(
-    results: Iterable[RequirementResult], *, strict: bool = False, incomplete: bool = False, stopped: bool = False
-) -> Verdict:
+def verdict(results: Iterable[RequirementResult], *, strict: bool = False, incomplete: bool = False) -> Verdict:
     """Judge a profile.
 
-    * *incomplete* if the session ended early.
+    * *incomplete* if the session ended early, also because the controller did not start, or stopped.
     * *non-conformant* if a MUST failed or was an error, or if none passed although all that apply were judged. Outside
-      of the core, if no MUST applies, a SHOULD or a MAY must pass. Also if the controller stopped before any passed.
+      of the core, if no MUST applies, a SHOULD or a MAY must pass.
     * *partial* if a MUST was not run, if a MUST of the core profile is unsupported, or if nothing was judged. Outside
       of the core, if no MUST applies, also if a SHOULD was not run. The other profiles consider only claimed features.
     * *conformant* otherwise.
@@ -157,7 +160,6 @@ def verdict(
 
     :param strict: certify mode: known failures, and a SHOULD that was not run, also make the profile *partial*.
     :param incomplete: whether the session ended early.
-    :param stopped: whether the controller did not start, or stopped.
     """
     if incomplete:
         return Verdict.INCOMPLETE
@@ -172,7 +174,7 @@ def verdict(
     if Outcome.FAILED in musts or Outcome.ERROR in musts:
         return Verdict.NON_CONFORMANT
     if Outcome.PASSED not in judged:
-        unknown = not stopped and (Outcome.NOT_RUN in judged or set(judged) <= NOT_JUDGED)
+        unknown = Outcome.NOT_RUN in judged or set(judged) <= NOT_JUDGED
         return Verdict.PARTIAL if unknown else Verdict.NON_CONFORMANT
     short_of = {Outcome.KNOWN_FAILURE, Outcome.NOT_RUN} & {result.outcome for result in results} if strict else set()
     if short_of or Outcome.NOT_RUN in judged or Outcome.UNSUPPORTED in musts:
@@ -214,12 +216,11 @@ def profile_entries(
     *,
     strict: bool,
     incomplete: bool = False,
-    stopped: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Return the entry of each profile in a report: ``verdict`` and ``counts``; the rest as for :func:`verdict`."""
     return {
         profile: {
-            "verdict": verdict(members, strict=strict, incomplete=incomplete, stopped=stopped).value,
+            "verdict": verdict(members, strict=strict, incomplete=incomplete).value,
             "counts": counts(members),
         }
         for profile, members in by_profile(results, profiles).items()

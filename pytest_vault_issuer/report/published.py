@@ -195,7 +195,6 @@ def _changed(report: Report) -> Iterator[Problem]:
         report["profiles"],
         strict=report["options"]["certify"],
         incomplete=bool(report.get("incomplete")),
-        stopped=bool(report["implementation"]["failure"]),
     )
     for name, entry in report["profiles"].items():
         if entries.get(name) != entry:

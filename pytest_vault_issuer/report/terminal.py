@@ -36,16 +36,21 @@ def table(results: Iterable[RequirementResult]) -> list[str]:
     ]
 
 
-def details(results: Iterable[RequirementResult]) -> Iterator[str]:
-    """Yield what did not pass: by outcome, MUST before SHOULD, with the failures that share a cause in one place."""
+def details(results: Iterable[RequirementResult], *, incomplete: bool = False) -> Iterator[str]:
+    """Yield what did not pass: by outcome, MUST before SHOULD, with the failures that share a cause in one place.
+
+    :param incomplete: whether the session ended early.
+    """
     results = list(results)
+    # If it ended before pytest-xdist's workers collected the tests, nothing is known of them.
+    untested_because = "the session ended early" if incomplete and not any(r.tests for r in results) else "not selected"
     for outcome, title in _SHOWN.items():
         members = [r for r in results if r.outcome is outcome]
         if not members:
             continue
         untested = [r for r in members if not r.tests]
         if untested:
-            yield f"{title}, not selected: {len(untested)} requirements"
+            yield f"{title}, {untested_because}: {len(untested)} requirements"
         members = [r for r in members if r.tests]
         cut_off = [r for r in members if r.cut_off]
         if cut_off:
@@ -78,10 +83,9 @@ def verdict_line(
     *,
     strict: bool = False,
     incomplete: bool = False,
-    stopped: bool = False,
 ) -> tuple[str, Verdict]:
     """Return the line with the verdict of a profile, and the verdict; parameters as for :func:`~.outcomes.verdict`."""
-    result = verdict(members, strict=strict, incomplete=incomplete, stopped=stopped)
+    result = verdict(members, strict=strict, incomplete=incomplete)
     if all(member.outcome in NOT_JUDGED for member in members):
         return f"profile {one_line(profile)}: {result.value} (none of {len(members)} requirements judged)", result
     parts = []
@@ -123,7 +127,7 @@ def last_lines(
     """
     results = list(results)
     yield from map(Line, table(results))
-    yield from map(Line, details(results))
+    yield from map(Line, details(results, incomplete=bool(early)))
     if failure:
         yield Line(f"{name}: {failure}", "red")
     if hint:
@@ -131,5 +135,5 @@ def last_lines(
     if early:
         yield Line(f"the session ended early: {early}", "red")
     for profile, members in by_profile(results, profiles).items():
-        text, verdict = verdict_line(profile, members, strict=certify, incomplete=bool(early), stopped=bool(failure))
+        text, verdict = verdict_line(profile, members, strict=certify, incomplete=bool(early))
         yield Line(text, _COLORS[verdict], bold=True)

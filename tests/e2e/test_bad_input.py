@@ -154,7 +154,8 @@ def test_controller_that_exits_at_once_ends_the_session(suite: Any, implementati
     assert "its process ended by itself (exit status 1)" in run.output
     assert "no route to the moon" in run.output
     assert set(run.outcomes().values()) == {"not-run"}
-    assert run.verdict == "non-conformant"
+    assert run.verdict == "incomplete"
+    assert run.report["incomplete"] == "the controller did not start"
     assert "no route to the moon" in run.report["implementation"]["failure"]
 
 

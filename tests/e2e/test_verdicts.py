@@ -171,4 +171,5 @@ def test_killed_controller_ends_the_session(suite: Any, implementation: Any, sha
     assert run.status == pytest.ExitCode.TESTS_FAILED
     assert "its process ended by itself (exit status 7)" in run.output
     assert "not-run" in run.outcomes().values()
-    assert run.verdict == "non-conformant"
+    assert run.verdict == "incomplete"
+    assert run.report["incomplete"] == "the controller stopped"

@@ -234,10 +234,69 @@ def test_controller_that_does_not_start_is_reported(inner: Inner, monkeypatch: p
     result = inner.run(judging(MUST, "pass"))
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
-        ["probe: it stopped (exit status 1)", "  hint: run it by hand", "profile core: non-conformant *"]
+        [
+            "not run, the session ended early: 1 requirements",
+            "probe: it stopped (exit status 1)",
+            "  hint: run it by hand",
+            "the session ended early: the controller did not start",
+            "profile core: incomplete (none of * requirements judged)",
+        ]
     )
     assert inner.outcome(MUST) == "not-run"
     assert inner.report["implementation"]["failure"] == "it stopped (exit status 1)"
+    assert inner.report["incomplete"] == "the controller did not start"
+    assert verdict(inner) == "incomplete"
+    page = (inner.pytester.path / "out" / "report.html").read_text()
+    assert "No requirement was judged." in page
+    assert "it stopped (exit status 1)" in page
+
+
+def test_controller_that_does_not_start_is_reported_with_workers(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        "from pytest_vault_issuer.errors import ImplementationError\n"
+        "from pytest_vault_issuer.judge import start\n"
+        "def _start(*arguments): raise ImplementationError('it stopped')\n"
+        "start._start = _start\n"
+    )
+    pytester.makefile(".toml", probe=FILE.format(features="all = true", known="", contract=""))
+    pytester.makepyfile(HEAD + judging(MUST, "pass"))
+    result = pytester.runpytest_subprocess("--vault-issuer=probe.toml", "--vault-issuer-report=out", "-n2")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["not run, the session ended early: *", "profile core: incomplete *"])
+    assert "not selected" not in result.stdout.str()
+
+
+@pytest.mark.parametrize("before", ["pass", "assert 0"])
+def test_session_whose_controller_stops_is_incomplete(
+    stackless: Inner, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    gone = "Path('gone').exists() and 'its process ended by itself (exit status 7); the end of its log: x' or ''"
+    monkeypatch.setattr(Session, "implementation_end", lambda self: eval(gone, {"Path": Path}))
+    tests = judging(MUST, f"open('gone', 'w').close(); {before}", "test_a") + judging(OTHER_MUST, "pass", "test_b")
+    result = stackless.run(tests)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        [
+            "not run, the session ended early: 1 requirements",
+            "probe: its process ended by itself (exit status 7); the end of its log: x",
+            "the session ended early: the controller stopped",
+            "profile core: incomplete *",
+        ]
+    )
+    assert stackless.outcome(MUST) == ("passed" if before == "pass" else "failed")
+    assert stackless.outcome(OTHER_MUST) == "not-run"
+    (test,) = stackless.entry(OTHER_MUST)["tests"]
+    assert test["message"].startswith("not run: the session ended early: probe: its process ended by itself")
+
+
+def test_controller_that_stops_after_the_last_test_does_not_make_the_session_incomplete(
+    stackless: Inner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Session, "implementation_end", lambda self: "gone" if Path("gone").exists() else "")
+    result = stackless.run(judging(MUST, "open('gone', 'w').close()"))
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert stackless.report["incomplete"] == ""
+    assert verdict(stackless) == "partial"
 
 
 # -- runs that end early --------------------------------------------------------------------------------------

@@ -182,7 +182,7 @@ def test_page_without_failures_states_this() -> None:
     nothing = report(*[Outcome.NOT_RUN] * len(REQUIREMENTS))
     for entry in nothing["requirements"]:
         entry["tests"] = []
-    assert "No test was run." in html.render(nothing)
+    assert "No requirement was judged." in html.render(nothing)
 
 
 def test_errors_are_listed_first() -> None:
