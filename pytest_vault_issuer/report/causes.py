@@ -2,7 +2,7 @@
 
 A cause is the first line of a message without the parts that differ between tests: names, numbers, addresses, times.
 All waits for the first answer of the controller about a kind of object have the same cause, because without an answer
-the messages show nothing else.
+the messages show nothing else. If a message states a probable cause, the rest of it does not matter.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from ..errors import BarrierUnmet
 from ..requirements.catalogue import LEVELS
+from ..sandbox.advice import MARK
 from ..text import one_line
 from .outcomes import TO_EXPLAIN, Outcome, RequirementResult, failed_at_barrier, headline
 
@@ -28,6 +29,8 @@ EXPLAINED = (Outcome.ERROR, Outcome.FAILED, Outcome.KNOWN_FAILURE, Outcome.NOT_R
 _LONGEST, _READ = 300, 2000
 #: The first words of the cause of a wait.
 _WAITED = "waited for "
+#: What a message advises to check.
+_ADVISED = re.compile(rf"; {re.escape(MARK)}([^;]+)")
 #: Python's own words for a failed comparison: equal ones say nothing about the cause.
 _COMPARISON = re.compile(r"assert\b|seen == expected|AssertionError\b")
 #: A wait that failed: what it expected, and what it saw. Reports of earlier versions have the second form.
@@ -77,6 +80,8 @@ def cause(message: str) -> str:
     text = one_line(lines[0][:_READ]).strip() if lines else ""
     if not text or _COMPARISON.match(text):
         return ""
+    if advised := _ADVISED.search(text):
+        return advised[1].strip()[:_LONGEST]
     wait = _WAIT.match(text)
     found = _WAITED + _awaited(wait["earlier"] or wait["awaited"] + wait["seen"]) if wait else _plain(text)
     return found if len(found) <= _LONGEST else f"{found[:_LONGEST]}…"

@@ -17,8 +17,19 @@ from cryptography import x509
 
 from ..errors import ConfigurationError, NotRunnable, Unmet, UnsupportedError
 from ..inputs import placeholders
-from ..kube.client import CERTIFICATE_REQUESTS, EVENTS, ApiError, Cluster, Interrupt, Object, Resource, condition
+from ..kube.client import (
+    CERTIFICATE_REQUESTS,
+    EVENTS,
+    SECRETS,
+    ApiError,
+    Cluster,
+    Interrupt,
+    Object,
+    Resource,
+    condition,
+)
 from ..timeouts import Bound, Timeouts, poll
+from . import advice
 from .approver import decide, is_decided
 from .companions import Companions, rewrite
 from .csr import SigningRequest
@@ -146,6 +157,8 @@ class Handle:
         self.namespace = namespace
         #: the type of the condition that this class and its callers call Ready
         self.ready_condition = READY
+        #: returns what to check, from the messages of conditions
+        self.advise: Callable[[list[str]], str] = lambda _: ""
 
     def __str__(self) -> str:
         return f"{self.kind} {self.namespace + '/' if self.namespace else ''}{self.name}"
@@ -202,7 +215,7 @@ class Handle:
         )
         last = last and self._seen(last)
         if not done or last is None:
-            seen = f"{describe_conditions(last)}{_about_retries(last, self.timeouts.retry)}"
+            seen = f"{self.described(last)}{_about_retries(last, self.timeouts.retry)}"
             raise Unmet(f"expected {self} {what} within {bound}; {seen}")
         return last
 
@@ -246,6 +259,13 @@ class Handle:
             finally:
                 interrupt.set()
                 recording.result()
+
+    def described(self, item: Object | None) -> str:
+        """Describe the conditions of a state of the object, after what they advise to check."""
+        listed = (item or {}).get("status", {}).get("conditions") or []
+        ready = {"type": READY, "status": "True"}
+        advised = self.advise([str(entry.get("message", "")) for entry in listed if not ready.items() <= entry.items()])
+        return f"{f'{advice.MARK}{advised}; ' if advised else ''}{describe_conditions(item)}"
 
     def explain(self) -> str:
         """Describe its current conditions."""
@@ -395,6 +415,8 @@ class Issuer(Handle):
         self._home = home
         self._labels = labels or {}
         self.companions = Companions(cluster, home, self._labels)
+        self.advise = self._advise
+        self._created = 0  # its resourceVersion at its creation, 0 before
 
     def create(self) -> Object:
         """Create the additional objects of its shape, then the issuer object; return it as stored.
@@ -407,7 +429,17 @@ class Issuer(Handle):
         labels = {**(metadata.get("labels") or {}), **self._labels}
         with blaming_the_implementation():
             self.companions.update(others)
-            return self.cluster.create(self.resource, {**first, "metadata": {**metadata, "labels": labels}})
+            stored = self.cluster.create(self.resource, {**first, "metadata": {**metadata, "labels": labels}})
+        self._created = int(stored["metadata"].get("resourceVersion", 0))
+        return stored
+
+    def _advise(self, messages: list[str]) -> str:
+        def exist() -> bool:
+            """Whether its Secrets exist, and no test has created or changed them since."""
+            found = [self.cluster.find(SECRETS, name, self._home) for name in advice.secrets_of(self.vault) if name]
+            return bool(found) and all(secret is not None and _version(secret) < self._created for secret in found)
+
+        return advice.advice(messages, self._home, cluster_scoped=self.type.cluster_scoped, exist=exist)
 
     def probe(self) -> None:
         """Create it, and check that its CustomResourceDefinition knows its fields.
@@ -569,7 +601,7 @@ class CertificateRequest(Handle):
 
         item = self.wait(final, "to be issued", timeout=timeout or self.timeouts.request)
         if not _issued(item):
-            raise Unmet(f"expected {self} to be issued, saw it fail; {describe_conditions(item)}")
+            raise Unmet(f"expected {self} to be issued, saw it fail; {self.described(item)}")
         return item
 
     def wait_failed(self, *, timeout: float | None = None) -> Object:

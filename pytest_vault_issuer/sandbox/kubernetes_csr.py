@@ -12,7 +12,7 @@ from ..errors import Unmet, UnsupportedError
 from ..kube.client import CSRS, Cluster, Object, condition
 from ..timeouts import Bound, Timeouts
 from .csr import SigningRequest
-from .handles import CertificateRequest, Handle, describe_conditions
+from .handles import CertificateRequest, Handle
 
 #: The minimum of ``spec.expirationSeconds`` (https://kubernetes.io/docs/reference/kubernetes-api/).
 SHORTEST = 600
@@ -90,7 +90,7 @@ class CertificateSigningRequest(CertificateRequest):
         """
         item = self.wait_final("to be signed", timeout)
         if not is_signed(item):
-            raise Unmet(f"expected {self} to be signed, saw it fail; {describe_conditions(item)}")
+            raise Unmet(f"expected {self} to be signed, saw it fail; {self.described(item)}")
         return item
 
     def wait_failed(self, *, timeout: float | None = None) -> Object:

@@ -420,7 +420,9 @@ class Sandbox(Authentications, Certificates):
             signer = self._signer_of(namespace, issuer_ref or issuer.ref)
             name = f"{namespace}.{name}" if name else None
             fields = as_signing_request({"duration": "1h"} | spec)
-            return self.kubernetes_request(signer, signing, approve=approve, name=name, instead=True, **fields)
+            instead = self.kubernetes_request(signer, signing, approve=approve, name=name, instead=True, **fields)
+            instead.advise = issuer.advise
+            return instead
         namespace = namespace or issuer.namespace or self.namespace
         name = name or self.new_name("request")
         fields = {
@@ -439,6 +441,7 @@ class Sandbox(Authentications, Certificates):
             },
         )
         request = CertificateRequest(self.cluster, self.timeouts, name, namespace, signing)
+        request.advise = issuer.advise
         self.remove_later(request.delete)
         self.requests.append(request)
         if approve:

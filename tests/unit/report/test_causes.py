@@ -28,6 +28,9 @@ BARRIER = "the barrier failed: "
 APPROVED = "its conditions: Approved=True Approved: 'by a test'"
 
 
+ADVISED = "probable cause: the controller does not find Secrets in the namespace system-1: check [run] rbac"
+
+
 def unsigned(name: str, what: str = "to be signed") -> str:
     return f"expected CertificateSigningRequest {name} {what} within 20 s; {APPROVED}"
 
@@ -68,6 +71,10 @@ def refused(name: str, text: str) -> str:
             "waited 28 s, 8 s of them while the controller was busy with other work, for Issuer ns-2/b to be Ready; "
             "its status has no conditions",
         ),
+        (
+            f"expected Issuer a-1/b to be Ready within 20 s; {ADVISED}; its conditions: Ready=False X: 'no token'",
+            BARRIER + f"expected CertificateRequest a-2/c to be issued, saw it fail; {ADVISED}; its conditions: Y=True",
+        ),
         ("expected a health query within 5 s, saw none", "expected a health query within 10 s, saw none"),
         (
             refused("a-1/b", "PUT https://127.0.0.1:4443/v1/auth/x-1/login: Code: 403"),
@@ -96,6 +103,11 @@ def test_messages_that_differ_in_names_and_numbers_have_one_cause(one: str, othe
 )
 def test_different_failures_have_different_causes(one: str, other: str) -> None:
     assert cause(one) != cause(other)
+
+
+def test_probable_cause_of_a_message_is_its_cause() -> None:
+    message = f"expected Issuer a-1/b to be Ready within 20 s; {ADVISED}; its conditions: Ready=False"
+    assert cause(message) == ADVISED.removeprefix("probable cause: ")
 
 
 @pytest.mark.parametrize("message", ["", "\n", "assert 1 == 2", "assert 3600 == 600\n  seen: 3600", "seen == expected"])

@@ -59,7 +59,7 @@ def stuck(item: dict[str, Any]) -> Issuer:
         find=lambda *_: item,
         get=lambda *_: item,
     )
-    kind: Any = SimpleNamespace(resource=None, kind="Issuer", ready_condition="Ready")
+    kind: Any = SimpleNamespace(resource=None, kind="Issuer", ready_condition="Ready", cluster_scoped=False)
     return Issuer(cluster, Timeouts(), kind, "mine", "here", home="here", vault={}, labels={})
 
 
@@ -131,6 +131,47 @@ def test_test_is_not_run_if_the_api_of_the_controller_refuses_its_issuer_object(
     assert not isinstance(caught.value, AssertionError | UnsupportedError)
     assert caught.value.message.endswith(said)
     assert "3fa2" not in caught.value.message, "expected no name that differs from test to test"
+
+
+ABSENT = 'Ready=False: failed to get the credentials: secrets "secret-3fa2" not found'
+
+
+def unfound(scope: str, secret: int | None, message: str = ABSENT) -> Issuer:
+    """Return an issuer object of version 10 that is never Ready, and whose Secret has this version, None for absent."""
+    item = issuer_with(ready("False") | {"message": message})
+    found = secret and {"metadata": {"resourceVersion": str(secret)}}
+    cluster: Any = SimpleNamespace(
+        create=lambda *_: {"metadata": {"resourceVersion": "10"}},
+        wait=lambda *_, **__: (False, item),
+        find=lambda resource, name, namespace: found if (name, namespace) == ("secret-3fa2", "home") else None,
+    )
+    kind = IssuerType("X", Resource("e.test", "v1", "x"), BlockShape(("spec",)), cluster_scoped=scope == "cluster")
+    vault = {"auth": {"appRole": {"secretRef": {"name": "secret-3fa2", "key": "id"}}}}
+    issuer = Issuer(cluster, Timeouts(), kind, "mine", None, home="home", vault=vault, labels={})
+    issuer.create()
+    return issuer
+
+
+FORBIDDEN = 'User "u" cannot get resource "secrets" in API group "" in the namespace "{}"'
+ADVICE = {
+    "its Secret exists": (("cluster", 9), "check [run] cluster_resource_namespace"),
+    "the Secret of a namespaced one exists": (("namespace", 9), "check where it reads them, and [issuer.shape]"),
+    "its Secret does not exist": (("cluster", None), ""),
+    "its Secret was created later": (("cluster", 11), ""),
+    "another reason": (("cluster", 9, "Vault: 404 route entry not found"), ""),
+    "it looks elsewhere": (("cluster", 9, FORBIDDEN.format("default")), "check [run] cluster_resource_namespace"),
+    "it lacks a permission": (("cluster", 9, FORBIDDEN.format("home")), "may not get secrets: check [run] rbac"),
+}
+
+
+@pytest.mark.parametrize(("situation", "advised"), ADVICE.values(), ids=ADVICE)
+def test_failure_that_a_wrong_implementation_file_explains_says_so(situation: tuple[Any, ...], advised: str) -> None:
+    with pytest.raises(Unmet) as caught:
+        unfound(*situation).wait_ready()
+    expected, _, rest = str(caught.value).partition("; ")
+    assert expected.startswith("expected X mine to be Ready within")
+    assert rest.startswith("probable cause: the ") == bool(advised)
+    assert f"{advised}; its conditions: " in f"; {rest}" if advised else "check" not in rest
 
 
 def test_conditions_cannot_be_written_without_a_status_subresource() -> None:
