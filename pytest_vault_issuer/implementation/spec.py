@@ -297,7 +297,9 @@ class Implementation:
                 raise ConfigurationError(
                     f"[features] claims no {what}", hint=f"claim one of: {', '.join(names)}; see docs/implementers.md"
                 )
-        check_expressible(self.shape, self.features, issuer.api_version, issuer.kind or issuer.cluster_kind)
+        namespaces = {"issuer": (issuer.kind, "probe"), "cluster-issuer": (issuer.cluster_kind, "")}
+        kinds = dict(named for feature, named in namespaces.items() if feature in self.features)
+        check_expressible(self.shape, self.features, issuer.api_version, kinds)
 
     @cached_property
     def shape(self) -> Shape:

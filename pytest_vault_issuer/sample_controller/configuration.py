@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from .cluster import Object, Resource
 from .habits import HABITS
+from .shapes import secret_namespace
 
 #: The authentication methods: fields of ``auth``.
 METHODS = ("tokenSecretRef", "appRole", "kubernetes", "clientCertificate", "aws")
@@ -67,7 +68,7 @@ def read_issuer(resource: Resource, item: Object, cluster_resource_namespace: st
         namespace = resource_namespace = metadata["namespace"]
     else:
         namespace = ""
-        resource_namespace = cluster_resource_namespace
+        resource_namespace = secret_namespace(item, cluster_resource_namespace)
     return Issuer(namespace, metadata["name"], resource_namespace, vault_of(item) or {})
 
 

@@ -139,6 +139,11 @@ class ShapedCluster(Cluster):
         return item | {"spec": item.get("spec", {}) | {"vault": block(self._shape, values)}}
 
 
+def secret_namespace(item: Object, otherwise: str) -> str:
+    """Return the namespace of the Secrets that a cluster-scoped issuer refers to; only ``flat`` has a field for it."""
+    return _at(item.get("spec", {}), "secretNamespace") or otherwise
+
+
 def block(shape: str, values: Any) -> dict[str, Any]:
     """Return what a shape's fields say, as ``spec.vault`` says it."""
     vault: dict[str, Any] = {"auth": {}}

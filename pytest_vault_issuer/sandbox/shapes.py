@@ -10,9 +10,10 @@ from __future__ import annotations
 import base64
 import binascii
 import copy
+import itertools
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +66,8 @@ DERIVED = {
 #: Placeholders for the issuer object itself.
 OBJECT_FIELDS = ("issuer.name", "issuer.namespace", "issuer.home", "issuer.kind")
 PLACEHOLDERS = (*FIELDS, *DERIVED, *OBJECT_FIELDS)
+#: What a `when` may name besides fields: the feature of a kind -> whether its objects have a namespace.
+KIND_CONDITIONS = {"issuer": True, "cluster-issuer": False}
 #: The most characters in a name: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/.
 LONGEST_NAME = 253
 #: A path is complete only if the objects have all of these; a missing endpoint means ``sign``.
@@ -207,12 +210,13 @@ class Template:
     """One way to fill a field.
 
     :ivar value: a constant, or a string with placeholders such as ``{server}``.
-    :ivar when: the field applies only to configurations with this field; '' for all.
+    :ivar when: the field applies only to configurations that meet all these conditions: they have a field, or are of a
+        kind (:data:`KIND_CONDITIONS`).
     :ivar default: the value if the configuration lacks a value for a placeholder; None leaves the field out.
     """
 
     value: Any
-    when: str = ""
+    when: tuple[str, ...] = ()
     default: Any = None
 
     def placeholders(self) -> list[str]:
@@ -226,7 +230,7 @@ class ObjectTemplate:
 
     :ivar api_version: '' for the issuer object, like `kind` and `name`.
     :ivar namespace: a template; '' for the namespace of the Secrets that the issuer object refers to.
-    :ivar when: the object is created only for configurations with this field; '' for all.
+    :ivar when: the object is created only for configurations that meet all these conditions, as for :class:`Template`.
     """
 
     fields: Mapping[tuple[str, ...], tuple[Template, ...]]
@@ -234,7 +238,7 @@ class ObjectTemplate:
     kind: str = ""
     name: str = ""
     namespace: str = ""
-    when: str = ""
+    when: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -252,7 +256,7 @@ class MappingShape(Shape):
         _fill(first, self.issuer, values)
         rendered = [first]
         for template in self.objects:
-            if template.when and not values.has(template.when):
+            if not values.meet(template.when):
                 continue
             metadata = {"name": values.text(template.name)}
             if template.namespace:
@@ -290,8 +294,8 @@ def read_mapping(table: Mapping[str, Any]) -> MappingShape:
 
 def _read_object(table: Mapping[str, Any], number: int) -> ObjectTemplate:
     place = f"[[issuer.shape.objects]] {number}:"
-    texts = ("api_version", "kind", "name", "namespace", "when")
-    _known_keys(place, table, (*texts, "fields"))
+    texts = ("api_version", "kind", "name", "namespace")
+    _known_keys(place, table, (*texts, "when", "fields"))
     given = {key: table.get(key, "") for key in texts}
     for key, value in given.items():
         if not isinstance(value, str):
@@ -300,8 +304,8 @@ def _read_object(table: Mapping[str, Any], number: int) -> ObjectTemplate:
             raise ConfigurationError(f"{place} {key} is missing", hint=f'add {key} = "…"')
     for key in ("name", "namespace"):
         _check_template(f"{place} {key}", Template(given[key]))
-    _check_when(place, given["when"])
-    return ObjectTemplate(_read_fields(f"{place} fields", table.get("fields", {})), **given)
+    when = _read_when(place, table.get("when", []))
+    return ObjectTemplate(_read_fields(f"{place} fields", table.get("fields", {})), when=when, **given)
 
 
 def _read_fields(place: str, table: Any) -> dict[tuple[str, ...], tuple[Template, ...]]:
@@ -329,21 +333,24 @@ def _read_template(place: str, value: Any) -> Template:
         _known_keys(place, value, ("value", "when", "default"))
         if "value" not in value:
             raise ConfigurationError(f"{place} has no value", hint='for example { value = "…", when = "auth.appRole" }')
-        when = value.get("when", "")
-        _check_when(place, when)
-        template = Template(value["value"], when, value.get("default"))
+        template = Template(value["value"], _read_when(place, value.get("when", [])), value.get("default"))
     else:
         template = Template(value)
     _check_template(place, template)
     return template
 
 
-def _check_when(place: str, when: Any) -> None:
-    if when and when not in FIELDS:
-        raise ConfigurationError(
-            f"{place} when: there is no field {when!r}",
-            hint=meant(when, list(FIELDS)) if isinstance(when, str) else "name a field, such as auth.appRole",
-        )
+def _read_when(place: str, when: Any) -> tuple[str, ...]:
+    """Return the conditions of a ``when``: one, or a list of them that must all be met."""
+    listed = when if isinstance(when, list) else [when]
+    known = [*FIELDS, *KIND_CONDITIONS]
+    for name in listed:
+        if name not in known:
+            raise ConfigurationError(
+                f"{place} when: there is no field {name!r}",
+                hint=meant(name, known) if isinstance(name, str) else "name a field, such as auth.appRole, or a kind",
+            )
+    return tuple(listed)
 
 
 def _check_template(place: str, template: Template) -> None:
@@ -378,12 +385,17 @@ class _Values:
         }
         self._written: set[str] = set()
 
-    def has(self, path: str) -> bool:
-        """Whether the configuration has a field; an empty field then counts as written."""
-        found = self._find(path)
-        if found == {}:
-            self._written.add(path)
-        return found is not _MISSING
+    def meet(self, conditions: Sequence[str]) -> bool:
+        """Whether the configuration meets all conditions of a ``when``; an empty field then counts as written."""
+        fields = [condition for condition in conditions if condition not in KIND_CONDITIONS]
+        namespaced = self._about["issuer.namespace"] is not _MISSING
+        if any(KIND_CONDITIONS.get(condition, namespaced) is not namespaced for condition in conditions):
+            return False
+        found = {field: self._find(field) for field in fields}
+        if _MISSING in found.values():
+            return False
+        self._written.update(field for field, value in found.items() if value == {})
+        return True
 
     def _find(self, path: str) -> Any:
         found: Any = self._vault
@@ -395,7 +407,7 @@ class _Values:
 
     def value(self, template: Template) -> Any:
         """Return the value of a template; ``_MISSING`` if the configuration lacks a part of it."""
-        if template.when and not self.has(template.when):
+        if not self.meet(template.when):
             return _MISSING
         names = template.placeholders()
         found = {name: self._placeholder(name) for name in names}
@@ -566,22 +578,25 @@ def sample(features: Iterable[str], feature: str = "", *, server: str, ca_pem: s
     return {key: value for key, value in vault.items() if value is not None}
 
 
-def check_expressible(shape: Shape, features: Iterable[str], api_version: str, kind: str) -> None:
-    """Check that a shape can express the features that an implementation claims.
+def check_expressible(shape: Shape, features: Iterable[str], api_version: str, kinds: Mapping[str, str]) -> None:
+    """Check that a shape can express the features that an implementation claims, for each of its kinds.
 
+    :param kinds: kind of issuer objects -> the namespace of one, '' if they are cluster-scoped.
     :raises ConfigurationError: if it cannot; the message names the feature and the missing field.
     """
     features = sorted(features)
-    for feature in ["", *(name for name in _SAMPLES if name in features)]:
+    checked = ["", *(name for name in _SAMPLES if name in features)]
+    for (kind, namespace), feature in itertools.product(kinds.items(), checked):
         vault = sample(features, feature, server="https://127.0.0.1", ca_pem="-----BEGIN CERTIFICATE-----", shape=shape)
         try:
-            shape.render(Configuration(api_version, kind, "probe", "probe", "probe", vault))
+            shape.render(Configuration(api_version, kind, "probe", namespace, "probe", vault))
         except InexpressibleError as error:
             what = f"the feature {feature} is claimed but " if feature else ""
+            whose = f" of a {kind}" if list(kinds).index(kind) else ""
             other = f", or do not claim {feature}" if feature else ""
             if error.what == "caBundle":
                 other = ', or write caBundle = "" in [issuer.shape.fixed] if it trusts its system trust store'
             raise ConfigurationError(
-                f"{what}[issuer.shape] cannot express {error.what}",
+                f"{what}[issuer.shape] cannot express {error.what}{whose}",
                 hint=f"add a field with {{{error.what}}}{other}",
             ) from error

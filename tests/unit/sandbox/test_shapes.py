@@ -111,6 +111,39 @@ def test_templates_are_filled(template: str, expected: Any) -> None:
     assert spec_of({"spec.filled": template})["filled"] == expected
 
 
+@pytest.mark.parametrize(
+    ("when", "namespaced", "cluster_scoped"),
+    [
+        ("issuer", True, False),
+        ("cluster-issuer", False, True),
+        (["auth.tokenSecretRef", "cluster-issuer"], False, True),
+        (["auth.appRole", "issuer"], False, False),
+        (["issuer", "cluster-issuer"], False, False),
+        ([], True, True),
+    ],
+)
+def test_field_may_depend_on_the_kind(when: Any, namespaced: bool, cluster_scoped: bool) -> None:
+    fields = {"spec.home": {"value": "{issuer.home}", "when": when}}
+    assert ("home" in spec_of(fields)) is namespaced
+    assert ("home" in spec_of(fields, configuration(namespace=""))) is cluster_scoped
+
+
+def test_additional_object_may_depend_on_the_kind() -> None:
+    other = {"api_version": "v1", "kind": "Secret", "name": "x", "when": ["cluster-issuer"], "fields": {}}
+    assert len(rendered(PLACES, objects=[other])) == 1
+    assert len(rendered(PLACES, configuration(namespace=""), objects=[other])) == 2
+
+
+def test_empty_field_counts_as_written_only_if_all_conditions_are_met() -> None:
+    fields = {"spec.url": "{server}", "spec.path": "{path}", "spec.ca": "{caBundle}"}
+    empty = {"value": True, "when": ["auth.kubernetes", "cluster-issuer"]}
+    given = configuration(auth={"kubernetes": {}})
+    with pytest.raises(InexpressibleError, match=r"auth\.kubernetes"):
+        rendered(fields | {"spec.kubernetes": empty}, given)
+    given = configuration(auth={"kubernetes": {}}, namespace="")
+    assert rendered(fields | {"spec.kubernetes": empty}, given)[0]["spec"]["kubernetes"] is True
+
+
 def test_mount_of_a_login_is_taken_from_its_path() -> None:
     auth = {"kubernetes": {"mountPath": "/v1/auth/k8s/one", "role": "r", "serviceAccountRef": {"name": "sa"}}}
     fields = {
@@ -220,10 +253,10 @@ def test_shape_without_a_place_for_the_bundle_says_that_it_trusts_the_system() -
     }
     assert fields != PLACES
     with pytest.raises(ConfigurationError, match="cannot express caBundle") as caught:
-        check_expressible(read_mapping({"fields": fields}), ["token"], "example.test/v1", "VaultIssuer")
+        check_expressible(read_mapping({"fields": fields}), ["token"], "example.test/v1", {"VaultIssuer": "probe"})
     assert 'caBundle = "" in [issuer.shape.fixed]' in caught.value.hint
     shape = read_mapping({"fields": fields, "fixed": {"caBundle": ""}})
-    check_expressible(shape, ["token"], "example.test/v1", "VaultIssuer")
+    check_expressible(shape, ["token"], "example.test/v1", {"VaultIssuer": "probe"})
     with pytest.raises(InexpressibleError, match="caBundle"):
         rendered(fields, configuration(caBundle="Y2E="), fixed={"caBundle": ""})
 
@@ -264,11 +297,19 @@ def test_mistake_in_a_mapping(table: dict[str, Any], message: str, hint: str) ->
     assert hint in caught.value.hint
 
 
+def test_feature_must_be_expressible_for_each_kind() -> None:
+    fields = PLACES | {"spec.tokenKey": {"value": "{auth.tokenSecretRef.key}", "when": "issuer"}}
+    shape = read_mapping({"fields": fields})
+    check_expressible(shape, ["token"], "example.test/v1", {"VaultIssuer": "probe"})
+    with pytest.raises(ConfigurationError, match=r"cannot express auth\.tokenSecretRef\.key of a VaultClusterIssuer"):
+        check_expressible(shape, ["token"], "example.test/v1", {"VaultIssuer": "probe", "VaultClusterIssuer": ""})
+
+
 def test_claimed_feature_must_be_expressible() -> None:
     shape = read_mapping({"fields": PLACES})
-    check_expressible(shape, ["token"], "example.test/v1", "VaultIssuer")
+    check_expressible(shape, ["token"], "example.test/v1", {"VaultIssuer": "probe"})
     with pytest.raises(ConfigurationError) as caught:
-        check_expressible(shape, ["token", "approle"], "example.test/v1", "VaultIssuer")
+        check_expressible(shape, ["token", "approle"], "example.test/v1", {"VaultIssuer": "probe"})
     assert caught.value.message == "the feature approle is claimed but [issuer.shape] cannot express auth.appRole.path"
     assert caught.value.hint == "add a field with {auth.appRole.path}, or do not claim approle"
 
@@ -276,7 +317,9 @@ def test_claimed_feature_must_be_expressible() -> None:
 @pytest.mark.parametrize("feature", ["ca-bundle-secret", "server-name", "mtls", "vault-namespace", "aws", "jwt"])
 def test_every_feature_of_a_configuration_is_checked(feature: str) -> None:
     with pytest.raises(ConfigurationError, match=f"the feature {feature} is claimed"):
-        check_expressible(read_mapping({"fields": PLACES}), ["token", feature], "example.test/v1", "VaultIssuer")
+        check_expressible(
+            read_mapping({"fields": PLACES}), ["token", feature], "example.test/v1", {"VaultIssuer": "probe"}
+        )
 
 
 # -- a function ----------------------------------------------------------------------------------------------------
