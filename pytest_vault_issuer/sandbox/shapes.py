@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError, UnsupportedError
 from ..inputs import placeholders
@@ -55,6 +56,11 @@ MOUNTS = {
 FIELDS = tuple(path for parent, parts in _FIELDS.items() for path in (parent, *(f"{parent}.{part}" for part in parts)))
 #: Derived placeholder -> the field from which it is derived.
 DERIVED = {
+    "scheme": "server",
+    "address": "server",
+    "host": "server",
+    "port": "server",
+    "prefix": "server",
     "mount": "path",
     "role": "path",
     "endpoint": "path",
@@ -440,6 +446,8 @@ class _Values:
             return source
         if DERIVED[name] == "path":
             return _part_of_path(str(source), name)
+        if DERIVED[name] == "server":
+            return _part_of_server(str(source), name)
         return _pem(source) if name == "caPem" else _mount(str(source), DERIVED[name])
 
     def check_complete(self, fixed: Mapping[str, str]) -> None:
@@ -458,11 +466,26 @@ class _Values:
         parents = [path[: match.start()] for match in re.finditer(r"\.", path)]
         if not self._written.isdisjoint((path, *parents)):
             return True
+        if path == "server":
+            return self._server_is_written()
         derived = {name for name, source in DERIVED.items() if source == path}
         if path != "path":
             return not self._written.isdisjoint(derived)
         missing = _PARTS_OF_PATH - self._written
         return not missing or (missing == {"endpoint"} and self._placeholder("endpoint") in ("sign", ""))
+
+    def _server_is_written(self) -> bool:
+        """Return whether the objects contain the whole URL; without a scheme it is https, without a prefix it has none.
+
+        :raises InexpressibleError: if they contain another part of it; it names the missing part.
+        """
+        if "address" not in self._written and not {"host", "port"} <= self._written:
+            return False
+        for part, implied in (("scheme", "https"), ("prefix", "")):
+            found = self._placeholder(part)
+            if part not in self._written and found not in ("", implied):
+                raise InexpressibleError(f"a server with the {part} {found!r}", f"it writes no {{{part}}}")
+        return True
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -482,6 +505,17 @@ def _part_of_path(path: str, part: str) -> str:
     if not mount or not rest or "/" in rest or mount.startswith("/"):
         raise InexpressibleError(f"the path {path!r}", "it is not <mount>/sign/<role>")
     return {"mount": mount, "endpoint": endpoint, "role": rest}[part]
+
+
+def _part_of_server(server: str, part: str) -> str | int:
+    """Return scheme, address (host and port as written), host, port or path prefix of a URL."""
+    url = urlsplit(server)
+    try:
+        port = url.port or {"https": 443, "http": 80}[url.scheme]
+    except (KeyError, ValueError) as error:
+        raise InexpressibleError(f"the server {server!r}", "it is not a URL") from error
+    parts = {"scheme": url.scheme, "address": url.netloc, "host": url.hostname or "", "prefix": url.path.rstrip("/")}
+    return port if part == "port" else parts[part]
 
 
 def _pem(bundle: Any) -> str:

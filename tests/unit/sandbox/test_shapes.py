@@ -144,6 +144,48 @@ def test_empty_field_counts_as_written_only_if_all_conditions_are_met() -> None:
     assert rendered(fields | {"spec.kubernetes": empty}, given)[0]["spec"]["kubernetes"] is True
 
 
+SERVER = "https://[::1]:8200/team/a"
+
+
+@pytest.mark.parametrize(
+    ("server", "template", "expected"),
+    [
+        (SERVER, "{scheme}://{address}{prefix}", SERVER),
+        (SERVER, "{host}", "::1"),
+        (SERVER, "{port}", 8200),
+        ("https://vault", "{port}", 443),
+        ("http://vault/", "{port}{prefix}", "80"),
+        ("", "{address}", ""),
+    ],
+)
+def test_parts_of_the_server_are_written(server: str, template: str, expected: object) -> None:
+    assert spec_of({"spec.part": template}, configuration(server=server))["part"] == expected
+
+
+@pytest.mark.parametrize("written", [["{address}"], ["{host}", "{port}"]])
+def test_server_without_a_scheme_is_https(written: list[str]) -> None:
+    fields = {key: value for key, value in PLACES.items() if value != "{server}"}
+    fields |= {f"spec.part{number}": template for number, template in enumerate(written)}
+    rendered(fields, configuration(server="https://vault.example.test:8200/"))
+    rendered(fields, configuration(server=""))
+    for server, what in {"http://vault": "scheme 'http'", SERVER: "prefix '/team/a'"}.items():
+        with pytest.raises(InexpressibleError, match=f"a server with the {what}"):
+            rendered(fields, configuration(server=server))
+    rendered(fields | {"spec.scheme": "{scheme}", "spec.path": "{prefix}"}, configuration(server="http://vault/team"))
+
+
+@pytest.mark.parametrize("server", ["://", "vault:8200", "https://vault:port", "ftp://vault"])
+def test_server_that_is_no_url_has_no_parts(server: str) -> None:
+    with pytest.raises(InexpressibleError, match="it is not a URL"):
+        spec_of({"spec.part": "{host}"}, configuration(server=server))
+
+
+def test_host_alone_does_not_name_a_server() -> None:
+    fields = {key: value for key, value in PLACES.items() if value != "{server}"}
+    with pytest.raises(InexpressibleError, match="cannot express server: the shape has no field for it"):
+        rendered(fields | {"spec.host": "{host}"})
+
+
 def test_mount_of_a_login_is_taken_from_its_path() -> None:
     auth = {"kubernetes": {"mountPath": "/v1/auth/k8s/one", "role": "r", "serviceAccountRef": {"name": "sa"}}}
     fields = {
