@@ -19,6 +19,7 @@ class Answers:
     :ivar cluster_kind: the cluster-scoped kind, '' for none.
     :ivar vault_at: path of the Vault configuration in its issuer objects, '' if they have another shape.
     :ivar fields: paths of the fields in its issuer objects; ``[issuer.shape]`` needs them.
+    :ivar own_fields: those of them that only one kind has -> the feature of this kind.
     :ivar issuer_lib: whether it is built with cert-manager's issuer-lib.
     :ivar rbac: its manifests of Roles and bindings; with () and without a chart, a first draft is written.
     :ivar chart: folder of the Helm chart with its Roles and bindings; '' for none.
@@ -42,6 +43,7 @@ class Answers:
     cluster_kind: str = "ClusterIssuer"
     vault_at: str = "spec.vault"
     fields: tuple[str, ...] = ()
+    own_fields: dict[str, str] = field(default_factory=dict)
     issuer_lib: bool = False
     service_account: str = ""
     crds: tuple[str, ...] = ()

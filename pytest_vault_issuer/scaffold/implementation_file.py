@@ -16,7 +16,9 @@ from .answers import Answers
 #: Placeholder -> usual names of the field with this value, in lower case.
 _USUAL = {
     "server": ("server", "url", "address", "addr", "vaultaddr", "vaulturl"),
+    "address": ("host", "hostname"),
     "path": ("path", "signpath", "pkipath"),
+    "mount": ("mount", "pkimount"),
     "caBundle": ("cabundle",),
     "auth.appRole.roleId": ("roleid",),
 }
@@ -114,15 +116,19 @@ def _place(answers: Answers) -> str:
     """Return the key with the place of the Vault configuration, or the beginning of a shape as a comment."""
     if answers.vault_at:
         return f"vault_at = {_text(answers.vault_at)}\n"
-    paths = "".join(f"# {_text(path)} = {_text(_likely(path))}\n" for path in answers.fields)
+    paths = "".join(f"# {_text(path)} = {_likely(path, answers.own_fields.get(path, ''))}\n" for path in answers.fields)
     about = '# Replace each … by its value, such as "{server}": see "Other shapes" in the page for implementers.'
     return f"{about}\n# [issuer.shape.fields]\n{paths}"
 
 
-def _likely(path: str) -> str:
-    """Return the placeholder that a field with this name usually has, … if it does not show."""
+def _likely(path: str, kind: str) -> str:
+    """Return the placeholder that a field with this name usually has, … if it does not show.
+
+    :param kind: the feature of the only kind that has this field; '' if both have it.
+    """
     name = path.rpartition(".")[2].lower()
-    return next((f"{{{value}}}" for value, names in _USUAL.items() if name in names), "…")
+    value = _text(next((f"{{{value}}}" for value, names in _USUAL.items() if name in names), "…"))
+    return f"{{ value = {value}, when = {_text(kind)} }}" if kind else value
 
 
 def _columns(names: Iterable[str]) -> str:

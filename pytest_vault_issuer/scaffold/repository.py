@@ -60,6 +60,7 @@ class Detected:
     :ivar crds: files or folders, relative to the repository.
     :ivar vault_at: path of the Vault configuration in the issuer objects, if its fields are those of cert-manager.
     :ivar fields: paths of the fields of their spec, if these are others.
+    :ivar own_fields: those of them that only one kind has -> the feature of this kind.
     :ivar columns: names of the printer columns that ``kubectl get`` shows for the issuer objects.
     :ivar service_account: ``namespace/name``.
     :ivar program: name of the program in the container; :ivar built: the file that ``make build`` writes for it.
@@ -78,6 +79,7 @@ class Detected:
     crds: tuple[str, ...] = ()
     vault_at: str = ""
     fields: tuple[str, ...] = ()
+    own_fields: dict[str, str] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
     service_account: str = ""
     program: str = ""
@@ -130,6 +132,7 @@ def detect(directory: Path) -> Detected:
         crds=_places(directory, of_group),
         vault_at=vault_at,
         fields=fields,
+        own_fields=_own_fields(chosen.values()) if fields else {},
         columns=_columns(chosen.values()),
         service_account=_service_account(sources, deployment, group, overlay),
         program=program,
@@ -376,6 +379,21 @@ def _place(definitions: Iterable[Object]) -> tuple[str, tuple[str, ...]]:
     if common:
         return common[0], ()
     return "", tuple(dict.fromkeys(path for spec in schemas for path in _leaves(spec, "spec")))
+
+
+def _own_fields(definitions: Iterable[Object]) -> dict[str, str]:
+    """Return the fields of the spec that only one of two kinds has, and the feature of this kind."""
+    of_scope: dict[str, dict[str, None]] = {}
+    for item in definitions:
+        fields = dict.fromkeys(_leaves(_spec_schema(item), "spec"))
+        of_scope.setdefault(item["spec"]["scope"], {}).update(fields)
+    features = {"Namespaced": "issuer", "Cluster": "cluster-issuer"}
+    return {
+        path: features[scope]
+        for scope, fields in of_scope.items()
+        for path in fields
+        if scope in features and sum(path in others for others in of_scope.values()) < len(of_scope)
+    }
 
 
 def _leaves(properties: Object, path: str) -> Iterator[str]:

@@ -230,6 +230,25 @@ def test_file_names_the_place_of_the_vault_configuration_or_the_fields_of_a_shap
     assert text.count("vault_at") == written.count("vault_at")
 
 
+def test_field_of_only_one_kind_depends_on_the_kind(tmp_path: Path) -> None:
+    both: dict[str, Any] = {"host": {}, "pkiMount": {}}
+    kinds = [("Issuer", "Namespaced", both), ("ClusterIssuer", "Cluster", both | {"secretNamespace": {}})]
+    items = [definition(*kind) for kind in kinds]
+    write_files(tmp_path, {"crds/all.yaml": yaml.safe_dump_all(items, sort_keys=False)})
+    assert main(["init", f"--directory={tmp_path}", "--name=mine", "--command=./mine"]) == 0
+    assert (
+        '# "spec.host" = "{address}"\n'
+        '# "spec.pkiMount" = "{mount}"\n'
+        '# "spec.secretNamespace" = { value = "…", when = "cluster-issuer" }\n'
+    ) in (tmp_path / "mine.toml").read_text()
+
+
+def test_field_of_the_only_kind_depends_on_nothing(tmp_path: Path) -> None:
+    crd = definition("ClusterIssuer", "Cluster", {"host": {}})
+    found = detect(write_files(tmp_path, {"crds/all.yaml": yaml.safe_dump(crd)}))
+    assert (found.fields, found.own_fields) == (("spec.host",), {})
+
+
 def test_rights_get_the_names_that_the_installation_gives_them(tmp_path: Path) -> None:
     layout = Path(__file__).parent / "layouts/cmp-issuer.yaml"
     found_in(layout, tmp_path)
