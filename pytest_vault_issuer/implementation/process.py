@@ -405,10 +405,7 @@ def _answers(
         try:
             _once_called(issuer.probe, how_it_ended, timeouts)
         except RefusedError as error:
-            raise ConfigurationError(
-                f"the API server refuses a {kind.kind} of [issuer], so no test can run: {error.said}",
-                hint="compare [issuer] with the CustomResourceDefinition: it may require a field or restrict a value",
-            ) from error
+            raise error.of_every(kind.kind) from error
         left = timeouts.first_answer
         while left > 0:
             # In slices, so that the end of a process ends the wait early.

@@ -64,6 +64,13 @@ class RefusedError(ApiError, NotRunnable):
         Exception.__init__(self, message)
         self.message, self.hint, self.code, self.reason = message, hint, error.code, error.reason
 
+    def of_every(self, kind: str) -> ConfigurationError:
+        """Return the error of a session in which every issuer object of a kind would be refused."""
+        return ConfigurationError(
+            f"the API server refuses a {kind} of [issuer], so no test can run: {self.said}",
+            hint="compare [issuer] with the CustomResourceDefinition: it may require a field or restrict a value",
+        )
+
 
 class UncalledWebhookError(ApiError, Unmet):
     """The API server could not call the implementation's webhook."""

@@ -77,12 +77,22 @@ def _problem(sandbox: Sandbox, first: Issuer) -> str:
 
 
 def answers(environment: Environment) -> bool:
-    """Whether the controller sets a condition on an issuer object with a working configuration."""
+    """Whether the controller sets a condition on an issuer object with a working configuration.
+
+    :raises ConfigurationError: if the API server refuses this object.
+    """
+    kind = next(iter(environment.kinds))
+    refused = None
     with contextlib.closing(Sandbox(environment)) as sandbox, contextlib.suppress(Unmet, VaultIssuerError):
-        kind = next(iter(environment.kinds))
-        issuer = sandbox.issuer(kind, sandbox.default_authentication(kind))
+        try:
+            issuer = sandbox.issuer(kind, sandbox.default_authentication(kind))
+        except RefusedError as error:
+            refused = error
+            raise
         issuer.wait(has_condition, "to get a condition", timeout=_READY)
         return True
+    if refused:
+        raise refused.of_every(environment.kinds[kind].kind) from refused
     return False
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from pytest_vault_issuer.errors import StackError
+from pytest_vault_issuer.errors import ConfigurationError, StackError, UnsupportedError
+from pytest_vault_issuer.kube.client import ApiError
+from pytest_vault_issuer.sandbox.handles import RefusedError
 from pytest_vault_issuer.sandbox.pace import BATCH
 from pytest_vault_issuer.session import pace
 from pytest_vault_issuer.session.pace import _count
@@ -48,3 +50,42 @@ def test_interrupt_is_not_lost_in_an_error_of_the_cleanup(monkeypatch: pytest.Mo
     environment: Any = SimpleNamespace(kinds=("Issuer",))
     with pytest.raises((KeyboardInterrupt, StackError)):
         pace.measure(environment, 0)
+
+
+def problem_of_the_second_kind(error: Exception) -> str:
+    """Return what is stated about a controller whose ClusterIssuers cannot be created."""
+
+    def issuer(kind: str, auth: object) -> Any:
+        raise error
+
+    sandbox: Any = SimpleNamespace(
+        environment=SimpleNamespace(kinds=("Issuer", "ClusterIssuer")),
+        request=lambda issuer: SimpleNamespace(wait_issued=lambda timeout: None),
+        default_authentication=lambda kind: None,
+        issuer=issuer,
+    )
+    return pace._problem(sandbox, sandbox)
+
+
+def test_second_kind_whose_objects_the_api_refuses_is_stated() -> None:
+    error = RefusedError(ApiError("POST", 422, {"message": 'Issuer "x" is invalid: spec.ca: Required value'}))
+    assert "spec.ca: Required value" in problem_of_the_second_kind(error)
+
+
+def test_second_kind_that_is_unsupported_is_no_problem() -> None:
+    assert problem_of_the_second_kind(UnsupportedError("no field for it")) == ""
+
+
+def test_controller_whose_api_refuses_its_first_issuer_object_is_not_called_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    error = RefusedError(ApiError("POST", 422, {"message": 'X "x" is invalid: spec.path: Invalid value'}))
+
+    def issuer(kind: str, auth: object) -> Any:
+        raise error
+
+    sandbox = SimpleNamespace(issuer=issuer, default_authentication=lambda kind: None, close=lambda: None)
+    monkeypatch.setattr(pace, "Sandbox", lambda environment: sandbox)
+    environment: Any = SimpleNamespace(kinds={"Issuer": SimpleNamespace(kind="VaultIssuer")})
+    with pytest.raises(ConfigurationError, match=r"refuses a VaultIssuer of \[issuer\].*spec\.path: Invalid value"):
+        pace.answers(environment)
