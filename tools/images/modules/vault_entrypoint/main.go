@@ -1,11 +1,11 @@
 // Command vault-entrypoint starts Vault in its image as the official image
 // does, so that what runs that image runs this one too:
 //
-//	server -dev            initialised and unsealed, with a known root token
+//	server -dev            initialized and unsealed, with a known root token
 //	server [-config=PATH]  as configured, by default from /vault/config
 //
 // The Vault of this image is its core with the plugins an issuer uses; it has
-// no -dev of its own. So this program initialises and unseals it over the API.
+// no -dev of its own. So this program initializes and unseals it over the API.
 package main
 
 import (
@@ -31,7 +31,7 @@ const (
 	vault           = "/bin/vault"
 	configDirectory = "/vault/config"
 	startTimeout    = 60 * time.Second
-	// In dev mode, where Vault really listens: for this program, and for everybody else.
+	// In dev mode, where Vault really listens: for this program, and for all others.
 	setupAddress = "127.0.0.1:8210"
 	innerAddress = "127.0.0.1:8211"
 )
@@ -52,7 +52,7 @@ func run(arguments []string) error {
 		return errors.New("usage: server -dev | server [-config=PATH]")
 	}
 	flags := flag.NewFlagSet("server", flag.ContinueOnError)
-	dev := flags.Bool("dev", false, "initialise and unseal a Vault in memory")
+	dev := flags.Bool("dev", false, "initialize and unseal a Vault in memory")
 	token := flags.String("dev-root-token-id", os.Getenv("VAULT_DEV_ROOT_TOKEN_ID"), "the root token, default a random one")
 	address := flags.String("dev-listen-address", or(os.Getenv("VAULT_DEV_LISTEN_ADDRESS"), "0.0.0.0:8200"), "host:port")
 	config := flags.String("config", configDirectory, "file or directory")
@@ -73,9 +73,9 @@ func run(arguments []string) error {
 	return syscall.Exec(vault, []string{"vault", "server", "-config=" + *config}, os.Environ())
 }
 
-// serveDev keeps the address closed until the root token is there: whoever
-// waits for an answer may use it. Vault cannot open a listener later, so it
-// listens on loopback and each connection is passed on, with its origin.
+// serveDev keeps the address closed until the root token exists, so that a
+// client that gets a response may use it. Vault cannot open a listener later,
+// so it listens on loopback and each connection is passed on, with its origin.
 func serveDev(address, token string) error {
 	file := filepath.Join(os.TempDir(), "dev.json")
 	config, err := json.Marshal(map[string]any{
@@ -174,7 +174,7 @@ func copyAndClose(to *net.TCPConn, from net.Conn) {
 	_ = to.CloseWrite()
 }
 
-// prepare initialises and unseals Vault and gives it the root token asked for.
+// prepare initializes and unseals Vault and gives it the root token asked for.
 func prepare(ctx context.Context, vault api, token string) error {
 	if err := vault.wait(ctx, "sys/seal-status"); err != nil {
 		return err
@@ -183,8 +183,8 @@ func prepare(ctx context.Context, vault api, token string) error {
 		Keys      []string `json:"keys_base64"`
 		RootToken string   `json:"root_token"`
 	}
-	initialise := map[string]any{"secret_shares": 1, "secret_threshold": 1}
-	if err := vault.call(ctx, "PUT", "sys/init", "", initialise, &made); err != nil {
+	initialize := map[string]any{"secret_shares": 1, "secret_threshold": 1}
+	if err := vault.call(ctx, "PUT", "sys/init", "", initialize, &made); err != nil {
 		return err
 	}
 	if err := vault.call(ctx, "PUT", "sys/unseal", "", map[string]any{"key": made.Keys[0]}, nil); err != nil {
