@@ -40,7 +40,7 @@ class Web:
         return f"{self.pki.mount}/sign/web"
 
     def client(self) -> hvac.Client:
-        """A client of Vault with the team's rights and no others."""
+        """A client of Vault with the team's permissions and no others."""
         server = self.workspace.admin.server
         client = hvac.Client(url=server.url, verify=server.ca_file or True)
         client.auth.approle.login(self.approle.role_id, self.approle.secret_id, mount_point=self.approle.mount)

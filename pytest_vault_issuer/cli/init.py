@@ -150,8 +150,8 @@ def _run(options: argparse.Namespace) -> int:
 def _drafted(answers: Answers, found: Detected) -> Iterator[str]:
     if answers.rbac_unbound:
         yield (
-            f"rights of the service account {answers.account}: no binding in {', '.join(answers.rbac)} names it; write "
-            "[run] service_account or rbac"
+            f"permissions of the service account {answers.account}: no binding in {', '.join(answers.rbac)} names it; "
+            "write [run] service_account or rbac"
         )
     if found.chart and not answers.rbac and not answers.chart:
         yield f'Roles and bindings: only the chart defines them; write [run] chart = "{found.chart}", or edit the draft'

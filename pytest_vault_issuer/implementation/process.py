@@ -1,4 +1,4 @@
-"""Installs and runs the controller under test, with only the rights of its service account."""
+"""Installs and runs the controller under test, with only the permissions of its service account."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ class RunDescription:
         this machine; '' for none.
     :ivar images: container images that `manifests` need and no registry has; the suite loads them into kind's nodes.
     :ivar env: environment variables of the command; a variable whose placeholders have no value is left out.
-    :ivar service_account: ``namespace/name`` of its service account, which only has the rights in `rbac`.
+    :ivar service_account: ``namespace/name`` of its service account, which only has the permissions in `rbac`.
     :ivar crds: files, folders or kustomizations of its CustomResourceDefinitions, applied before it starts.
     :ivar rbac: files, folders or kustomizations of its Roles, ClusterRoles and bindings, applied before it starts.
     :ivar manifests: files, folders or kustomizations of other objects that it needs, applied before it starts. The

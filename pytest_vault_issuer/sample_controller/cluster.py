@@ -101,7 +101,7 @@ class RateLimit:
 
 
 class Cluster:
-    """One Kubernetes API, with the rights of a kubeconfig or of the pod's service account.
+    """One Kubernetes API, with the permissions of a kubeconfig or of the pod's service account.
 
     :param kubeconfig: its path, '' inside a cluster.
     :param rate: calls per second after a burst; 0 for no limit.

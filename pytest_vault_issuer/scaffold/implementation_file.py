@@ -71,9 +71,9 @@ cluster_kind = {_text(answers.cluster_kind)}  # "" for none
 # Program and arguments. Placeholders: {", ".join(f"{{{name}}}" for name in PLACEHOLDERS)}.
 command = {_list(command)}
 env = {{}}
-# It runs as this service account, which only has the rights in {"the chart" if answers.chart else "rbac"}.
+# It runs as this service account, which only has the permissions in {"the chart" if answers.chart else "rbac"}.
 service_account = {_text(answers.account)}
-{_rights(answers)}
+{_permissions(answers)}
 # Its CustomResourceDefinitions; those of cert-manager.io are always installed.
 crds = {_list(answers.crds)}
 # Other objects that it needs in the cluster.
@@ -97,7 +97,7 @@ supported = {_list(answers.claimed)}
 """
 
 
-def _rights(answers: Answers) -> str:
+def _permissions(answers: Answers) -> str:
     """Return the keys with its Roles and bindings."""
     rbac_files = f"rbac = {_list(answers.rbac or (() if answers.chart else (rbac.FILE,)))}"
     about = "# Everything that it installs, except its workloads: the command runs instead of them."

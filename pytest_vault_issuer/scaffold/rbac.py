@@ -1,4 +1,4 @@
-"""A first draft of the rights of a controller: those that every Vault issuer controller needs."""
+"""A first draft of the permissions of a controller: those that every Vault issuer controller needs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from .answers import Answers
 
 FILE = "rbac.yaml"
 _HEAD = """\
-# A first draft of the rights of {name}: remove what it does not need, add what it needs. While it is judged, it has no
-# other rights. The author of an Issuer grants tokens of service accounts (serviceAccountRef), so they are not here.
+# A first draft of the permissions of {name}: remove what it does not need, add what it needs. In a session, it has only
+# these. Tokens of service accounts (serviceAccountRef) are not here, because the author of an Issuer grants them.
 """
 
 
@@ -57,14 +57,13 @@ def render(answers: Answers) -> str:
 
 def copy(answers: Answers) -> str:
     """Return the RBAC of files that contain other objects, too."""
-    head = (
-        f"# The rights of the controller, copied from {', '.join(answers.rbac_sources)}: change them in both places.\n"
-    )
+    sources = ", ".join(answers.rbac_sources)
+    head = f"# The permissions of the controller, copied from {sources}: change them in both places.\n"
     return head + write_documents(*answers.rbac_copied, sort_keys=False)
 
 
 def overlay(answers: Answers) -> str:
     """Return a kustomization that changes the names in the repository's RBAC as its installation does."""
     base = "/".join([".."] * len(answers.rbac[0].split("/")) + [answers.rbac_base])
-    head = "# The rights of the controller, with the namespace and names that its installation gives them.\n"
+    head = "# The permissions of the controller, with the namespace and names that its installation gives them.\n"
     return head + write_documents({**answers.overlay, "resources": [base]}, sort_keys=False)

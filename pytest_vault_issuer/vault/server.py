@@ -19,7 +19,7 @@ NAMESPACE = "namespace"
 #: Key in the metadata of a namespace; its value is that of :func:`mark_of`.
 NAMESPACE_MARK = "created-by"
 #: The permissions of a token that works in namespaces that it creates: capabilities by path, with {} for a namespace.
-_NAMESPACE_RIGHTS = {
+_NAMESPACE_PERMISSIONS = {
     "sys/namespaces/{}": {"create", "update", "delete"},
     "{}/sys/mounts/pki": {"create", "update"},
     "{}/sys/auth/approle": {"create", "update"},
@@ -118,7 +118,7 @@ class VaultAdmin:
         except (hvac.exceptions.Forbidden, hvac.exceptions.InvalidRequest):
             return False
         name = f"vault-issuer-{secrets.token_hex(4)}"
-        needed = {path.format(name): capabilities for path, capabilities in _NAMESPACE_RIGHTS.items()}
+        needed = {path.format(name): capabilities for path, capabilities in _NAMESPACE_PERMISSIONS.items()}
         try:
             answer = self.client.adapter.post("/v1/sys/capabilities-self", json={"paths": list(needed)})
         except hvac.exceptions.Forbidden:

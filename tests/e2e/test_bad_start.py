@@ -14,7 +14,7 @@ ONE = "--vault-issuer-select=VI-SIGN-001"
 FAILED = pytest.ExitCode.TESTS_FAILED
 
 
-def without_rights(suite: Any, *, kind: str = "Issuer") -> str:
+def without_permissions(suite: Any, *, kind: str = "Issuer") -> str:
     """Write a file for the sample controller without RBAC, and return the option that names it."""
     sample = load_implementation("sample-controller")
     text = f"""\
@@ -40,8 +40,8 @@ def test_wrong_flag_is_shown_before_the_usage(suite: Any, implementation: Any, s
     assert "hint: compare [run] command with its --help" in run.output
 
 
-def test_controller_without_rights_gets_the_list_of_them_and_no_test_runs(suite: Any, shared: str) -> None:
-    run = suite.run(without_rights(suite), shared, ONE, "--vault-issuer-timeout-scale=0.3")
+def test_controller_without_permissions_gets_the_list_of_them_and_no_test_runs(suite: Any, shared: str) -> None:
+    run = suite.run(without_permissions(suite), shared, ONE, "--vault-issuer-timeout-scale=0.3")
     assert run.status == FAILED
     assert "it set no condition on its first issuer objects" in run.output
     assert "forbidden" in run.output, "its log is shown"
@@ -51,7 +51,7 @@ def test_controller_without_rights_gets_the_list_of_them_and_no_test_runs(suite:
 
 
 def test_kind_that_the_api_does_not_serve_is_named_beside_those_that_it_serves(suite: Any, shared: str) -> None:
-    run = suite.run(without_rights(suite, kind="Isuer"), shared, ONE)
+    run = suite.run(without_permissions(suite, kind="Isuer"), shared, ONE)
     assert "the API server does not serve Isuer in cert-manager.io/v1" in run.output
     assert "ClusterIssuer, Issuer: check kind and cluster_kind in [issuer]" in run.output
 

@@ -63,7 +63,7 @@ ELSEWHERE = {
     " --vault-issuer-vault-addr=https://vault.example.com --vault-issuer-vault-ca-cert=vault-ca.pem"
     " --vault-issuer-bind=192.0.2.7": ("a cluster and a Vault that are there", "tests/e2e/test_existing.py"),
 } | dict.fromkeys(
-    commands_of_block("docs/providers.md", "kubectl apply -f rights.yaml"),
+    commands_of_block("docs/providers.md", "kubectl apply -f permissions.yaml"),
     ("a cluster with nodes that the user owns", "tests/e2e/test_existing_kind.py"),
 )
 #: Text in commands -> its replacement, and why. `{vault}` and `{kubernetes}` are binaries of the toolchain.

@@ -109,7 +109,7 @@ POLICY = {
 class Theirs:
     """A user's cluster with cert-manager, and their Vault.
 
-    :ivar directory: with ``rights.yaml`` and kubeconfigs; :ivar environment: of their shell.
+    :ivar directory: with ``permissions.yaml`` and kubeconfigs; :ivar environment: of their shell.
     :ivar gateway: this machine's address on the cluster's network; :ivar internal: the API server's URL there.
     """
 
@@ -277,10 +277,10 @@ Right = tuple[str, str, str]
 
 
 def documented(*names: str) -> set[Right]:
-    """Return the rights of ClusterRoles in docs/: verb, API group, resource."""
+    """Return the permissions of ClusterRoles in docs/: verb, API group, resource."""
     return {
         (verb, group, resource)
-        for document in yaml.safe_load_all((EXAMPLES / "rights.yaml").read_text())
+        for document in yaml.safe_load_all((EXAMPLES / "permissions.yaml").read_text())
         if document["kind"] == "ClusterRole" and document["metadata"]["name"] in names
         for rule in document["rules"]
         for verb in rule["verbs"]
@@ -310,7 +310,7 @@ def credentials(theirs: Theirs) -> dict[str, str]:
     for file in EXAMPLES.iterdir():
         (theirs.directory / file.name).write_text(file.read_text())
     page = (ROOT / "docs/providers.md").read_text()
-    script = re.search(r"```sh\n(kubectl apply -f rights\.yaml\n.*?)```", page, re.DOTALL)
+    script = re.search(r"```sh\n(kubectl apply -f permissions\.yaml\n.*?)```", page, re.DOTALL)
     assert script is not None
     theirs.shell(script[1])
     theirs.vault.client.sys.create_or_update_policy("vault-issuer", (EXAMPLES / "vault-policy.hcl").read_text())
@@ -372,9 +372,9 @@ def test_documented_permissions_suffice_and_nothing_else_changes(
     touched = {key for key in before if before[key] != after[key] and "production" in (key[1], key[2])}
     assert touched == set()
     assert mounts(theirs.vault) == mounted
-    rights = used(list(audit.records()))
-    assert {right: codes for right, codes in rights.items() if 403 in codes} == {}
-    needed = set(rights) | IMPLIED
+    permissions = used(list(audit.records()))
+    assert {permission: codes for permission, codes in permissions.items() if 403 in codes} == {}
+    needed = set(permissions) | IMPLIED
     assert needed <= documented("vault-issuer-core")
     assert selected or needed == documented("vault-issuer-core"), (
         "expected only necessary permissions in the documentation"

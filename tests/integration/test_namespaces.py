@@ -123,7 +123,7 @@ def test_shown_namespace_answers_as_a_real_one(bao: VaultAdmin, proxy: Proxy, he
 # -- what the suite creates in namespaces ---------------------------------------------------------------------------
 
 #: The permissions that a token needs in addition to those of every token.
-RIGHTS = (
+PERMISSIONS = (
     'path "sys/namespaces" { capabilities = ["list"] }',
     'path "sys/namespaces/*" { capabilities = ["create", "update", "delete"] }',
     'path "+/sys/mounts/*" { capabilities = ["create", "update"] }',
@@ -141,26 +141,26 @@ def present(admin: VaultAdmin) -> set[str]:
     return {name.strip("/") for name in listing["data"]["keys"]} if listing else set()
 
 
-def offered_to(admin: VaultAdmin, rights: tuple[str, ...]) -> bool:
+def offered_to(admin: VaultAdmin, permissions: tuple[str, ...]) -> bool:
     """Return whether the suite uses namespaces with a token with these permissions."""
     name = f"limited-{secrets.token_hex(4)}"
-    admin.client.sys.create_or_update_policy(name, "\n".join(rights))
+    admin.client.sys.create_or_update_policy(name, "\n".join(permissions))
     token = admin.client.auth.token.create_orphan(policies=[name], ttl="1h")["auth"]["client_token"]
     return VaultAdmin(replace(admin.server, token=token)).offers_namespaces
 
 
 def test_openbao_offers_namespaces(bao: VaultAdmin) -> None:
     assert bao.offers_namespaces
-    assert offered_to(bao, RIGHTS)
+    assert offered_to(bao, PERMISSIONS)
 
 
 def test_vault_without_namespaces_offers_none(vault_issuer_session: Session) -> None:
     assert not vault_issuer_session.admin().offers_namespaces
 
 
-@pytest.mark.parametrize("missing", RIGHTS)
+@pytest.mark.parametrize("missing", PERMISSIONS)
 def test_token_without_a_right_is_offered_no_namespaces(bao: VaultAdmin, missing: str) -> None:
-    assert not offered_to(bao, tuple(right for right in RIGHTS if right != missing))
+    assert not offered_to(bao, tuple(permission for permission in PERMISSIONS if permission != missing))
 
 
 def is_signed(admin: VaultAdmin, namespace: str, token: str, pki: Pki) -> bool:

@@ -92,7 +92,7 @@ def test_every_component_has_a_log(vault_issuer_session: Session, vault_issuer_s
     assert any(name.startswith("vault-") for name in logs)
 
 
-def test_service_accounts_have_only_the_rights_they_are_given(
+def test_service_accounts_have_only_the_permissions_they_are_given(
     vault_issuer_cluster: Cluster, vault_issuer_session: Session, namespace: str
 ) -> None:
     metadata = {"name": "stranger", "namespace": namespace}

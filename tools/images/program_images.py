@@ -26,7 +26,7 @@ OPENBAO: Mapping[str, Any] = {
     "ExposedPorts": {"8200/tcp": {}},
     "User": "65532:65532",
 }
-#: A user without a name and without rights, as in upstream's image.
+#: A user without a name and without permissions, as in upstream's image.
 CERT_MANAGER: Mapping[str, Any] = {"Entrypoint": ["/cert-manager-controller"], "User": "65532:65532"}
 BUSYBOX: Mapping[str, Any] = {"Cmd": ["sh"], "Env": ["PATH=/bin"]}
 _TMP = Entry("/tmp", mode=0o1777)  # noqa: S108 - the image's own

@@ -21,7 +21,7 @@ from ..certificates import StackAuthority
 from .components import GO_RUNTIME, free_ports, taken
 
 ATTEMPTS = 3
-#: Name of the user with all rights, in audit records and RBAC.
+#: Name of the user with all permissions, in audit records and RBAC.
 ADMIN = "vault-issuer"
 #: File in the run directory with the URL of etcd.
 ETCD_URL = "etcd-url"

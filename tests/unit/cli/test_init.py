@@ -270,11 +270,11 @@ def test_its_manifests_are_found(tmp_path: Path) -> None:
     write(tmp_path, "config/rbac/binding.yaml", "kind: ClusterRoleBinding\n---\nkind: ServiceAccount")
     write(tmp_path, "deploy/all.yaml", "kind: ClusterRole\n---\nkind: Deployment")
     write(tmp_path, "deploy/template.yaml", "{{ kind }}: {{")
-    write(tmp_path, "rights.yaml", "kind: Role")
+    write(tmp_path, "permissions.yaml", "kind: Role")
     assert run(tmp_path, *OWN_GROUP) == 0
     described = load_implementation(str(tmp_path / "mine.toml"))
     assert described.run.crds == ["config/crd/bases"]
-    assert described.run.rbac == ["rights.yaml", "config/rbac"]
+    assert described.run.rbac == ["permissions.yaml", "config/rbac"]
     assert not (tmp_path / "rbac.yaml").exists()
 
 
@@ -286,7 +286,7 @@ def test_role_that_a_chart_completes_is_not_taken(tmp_path: Path, capsys: pytest
     assert 'write [run] chart = "deploy/charts/mine", or edit the draft' in capsys.readouterr().out
 
 
-def test_chart_can_be_given_as_the_source_of_the_rights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_chart_can_be_given_as_the_source_of_the_permissions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for chart in ("one", "two"):
         write(tmp_path, f"charts/{chart}/Chart.yaml", f"name: {chart}")
     write(tmp_path, "more.yaml", "kind: Role\nmetadata: {name: mine}")
@@ -409,7 +409,7 @@ def test_name_is_that_of_the_directory_if_the_command_cannot_ask(tmp_path: Path)
     assert load_implementation(str(directory / "my-issuer.toml")).name == "my-issuer"
 
 
-def test_rights_in_a_file_with_a_namespace_are_found(tmp_path: Path) -> None:
+def test_permissions_in_a_file_with_a_namespace_are_found(tmp_path: Path) -> None:
     """Beside a file for cert-manager's approver, which binds another account."""
     namespace = "kind: Namespace\nmetadata: {name: mine-system}\n"
     write(tmp_path, "deploy/deployment.yaml", DEPLOYMENT)
@@ -419,18 +419,18 @@ def test_rights_in_a_file_with_a_namespace_are_found(tmp_path: Path) -> None:
     assert load_implementation(str(tmp_path / "mine.toml")).run.rbac == ["deploy/rbac"]
 
 
-def test_rights_in_a_file_with_the_deployment_are_copied(tmp_path: Path) -> None:
+def test_permissions_in_a_file_with_the_deployment_are_copied(tmp_path: Path) -> None:
     role = "kind: ClusterRole\nmetadata: {name: mine}\nrules: []\n"
     bound = binding("controller", "mine-system")
     write(tmp_path, "deploy/install.yaml", f"{role}---\n{bound}---\n{DEPLOYMENT}")
     assert run(tmp_path, "--name", "mine") == 0
     assert load_implementation(str(tmp_path / "mine.toml")).run.rbac == ["mine-rbac.yaml"]
     text = (tmp_path / "mine-rbac.yaml").read_text()
-    assert text.startswith("# The rights of the controller, copied from deploy/install.yaml")
+    assert text.startswith("# The permissions of the controller, copied from deploy/install.yaml")
     assert [item["kind"] for item in yaml.safe_load_all(text)] == ["ClusterRole", "ClusterRoleBinding"]
 
 
-def test_rights_that_no_binding_grants_are_listed_as_missing(
+def test_permissions_that_no_binding_grants_are_listed_as_missing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(tmp_path, "deploy/deployment.yaml", DEPLOYMENT)

@@ -111,7 +111,7 @@ def test_file_of_a_public_controller_is_one_that_a_session_can_read(layout: Path
     assert described.run.command == [f"./bin/{found.program}", "--kubeconfig={kubeconfig}", *expected["flags"]]
 
 
-def test_chart_that_binds_the_account_is_the_source_of_the_rights(tmp_path: Path) -> None:
+def test_chart_that_binds_the_account_is_the_source_of_the_permissions(tmp_path: Path) -> None:
     found_in(Path(__file__).parent / "layouts/vault-issuer.yaml", tmp_path)
     assert main(["init", f"--directory={tmp_path}", "--name=mine"]) == 0
     run = load_implementation(str(tmp_path / "mine.toml")).run
@@ -249,7 +249,7 @@ def test_field_of_the_only_kind_depends_on_nothing(tmp_path: Path) -> None:
     assert (found.fields, found.own_fields) == (("spec.host",), {})
 
 
-def test_rights_get_the_names_that_the_installation_gives_them(tmp_path: Path) -> None:
+def test_permissions_get_the_names_that_the_installation_gives_them(tmp_path: Path) -> None:
     layout = Path(__file__).parent / "layouts/cmp-issuer.yaml"
     found_in(layout, tmp_path)
     assert main(["init", f"--directory={tmp_path}", "--name=mine"]) == 0
