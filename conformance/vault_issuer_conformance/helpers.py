@@ -18,7 +18,7 @@ from pytest_vault_issuer import (
     FEATURES,
     Authentication,
     CertificateRequest,
-    EmptyAnswer,
+    EmptyResponse,
     Exchange,
     Fault,
     Handle,
@@ -99,7 +99,7 @@ def wait_answers(issuers: Collection[Issuer]) -> None:
 def logins_without_a_token(sandbox: Sandbox, auth: Authentication) -> dict[str, dict[str, Any]]:
     """Return variants for :func:`never_ready` whose login succeeds without returning a client token."""
     answers: dict[str, Fault] = {
-        "204 without a body": EmptyAnswer(204),
+        "204 without a body": EmptyResponse(204),
         "an empty object": Respond(200, json={}),
         "no auth": Respond(200, json={"auth": None}),
         "an empty client token": Respond(200, json={"auth": {"client_token": "", "policies": ["default"]}}),

@@ -14,7 +14,7 @@ from .helpers import wait_held
 def interrupted_signing(sandbox: Sandbox, issuer: Issuer, held: Hold) -> Iterator[CertificateRequest]:
     """Let a block interrupt the signing of a request, and check afterwards that the request was issued once.
 
-    :param held: holds the sign request, or Vault's answer to it, until the block releases it.
+    :param held: holds the sign request, or Vault's response to it, until the block releases it.
     """
     sandbox.proxy.inject(Route.SIGN, held, times=1)
     request = sandbox.request(issuer)

@@ -43,7 +43,7 @@ def chain_pki(sandbox: Sandbox, authorities: int, *, root_known: bool = True) ->
     return sandbox.vault.pki(authority, import_chain=root_known)
 
 
-def answered(sandbox: Sandbox, request: CertificateRequest) -> x509.Certificate:
+def signed_certificate(sandbox: Sandbox, request: CertificateRequest) -> x509.Certificate:
     """Return Vault's certificate for a request: the one in its status, else the last one.
 
     A controller with a stale cache may have a request signed twice and then fail to update the changed object:

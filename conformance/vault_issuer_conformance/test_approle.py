@@ -26,7 +26,7 @@ def random_key() -> str:
 
 
 def client_tokens(exchanges: list[Exchange]) -> set[str]:
-    """Return the tokens in Vault's answers to logins."""
+    """Return the tokens in Vault's responses to logins."""
     answers = [exchange.response_json.get("auth") or {} for exchange in exchanges]
     return {answer["client_token"] for answer in answers if answer.get("client_token")}
 

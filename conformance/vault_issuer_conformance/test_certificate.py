@@ -60,7 +60,7 @@ from .issued import (
     without_roots,
 )
 
-#: The number of sign requests that do not count as a loop: the first one and one retry after a wrong answer.
+#: The number of sign requests that do not count as a loop: the first one and one retry after a wrong response.
 CALM = 2
 EITHER_KIND = alternating(("kind",), [("Issuer",), ("ClusterIssuer",)])
 ONE_KIND = alternating(("kind",), [("Issuer",)])
@@ -77,7 +77,7 @@ def signed(sandbox: Sandbox) -> list[x509.Certificate]:
 
 
 def tampered(sandbox: Sandbox, kind: str, fault: Fault) -> tuple[Certificate, Injection]:
-    """Create a Certificate with only tampered answers, and check that it is not Ready after the first of them."""
+    """Create a Certificate with only tampered responses, and check that it is not Ready after the first of them."""
     other = separate_issuer(sandbox, kind)
     issuer = sandbox.ready_issuer(kind)
     injection = sandbox.proxy.inject(Route.SIGN, fault)
@@ -460,7 +460,7 @@ def test_each_certificate_has_its_own_key(sandbox: Sandbox, kind: str) -> None:
     assert len(keys) == len(cases), f"expected {len(cases)} different keys"
 
 
-# -- answers without a usable certificate ---------------------------------------------------------
+# -- responses without a usable certificate -------------------------------------------------------
 
 
 @requirement("VI-CERTIFICATE-016")
@@ -483,7 +483,7 @@ def test_certificate_for_another_key_does_not_replace_a_valid_one(sandbox: Sandb
 
 
 @requirement("VI-CERTIFICATE-017")
-def test_certificate_with_an_expired_answer_is_not_ready(sandbox: Sandbox, kind: str) -> None:
+def test_certificate_with_an_expired_response_is_not_ready(sandbox: Sandbox, kind: str) -> None:
     tampered(sandbox, kind, expire(sandbox.pki))
 
 

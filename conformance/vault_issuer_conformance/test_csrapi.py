@@ -37,13 +37,13 @@ from .helpers import (
 )
 from .issued import (
     SHAPES,
-    answered,
     assert_chain,
     assert_lifetime,
     chain_pki,
     expire,
     for_another_key,
     is_self_signed,
+    signed_certificate,
     subjects,
     without_roots,
 )
@@ -84,7 +84,7 @@ def test_approved_request_is_signed(sandbox: Sandbox, kind: str) -> None:
     request = signed(sandbox, sandbox.ready_issuer(kind, name=f"{sandbox.issuer_name()}.of.a.team"))
     (leaf, *_) = request.certificates()
     assert request.signing.matches(leaf), "expected a certificate for the requested key, saw one for another key"
-    assert leaf == answered(sandbox, request), "expected the certificate that Vault signed"
+    assert leaf == signed_certificate(sandbox, request), "expected the certificate that Vault signed"
 
 
 @requirement("VI-CSRAPI-002")
@@ -127,7 +127,7 @@ def test_intermediates_follow_the_certificate(sandbox: Sandbox, kind: str, autho
     pki = chain_pki(sandbox, authorities, root_known=root_known)
     request = signed(sandbox, sandbox.ready_issuer(kind, pki=pki))
     above = pki.issuing.chain if root_known else [pki.issuing]
-    expected = [answered(sandbox, request), *without_roots([authority.certificate for authority in above])]
+    expected = [signed_certificate(sandbox, request), *without_roots([authority.certificate for authority in above])]
     assert_chain(without_roots(request.certificates()), expected, "status.certificate")
 
 
@@ -160,7 +160,7 @@ def test_duration_in_the_annotation_is_requested(sandbox: Sandbox, kind: str) ->
 
 
 def tampered(sandbox: Sandbox, kind: str, fault: Callable[[Pki], Fault]) -> CertificateSigningRequest:
-    """Return a request with one tampered answer, after the controller had time to sign or fail it."""
+    """Return a request with one tampered response, after the controller had time to sign or fail it."""
     issuer = sandbox.ready_issuer(kind)
     injection = sandbox.proxy.inject(Route.SIGN, fault(sandbox.pki), times=1)
     request = sandbox.kubernetes_request(issuer.signer_name)
@@ -206,11 +206,11 @@ def test_refused_request_fails_permanently(sandbox: Sandbox, kind: str) -> None:
 
 @requirement("VI-CSRAPI-017")
 @alternating(("kind",), [("Issuer",)])
-def test_unusable_answer_leads_to_a_result(sandbox: Sandbox, kind: str) -> None:
+def test_unusable_response_leads_to_a_result(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
     sandbox.proxy.inject(Route.SIGN, set_data("certificate", "not a certificate"), times=1)
     request = sandbox.kubernetes_request(issuer.signer_name)
-    request.wait(is_final, "to be signed or to fail after an unusable answer of Vault", timeout=sandbox.timeouts.retry)
+    request.wait(is_final, "to be signed or to fail after an unusable response", timeout=sandbox.timeouts.retry)
 
 
 @requirement("VI-CSRAPI-014")

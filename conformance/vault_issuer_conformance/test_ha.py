@@ -12,7 +12,7 @@ from pytest_vault_issuer import (
     CertificateRequest,
     Control,
     Controller,
-    HoldAnswer,
+    HoldResponse,
     Issuer,
     Sandbox,
     Session,
@@ -104,7 +104,7 @@ def test_request_is_issued_once_after_its_replica_was_killed(
     sandbox: Sandbox, control: Control, takeover: float
 ) -> None:
     with two_replicas(sandbox, control, takeover) as (first, _, issuer):
-        held = HoldAnswer()
+        held = HoldResponse()
         with interrupted_signing(sandbox, issuer, held) as request:
             first.kill()
             held.release()
@@ -114,7 +114,7 @@ def test_request_is_issued_once_after_its_replica_was_killed(
 @requirement("VI-HA-004")
 def test_resumed_replica_leaves_an_issued_request_alone(sandbox: Sandbox, control: Control, takeover: float) -> None:
     with two_replicas(sandbox, control, takeover) as (first, _, issuer):
-        held = HoldAnswer()
+        held = HoldResponse()
         with interrupted_signing(sandbox, issuer, held) as request:
             first.pause()
             request.wait_issued(timeout=takeover)

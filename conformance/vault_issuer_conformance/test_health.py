@@ -15,7 +15,6 @@ import pytest
 from pytest_vault_issuer import (
     FEATURES,
     SERVICE_ACCOUNTS,
-    AnswerHeader,
     Compress,
     Exchange,
     Fault,
@@ -27,6 +26,7 @@ from pytest_vault_issuer import (
     Redirect,
     ResetBefore,
     Respond,
+    ResponseHeader,
     Route,
     Sandbox,
     Tamper,
@@ -56,7 +56,7 @@ from .helpers import (
 )
 
 HTML = "<!DOCTYPE html><html><body><h1>It is not Vault that answers here</h1></body></html>"
-#: By health status: fields of Vault's answer, and the query parameters that request another status instead.
+#: By health status: fields of Vault's response, and the query parameters that request another status instead.
 STATES: dict[int, tuple[dict[str, Any], tuple[str, ...]]] = {
     473: ({"standby": True, "performance_standby": True}, ("perfstandbyok", "performancestandbycode")),
     474: ({"standby": True, "ha_connection_healthy": False}, ("haunhealthycode",)),
@@ -130,7 +130,7 @@ def test_health_is_queried_before_an_issuer_is_ready(sandbox: Sandbox, kind: str
     wait_held(sandbox, hold, "a query of v1/sys/health at the issuer object's own Vault")
     status = issuer.condition().get("status")
     hold.release()
-    assert status != "True", f"expected {issuer} not to be Ready before Vault's health answer, saw Ready=True"
+    assert status != "True", f"expected {issuer} not to be Ready before Vault's health response, saw Ready=True"
     issuer.wait_ready()
     query = sandbox.proxy.seen(Route.HEALTH)[0]
     assert query.method in ("GET", "HEAD"), f"expected a GET or HEAD health query, saw {query.method}"
@@ -415,7 +415,7 @@ def test_request_is_not_signed_before_the_issuer_is_ready(sandbox: Sandbox, kind
 
 @requirement("VI-HEALTH-013")
 @pytest.mark.holds_controller
-def test_request_is_not_signed_before_the_first_health_answer(sandbox: Sandbox, kind: str) -> None:
+def test_request_is_not_signed_before_the_first_health_response(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.default_authentication(kind)
     other = sandbox.ready_issuer(kind, auth, proxy=sandbox.new_proxy())
     hold = Hold()
@@ -428,7 +428,7 @@ def test_request_is_not_signed_before_the_first_health_answer(sandbox: Sandbox, 
     else:
         settle(request)  # the held query may keep it from anything else
     asked = len(sandbox.signings(request))
-    assert not asked, f"expected no sign request before Vault's health answer, saw {asked}"
+    assert not asked, f"expected no sign request before Vault's health response, saw {asked}"
     hold.release()
     request.wait_issued(timeout=sandbox.timeouts.retry)
 
@@ -666,7 +666,7 @@ def test_requests_satisfy_a_vault_proxy_that_requires_a_header(sandbox: Sandbox,
 
 @requirement("VI-HEALTH-027")
 @pytest.mark.parametrize("known", ["more", "fewer"])
-def test_other_fields_of_an_answer_do_not_matter(sandbox: Sandbox, kind: str, known: str) -> None:
+def test_other_fields_of_a_response_do_not_matter(sandbox: Sandbox, kind: str, known: str) -> None:
     def change(answer: dict[str, Any]) -> dict[str, Any]:
         return answer | {"new_field": {"enabled": True}}
 
@@ -685,14 +685,14 @@ def test_other_fields_of_an_answer_do_not_matter(sandbox: Sandbox, kind: str, kn
 @requirement("VI-HEALTH-028")
 @pytest.mark.parametrize("media_type", ["application/json; charset=utf-8", "Application/JSON"])
 def test_form_of_the_media_type_does_not_matter(sandbox: Sandbox, kind: str, media_type: str) -> None:
-    sandbox.proxy.inject(None, AnswerHeader("Content-Type", media_type))
+    sandbox.proxy.inject(None, ResponseHeader("Content-Type", media_type))
     auth = sandbox.authenticate((claimed(sandbox, LOGINS) or claimed(sandbox))[0], kind)
     sandbox.issued(sandbox.ready_issuer(kind, auth))
 
 
 @requirement("VI-HEALTH-029")
 @alternating(("kind",), [("Issuer",)])
-def test_compressed_answers_are_read(sandbox: Sandbox, kind: str) -> None:
+def test_compressed_responses_are_read(sandbox: Sandbox, kind: str) -> None:
     sandbox.proxy.inject(None, Compress())
     auth = sandbox.authenticate((claimed(sandbox, LOGINS) or claimed(sandbox))[0], kind)
     sandbox.issued(sandbox.ready_issuer(kind, auth))

@@ -64,7 +64,7 @@ def jwts(proxy: Proxy, auth: Authentication) -> list[JWT]:
 
 
 def vault_token(login: Exchange) -> str:
-    """Return the Vault token from the answer to a login, '' if Vault rejected it."""
+    """Return the Vault token from the response to a login, '' if Vault rejected it."""
     return str((login.response_json.get("auth") or {}).get("client_token", ""))
 
 
@@ -464,7 +464,7 @@ def test_listed_audiences_are_requested(sandbox: Sandbox, kind: str) -> None:
 @requirement("VI-KSECRETLESS-015")
 @pytest.mark.parametrize("end", ["", "/"], ids=["path", "slash"])
 def test_server_is_an_audience(sandbox: Sandbox, kind: str, end: str) -> None:
-    # Vault does not know the prefix; the answer to the login does not matter here.
+    # Vault does not know the prefix; the response to the login does not matter here.
     sandbox.proxy.inject(Route.HEALTH, Respond(200, json={"initialized": True, "sealed": False, "standby": False}))
     auth = sandbox.kubernetes_secretless(kind)
     server = f"{sandbox.proxy.url}/{random_name('vault')}{end}"

@@ -1,4 +1,4 @@
-"""Data that must not leak: credentials, private keys, and answers that do not come from Vault."""
+"""Data that must not leak: credentials, private keys, and responses that do not come from Vault."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ def test_keys_of_client_certificates_are_not_logged(sandbox: Sandbox, kind: str,
     assert not found, f"expected no part of a key in the log, saw {', '.join(found)}"
 
 
-# -- answers that do not come from Vault -----------------------------------------------------------
+# -- responses that do not come from Vault ---------------------------------------------------------
 
 #: By feature: a field of the specification, and the field of the login body that carries its value.
 LOGIN_FIELDS = {
@@ -250,12 +250,12 @@ FOREIGN: tuple[Foreign, ...] = (
     (500, html),
     (502, text),
 )
-#: Where the body of the answer matters.
+#: Where the body of the response matters.
 FOREIGN_SUCCESS: tuple[Foreign, ...] = ((200, html), (200, text))
 
 
 def foreign(number: Foreign, canary: str, elsewhere: str) -> Respond:
-    """Return an answer that does not come from Vault and contains a canary."""
+    """Return a response that does not come from Vault and contains a canary."""
     status, form = number
     headers = [("Location", elsewhere)] if status == 302 else []
     return Respond(status, headers=headers, **form(canary))
@@ -272,12 +272,12 @@ def is_for(signing: SigningRequest) -> Callable[[Exchange], bool]:
 @requirement("VI-LEAK-003")
 @pytest.mark.slow
 @pytest.mark.holds_controller
-def test_answers_of_other_servers_are_not_shown(sandbox: Sandbox, kind: str) -> None:
+def test_responses_of_other_servers_are_not_shown(sandbox: Sandbox, kind: str) -> None:
     canaries: dict[str, str] = {}
     # The target of redirects.
     elsewhere = f"{sandbox.proxy.url}/elsewhere"
-    canaries["the answer of a redirect target"] = secrets.token_hex(16)
-    strange = Respond(403, **html(canaries["the answer of a redirect target"]))
+    canaries["the response of a redirect target"] = secrets.token_hex(16)
+    strange = Respond(403, **html(canaries["the response of a redirect target"]))
     sandbox.proxy.inject(Route.OTHER, strange, where=lambda exchange: exchange.path == "/elsewhere")
 
     def canary(route: str, answer: Foreign) -> str:
@@ -315,11 +315,11 @@ def test_answers_of_other_servers_are_not_shown(sandbox: Sandbox, kind: str) -> 
         wait_final(request)
         assert injection.hits, f"expected a sign request to Vault for {request}, saw none"
     for issuer in broken:
-        issuer.wait_not_ready("its health query or login gets an answer that does not come from Vault")
+        issuer.wait_not_ready("its health query or login gets a response that does not come from Vault")
     failed = [request for _, request in requests if request.condition().get("reason") == "Failed"]
     wait_events(sandbox, *broken, *failed)
     found = leaked(shown(sandbox), canaries)
-    assert not found, f"expected no answer of another server in status and events, saw {', '.join(found)}"
+    assert not found, f"expected no response of another server in status and events, saw {', '.join(found)}"
 
 
 @requirement("VI-LEAK-004")
@@ -373,9 +373,9 @@ def require_place(sandbox: Sandbox, place: str) -> None:
 
 
 def wait_handled(sandbox: Sandbox, request: CertificateRequest) -> None:
-    """Wait until the controller has used the answer to a sign request: the request is final, or it has asked again.
+    """Wait until the controller has used the response to a sign request: the request is final, or it has asked again.
 
-    A controller that takes the answer for a passing error may keep the request pending for minutes.
+    A controller that takes the response for a passing error may keep the request pending for minutes.
     """
 
     def handled() -> bool | None:
@@ -391,7 +391,7 @@ def assert_key_is_not_shown(sandbox: Sandbox, kind: str, request: CertificateReq
     canaries = {"the first line of the key": lines[0], "a further line of the key": lines[1]}
     if place == "log":
         found = leaked(sandbox.implementation_log(), canaries)
-        assert not found, f"expected no private key from Vault's answer in the log, saw {', '.join(found)}"
+        assert not found, f"expected no private key from Vault's response in the log, saw {', '.join(found)}"
         return
     held = [
         secret.get("data") or {}
@@ -403,7 +403,7 @@ def assert_key_is_not_shown(sandbox: Sandbox, kind: str, request: CertificateReq
         "a Secret": json.dumps(held),
     }
     found = [place for place, content in places.items() if leaked(content, canaries)]
-    assert not found, f"expected no private key from Vault's answer in the cluster, saw one in {', '.join(found)}"
+    assert not found, f"expected no private key from Vault's response in the cluster, saw one in {', '.join(found)}"
     status = request.get().get("status", {})
     for field in ("certificate", "ca"):
         content = base64.b64decode(status.get(field) or "").decode(errors="replace")
@@ -413,7 +413,7 @@ def assert_key_is_not_shown(sandbox: Sandbox, kind: str, request: CertificateReq
 
 @requirement("VI-LEAK-005")
 @PLACES
-def test_private_key_in_a_sign_answer_is_not_shown(sandbox: Sandbox, kind: str, place: str) -> None:
+def test_private_key_in_a_sign_response_is_not_shown(sandbox: Sandbox, kind: str, place: str) -> None:
     require_place(sandbox, place)
     key_pem = key_to_pem(new_key())
     sandbox.environment.redactor.add(key_pem)

@@ -57,7 +57,7 @@ def login_authentication(sandbox: Sandbox, kind: str) -> Authentication:
     return sandbox.authenticate(features[0], kind)
 
 
-def answered(exchanges: list[Exchange], status: int) -> list[Exchange]:
+def with_status(exchanges: list[Exchange], status: int) -> list[Exchange]:
     """Return the exchanges that the proxy answered with a status."""
     return [exchange for exchange in exchanges if exchange.status == status]
 
@@ -66,7 +66,7 @@ def assert_paused(refused: Exchange, exchanges: list[Exchange], what: str) -> No
     """Check that no request followed a refusal before the time in Retry-After had passed."""
     early = [e.started - refused.started for e in exchanges if refused.number < e.number]
     assert not early or min(early) >= AFTER, (
-        f"expected no further {what} within {AFTER} s after an answer with Retry-After: {AFTER}, "
+        f"expected no further {what} within {AFTER} s after a response with Retry-After: {AFTER}, "
         f"saw one after {min(early):.1f} s"
     )
 
@@ -90,7 +90,7 @@ def test_refused_login_is_tried_again(sandbox: Sandbox, status: int) -> None:
     request = sandbox.request(served)
     issuer.wait_ready(timeout=sandbox.timeouts.retry)
     request.wait_issued(timeout=sandbox.timeouts.retry)
-    seen = len(answered(late.seen(Route.LOGIN), status))
+    seen = len(with_status(late.seen(Route.LOGIN), status))
     assert seen == REFUSALS, f"expected further logins until Vault accepts one, saw {seen} refused"
 
 
@@ -104,7 +104,7 @@ def test_refused_signing_is_tried_again(sandbox: Sandbox, status: int) -> None:
     sandbox.proxy.inject(Route.SIGN, retry_later(status), times=REFUSALS)
     request = sandbox.request(issuer)
     request.wait_issued(timeout=sandbox.timeouts.retry)
-    seen = len(answered(sandbox.signings(request), status))
+    seen = len(with_status(sandbox.signings(request), status))
     assert seen == REFUSALS, f"expected further sign requests until Vault accepts one, saw {seen} refused"
 
 
@@ -116,7 +116,7 @@ def test_retry_after_of_a_login_is_respected(sandbox: Sandbox) -> None:
     sandbox.proxy.inject(Route.LOGIN, retry_later(429, after=AFTER), times=1)
     sandbox.issuer(kind, auth).wait_ready(timeout=sandbox.timeouts.retry)
     logins = sandbox.proxy.seen(Route.LOGIN)
-    assert_paused(answered(logins, 429)[0], logins, "login")
+    assert_paused(with_status(logins, 429)[0], logins, "login")
 
 
 @requirement("VI-LIMIT-006")
@@ -129,7 +129,7 @@ def test_retry_after_of_a_signing_is_respected(sandbox: Sandbox) -> None:
     request = sandbox.request(issuer)
     request.wait_issued(timeout=sandbox.timeouts.retry)
     signings = sandbox.signings(request)
-    assert_paused(answered(signings, 429)[0], signings, "sign request")
+    assert_paused(with_status(signings, 429)[0], signings, "sign request")
 
 
 @requirement("VI-LIMIT-014")

@@ -29,13 +29,13 @@ from pytest_vault_issuer import (
 
 from .helpers import LOGINS, alternating, each_feature, wait_final
 from .issued import (
-    answered,
     assert_ca_of_chain,
     assert_chain,
     assert_lifetime,
     barrier,
     chain_pki,
     separate_issuer,
+    signed_certificate,
     without_roots,
 )
 
@@ -86,7 +86,7 @@ def ready_at(sandbox: Sandbox, kind: str, pki: Pki, path: str) -> Issuer | None:
 def assert_signed_by(sandbox: Sandbox, request: CertificateRequest, authority: Authority) -> None:
     """Check that an authority signed a request, and that its chain and no other is in the status."""
     leaf = request.certificate()
-    assert leaf == answered(sandbox, request), "expected the certificate that Vault signed first"
+    assert leaf == signed_certificate(sandbox, request), "expected the certificate that Vault signed first"
     assert leaf.issuer == authority.certificate.subject, (
         f"expected a certificate of {authority.name}, saw one of {leaf.issuer.rfc4514_string()}"
     )
@@ -177,7 +177,7 @@ def test_manual_chain_is_returned(sandbox: Sandbox, kind: str) -> None:
     references = [sandbox.vault.pki_issuer(pki.mount, member) for member in chain]
     sandbox.vault.set_pki_issuer(pki, pki.issuing, manual_chain=references)
     request = sandbox.issued(sandbox.ready_issuer(kind, pki=pki))
-    expected = [answered(sandbox, request), pki.issuing.certificate, crossed.certificate]
+    expected = [signed_certificate(sandbox, request), pki.issuing.certificate, crossed.certificate]
     assert_chain(without_roots(request.certificates()), expected, "status.certificate")
     assert_ca_of_chain(request, [member.certificate for member in chain])
 
@@ -307,7 +307,7 @@ def test_line_breaks_around_certificates_do_not_matter(sandbox: Sandbox, kind: s
 
 
 def in_form(answer: dict[str, Any], form: Callable[[str], str]) -> dict[str, Any]:
-    """Change the text of each certificate in an answer to a sign request."""
+    """Change the text of each certificate in a response to a sign request."""
     data = answer.get("data") or {}
     data |= {field: form(data[field]) for field in ("certificate", "issuing_ca") if field in data}
     data |= {"ca_chain": [form(pem) for pem in data["ca_chain"]]} if "ca_chain" in data else {}

@@ -52,7 +52,7 @@ from .helpers import (
     used_an_ended_token,
     wait_held,
 )
-from .issued import answered
+from .issued import signed_certificate
 
 #: Tolerance for different clocks of the API server, the controller and the suite.
 CLOCKS = timedelta(minutes=1)
@@ -115,7 +115,7 @@ def test_issued_condition_comes_with_the_certificate(sandbox: Sandbox, kind: str
     item = request.wait(ready, "to be Ready", timeout=sandbox.timeouts.request)
     assert condition(item, "Ready").get("reason") == "Issued", "expected the reason Issued with Ready=True"
     assert item["status"].get("certificate"), "expected status.certificate together with Ready=True, saw none"
-    assert request.certificate() == answered(sandbox, request), "expected a certificate that Vault signed for it"
+    assert request.certificate() == signed_certificate(sandbox, request), "expected a certificate that Vault signed"
 
 
 @requirement("VI-REQUEST-002")
@@ -636,11 +636,11 @@ def test_warning_event_reports_why_an_issuer_is_not_ready(sandbox: Sandbox, kind
 
 @requirement("VI-REQUEST-026")
 @alternating(("kind",), [("ClusterIssuer",)])
-def test_unusable_answer_leads_to_a_result(sandbox: Sandbox, kind: str) -> None:
+def test_unusable_response_leads_to_a_result(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
     sandbox.proxy.inject(Route.SIGN, set_data("certificate", "not a certificate"), times=1)
     request = sandbox.request(issuer)
-    request.wait(is_final, "to be issued or to fail after an unusable answer of Vault", timeout=sandbox.timeouts.retry)
+    request.wait(is_final, "to be issued or to fail after an unusable response", timeout=sandbox.timeouts.retry)
 
 
 @requirement("VI-REQUEST-019")

@@ -6,7 +6,7 @@ import contextlib
 
 import pytest
 
-from pytest_vault_issuer import Controller, Hold, HoldAnswer, Respond, Sandbox, condition, requirement
+from pytest_vault_issuer import Controller, Hold, HoldResponse, Respond, Sandbox, condition, requirement
 
 from .interrupted import interrupted_signing, one_kind
 from .issued import assert_same, barrier
@@ -25,7 +25,7 @@ def test_request_approved_while_the_controller_was_down_is_issued(sandbox: Sandb
 
 
 @requirement("VI-RESTART-002")
-@pytest.mark.parametrize("hold", [Hold, HoldAnswer], ids=["before Vault signed", "after Vault signed"])
+@pytest.mark.parametrize("hold", [Hold, HoldResponse], ids=["before Vault signed", "after Vault signed"])
 def test_request_is_issued_once_after_a_kill_in_mid_request(
     sandbox: Sandbox, controller: Controller, hold: type[Hold]
 ) -> None:

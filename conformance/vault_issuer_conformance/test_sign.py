@@ -1,4 +1,4 @@
-"""Sign requests to Vault, and the use of Vault's answers."""
+"""Sign requests to Vault, and the use of Vault's responses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from pytest_vault_issuer import (
     Authority,
     CertificateRequest,
-    EmptyAnswer,
+    EmptyResponse,
     Exchange,
     Fault,
     Respond,
@@ -40,7 +40,6 @@ from pytest_vault_issuer import (
 from .helpers import alternating, wait_final
 from .issued import (
     SHAPES,
-    answered,
     assert_ca_of_chain,
     assert_chain,
     assert_lifetime,
@@ -50,6 +49,7 @@ from .issued import (
     expire,
     for_another_key,
     is_self_signed,
+    signed_certificate,
     subjects,
     without_roots,
 )
@@ -212,7 +212,7 @@ def assert_certificate_first(sandbox: Sandbox, request: CertificateRequest) -> N
     request.wait_issued()
     leaf = request.certificate()
     assert request.signing.matches(leaf), "expected the first certificate to match the CSR, saw one for another key"
-    assert leaf == answered(sandbox, request), "expected the certificate that Vault signed first"
+    assert leaf == signed_certificate(sandbox, request), "expected the certificate that Vault signed first"
 
 
 @requirement("VI-SIGN-003")
@@ -246,7 +246,7 @@ def test_chain_is_in_order(sandbox: Sandbox, kind: str, authorities: int, root_k
     request = sandbox.issued(sandbox.ready_issuer(kind, pki=pki))
     above = pki.issuing.chain if root_known else [pki.issuing]
     intermediates = without_roots([authority.certificate for authority in above])
-    expected = [answered(sandbox, request), *intermediates]
+    expected = [signed_certificate(sandbox, request), *intermediates]
     # Another requirement covers a root at the end.
     assert_chain(without_roots(request.certificates()), expected, "status.certificate")
     assert not any(map(is_self_signed, request.certificates()[: len(expected)])), (
@@ -307,7 +307,7 @@ def test_chain_does_not_depend_on_order_and_repetition(sandbox: Sandbox, kind: s
         cases.append((fault, sandbox.request(issuer, signing)))
     for fault, request in cases:
         request.wait_issued()
-        expected = [answered(sandbox, request), *plain.certificates()[1:]]
+        expected = [signed_certificate(sandbox, request), *plain.certificates()[1:]]
         assert_chain(request.certificates(), expected, f"status.certificate ({fault.name})")
         assert_chain(request.ca(), plain.ca(), f"status.ca ({fault.name})")
 
@@ -319,7 +319,7 @@ def test_missing_chain_falls_back_to_issuing_ca(sandbox: Sandbox, kind: str, aut
     sandbox.proxy.inject(Route.SIGN, drop_chain())
     request = sandbox.issued(sandbox.ready_issuer(kind, pki=pki))
     issuing = pki.issuing.certificate
-    expected = [answered(sandbox, request), *without_roots([issuing])]
+    expected = [signed_certificate(sandbox, request), *without_roots([issuing])]
     assert_chain(without_roots(request.certificates()), expected, "status.certificate")
     assert_ca_of_chain(request, [issuing])
 
@@ -328,7 +328,7 @@ def test_missing_chain_falls_back_to_issuing_ca(sandbox: Sandbox, kind: str, aut
 def test_missing_chain_and_issuing_ca_fall_back_to_the_leaf(sandbox: Sandbox, kind: str) -> None:
     sandbox.proxy.inject(Route.SIGN, drop_issuers())
     request = sandbox.issued(sandbox.ready_issuer(kind))
-    assert_chain(request.certificates(), [answered(sandbox, request)], "status.certificate")
+    assert_chain(request.certificates(), [signed_certificate(sandbox, request)], "status.certificate")
     assert_ca_of_chain(request, [])
 
 
@@ -341,20 +341,20 @@ def test_certificates_outside_the_chain_are_left_out(sandbox: Sandbox, kind: str
     foreign = Authority.root(subject)
     injection = sandbox.proxy.inject(Route.SIGN, add_to_chain(foreign.pem), times=1)
     request = sandbox.request(issuer)
-    # A controller may reject the answer, permanently or until a retry, or pick the certificates of the leaf's chain.
+    # A controller may reject the response, permanently or until a retry, or pick the certificates of the leaf's chain.
     injection.wait(sandbox.timeouts.wire)
     wait_final(request)
     assert foreign.certificate not in request.certificates(), "expected no foreign CA in status.certificate, saw it"
     assert foreign.certificate not in request.ca(), "expected no foreign CA in status.ca, saw it"
 
 
-# -- answers without a usable certificate --------------------------------------------------
+# -- responses without a usable certificate ------------------------------------------------
 
 
 def assert_never_issued_wrongly(sandbox: Sandbox, faults: list[tuple[Fault, int]], kind: str) -> None:
     """Check that each request fails because of its fault, or is signed correctly after the fault ends.
 
-    A correct controller fails such a request or retries it, and then gets Vault's own answer.
+    A correct controller fails such a request or retries it, and then gets Vault's own response.
     """
     issuer = sandbox.ready_issuer(kind)
     cases = []
@@ -368,7 +368,7 @@ def assert_never_issued_wrongly(sandbox: Sandbox, faults: list[tuple[Fault, int]
         certificates = request.certificates()
         if request.condition().get("status") == "True":
             assert injection.exhausted, (
-                f"expected no issued CertificateRequest after the answer {fault.name}, saw Ready=True"
+                f"expected no issued CertificateRequest after the response {fault.name}, saw Ready=True"
             )
             assert certificates, f"expected a certificate with Ready=True ({fault.name}), saw none"
             assert request.signing.matches(certificates[0]), (
@@ -381,7 +381,7 @@ def assert_never_issued_wrongly(sandbox: Sandbox, faults: list[tuple[Fault, int]
 
 
 @requirement("VI-SIGN-017")
-def test_answer_without_certificate_is_not_issued(sandbox: Sandbox, kind: str) -> None:
+def test_response_without_certificate_is_not_issued(sandbox: Sandbox, kind: str) -> None:
     garbage = "-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----"
     html = "<!DOCTYPE html><html><body>Sign in to continue</body></html>"
     faults: list[Fault] = [
@@ -391,8 +391,8 @@ def test_answer_without_certificate_is_not_issued(sandbox: Sandbox, kind: str) -
         Respond(200, json={"data": {"certificate": garbage}}),
         Respond(200, body=html, content_type="text/html"),
         set_data("certificate", garbage),
-        EmptyAnswer(204),
-        Respond(404, json={"errors": []}),  # Vault's answer if there is nothing at a path
+        EmptyResponse(204),
+        Respond(404, json={"errors": []}),  # Vault's response if there is nothing at a path
     ]
     assert_never_issued_wrongly(sandbox, [(fault, 1) for fault in faults], kind)
 
@@ -412,7 +412,7 @@ def test_server_error_is_not_issued(sandbox: Sandbox, kind: str) -> None:
 
 
 def tampered(sandbox: Sandbox, kind: str, fault: Fault) -> CertificateRequest:
-    """Tamper with one answer, and return its request after the controller had time to issue or fail it."""
+    """Tamper with one response, and return its request after the controller had time to issue or fail it."""
     issuer = sandbox.ready_issuer(kind)
     injection = sandbox.proxy.inject(Route.SIGN, fault, times=1)
     request = sandbox.request(issuer)

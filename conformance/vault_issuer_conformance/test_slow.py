@@ -1,4 +1,4 @@
-"""Slow, failing and interrupted answers of Vault: a request ends, and is tried again."""
+"""Slow, failing and interrupted responses of Vault: a request ends, and is tried again."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def issued_once(sandbox: Sandbox, issuer: Issuer) -> Iterator[CertificateRequest
     assert_issued_once(states, request)
 
 
-# -- answers that come late, or never ----------------------------------------------------------------
+# -- responses that come late, or never --------------------------------------------------------------
 
 
 @requirement("VI-SLOW-001")
@@ -112,7 +112,7 @@ def wait_given_up(sandbox: Sandbox, proxy: Proxy, route: Route) -> None:
         route,
         where=lambda exchange: exchange.fault == Hang().name,
         timeout=1.5 * sandbox.timeouts.retry,
-        what=f"the end of a {route.value} request without an answer",
+        what=f"the end of a {route.value} request without a response",
     )
 
 
@@ -143,15 +143,15 @@ def test_request_is_issued_after_a_sign_request_that_hung(sandbox: Sandbox) -> N
 
 @requirement("VI-SLOW-007")
 @pytest.mark.holds_controller
-def test_trickled_answers_are_read_to_their_end(sandbox: Sandbox) -> None:
-    # An answer with a certificate and its chain takes about three seconds.
+def test_trickled_responses_are_read_to_their_end(sandbox: Sandbox) -> None:
+    # A response with a certificate and its chain takes about three seconds.
     sandbox.proxy.inject(None, Trickle(64, 0.05, 60))
     issuer = sandbox.issuer(one_kind(sandbox))
     issuer.wait_ready("its Vault answers in small pieces", timeout=sandbox.timeouts.retry)
     sandbox.request(issuer).wait_issued(timeout=sandbox.timeouts.retry)
 
 
-# -- answers that fail now and then ------------------------------------------------------------------
+# -- responses that fail now and then ----------------------------------------------------------------
 
 
 def one_of_each_two() -> Callable[[Exchange], bool]:
@@ -225,7 +225,7 @@ def test_request_is_issued_after_redirects_in_a_circle(sandbox: Sandbox) -> None
 
 @requirement("VI-SLOW-008")
 @pytest.mark.holds_controller
-def test_request_is_issued_after_its_answer_was_lost(sandbox: Sandbox) -> None:
+def test_request_is_issued_after_its_response_was_lost(sandbox: Sandbox) -> None:
     issuer = sandbox.ready_issuer(one_kind(sandbox))
     lost = sandbox.proxy.inject(Route.SIGN, ResetAfter(), times=1)
     with issued_once(sandbox, issuer):

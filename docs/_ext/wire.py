@@ -21,8 +21,8 @@ TITLES = {
 }
 #: The position of each line by the number of parties, in units of the picture (pixels on a wide screen).
 _PLACES = {2: (64, 650), 3: (64, 350, 676), 4: (64, 300, 520, 670)}
-_ORDER = ("issuer", "Vault", "Kubernetes", "STS")
-_NAMES = {"issuer": "issuer", "Vault": "Vault", "Kubernetes": "API server", "STS": "AWS STS"}
+_ORDER = ("controller", "Vault", "Kubernetes", "STS")
+_NAMES = {"controller": "controller", "Vault": "Vault", "Kubernetes": "API server", "STS": "AWS STS"}
 _WIDTH = 736
 _LINE = 15
 #: Width of a character of the picture's monospaced letters.
@@ -34,7 +34,7 @@ def picture(flow: str) -> str:
     recording = json.loads((RECORDINGS / f"{flow}.json").read_text(encoding="utf-8"))
     drawing = Drawing(recording)
     on = ", ".join(f"{name} {version.lstrip('v')}" for name, version in sorted(recording["stack"].items()))
-    caption = f"Recorded: {recording['issuer']}, {on}. What is random is replaced by a word."
+    caption = f"Recorded: {recording['controller']}, {on}. What is random is replaced by a word."
     return (
         "```{raw} html\n"
         f'<figure class="wire">{drawing.svg(flow)}<figcaption>{escape(caption)}</figcaption></figure>\n'
@@ -61,13 +61,13 @@ def _listed_calls(steps: list[dict[str, Any]]) -> str:
         during = f"Meanwhile: {_listed_calls(step['meanwhile'])}" if step.get("meanwhile") else ""
         items.append(
             f"<li>{_NAMES[step['from']]} to {_NAMES[step['to']]}: <code>{escape(step['call'])}</code>{escape(sent)}. "
-            f"{during}Answer: {escape(_answer(step))}.</li>"
+            f"{during}Response: {escape(_received(step))}.</li>"
         )
     return f"<ol>{''.join(items)}</ol>"
 
 
 def _parts(recording: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
-    return [("until the issuer is Ready", recording["ready"]), ("for one certificate", recording["signing"])]
+    return [("until the Issuer is Ready", recording["ready"]), ("for one certificate", recording["signing"])]
 
 
 @dataclass
@@ -98,7 +98,7 @@ class Drawing:
             f'<text class="name" x="{x}" y="25">{_NAMES[party]}</text>'
             for party, x in self._at.items()
         )
-        title = f"What is on the wire when an issuer authenticates with {TITLES[flow]}"
+        title = f"What is on the wire when a controller authenticates with {TITLES[flow]}"
         return (
             f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(title)}">'
             f"{_arrowhead()}{lanes}{''.join(self._shapes)}</svg>"
@@ -127,8 +127,8 @@ class Drawing:
             self._y += 6
             self._call(meanwhile)
             self._y -= 6
-        for line in _wrapped(_answer(step), width):
-            self._text("answer", left, line)
+        for line in _wrapped(_received(step), width):
+            self._text("received", left, line)
         self._y += 5
         self._arrow("reply", end, start)
         self._y += 10
@@ -169,8 +169,8 @@ def _sent(step: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _answer(step: dict[str, Any]) -> str:
-    values = ", ".join(f"{name}: {_shown(value)}" for name, value in step["answers"].items())
+def _received(step: dict[str, Any]) -> str:
+    values = ", ".join(f"{name}: {_shown(value)}" for name, value in step["receives"].items())
     return f"{step['status']}  {values}".rstrip()
 
 

@@ -5,9 +5,9 @@ A test module that pytest is given by name; it writes one recording for each flo
     WIRE=docs/wire pytest docs/wire/record.py --vault-issuer=cert-manager -k "not aws"
     WIRE=docs/wire pytest docs/wire/record.py --vault-issuer=sample-controller --vault-issuer-profile=extended -k aws
 
-An issuer becomes Ready, and a request is issued. What the proxy saw of it, what the API server's audit log says of the
-issuer's and of Vault's own calls, and what STS was asked, is a recording. What is random in
-it (names, credentials, addresses) is replaced by what it stands for, so that a recording is the same every time.
+An Issuer becomes Ready, and a request is issued. A recording contains the exchanges of the proxy, the calls of the
+controller and of Vault in the API server's audit log, and the requests to STS. Words replace random values (names,
+credentials, addresses), so that a recording is the same every time.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ FLOWS: dict[str, Callable[[Sandbox], Authentication]] = {
     "client-certificate": lambda sandbox: sandbox.client_certificate("Issuer"),
     "aws": lambda sandbox: sandbox.aws("Issuer"),
 }
-#: Flows in which the issuer requests a token of a ServiceAccount.
+#: Flows in which the controller requests a token of a ServiceAccount.
 REQUESTED = ("kubernetes-secretless", "aws")
 #: Flows in which Vault asks the API server whose token it was shown.
 REVIEWED = ("kubernetes-static", "kubernetes-secretless")
@@ -68,7 +68,7 @@ def test_record(flow: str, vault_issuer_sandbox: Sandbox, vault_issuer_session: 
     implementation, stack = vault_issuer_session.implementation, vault_issuer_session.stack()
     recording = {
         "flow": flow,
-        "issuer": f"{implementation.name} {implementation.version}",
+        "controller": f"{implementation.name} {implementation.version}",
         "stack": stack.components,
         "ready": steps_to(sandbox.proxy.seen(Route.HEALTH)[0], logins, others, words),
         "signing": steps_to(signing, logins, others, words),
@@ -80,13 +80,13 @@ def test_record(flow: str, vault_issuer_sandbox: Sandbox, vault_issuer_session: 
 def steps_to(last: Exchange, logins: list[Exchange], others: list[Timed], words: Words) -> list[Step]:
     """Return the calls that lead to a query of health or a signature.
 
-    An issuer may do several things at the same time: its token identifies the login, and the time the calls to
+    A controller may do several things at the same time: its token identifies the login, and the time the calls to
     others came just before that login or during it. Health needs no token: without one, the first login is meant.
     """
     wanted = [login for login in logins if login.response_json["auth"]["client_token"] == last.token]
     steps = [exchange_step(last, words)]
     for login in wanted if last.token else logins[:1]:
-        before = [(time, step) for time, step in others if step["from"] == "issuer" and time < login.started]
+        before = [(time, step) for time, step in others if step["from"] == "controller" and time < login.started]
         during = [step for time, step in others if step["from"] == "Vault" and last_before(time, logins) is login]
         # One of each kind: a token, and what it was exchanged for.
         latest = {step["call"]: step for _, step in sorted(before, key=lambda item: item[0])}
@@ -96,7 +96,7 @@ def steps_to(last: Exchange, logins: list[Exchange], others: list[Timed], words:
 
 
 def last_before(time: float, logins: list[Exchange]) -> Exchange | None:
-    """The login that began last before a time: logins of one issuer may overlap."""
+    """The login that began last before a time: logins of one controller may overlap."""
     return max((login for login in logins if login.started <= time), key=lambda login: login.started, default=None)
 
 
@@ -149,7 +149,7 @@ def credential_name(auth: Authentication) -> str:
 
 
 def exchange_step(exchange: Exchange, words: Words) -> Step:
-    """Return what the issuer asked of Vault."""
+    """Return what the controller asked of Vault."""
     sends = {name: exchange.headers.get(name) for name in HEADERS if exchange.headers.get(name)}
     for key, value in exchange.json.items():
         if key == "jwt" and (jwt := exchange.jwt) is not None:
@@ -159,13 +159,13 @@ def exchange_step(exchange: Exchange, words: Words) -> Step:
         else:
             sends[key] = "<base64>" if key.startswith("iam_request_") else value
     return {
-        "from": "issuer",
+        "from": "controller",
         "to": "Vault",
         "call": f"{exchange.method} {words.replace(exchange.path)}",
         "presents": "the certificate of the Secret" if exchange.client_certificate else "",
         "sends": words.replace(sends),
         "status": exchange.status,
-        "answers": words.replace(answer(exchange)),
+        "receives": words.replace(received(exchange)),
     }
 
 
@@ -180,8 +180,8 @@ def token_words(claims: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def answer(exchange: Exchange) -> dict[str, Any]:
-    """Return what matters of Vault's answer."""
+def received(exchange: Exchange) -> dict[str, Any]:
+    """Return what matters of Vault's response."""
     body = exchange.response_json
     if exchange.route is Route.LOGIN:
         return {"client_token": body["auth"]["client_token"], "lease_duration": body["auth"]["lease_duration"]}
@@ -192,7 +192,7 @@ def answer(exchange: Exchange) -> dict[str, Any]:
 
 
 def token_requests(sandbox: Sandbox, auth: Authentication, words: Words, count: int) -> Iterator[Timed]:
-    """Yield the issuer's requests for a token of the ServiceAccount, with their time."""
+    """Yield the controller's requests for a token of the ServiceAccount, with their time."""
     for record in sandbox.audit.token_requests(auth.namespace, auth.service_account, count=count):
         namespace, _, account = sandbox.environment.service_account.partition("/")
         assert record["user"]["username"] == user_name(namespace, account)
@@ -200,13 +200,13 @@ def token_requests(sandbox: Sandbox, auth: Authentication, words: Words, count: 
         yield (
             audit_time(record),
             {
-                "from": "issuer",
+                "from": "controller",
                 "to": "Kubernetes",
                 "call": words.replace(f"POST {record['requestURI'].partition('?')[0]}"),
                 "presents": "",
                 "sends": words.replace({key: spec[key] for key in ("audiences", "expirationSeconds")}),
                 "status": record["responseStatus"]["code"],
-                "answers": {"token": "<JWT>"},
+                "receives": {"token": "<JWT>"},
             },
         )
 
@@ -232,7 +232,7 @@ def token_reviews(sandbox: Sandbox, logins: list[Exchange]) -> Iterator[Timed]:
                 "presents": "",
                 "sends": {},
                 "status": record["responseStatus"]["code"],
-                "answers": {},
+                "receives": {},
             },
         )
 
@@ -251,12 +251,12 @@ def sts_calls(sandbox: Sandbox, auth: Authentication, words: Words, logins: list
     assert not rest, "expected that only this sandbox uses STS"
     for number, (login, assume) in enumerate(zip(logins, assumed, strict=True)):
         sends = words.replace({"RoleArn": assume["parameters"]["RoleArn"], "WebIdentityToken": "<JWT>"})
-        yield login.started - 1e-6, sts_step("issuer", assume, sends, {"Credentials": "<temporary>"})
+        yield login.started - 1e-6, sts_step("controller", assume, sends, {"Credentials": "<temporary>"})
         for identify in identified[number * each : (number + 1) * each]:
             yield login.started + 1e-6, sts_step("Vault", identify, {}, {"Arn": "<the assumed role>"})
 
 
-def sts_step(caller: str, call: dict[str, Any], sends: dict[str, Any], answers: dict[str, Any]) -> Step:
+def sts_step(caller: str, call: dict[str, Any], sends: dict[str, Any], receives: dict[str, Any]) -> Step:
     return {
         "from": caller,
         "to": "STS",
@@ -264,7 +264,7 @@ def sts_step(caller: str, call: dict[str, Any], sends: dict[str, Any], answers: 
         "presents": "",
         "sends": sends,
         "status": call["status"],
-        "answers": answers,
+        "receives": receives,
     }
 
 

@@ -1,4 +1,4 @@
-"""One client's connection: handshake, requests one after the other, answers."""
+"""One client's connection: handshake, requests one after the other, responses."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from typing import BinaryIO
 
 from ..certificates import ClientCertificate
 from . import namespaces
-from .exchange import Answer, Exchange, Head, Headers, Pace
+from .exchange import Exchange, Head, Headers, Pace, Response
 from .faults import Lifetime, Reset
-from .http1 import CONTINUE, BadRequest, IncompleteBody, encode_answer, read_body, read_head
+from .http1 import CONTINUE, BadRequest, IncompleteBody, encode_response, read_body, read_head
 from .recorder import Recorder
 from .tls import ServerSocket
 from .upstream import Unreachable, Upstream, UpstreamConnection
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 _LINGER = 1.0
 """Seconds in which a client may fetch a refusal before the connection is gone."""
 _SENDING = 10.0
-"""Seconds in which a client must have read its answer."""
+"""Seconds in which a client must have read its response."""
 _GONE = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 """Events of a client that disconnected. Not POLLIN: TLS messages of a client that stays may arrive too. macOS has no
 POLLRDHUP and reports POLLHUP instead."""
@@ -49,8 +49,8 @@ class Shared:
     recorder: Recorder = field(default_factory=Recorder)
     lifetime: Lifetime = field(default_factory=Lifetime)
 
-    def refuse(self, head: Head) -> Answer | None:
-        """Return the answer to a request that the proxy refuses; None forwards it to Vault."""
+    def refuse(self, head: Head) -> Response | None:
+        """Return the response to a request that the proxy refuses; None forwards it to Vault."""
         if self.prefix and not head.target.startswith(f"{self.prefix}/"):
             return _refusal(404, "there is nothing outside of the path prefix")
         # As in Vault Agent and Vault Proxy (Vault documentation, Vault Agent, listener, require_request_header).
@@ -118,19 +118,19 @@ class ClientConnection:
 
     def interrupt(self) -> None:
         """End the connection at once, from another thread."""
-        # Without the lock, which is held while an answer is sent to a client that may not read it.
+        # Without the lock, which is held while a response is sent to a client that may not read it.
         self._ending = True
         self._shut(socket.SHUT_RDWR)
         self._upstream.interrupt()
 
     def retire(self, timeout: float) -> None:
-        """End the connection from another thread: at once if it is idle, otherwise after its current answer.
+        """End the connection from another thread: at once if it is idle, otherwise after its current response.
 
-        :param timeout: seconds to wait for an answer that is being sent, in case the client does not read it.
+        :param timeout: seconds to wait for a response that is being sent, in case the client does not read it.
         """
         self._ending = True
         if not self._lock.acquire(timeout=timeout):
-            return  # Its thread ends the connection after the answer, or when the client has taken too long.
+            return  # Its thread ends the connection after the response, or when the client has taken too long.
         try:
             if not self._busy:
                 self._shut(socket.SHUT_RDWR)
@@ -168,7 +168,7 @@ class ClientConnection:
             try:
                 head = read_head(self._stream, self._begin)
             except BadRequest as error:
-                self._send(encode_answer(_refusal(error.status, str(error)), head_only=False, keep_alive=False))
+                self._send(encode_response(_refusal(error.status, str(error)), head_only=False, keep_alive=False))
                 self._linger()
                 return
             except ssl.SSLError as error:
@@ -220,79 +220,79 @@ class ClientConnection:
             partial = error.partial if isinstance(error, IncompleteBody) else b""
             recorder.record(replace(exchange, body=partial, ended=time.time(), fault="incomplete request"))
             return False
-        answer, fault, upstream = self._answer(exchange)
+        response, fault, upstream = self._respond(exchange)
         exchange = replace(exchange, fault=fault, upstream=upstream)
-        if answer is None:
+        if response is None:
             recorder.record(replace(exchange, ended=time.time()))
             self._reset()
             return False
-        return self._deliver(exchange, answer) and head.keep_alive
+        return self._deliver(exchange, response) and head.keep_alive
 
-    def _answer(self, exchange: Exchange) -> tuple[Answer | None, str | None, bool]:
-        """Return the answer (None for a reset), the name of the fault, and whether Vault answered."""
+    def _respond(self, exchange: Exchange) -> tuple[Response | None, str | None, bool]:
+        """Return the response (None for a reset), the name of the fault, and whether Vault answered."""
         names: list[str] = []
         upstream = False
-        answer: Answer | None = None
+        response: Response | None = None
         lifetime = self._shared.lifetime
         head = exchange.head
         try:
             fault = self._shared.recorder.fault_for(exchange)
             if fault is not None:
                 names.append(fault.name)
-                answer = fault.on_request(_RequestLifetime(lifetime, self._socket))
-            if answer is None:
-                answer = self._shared.refuse(head)
-            if answer is None:
+                response = fault.on_request(_RequestLifetime(lifetime, self._socket))
+            if response is None:
+                response = self._shared.refuse(head)
+            if response is None:
                 headers = fault.on_forward(head.headers) if fault is not None else head.headers
                 head = replace(head, target=head.target.removeprefix(self._shared.prefix), headers=headers)
                 if self._shared.namespaces:
                     head = namespaces.mapped(head, self._shared.namespaces)
-                answer = self._upstream.exchange(self._shared.upstream, head, exchange.body)
+                response = self._upstream.exchange(self._shared.upstream, head, exchange.body)
                 upstream = True
                 if fault is not None:
-                    answer, remark = fault.on_answer(answer)
+                    response, remark = fault.on_response(response)
                     names[-1] += remark
         except Reset:
-            answer = None
+            response = None
         except Unreachable as error:
             if lifetime.over.is_set():
                 names.append("proxy closed")
             elif error.exhausted:
                 self._shared.recorder.in_trouble(f"no connection to Vault: {error}")
                 names.append("proxy out of resources")
-                answer = _refusal(502, f"the proxy could not connect to Vault: {error}")
+                response = _refusal(502, f"the proxy could not connect to Vault: {error}")
             else:
                 names.append("upstream unreachable")
-                answer = _refusal(502, f"the proxy got no answer from Vault: {error}")
+                response = _refusal(502, f"the proxy got no response from Vault: {error}")
         except Exception as error:
             # A function of a test (a condition or a change) failed: its author finds the error in the exchange.
             names.append(f"failed: {type(error).__name__}: {error}")
-            answer = _refusal(500, "a fault of the proxy failed")
-        return answer, ", ".join(names) or None, upstream
+            response = _refusal(500, "a fault of the proxy failed")
+        return response, ", ".join(names) or None, upstream
 
-    def _deliver(self, exchange: Exchange, answer: Answer) -> bool:
-        """Record and send the answer; return whether it could be sent."""
+    def _deliver(self, exchange: Exchange, response: Response) -> bool:
+        """Record and send the response; return whether it could be sent."""
         unsent = exchange
         exchange = replace(
-            exchange, ended=time.time(), status=answer.status, response_headers=answer.headers,
-            response_body=answer.body,
+            exchange, ended=time.time(), status=response.status, response_headers=response.headers,
+            response_body=response.body,
         )  # fmt: skip
         try:
             # Sent and idle in one step, so that a thread that retires the connection sees it as idle and closes it.
             with self._lock:
                 keep_alive = exchange.head.keep_alive and not self._ending
-                sent = answer.for_client(exchange.headers)
-                data = encode_answer(sent, head_only=exchange.method == "HEAD", keep_alive=keep_alive)
-                if answer.pace is not None:
-                    data = self._trickle(data, answer.pace)
+                sent = response.for_client(exchange.headers)
+                data = encode_response(sent, head_only=exchange.method == "HEAD", keep_alive=keep_alive)
+                if response.pace is not None:
+                    data = self._trickle(data, response.pace)
                     exchange = replace(exchange, ended=time.time())
-                # Recorded before the last byte is sent, so that a test that has the answer finds the exchange in the
+                # Recorded before the last byte is sent, so that a test that has the response finds the exchange in the
                 # record.
                 self._shared.recorder.record(exchange)
                 self._send(data)
                 self._busy = False
         except (OSError, ValueError) as error:
-            left = "client did not read its answer" if isinstance(error, TimeoutError) else "client went away"
+            left = "client did not read its response" if isinstance(error, TimeoutError) else "client went away"
             left = "proxy closed" if isinstance(error, _ProxyClosed) else left
             remark = f"{unsent.fault}, {left}" if unsent.fault else left
             self._shared.recorder.record(replace(unsent, ended=time.time(), fault=remark))
@@ -340,7 +340,7 @@ class ClientConnection:
         reset(self._socket)
 
     def _linger(self) -> None:
-        """Wait until the client has read the answer: closing with unread input would reset the connection."""
+        """Wait until the client has read the response: closing with unread input would reset the connection."""
         self._say_goodbye()
         self._shut(socket.SHUT_WR)
         deadline = time.monotonic() + _LINGER
@@ -370,7 +370,7 @@ class ClientConnection:
 
 
 class _ProxyClosed(ConnectionAbortedError):
-    """The proxy closes before it has sent an answer."""
+    """The proxy closes before it has sent a response."""
 
 
 def _is_gone(sock: socket.socket, timeout: float) -> bool:
@@ -390,10 +390,10 @@ def reset(sock: socket.socket) -> None:
     sock.close()
 
 
-def _refusal(status: int, message: str) -> Answer:
-    """Return an answer of the proxy itself, in the form of Vault's errors."""
+def _refusal(status: int, message: str) -> Response:
+    """Return a response of the proxy itself, in the form of Vault's errors."""
     body = json.dumps({"errors": [message]}).encode()
-    return Answer(status, Headers([("Content-Type", "application/json")]), body)
+    return Response(status, Headers([("Content-Type", "application/json")]), body)
 
 
 def _reason(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""The record of the proxy: one request and its answer."""
+"""The record of the proxy: one request and its response."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ class JWT:
 
 @dataclass(frozen=True)
 class Pace:
-    """How slowly an answer is sent.
+    """How slowly a response is sent.
 
     :ivar size: bytes of a piece.
     :ivar pause: seconds after each piece.
@@ -168,12 +168,12 @@ class Pace:
 
     def __post_init__(self) -> None:
         if self.size < 1:
-            raise ValueError(f"a piece of an answer must have at least one byte, got {self.size}")
+            raise ValueError(f"a piece of a response must have at least one byte, got {self.size}")
         if self.pause < 0 or (self.at_most or 0) < 0:
             raise ValueError(f"the pauses must not be negative, got {self.at_most} of {self.pause:g} s")
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        """Yield the pieces of an encoded answer."""
+        """Yield the pieces of an encoded response."""
         count = 0
         while len(data) > self.size and (self.at_most is None or count < self.at_most):
             yield data[: self.size]
@@ -182,8 +182,8 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """An HTTP answer, from Vault or from the proxy.
+class Response:
+    """An HTTP response, from Vault or from the proxy.
 
     :ivar compressed: whether it is sent compressed to a client that accepts gzip. The record has the plain body.
     """
@@ -195,8 +195,8 @@ class Answer:
     pace: Pace | None = None
     compressed: bool = False
 
-    def for_client(self, request: Headers) -> Answer:
-        """Return the answer as a client gets it that sent these headers."""
+    def for_client(self, request: Headers) -> Response:
+        """Return the response as a client gets it that sent these headers."""
         accepted = [part.strip().lower() for part in request.get("Accept-Encoding").split(",")]
         if not self.compressed or not self.body or "gzip" not in accepted:
             return self
@@ -232,7 +232,7 @@ class HandshakeFailure:
 
 @dataclass(frozen=True, repr=False)
 class Exchange:
-    """One request that the proxy received, and its answer."""
+    """One request that the proxy received, and its response."""
 
     number: int
     """Counts requests in the order of their arrival, from 0."""
@@ -241,12 +241,12 @@ class Exchange:
     started: float
     """When the request's head had arrived, in seconds since the epoch."""
     ended: float
-    """When the answer was ready to be sent, in seconds since the epoch.
+    """When the response was ready to be sent, in seconds since the epoch.
 
-    For an answer that trickles: when its last piece was ready. Without an answer: when the connection ended.
+    For a response that trickles: when its last piece was ready. Without a response: when the connection ended.
     """
     status: int | None = None
-    """The status that the client received; None if it received no answer (a reset, or it disconnected)."""
+    """The status that the client received; None if it received no response (a reset, or it disconnected)."""
     response_headers: Headers = field(default_factory=Headers)
     response_body: bytes = b""
     """What the client was sent, after any tampering."""
@@ -291,7 +291,7 @@ class Exchange:
 
     @property
     def response_json(self) -> dict[str, Any]:
-        """The answer's body, or an empty dict if it is not a JSON object."""
+        """The response's body, or an empty dict if it is not a JSON object."""
         return _json_object(self.response_body)
 
     @property
@@ -314,7 +314,7 @@ class Exchange:
     @property
     def summary(self) -> str:
         """One line without headers and bodies: number, method, path, status, fault."""
-        status = self.status if self.status is not None else "no answer"
+        status = self.status if self.status is not None else "no response"
         return f"#{self.number} {self.method} {self.path} {status}" + (f" [{self.fault}]" if self.fault else "")
 
     def record(self, redactor: Redactor) -> dict[str, Any]:
@@ -338,8 +338,8 @@ class Exchange:
             "body": _shown_body(self.body, redactor),
             "jwt": _shown_jwt(self.jwt, redactor),
             "status": self.status,
-            "answer_headers": [list(item) for item in redactor.redact_headers(self.response_headers)],
-            "answer_body": _shown_body(self.response_body, redactor),
+            "response_headers": [list(item) for item in redactor.redact_headers(self.response_headers)],
+            "response_body": _shown_body(self.response_body, redactor),
             "started": self.started,
             "milliseconds": round((self.ended - self.started) * 1000, 1),
             "fault": self.fault,

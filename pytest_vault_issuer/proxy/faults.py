@@ -1,4 +1,4 @@
-"""The faults that the proxy can inject into a request or into Vault's answer."""
+"""The faults that the proxy can inject into a request or into Vault's response."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .exchange import Answer, Headers, Pace
+from .exchange import Headers, Pace, Response
 
-_NOTHING_CHANGED = " (answer unchanged)"
+_NOTHING_CHANGED = " (response unchanged)"
 _PATIENCE = 60.0
-"""Seconds between two looks at a client that waits for an answer; its end is noticed at once."""
+"""Seconds between two looks at a client that waits for a response; its end is noticed at once."""
 
 
 class Reset(Exception):
-    """Reset the connection without an answer."""
+    """Reset the connection without a response."""
 
 
 class Lifetime:
@@ -61,8 +61,8 @@ class Fault(ABC):
     def name(self) -> str:
         """Recorded in :attr:`Exchange.fault`."""
 
-    def on_request(self, lifetime: Lifetime) -> Answer | None:
-        """Called before the request is forwarded: an answer is sent instead of Vault's, None forwards.
+    def on_request(self, lifetime: Lifetime) -> Response | None:
+        """Called before the request is forwarded: a response is sent instead of Vault's, None forwards.
 
         :raises Reset: the connection is reset.
         """
@@ -72,12 +72,12 @@ class Fault(ABC):
         """Called with the request's headers when it is forwarded: those that Vault gets."""
         return headers
 
-    def on_answer(self, answer: Answer) -> tuple[Answer, str]:
-        """Called with Vault's answer: what the client gets, and a remark to add to the recorded name.
+    def on_response(self, response: Response) -> tuple[Response, str]:
+        """Called with Vault's response: what the client gets, and a remark to add to the recorded name.
 
         :raises Reset: the connection is reset.
         """
-        return answer, ""
+        return response, ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,14 +106,14 @@ class Respond(Fault):
         after = Headers(self.headers).get("Retry-After")
         return f"respond {self.status}" + (f", retry after {after}" if after else "")
 
-    def on_request(self, lifetime: Lifetime) -> Answer:
-        """The declared answer."""
+    def on_request(self, lifetime: Lifetime) -> Response:
+        """The declared response."""
         if self.json is not None:
             body, content_type = jsonlib.dumps(self.json).encode(), "application/json"
         else:
             body, content_type = self.body.encode() if isinstance(self.body, str) else self.body, "text/plain"
         headers = [("Content-Type", self.content_type or content_type), *self.headers] if body else self.headers
-        return Answer(self.status, Headers(headers), body)
+        return Response(self.status, Headers(headers), body)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,25 +128,25 @@ class Redirect(Fault):
         """``redirect 307``."""
         return f"redirect {self.status}"
 
-    def on_request(self, lifetime: Lifetime) -> Answer:
+    def on_request(self, lifetime: Lifetime) -> Response:
         """The redirect."""
-        return Answer(self.status, Headers([("Location", self.location_url)]))
+        return Response(self.status, Headers([("Location", self.location_url)]))
 
 
 @dataclass(frozen=True, eq=False)
-class EmptyAnswer(Fault):
+class EmptyResponse(Fault):
     """Answers with a status and nothing else."""
 
     status: int = 204
 
     @property
     def name(self) -> str:
-        """``empty answer 204``."""
-        return f"empty answer {self.status}"
+        """``empty response 204``."""
+        return f"empty response {self.status}"
 
-    def on_request(self, lifetime: Lifetime) -> Answer:
-        """The empty answer."""
-        return Answer(self.status)
+    def on_request(self, lifetime: Lifetime) -> Response:
+        """The empty response."""
+        return Response(self.status)
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,7 +225,7 @@ class Hang(Fault):
 
 @dataclass(frozen=True, eq=False)
 class Trickle(Fault):
-    """Send Vault's answer in small pieces with a pause after each.
+    """Send Vault's response in small pieces with a pause after each.
 
     :param size: bytes of a piece, its headers included.
     :param pause: seconds.
@@ -245,9 +245,9 @@ class Trickle(Fault):
         """``trickle 64 bytes every 0.5 s``."""
         return f"trickle {self.size} bytes every {self.pause:g} s"
 
-    def on_answer(self, answer: Answer) -> tuple[Answer, str]:
-        """The answer with its pace."""
-        return replace(answer, pace=self._pace()), ""
+    def on_response(self, response: Response) -> tuple[Response, str]:
+        """The response with its pace."""
+        return replace(response, pace=self._pace()), ""
 
     def _pace(self) -> Pace:
         return Pace(self.size, self.pause, self.at_most)
@@ -289,27 +289,27 @@ class Hold(Fault):
             self._changed.notify_all()
 
 
-class HoldAnswer(Hold):
-    """Hold Vault's answers before the client until :meth:`release`. Vault has already acted on the request.
+class HoldResponse(Hold):
+    """Hold Vault's responses before the client until :meth:`release`. Vault has already acted on the request.
 
-    ``arrived`` is set when the first answer is held.
+    ``arrived`` is set when the first response is held.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._lifetime = Lifetime()
 
-    name = "hold answer"
+    name = "hold response"
 
     def on_request(self, lifetime: Lifetime) -> None:
         """Forward the request."""
         lifetime.on_end(self._wake)
         self._lifetime = lifetime
 
-    def on_answer(self, answer: Answer) -> tuple[Answer, str]:
+    def on_response(self, response: Response) -> tuple[Response, str]:
         """Wait for the release, or for the proxy's end."""
         self._hold(self._lifetime)
-        return answer, ""
+        return response, ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -330,34 +330,36 @@ class AddHeader(Fault):
 
 
 @dataclass(frozen=True, eq=False)
-class AnswerHeader(Fault):
-    """Replace a header of Vault's answer, as a proxy between the two may do."""
+class ResponseHeader(Fault):
+    """Replace a header of Vault's response, as a proxy between the two may do."""
 
     header: str
     value: str
 
     @property
     def name(self) -> str:
-        """``answer with header Content-Type``."""
-        return f"answer with header {self.header}"
+        """``response with header Content-Type``."""
+        return f"response with header {self.header}"
 
-    def on_answer(self, answer: Answer) -> tuple[Answer, str]:
-        """The answer with this header."""
-        return replace(answer, headers=Headers([*answer.headers.without(self.header), (self.header, self.value)])), ""
+    def on_response(self, response: Response) -> tuple[Response, str]:
+        """The response with this header."""
+        return replace(
+            response, headers=Headers([*response.headers.without(self.header), (self.header, self.value)])
+        ), ""
 
 
 @dataclass(frozen=True, eq=False)
 class Compress(Fault):
-    """Send Vault's answer compressed if the client accepts gzip, as a proxy or load balancer may do."""
+    """Send Vault's response compressed if the client accepts gzip, as a proxy or load balancer may do."""
 
     @property
     def name(self) -> str:
         """``compress``."""
         return "compress"
 
-    def on_answer(self, answer: Answer) -> tuple[Answer, str]:
-        """The answer, to be compressed; the record has the plain body."""
-        return replace(answer, compressed=True), ""
+    def on_response(self, response: Response) -> tuple[Response, str]:
+        """The response, to be compressed; the record has the plain body."""
+        return replace(response, compressed=True), ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -377,47 +379,47 @@ class ResetAfter(Fault):
 
     name = "reset after"
 
-    def on_answer(self, answer: Answer) -> tuple[Answer, str]:
+    def on_response(self, response: Response) -> tuple[Response, str]:
         """Reset."""
         raise Reset
 
 
 @dataclass(frozen=True, eq=False)
 class Tamper(Fault):
-    """Change Vault's answer if it is a JSON object.
+    """Change Vault's response if it is a JSON object.
 
-    ``fn`` gets a copy, which it may change, and returns the answer for the client. If nothing changed (an error
-    answer, a chain of one reordered), the recorded name states this.
+    ``fn`` gets a copy, which it may change, and returns the response for the client. If nothing changed (an error
+    response, a chain of one reordered), the recorded name states this.
     """
 
     fn: Callable[[dict[str, Any]], dict[str, Any]]
     name: str = "tamper"
 
-    def on_answer(self, answer: Answer) -> tuple[Answer, str]:
-        """The changed answer."""
+    def on_response(self, response: Response) -> tuple[Response, str]:
+        """The changed response."""
         try:
-            original = jsonlib.loads(answer.body)
+            original = jsonlib.loads(response.body)
         except ValueError:
-            return answer, _NOTHING_CHANGED
+            return response, _NOTHING_CHANGED
         if not isinstance(original, dict):
-            return answer, _NOTHING_CHANGED
+            return response, _NOTHING_CHANGED
         changed = self.fn(copy.deepcopy(original))
         if changed == original:
-            return answer, _NOTHING_CHANGED
-        return replace(answer, body=jsonlib.dumps(changed).encode()), ""
+            return response, _NOTHING_CHANGED
+        return replace(response, body=jsonlib.dumps(changed).encode()), ""
 
 
 @dataclass(frozen=True, eq=False)
 class TamperBody(Fault):
-    """Changes the raw body of Vault's answer."""
+    """Changes the raw body of Vault's response."""
 
     fn: Callable[[bytes], bytes]
     name: str = "tamper body"
 
-    def on_answer(self, answer: Answer) -> tuple[Answer, str]:
-        """The changed answer."""
-        body = self.fn(answer.body)
-        return replace(answer, body=body), "" if body != answer.body else _NOTHING_CHANGED
+    def on_response(self, response: Response) -> tuple[Response, str]:
+        """The changed response."""
+        body = self.fn(response.body)
+        return replace(response, body=body), "" if body != response.body else _NOTHING_CHANGED
 
 
 def retry_later(status: int, *, after: int | None = None, error: str = "") -> Respond:
@@ -439,7 +441,7 @@ def retry_later(status: int, *, after: int | None = None, error: str = "") -> Re
 
 
 def set_data(key: str, value: Any) -> Tamper:
-    """Set a field of the answer's ``data``."""
+    """Set a field of the response's ``data``."""
     return _tamper_data(f"set data.{key}", lambda data: data.update({key: value}))
 
 
@@ -485,11 +487,11 @@ def reorder_chain(order: Sequence[int] | None = None, *, seed: int = 0) -> Tampe
 
 
 def _tamper_data(name: str, change: Callable[[dict[str, Any]], object]) -> Tamper:
-    def fn(answer: dict[str, Any]) -> dict[str, Any]:
-        data = answer.get("data")
+    def fn(response: dict[str, Any]) -> dict[str, Any]:
+        data = response.get("data")
         if isinstance(data, dict):
             change(data)
-        return answer
+        return response
 
     return Tamper(fn, name)
 

@@ -1,4 +1,4 @@
-"""The server's side of HTTP/1.1: reading requests and writing answers."""
+"""The server's side of HTTP/1.1: reading requests and writing responses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import BinaryIO
 
-from .exchange import Answer, Head, Headers
+from .exchange import Head, Headers, Response
 
 _LONGEST_LINE = 65536
 _MOST_HEADERS = 100
@@ -132,23 +132,23 @@ def end_to_end(headers: Headers) -> Headers:
     return headers.without(*_HOP_BY_HOP, *named)
 
 
-def encode_answer(answer: Answer, *, head_only: bool, keep_alive: bool) -> bytes:
-    """The answer as it goes over the wire.
+def encode_response(response: Response, *, head_only: bool, keep_alive: bool) -> bytes:
+    """The response as it goes over the wire.
 
     :param head_only: it answers a HEAD request.
     """
-    headers = end_to_end(answer.headers)
-    lines = [f"HTTP/1.1 {answer.status} {answer.phrase}"]
-    bodiless = answer.status in (204, 304) or answer.status < 200
+    headers = end_to_end(response.headers)
+    lines = [f"HTTP/1.1 {response.status} {response.phrase}"]
+    bodiless = response.status in (204, 304) or response.status < 200
     if not head_only or "Content-Length" not in headers:
         headers = headers.without("Content-Length")
         if not bodiless:
-            lines.append(f"Content-Length: {len(answer.body)}")
+            lines.append(f"Content-Length: {len(response.body)}")
     lines += [f"{name}: {value}" for name, value in headers]
     if not keep_alive:
         lines.append("Connection: close")
     head = ("\r\n".join(lines) + "\r\n\r\n").encode("iso-8859-1", "replace")
-    return head if head_only or bodiless else head + answer.body
+    return head if head_only or bodiless else head + response.body
 
 
 def _without_end(line: bytes) -> bytes:

@@ -1,8 +1,8 @@
 """Namespaces of Vault Enterprise, simulated for a Vault without namespaces.
 
 The Community Edition of Vault ignores the header ``X-Vault-Namespace``, so it also serves a controller that omits it.
-This module only maps paths: the mounts of the Vault behind the proxy appear in namespaces. Every answer comes from the
-real Vault.
+This module only maps paths: the mounts of the Vault behind the proxy appear in namespaces. Every response comes from
+the real Vault.
 """
 
 from __future__ import annotations

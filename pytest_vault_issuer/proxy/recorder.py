@@ -14,7 +14,7 @@ from .exchange import Exchange, HandshakeFailure, Route
 from .faults import Fault
 
 Where = Callable[[Exchange], bool]
-"""A condition on a request; for an injection the answer's fields are not filled in yet."""
+"""A condition on a request; for an injection the response's fields are not filled in yet."""
 
 
 class Observer:
@@ -145,7 +145,7 @@ class Recorder:
             return self._next - 1
 
     def record(self, exchange: Exchange) -> None:
-        """Add a finished exchange, or correct it if its answer could not be delivered."""
+        """Add a finished exchange, or correct it if its response could not be delivered."""
         with self._changed:
             self._exchanges[exchange.number] = exchange
             self._changed.notify_all()
@@ -277,7 +277,7 @@ class Recorder:
 
         :param route: None for any.
         :param times: number of requests to which it applies; None for all.
-        :param where: only requests for which this is true; it gets an exchange without an answer.
+        :param where: only requests for which this is true; it gets an exchange without a response.
         :param skip: number of matching requests that pass before.
         :param every: 2 for every second matching request, beginning with the first; 1 for all.
         :raises ValueError: if `every` is less than 1.

@@ -24,7 +24,7 @@ _BACKLOG = 128
 _BACK_OFF = 0.1
 """Seconds until the proxy accepts connections again after it could not."""
 _RETIRING = 2.0
-"""Seconds that a change of the certificate waits for answers that are being sent."""
+"""Seconds that a change of the certificate waits for responses that are being sent."""
 _CLOSING = 5.0
 """Seconds; a thread may be in the middle of connecting to a Vault that does not answer."""
 
@@ -35,7 +35,7 @@ _MORE = "allow more open files and processes (ulimit -n, ulimit -u), or run fewe
 class Proxy(Recorder):
     """A recording, fault-injecting reverse proxy in front of a real Vault.
 
-    It listens on a random port, serves HTTP/1.1 from threads of this process and gives Vault's answers on unchanged
+    It listens on a random port, serves HTTP/1.1 from threads of this process and gives Vault's responses on unchanged
     unless a fault was injected. It never follows a redirect.
 
     :param upstream: address of the real Vault.
@@ -218,7 +218,7 @@ class Proxy(Recorder):
     def replace_certificate(self, certificate: ServerCertificate) -> None:
         """Use another server certificate from now on.
 
-        Idle connections are closed, busy ones after their answer, so that no client goes on with the old one.
+        Idle connections are closed, busy ones after their response, so that no client goes on with the old one.
 
         :raises ConfigurationError: if this proxy serves plain HTTP.
         """

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from ..certificates import ClientCertificate
 from ..errors import ConfigurationError
-from .exchange import Answer, Head, Headers
+from .exchange import Head, Headers, Response
 from .http1 import end_to_end
 from .tls import client_context, load_certificate
 
@@ -137,12 +137,12 @@ class UpstreamConnection:
         self._connection: http.client.HTTPConnection | None = None
         self._lock = threading.Lock()
 
-    def exchange(self, upstream: Upstream, head: Head, body: bytes) -> Answer:
-        """Forward a request, and return the whole answer, which may be a redirect.
+    def exchange(self, upstream: Upstream, head: Head, body: bytes) -> Response:
+        """Forward a request, and return the whole response, which may be a redirect.
 
-        The request is sent only once: without an answer, the proxy cannot know whether Vault has acted on it.
+        The request is sent only once: without a response, the proxy cannot know whether Vault has acted on it.
 
-        :raises Unreachable: if there is no connection, or if it ends before the answer does.
+        :raises Unreachable: if there is no connection, or if it ends before the response does.
         """
         try:
             connection = self._ready(upstream)
@@ -153,8 +153,8 @@ class UpstreamConnection:
             if body or "Content-Length" in head.headers or "Transfer-Encoding" in head.headers:
                 connection.putheader("Content-Length", str(len(body)))
             connection.endheaders(body or None)
-            response = connection.getresponse()
-            answer = Answer(response.status, Headers(response.getheaders()), response.read(), response.reason)
+            received = connection.getresponse()
+            response = Response(received.status, Headers(received.getheaders()), received.read(), received.reason)
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
             exhausted = isinstance(error, OSError) and error.errno in EXHAUSTED
@@ -163,7 +163,7 @@ class UpstreamConnection:
             with self._lock:  # from now on, interrupt() must not end it: another client may use it
                 self._connection = None
             upstream.give_back(connection)
-        return answer
+        return response
 
     def close(self) -> None:
         """Close the connection. The next request opens another one."""
@@ -173,7 +173,7 @@ class UpstreamConnection:
             connection.close()
 
     def interrupt(self) -> None:
-        """End the wait for Vault's answer, from another thread."""
+        """End the wait for Vault's response, from another thread."""
         with self._lock:
             sock: socket.socket | None = self._connection.sock if self._connection is not None else None
             if sock is not None:
@@ -193,7 +193,7 @@ class UpstreamConnection:
 
 
 def _is_stale(connection: http.client.HTTPConnection | None) -> bool:
-    """Return whether Vault has closed the connection since the last answer: only then is there something to read."""
+    """Return whether Vault has closed the connection since the last response: only then is there something to read."""
     if connection is None or connection.sock is None:
         return False
     poll = select.poll()

@@ -166,7 +166,7 @@ def connection(exchange: dict[str, Any]) -> Iterator[str]:
 
 def summary(exchange: dict[str, Any]) -> str:
     """One line without headers and bodies: number, method, path, status, fault."""
-    status = exchange["status"] if exchange["status"] is not None else "no answer"
+    status = exchange["status"] if exchange["status"] is not None else "no response"
     fault = f" [{exchange['fault']}]" if exchange["fault"] else ""
     return f"#{exchange['number']} {exchange['method']} {exchange['path']} {status}{fault}"
 
@@ -178,7 +178,7 @@ def exchange_text(exchange: dict[str, Any]) -> str:
     lines += [f"  {fact}" for fact in connection(exchange)]
     if exchange["jwt"]:
         lines += [f"  JWT {line}" for line in json.dumps(exchange["jwt"], indent=2, ensure_ascii=False).splitlines()]
-    for arrow, part in ((">", ""), ("<", "answer_")):
+    for arrow, part in ((">", ""), ("<", "response_")):
         lines += [f"  {arrow} {name}: {value}" for name, value in exchange[f"{part}headers"]]
         lines += [f"  {arrow} {line}" for line in body_text(exchange[f"{part}body"]).splitlines()]
     return "\n".join(lines)

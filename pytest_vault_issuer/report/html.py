@@ -199,7 +199,7 @@ def _moments(evidence: dict[str, Any]) -> list[tuple[float, dict[str, Any]]]:
 
 
 def _http_text(exchange: dict[str, Any], prefix: str) -> str:
-    """Return headers and body of a request (prefix '') or of its answer (``answer_``)."""
+    """Return headers and body of a request (prefix '') or of its response (``response_``)."""
     headers = "\n".join(f"{name}: {value}" for name, value in exchange[f"{prefix}headers"])
     return f"{headers}\n\n{body_text(exchange[f'{prefix}body'])}".strip()
 

@@ -33,7 +33,7 @@ SERVER_ID_HEADER = "X-Vault-AWS-IAM-Server-ID"
 ALGORITHM = "AWS4-HMAC-SHA256"
 TIMEOUT = urllib3.Timeout(connect=5, read=15)
 #: The most bytes of an answer that are read, to bound memory.
-LONGEST_ANSWER = 1024 * 1024
+LONGEST_RESPONSE = 1024 * 1024
 
 
 class AwsCredentials(NamedTuple):
@@ -88,7 +88,7 @@ def assume_role(role_arn: str, web_identity_token: str, region: str) -> AwsCrede
                 redirect=False,
                 preload_content=False,
             )
-            answer = response.read(LONGEST_ANSWER).decode(errors="replace")
+            answer = response.read(LONGEST_RESPONSE).decode(errors="replace")
             response.close()
     except urllib3.exceptions.HTTPError as error:
         raise CredentialError("AWS STS cannot be reached") from error

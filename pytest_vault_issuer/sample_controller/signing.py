@@ -14,7 +14,7 @@ from .habits import HABITS
 from .logins import LOGINS
 from .secret_values import CredentialError
 from .tls import connection_context
-from .vault import UnusableAnswerError, Vault, VaultError, VaultRefusalError
+from .vault import UnusableResponseError, Vault, VaultError, VaultRefusalError
 
 
 class RefusedError(Exception):
@@ -50,7 +50,7 @@ def sign(
             data = vault.sign(described.path, token, parameters(csr, pem, duration))
         chain = read_chain(data)
         check_fits(chain.certificates[0], csr)
-    except (UnreadableCsrError, VaultRefusalError, UnusableAnswerError, ChainError, UnfitCertificateError) as error:
+    except (UnreadableCsrError, VaultRefusalError, UnusableResponseError, ChainError, UnfitCertificateError) as error:
         if isinstance(error, VaultRefusalError) and LOGINS.forget(described):
             raise DelayedError(str(error)) from error  # Vault may refuse the token that was kept, not the CSR
         raise RefusedError(str(error)) from error

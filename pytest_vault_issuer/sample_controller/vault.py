@@ -18,7 +18,7 @@ from .configuration import Issuer
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 15.0
 #: The most bytes of an answer that are read.
-LONGEST_ANSWER = 4 * 1024 * 1024
+LONGEST_RESPONSE = 4 * 1024 * 1024
 #: Standby, disaster recovery secondary and performance standby: they serve requests or pass them on.
 HEALTHY_STANDBYS = (429, 472, 473)
 NOT_INITIALIZED = 501
@@ -41,7 +41,7 @@ class VaultRefusalError(VaultError):
     """Vault answered that it will not do this."""
 
 
-class UnusableAnswerError(VaultError):
+class UnusableResponseError(VaultError):
     """Vault agreed, but its answer is of no use."""
 
 
@@ -111,7 +111,7 @@ class Vault:
             raise _refusal("the login", status, answer)
         token = (answer.get("auth") or {}).get("client_token")
         if not isinstance(token, str) or not token:
-            raise UnusableAnswerError("the login was answered without a token")
+            raise UnusableResponseError("the login was answered without a token")
         result = LoginToken(token)
         result.ttl = float((answer.get("auth") or {}).get("lease_duration") or 0)
         return result
@@ -132,7 +132,7 @@ class Vault:
         """Sign a CSR and return the data of Vault's answer.
 
         :raises VaultRefusalError: if Vault refuses, which is final.
-        :raises UnusableAnswerError: if the answer has no data.
+        :raises UnusableResponseError: if the answer has no data.
         :raises VaultError: if Vault may sign it later.
         """
         headers = {"X-Vault-Token": token} | self._namespace_header()
@@ -141,7 +141,7 @@ class Vault:
             raise _refusal("the signing", status, answer)
         data = answer.get("data")
         if not isinstance(data, dict):
-            raise UnusableAnswerError("the signing was answered without a certificate")
+            raise UnusableResponseError("the signing was answered without a certificate")
         return data
 
     def _namespace_header(self) -> dict[str, str]:
@@ -177,7 +177,7 @@ class Vault:
             response = self._pool.request(
                 method, url, body=content, headers=headers, redirect=False, preload_content=False
             )
-            text = response.read(LONGEST_ANSWER)
+            text = response.read(LONGEST_RESPONSE)
             response.close()
             self._retry_after = _seconds(response.headers.get("Retry-After", ""))
         except urllib3.exceptions.HTTPError as error:

@@ -30,18 +30,18 @@ def run(directory: Path, *arguments: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("issuer", "flows"),
+    ("implementation", "flows"),
     [("cert-manager", ["-k", "not aws"]), ("sample-controller", ["-k", "aws", "--vault-issuer-profile=extended"])],
     ids=["cert-manager", "sample-controller"],
 )
-def test_recordings_match_the_wire(tmp_path: Path, shared: str, issuer: str, flows: list[str]) -> None:
-    run(tmp_path, str(DOCS / "wire" / "record.py"), f"--vault-issuer={issuer}", shared, *flows)
+def test_recordings_match_the_wire(tmp_path: Path, shared: str, implementation: str, flows: list[str]) -> None:
+    run(tmp_path, str(DOCS / "wire" / "record.py"), f"--vault-issuer={implementation}", shared, *flows)
     recorded = sorted(tmp_path.glob("*.json"))
     assert recorded
     for path in recorded:
         now, before = (json.loads(file.read_text()) for file in (path, DOCS / "wire" / path.name))
         # The picture names the recorded release, and the next release may differ.
         for recording in (now, before):
-            assert recording.pop("issuer")
+            assert recording.pop("controller")
             assert recording.pop("stack")
         assert now == before, path.name

@@ -70,7 +70,7 @@ class Session:
         ]
 
 
-def signalled(number: int) -> Callable[[Session], None]:
+def signaled(number: int) -> Callable[[Session], None]:
     return lambda session: session.process.send_signal(number)
 
 
@@ -143,13 +143,13 @@ class Way:
 
 WAYS = {
     "normal end": Way(lambda session: None),
-    "SIGINT": Way(signalled(signal.SIGINT)),
-    "SIGINT, workers": Way(signalled(signal.SIGINT), "-n2"),
-    "SIGTERM": Way(signalled(signal.SIGTERM)),
-    "SIGTERM, workers": Way(signalled(signal.SIGTERM), "-n2"),
-    "SIGHUP": Way(signalled(signal.SIGHUP)),
-    "SIGKILL": Way(signalled(signal.SIGKILL)),
-    "SIGKILL, workers": Way(signalled(signal.SIGKILL), "-n2"),
+    "SIGINT": Way(signaled(signal.SIGINT)),
+    "SIGINT, workers": Way(signaled(signal.SIGINT), "-n2"),
+    "SIGTERM": Way(signaled(signal.SIGTERM)),
+    "SIGTERM, workers": Way(signaled(signal.SIGTERM), "-n2"),
+    "SIGHUP": Way(signaled(signal.SIGHUP)),
+    "SIGKILL": Way(signaled(signal.SIGKILL)),
+    "SIGKILL, workers": Way(signaled(signal.SIGKILL), "-n2"),
     "SIGKILL of a worker": Way(kill_worker, "-n2"),
     "SIGKILL of the supervisor": Way(kill_supervisor),
     "SIGKILL of the process group": Way(kill_group, "-n2"),

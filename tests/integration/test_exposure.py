@@ -270,7 +270,7 @@ def test_cluster_port_of_vault_requires_a_client_certificate(
         assert (answer["status"], answer["error"] in REFUSED_HANDSHAKE) == (0, True), (protocol, answer)
 
 
-def test_proxy_gives_strangers_the_answers_of_vault(
+def test_proxy_gives_strangers_the_responses_of_vault(
     found: dict[str, list[Endpoint]], run: Session, sandbox: Sandbox, stranger: Stranger
 ) -> None:
     """The proxy adds no credential: a request gets the same response with and without it."""

@@ -280,7 +280,7 @@ def test_other_method_is_refused(call: Call, method: str) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"Origin": "https://example.test", "Access-Control-Request-Method": "POST"}])
-def test_no_answer_has_cors_headers(call: Call, assumed: AssumedRole, headers: dict[str, str]) -> None:
+def test_no_response_has_cors_headers(call: Call, assumed: AssumedRole, headers: dict[str, str]) -> None:
     request = signed(assumed)
     request["headers"] |= headers
     for answer in (call(**request), call(method="OPTIONS", headers=headers), call("/moto-api/data.json")):

@@ -216,7 +216,7 @@ def test_unreachable_module_proxy_is_broken(built: Toolchain, tmp_path: Path) ->
     ("script", "state", "said"),
     [("exit 0", OK, "answers"), ("echo 'is the daemon running?' >&2; exit 1", ABSENT, "is the daemon running?")],
 )
-def test_answer_of_the_container_engine_is_shown(
+def test_response_of_the_container_engine_is_shown(
     built: Toolchain, tmp_path: Path, script: str, state: str, said: str
 ) -> None:
     program(tmp_path / "bin", "podman", script)

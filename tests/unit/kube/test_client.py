@@ -171,7 +171,7 @@ def test_page_of_a_proxy_is_no_deletion(tmp_path: Path, status: int) -> None:
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"items": {}}', b'{"items": ["a"]}', b'{"items": 1, "metadata": null}'])
-def test_answer_without_a_list_is_not_the_apis(tmp_path: Path, body: bytes) -> None:
+def test_response_without_a_list_is_not_the_apis(tmp_path: Path, body: bytes) -> None:
     with answering(tmp_path, 200, body=body) as (cluster, _):
         with pytest.raises(StackError, match="as a Kubernetes API does"):
             cluster.list(NAMESPACES)
@@ -187,7 +187,7 @@ def test_list_without_entries_is_empty(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303])
-def test_redirect_to_a_login_page_is_no_answer(tmp_path: Path, status: int) -> None:
+def test_redirect_to_a_login_page_is_no_response_of_the_api(tmp_path: Path, status: int) -> None:
     """A client that follows it repeats a DELETE as a GET."""
     with Server(200).serves() as page:
         to = {"Location": f"http://127.0.0.1:{page.server_port}/login"}

@@ -150,7 +150,7 @@ def test_a_record_cuts_long_bodies_after_redacting() -> None:
     assert "canary" not in text
     assert f"({len(body)} bytes)" in text
     assert len(text) < 4200
-    assert "no answer" in text
+    assert "no response" in text
 
 
 def strict(value: Any) -> str:
@@ -184,7 +184,7 @@ def test_any_body_is_recorded_so_that_it_can_be_written(body: bytes, shown: Any)
     record = exchange(body=body, response_body=body).record(Redactor())
     assert len(strict(record)) < 50_000
     if shown is not None:
-        assert (record["body"], record["answer_body"]) == (shown, shown)
+        assert (record["body"], record["response_body"]) == (shown, shown)
 
 
 def test_any_other_part_is_recorded_so_that_it_can_be_written() -> None:

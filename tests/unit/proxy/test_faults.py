@@ -18,10 +18,9 @@ import requests
 from pytest_vault_issuer.errors import BarrierUnmet, Unmet
 from pytest_vault_issuer.proxy import (
     AddHeader,
-    AnswerHeader,
     Compress,
     Delay,
-    EmptyAnswer,
+    EmptyResponse,
     Fault,
     Hang,
     Hold,
@@ -31,6 +30,7 @@ from pytest_vault_issuer.proxy import (
     ResetAfter,
     ResetBefore,
     Respond,
+    ResponseHeader,
     Route,
     Tamper,
     TamperBody,
@@ -62,11 +62,11 @@ SIGNED = {"data": {"certificate": "leaf", "issuing_ca": "intermediate-1", "ca_ch
         (Respond(200, body=b"\xff", content_type="x/y"), 200, "x/y", b"\xff", "respond 200"),
         (Respond(472, json=[]), 472, "application/json", b"[]", "respond 472"),
         (Respond(500), 500, None, b"", "respond 500"),
-        (EmptyAnswer(), 204, None, b"", "empty answer 204"),
-        (EmptyAnswer(200), 200, None, b"", "empty answer 200"),
+        (EmptyResponse(), 204, None, b"", "empty response 204"),
+        (EmptyResponse(200), 200, None, b"", "empty response 200"),
     ],
 )
-def test_answer_without_upstream(
+def test_response_without_upstream(
     client: Client,
     proxy: Proxy,
     upstream: Upstream,
@@ -99,13 +99,13 @@ def test_add_header(client: Client, proxy: Proxy, upstream: Upstream) -> None:
     assert exchange.upstream
 
 
-def test_answer_header(client: Client, proxy: Proxy) -> None:
-    proxy.inject(Route.SIGN, AnswerHeader("content-type", "Application/JSON"), times=1)
+def test_response_header(client: Client, proxy: Proxy) -> None:
+    proxy.inject(Route.SIGN, ResponseHeader("content-type", "Application/JSON"), times=1)
     answers = [client.sign() for _ in range(2)]
     assert [answer.headers["Content-Type"] for answer in answers] == ["Application/JSON", "application/json"]
     assert answers[0].content == answers[1].content
     exchange, _ = proxy.exchanges
-    assert exchange.fault == "answer with header content-type"
+    assert exchange.fault == "response with header content-type"
     assert exchange.upstream
 
 
@@ -268,7 +268,7 @@ def test_trickle_sends_small_pieces(
     assert (exchange.status, exchange.fault, exchange.upstream) == (200, "trickle 10 bytes every 0 s", True)
 
 
-def test_trickled_answer_is_recorded_with_its_last_piece(client: Client, proxy: Proxy) -> None:
+def test_trickled_response_is_recorded_with_its_last_piece(client: Client, proxy: Proxy) -> None:
     proxy.inject(Route.SIGN, Trickle(64, 0.02, 3))
     assert client.sign().json() == SIGNED
     assert client("HEAD", "/v1/pki/cert/ca").status_code == 200
@@ -276,7 +276,7 @@ def test_trickled_answer_is_recorded_with_its_last_piece(client: Client, proxy: 
     assert exchange.ended - exchange.started >= 0.06
 
 
-def test_client_that_leaves_a_trickle_has_no_answer(proxy: Proxy, connect: Callable[..., ssl.SSLSocket]) -> None:
+def test_client_that_leaves_a_trickle_has_no_response(proxy: Proxy, connect: Callable[..., ssl.SSLSocket]) -> None:
     proxy.inject(Route.SIGN, Trickle(8, 600))
     sock = connect(proxy)
     sock.sendall(b"POST /v1/pki/sign/role HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
@@ -435,14 +435,14 @@ def test_what_cannot_be_tampered_with_stays_and_says_so(
     upstream.body = body
     proxy.inject(Route.SIGN, fault)
     assert client.sign().content == body
-    assert proxy.exchanges[0].fault == f"{fault.name} (answer unchanged)"
+    assert proxy.exchanges[0].fault == f"{fault.name} (response unchanged)"
 
 
 def test_chain_of_one_cannot_be_reordered(client: Client, proxy: Proxy, upstream: Upstream) -> None:
     upstream.body = b'{"data": {"certificate": "leaf", "ca_chain": ["root"]}}'
     proxy.inject(Route.SIGN, reorder_chain())
     assert client.sign().content == upstream.body
-    assert proxy.exchanges[0].fault == "reorder chain (answer unchanged)"
+    assert proxy.exchanges[0].fault == "reorder chain (response unchanged)"
 
 
 def test_own_tampering(client: Client, proxy: Proxy) -> None:
@@ -459,7 +459,7 @@ def test_own_tampering_with_raw_body(client: Client, proxy: Proxy, upstream: Ups
     proxy.inject(Route.HEALTH, TamperBody(lambda body: body))
     assert client.sign().content == (upstream.body or b"")[:10]
     client("GET", "/v1/sys/health")
-    assert [exchange.fault for exchange in proxy.exchanges] == ["truncate", "tamper body (answer unchanged)"]
+    assert [exchange.fault for exchange in proxy.exchanges] == ["truncate", "tamper body (response unchanged)"]
 
 
 @pytest.mark.parametrize("fault", [Tamper(lambda answer: answer["missing"]), reorder_chain((0, 7))])

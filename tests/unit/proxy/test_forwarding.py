@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Connect = Callable[..., ssl.SSLSocket]
 
 
-def read_answer(sock: socket.socket) -> tuple[bytes, bytes]:
+def read_response(sock: socket.socket) -> tuple[bytes, bytes]:
     """Read the head and the body of the next answer from a raw connection."""
     data = b""
     while b"\r\n\r\n" not in data:
@@ -38,7 +38,7 @@ def read_answer(sock: socket.socket) -> tuple[bytes, bytes]:
     return head, body
 
 
-def test_answer_is_given_on_unchanged(client: Client, upstream: Upstream) -> None:
+def test_response_is_given_on_unchanged(client: Client, upstream: Upstream) -> None:
     upstream.status = 403
     upstream.headers = [("Content-Type", "text/odd"), ("X-Twice", "1"), ("X-Twice", "2"), ("Keep-Alive", "timeout=5")]
     upstream.body = b"\x00\xffnot text"
@@ -213,7 +213,7 @@ def test_expect_continue(proxy: Proxy, connect: Connect, upstream: Upstream) -> 
     sock.sendall(b"POST /v1/x HTTP/1.1\r\nHost: v\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
     assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
     sock.sendall(b"hello")
-    assert read_answer(sock)[0].startswith(b"HTTP/1.1 200 OK\r\n")
+    assert read_response(sock)[0].startswith(b"HTTP/1.1 200 OK\r\n")
     assert upstream.requests[0][3] == b"hello"
     assert "Expect" not in upstream.requests[0][2]
 
@@ -233,7 +233,7 @@ def test_pipelined_requests_are_answered_in_order(proxy: Proxy, connect: Connect
 def test_http_1_0_client_gets_a_closed_connection(proxy: Proxy, connect: Connect) -> None:
     sock = connect(proxy)
     sock.sendall(b"GET /v1/sys/health HTTP/1.0\r\n\r\n")
-    head, _ = read_answer(sock)
+    head, _ = read_response(sock)
     assert b"\r\nConnection: close" in head
     assert sock.recv(1) == b""
 
@@ -261,7 +261,7 @@ def test_malformed_requests_are_refused(
 ) -> None:
     sock = connect(proxy)
     sock.sendall(request_bytes)
-    assert read_answer(sock)[0].startswith(f"HTTP/1.1 {status} ".encode())
+    assert read_response(sock)[0].startswith(f"HTTP/1.1 {status} ".encode())
     assert sock.recv(1) == b""
     assert upstream.requests == []
 
@@ -297,7 +297,7 @@ def test_vanishing_client_does_no_harm(
     assert capfd.readouterr() == ("", "")
 
 
-def test_client_that_does_not_wait_for_its_answer(
+def test_client_that_does_not_wait_for_its_response(
     new_proxy: Callable[..., Proxy], upstream: Upstream, capfd: pytest.CaptureFixture[str]
 ) -> None:
     proxy = new_proxy(certificate=None)

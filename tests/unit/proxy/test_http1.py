@@ -13,8 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pytest_vault_issuer.proxy import Headers, Proxy
-from pytest_vault_issuer.proxy.exchange import Answer, Head
-from pytest_vault_issuer.proxy.http1 import BadRequest, IncompleteBody, encode_answer, read_body, read_head
+from pytest_vault_issuer.proxy.exchange import Head, Response
+from pytest_vault_issuer.proxy.http1 import BadRequest, IncompleteBody, encode_response, read_body, read_head
 
 if TYPE_CHECKING:
     from tests.unit.proxy.conftest import Client, Upstream
@@ -278,10 +278,10 @@ def test_any_bytes_are_a_body_in_chunks_or_refused(data: bytes) -> None:
 
 @repeatable
 @given(st.integers(200, 599), HEADERS, st.binary(max_size=40), st.booleans(), st.booleans())
-def test_answer_is_one_head_and_its_body(
+def test_response_is_one_head_and_its_body(
     status: int, headers: list[tuple[str, str]], body: bytes, head_only: bool, keep_alive: bool
 ) -> None:
-    data = encode_answer(Answer(status, Headers(headers), body), head_only=head_only, keep_alive=keep_alive)
+    data = encode_response(Response(status, Headers(headers), body), head_only=head_only, keep_alive=keep_alive)
     head, end, rest = data.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 %d " % status)
     assert end

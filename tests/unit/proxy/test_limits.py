@@ -165,7 +165,7 @@ def test_client_that_does_not_read_is_disconnected(
         return exchange.status is None
 
     (exchange,) = proxy.wait_for(Route.SIGN, where=is_given_up, timeout=LIMIT)
-    assert exchange.fault == "respond 200, client did not read its answer"
+    assert exchange.fault == "respond 200, client did not read its response"
 
 
 def test_client_that_reads_slowly_gets_all(proxy: Proxy, unread: ssl.SSLSocket) -> None:

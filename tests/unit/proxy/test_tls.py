@@ -277,7 +277,7 @@ def test_replaced_certificate_takes_effect_at_once(proxy: Proxy, client: Client,
     assert len(proxy.handshake_failures) == 1
 
 
-def test_busy_connection_is_closed_after_its_answer(proxy: Proxy, connect: Connect, authority: Authority) -> None:
+def test_busy_connection_is_closed_after_its_response(proxy: Proxy, connect: Connect, authority: Authority) -> None:
     hold = Hold()
     proxy.inject(None, hold)
     sock = connect(proxy)

@@ -307,7 +307,7 @@ def test_what_is_no_secret_stays(text: str) -> None:
     assert Redactor().redact(text) == text
 
 
-def test_names_in_the_answer_of_a_list_stay() -> None:
+def test_names_in_the_response_to_a_list_stay() -> None:
     redactor = Redactor()
     answer = {"request_id": "x", "data": {"keys": ["issuer", "7f-3a-11"]}, "wrap_info": None}
     assert redactor.redact_json(answer) == answer

@@ -77,7 +77,7 @@ def reader(visit: Any) -> Reader:
 
 def test_page_is_one_file_without_texts_of_its_own(reader: Reader, file: Path) -> None:
     assert reader.fetched == [file.as_uri()]
-    assert reader.said == [], "neither errors nor what an issuer wrote into its answers"
+    assert reader.said == [], "neither errors nor what an issuer wrote into its responses"
     assert reader.shown() == [requirement.id for requirement in REQUIREMENTS]
 
 
@@ -88,12 +88,12 @@ def test_failures_are_open_with_their_evidence(reader: Reader) -> None:
         assert failed.get_by_text(text).first.is_visible(), f"expected {text!r} to be visible"
 
 
-def test_an_exchange_shows_its_answer_when_it_is_opened(reader: Reader) -> None:
+def test_an_exchange_shows_its_response_when_it_is_opened(reader: Reader) -> None:
     exchange = reader.page.locator(f"#{FAILED} .timeline details", has_text="/sign/")
-    answer = exchange.locator("pre", has_text=HOSTILE)
-    assert not answer.is_visible()
+    response = exchange.locator("pre", has_text=HOSTILE)
+    assert not response.is_visible()
     exchange.locator("summary").click()
-    assert answer.is_visible()
+    assert response.is_visible()
 
 
 def test_everything_that_was_seen_can_be_read(reader: Reader) -> None:

@@ -73,6 +73,6 @@ def test_issuing_ca_is_used_without_a_chain(leaf: x509.Certificate, above: Certi
 
 
 @pytest.mark.parametrize("certificate", [None, "", 7, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"])
-def test_an_answer_without_a_certificate_is_refused(certificate: object) -> None:
+def test_a_response_without_a_certificate_is_refused(certificate: object) -> None:
     with pytest.raises(ChainError):
         read_chain({"certificate": certificate})

@@ -23,7 +23,7 @@ PAGE = page("200 OK")
 
 
 @pytest.mark.parametrize("answer", [PAGE, http("200 OK", []), http("200 OK", {"data": None}), http("200 OK", "no")])
-def test_answer_that_is_not_vaults_stops_no_later_step(answer: bytes) -> None:
+def test_response_that_is_not_vaults_stops_no_later_step(answer: bytes) -> None:
     with serving(answer) as (port, _):
         left = remove_created(VaultAdmin(server(port)), SESSION, CREATED)
     named = " ".join(leftover.what for leftover in left)
