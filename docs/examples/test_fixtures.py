@@ -6,12 +6,17 @@ import hvac
 import hvac.exceptions
 import pytest
 
-from pytest_vault_issuer.certificates import Authority
-from pytest_vault_issuer.kube import ApiError, Cluster, Resource
-from pytest_vault_issuer.sandbox.csr import SigningRequest
-from pytest_vault_issuer.session.session import Session
-from pytest_vault_issuer.stack.types import Stack
-from pytest_vault_issuer.vault import VaultAdmin, VaultWorkspace
+from pytest_vault_issuer import (
+    CONFIG_MAPS,
+    ApiError,
+    Authority,
+    Cluster,
+    Session,
+    SigningRequest,
+    Stack,
+    VaultAdmin,
+    VaultWorkspace,
+)
 
 
 def test_addresses(vault_issuer_stack: Stack) -> None:
@@ -22,25 +27,24 @@ def test_addresses(vault_issuer_stack: Stack) -> None:
 
 
 def test_waiting_for_an_object(vault_issuer_cluster: Cluster) -> None:
-    config_maps = Resource(group="", version="v1", plural="configmaps")
     body = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": "ours", "namespace": "default"},
         "data": {"mode": "fast"},
     }
-    vault_issuer_cluster.create(config_maps, body)
+    vault_issuer_cluster.create(CONFIG_MAPS, body)
     found, last_seen = vault_issuer_cluster.wait(
-        config_maps,
+        CONFIG_MAPS,
         "ours",
         "default",
         lambda item: item["data"]["mode"] == "fast",
         timeout=10,
     )
     assert found, last_seen
-    vault_issuer_cluster.delete(config_maps, "ours", "default")
+    vault_issuer_cluster.delete(CONFIG_MAPS, "ours", "default")
     with pytest.raises(ApiError, match="404"):
-        vault_issuer_cluster.get(config_maps, "ours", "default")
+        vault_issuer_cluster.get(CONFIG_MAPS, "ours", "default")
 
 
 def test_health_of_vault(vault_issuer_vault: VaultAdmin) -> None:

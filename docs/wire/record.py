@@ -22,12 +22,17 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from pytest_vault_issuer.kube.rbac import user_name
-from pytest_vault_issuer.proxy import JWT, Exchange, Route
-from pytest_vault_issuer.sandbox import Sandbox
-from pytest_vault_issuer.sandbox.credentials import Authentication
-from pytest_vault_issuer.sandbox.handles import CertificateRequest, Issuer
-from pytest_vault_issuer.session.session import Session
+from pytest_vault_issuer import (
+    JWT,
+    Authentication,
+    CertificateRequest,
+    Exchange,
+    Issuer,
+    Route,
+    Sandbox,
+    Session,
+    user_name,
+)
 
 Step = dict[str, Any]
 Timed = tuple[float, Step]

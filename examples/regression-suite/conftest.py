@@ -13,9 +13,7 @@ import hvac
 import pytest
 import yaml
 
-from pytest_vault_issuer.sandbox import Sandbox
-from pytest_vault_issuer.sandbox.handles import Issuer
-from pytest_vault_issuer.vault import AppRole, Pki, VaultWorkspace
+from pytest_vault_issuer import AppRole, Issuer, Pki, Sandbox, VaultWorkspace
 
 HERE = Path(__file__).parent
 

@@ -6,9 +6,7 @@ from datetime import timedelta
 
 from conftest import Web
 
-from pytest_vault_issuer.sandbox import Sandbox
-from pytest_vault_issuer.sandbox.csr import SigningRequest
-from pytest_vault_issuer.sandbox.handles import Issuer
+from pytest_vault_issuer import Issuer, Sandbox, SigningRequest
 
 NAME = "shop.web.example.com"
 

@@ -6,7 +6,7 @@ import hvac.exceptions
 import pytest
 from conftest import Web
 
-from pytest_vault_issuer.sandbox.csr import SigningRequest
+from pytest_vault_issuer import SigningRequest
 
 
 def sign(web: Web, name: str, *, path: str = "", **parameters: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ..errors import ConfigurationError, ImplementationError
 from ..kube.client import CERTIFICATE_REQUESTS, Cluster, Interrupt, Object, Resource, condition
-from ..proxy import Proxy
+from ..proxy.server import Proxy
 from ..sandbox import FEATURES, Sandbox
 from ..sandbox.csr import SigningRequest
 from ..sandbox.handles import Issuer

@@ -89,6 +89,6 @@ def _from_factory(name: str) -> Implementation:
     if not isinstance(implementation, Implementation):
         raise ConfigurationError(
             f"{name} must return an Implementation, got {type(implementation).__name__}",
-            hint="return pytest_vault_issuer.implementation.Implementation(...)",
+            hint="return pytest_vault_issuer.Implementation(...)",
         )
     return implementation

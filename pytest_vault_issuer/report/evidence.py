@@ -38,7 +38,7 @@ LEGEND = (
 def collect(sandbox: Sandbox) -> dict[str, Any]:
     """Return the evidence of a test that failed.
 
-    :return: ``exchanges`` (see :meth:`~..proxy.Exchange.record`, with the number of its ``proxy``) and
+    :return: ``exchanges`` (see :meth:`~..proxy.exchange.Exchange.record`, with the number of its ``proxy``) and
         ``refused`` connections in their order, ``objects`` with specification, conditions and events, ``log``, a list
         of lines, and ``log_of``: ``test`` where these are the last that name the test's namespaces, issuers or
         requests, ``all`` if none does, and they are simply the last. ``elsewhere``: requests at proxies of other

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import StackError
-from ..proxy import Route
+from ..proxy.exchange import Route
 from ..proxy.recorder import Observer
 from ..timeouts import Bound, Busy
 from .pace import Pace

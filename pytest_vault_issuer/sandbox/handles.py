@@ -366,7 +366,7 @@ def is_current(item: Object, entry: Object) -> bool:
     return bool(seen >= item["metadata"].get("generation", 0))
 
 
-def answer(item: Object) -> str:
+def current_status(item: Object) -> str:
     """Return the status of an issuer object's Ready condition for its current generation: ``True``, ``False``, or ''.
 
     Unknown, a missing condition and a condition of an older generation are not an answer yet:
@@ -513,7 +513,7 @@ class Issuer(Handle):
         """
 
         def ready(item: Object) -> bool:
-            return answer(item) == "True"
+            return current_status(item) == "True"
 
         return self.wait(ready, _because("to be Ready", why), timeout=timeout or self.timeouts.issuer)
 
@@ -528,7 +528,7 @@ class Issuer(Handle):
         """
 
         def not_ready(item: Object) -> bool:
-            return answer(item) == "False"
+            return current_status(item) == "False"
 
         try:
             return self.wait(not_ready, _because("to be not Ready", why), timeout=timeout or self.timeouts.issuer)
@@ -538,11 +538,14 @@ class Issuer(Handle):
                 raise
             return item
 
-    def wait_answer(self, *, timeout: float | None = None) -> str:
-        """Wait until the controller reports whether it is Ready; return :func:`answer`, '' if it does not in time."""
+    def wait_answer(self) -> str:
+        """Wait until the controller reports whether it is Ready.
+
+        :return: :func:`current_status`; '' if the controller does not report in time.
+        """
         with contextlib.suppress(Unmet):
-            self.wait(lambda item: bool(answer(item)), "to be Ready or not", timeout=timeout or self.timeouts.issuer)
-        return answer(self.get())
+            self.wait(lambda item: bool(current_status(item)), "to be Ready or not", timeout=self.timeouts.issuer)
+        return current_status(self.get())
 
     def change(self, edit: Callable[[dict[str, Any]], None]) -> None:
         """Change its configuration and render all objects of its shape again.

@@ -23,8 +23,9 @@ from ..errors import NotRunnable, StackError, Unmet, UnsupportedError, at_barrie
 from ..kube.audit import AuditLog
 from ..kube.client import CERTIFICATE_REQUESTS, NAMESPACES, ApiError, Object, condition
 from ..kube.ownership import LABEL
-from ..proxy import Exchange, Proxy, Route
+from ..proxy.exchange import Exchange, Route
 from ..proxy.namespaces import canonical
+from ..proxy.server import Proxy
 from ..vault import NamespacedWorkspace, Pki, VaultAdmin, VaultWorkspace
 from .credentials import Authentication, Authentications
 from .csr import SigningRequest
@@ -160,7 +161,7 @@ class Sandbox(Authentications, Certificates):
         :param certificate: default a certificate of :attr:`authority` for the address, the same for all proxies there.
         :param plain: serve HTTP without TLS.
         :param bind: address to listen on; default that of the stack, which the controller can reach.
-        :param options: further arguments of :class:`~pytest_vault_issuer.proxy.Proxy`.
+        :param options: further arguments of :class:`~pytest_vault_issuer.proxy.server.Proxy`.
         """
         server = (upstream or self.environment.admin).server
         if options.get("port") in self._reserved:

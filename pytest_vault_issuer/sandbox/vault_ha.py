@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ..errors import StackError
-from ..proxy import Proxy
+from ..proxy.server import Proxy
 from ..timeouts import SLOW_MACHINE, poll
 from ..vault import VaultAdmin
 

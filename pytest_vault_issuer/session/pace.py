@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from ..errors import NotRunnable, Unmet, UnsupportedError, VaultIssuerError
 from ..kube.client import has_condition
-from ..proxy import Hold
+from ..proxy.faults import Hold
 from ..sandbox import Environment, Sandbox
 from ..sandbox.handles import Issuer, RefusedError
 from ..sandbox.pace import BATCH, Pace

@@ -17,7 +17,7 @@ import requests
 from images import openbao
 
 from pytest_vault_issuer.leftovers import Removed
-from pytest_vault_issuer.proxy import Proxy
+from pytest_vault_issuer.proxy.server import Proxy
 from pytest_vault_issuer.sandbox.csr import SigningRequest
 from pytest_vault_issuer.session.session import Session
 from pytest_vault_issuer.stack.local.vault import VaultProcesses

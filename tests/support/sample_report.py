@@ -11,8 +11,7 @@ from typing import Any
 from pytest_vault_issuer.certificates import Authority
 from pytest_vault_issuer.implementation import load_implementation
 from pytest_vault_issuer.options import Settings
-from pytest_vault_issuer.proxy import Exchange, Headers
-from pytest_vault_issuer.proxy.exchange import Head
+from pytest_vault_issuer.proxy.exchange import Exchange, Head, Headers
 from pytest_vault_issuer.redaction.redactor import Redactor
 from pytest_vault_issuer.report import build as json_report
 from pytest_vault_issuer.report.outcomes import Outcome, RequirementResult, TestResult

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_vault_issuer.proxy import Respond, Route
-from pytest_vault_issuer.sandbox import Environment, Sandbox
-from pytest_vault_issuer.sandbox.csr import SigningRequest
+from pytest_vault_issuer import Environment, Respond, Route, Sandbox, SigningRequest
 
 
 def test_kinds(vault_issuer_environment: Environment) -> None:

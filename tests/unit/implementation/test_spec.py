@@ -348,7 +348,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return a module with valid and invalid factories."""
     (tmp_path / "factories_of_test.py").write_text(
         "from pathlib import Path\n"
-        "from pytest_vault_issuer.implementation import Implementation\n"
+        "from pytest_vault_issuer import Implementation\n"
         f"def right(): return Implementation.from_mapping({MINIMAL!r}, Path())\n"
         "def wrong(): return {}\n"
         "def failing(): raise OSError('no')\n"

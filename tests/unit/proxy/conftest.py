@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from pytest_vault_issuer.certificates import Authority, ServerCertificate
-from pytest_vault_issuer.proxy import Proxy
+from pytest_vault_issuer.proxy.server import Proxy
 from pytest_vault_issuer.proxy.tls import client_context, server_context
 
 CHAIN = ["intermediate-1", "intermediate-2", "root"]

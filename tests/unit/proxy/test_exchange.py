@@ -12,8 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pytest_vault_issuer.certificates import Authority
-from pytest_vault_issuer.proxy import Exchange, Headers, Route
-from pytest_vault_issuer.proxy.exchange import Head
+from pytest_vault_issuer.proxy.exchange import Exchange, Head, Headers, Route
 from pytest_vault_issuer.redaction.redactor import Redactor
 from pytest_vault_issuer.report.evidence import exchange_text
 

@@ -16,7 +16,9 @@ import pytest
 import requests
 
 from pytest_vault_issuer.errors import BarrierUnmet, Unmet
-from pytest_vault_issuer.proxy import (
+from pytest_vault_issuer.proxy import faults as faults_module
+from pytest_vault_issuer.proxy.exchange import Route
+from pytest_vault_issuer.proxy.faults import (
     AddHeader,
     Compress,
     Delay,
@@ -25,13 +27,11 @@ from pytest_vault_issuer.proxy import (
     Hang,
     Hold,
     Latency,
-    Proxy,
     Redirect,
     ResetAfter,
     ResetBefore,
     Respond,
     ResponseHeader,
-    Route,
     Tamper,
     TamperBody,
     Trickle,
@@ -43,8 +43,8 @@ from pytest_vault_issuer.proxy import (
     retry_later,
     set_data,
 )
-from pytest_vault_issuer.proxy import faults as faults_module
 from pytest_vault_issuer.proxy.recorder import Observer
+from pytest_vault_issuer.proxy.server import Proxy
 from pytest_vault_issuer.timeouts import Bound, poll
 
 if TYPE_CHECKING:

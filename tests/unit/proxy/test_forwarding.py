@@ -16,7 +16,9 @@ import pytest
 
 from pytest_vault_issuer.certificates import Authority
 from pytest_vault_issuer.errors import ConfigurationError, Unmet, VaultIssuerError
-from pytest_vault_issuer.proxy import Exchange, Hold, Proxy, Respond, Route
+from pytest_vault_issuer.proxy.exchange import Exchange, Route
+from pytest_vault_issuer.proxy.faults import Hold, Respond
+from pytest_vault_issuer.proxy.server import Proxy
 
 if TYPE_CHECKING:
     from tests.unit.proxy.conftest import Client, Upstream

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pytest_vault_issuer.proxy import Headers, Proxy
-from pytest_vault_issuer.proxy.exchange import Head, Response
+from pytest_vault_issuer.proxy.exchange import Head, Headers, Response
 from pytest_vault_issuer.proxy.http1 import BadRequest, IncompleteBody, encode_response, read_body, read_head
+from pytest_vault_issuer.proxy.server import Proxy
 
 if TYPE_CHECKING:
     from tests.unit.proxy.conftest import Client, Upstream

@@ -16,7 +16,10 @@ import pytest
 
 from pytest_vault_issuer.certificates import Authority
 from pytest_vault_issuer.errors import Unmet, VaultIssuerError
-from pytest_vault_issuer.proxy import Hold, Proxy, Respond, Route, connection, server
+from pytest_vault_issuer.proxy import connection, server
+from pytest_vault_issuer.proxy.exchange import Route
+from pytest_vault_issuer.proxy.faults import Hold, Respond
+from pytest_vault_issuer.proxy.server import Proxy
 from pytest_vault_issuer.timeouts import poll
 
 if TYPE_CHECKING:

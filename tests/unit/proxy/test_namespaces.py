@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_vault_issuer.proxy import Proxy, Respond, Route
+from pytest_vault_issuer.proxy.exchange import Route
+from pytest_vault_issuer.proxy.faults import Respond
+from pytest_vault_issuer.proxy.server import Proxy
 
 if TYPE_CHECKING:
     from tests.unit.proxy.conftest import Client, Upstream

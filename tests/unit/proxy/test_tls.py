@@ -19,8 +19,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from pytest_vault_issuer.certificates import Authority, ClientCertificate
 from pytest_vault_issuer.errors import ConfigurationError, Unmet
-from pytest_vault_issuer.proxy import Hold, Proxy, Route
 from pytest_vault_issuer.proxy.connection import ClientConnection, Shared
+from pytest_vault_issuer.proxy.exchange import Route
+from pytest_vault_issuer.proxy.faults import Hold
+from pytest_vault_issuer.proxy.server import Proxy
 from pytest_vault_issuer.proxy.tls import client_context, load_certificate, server_context
 from pytest_vault_issuer.proxy.upstream import Upstream
 

@@ -13,8 +13,7 @@ import pytest
 
 from pytest_vault_issuer.certificates import key_to_pem, new_key
 from pytest_vault_issuer.kube.client import ApiError
-from pytest_vault_issuer.proxy import Exchange
-from pytest_vault_issuer.proxy.exchange import Head
+from pytest_vault_issuer.proxy.exchange import Exchange, Head
 from pytest_vault_issuer.redaction.redactor import Redactor
 from pytest_vault_issuer.report import evidence
 from pytest_vault_issuer.sandbox.activity import Request

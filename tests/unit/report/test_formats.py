@@ -18,8 +18,7 @@ import yaml
 
 from pytest_vault_issuer.cli import main as cli
 from pytest_vault_issuer.errors import ConfigurationError
-from pytest_vault_issuer.proxy import Exchange, Headers
-from pytest_vault_issuer.proxy.exchange import Head
+from pytest_vault_issuer.proxy.exchange import Exchange, Head, Headers
 from pytest_vault_issuer.redaction.redactor import Redactor
 from pytest_vault_issuer.report import build as json_report
 from pytest_vault_issuer.report import bundle, html, markdown, summary

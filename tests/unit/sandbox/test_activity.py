@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vault_issuer.proxy import Route
+from pytest_vault_issuer.proxy.exchange import Route
 from pytest_vault_issuer.sandbox import activity as module
 from pytest_vault_issuer.sandbox.activity import RECENT, Activity, covered
 from pytest_vault_issuer.sandbox.pace import Pace

@@ -19,7 +19,7 @@ from pytest_vault_issuer.sandbox.handles import (
     IssuerType,
     RefusedError,
     UncalledWebhookError,
-    answer,
+    current_status,
 )
 from pytest_vault_issuer.sandbox.shapes import BlockShape
 from pytest_vault_issuer.timeouts import Timeouts
@@ -49,7 +49,7 @@ def ready(status: str, generation: int | None = None) -> dict[str, Any]:
     ],
 )
 def test_only_a_current_true_or_false_is_an_answer(conditions: list[dict[str, Any]], expected: str) -> None:
-    assert answer(issuer_with(*conditions)) == expected
+    assert current_status(issuer_with(*conditions)) == expected
 
 
 def stuck(item: dict[str, Any]) -> Issuer:
