@@ -283,10 +283,9 @@ class Toolchain:
 
     def _damage(self, recipe: Component | Download) -> str | None:
         """Return what is wrong with a build or download: '' if nothing is; None if there is none."""
-        is_download = isinstance(recipe, Download)
         component = recipe.component if isinstance(recipe, Download) else recipe
         try:
-            return damage(self._place(recipe), component, downloaded=is_download)
+            return damage(self._place(recipe), component)
         except OSError as error:
             raise _unreadable(self.cache, error) from error
 
@@ -336,7 +335,7 @@ class Toolchain:
         with self._lock(progress, wait_limit):
             for draft in self.cache.glob(f"{_DRAFT}*"):  # of interrupted builds: this process holds the lock
                 shutil.rmtree(draft)
-            missing = [component for component in wanted if not (self._built(component) or self._inherit(component))]
+            missing = [component for component in wanted if not self._built(component)]
             if DOWNLOAD in self.sources:
                 missing = self._download(missing, progress)
             if not missing:
@@ -409,17 +408,6 @@ class Toolchain:
                 f"{component.name} {component.version} is not available: {why}, and {only}",
                 hint=f"allow more sources in {SOURCES_VARIABLE}, or name your own program",
             )
-
-    def _inherit(self, component: Component) -> bool:
-        """Copy binaries that an older version of this package built from the same sources; return False without any."""
-        former = component.former
-        if former is None or BUILD not in self.sources or self._damage(former) != "":
-            return False
-        draft = _draft(self.cache, component)
-        for name in component.packages:
-            shutil.copy2(self._place(former) / "bin" / name, draft / "bin" / name)
-        _keep(draft, component, self._place(component))
-        return True
 
     @contextlib.contextmanager
     def _lock(self, progress: Callable[[str], None], limit: float) -> Iterator[None]:

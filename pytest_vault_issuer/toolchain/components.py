@@ -7,7 +7,7 @@ import platform
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ConfigurationError
@@ -47,7 +47,6 @@ class Component:
     :ivar inside: new folder in a copy of the upstream module. The shared Go files are built there, so that they may
         import internal packages of the module; '' for a separate module. The upstream go.sum pins such a build.
     :ivar follows: component or group whose version this one has; '' for its own version.
-    :ivar former: component that built the same binaries in an older version of this package; None if there was none.
     :ivar released: version of a component that is only downloaded, and never built; '' for a Go module.
     :ivar is_optional: whether only a session that needs it builds it.
     :ivar minutes: measured duration of a full build on 2 cores.
@@ -64,7 +63,6 @@ class Component:
     crds: str = ""
     inside: str = ""
     follows: str = ""
-    former: Component | None = field(default=None, hash=False, compare=False)
     released: str = ""
     is_optional: bool = False
     minutes: float = 1.0
@@ -144,26 +142,18 @@ _KUBERNETES_BINARIES: dict[str, tuple[str, float, int, int]] = {
     "etcd": ("go.etcd.io/etcd/server/v3", 0.5, 300, 27),
     "kubectl": ("k8s.io/kubernetes/cmd/kubectl", 0.5, 300, 60),
 }
-#: Binaries of the component ``kubernetes`` of version 0.1, in its order, which is part of its key.
-_FORMERLY_TOGETHER = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 
 
 def _kubernetes(line: str) -> Iterable[Component]:
     """Return a component for each binary, so that each may come from another source."""
-    former = Component(
-        KUBERNETES,
-        MODULES / "kubernetes" / line,
-        {name: _KUBERNETES_BINARIES[name][0] for name in _FORMERLY_TOGETHER},
-        "k8s.io/kubernetes",
-        stamps=_KUBERNETES_STAMPS,
-    )
     for name, (package, minutes, peak, kept) in _KUBERNETES_BINARIES.items():
-        yield replace(
-            former,
-            name=name,
-            packages={name: package},
+        yield Component(
+            name,
+            MODULES / "kubernetes" / line,
+            {name: package},
+            "k8s.io/kubernetes",
+            stamps=_KUBERNETES_STAMPS,
             follows=KUBERNETES,
-            former=former,
             is_optional=name == "kubectl",
             minutes=minutes,
             peak=peak,

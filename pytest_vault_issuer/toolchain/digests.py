@@ -14,12 +14,10 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from .components import Component
-from .provenance import unpinned
 
 MANIFEST = "manifest.json"
 _STAMP = "verified.json"
@@ -43,10 +41,8 @@ def seal(place: Path, about: dict[str, Any]) -> None:
     _write(place / MANIFEST, {**about, "files": files})
 
 
-def damage(place: Path, component: Component, *, downloaded: bool = False) -> str | None:
+def damage(place: Path, component: Component) -> str | None:
     """Return what is wrong with the files in `place`: '' if nothing is; None if nothing was built.
-
-    :param downloaded: whether the files come from an archive, so that go.sum says nothing about them.
 
     :raises OSError: if they cannot be read.
     """
@@ -56,12 +52,7 @@ def damage(place: Path, component: Component, *, downloaded: bool = False) -> st
         return None
     except ValueError:
         return f"{place / MANIFEST} is not JSON"
-    if not isinstance(manifest, dict):
-        return f"{place / MANIFEST} is not a manifest"
-    files = manifest.get("files")
-    adopted = files is None and not downloaded
-    if adopted:
-        files = dict.fromkeys(_expected(place, component), "")
+    files = manifest.get("files") if isinstance(manifest, dict) else None
     if not isinstance(files, dict) or not all(f"bin/{name}" in files for name in component.packages):
         return f"{place / MANIFEST} is not a manifest of {component.name}"
     try:
@@ -69,10 +60,10 @@ def damage(place: Path, component: Component, *, downloaded: bool = False) -> st
     except (FileNotFoundError, NotADirectoryError) as error:
         return f"{error.filename} is missing"
     text = json.dumps([manifest, states], sort_keys=True)
-    if not adopted and _read(place / _STAMP) == states:
+    if _read(place / _STAMP) == states:
         return ""
     if (place, text) not in _known:
-        _known[place, text] = _adopt(place, component, manifest, files) if adopted else _compare(place, files)
+        _known[place, text] = _compare(place, files)
         if not _known[place, text]:
             with contextlib.suppress(OSError):  # if the cache is not writable, every process checks again
                 _write(place / _STAMP, states)
@@ -84,27 +75,7 @@ def recorded(place: Path, name: str) -> str:
 
     :raises OSError: if it cannot be read.
     """
-    files = json.loads((place / MANIFEST).read_bytes()).get("files") or {}
-    return str(files.get(name) or digest_of(place / name))
-
-
-def _expected(place: Path, component: Component) -> Iterable[str]:
-    yield from (f"bin/{name}" for name in component.packages)
-    yield from (path.relative_to(place).as_posix() for path in sorted((place / "crds").glob("*")))
-
-
-def _adopt(place: Path, component: Component, manifest: dict[str, Any], files: Iterable[str]) -> str:
-    """Add digests to a manifest of an older version of this package; return the reason if a file is wrong.
-
-    Each program lists its modules, and their sums are those in go.sum: it is pinned as strictly as a new build.
-    """
-    for binary in component.packages:
-        if reason := unpinned(place / "bin" / binary, component.directory / "go.sum"):
-            return f"{place / 'bin' / binary}: {reason}"
-    digests = {name: digest_of(place / name) for name in files}
-    with contextlib.suppress(OSError):  # if it is not writable, every process checks again
-        _write(place / MANIFEST, {**manifest, "files": digests})
-    return ""
+    return str(json.loads((place / MANIFEST).read_bytes())["files"][name])
 
 
 def _compare(place: Path, files: dict[str, str]) -> str:

@@ -33,7 +33,6 @@ KUBERNETES_NODE = replace(
     find("kubernetes"),
     name="kubernetes-node",
     follows="",
-    former=None,
     directory=_MODULES / "kubernetes_node",
     packages={name: f"k8s.io/kubernetes/cmd/{name}" for name in ("kubeadm", "kubelet", "kube-proxy", "kube-scheduler")},
     minutes=5,
