@@ -17,7 +17,7 @@ from ..options import Settings
 from ..sandbox import FEATURES
 from ..session.session import Session, SessionKey
 from . import session_options
-from .output import add_command, add_format, markdown_table, positive, print_json, table
+from .output import add_command, add_format, markdown_table, positive, show, table
 from .progress import Progress
 
 _DATA, _PLOT = "bench.json", "bench.svg"
@@ -125,14 +125,13 @@ def _run(options: argparse.Namespace) -> int:
         options.output.mkdir(parents=True, exist_ok=True)
         (options.output / _DATA).write_text(json.dumps(data, indent=2) + "\n")
         (options.output / _PLOT).write_text(plot.render(results), encoding="utf-8")
-    if options.format == "json":
-        print_json(data)
-    elif options.format == "markdown":
-        print("\n".join(markdown(results)))
-    else:
-        print("\n".join([*table(_HEADERS, _rows(results)), *_sentences(data["comparison"])]))
-        if options.output:
-            print(f"written: {options.output / _DATA}, {options.output / _PLOT}")
+    written = [f"written: {options.output / _DATA}, {options.output / _PLOT}"] if options.output else []
+    show(
+        options.format,
+        data,
+        markdown(results),
+        [*table(_HEADERS, _rows(results)), *_sentences(data["comparison"]), *written],
+    )
     exceeded = excesses(data["comparison"], options.fail_above) if options.fail_above else []
     for sentence in exceeded:
         print(sentence, file=sys.stderr)

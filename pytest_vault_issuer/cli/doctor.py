@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..doctor import ABSENT, BROKEN, OK, Finding, examine
 from ..text import printable
-from .output import add_command, add_format, markdown_table, print_json
+from .output import add_command, add_format, markdown_table, show
 
 _MARKS = {OK: "ok", ABSENT: "--", BROKEN: "!!"}
 
@@ -35,19 +35,22 @@ vault-issuer doctor --format markdown     # for a bug report; contains no creden
 def _run(options: argparse.Namespace) -> int:
     findings = examine()
     able = not any(finding.state == BROKEN for finding in findings)
-    if options.format == "json":
-        print_json({"able": able, "findings": [vars(finding) for finding in findings]})
-    elif options.format == "markdown":
-        rows = [[finding.subject, _MARKS[finding.state], finding.detail, finding.fix] for finding in findings]
-        print("\n".join([*markdown_table(["what", "", "found", "fix"], rows), "", _verdict(findings)]))
-    else:
-        width = max(len(finding.subject) for finding in findings)
-        for finding in findings:
-            print(f"{_MARKS[finding.state]}  {finding.subject:<{width}}  {printable(finding.detail)}")
-            if finding.fix:
-                print(f"    {'':<{width}}  fix: {printable(finding.fix)}")
-        print(f"\n{_verdict(findings)}")
+    rows = [[finding.subject, _MARKS[finding.state], finding.detail, finding.fix] for finding in findings]
+    show(
+        options.format,
+        {"able": able, "findings": [vars(finding) for finding in findings]},
+        [*markdown_table(["what", "", "found", "fix"], rows), "", _verdict(findings)],
+        [*_pretty(findings), "", _verdict(findings)],
+    )
     return 0 if able else 1
+
+
+def _pretty(findings: Sequence[Finding]) -> Iterator[str]:
+    width = max(len(finding.subject) for finding in findings)
+    for finding in findings:
+        yield f"{_MARKS[finding.state]}  {finding.subject:<{width}}  {printable(finding.detail)}"
+        if finding.fix:
+            yield f"    {'':<{width}}  fix: {printable(finding.fix)}"
 
 
 def _verdict(findings: Sequence[Finding]) -> str:

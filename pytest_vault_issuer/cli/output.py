@@ -7,7 +7,7 @@ import itertools
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from ..text import coded, one_line
@@ -115,6 +115,17 @@ def positive(text: str) -> int:
 def print_json(value: Any) -> None:
     """Print a value as JSON."""
     print(json.dumps(value, indent=2).replace("\x7f", "\\u007f"))
+
+
+def show(form: str, value: Any, markdown: Iterable[str], pretty: Iterable[str]) -> None:
+    """Print a result in one of :data:`FORMATS`.
+
+    :param value: the result for JSON; :param markdown: its lines in Markdown; :param pretty: its lines for a terminal.
+    """
+    if form == "json":
+        print_json(value)
+    else:
+        print("\n".join(markdown if form == "markdown" else pretty))
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..requirements.catalogue import LEVELS, Catalogue
+from ..requirements.catalogue import LEVELS, Catalogue, Requirement
 from ..requirements.features import AREAS, FEATURES, PROFILES, check_known
-from .output import add_command, add_format, markdown_table, print_json
+from .output import add_command, add_format, markdown_table, show
 
 
 def add_parser(commands: Any) -> None:
@@ -42,15 +42,17 @@ def _run(options: argparse.Namespace) -> int:
         and options.profile in (None, requirement.profile)
         and options.feature in (None, requirement.feature)
     ]
-    if options.format == "json":
-        print_json([requirement.entry() for requirement in listed])
-    elif options.format == "markdown":
-        rows = [[r.id, r.level, r.statement, r.citation] for r in listed]
-        print("\n".join(markdown_table(["id", "level", "statement", "source"], rows)))
-    else:
-        for requirement in listed:
-            feature = f" [{requirement.feature}]" if requirement.feature else ""
-            print(f"{requirement.id} {requirement.level}{feature}")
-            print(f"    {requirement.statement}\n    {requirement.citation}")
-        print(f"{len(listed)} requirements")
+    rows = [[r.id, r.level, r.statement, r.citation] for r in listed]
+    show(
+        options.format,
+        [requirement.entry() for requirement in listed],
+        markdown_table(["id", "level", "statement", "source"], rows),
+        [*map(_pretty, listed), f"{len(listed)} requirements"],
+    )
     return 0
+
+
+def _pretty(requirement: Requirement) -> str:
+    feature = f" [{requirement.feature}]" if requirement.feature else ""
+    head = f"{requirement.id} {requirement.level}{feature}"
+    return f"{head}\n    {requirement.statement}\n    {requirement.citation}"

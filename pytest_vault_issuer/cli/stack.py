@@ -24,7 +24,7 @@ from ..stack.kind import cleanup
 from ..stack.record import UNFINISHED, CleanupRecord
 from ..supervisor.discovery import IN_BETWEEN, KEPT, ORPHAN, UNATTRIBUTED, UNDER_WAY, FoundSession, find_sessions
 from . import session_options, stack_images
-from .output import add_command, add_format, markdown_table, print_json, table
+from .output import add_command, add_format, markdown_table, print_json, show, table
 from .progress import Progress
 
 DEFAULT_NAME = "dev-stack"
@@ -191,12 +191,7 @@ def _up(options: argparse.Namespace) -> int:
             with contextlib.suppress(StackError):  # the first error is the one that matters
                 session.close()
             raise
-    if options.format == "json":
-        print_json(_dev_stack_as_dict(dev_stack))
-    elif options.format == "markdown":
-        print("\n".join(_up_markdown(dev_stack)))
-    else:
-        print("\n".join(_up_pretty(dev_stack)))
+    show(options.format, _dev_stack_as_dict(dev_stack), _up_markdown(dev_stack), _up_pretty(dev_stack))
     return 0 if all(issuer.ready == "True" for issuer in dev_stack.issuers) else 1
 
 
@@ -253,8 +248,10 @@ def _up_pretty(dev_stack: DevStack) -> list[str]:
     lines += [
         "",
         f"sign path: {dev_stack.pki_sign_path}",
+        "",
+        'In your shell (or: eval "$(vault-issuer stack env)"):',
+        "",
     ]
-    lines += ["", 'In your shell (or: eval "$(vault-issuer stack env)"):', ""]
     lines += [f"  {line}" for line in dev_stack.exports]
     lines += ["", "Then try:", ""]
     for command, what in _next(dev_stack):
@@ -321,34 +318,28 @@ def _chosen(name: str | None, up: Sequence[tuple[FoundSession, DevStack]]) -> tu
 
 def _status(options: argparse.Namespace) -> int:
     found = [(session, load(session.path)) for session in cleanup.find_all()]
-    if options.format == "json":
-        print_json([_session_as_dict(session, dev_stack) for session, dev_stack in found])
-        return 0
     headers = ("NAME", "STATE", "WHAT", "DIRECTORY")
     rows = [
         [dev_stack.name if dev_stack else "", _state(session), _what(session, dev_stack), str(session.path)]
         for session, dev_stack in found
     ]
-    if options.format == "markdown":
-        print("\n".join(markdown_table([header.lower() for header in headers], rows)))
-        return 0
-    print("\n".join(table(headers, rows)) if rows else "no stack is up; start one: vault-issuer stack up")
-    for line in records.notices():
-        print(line)
+    pretty = table(headers, rows) if rows else ["no stack is up; start one: vault-issuer stack up"]
+    pretty += records.notices()
     if any(session.state == ORPHAN for session, _ in found):
-        print("orphaned resources of killed sessions remain; remove them: vault-issuer stack down")
-    _print_unattributed(session for session, _ in found)
+        pretty.append("orphaned resources of killed sessions remain; remove them: vault-issuer stack down")
+    pretty += _unattributed(session for session, _ in found)
+    shown = markdown_table([header.lower() for header in headers], rows)
+    show(options.format, [_session_as_dict(*each) for each in found], shown, pretty)
     return 0
 
 
-def _print_unattributed(found: Iterable[FoundSession]) -> None:
-    """Print how to remove what the command leaves alone, because it may belong to a session that runs elsewhere."""
-    for session in found:
-        if session.state == UNATTRIBUTED:
-            print(
-                f"{session.path.name} belongs to {session.whose}; if that does not run, remove it with:\n"
-                f"  {session.removal}"
-            )
+def _unattributed(found: Iterable[FoundSession]) -> list[str]:
+    """Return how to remove what the command leaves alone, because it may belong to a session that runs elsewhere."""
+    return [
+        f"{session.path.name} belongs to {session.whose}; if that does not run, remove it with:\n  {session.removal}"
+        for session in found
+        if session.state == UNATTRIBUTED
+    ]
 
 
 def _state(session: FoundSession) -> str:
@@ -388,18 +379,12 @@ def _session_as_dict(session: FoundSession, dev_stack: DevStack | None) -> dict[
 
 def _list(options: argparse.Namespace) -> int:
     rows = [_record_row(record) for record in records.records()]
-    if options.format == "json":
-        print_json([dict(zip(_RECORD_KEYS, row, strict=True)) for row in rows])
-        return 0
-    if options.format == "markdown":
-        print("\n".join(markdown_table(_RECORD_KEYS, rows)))
-        return 0
     headers = [key.upper() for key in _RECORD_KEYS]
-    print(
-        "\n".join(table(headers, rows)) if rows else "there are no records of sessions on existing clusters and Vaults"
-    )
+    pretty = table(headers, rows) if rows else ["there are no records of sessions on existing clusters and Vaults"]
     if any(row[1] == UNFINISHED for row in rows):
-        print("remove what unfinished sessions left: vault-issuer stack down")
+        pretty.append("remove what unfinished sessions left: vault-issuer stack down")
+    entries = [dict(zip(_RECORD_KEYS, row, strict=True)) for row in rows]
+    show(options.format, entries, markdown_table(_RECORD_KEYS, rows), pretty)
     return 0
 
 
@@ -445,7 +430,8 @@ def _down(options: argparse.Namespace) -> int:
             errors.append(str(error))
     status = _finish([record for record in unfinished if record.path.exists()], removed, errors, options)
     if options.format != "json":
-        _print_unattributed(sessions)
+        for line in _unattributed(sessions):
+            print(line)
     return status
 
 
@@ -472,17 +458,11 @@ def _finish(
             finished.append((record, things))
     if options.format == "json":
         print_json(
-            [_removed_as_dict(session, name, things) for session, name, things in removed]
-            + [
-                {
-                    "directory": "",
-                    "name": record.session,
-                    "state": UNFINISHED,
-                    "containers": [],
-                    "removed": things.names,
-                }
-                for record, things in finished
+            [
+                _removed_as_dict(name, session.state, things, str(session.path), session.containers)
+                for session, name, things in removed
             ]
+            + [_removed_as_dict(record.session, UNFINISHED, things) for record, things in finished]
         )
     else:
         for session, name, things in removed:
@@ -508,13 +488,10 @@ def _print_removed(what: str, things: Removed) -> None:
         print(f"  {line}")
 
 
-def _removed_as_dict(session: FoundSession, name: str, things: Removed) -> dict[str, Any]:
-    about = {
-        "directory": str(session.path),
-        "name": name,
-        "state": session.state,
-        "containers": list(session.containers),
-    }
+def _removed_as_dict(
+    name: str, state: str, things: Removed, directory: str = "", containers: Iterable[str] = ()
+) -> dict[str, Any]:
+    about = {"directory": directory, "name": name, "state": state, "containers": list(containers)}
     return {**about, "removed": things.names}
 
 

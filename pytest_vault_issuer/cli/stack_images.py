@@ -11,7 +11,7 @@ from ..session.session import Session, SessionKey
 from ..stack.kind.provider import NODES
 from ..toolchain.images import mirrored
 from . import session_options
-from .output import add_command, add_format, markdown_table, print_json, table
+from .output import add_command, add_format, markdown_table, show, table
 
 #: A further format: the names to pull, one per line.
 NAMES = "names"
@@ -60,14 +60,12 @@ def _run(options: argparse.Namespace) -> int:
     )
     needed = Session(settings, SessionKey.new(), print).images()
     rows = [[each.image, mirrored(each.image, settings.registry_mirror), each.purpose] for each in needed]
-    if options.format == "json":
-        print_json([dict(zip(("image", "pulled_as", "purpose"), row, strict=True)) for row in rows])
-    elif options.format == "markdown":
-        print("\n".join(markdown_table([header.lower() for header in _HEADERS], rows)))
-    elif options.format == NAMES:
+    if options.format == NAMES:
         print("\n".join(pulled for _, pulled, _ in rows))
-    else:
-        print("\n".join(table(_HEADERS, rows)))
-        if not settings.kind_cluster and not any(each.purpose == NODES for each in needed):
-            print("kind chooses and pulls the image of the nodes: give --node-image to list it")
+        return 0
+    pretty = table(_HEADERS, rows)
+    if not settings.kind_cluster and not any(each.purpose == NODES for each in needed):
+        pretty.append("kind chooses and pulls the image of the nodes: give --node-image to list it")
+    entries = [dict(zip(("image", "pulled_as", "purpose"), row, strict=True)) for row in rows]
+    show(options.format, entries, markdown_table([header.lower() for header in _HEADERS], rows), pretty)
     return 0

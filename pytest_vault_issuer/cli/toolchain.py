@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..toolchain import COMPONENTS, ComponentStatus, Toolchain
 from ..toolchain.downloads import FILE, PLATFORMS, read, read_wheels, shipped, this_platform
 from ..toolchain.sources import BUILD, DOWNLOAD, PACKAGE
-from .output import add_command, add_format, markdown_table, print_json
+from .output import add_command, add_format, markdown_table, show
 from .progress import Progress
 
 
@@ -148,17 +147,16 @@ def _mirror(options: argparse.Namespace) -> int:
     chosen = select(shipped(), platforms, options.components)
     with Progress() as progress:
         filled = fill(options.directory.absolute(), chosen, progress)
-    if options.format == "json":
-        print_json({"mirror": str(options.directory.absolute()), **vars(filled)})
-        return 1 if filled.failed else 0
+    directory = options.directory.absolute()
     rows = [[address, f"failed: {reason}"] for address, reason in filled.failed.items()]
     rows += [[address, "not pinned: left out"] for address in filled.unpinned]
-    if options.format == "markdown":
-        print("\n".join(markdown_table(["download", "state"], rows)))
-    else:
-        for address, state in rows:
-            print(f"{address}: {state}")
-        print(f"{filled.files} files for {', '.join(platforms)} in {options.directory.absolute()}")
+    total = f"{filled.files} files for {', '.join(platforms)} in {directory}"
+    show(
+        options.format,
+        {"mirror": str(directory), **vars(filled)},
+        markdown_table(["download", "state"], rows),
+        [*(f"{address}: {state}" for address, state in rows), total],
+    )
     return 1 if filled.failed else 0
 
 
@@ -185,24 +183,22 @@ def _pin(options: argparse.Namespace) -> int:
 def _status(options: argparse.Namespace) -> int:
     toolchain = Toolchain()
     listed = toolchain.status()
-    if options.format == "json":
-        print_json({"cache": str(toolchain.cache), "components": [_as_dict(entry) for entry in listed]})
-    elif options.format == "markdown":
-        print("\n".join(_markdown(listed)))
-    else:
-        for entry in listed:
-            print(f"{entry.component} {entry.version}{' (default)' if entry.chosen else ''}: {_state(entry)}")
-            for name in entry.binaries if entry.built else ():
-                print(f"  {entry.place / 'bin' / name}")
-    return 0
-
-
-def _markdown(listed: Sequence[ComponentStatus]) -> list[str]:
     rows = [
         [entry.component, entry.version, "yes" if entry.chosen else "", _state(entry), ", ".join(entry.binaries)]
         for entry in listed
     ]
-    return markdown_table(["component", "version", "default", "state", "programs"], rows)
+    show(
+        options.format,
+        {"cache": str(toolchain.cache), "components": [_as_dict(entry) for entry in listed]},
+        markdown_table(["component", "version", "default", "state", "programs"], rows),
+        map(_pretty, listed),
+    )
+    return 0
+
+
+def _pretty(entry: ComponentStatus) -> str:
+    head = f"{entry.component} {entry.version}{' (default)' if entry.chosen else ''}: {_state(entry)}"
+    return "\n  ".join([head, *(str(entry.place / "bin" / name) for name in entry.binaries if entry.built)])
 
 
 def _state(entry: ComponentStatus) -> str:
@@ -227,8 +223,6 @@ def _as_dict(entry: ComponentStatus) -> dict[str, Any]:
 def _clean(options: argparse.Namespace) -> int:
     toolchain = Toolchain()
     freed = toolchain.clean(old=options.old)
-    if options.format == "json":
-        print_json({"cache": str(toolchain.cache), "bytes": freed})
-    else:
-        print(f"{freed / 10**6:.0f} MB freed in {toolchain.cache}")
+    said = [f"{freed / 10**6:.0f} MB freed in {toolchain.cache}"]
+    show(options.format, {"cache": str(toolchain.cache), "bytes": freed}, said, said)
     return 0
