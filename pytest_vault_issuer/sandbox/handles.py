@@ -321,21 +321,6 @@ class Handle:
                 return
         raise RuntimeError(f"{self} changed during each of ten attempts to update it")
 
-    def _decide(self, kind: str, subresource: str, item: Object | None, **fields: str) -> None:
-        item = item or self.get()
-        if condition(item, kind).get("status") == "True":
-            return  # the implementation's own approver was faster
-        try:
-            decide(self.cluster, self.resource, item, kind, subresource, **fields)
-        except ApiError as error:
-            if error.code == 422 and is_decided(item):
-                raise Unmet(
-                    f"expected the controller to leave the decision on {self} to others; {describe_conditions(item)}"
-                ) from error
-            if error.code != 409:
-                raise
-            self._decide(kind, subresource, None, **fields)  # the implementation changed it in between
-
     def delete(self) -> None:
         """Delete the object."""
         self.cluster.delete(self.resource, self.name, self.namespace)
@@ -565,7 +550,12 @@ class Issuer(Handle):
 
 
 class CertificateRequest(Handle):
-    """A CertificateRequest and its key."""
+    """A CertificateRequest and its key.
+
+    :cvar decided_in: the subresource for approvals and denials.
+    """
+
+    decided_in = "status"
 
     def __init__(
         self, cluster: Cluster, timeouts: Timeouts, name: str, namespace: str, signing: SigningRequest
@@ -577,18 +567,33 @@ class CertificateRequest(Handle):
 
     def approve(self, **fields: str) -> None:
         """Approve it, as an approver does; `fields` replace fields of the condition, such as ``reason``."""
-        self._decide("Approved", "status", None, **fields)
+        self._decide("Approved", None, **fields)
 
     def approve_created(self, item: Object) -> None:
         """Approve it, without reading it first.
 
         :param item: the request as its creation returned it.
         """
-        self._decide("Approved", "status", item)
+        self._decide("Approved", item)
 
     def deny(self, **fields: str) -> None:
         """Deny it, as an approver does; `fields` replace fields of the condition."""
-        self._decide("Denied", "status", None, **fields)
+        self._decide("Denied", None, **fields)
+
+    def _decide(self, kind: str, item: Object | None, **fields: str) -> None:
+        item = item or self.get()
+        if condition(item, kind).get("status") == "True":
+            return  # the implementation's own approver was faster
+        try:
+            decide(self.cluster, self.resource, item, kind, self.decided_in, **fields)
+        except ApiError as error:
+            if error.code == 422 and is_decided(item):
+                raise Unmet(
+                    f"expected the controller to leave the decision on {self} to others; {describe_conditions(item)}"
+                ) from error
+            if error.code != 409:
+                raise
+            self._decide(kind, None, **fields)  # the implementation changed it in between
 
     # -- waiting ------------------------------------------------------------------
 

@@ -28,6 +28,8 @@ class CertificateSigningRequest(CertificateRequest):
         message of the condition that says so.
     """
 
+    decided_in = "approval"
+
     def __init__(
         self, cluster: Cluster, timeouts: Timeouts, name: str, signing: SigningRequest, *, instead: bool = False
     ) -> None:
@@ -47,18 +49,6 @@ class CertificateSigningRequest(CertificateRequest):
         }
         status = item["status"]
         return {**item, "status": {**status, "conditions": [*(status.get("conditions") or []), entry]}}
-
-    def approve(self, **fields: str) -> None:
-        """Approve it; `fields` replace fields of the condition."""
-        self._decide("Approved", "approval", None, **fields)
-
-    def approve_created(self, item: Object) -> None:
-        """Approve it, without reading it first; see :meth:`CertificateRequest.approve_created`."""
-        self._decide("Approved", "approval", item)
-
-    def deny(self, **fields: str) -> None:
-        """Deny it; `fields` replace fields of the condition."""
-        self._decide("Denied", "approval", None, **fields)
 
     def wait_reason(self, *reasons: str, timeout: float | Bound | None = None) -> Object:
         """Wait until it has one of the outcomes Issued, Failed and Denied.
