@@ -335,11 +335,7 @@ class Cluster:
                     stream=stream,
                     timeout=limit,
                 )
-            except (
-                OSError,
-                ValueError,
-                urllib3.exceptions.HTTPError,
-            ) as error:  # also for wrong files and addresses
+            except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:  # also for wrong files and addresses
                 raise StackError(
                     f"the Kubernetes API at {self.server} does not answer: {error}",
                     hint="check that the cluster runs and that the kubeconfig is right",

@@ -56,6 +56,9 @@ class Proxy(Recorder):
     :param client_certificate_required: whether to refuse clients without a certificate.
     :param only_tls13: whether to accept TLS 1.3 only.
     :param observer: sees the requests, and bounds the waits for them.
+    :ivar connections: number of accepted connections so far, including those with a failed handshake.
+    :ivar peak_connections: the highest number of connections that were open at a time.
+    :ivar refused_connections: number of connections that were reset because of the limit.
     :raises ConfigurationError: if the arguments contradict each other, or ``upstream`` is not an address.
     """
 
@@ -106,10 +109,10 @@ class Proxy(Recorder):
         self._wake: socket.socket | None = None
         self._acceptor: threading.Thread | None = None
         self._threads: dict[ClientConnection, threading.Thread] = {}
-        self._connections = 0
+        self.connections = 0
         self._most_connections = most_connections
-        self._refused_connections = 0
-        self._peak_connections = 0
+        self.refused_connections = 0
+        self.peak_connections = 0
         self._closed = False
 
     def start(self) -> Self:
@@ -182,28 +185,10 @@ class Proxy(Recorder):
         return self._certificate.ca_pem if self._certificate else ""
 
     @property
-    def connections(self) -> int:
-        """The number of accepted connections so far, including those with a failed handshake."""
-        with self._lock:
-            return self._connections
-
-    @property
     def open_connections(self) -> int:
-        """How many connections of clients are open now."""
+        """The number of connections of clients that are open now."""
         with self._lock:
             return self._count_open()
-
-    @property
-    def peak_connections(self) -> int:
-        """The highest number of connections that were open at a time."""
-        with self._lock:
-            return self._peak_connections
-
-    @property
-    def refused_connections(self) -> int:
-        """How many connections were reset because of the limit."""
-        with self._lock:
-            return self._refused_connections
 
     def limit_connections(self, most: int | None) -> None:
         """Allow at most this many connections at a time from now on; None for no limit, 0 for no further connection.
@@ -301,11 +286,11 @@ class Proxy(Recorder):
         :raises RuntimeError: if no thread can start; the connection is then closed.
         """
         with self._lock:
-            self._connections += 1
+            self.connections += 1
             self._threads = {known: running for known, running in self._threads.items() if running.is_alive()}
             already_open = self._count_open()
             if self._most_connections is not None and already_open >= self._most_connections:
-                self._refused_connections += 1
+                self.refused_connections += 1
                 reset(sock)
                 return
             try:
@@ -324,7 +309,7 @@ class Proxy(Recorder):
                 sock.close()
                 raise
             self._threads[connection] = thread
-            self._peak_connections = max(self._peak_connections, already_open + 1)
+            self.peak_connections = max(self.peak_connections, already_open + 1)
 
     def _count_open(self) -> int:
         """Count the connections that a client keeps; the caller holds the lock.

@@ -21,6 +21,7 @@ import secrets
 import string
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -134,9 +135,8 @@ class Redactor:
         assert self._store is not None
         # This ends a line that another process could not finish, such as on a full disk.
         content = "".join(f"\n{json.dumps(secret)}\n" for secret in self._unwritten).encode()
-        with contextlib.suppress(
-            OSError
-        ):  # the directory does not exist yet, or the disk is full: the next value tries again
+        # If the directory does not exist yet, or the disk is full, the next value tries again.
+        with contextlib.suppress(OSError):
             descriptor = os.open(self._store, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
             try:
                 if os.write(descriptor, content) == len(content):
@@ -336,16 +336,18 @@ class _Index:
                         yield start, end, form
 
 
+@dataclass(frozen=True, slots=True)
 class _Form:
-    """A form of a registered value."""
+    """A form of a registered value.
 
-    __slots__ = ("at", "inside", "text", "value")
+    :ivar at: position of the characters by which it is indexed.
+    :ivar inside: whether it is the value as part of the base64 of a longer text.
+    """
 
-    def __init__(self, text: str, at: int, value: str, inside: bool) -> None:
-        self.text = text
-        self.at = at
-        self.value = value
-        self.inside = inside
+    text: str
+    at: int
+    value: str
+    inside: bool
 
 
 def _canonical(text: str) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import requests
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from ...certificates import key_to_pem, new_key
 from ...inputs.documents import write_documents
 from ...kube.audit import AUDIT_POLICY
 from ...kube.client import Kubernetes
@@ -185,13 +185,8 @@ class KubernetesProcesses:
         return self._run.path / "logs" / "audit.jsonl"
 
     def _write_identities(self) -> None:
-        key = ec.generate_private_key(ec.SECP256R1())
-        self._run.write(
-            "pki/service-account-key.pem",
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            ),
-        )
+        key = new_key()
+        self._run.write("pki/service-account-key.pem", key_to_pem(key))
         self._run.write(
             "pki/service-account.pem",
             key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo),
