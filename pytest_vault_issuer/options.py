@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import typing
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
@@ -225,17 +225,15 @@ class Settings:
                 hint=f"remove --vault-issuer-{component}-version, or the options that name another {component}",
             )
 
-    def options(self, *, without: Collection[str] = ()) -> list[str]:
+    def options(self) -> list[str]:
         """Return the command line options that ask for the same, wherever each value was given.
 
         Defaults are left out. No option has a secret as its value.
-
-        :param without: fields that are left out too.
         """
         written = []
         for option in OPTIONS:
             value = getattr(self, option.field)
-            if option.field in without or value == option.default:
+            if value == option.default:
                 continue
             if option.flag:
                 written.append(f"--{option.name}")

@@ -10,7 +10,7 @@ from ..kube.client import Cluster, Object
 from ..kube.ownership import LABEL, create_own, owner_of
 from ..timeouts import Timeouts
 from .webhooks import is_registration
-from .workloads import PODS, is_workload, workloads_of
+from .workloads import is_workload, workloads_of
 
 #: File of a run directory that records the applied objects, in order.
 RECORD = "applied.json"
@@ -85,14 +85,7 @@ def pause(cluster: Cluster, objects: Iterable[Object], timeouts: Timeouts) -> bo
             cluster.delete(resource, item["metadata"]["name"], uid=there["metadata"]["uid"])
     workloads = workloads_of([cluster.apply_manifest(_paused(item)) for item in objects if is_workload(item)])
     for workload in workloads:
-        for pod in workload.pods(cluster):
-            name = pod["metadata"]["name"]
-            if not cluster.wait_gone(PODS, name, workload.namespace, timeout=timeouts.deletion):
-                raise ImplementationError(
-                    f"expected the pod {workload.namespace}/{name} of {workload} to end within "
-                    f"{timeouts.deletion:g} s, saw it present",
-                    hint=f"delete it: kubectl delete pod {name} --namespace={workload.namespace}",
-                )
+        workload.wait_gone(cluster, timeouts)
     return bool(workloads or webhooks)
 
 

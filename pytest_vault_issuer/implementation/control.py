@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from typing import Protocol
 
-from ..errors import ImplementationError, NotRunnable
+from ..errors import NotRunnable
 from ..kube.client import Cluster, Object
 from ..kube.ownership import create_own
 from ..supervisor.run_directory import RunDirectory
@@ -137,7 +137,7 @@ class _Workload:
 
     def stop(self) -> None:
         self._scale(0)
-        self._wait_gone()
+        self._workload.wait_gone(self._cluster, self._timeouts)
 
     def kill(self) -> None:
         self._scale(0)
@@ -147,7 +147,7 @@ class _Workload:
                 PODS.path(self._workload.namespace, pod["metadata"]["name"]),
                 body={"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0},
             )
-        self._wait_gone()
+        self._workload.wait_gone(self._cluster, self._timeouts)
 
     def start(self) -> None:
         self._scale(1)
@@ -176,15 +176,6 @@ class _Workload:
     def _scale(self, replicas: int) -> None:
         body = {"spec": {"replicas": replicas}}
         self._cluster.patch(self._workload.resource, self._workload.name, self._workload.namespace, body)
-
-    def _wait_gone(self) -> None:
-        for pod in self._workload.pods(self._cluster):
-            name, limit = pod["metadata"]["name"], self._timeouts.deletion
-            if not self._cluster.wait_gone(PODS, name, self._workload.namespace, timeout=limit):
-                raise ImplementationError(
-                    f"expected the pod {self._workload.namespace}/{name} to end within {limit:g} s, saw it present",
-                    hint="see why: kubectl describe pod",
-                )
 
 
 class Control:

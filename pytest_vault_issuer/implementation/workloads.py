@@ -64,6 +64,19 @@ class Workload:
         """Return its pods."""
         return cluster.list(PODS, self.namespace, labels=self.selector)
 
+    def wait_gone(self, cluster: Cluster, timeouts: Timeouts) -> None:
+        """Wait until its pods have ended.
+
+        :raises ImplementationError: if one does not end in time.
+        """
+        for pod in self.pods(cluster):
+            name, limit = pod["metadata"]["name"], timeouts.deletion
+            if not cluster.wait_gone(PODS, name, self.namespace, timeout=limit):
+                raise ImplementationError(
+                    f"expected the pod {self.namespace}/{name} of {self} to end within {limit:g} s, saw it present",
+                    hint=f"delete it: kubectl delete pod {name} --namespace={self.namespace}",
+                )
+
 
 def is_workload(item: Object) -> bool:
     """Whether an object is a Deployment, StatefulSet or DaemonSet."""

@@ -73,7 +73,7 @@ class Sandbox(Authentications, Certificates):
             else None
         )
         with contextlib.ExitStack() as undo:
-            self.vault = self._workspace(environment.admin)
+            self.vault = self.workspace_in(environment.admin)
             if not environment.stack.disposable:
                 undo.callback(self.vault.close)
             self.namespace = self.new_namespace(undo)
@@ -129,9 +129,6 @@ class Sandbox(Authentications, Certificates):
         if not self.environment.has_bundle:
             raise InexpressibleError("caBundle", "the controller trusts only its system trust store")
         return base64.b64encode(proxy.ca_pem.encode()).decode()
-
-    def _workspace(self, admin: VaultAdmin) -> VaultWorkspace:
-        return VaultWorkspace(admin, self.environment.stack.kubernetes, self.environment.stack.reviewer_token)
 
     def new_namespace(self, undo: contextlib.ExitStack | None = None, *, length: int = 13) -> str:
         """Create another namespace and return its name.
@@ -252,8 +249,8 @@ class Sandbox(Authentications, Certificates):
         self.environment.launcher.stop_vault(admin.server)
 
     def workspace_in(self, admin: VaultAdmin) -> VaultWorkspace:
-        """Return a workspace in a Vault of :meth:`new_vault`; it ends with that Vault."""
-        return self._workspace(admin)
+        """Return a workspace in a Vault, such as one of :meth:`new_vault`; it ends with that Vault."""
+        return VaultWorkspace(admin, self.environment.stack.kubernetes, self.environment.stack.reviewer_token)
 
     # -- Kubernetes -------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ from ..requirements.features import BY_PROFILE, CORE, PROFILES
 from ..sandbox import Environment
 from ..sandbox.activity import Activity, Log
 from ..sandbox.pace import Pace
-from ..stack.kind.cluster import find_helm, find_kubectl
+from ..stack.kind.cluster import find_program
 from ..stack.record import CleanupRecord
 from ..stack.record import release as release_records
 from ..stack.select import STATE, choose, joined, make_provider, needed, with_nodes
@@ -181,11 +181,7 @@ class Session:
 
         :raises ConfigurationError: when it cannot be read.
         """
-        return read_manifests(
-            self.implementation,
-            self._kubectl,
-            self._helm,
-        )
+        return read_manifests(self.implementation, self._kubectl, self._helm)
 
     def _kubectl(self) -> Path:
         """Return kubectl's path: the one that the user names, else the toolchain's, which it builds if PATH has none.
@@ -195,7 +191,7 @@ class Session:
         """
         if self.settings.kubectl_binary is None and shutil.which(KUBECTL) is None:
             self._build(self.toolchain.missing([KUBECTL]))
-        return find_kubectl(self.settings.kubectl_binary, self.toolchain.path(KUBECTL))
+        return find_program(KUBECTL, self.settings.kubectl_binary or self.toolchain.path(KUBECTL))
 
     def _helm(self) -> Path:
         """Return helm's path: the one that the user names, else that in PATH, else the toolchain's, which it builds.
@@ -205,7 +201,7 @@ class Session:
         """
         named = self.settings.helm_binary
         if named is not None or shutil.which(HELM) is not None:
-            return find_helm(named)
+            return find_program(HELM, named)
         self._build(self.toolchain.missing([HELM]))
         return built(self.toolchain, HELM)
 

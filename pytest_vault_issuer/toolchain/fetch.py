@@ -98,7 +98,7 @@ class Fetcher:
         return place
 
     def get(self, url: str, headers: Mapping[str, str] | None = None) -> requests.Response:
-        """Return an answer of a server; the caller reads the body and checks the status.
+        """Return a response of a server; the caller reads the body and checks the status.
 
         :raises DownloadError: if the server cannot be reached, or redirects to a server without TLS.
         """
@@ -125,12 +125,7 @@ class Fetcher:
         """
         address = at_mirror(url)
         if "://" not in address:
-            try:
-                return Path(address).read_bytes()
-            except OSError as error:
-                raise DownloadError(
-                    f"{address} cannot be read: {error.strerror}", hint=f"check the directory that {MIRROR} names"
-                ) from error
+            return read_mirrored(address)
         with self.get(address, headers) as response:
             return content_of(address, response, _SMALL)
 
@@ -234,6 +229,19 @@ class Fetcher:
         )
 
 
+def read_mirrored(address: str) -> bytes:
+    """Return a file of a mirror that is a directory.
+
+    :raises DownloadError: if it cannot be read.
+    """
+    try:
+        return Path(address).read_bytes()
+    except OSError as error:
+        raise DownloadError(
+            f"{address} cannot be read: {error.strerror}", hint=f"fill the directory that {MIRROR} names"
+        ) from error
+
+
 def unreachable(url: str) -> str:
     """Return why a file is not served; '' if a server answers for it, also if it wants a login."""
     with tempfile.TemporaryDirectory() as directory:
@@ -247,7 +255,7 @@ def unreachable(url: str) -> str:
 
 
 def content_of(address: str, response: requests.Response, most: int) -> bytes:
-    """Return the content of an answer.
+    """Return the content of a response.
 
     :param most: bytes that it may have.
     :raises DownloadError: for another status than 200, or if it has more.

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import requests
 
 from .archives import copy_from_layers
-from .fetch import DownloadError, Fetcher, content_of, refused
+from .fetch import DownloadError, Fetcher, content_of, read_mirrored, refused
 from .sources import at_mirror
 
 _MANIFESTS = (
@@ -72,16 +72,11 @@ class Repository:
                 hint="check the server at this address",
             )
         try:
-            manifest = json.loads(content)
-        except ValueError as error:
+            return content, json.loads(content).get("layers", [])
+        except (ValueError, AttributeError) as error:
             raise DownloadError(
-                f"the manifest of {self._name} is not JSON", hint="check the server at this address"
+                f"the manifest of {self._name} is not a JSON object", hint="check the server at this address"
             ) from error
-        if not isinstance(manifest, dict):
-            raise DownloadError(
-                f"the manifest of {self._name} is not an object", hint="check the server at this address"
-            )
-        return content, manifest.get("layers", [])
 
     def layer(self, layer: dict[str, Any]) -> Path:
         """Return the path of a layer in the fetcher's directory, after a check of its digest.
@@ -101,12 +96,7 @@ class Repository:
         """
         address = at_mirror(self.manifest_url(reference))
         if "://" not in address:
-            try:
-                return Path(address).read_bytes()
-            except OSError as error:
-                raise DownloadError(
-                    f"{address} cannot be read: {error.strerror}", hint="fill the mirror again"
-                ) from error
+            return read_mirrored(address)
         accepted = {"Accept": ", ".join(_MANIFESTS)}
         response = self._fetcher.get(address, {**self._headers, **accepted})
         if response.status_code == requests.codes.unauthorized and not self._headers:
@@ -116,7 +106,7 @@ class Repository:
             return content_of(address, response, _LARGEST_MANIFEST)
 
     def _login(self, address: str, response: requests.Response) -> dict[str, str]:
-        """Return the header with an anonymous token, for which the answer names a server."""
+        """Return the header with an anonymous token, for which the response names a server."""
         with response:
             challenge = dict(_CHALLENGE.findall(response.headers.get("WWW-Authenticate", "")))
         realm = challenge.pop("realm", "")

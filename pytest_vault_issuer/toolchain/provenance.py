@@ -25,17 +25,13 @@ def unpinned(binary: Path, sums: Path) -> str:
     lines = [line.split("\t") for line in listing.splitlines()]
     if not any(words[0] == "mod" for words in lines):
         return "it was not built from a Go module"
-    pinned = set(sums.read_text().splitlines()) if _needs_sums(lines) else set()
+    pinned = set(sums.read_text().splitlines()) if any(words[0] == "dep" for words in lines) else set()
     for words, after in zip(lines, [*lines[1:], [""]], strict=True):
         if words[0] not in ("dep", "=>") or after[0] == "=>":  # a replaced module has no sum
             continue
         if " ".join(words[1:]) not in pinned:
             return f"{' '.join(words[1:3])} differs from go.sum"
     return ""
-
-
-def _needs_sums(lines: list[list[str]]) -> bool:
-    return any(words[0] == "dep" for words in lines)
 
 
 def _modules(binary: Path) -> str:

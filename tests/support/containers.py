@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pytest_vault_issuer.errors import VaultIssuerError
-from pytest_vault_issuer.stack.kind.cluster import find_kind
+from pytest_vault_issuer.stack.kind.cluster import find_program
 from pytest_vault_issuer.stack.kind.engine import Engine
 from tests.support import missing
 
@@ -89,7 +89,7 @@ def kind_program() -> Path:
     """Return the path of kind."""
     given = os.environ.get("VAULT_ISSUER_KIND_BINARY")
     try:
-        return find_kind(Path(given) if given else None)
+        return find_program("kind", Path(given) if given else None)
     except VaultIssuerError as error:
         not_run(error.message)
 

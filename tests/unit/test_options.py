@@ -88,7 +88,6 @@ def test_options_reproduce_the_settings(option: Option) -> None:
         settings = collect(**sources)
         assert again(settings) == settings
         assert {word.partition("=")[0] for word in settings.options()} == {f"--{option.name}"}
-        assert settings.options(without={option.field}) == []
 
 
 def test_empty_variable_is_ignored() -> None:

@@ -32,36 +32,17 @@ _POLICY, _AUDIT = "audit-policy.yaml", "audit.jsonl"
 _ASKING = 60
 
 
-def find_kind(given: Path | None) -> Path:
-    """Return the path of kind.
+def find_program(name: str, given: Path | None) -> Path:
+    """Return the path of a program.
 
-    :param given: the user's; None searches in PATH.
+    :param name: such as ``kind``; the option ``--vault-issuer-NAME-binary`` names another one.
+    :param given: the user's, or the toolchain's; None searches in PATH.
     :raises ConfigurationError: if there is none.
     """
-    return _program("kind", "--vault-issuer-kind-binary", given)
-
-
-def find_kubectl(given: Path | None, built: Path | None) -> Path:
-    """Return the path of kubectl: the user's (`given`), else the toolchain's (`built`), else the one in PATH.
-
-    :raises ConfigurationError: if there is none.
-    """
-    return _program("kubectl", "--vault-issuer-kubectl-binary", given or built)
-
-
-def find_helm(given: Path | None) -> Path:
-    """Return helm's path: the one that the user names, else that in PATH.
-
-    :raises ConfigurationError: when there is none.
-    """
-    return _program("helm", "--vault-issuer-helm-binary", given)
-
-
-def _program(name: str, option: str, given: Path | None) -> Path:
     found = shutil.which(str(given.absolute()) if given else name)
     if found is None:
         problem = f"{given} is not an executable file" if given else f"{name} is not in PATH"
-        raise ConfigurationError(problem, hint=f"install {name}, or name it in {option}")
+        raise ConfigurationError(problem, hint=f"install {name}, or name it in --vault-issuer-{name}-binary")
     return Path(found).absolute()
 
 

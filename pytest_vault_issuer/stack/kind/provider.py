@@ -21,7 +21,7 @@ from ..certificates import StackAuthority
 from ..record import SessionInfo
 from ..types import Provider, Stack
 from . import cleanup
-from .cluster import KindClusters, check_pytest_kind, find_kind, node_images
+from .cluster import KindClusters, check_pytest_kind, find_program, node_images
 from .engine import Engine, Owner
 from .reachability import check_node, check_pods
 from .vault import VaultContainers, domain_of
@@ -39,7 +39,7 @@ DEV = "dev"
 def find_engine(settings: Settings) -> str | None:
     """Return the address of the container engine; None if the engine or kind is missing."""
     try:
-        find_kind(settings.kind_binary)
+        find_program("kind", settings.kind_binary)
         with contextlib.closing(Engine()) as engine:
             return engine.address
     except VaultIssuerError:
@@ -109,7 +109,7 @@ class KindProvider(Provider):
         """
         if not (images := list(images)):
             return
-        find_kind(self._settings.kind_binary)
+        find_program("kind", self._settings.kind_binary)
         check_pytest_kind()
         with contextlib.closing(Engine()) as engine:
             if self._settings.kind_cluster:
@@ -129,7 +129,7 @@ class KindProvider(Provider):
         crds = self._toolchain.crds()
         if crds is None:
             raise ToolchainError("cert-manager's CRDs are not built", hint="run: vault-issuer toolchain build")
-        program = find_kind(settings.kind_binary)
+        program = find_program("kind", settings.kind_binary)
         with contextlib.closing(Engine()) as engine:
             owner = Owner.of(self._run)
             for run, names in cleanup.remove_orphans(
@@ -212,7 +212,7 @@ class KindProvider(Provider):
         :param images: which the engine has: see :meth:`check`.
         :raises StackError: if an image cannot be loaded, or if pods cannot reach the servers of the tests.
         """
-        program = find_kind(self._settings.kind_binary)
+        program = find_program("kind", self._settings.kind_binary)
         with contextlib.closing(Engine()) as engine:
             clusters = KindClusters(self._run, engine, program, self._timeouts)
             for image in images:

@@ -13,7 +13,7 @@ import yaml
 from pytest_vault_issuer.errors import ConfigurationError, StackError
 from pytest_vault_issuer.options import Settings
 from pytest_vault_issuer.session.session import Session, SessionKey
-from pytest_vault_issuer.stack.kind.cluster import configuration, find_helm, find_kind, find_kubectl
+from pytest_vault_issuer.stack.kind.cluster import configuration, find_program
 from pytest_vault_issuer.stack.kind.engine import Engine, hint_for
 from pytest_vault_issuer.stack.select import choose
 from pytest_vault_issuer.toolchain import Toolchain
@@ -45,27 +45,19 @@ def test_an_engine_that_does_not_run(tmp_path: Path) -> None:
     assert "DOCKER_HOST" in caught.value.hint
 
 
-@pytest.mark.parametrize(
-    ("find", "option"),
-    [(find_kind, "kind-binary"), (lambda p: find_kubectl(p, None), "kubectl-binary"), (find_helm, "helm-binary")],
-)
 @pytest.mark.parametrize("named", [True, False])
-def test_a_program_that_is_missing(
-    find: Any, option: str, named: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_program_that_is_missing(named: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigurationError, match="is not an executable file" if named else "is not in PATH") as caught:
-        find(tmp_path / "absent" if named else None)
-    assert option in caught.value.hint
+        find_program("kind", tmp_path / "absent" if named else None)
+    assert "--vault-issuer-kind-binary" in caught.value.hint
 
 
 def test_programs_of_the_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("kind", "kubectl"):
-        (tmp_path / name).write_text("#!/bin/sh\n")
-        (tmp_path / name).chmod(0o755)
+    (tmp_path / "kind").write_text("#!/bin/sh\n")
+    (tmp_path / "kind").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/bin")
-    assert find_kind(None) == tmp_path / "kind"
-    assert find_kubectl(None, None) == tmp_path / "kubectl"
+    assert find_program("kind", None) == tmp_path / "kind"
 
 
 @pytest.fixture
