@@ -11,8 +11,8 @@ from pytest_vault_issuer import SigningRequest
 
 def sign(web: Web, name: str, *, path: str = "", **parameters: str) -> dict[str, str]:
     request = SigningRequest.build(name)
-    answer = web.client().write_data(path or web.path, data={"csr": request.pem, "common_name": name, **parameters})
-    return answer["data"]
+    response = web.client().write_data(path or web.path, data={"csr": request.pem, "common_name": name, **parameters})
+    return response["data"]
 
 
 def test_our_names_are_signed(web: Web) -> None:

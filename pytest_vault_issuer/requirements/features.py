@@ -56,7 +56,7 @@ AREAS = {
     "KSECRETLESS": "authentication with requested service account tokens",
     "SCOPE": "namespaces, and several Issuers side by side",
     "HEALTH": "readiness",
-    "SIGN": "sign requests to Vault, and its answers",
+    "SIGN": "sign requests to Vault, and its responses",
     "REQUEST": "the life of a CertificateRequest",
     "ROTATION": "changes of credentials and configuration",
     "LEAK": "secrets",
@@ -75,7 +75,7 @@ AREAS = {
     "RESTART": "restarts of the controller",
     "HA": "replicas",
     "OUTAGE": "outages of the API server, and objects that change during a request",
-    "SLOW": "slow, failing and interrupted answers of Vault",
+    "SLOW": "slow, failing and interrupted responses of Vault",
     "LIMIT": "limits of Vault, and the rate of retries",
     "LOAD": "many Issuers and requests, and the resources that they use",
 }

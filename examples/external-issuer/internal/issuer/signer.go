@@ -111,7 +111,7 @@ func (s *Signer) sign(
 func bundle(certificates, csr []byte) (pki.PEMBundle, error) {
 	chain, err := pki.DecodeX509CertificateChainBytes(certificates)
 	if err != nil {
-		return pki.PEMBundle{}, fmt.Errorf("the certificates of Vault's answer: %w", err)
+		return pki.PEMBundle{}, fmt.Errorf("the certificates of Vault's response: %w", err)
 	}
 	request, err := pki.DecodeX509CertificateRequestBytes(csr)
 	if err != nil {
@@ -119,14 +119,14 @@ func bundle(certificates, csr []byte) (pki.PEMBundle, error) {
 	}
 	leaf := chain[0]
 	if equal, err := pki.PublicKeysEqual(leaf.PublicKey, request.PublicKey); err != nil || !equal {
-		return pki.PEMBundle{}, errors.New("the certificate of Vault's answer is for another key")
+		return pki.PEMBundle{}, errors.New("the certificate of Vault's response is for another key")
 	}
 	if leaf.NotAfter.Before(time.Now()) {
-		return pki.PEMBundle{}, errors.New("the certificate of Vault's answer has expired")
+		return pki.PEMBundle{}, errors.New("the certificate of Vault's response has expired")
 	}
 	sorted, err := pki.ParseSingleCertificateChain(chain)
 	if err != nil {
-		return pki.PEMBundle{}, fmt.Errorf("the chain of Vault's answer: %w", err)
+		return pki.PEMBundle{}, fmt.Errorf("the chain of Vault's response: %w", err)
 	}
 	return sorted, nil
 }

@@ -96,57 +96,57 @@ func (c *Client) Healthy(ctx context.Context) error {
 // RefusedError means that Vault refuses to sign. A retry would not help.
 type RefusedError struct{ error }
 
-// Sign lets Vault sign a CSR at a path. It returns the certificates of the answer in PEM, the signed one first.
+// Sign lets Vault sign a CSR at a path. It returns the certificates of the response in PEM, the signed one first.
 func (c *Client) Sign(ctx context.Context, path string, csr []byte, ttl time.Duration) ([]byte, error) {
 	parameters, err := parameters(csr, ttl)
 	if err != nil {
 		return nil, RefusedError{err}
 	}
-	answer, err := c.api.Logical().WriteWithContext(ctx, path, parameters)
+	response, err := c.api.Logical().WriteWithContext(ctx, path, parameters)
 	if err != nil {
 		return nil, fmt.Errorf("have Vault sign: %w", refused(err))
 	}
-	if answer == nil {
-		return nil, RefusedError{errors.New("Vault's answer to the signing is empty")}
+	if response == nil {
+		return nil, RefusedError{errors.New("Vault's response to the sign request is empty")}
 	}
-	leaf, _ := answer.Data["certificate"].(string)
+	leaf, _ := response.Data["certificate"].(string)
 	if leaf == "" {
-		return nil, RefusedError{errors.New("Vault's answer to the signing holds no certificate")}
+		return nil, RefusedError{errors.New("Vault's response to the sign request contains no certificate")}
 	}
 	certificates := []string{leaf}
-	chain, _ := answer.Data["ca_chain"].([]any)
+	chain, _ := response.Data["ca_chain"].([]any)
 	for _, entry := range chain {
 		if text, ok := entry.(string); ok {
 			certificates = append(certificates, text)
 		}
 	}
-	if issuer, ok := answer.Data["issuing_ca"].(string); ok && len(chain) == 0 {
+	if issuer, ok := response.Data["issuing_ca"].(string); ok && len(chain) == 0 {
 		certificates = append(certificates, issuer)
 	}
 	return []byte(strings.Join(certificates, "\n")), nil
 }
 
-// refused makes final answers a RefusedError. Other failures are temporary.
+// refused makes final responses a RefusedError. Other failures are temporary.
 func refused(err error) error {
-	var answer *api.ResponseError
-	if errors.As(err, &answer) && answer.StatusCode < http.StatusInternalServerError &&
-		answer.StatusCode != http.StatusTooManyRequests && answer.StatusCode != http.StatusPreconditionFailed {
+	var response *api.ResponseError
+	if errors.As(err, &response) && response.StatusCode < http.StatusInternalServerError &&
+		response.StatusCode != http.StatusTooManyRequests && response.StatusCode != http.StatusPreconditionFailed {
 		return RefusedError{explain(err)}
 	}
 	return explain(err)
 }
 
 // explain returns an error that is safe to show: it contains only Vault's own error message, shortened. A server other
-// than Vault could put anything into its answer.
+// than Vault could put anything into its response.
 func explain(err error) error {
-	var answer *api.ResponseError
-	if !errors.As(err, &answer) {
+	var response *api.ResponseError
+	if !errors.As(err, &response) {
 		return shortened(err.Error())
 	}
-	if answer.RawError || len(answer.Errors) == 0 {
-		return fmt.Errorf("the server answered %d", answer.StatusCode)
+	if response.RawError || len(response.Errors) == 0 {
+		return fmt.Errorf("the server answered %d", response.StatusCode)
 	}
-	return shortened(fmt.Sprintf("Vault answered %d: %s", answer.StatusCode, strings.Join(answer.Errors, "; ")))
+	return shortened(fmt.Sprintf("Vault answered %d: %s", response.StatusCode, strings.Join(response.Errors, "; ")))
 }
 
 func shortened(text string) error {
