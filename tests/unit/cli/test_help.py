@@ -70,6 +70,7 @@ def test_every_command_that_prints_has_formats() -> None:
         "vault-issuer report html",
         "vault-issuer report merge",
         "vault-issuer report publish",
+        "vault-issuer toolchain pin",
     }
     groups = {name for name in ALL if any(other.startswith(f"{name} ") for other in ALL)}
     without = {name for name in ALL if "--format" not in ALL[name]._option_string_actions}

