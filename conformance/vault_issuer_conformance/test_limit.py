@@ -12,15 +12,13 @@ from typing import Any
 import pytest
 
 from pytest_vault_issuer import (
-    ApiError,
     Authentication,
     Exchange,
     NotRunnable,
-    Object,
     Respond,
     Route,
     Sandbox,
-    poll,
+    at_barrier,
     requirement,
     retry_later,
     user_name,
@@ -29,6 +27,7 @@ from pytest_vault_issuer import (
 from .budget import being_refused, window
 from .helpers import LOGINS, claimed, picky_pki, require_no_token_permission
 from .interrupted import one_kind
+from .refusals import refused
 
 #: Seconds in the header Retry-After: longer than the first retries of usual clients.
 AFTER = 3
@@ -42,8 +41,6 @@ FEW_CONNECTIONS = 4
 REQUESTS = 8
 #: Number of consecutive requests after which connections are counted.
 SIGNINGS = 60
-#: The API of admission policies.
-ADMISSION = "admissionregistration.k8s.io/v1"
 
 
 def login_authentication(sandbox: Sandbox, kind: str) -> Authentication:
@@ -251,69 +248,19 @@ def test_finished_and_waiting_requests_are_left_alone(sandbox: Sandbox, suite_ap
     passed.check(len(again), what, each=2)  # of the status, and of an event
 
 
-def policy(name: str, namespace: str) -> Iterator[Object]:
-    """Yield an admission policy against certificates in the status of CertificateRequests, and its binding."""
-    selector = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
-    rule = {
-        "apiGroups": ["cert-manager.io"],
-        "apiVersions": ["*"],
-        "operations": ["UPDATE"],
-        "resources": ["certificaterequests/status"],
-    }
-    yield {
-        "apiVersion": ADMISSION,
-        "kind": "ValidatingAdmissionPolicy",
-        "metadata": {"name": name},
-        "spec": {
-            "failurePolicy": "Fail",
-            "matchConstraints": {"resourceRules": [rule], "namespaceSelector": selector},
-            "validations": [
-                {"expression": "!has(object.status.certificate)", "message": "the policy accepts no certificate"}
-            ],
-        },
-    }
-    yield {
-        "apiVersion": ADMISSION,
-        "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": {"name": name},
-        "spec": {"policyName": name, "validationActions": ["Deny"]},
-    }
-
-
 @contextlib.contextmanager
 def certificates_refused(sandbox: Sandbox) -> Iterator[None]:
-    """Let the API server refuse certificates in CertificateRequests in the test's namespace during the block.
-
-    :raises NotRunnable: if the cluster outlives the session: a policy concerns the whole cluster.
-    """
-    if not sandbox.environment.stack.disposable:
-        raise NotRunnable("the test adds an admission policy to the cluster", hint="use --vault-issuer-stack=process")
+    """Let the API server refuse certificates in CertificateRequests in the test's namespace during the block."""
     issuer = sandbox.ready_issuer(one_kind(sandbox), proxy=sandbox.new_proxy())
     other = sandbox.request(issuer, approve=False, namespace=sandbox.namespace)
-    name, cluster = sandbox.new_name("no-certificates"), sandbox.cluster
-    bodies = list(policy(name, sandbox.namespace))
 
-    def is_active() -> bool | None:
-        try:
-            cluster.patch(
-                other.resource,
-                other.name,
-                other.namespace,
-                {"status": {"certificate": "bm9uZQ=="}},
-                subresource="status",
-            )
-        except ApiError:
-            return True
-        return None
+    def write() -> None:
+        body = {"status": {"certificate": "bm9uZQ=="}}
+        sandbox.cluster.patch(other.resource, other.name, other.namespace, body, subresource="status")
 
-    try:
-        for body in bodies:
-            cluster.apply_manifest(body)
-        assert poll(is_active, timeout=sandbox.timeouts.event), "expected the admission policy to take effect"
+    group, allowed = "cert-manager.io", "!has(object.status.certificate)"
+    with refused(sandbox, group, "certificaterequests/status", allowed, write, namespace=sandbox.namespace):
         yield
-    finally:
-        for body in reversed(bodies):
-            cluster.delete(cluster.discover(ADMISSION, body["kind"]), name)
 
 
 @requirement("VI-LIMIT-015")
@@ -335,6 +282,24 @@ def test_signing_is_paced_while_the_api_server_refuses_the_certificate(sandbox: 
     request.wait_issued(timeout=sandbox.timeouts.retry)
 
 
+@requirement("VI-LIMIT-016")
+def test_status_of_an_issuer_is_written_after_a_refusal(sandbox: Sandbox) -> None:
+    kind = one_kind(sandbox)
+    name, resource = sandbox.issuer_name(), sandbox.kind(kind).resource
+    another = sandbox.issuer(kind, name=f"{name}-another", proxy=sandbox.new_proxy())
+    allowed = f"!object.metadata.name.startsWith('{name}')"
+
+    def write() -> None:
+        another.write_conditions(another.conditions())
+
+    with refused(sandbox, resource.group, f"{resource.plural}/status", allowed, write):
+        issuer = sandbox.issuer(kind, name=name)
+        sandbox.proxy.wait_for(Route.HEALTH, timeout=sandbox.timeouts.wire, what="a health query")
+        with at_barrier():
+            sandbox.ready_issuer(kind, proxy=sandbox.new_proxy())
+    issuer.wait_ready("the API server accepts its status again", timeout=sandbox.timeouts.retry)
+
+
 # -- connections --------------------------------------------------------------------------------------------------
 
 
@@ -353,6 +318,22 @@ def test_connections_do_not_pile_up(sandbox: Sandbox) -> None:
     signing = sandbox.new_signing()
     for _ in range(SIGNINGS):
         sandbox.issued(issuer, signing)
+    assert_few_connections(sandbox)
+
+
+@requirement("VI-LIMIT-013")
+def test_connections_do_not_pile_up_while_vault_refuses_to_sign(sandbox: Sandbox) -> None:
+    pki, _ = picky_pki(sandbox)
+    kind = one_kind(sandbox)
+    issuer = sandbox.ready_issuer(kind, sandbox.default_authentication(kind, pki=pki), pki=pki)
+    signing = sandbox.new_signing()
+    for _ in range(SIGNINGS):
+        sandbox.request(issuer, signing).wait_failed()
+    assert_few_connections(sandbox)
+
+
+def assert_few_connections(sandbox: Sandbox) -> None:
+    """Check that the controller did not leave a connection open for each of the consecutive requests."""
     bound = SIGNINGS // 2
     seen = sandbox.proxy.peak_connections
     assert seen <= bound, f"expected at most {bound} open connections after {SIGNINGS} consecutive requests, saw {seen}"
