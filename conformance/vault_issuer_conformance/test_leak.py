@@ -18,6 +18,7 @@ from pytest_vault_issuer import (
     SECRETS,
     Authentication,
     Authority,
+    Certificate,
     CertificateRequest,
     Exchange,
     Fault,
@@ -37,7 +38,20 @@ from pytest_vault_issuer import (
     requirement,
 )
 
-from .helpers import claimed, is_final, issue_endpoint, settle, wait_answers, wait_final, with_fields, with_secret
+from .helpers import (
+    alternating,
+    claimed,
+    end_logins,
+    is_final,
+    issue_endpoint,
+    settle,
+    wait_answers,
+    wait_final,
+    with_fields,
+    with_secret,
+)
+from .issued import barrier, separate_issuer
+from .refusals import refused
 
 #: In bytes. A message of this size or more counts as unbounded.
 BOUND = 4096
@@ -217,6 +231,24 @@ def test_keys_of_client_certificates_are_not_logged(sandbox: Sandbox, kind: str,
     canaries = unfit_clients(sandbox, kind, feature)
     found = leaked(sandbox.implementation_log(), canaries)
     assert not found, f"expected no part of a key in the log, saw {', '.join(found)}"
+
+
+@requirement("VI-LEAK-002")
+@alternating(("kind", "feature"), [("Issuer", "token"), ("ClusterIssuer", "approle"), ("Issuer", "kubernetes-static")])
+def test_credentials_are_not_logged_when_tls_fails(sandbox: Sandbox, kind: str, feature: str) -> None:
+    require_place(sandbox, "log")
+    auth, proxy = sandbox.authenticate(feature, kind), sandbox.new_proxy()
+    issuer = sandbox.ready_issuer(kind, auth, proxy=proxy)
+    sandbox.issued(issuer)
+    if feature != "token":
+        end_logins(sandbox, proxy, auth)
+    failures = len(proxy.handshake_failures)
+    proxy.replace_certificate(Authority("another CA").issue(sandbox.environment.stack.bind))
+    request = sandbox.request(issuer)
+    proxy.wait_for_handshake_failure(sandbox.timeouts.wire, since=failures)
+    settle(request)
+    found = leaked(sandbox.implementation_log(), {f"the credential of {feature}": auth.credential})
+    assert not found, f"expected no credential in the log after a failed TLS handshake, saw {', '.join(found)}"
 
 
 # -- responses that do not come from Vault ---------------------------------------------------------
@@ -446,3 +478,46 @@ def test_private_key_of_an_issue_endpoint_is_not_shown(sandbox: Sandbox, kind: s
         key_pem = (answer.response_json.get("data") or {}).get("private_key")
         if key_pem:
             assert_key_is_not_shown(sandbox, kind, request, key_pem, place)
+
+
+def assert_key_of_certificate_is_not_shown(sandbox: Sandbox, certificate: Certificate, place: str) -> None:
+    """Check that a place shows no line of the key that the Secret of a Certificate contains."""
+    secret = sandbox.cluster.find(SECRETS, certificate.secret_name, certificate.namespace)
+    assert secret is not None, "expected the Secret of a Ready Certificate, saw none"
+    lines = base64.b64decode(secret["data"]["tls.key"]).decode().splitlines()
+    canaries = {"the first line of the key": lines[1], "a further line of the key": lines[2]}
+    found = leaked(sandbox.implementation_log() if place == "log" else shown(sandbox), canaries)
+    where = "the log" if place == "log" else "status and events"
+    assert not found, f"expected no private key of a Certificate in {where}, saw {', '.join(found)}"
+
+
+@requirement("VI-LEAK-006")
+@PLACES
+def test_key_of_a_certificate_is_not_shown(sandbox: Sandbox, kind: str, place: str) -> None:
+    require_place(sandbox, place)
+    certificate, before = sandbox.issued_certificate(sandbox.ready_issuer(kind))
+    assert_key_of_certificate_is_not_shown(sandbox, certificate, place)
+    certificate.renew()
+    certificate.wait_new_certificate(before)
+    certificate.wait_ready()
+    assert_key_of_certificate_is_not_shown(sandbox, certificate, place)
+
+
+@requirement("VI-LEAK-006")
+@PLACES
+def test_key_of_a_certificate_that_cannot_be_stored_is_not_shown(sandbox: Sandbox, kind: str, place: str) -> None:
+    require_place(sandbox, place)
+    issuer, other = sandbox.ready_issuer(kind), separate_issuer(sandbox, kind)
+    namespace, name = issuer.namespace or sandbox.namespace, sandbox.new_name("unwritable")
+    allowed = f"!object.metadata.name.startsWith('{name}')"
+
+    def write() -> None:
+        sandbox.delete_secret(sandbox.secret({"note": "probe"}, namespace=namespace, name=f"{name}-probe"), namespace)
+
+    with refused(sandbox, "", "secrets", allowed, write, namespace=namespace):
+        certificate = sandbox.certificate(issuer, secretName=name)
+        sandbox.proxy.wait_for(Route.SIGN, timeout=sandbox.timeouts.wire, what="a sign request")
+        barrier(sandbox, other)
+    certificate.touch()  # faster: a controller may retry to store it only after minutes
+    certificate.wait_ready()
+    assert_key_of_certificate_is_not_shown(sandbox, certificate, place)
