@@ -538,3 +538,10 @@ def test_bundle_in_a_secret_may_have_any_form(sandbox: Sandbox, kind: str, featu
     pem = f"# one of our CAs\n\n{Authority(f'CA {secrets.token_hex(4)}').pem}\n{sandbox.authority.pem}"
     for text in (pem.rstrip("\n"), pem.replace("\n", "\r\n")):
         sandbox.ready_issuer(kind, **in_secret(sandbox, kind, text))
+
+
+@requirement("VI-TLS-029")
+@alternating(("kind",), [("Issuer",)])
+def test_bundle_with_a_repeated_certificate_is_accepted(sandbox: Sandbox, kind: str) -> None:
+    other = Authority(f"CA {secrets.token_hex(4)}").pem
+    sandbox.ready_issuer(kind, caBundle=bundle(other, sandbox.authority.pem, other, sandbox.authority.pem))
