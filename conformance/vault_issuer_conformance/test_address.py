@@ -105,6 +105,18 @@ def test_slashes_of_the_mount_path_work_or_are_refused_with_a_reason(sandbox: Sa
             assert issuer.condition().get("message"), f"expected the reason why {field} {form} does not work, saw none"
 
 
+@requirement("VI-ADDRESS-007")
+@alternating(("kind",), [("ClusterIssuer",)])
+def test_path_with_a_space_works_or_is_refused(sandbox: Sandbox, kind: str) -> None:
+    pki = sandbox.vault.pki(mount=f"team {secrets.token_hex(3)}/pki {secrets.token_hex(3)}")
+    try:
+        issuer = sandbox.issuer(kind, pki=pki)
+    except RefusedError:
+        return  # a rejection by the API server is enough
+    if issuer.wait_answer() == "True":
+        sandbox.issued(issuer)
+
+
 @requirement("VI-ADDRESS-006")
 @pytest.mark.exclusive
 def test_proxy_of_the_environment_is_used_except_for_the_listed_hosts(sandbox: Sandbox, control: Control) -> None:
