@@ -144,8 +144,11 @@ def test_duration_is_requested(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
     seconds = 600 + secrets.randbelow(100_000)
     asked = sandbox.kubernetes_request(issuer.signer_name, expirationSeconds=seconds)
+    more = int(timedelta(days=91 + secrets.randbelow(100)).total_seconds())
+    longer = sandbox.kubernetes_request(issuer.signer_name, expirationSeconds=more)
     default = sandbox.kubernetes_request(issuer.signer_name)
-    for request, expected in ((asked, timedelta(seconds=seconds)), (default, timedelta(days=90))):
+    cases = [(asked, timedelta(seconds=seconds)), (longer, timedelta(seconds=more)), (default, timedelta(days=90))]
+    for request, expected in cases:
         request.wait_signed()
         assert_lifetime(request.certificates()[0], expected)
 
