@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_der_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from pytest_vault_issuer import (
     SECRETS,
     ApiError,
+    Authority,
     Certificate,
     CertificateRequest,
     Fault,
@@ -40,9 +41,10 @@ from pytest_vault_issuer import (
     new_key,
     poll,
     requirement,
+    to_pem,
 )
 
-from .helpers import alternating, picky_pki, wait_held
+from .helpers import REFUSED, alternating, bundle, picky_pki, wait_held
 from .issued import (
     SHAPES,
     assert_chain,
@@ -238,6 +240,21 @@ def test_names_are_requested(sandbox: Sandbox, kind: str) -> None:
     assert names["uris"] == uris, "expected the URIs of the Certificate"
 
 
+@requirement("VI-CERTIFICATE-007")
+@EITHER_KIND
+def test_only_names_of_the_certificate_are_requested(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    address, uri = ipaddress.ip_address(f"10.{secrets.randbelow(250)}.3.1"), f"spiffe://{host()}/ns/default"
+    cases: list[tuple[dict[str, Any], x509.GeneralName]] = [
+        ({"ipAddresses": [str(address)]}, x509.IPAddress(address)),
+        ({"uris": [uri]}, x509.UniformResourceIdentifier(uri)),
+    ]
+    for spec, expected in cases:
+        _, csr = requested(sandbox.certificate(issuer, approve=False, dnsNames=[], **spec))
+        names = alternative_names(csr)
+        assert names == [expected], f"expected only the name {expected} in the CSR, saw {names}"
+
+
 @requirement("VI-CERTIFICATE-008")
 def test_duration_is_requested(sandbox: Sandbox, kind: str) -> None:
     issuer = sandbox.ready_issuer(kind)
@@ -297,6 +314,32 @@ def test_certificate_is_renewed_when_it_is_due(sandbox: Sandbox, kind: str) -> N
         "expected a later notAfter after the renewal, saw none"
     )
     certificate.wait_new_certificate(renewed)  # each renewal is due, not only the first
+
+
+@requirement("VI-CERTIFICATE-011")
+@EITHER_KIND
+def test_certificates_with_the_same_specification_are_renewed(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    # Due about three seconds after the issuance, as above.
+    spec: dict[str, Any] = {"dnsNames": [host()], "duration": "1h", "renewBefore": "59m57s"}
+    for certificate, pair in [sandbox.issued_certificate(issuer, **spec) for _ in range(2)]:
+        certificate.wait_new_certificate(pair)
+
+
+@requirement("VI-CERTIFICATE-011")
+@EITHER_KIND
+def test_certificate_is_renewed_after_it_has_expired(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    certificate, pair = sandbox.issued_certificate(issuer)
+    barrier(sandbox, issuer)  # a controller may look at a Certificate again after its own update
+    now, (name,) = datetime.now(UTC), certificate.get()["spec"]["dnsNames"]
+    times = {"not_before": now - timedelta(days=2), "not_after": now - timedelta(hours=1)}
+    expired = sandbox.pki.issuing.leaf(pair.leaf.public_key(), name, **times)
+    sandbox.set_secret(certificate.secret_name, certificate.namespace, {"tls.crt": to_pem(expired)})
+    again = certificate.wait_key_pair(
+        lambda found: found.leaf.not_valid_after_utc > now, "a certificate instead of the expired one"
+    )
+    assert again.fits, "expected a renewed certificate that matches tls.key, saw one for another key"
 
 
 @requirement("VI-CERTIFICATE-037")
@@ -798,6 +841,15 @@ def test_usages_are_encoded_unless_turned_off(sandbox: Sandbox, kind: str) -> No
     assert not encoded, "expected no usages in the CSR with encodeUsagesInRequest false, saw some"
 
 
+@requirement("VI-CERTIFICATE-030")
+@ONE_KIND
+def test_two_names_of_the_same_usage_are_encoded(sandbox: Sandbox, kind: str) -> None:
+    _, csr = asked(sandbox, kind, usages=["signing", "digital signature", "key encipherment"])
+    usage = extension(csr, x509.KeyUsage).value
+    seen = [usage.digital_signature, usage.key_encipherment, usage.data_encipherment]
+    assert seen == [True, True, False], "expected the key usages of the Certificate, and no others, in the CSR"
+
+
 KEYS = [("RSA", 2048), ("RSA", 3072), ("ECDSA", 256), ("ECDSA", 384), ("ECDSA", 521), ("Ed25519", None)]
 
 
@@ -1267,3 +1319,126 @@ def test_changed_certificate_is_not_reissued_in_a_loop(sandbox: Sandbox, kind: s
     # A controller may send the same request twice. Another issuance has a CSR of its own.
     asked = len({exchange.json.get("csr") for exchange in sandbox.proxy.seen(Route.SIGN)})
     assert asked <= 2 + CALM, f"expected at most {2 + CALM} issuances of a Certificate that changed twice, saw {asked}"
+
+
+def der(key: Any) -> bytes:
+    """Return a public key, to compare it with that of a key pair."""
+    encoded: bytes = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return encoded
+
+
+@requirement("VI-CERTIFICATE-073")
+@EITHER_KIND
+def test_key_of_a_foreign_secret_is_not_used(sandbox: Sandbox, kind: str) -> None:
+    certificate, before = sandbox.issued_certificate(sandbox.ready_issuer(kind))
+    key = new_key()
+    foreign = sandbox.secret({"tls.key": key_to_pem(key)}, namespace=certificate.namespace)
+    named = {"nextPrivateKeySecretName": foreign}
+    where = certificate.resource, certificate.name, certificate.namespace
+    requested_for: set[bytes] = set()
+
+    def renewed() -> KeyPair | None:
+        """Name the foreign Secret again as soon as the controller names its own; return the renewed key pair."""
+        for request in certificate.requests():
+            csr = x509.load_pem_x509_csr(base64.b64decode(request["spec"]["request"]))
+            requested_for.add(der(csr.public_key()))
+        if certificate.get()["status"].get("nextPrivateKeySecretName") != foreign:
+            sandbox.cluster.patch(*where, {"status": named}, subresource="status")
+        pair = certificate.key_pair()
+        return pair if pair and pair.leaf != before.leaf else None
+
+    certificate.renew(**named)
+    # A controller may not issue while the field changes: it has until then to use the wrong key.
+    poll(renewed, timeout=sandbox.timeouts.issuer / 4, interval=0.05)
+    assert der(key.public_key()) not in requested_for, (
+        "expected no CertificateRequest for the key in a Secret that the controller did not create, saw one"
+    )
+    pair = certificate.key_pair()
+    assert pair is not None, "expected the Secret to stay, saw it removed"
+    assert pair.public_key != der(key.public_key()), (
+        "expected no key of a Secret that the controller did not create in the Secret of the Certificate, saw one"
+    )
+
+
+@requirement("VI-CERTIFICATE-074")
+@EITHER_KIND
+def test_certificate_is_not_reissued_without_its_request(sandbox: Sandbox, kind: str) -> None:
+    issuer = sandbox.ready_issuer(kind)
+    certificate, before = sandbox.issued_certificate(issuer)
+    for request in certificate.requests():
+        request_of(sandbox, request).delete()
+    certificate.touch()
+    barrier(sandbox, issuer)
+    assert_same(certificate, before)
+
+
+@requirement("VI-CERTIFICATE-075")
+@EITHER_KIND
+def test_unreadable_address_is_not_left_out(sandbox: Sandbox, kind: str) -> None:
+    issuer, other = sandbox.ready_issuer(kind), separate_issuer(sandbox, kind)
+    try:
+        certificate = sandbox.certificate(issuer, ipAddresses=["10.0.0.300"])
+    except ApiError as error:
+        if error.code not in REFUSED and not error.denied_by_webhook:
+            raise
+        return  # a rejection by the API server is enough
+    barrier(sandbox, other)
+    assert certificate.key_pair() is None, (
+        "expected no certificate for a Certificate with the IP address 10.0.0.300, saw one"
+    )
+
+
+@requirement("VI-CERTIFICATE-076")
+@EITHER_KIND
+def test_repeated_names_are_not_requested_in_a_loop(sandbox: Sandbox, kind: str) -> None:
+    issuer, other = sandbox.ready_issuer(kind), separate_issuer(sandbox, kind)
+    try:
+        certificate = sandbox.certificate(issuer, dnsNames=[host()] * 2)
+    except ApiError as error:
+        if error.code not in REFUSED and not error.denied_by_webhook:
+            raise
+        return  # a rejection by the API server is enough
+    with contextlib.suppress(Unmet):  # a controller may refuse such names
+        certificate.wait_ready()
+    barrier(sandbox, other)
+    # A controller may send the same request twice. Another issuance has a CSR of its own.
+    asked = len({exchange.json.get("csr") for exchange in sandbox.proxy.seen(Route.SIGN)})
+    assert asked <= CALM, f"expected at most {CALM} issuances of a Certificate with a repeated name, saw {asked}"
+
+
+@requirement("VI-CERTIFICATE-077")
+@EITHER_KIND
+def test_certificate_is_not_reissued_when_its_issuer_changes(sandbox: Sandbox, kind: str) -> None:
+    auth = sandbox.default_authentication(kind)
+    issuer = sandbox.ready_issuer(kind, auth)
+    certificate, before = sandbox.issued_certificate(issuer)
+    if auth.secret_name:
+        sandbox.set_secret(auth.secret_name, auth.namespace, {"note": secrets.token_hex(4)})
+    issuer.touch()
+    if sandbox.environment.has_bundle:
+        more = bundle(Authority().pem, sandbox.authority.pem)
+        issuer.change(lambda vault: vault.update(caBundle=more))
+    issuer.wait_ready()
+    barrier(sandbox, issuer)
+    assert_same(certificate, before)
+
+
+@requirement("VI-CERTIFICATE-078")
+@ONE_KIND
+def test_names_are_critical_without_a_subject(sandbox: Sandbox, kind: str) -> None:
+    _, csr = asked(sandbox, kind)
+    if list(csr.subject):
+        return  # a controller may derive a common name
+    assert extension(csr, x509.SubjectAlternativeName).critical, (
+        "expected a critical subject alternative name extension in a CSR without a subject, saw a non-critical one"
+    )
+
+
+@requirement("VI-CERTIFICATE-079")
+@ONE_KIND
+def test_country_is_a_printable_string(sandbox: Sandbox, kind: str) -> None:
+    _, csr = asked(sandbox, kind, subject={"countries": ["AQ"]}, commonName=host())
+    printable, length = b"\x13", b"\x02"
+    assert printable + length + b"AQ" in csr.subject.public_bytes(), (
+        "expected countryName as a PrintableString in the CSR, saw another type"
+    )

@@ -137,9 +137,11 @@ def build_csr(spec: dict[str, Any], key: PrivateKey) -> bytes:
     names += [x509.UniformResourceIdentifier(uri) for uri in spec.get("uris") or []]
     names += [x509.RFC822Name(address) for address in spec.get("emailAddresses") or []]
     names += [_other_name(entry) for entry in spec.get("otherNames") or []]
-    builder = x509.CertificateSigningRequestBuilder().subject_name(_subject(spec))
+    subject = _subject(spec)
+    builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
     if names:
-        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        # RFC 5280, 4.2.1.6: critical if there is no other name.
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=not list(subject))
     if spec.get("encodeUsagesInRequest") is not False:
         builder = _add_usages(builder, usages(spec))
     if constraints := spec.get("nameConstraints"):

@@ -154,11 +154,14 @@ class Certificate(Handle):
         """Change fields of its specification."""
         self._edit(lambda body: body["spec"].update(spec))
 
-    def renew(self) -> None:
-        """Request its renewal as ``cmctl renew`` does: with the condition Issuing."""
-        self._write(self._set_issuing)
+    def renew(self, **status: Any) -> None:
+        """Request its renewal as ``cmctl renew`` does: with the condition Issuing.
 
-    def _set_issuing(self, item: Object) -> None:
+        :param status: further fields of the status to write together with the condition.
+        """
+        self._write(lambda item: self._set_issuing(item, status))
+
+    def _set_issuing(self, item: Object, status: dict[str, Any]) -> None:
         entry = {
             "type": "Issuing",
             "status": "True",
@@ -170,6 +173,6 @@ class Certificate(Handle):
         kept = [c for c in item.get("status", {}).get("conditions") or [] if c["type"] != "Issuing"]
         body = {
             "metadata": {"resourceVersion": item["metadata"]["resourceVersion"]},
-            "status": {"conditions": [*kept, entry]},
+            "status": status | {"conditions": [*kept, entry]},
         }
         self.cluster.patch(self.resource, self.name, self.namespace, body, subresource="status")
