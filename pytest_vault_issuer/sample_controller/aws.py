@@ -32,7 +32,7 @@ FORM = "application/x-www-form-urlencoded; charset=utf-8"
 SERVER_ID_HEADER = "X-Vault-AWS-IAM-Server-ID"
 ALGORITHM = "AWS4-HMAC-SHA256"
 TIMEOUT = urllib3.Timeout(connect=5, read=15)
-#: The most bytes of an answer that are read, to bound memory.
+#: The most bytes of a response that are read, to bound memory.
 LONGEST_RESPONSE = 1024 * 1024
 
 
@@ -88,14 +88,14 @@ def assume_role(role_arn: str, web_identity_token: str, region: str) -> AwsCrede
                 redirect=False,
                 preload_content=False,
             )
-            answer = response.read(LONGEST_RESPONSE).decode(errors="replace")
+            body = response.read(LONGEST_RESPONSE).decode(errors="replace")
             response.close()
     except urllib3.exceptions.HTTPError as error:
         raise CredentialError("AWS STS cannot be reached") from error
     if response.status != 200:
-        raise CredentialError(f"AWS STS refuses to assume the role: {_element(answer, 'Code')}")
+        raise CredentialError(f"AWS STS refuses to assume the role: {_element(body, 'Code')}")
     return AwsCredentials(
-        _element(answer, "AccessKeyId"), _element(answer, "SecretAccessKey"), _element(answer, "SessionToken")
+        _element(body, "AccessKeyId"), _element(body, "SecretAccessKey"), _element(body, "SessionToken")
     )
 
 
@@ -104,11 +104,11 @@ def sts_url(region: str) -> str:
     return f"https://sts.{region}.amazonaws.com/"
 
 
-def _element(answer: str, name: str) -> str:
+def _element(body: str, name: str) -> str:
     """Return the text of an XML element without child elements."""
-    found = re.search(rf"<{name}>([^<]*)</{name}>", answer)
+    found = re.search(rf"<{name}>([^<]*)</{name}>", body)
     if found is None:
-        raise CredentialError("the answer of AWS STS is unreadable")
+        raise CredentialError("the response of AWS STS is unreadable")
     return found[1]
 
 

@@ -118,8 +118,8 @@ class CertificateSigningRequestController:
                 },
             },
         }
-        answer = self._cluster.create(SUBJECT_ACCESS_REVIEWS, "", review)
-        return bool(answer["status"]["allowed"])
+        response = self._cluster.create(SUBJECT_ACCESS_REVIEWS, "", review)
+        return bool(response["status"]["allowed"])
 
     def _sign(self, request: Object, resource: Resource, issuer: Object) -> None:
         pem = request["spec"]["request"]

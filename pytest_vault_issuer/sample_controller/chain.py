@@ -1,4 +1,4 @@
-"""Orders the certificates of Vault's answer."""
+"""Orders the certificates of Vault's response."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 
 class ChainError(Exception):
-    """The certificates of an answer do not form a chain."""
+    """The certificates of a response do not form a chain."""
 
 
 class Chain(NamedTuple):
@@ -25,7 +25,7 @@ class Chain(NamedTuple):
 
 
 def read_chain(data: dict[str, Any]) -> Chain:
-    """Return the chain in the data of Vault's answer to a signing.
+    """Return the chain in the data of Vault's response to a signing.
 
     :raises ChainError: if there is no certificate, or none of the others certifies it.
     """
@@ -88,8 +88,8 @@ def to_pem(certificates: list[x509.Certificate]) -> bytes:
 
 def _read(text: object) -> x509.Certificate:
     if not isinstance(text, str) or not text.strip():
-        raise ChainError("Vault's answer has no certificate")
+        raise ChainError("Vault's response has no certificate")
     try:
         return x509.load_pem_x509_certificate(text.encode())
     except ValueError as error:
-        raise ChainError("Vault's answer has a certificate that cannot be read") from error
+        raise ChainError("Vault's response has a certificate that cannot be read") from error

@@ -15,7 +15,7 @@ from .connection import of_pod, read_kubeconfig
 
 Object = dict[str, Any]
 
-#: Seconds to connect to the API server, and to wait for an answer.
+#: Seconds to connect to the API server, and to wait for a response.
 TIMEOUT = urllib3.Timeout(connect=10, read=30)
 #: Seconds after which the API server ends a watch; it is then resumed.
 WATCH_SECONDS = 300
@@ -143,9 +143,9 @@ class Cluster:
 
     def list_all(self, resource: Resource, namespace: str = "") -> tuple[list[Object], str]:
         """Return all objects of a type, in one namespace or all, and the resource version of the list."""
-        answer = self._json("GET", resource.path(namespace), accept=_accept(resource, "PartialObjectMetadataList"))
-        items = answer["items"] or []  # null if there are none
-        return items, answer["metadata"]["resourceVersion"]
+        response = self._json("GET", resource.path(namespace), accept=_accept(resource, "PartialObjectMetadataList"))
+        items = response["items"] or []  # null if there are none
+        return items, response["metadata"]["resourceVersion"]
 
     def watch(self, resource: Resource, version: str) -> Iterator[Object]:
         """Yield the watch events of a type since a resource version, until the API server ends the watch."""
@@ -201,19 +201,19 @@ class Cluster:
             "kind": "TokenRequest",
             "spec": {"audiences": audiences, "expirationSeconds": seconds},
         }
-        answer = self._json("POST", SERVICE_ACCOUNTS.path(namespace, service_account, "token"), body=body)
-        token: str = answer["status"]["token"]
+        response = self._json("POST", SERVICE_ACCOUNTS.path(namespace, service_account, "token"), body=body)
+        token: str = response["status"]["token"]
         return token
 
     def _json(self, method: str, path: str, *, body: Object | None = None, accept: str = "application/json") -> Object:
         response = self._send(method, path, body=body, accept=accept)
         try:
-            answer: Object = json.loads(response.read())
+            content: Object = json.loads(response.read())
         except (urllib3.exceptions.HTTPError, ValueError) as error:
-            raise ClusterError(0, "the API server's answer broke off") from error
+            raise ClusterError(0, "the API server's response broke off") from error
         finally:
             response.release_conn()
-        return answer
+        return content
 
     def _send(
         self,

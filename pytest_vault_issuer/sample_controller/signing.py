@@ -37,7 +37,7 @@ def sign(
 
     :param request: the CSR in PEM and base64, as in a request.
     :param duration: such as ``36h``, None for the default.
-    :raises RefusedError: if Vault refuses this CSR, or its answer is unusable.
+    :raises RefusedError: if Vault refuses this CSR, or its response is unusable.
     :raises DelayedError: if Vault or a credential is unavailable at the moment.
     """
     described = read_issuer(resource, issuer, cluster_resource_namespace)

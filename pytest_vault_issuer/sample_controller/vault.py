@@ -14,10 +14,10 @@ import urllib3
 
 from .configuration import Issuer
 
-#: Seconds to connect to Vault, and to wait for its answer; after them, the call fails and is retried.
+#: Seconds to connect to Vault, and to wait for its response; after them, the call fails and is retried.
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 15.0
-#: The most bytes of an answer that are read.
+#: The most bytes of a response that are read.
 LONGEST_RESPONSE = 4 * 1024 * 1024
 #: Standby, disaster recovery secondary and performance standby: they serve requests or pass them on.
 HEALTHY_STANDBYS = (429, 472, 473)
@@ -42,7 +42,7 @@ class VaultRefusalError(VaultError):
 
 
 class UnusableResponseError(VaultError):
-    """Vault agreed, but its answer is of no use."""
+    """Vault agreed, but its response is of no use."""
 
 
 class LoginToken(str):
@@ -72,7 +72,7 @@ class Vault:
             # The name to ask for and to verify; None is the host's.
             server_hostname=issuer.vault.get("serverName") or None,
         )
-        #: ``retry_after`` of an error about the last answer
+        #: ``retry_after`` of an error about the last response
         self._retry_after = 0.0
 
     def __enter__(self) -> Vault:
@@ -88,9 +88,9 @@ class Vault:
 
         :raises VaultError: unless it is initialized and unsealed.
         """
-        status, answer = self._call("GET", "/v1/sys/health")
+        status, response = self._call("GET", "/v1/sys/health")
         if 200 <= status < 300:
-            if answer.get("initialized") is not True or answer.get("sealed") is not False:
+            if response.get("initialized") is not True or response.get("sealed") is not False:
                 raise VaultError("the health check was not answered by a ready Vault")
             return
         if status in HEALTHY_STANDBYS:
@@ -106,14 +106,14 @@ class Vault:
 
         :raises VaultError: if the login fails.
         """
-        status, answer = self._call("POST", path, body=credentials, headers=self._namespace_header())
+        status, response = self._call("POST", path, body=credentials, headers=self._namespace_header())
         if status != 200:
-            raise _refusal("the login", status, answer)
-        token = (answer.get("auth") or {}).get("client_token")
+            raise _refusal("the login", status, response)
+        token = (response.get("auth") or {}).get("client_token")
         if not isinstance(token, str) or not token:
             raise UnusableResponseError("the login was answered without a token")
         result = LoginToken(token)
-        result.ttl = float((answer.get("auth") or {}).get("lease_duration") or 0)
+        result.ttl = float((response.get("auth") or {}).get("lease_duration") or 0)
         return result
 
     def check_permission(self, path: str, token: str) -> None:
@@ -123,23 +123,23 @@ class Vault:
         """
         headers = self._namespace_header() | {"X-Vault-Token": token}
         place = path.strip("/")
-        status, answer = self._call("POST", "/v1/sys/capabilities-self", body={"paths": [place]}, headers=headers)
-        granted = (answer.get("data") or {}).get(place)
+        status, response = self._call("POST", "/v1/sys/capabilities-self", body={"paths": [place]}, headers=headers)
+        granted = (response.get("data") or {}).get(place)
         if status == 200 and granted is not None and not {"create", "update", "root"} & set(granted):
             raise VaultError("the token may not sign at the path")
 
     def sign(self, path: str, token: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Sign a CSR and return the data of Vault's answer.
+        """Sign a CSR and return the data of Vault's response.
 
         :raises VaultRefusalError: if Vault refuses, which is final.
-        :raises UnusableResponseError: if the answer has no data.
+        :raises UnusableResponseError: if the response has no data.
         :raises VaultError: if Vault may sign it later.
         """
         headers = {"X-Vault-Token": token} | self._namespace_header()
-        status, answer = self._call("POST", f"/v1/{path.strip('/')}", body=parameters, headers=headers)
+        status, response = self._call("POST", f"/v1/{path.strip('/')}", body=parameters, headers=headers)
         if status not in (200, 204):
-            raise _refusal("the signing", status, answer)
-        data = answer.get("data")
+            raise _refusal("the signing", status, response)
+        data = response.get("data")
         if not isinstance(data, dict):
             raise UnusableResponseError("the signing was answered without a certificate")
         return data
@@ -153,22 +153,22 @@ class Vault:
     def _call(
         self, method: str, path: str, *, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, dict[str, Any]]:
-        """Send a request, follow one redirect, and return the status and the JSON object of the answer, {} for none."""
+        """Send a request, follow one redirect, and return the status and the JSON object of the response or {}."""
         url = self._server + quote(path)
         headers = {"X-Vault-Request": "true"} | (headers or {})
         if body is not None:
             headers["Content-Type"] = "application/json"
         content = json.dumps(body) if body is not None else None
-        status, location, answer = self._request(method, url, headers, content)
+        status, location, response = self._request(method, url, headers, content)
         if status in REDIRECTS and location:
             url = urljoin(url, location)
             self._check_redirect(url)
-            status, _, answer = self._request(method, url, headers, content)
-        return status, answer
+            status, _, response = self._request(method, url, headers, content)
+        return status, response
 
     def _check_redirect(self, url: str) -> None:
         if urlsplit(self._server).scheme == "https" and urlsplit(url).scheme != "https":
-            raise VaultError("Vault's answer redirects from https to another protocol")
+            raise VaultError("Vault's response redirects from https to another protocol")
 
     def _request(
         self, method: str, url: str, headers: dict[str, str], content: str | None
@@ -194,12 +194,12 @@ def _proxy_of_environment(server: str) -> str:
 
 
 def _json_object(text: bytes) -> dict[str, Any]:
-    """Return the JSON object of an answer, {} if it is not one."""
+    """Return the JSON object of a response, {} if it is not one."""
     try:
-        answer = json.loads(text)
+        response = json.loads(text)
     except ValueError:
         return {}
-    return answer if isinstance(answer, dict) else {}
+    return response if isinstance(response, dict) else {}
 
 
 def _seconds(text: str) -> float:
@@ -207,9 +207,9 @@ def _seconds(text: str) -> float:
     return float(text) if text.isascii() and text.isdigit() else 0.0
 
 
-def _refusal(what: str, status: int, answer: dict[str, Any]) -> VaultError:
-    """Return the error for an answer; it repeats only Vault's own errors."""
-    errors = answer.get("errors")
+def _refusal(what: str, status: int, response: dict[str, Any]) -> VaultError:
+    """Return the error for a response; it repeats only Vault's own errors."""
+    errors = response.get("errors")
     if not isinstance(errors, list):
         return VaultError(f"{what} was answered with status {status}, not by Vault")
     text = "; ".join(str(error).strip() for error in errors)
@@ -220,7 +220,7 @@ def _refusal(what: str, status: int, answer: dict[str, Any]) -> VaultError:
 
 
 def _reason(error: urllib3.exceptions.HTTPError) -> str:
-    """Return why there is no answer, in constant words, so that a condition does not change each time."""
+    """Return why there is no response, in constant words, so that a condition does not change each time."""
     if isinstance(error, urllib3.exceptions.SSLError):
         cause = error.args[0] if error.args else None
         return f"TLS failed: {getattr(cause, 'verify_message', '') or 'no handshake'}"
