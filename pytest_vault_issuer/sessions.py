@@ -118,7 +118,7 @@ class ApiSession(requests.Session):
         """Return the URL that a response redirects to; None if it does not redirect.
 
         requests would send the same headers there, with Vault's token. It would also repeat a DELETE as a GET, whose
-        answer then looks like that of the DELETE. A standby of Vault redirects with 307:
+        response then looks like that of the DELETE. A standby of Vault redirects with 307:
         https://developer.hashicorp.com/vault/docs/concepts/ha
 
         :raises requests.exceptions.InvalidURL: if the redirect changes the method, or leads from https to http.

@@ -43,7 +43,7 @@ class Sts:
     """The STS of one session.
 
     :ivar endpoint: its URL on this machine; '' without a local STS.
-    :ivar record: path of the file with its requests and answers, one JSON object per line.
+    :ivar record: path of the file with its requests and responses, one JSON object per line.
     :ivar absence: why there is no local STS, for people.
     :ivar user_arn: of the user whose credentials the implementation can find in its environment.
     :ivar access_key_id: of this user; :ivar secret_access_key: likewise.
@@ -71,7 +71,7 @@ class Sts:
         return cls(**json.loads(text))
 
     def assumed(self, role_arn: str) -> list[AssumedRole]:
-        """Return the successful attempts to assume a role with a token, in order, recorded before their answers."""
+        """Return the successful attempts to assume a role with a token, in order, recorded before their responses."""
         return [
             AssumedRole(
                 role_arn=call["parameters"]["RoleArn"],

@@ -7,8 +7,8 @@
   signed correctly.
 
 Any other action, path, host or method is refused, and so is a request without
-such a token or signature. moto makes the answers: it gets a new request that
-contains only verified values, and only the status and the body of its answer
+such a token or signature. moto makes the responses: it gets a new request that
+contains only verified values, and only the status and the body of its response
 are passed on. Every call is recorded before it is answered.
 
 There is one user from the start, for a controller that has an AWS identity
@@ -78,8 +78,8 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The answer to a request, and its caller.
+class Result:
+    """The result of a request, and its caller.
 
     :ivar known: whether the caller belongs to the session, so that the content of its request is recorded.
     """
@@ -112,13 +112,13 @@ class Sts:
         try:
             request = self._read(environ)
             parameters = request.parameters
-            answer = Answer(200, self._answer(request, parameters), known=True)
+            result = Result(200, self._answer(request, parameters), known=True)
         except Refused as refused:
             body = _REFUSAL.format(code=refused.code, message=escape(str(refused)))
-            answer = Answer(refused.status, body, known=refused.genuine, error=f"{refused.code}: {refused}")
-        self._keep(parameters, answer)
-        # Vault accepts only answers of exactly this type.
-        response = Response(answer.body, status=answer.status, headers={"Content-Type": "text/xml"})
+            result = Result(refused.status, body, known=refused.genuine, error=f"{refused.code}: {refused}")
+        self._keep(parameters, result)
+        # Vault accepts only responses of exactly this type.
+        response = Response(result.body, status=result.status, headers={"Content-Type": "text/xml"})
         sent: Iterable[bytes] = response(environ, start_response)
         return sent
 
@@ -190,7 +190,7 @@ class Sts:
                 raise Refused(403, "IncompleteSignature", "the signature cannot be read")
             raise Refused(403, "MissingAuthenticationToken", "the request is not signed")
         self._verify(request, signature)
-        # moto looks the caller up here. Its answer does not depend on the region, but its storage does.
+        # moto looks the caller up here. Its response does not depend on the region, but its storage does.
         scope = f"{signature.access_key_id}/{signature.date}/us-east-1/sts/aws4_request"
         return self._ask_moto(IDENTIFY, {}, {"Authorization": f"{ALGORITHM} Credential={scope},"})
 
@@ -211,19 +211,19 @@ class Sts:
 
     def _ask_moto(self, action: str, form: dict[str, str], headers: dict[str, str]) -> str:
         data = {"Action": action, "Version": _VERSION} | form
-        answer = self._moto.post("/", base_url="https://sts.us-east-1.amazonaws.com", data=data, headers=headers)
-        if answer.status_code != 200:
-            raise Refused(500, "InternalFailure", f"moto answered {answer.status_code}")
-        return answer.text
+        response = self._moto.post("/", base_url="https://sts.us-east-1.amazonaws.com", data=data, headers=headers)
+        if response.status_code != 200:
+            raise Refused(500, "InternalFailure", f"moto answered {response.status_code}")
+        return response.text
 
-    def _keep(self, parameters: Mapping[str, str], answer: Answer) -> None:
+    def _keep(self, parameters: Mapping[str, str], result: Result) -> None:
         """Record a call; for a caller that does not belong to the session, only that it was rejected."""
         entry = {
-            "action": parameters.get("Action", "") if answer.known else "",
-            "status": answer.status,
-            "parameters": dict(parameters) if answer.known else {},
-            "credentials": dict(_CREDENTIAL.findall(answer.body)) if answer.status == 200 else {},
-            "error": answer.error,
+            "action": parameters.get("Action", "") if result.known else "",
+            "status": result.status,
+            "parameters": dict(parameters) if result.known else {},
+            "credentials": dict(_CREDENTIAL.findall(result.body)) if result.status == 200 else {},
+            "error": result.error,
         }
         with self._lock, self._record.open("a") as file:
             file.write(json.dumps(entry) + "\n")

@@ -162,14 +162,14 @@ def _engine(search: str) -> Finding:
         if path is None:
             continue
         try:
-            answer = subprocess.run([path, "info"], capture_output=True, text=True, timeout=_ANSWER)
+            result = subprocess.run([path, "info"], capture_output=True, text=True, timeout=_ANSWER)
         except subprocess.TimeoutExpired:
             seen.append(f"{path} did not answer within {_ANSWER:g} s")
             continue
-        if answer.returncode == 0:
+        if result.returncode == 0:
             return Finding(subject, OK, f"{path} answers")
-        reason = answer.stderr.strip().splitlines()
-        seen.append(f"{path}: {reason[-1] if reason else f'exit status {answer.returncode}'}")
+        reason = result.stderr.strip().splitlines()
+        seen.append(f"{path}: {reason[-1] if reason else f'exit status {result.returncode}'}")
     if seen:
         return Finding(subject, ABSENT, "; ".join(seen), "start it, or get permission to use it")
     return Finding(subject, ABSENT, "neither docker nor podman in PATH: no provider kind", "install one")

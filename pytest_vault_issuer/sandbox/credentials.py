@@ -485,7 +485,7 @@ def new_iam_role() -> str:
 def certificate_login(
     server: VaultServer, role: AuthRole, client: ClientCertificate | None, namespace: str = ""
 ) -> int:
-    """Log in at a role of the TLS certificates auth method and return the status of Vault's answer.
+    """Log in at a role of the TLS certificates auth method and return the status of Vault's response.
 
     :param client: what is presented, None for nothing.
     :param namespace: of Vault, in which the role is; '' for the root namespace.

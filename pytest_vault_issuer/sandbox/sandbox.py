@@ -284,7 +284,7 @@ class Sandbox(Authentications, Certificates):
 
     @property
     def pki(self) -> Pki:
-        """The test's PKI, mounted on first use: an intermediate whose answers contain its root."""
+        """The test's PKI, mounted on first use: an intermediate that Vault returns with its root."""
         if self._pki is None:
             self._pki = self.vault.pki()
         return self._pki

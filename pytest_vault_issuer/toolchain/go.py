@@ -86,7 +86,7 @@ def _scripts_go() -> str | None:
 
 def _version(go: Path) -> tuple[int, int]:
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        answer = subprocess.run(
+        result = subprocess.run(
             [str(go), "env", "GOVERSION"],
             capture_output=True,
             text=True,
@@ -95,7 +95,7 @@ def _version(go: Path) -> tuple[int, int]:
             cwd="/",
             env=_passed(os.environ) | _CLOSED,
         )
-        found = re.match(r"(?:devel )?go(\d+)\.(\d+)", answer.stdout)
+        found = re.match(r"(?:devel )?go(\d+)\.(\d+)", result.stdout)
         if found:
             return int(found[1]), int(found[2])
     return 0, 0
@@ -111,7 +111,7 @@ def fetching(go: Path) -> dict[str, str]:
     :raises ToolchainError: if go does not print them.
     """
     try:
-        answer = subprocess.run(
+        result = subprocess.run(
             [str(go), "env", "-json", *_FETCHING],
             capture_output=True,
             text=True,
@@ -120,7 +120,7 @@ def fetching(go: Path) -> dict[str, str]:
             cwd="/",
             env={"GOTOOLCHAIN": "local", "GOWORK": "off", **_passed(os.environ, *_ASKED)},
         )
-        found = json.loads(answer.stdout)
+        found = json.loads(result.stdout)
         return {name: str(found[name]) for name in _FETCHING if found.get(name)}
     except (OSError, subprocess.SubprocessError, ValueError, AttributeError) as error:
         said = getattr(error, "stderr", None) or str(error)

@@ -112,11 +112,11 @@ class Repository:
         realm = challenge.pop("realm", "")
         if not realm.startswith("https://"):
             raise refused(address, response)
-        with self._fetcher.get(f"{realm}?{urlencode(challenge)}") as answer:
-            if answer.status_code != requests.codes.ok:
-                raise refused(realm, answer)
+        with self._fetcher.get(f"{realm}?{urlencode(challenge)}") as response:
+            if response.status_code != requests.codes.ok:
+                raise refused(realm, response)
             try:
-                token = answer.json()
+                token = response.json()
                 return {"Authorization": f"Bearer {token.get('token') or token['access_token']}"}
             except (ValueError, KeyError, AttributeError) as error:
                 raise DownloadError(f"{realm} gives no token", hint="check the server at this address") from error

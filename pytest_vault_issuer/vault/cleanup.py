@@ -14,7 +14,7 @@ from ..errors import StackError
 from ..leftovers import Leftover, Removed
 from .server import AUTH, NAMESPACE, NAMESPACE_MARK, POLICY, SECRETS_ENGINE, TOKEN, VaultAdmin, mark_of, namespace_path
 
-#: An answer that is not Vault's, such as the page of a load balancer, has another shape.
+#: A response that is not Vault's, such as the page of a load balancer, has another shape.
 _OTHER_SHAPE = (LookupError, TypeError, AttributeError, ValueError)
 _ERRORS = (StackError, hvac.exceptions.VaultError, *_OTHER_SHAPE)
 
@@ -171,5 +171,5 @@ _ROOTS = {AUTH: ("sys/auth", "auth"), SECRETS_ENGINE: ("sys/mounts", "secrets")}
 
 def _in_a_line(error: Exception) -> str:
     if isinstance(error, _OTHER_SHAPE):
-        return f"the answer is not Vault's ({type(error).__name__}: {error})"
+        return f"the response is not Vault's ({type(error).__name__}: {error})"
     return " ".join((error.message if isinstance(error, StackError) else str(error)).split())

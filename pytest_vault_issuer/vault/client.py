@@ -49,7 +49,7 @@ _IN_FRONT = "check the address: a proxy or a login page may answer in front of V
 
 
 class VaultUnreachableError(StackError):
-    """Vault gave no answer: nothing listens, the connection broke, or its certificate is not trusted."""
+    """Vault sent no response: nothing listens, the connection broke, or its certificate is not trusted."""
 
 
 class VaultRefusedError(StackError):
@@ -66,13 +66,13 @@ class _Adapter(hvac.adapters.JSONAdapter):  # type: ignore[misc]
     def request(self, *args: Any, **kwargs: Any) -> Any:
         """Send a request.
 
-        :raises VaultUnreachableError: if Vault does not answer.
+        :raises VaultUnreachableError: if Vault does not respond.
         :raises VaultRefusedError: if Vault answers with an error.
-        :raises NotVaultError: if the answer is not Vault's: a cleanup must not take it for a success, or for the 404 of
-            something that is gone.
+        :raises NotVaultError: if the response is not Vault's: a cleanup must not take it for a success, or for the 404
+            of something that is gone.
         """
         try:
-            answer = super().request(*args, **kwargs)
+            response = super().request(*args, **kwargs)
         except OSError as error:  # of requests, or because the file of the CA certificate is gone
             raise unreachable(self.base_uri, error) from error
         except hvac.exceptions.InvalidPath as error:
@@ -81,21 +81,21 @@ class _Adapter(hvac.adapters.JSONAdapter):  # type: ignore[misc]
             raise _refused(error) from error
         except hvac.exceptions.VaultError as error:
             raise _refused(error) from error
-        except AttributeError as error:  # hvac expects an object in the answer to a refused request
-            raise NotVaultError(f"the answer of {self.base_uri} is not Vault's: {error}", hint=_IN_FRONT) from error
-        if isinstance(answer, requests.Response) and answer.ok and not _may_be_vaults(answer):
-            raise _not_vault(self.base_uri, answer.status_code, answer.text)
-        return answer
+        except AttributeError as error:  # hvac expects an object in the response to a refused request
+            raise NotVaultError(f"the response of {self.base_uri} is not Vault's: {error}", hint=_IN_FRONT) from error
+        if isinstance(response, requests.Response) and response.ok and not _may_be_vaults(response):
+            raise _not_vault(self.base_uri, response.status_code, response.text)
+        return response
 
 
-def _may_be_vaults(answer: requests.Response) -> bool:
-    """Whether Vault may have sent a successful answer that hvac does not return as JSON: 204, or certificates."""
-    return answer.status_code == _NO_CONTENT or answer.headers.get("Content-Type", "").startswith(_CERTIFICATES)
+def _may_be_vaults(response: requests.Response) -> bool:
+    """Whether Vault may have sent a successful response that hvac does not return as JSON: 204, or certificates."""
+    return response.status_code == _NO_CONTENT or response.headers.get("Content-Type", "").startswith(_CERTIFICATES)
 
 
 def _not_vault(url: str, status: int, text: str | None) -> NotVaultError:
     return NotVaultError(
-        f"the answer of {url} is not Vault's: {status} {(text or '')[:100]!r}",
+        f"the response of {url} is not Vault's: {status} {(text or '')[:100]!r}",
         hint=_IN_FRONT,
     )
 
@@ -125,7 +125,7 @@ def client(server: VaultServer, timeouts: Timeouts, namespace: str = "") -> hvac
 
 
 def unreachable(url: str, error: OSError) -> VaultUnreachableError:
-    """Return the error for a Vault that does not answer."""
+    """Return the error for a Vault that does not response."""
     return VaultUnreachableError(
         f"the Vault at {url} cannot be reached: {error}", hint="check that it runs, its address, and its CA certificate"
     )

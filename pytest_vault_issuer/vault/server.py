@@ -120,10 +120,10 @@ class VaultAdmin:
         name = f"vault-issuer-{secrets.token_hex(4)}"
         needed = {path.format(name): capabilities for path, capabilities in _NAMESPACE_PERMISSIONS.items()}
         try:
-            answer = self.client.adapter.post("/v1/sys/capabilities-self", json={"paths": list(needed)})
+            response = self.client.adapter.post("/v1/sys/capabilities-self", json={"paths": list(needed)})
         except hvac.exceptions.Forbidden:
             return False
-        granted = {path: set(answer["data"].get(path) or ()) for path in needed}
+        granted = {path: set(response["data"].get(path) or ()) for path in needed}
         return all("root" in granted[path] or capabilities <= granted[path] for path, capabilities in needed.items())
 
     def within(self, namespace: str) -> VaultAdmin:
@@ -137,8 +137,8 @@ class VaultAdmin:
         """
         self.announce(NAMESPACE, path)
         metadata = {NAMESPACE_MARK: self._mark} if self._mark else {}
-        answer = self.client.write_data(namespace_path(path), data={"custom_metadata": metadata})
-        self.announce(NAMESPACE, path, answer["data"]["id"])
+        response = self.client.write_data(namespace_path(path), data={"custom_metadata": metadata})
+        self.announce(NAMESPACE, path, response["data"]["id"])
 
     def delete_namespace(self, path: str) -> None:
         """Delete a namespace with everything in it, and wait until it is gone; it has no child.
@@ -162,7 +162,7 @@ class VaultAdmin:
     def health(self) -> int:
         """The status of ``GET /v1/sys/health``.
 
-        :raises VaultUnreachableError: without an answer.
+        :raises VaultUnreachableError: without a response.
         """
         try:
             status: int = self.client.adapter.session.get(
@@ -190,8 +190,8 @@ class VaultAdmin:
 
     def initialize(self) -> VaultServer:
         """Initialize it with one key share, and return the server with token and key. It stays sealed."""
-        answer = self.client.sys.initialize(secret_shares=1, secret_threshold=1)
-        self.server = replace(self.server, token=answer["root_token"], unseal_key=answer["keys"][0])
+        response = self.client.sys.initialize(secret_shares=1, secret_threshold=1)
+        self.server = replace(self.server, token=response["root_token"], unseal_key=response["keys"][0])
         self.client.token = self.server.token
         return self.server
 

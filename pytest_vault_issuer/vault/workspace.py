@@ -111,7 +111,7 @@ class VaultWorkspace:
         """Mount a PKI engine that signs with `authority`.
 
         :param authority: default a new intermediate of a new root.
-        :param import_chain: whether the mount also knows the CAs above, and returns them in its answers.
+        :param import_chain: whether the mount also knows the CAs above, and returns them in its responses.
         :param mount: its path, random by default; may contain slashes.
         :param role: parameters of the role that differ from "any name, any key, any SAN".
         """
@@ -189,10 +189,10 @@ class VaultWorkspace:
 
     def token(self, *policies: str, ttl: str = "1h", **parameters: Any) -> str:
         """Create a token with `policies`, without parent, and return it."""
-        answer = self.client.auth.token.create_orphan(policies=list(policies), ttl=ttl, **parameters)
-        token: str = answer["auth"]["client_token"]
+        response = self.client.auth.token.create_orphan(policies=list(policies), ttl=ttl, **parameters)
+        token: str = response["auth"]["client_token"]
         self._undo.callback(self.revoke, token)
-        if accessor := answer["auth"].get("accessor"):  # a batch token has none, and cannot be revoked
+        if accessor := response["auth"].get("accessor"):  # a batch token has none, and cannot be revoked
             self.admin.announce(TOKEN, accessor)
         return token
 
@@ -235,8 +235,8 @@ class VaultWorkspace:
 
     def new_secret_id(self, mount: str, role: str) -> str:
         """Return another SecretID of an AppRole."""
-        answer = self.client.auth.approle.generate_secret_id(role, mount_point=mount)
-        secret_id: str = answer["data"]["secret_id"]
+        response = self.client.auth.approle.generate_secret_id(role, mount_point=mount)
+        secret_id: str = response["data"]["secret_id"]
         return secret_id
 
     def enable_lockout(self, mount: str, threshold: int) -> None:
@@ -367,8 +367,8 @@ class VaultWorkspace:
 
         :raises hvac.exceptions.VaultError: if Vault rejects it.
         """
-        answer = self.client.login(f"{role.mount_path}/login", use_token=False, json=body)
-        token: str = answer["auth"]["client_token"]
+        response = self.client.login(f"{role.mount_path}/login", use_token=False, json=body)
+        token: str = response["auth"]["client_token"]
         return token
 
 

@@ -68,9 +68,9 @@ class LocalControlPlane:
             status = session.post(f"{url}/v3/maintenance/status", json={}, timeout=self._timeouts.api)
             status.raise_for_status()
             revision = status.json()["header"]["revision"]
-            answer = session.post(f"{url}/v3/kv/compaction", json={"revision": revision}, timeout=self._timeouts.api)
-            if answer.status_code >= 400 and "has been compacted" not in answer.text:
-                answer.raise_for_status()
+            response = session.post(f"{url}/v3/kv/compaction", json={"revision": revision}, timeout=self._timeouts.api)
+            if response.status_code >= 400 and "has been compacted" not in response.text:
+                response.raise_for_status()
         except (requests.RequestException, ValueError, KeyError) as error:
             raise StackError(
                 f"etcd at {url} could not be compacted: {error}",

@@ -169,10 +169,10 @@ class KubernetesProcesses:
                 if self._run.returncode(self._name(name)) is not None:
                     return self._name(name)
             try:
-                answer = session.get(f"https://127.0.0.1:{self._port}/readyz", timeout=5)
+                response = session.get(f"https://127.0.0.1:{self._port}/readyz", timeout=5)
             except requests.RequestException:
                 return None
-            return "" if answer.status_code == 200 else None
+            return "" if response.status_code == 200 else None
 
         result = poll(probe, timeout=timeout, interval=0.05)
         return self._name("kube-apiserver") if result is None else (result or None)

@@ -1,4 +1,4 @@
-"""How the sample controller orders the certificates in Vault's answer."""
+"""How the sample controller orders the certificates in Vault's response."""
 
 from __future__ import annotations
 
