@@ -286,9 +286,7 @@ def test_role_that_a_chart_completes_is_not_taken(tmp_path: Path, capsys: pytest
     assert 'write [run] chart = "deploy/charts/mine", or edit the draft' in capsys.readouterr().out
 
 
-def test_chart_can_be_given_as_source_of_permissions(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_chart_can_be_given_as_source_of_permissions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for chart in ("one", "two"):
         write(tmp_path, f"charts/{chart}/Chart.yaml", f"name: {chart}")
     write(tmp_path, "more.yaml", "kind: Role\nmetadata: {name: mine}")
