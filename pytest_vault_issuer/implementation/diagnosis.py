@@ -42,6 +42,13 @@ _SYMPTOMS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             "check that a binding names [run] service_account",
         ),
         (
+            # https://pkg.go.dev/sigs.k8s.io/controller-runtime/pkg/leaderelection
+            r"find leader election namespace",
+            "controller-runtime knows the namespace of its lease only in a pod: set it with a flag of the controller, "
+            "such as --leader-election-namespace={cluster_resource_namespace}, or turn leader election off in [run] "
+            "command; without such a flag, only the provider kind can judge replicas",
+        ),
+        (
             r"acquire leader lease|resource lock",
             "it waits for leader election: turn it off in [run] command, or grant permissions for leases in [run] rbac",
         ),

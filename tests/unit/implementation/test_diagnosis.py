@@ -21,6 +21,7 @@ LOGS = {
     "the server could not find the requested resource": "[run] crds",
     'issuers.example.com is forbidden: User "x" cannot list resource "issuers"': "[run] rbac",
     "attempting to acquire leader lease ns/lock...": "leader election",
+    "unable to find leader election namespace: not running in-cluster": "--leader-election-namespace=",
     "open /tmp/k8s-webhook-server/serving-certs/tls.crt: no such file or directory": "{webhook_cert_dir}",
     "open /etc/config/auth.conf: no such file or directory": "{directory}",
     "panic: assignment to entry in nil map": "by hand",
