@@ -175,6 +175,10 @@ def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None,
             return value
         return ask(question, default) if ask else default
 
+    def optional(value: str | None, question: str, default: str) -> str:
+        answered = answer(value, question, default or _NONE)
+        return "" if answered == _NONE else answered
+
     def manifests(given: list[str] | None, question: str, found: tuple[str, ...]) -> tuple[str, ...]:
         answered = answer(",".join(given) if given else None, question, ", ".join(found))
         return tuple(part for part in re.split(r"\s*,\s*", answered) if part and part != _NONE)
@@ -185,17 +189,14 @@ def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None,
             f"{name!r} is not a valid name", hint="use lower-case letters, digits and dashes: my-issuer"
         )
     usual = f"./{name} --kubeconfig={{kubeconfig}} --cluster-resource-namespace={{cluster_resource_namespace}}"
-    suggested = _command(found) or usual
-    command = answer(options.program, "Command that runs it", suggested)
+    command = answer(options.program, "Command that runs it", _command(found) or usual)
     known = found if found.api_version else Detected(Answers.api_version, Answers.kind, Answers.cluster_kind)
     api_version = answer(options.api_version, "Group and version of its kinds", known.api_version)
     kind = answer(options.kind, "Namespaced kind", known.kind)
-    cluster_kind = answer(options.cluster_kind, f"Cluster-scoped kind ({_NONE} for none)", known.cluster_kind or _NONE)
-    cluster_kind = "" if cluster_kind == _NONE else cluster_kind
+    cluster_kind = optional(options.cluster_kind, f"Cluster-scoped kind ({_NONE} for none)", known.cluster_kind)
     ours = api_version == found.api_version
-    place = _NONE if ours and found.fields else (ours and found.vault_at) or Answers.vault_at
-    vault_at = answer(options.vault_at, f"Path of the Vault configuration in them ({_NONE} for another shape)", place)
-    vault_at = "" if vault_at == _NONE else vault_at
+    place = "" if ours and found.fields else (ours and found.vault_at) or Answers.vault_at
+    vault_at = optional(options.vault_at, f"Path of the Vault configuration in them ({_NONE} for another shape)", place)
     asked = answer(",".join(options.feature) if options.feature else None, "Features that it supports", "core")
     features = tuple(re.split(r"[,\s]+", asked.strip()))
     check_known("feature", features, [*PROFILES, *FEATURES])
@@ -216,18 +217,13 @@ def _answers(options: argparse.Namespace, ask: Callable[[str, str], str] | None,
         raise ConfigurationError(f"{', '.join(charts)} are charts: a session installs one", hint="name one of them")
     rbac = tuple(path for path in paths if path not in charts)
     # The default answer is a workflow. If the command cannot ask, only a repository with a CI system gets one.
-    ci = answer(
-        options.ci,
-        f"CI workflow ({', '.join(CI_SYSTEMS)} or {_NONE})",
-        ci_of(options.directory) or (GITHUB if ask else _NONE),
-    )
-    check_known("CI system", [ci], [*CI_SYSTEMS, _NONE])
-    ci = "" if ci == _NONE else ci
+    usual_ci = ci_of(options.directory) or (GITHUB if ask else "")
+    ci = optional(options.ci, f"CI workflow ({', '.join(CI_SYSTEMS)} or {_NONE})", usual_ci)
+    check_known("CI system", [ci or _NONE], [*CI_SYSTEMS, _NONE])
     build = ""
     if ci:
-        suggested = build_of(options.directory, command)
-        build = answer(options.build, f"Command that builds it in CI ({_NONE} for nothing)", suggested)
-        build = "" if build == _NONE else build
+        question = f"Command that builds it in CI ({_NONE} for nothing)"
+        build = optional(options.build, question, build_of(options.directory, command))
     return Answers(
         name=name,
         command=command,

@@ -13,7 +13,7 @@ import yaml
 from ..implementation.manifests import KUSTOMIZATIONS
 from ..kube.client import Object
 from .files import GITHUB, GITLAB
-from .source import MAKEFILES
+from .source import MAKEFILES, read
 
 #: Folders that usually contain manifests, in addition to the directory itself.
 _FOLDERS = ("config", "deploy", "manifests", "crds", "crd", "rbac")
@@ -94,9 +94,9 @@ def _in_chart(directory: Path, path: str) -> bool:
 
 def ci_of(directory: Path) -> str:
     """Return the CI system of a repository, '' if it is unknown."""
-    if (directory / ".github").is_dir() or "github.com" in _text(directory / ".git/config"):
+    if (directory / ".github").is_dir() or "github.com" in read(directory / ".git/config"):
         return GITHUB
-    return GITLAB if (directory / ".gitlab-ci.yml").is_file() or "gitlab" in _text(directory / ".git/config") else ""
+    return GITLAB if (directory / ".gitlab-ci.yml").is_file() or "gitlab" in read(directory / ".git/config") else ""
 
 
 def is_go(directory: Path) -> bool:
@@ -115,7 +115,7 @@ def build_of(directory: Path, command: str) -> str:
         return ""
     if "/" not in program or program.startswith("/"):
         return ""
-    if any(re.search(r"^build *:(?!=)", _text(directory / name), re.MULTILINE) for name in MAKEFILES):
+    if any(re.search(r"^build *:(?!=)", read(directory / name), re.MULTILINE) for name in MAKEFILES):
         return "make build"
     if is_go(directory):
         for folder in (".", f"./cmd/{Path(program).name}", "./cmd"):
@@ -165,15 +165,7 @@ def _folders(folder: Path) -> Iterator[Path]:
 def _objects(file: Path) -> list[Object]:
     """Return the objects in a file; [] if it is not a manifest: a template may have the name of a YAML file."""
     try:
-        documents = [document for document in yaml.safe_load_all(_text(file)) if document]
+        documents = [document for document in yaml.safe_load_all(read(file)) if document]
     except yaml.YAMLError:
         return []
     return documents if all(isinstance(document, dict) for document in documents) else []
-
-
-def _text(file: Path) -> str:
-    """Return the text of a file, '' if it cannot be read."""
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return ""

@@ -192,7 +192,7 @@ def _sources(directory: Path) -> Iterator[_Source]:
             seen.add(file)
             chart = next((chart for chart in charts if file.is_relative_to(chart / "templates")), None)
             if chart is None and file.name not in KUSTOMIZATIONS and file.name not in ("Chart.yaml", "values.yaml"):
-                yield _Source(file, _parse(_text(file)))
+                yield _Source(file, _parse(source_code.read(file)))
     for chart in charts:
         yield _Source(chart / "templates", _rendered(chart), templated=True)
 
@@ -227,7 +227,7 @@ def _overlays(directory: Path) -> Iterator[tuple[Path, Object]]:
     """Yield the kustomizations that set a namespace or a prefix."""
     for name in KUSTOMIZATIONS:
         for file in sorted(directory.rglob(name)):
-            for item in _parse(_text(file), every=True):
+            for item in _parse(source_code.read(file), every=True):
                 if any(item.get(key) for key in _RENAMING):
                     yield file.parent, item
 
@@ -251,13 +251,6 @@ def _is_object(item: Object) -> bool:
     )
 
 
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
 # -- Helm ------------------------------------------------------------------------------------------------------
 
 
@@ -272,16 +265,16 @@ def _rendered(chart: Path) -> list[Object]:
             pass  # for example if dependencies of the chart are missing; read what is readable
         else:
             return _parse(done.stdout)
-    values = next(iter(_parse(_text(chart / "values.yaml"), every=True)), {})
+    values = next(iter(_parse(source_code.read(chart / "values.yaml"), every=True)), {})
     found: list[Object] = []
     for file in sorted((chart / "templates").rglob("*.y*ml")):
-        for document in re.split(r"^---\s*$", _filled(_text(file), name, values), flags=re.MULTILINE):
+        for document in re.split(r"^---\s*$", _filled(source_code.read(file), name, values), flags=re.MULTILINE):
             found += _parse(document)
     return found
 
 
 def _chart_name(chart: Path) -> str:
-    about = next(iter(_parse(_text(chart / "Chart.yaml"), every=True)), {})
+    about = next(iter(_parse(source_code.read(chart / "Chart.yaml"), every=True)), {})
     return str(about.get("name") or chart.name)
 
 

@@ -43,6 +43,14 @@ _OTHER_LANGUAGES = (
 )
 
 
+def read(file: Path) -> str:
+    """Return the text of a file, '' if it cannot be read."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
 def entrypoint(directory: Path) -> str:
     """Return the name of the program that the repository's image starts; '' if it is unknown."""
     for found in _ENTRYPOINT.findall(_first_text(directory, _DOCKERFILES)):
@@ -75,7 +83,7 @@ def loopback(host: str) -> str:
 
 def uses_issuer_lib(directory: Path) -> bool:
     """Whether a Go module is built with cert-manager's issuer-lib."""
-    return _ISSUER_LIB.search(_text(directory / "go.mod")) is not None
+    return _ISSUER_LIB.search(read(directory / "go.mod")) is not None
 
 
 def takes_kubeconfig(directory: Path, program: str) -> bool:
@@ -89,8 +97,8 @@ def takes_kubeconfig(directory: Path, program: str) -> bool:
     """
     if not (directory / "go.mod").is_file():
         return not any((directory / name).is_file() for name in _OTHER_LANGUAGES)
-    texts = [_text(file) for file in _sources(directory, program)]
-    if not texts or any('"kubeconfig"' in _text(file) for file in _go_files(directory)):
+    texts = [read(file) for file in _sources(directory, program)]
+    if not texts or any('"kubeconfig"' in read(file) for file in _go_files(directory)):
         return True
     return any(mark in text for text in texts for mark in _DECLARES_KUBECONFIG)
 
@@ -106,7 +114,7 @@ def flags(directory: Path, program: str, given: Iterable[str]) -> tuple[str, ...
     taken = {word.lstrip("-").partition("=")[0] for word in given}
     found: dict[str, str] = {}
     for file in _sources(directory, program):
-        for declared in _DECLARED.finditer(_text(file)):
+        for declared in _DECLARED.finditer(read(file)):
             name, value = declared["name"], _value(declared["name"], declared["default"])
             if value and name not in taken:
                 found.setdefault(name, f"--{name}={value}")
@@ -141,12 +149,4 @@ def _go_files(directory: Path) -> Iterator[Path]:
 
 
 def _first_text(directory: Path, names: Iterable[str]) -> str:
-    return next((text for name in names if (text := _text(directory / name))), "")
-
-
-def _text(file: Path) -> str:
-    """Return the text of a file, '' if it cannot be read."""
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return ""
+    return next((text for name in names if (text := read(directory / name))), "")

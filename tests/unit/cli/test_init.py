@@ -250,7 +250,7 @@ def test_questions_are_asked_about_missing_options(tmp_path: Path) -> None:
     assert asked["Name of the controller"] == "my-issuer"
     assert not any("Namespaced kind" in question for question in asked), "it was given"
     assert (answers.name, answers.kind, answers.features) == ("my-issuer", "Given", ("token", "approle"))
-    assert asked["Command that builds it in CI (none for nothing)"] == ""
+    assert asked["Command that builds it in CI (none for nothing)"] == "none"
     assert answers.command.startswith("./my-issuer --kubeconfig={kubeconfig}")
 
 
