@@ -22,34 +22,11 @@ def merge(reports: Sequence[Report]) -> Report:
 
     :raises ConfigurationError: for reports of different implementations, suites, or versions of the stack.
     """
+    _check(reports)
     first, *others = reports
-    for other in others:
-        for what, of in (
-            ("implementations", title),
-            ("features", lambda r: r["implementation"]["features"]),
-            ("suites", lambda r: r["reproduction"]["suite_sha256"]),
-            ("profiles", lambda r: sorted(r["profiles"])),
-        ):
-            if of(other) != of(first):
-                raise ConfigurationError(
-                    one_line(f"the reports are about different {what}: {of(first)} and {of(other)}"),
-                    hint="merge the reports of one implementation, judged by one suite",
-                )
-        if unshared := _identifiers(first) ^ _identifiers(other):
-            raise ConfigurationError(
-                f"the reports are about different requirements: not all have {', '.join(sorted(unshared))}",
-                hint="merge the reports as the sessions wrote them",
-            )
-    # A part whose stack could not start has none.
-    stacks = [report["stack"] for report in reports if report["stack"]]
-    for stack in stacks[1:]:
-        if stack["components"] != stacks[0]["components"]:
-            raise ConfigurationError(
-                one_line(f"the reports are about different stacks: {_versions(stacks[0])} and {_versions(stack)}"),
-                hint="judge all parts on the same versions of Vault and Kubernetes; compare those of different ones",
-            )
     merged = copy.deepcopy(first)
-    merged["stack"] = copy.deepcopy(stacks[0]) if stacks else None
+    # A part whose stack could not start has none.
+    merged["stack"] = copy.deepcopy(next((report["stack"] for report in reports if report["stack"]), None))
     entries = {entry["id"]: entry for entry in merged["requirements"]}
     for other in others:
         for more in other["requirements"]:
@@ -79,6 +56,38 @@ def merge(reports: Sequence[Report]) -> Report:
     )
     complete(merged)
     return merged
+
+
+def _check(reports: Sequence[Report]) -> None:
+    """Check that the reports are parts of one: of the same implementation, suite and versions of the stack.
+
+    :raises ConfigurationError: if not.
+    """
+    first, *others = reports
+    for other in others:
+        for what, of in (
+            ("implementations", title),
+            ("features", lambda r: r["implementation"]["features"]),
+            ("suites", lambda r: r["reproduction"]["suite_sha256"]),
+            ("profiles", lambda r: sorted(r["profiles"])),
+        ):
+            if of(other) != of(first):
+                raise ConfigurationError(
+                    one_line(f"the reports are about different {what}: {of(first)} and {of(other)}"),
+                    hint="merge the reports of one implementation, judged by one suite",
+                )
+        if unshared := _identifiers(first) ^ _identifiers(other):
+            raise ConfigurationError(
+                f"the reports are about different requirements: not all have {', '.join(sorted(unshared))}",
+                hint="merge the reports as the sessions wrote them",
+            )
+    stacks = [report["stack"] for report in reports if report["stack"]]
+    for stack in stacks[1:]:
+        if stack["components"] != stacks[0]["components"]:
+            raise ConfigurationError(
+                one_line(f"the reports are about different stacks: {_versions(stacks[0])} and {_versions(stack)}"),
+                hint="judge all parts on the same versions of Vault and Kubernetes; compare those of different ones",
+            )
 
 
 def _identifiers(report: Report) -> set[str]:
