@@ -227,7 +227,7 @@ def test_certificate_for_rsa_and_ecdsa_keys_comes_first(sandbox: Sandbox, kind: 
 
 
 @requirement("VI-SIGN-003")
-@alternating(("kind",), [("Issuer",)])  # generating a key of this size takes a second
+@alternating(("kind",), [("Issuer",)])
 def test_certificate_for_a_large_rsa_key_comes_first(sandbox: Sandbox, kind: str) -> None:
     request = sandbox.request(sandbox.ready_issuer(kind), new_signing("rsa-4096"))
     assert_certificate_first(sandbox, request)

@@ -18,10 +18,10 @@ _CURVES: dict[str, Callable[[], ec.EllipticCurve]] = {"256": ec.SECP256R1, "384"
 
 
 def generate_key(kind: str = "ecdsa-256") -> Key:
-    """Return a new key of one of :data:`KEY_TYPES`; ``rsa-8192`` is always the same key."""
+    """Return a new key of one of :data:`KEY_TYPES`; ``rsa-4096`` and ``rsa-8192`` are always the same keys."""
     family, _, size = kind.partition("-")
-    if kind == "rsa-8192":
-        return published_key()
+    if kind in ("rsa-4096", "rsa-8192"):
+        return published_key(int(size))
     if family == "rsa":
         return rsa.generate_private_key(public_exponent=65537, key_size=int(size))
     if family == "ecdsa":
@@ -32,13 +32,16 @@ def generate_key(kind: str = "ecdsa-256") -> Key:
 
 
 @cache
-def published_key() -> rsa.RSAPrivateKey:
-    """Return an RSA key of 8192 bits. It consists of published primes, because generating one takes up to a minute.
+def published_key(bits: int) -> rsa.RSAPrivateKey:
+    """Return an RSA key of published primes, because generating one of 8192 bits takes up to a minute.
 
-    The primes are those of 4096 bits in RFC 3526 (section 5) and RFC 7919 (appendix A.3).
+    The primes are those of half the size in RFC 3526 (sections 3 and 5) and RFC 7919 (appendices A.1 and A.3).
+
+    :param bits: 4096 or 8192.
     """
-    p = _published_prime(_pi, 240904)
-    q = _published_prime(_e, 5736041)
+    of_pi, of_e = {4096: (124476, 560316), 8192: (240904, 5736041)}[bits]
+    p = _published_prime(bits // 2, _pi, of_pi)
+    q = _published_prime(bits // 2, _e, of_e)
     exponent = 65537
     d = pow(exponent, -1, (p - 1) * (q - 1))
     numbers = rsa.RSAPrivateNumbers(
@@ -53,10 +56,10 @@ def published_key() -> rsa.RSAPrivateKey:
     return numbers.private_key(unsafe_skip_rsa_key_validation=True)
 
 
-def _published_prime(constant: Callable[[int], int], offset: int) -> int:
-    """Return 2^4096 - 2^4032 + (floor(2^3966 * constant) + offset) * 2^64 - 1."""
+def _published_prime(bits: int, constant: Callable[[int], int], offset: int) -> int:
+    """Return 2^bits - 2^(bits - 64) + (floor(2^(bits - 130) * constant) + offset) * 2^64 - 1."""
     spare = 64  # bits that rounding may spoil
-    return 2**4096 - 2**4032 + ((constant(3966 + spare) >> spare) + offset) * 2**64 - 1
+    return 2**bits - 2 ** (bits - 64) + ((constant(bits - 130 + spare) >> spare) + offset) * 2**64 - 1
 
 
 def _pi(bits: int) -> int:
