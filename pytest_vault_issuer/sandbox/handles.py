@@ -528,9 +528,13 @@ class Issuer(Handle):
 
         :return: :func:`current_status`; '' if the controller does not report in time.
         """
-        with contextlib.suppress(Unmet):
-            self.wait(lambda item: bool(current_status(item)), "to be Ready or not", timeout=self.timeouts.issuer)
-        return current_status(self.get())
+        try:
+            item = self.wait(
+                lambda item: bool(current_status(item)), "to be Ready or not", timeout=self.timeouts.issuer
+            )
+        except Unmet:
+            item = self.get()
+        return current_status(item)
 
     def change(self, edit: Callable[[dict[str, Any]], None]) -> None:
         """Change its configuration and render all objects of its shape again.
