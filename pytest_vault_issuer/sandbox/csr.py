@@ -59,7 +59,7 @@ def published_key(bits: int) -> rsa.RSAPrivateKey:
 def _published_prime(bits: int, constant: Callable[[int], int], offset: int) -> int:
     """Return 2^bits - 2^(bits - 64) + (floor(2^(bits - 130) * constant) + offset) * 2^64 - 1."""
     spare = 64  # bits that rounding may spoil
-    return 2**bits - 2 ** (bits - 64) + ((constant(bits - 130 + spare) >> spare) + offset) * 2**64 - 1
+    return (1 << bits) - (1 << (bits - 64)) + (((constant(bits - 130 + spare) >> spare) + offset) << 64) - 1
 
 
 def _pi(bits: int) -> int:
