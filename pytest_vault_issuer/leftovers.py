@@ -10,16 +10,20 @@ _NAMED = 10
 
 
 class Removed:
-    """What a cleanup removed: names, by kind of thing.
+    """What a cleanup removed, and what it left alone because it has replaced something of the session.
 
     >>> removed = Removed()
     >>> removed.add("containers", "vault", "node")
     >>> removed.lines
     ['containers: 2 (vault, node)']
+
+    :ivar names: names of what was removed, by kind of thing.
+    :ivar kept: names of what was left alone, by kind of thing.
     """
 
     def __init__(self) -> None:
         self.names: dict[str, list[str]] = {}
+        self.kept: dict[str, list[str]] = {}
 
     def add(self, kind: str, *names: str) -> None:
         """Add names of things that were removed.
@@ -28,6 +32,21 @@ class Removed:
         """
         if names:
             self.names.setdefault(kind, []).extend(names)
+
+    def keep(self, kind: str, name: str) -> None:
+        """Add the name of something of another owner that is now where the session had created something.
+
+        :param kind: for people, in the plural.
+        """
+        self.kept.setdefault(kind, []).append(name)
+
+    @property
+    def kept_lines(self) -> list[str]:
+        """One line for each kind of thing that was left alone."""
+        return [
+            f"{kind} that others have mounted since, and that stay: {_shortened(names)}"
+            for kind, names in self.kept.items()
+        ]
 
     @property
     def lines(self) -> list[str]:

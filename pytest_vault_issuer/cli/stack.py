@@ -484,7 +484,7 @@ def _token_of(record: CleanupRecord, file: str) -> str:
 
 def _print_removed(what: str, things: Removed) -> None:
     print(f"removed {what}")
-    for line in things.lines:
+    for line in [*things.lines, *things.kept_lines]:
         print(f"  {line}")
 
 
@@ -492,7 +492,7 @@ def _removed_as_dict(
     name: str, state: str, things: Removed, directory: str = "", containers: Iterable[str] = ()
 ) -> dict[str, Any]:
     about = {"directory": directory, "name": name, "state": state, "containers": list(containers)}
-    return {**about, "removed": things.names}
+    return {**about, "removed": things.names, "kept": things.kept}
 
 
 def _named(name: str | None, sessions: Sequence[FoundSession]) -> list[FoundSession]:

@@ -198,13 +198,16 @@ def main(path: str, kubeconfig: str = "") -> int:
         token = ""  # without a token, the cluster is cleaned up nevertheless
         with contextlib.suppress(ConfigurationError):
             token = token_of(where)
-        left = finish(record, token, Path(kubeconfig) if kubeconfig else None)
+        removed = Removed()
+        left = finish(record, token, Path(kubeconfig) if kubeconfig else None, removed)
     except VaultIssuerError as error:
         print(error, file=sys.stderr)
         return 1
     if left:
         print(unremoved(record.session, left), file=sys.stderr)
-    return 1 if left else 0
+    for line in removed.kept_lines:
+        print(line, file=sys.stderr)
+    return 1 if left or removed.kept else 0
 
 
 if __name__ == "__main__":

@@ -12,7 +12,18 @@ import hvac.exceptions
 
 from ..errors import StackError
 from ..leftovers import Leftover, Removed
-from .server import AUTH, NAMESPACE, NAMESPACE_MARK, POLICY, SECRETS_ENGINE, TOKEN, VaultAdmin, mark_of, namespace_path
+from .server import (
+    AUTH,
+    MOUNT_ROOTS,
+    NAMESPACE,
+    NAMESPACE_MARK,
+    POLICY,
+    SECRETS_ENGINE,
+    TOKEN,
+    VaultAdmin,
+    mark_of,
+    namespace_path,
+)
 
 #: A response that is not Vault's, such as the page of a load balancer, has another shape.
 _OTHER_SHAPE = (LookupError, TypeError, AttributeError, ValueError)
@@ -44,7 +55,7 @@ def remove_created(
 
     After a failure, the cleanup reports it and continues.
 
-    :param removed: receives the names of the removed things.
+    :param removed: receives the names of the removed things, and of those that have replaced something of the session.
     :return: what could not be removed, and why.
     """
     removal = _Removal(admin, session, list(created), removed or Removed())
@@ -91,22 +102,25 @@ class _Removal:
 
     def mounts(self, what: str) -> None:
         """Disable auth methods or secrets engines."""
-        root, verb = _ROOTS[what]
         remove: Callable[[str], object] = (
             self._client.sys.disable_auth_method if what == AUTH else self._client.sys.disable_secrets_engine
         )
         there: dict[str, Any] = {}
         with contextlib.suppress(*_ERRORS):  # the minimum permissions do not include it
-            there = dict(self._client.read(root)["data"])
+            there = dict(self._client.read(MOUNT_ROOTS[what])["data"])
         mine = [path.rstrip("/") for path, about in there.items() if self._is_marked(about)]
         for path in dict.fromkeys([*self._recorded(what), *mine]):
-            with self._reported(f"{what} {path}", f"vault {verb} disable {path}"):
-                about = there.get(f"{path}/") if there else self._read_mount(root, path)
-                if about is not None and self._is_ours(what, path, about):
+            with self._reported(f"{what} {path}", f"vault {_VERBS[what]} disable {path}"):
+                about = there.get(f"{path}/") if there else self._admin.mounted(what, path)
+                if about is None:
+                    continue
+                if self._is_ours(what, path, about):
                     if what == AUTH:
                         self._accessors.add(about["accessor"])
                     remove(path)
                     self._removed.add(f"Vault {what}s", path)
+                elif self._known(what, path):
+                    self._removed.keep(f"Vault {what}s", path)
 
     def policies(self) -> None:
         """Delete policies."""
@@ -138,13 +152,6 @@ class _Removal:
     def _recorded(self, what: str) -> list[str]:
         return [one.name for one in self._created if one.what == what]
 
-    def _read_mount(self, root: str, path: str) -> dict[str, Any] | None:
-        try:
-            found: dict[str, Any] = self._client.read(f"{root}/{path}") or {}
-        except hvac.exceptions.InvalidRequest:  # there is nothing at this path
-            return None
-        return found.get("data") or found
-
     def _is_marked(self, about: Any) -> bool:
         return isinstance(about, dict) and about.get("description") == mark_of(self._session)
 
@@ -166,7 +173,8 @@ class _Removal:
             self.left.append(Leftover(f"Vault {what}", _in_a_line(error), command))
 
 
-_ROOTS = {AUTH: ("sys/auth", "auth"), SECRETS_ENGINE: ("sys/mounts", "secrets")}
+#: Words of Vault's command line, by type of mount.
+_VERBS = {AUTH: "auth", SECRETS_ENGINE: "secrets"}
 
 
 def _in_a_line(error: Exception) -> str:

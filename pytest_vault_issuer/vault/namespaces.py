@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 from collections.abc import Callable, Iterable
@@ -23,6 +24,7 @@ class NamespacedWorkspace(VaultWorkspace):
 
     :param admin: of the server, see :attr:`VaultAdmin.offers_namespaces`.
     :param namespaces: paths such as ``team-a/pki``, of namespaces that do not exist.
+    :raises StackError: if one of them or of their parents exists.
     """
 
     def __init__(
@@ -31,9 +33,11 @@ class NamespacedWorkspace(VaultWorkspace):
         super().__init__(admin, kubernetes, reviewer_token)
         self._namespaces = list(namespaces)
         self._wide: dict[str, str] = {}
-        for path in dict.fromkeys(itertools.chain.from_iterable(map(_with_parents, sorted(self._namespaces)))):
-            admin.create_namespace(path)
-            self._undo.callback(admin.delete_namespace, path)
+        with contextlib.ExitStack() as undo:
+            for path in dict.fromkeys(itertools.chain.from_iterable(map(_with_parents, sorted(self._namespaces)))):
+                admin.create_namespace(path)
+                undo.callback(admin.delete_own_namespace, path)
+            self._undo = undo.pop_all()
         # The members request the same names in the same order, also if several threads use this workspace.
         self._lock = threading.Lock()
         names = itertools.tee(random_names(), len(self._namespaces))

@@ -6,6 +6,7 @@ import contextlib
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import hvac.exceptions
 
@@ -20,11 +21,15 @@ NAMESPACE = "namespace"
 NAMESPACE_MARK = "created-by"
 #: The permissions of a token that works in namespaces that it creates: capabilities by path, with {} for a namespace.
 _NAMESPACE_PERMISSIONS = {
-    "sys/namespaces/{}": {"create", "update", "delete"},
+    "sys/namespaces/{}": {"create", "read", "update", "delete"},
     "{}/sys/mounts/pki": {"create", "update"},
     "{}/sys/auth/approle": {"create", "update"},
     "{}/sys/policies/acl/policy": {"create", "update"},
 }
+
+
+#: Path, without ``/v1``, below which Vault describes the mounts of a type.
+MOUNT_ROOTS = {AUTH: "sys/auth", SECRETS_ENGINE: "sys/mounts"}
 
 
 def mark_of(session: str) -> str:
@@ -70,6 +75,8 @@ class VaultAdmin:
         self.announce = announce or _unannounced
         #: Whether created objects outlive the session unless the cleanup removes them.
         self.announces = announce is not None
+        #: Accessors of the mounts, and ids of the namespaces, that this admin created, by type and path.
+        self._created: dict[tuple[str, str], str] = {}
 
     @property
     def _mark(self) -> str | None:
@@ -82,11 +89,7 @@ class VaultAdmin:
         """
         self.announce(AUTH, mount)
         self.client.sys.enable_auth_method(method, path=mount, description=self._mark)
-        if self.announces:
-            # The accessor identifies the entities of its logins, which outlive the auth method. A token that may not
-            # read the accessor may not remove them either: the cleanup reports it.
-            with contextlib.suppress(hvac.exceptions.Forbidden):
-                self.announce(AUTH, mount, self.client.read(f"sys/auth/{mount}")["data"]["accessor"])
+        self._note(AUTH, mount)
         if method == "approle":
             # After five wrong SecretIDs, Vault locks a role for 15 minutes, and then rejects the right SecretID, too. A
             # controller with a wrong SecretID retries, which is correct.
@@ -101,6 +104,65 @@ class VaultAdmin:
         self.client.sys.enable_secrets_engine(
             "pki", path=mount, config={"max_lease_ttl": max_ttl}, description=self._mark
         )
+        self._note(SECRETS_ENGINE, mount)
+
+    def _note(self, what: str, mount: str) -> None:
+        """Record the accessor of a new mount in a Vault that outlives the session.
+
+        Another mount at the same path has another accessor. That of an auth method also identifies the entities of its
+        logins, which outlive it. A token that may not read the accessor may not remove them either: the cleanup reports
+        it.
+        """
+        if self.announces:
+            with contextlib.suppress(hvac.exceptions.Forbidden):
+                about = self.mounted(what, mount)
+                if about is not None:
+                    self._created[what, mount] = about["accessor"]
+                    self.announce(what, mount, about["accessor"])
+
+    def mounted(self, what: str, mount: str) -> dict[str, Any] | None:
+        """Describe what is mounted at a path, with its ``accessor`` and ``description``; None if there is nothing.
+
+        :param what: `AUTH` or `SECRETS_ENGINE`.
+        """
+        try:
+            found: dict[str, Any] = self.client.read(f"{MOUNT_ROOTS[what]}/{mount}") or {}
+        except hvac.exceptions.InvalidRequest:  # there is nothing at this path
+            return None
+        return found.get("data") or found
+
+    def owns(self, what: str, mount: str) -> bool:
+        """Whether the mount at a path is the one that the session created."""
+        about = self.mounted(what, mount)
+        return about is not None and self._is_ours(what, mount, about)
+
+    def _is_ours(self, what: str, mount: str, about: dict[str, Any]) -> bool:
+        known = self._created.get((what, mount))
+        seen, ours = (about["accessor"], known) if known else (about["description"], self._mark or "")
+        return bool(seen == ours)
+
+    def disable(self, what: str, mount: str) -> None:
+        """Disable an auth method or a secrets engine that the session created; do nothing if it is gone.
+
+        :param what: `AUTH` or `SECRETS_ENGINE`.
+        :raises StackError: if another one is mounted at its path since then. It stays.
+        """
+        if self.session:  # otherwise this Vault belongs to one test
+            about = self.mounted(what, mount)
+            if about is None:
+                self._created.pop((what, mount), None)
+                return
+            if not self._is_ours(what, mount, about):
+                raise StackError(
+                    f"the {what} at {mount} in Vault is not the one that the session mounted there, so it stays: its "
+                    f"accessor is {about['accessor']}",
+                    hint="do not change what a session mounts while it runs",
+                )
+        if what == AUTH:
+            self.client.sys.disable_auth_method(mount)
+        else:
+            self.client.sys.disable_secrets_engine(mount)
+        self._created.pop((what, mount), None)
 
     # -- namespaces ---------------------------------------------------------------------
 
@@ -134,11 +196,33 @@ class VaultAdmin:
         """Create a namespace; its parent exists.
 
         :param path: such as ``team-a/pki``.
+        :raises StackError: if it exists: the server would only change its metadata, and the cleanup would delete it.
         """
+        if self.client.read(namespace_path(path)) is not None:
+            raise StackError(
+                f"the namespace {path} exists in the Vault at {self.server.url}, and the session did not create it",
+                hint="name another namespace",
+            )
         self.announce(NAMESPACE, path)
         metadata = {NAMESPACE_MARK: self._mark} if self._mark else {}
         response = self.client.write_data(namespace_path(path), data={"custom_metadata": metadata})
+        self._created[NAMESPACE, path] = response["data"]["id"]
         self.announce(NAMESPACE, path, response["data"]["id"])
+
+    def delete_own_namespace(self, path: str) -> None:
+        """Delete a namespace of :meth:`create_namespace` with everything in it; do nothing if it is gone.
+
+        :raises StackError: if another one has its path since then; it stays. Also as :meth:`delete_namespace`.
+        """
+        found = self.client.read(namespace_path(path))
+        if found is None:
+            return
+        if found["data"].get("id") != self._created.get((NAMESPACE, path)):
+            raise StackError(
+                f"the namespace {path} in Vault is not the one that the session created, so it stays",
+                hint="do not change what a session creates while it runs",
+            )
+        self.delete_namespace(path)
 
     def delete_namespace(self, path: str) -> None:
         """Delete a namespace with everything in it, and wait until it is gone; it has no child.

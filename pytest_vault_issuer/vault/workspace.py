@@ -14,7 +14,7 @@ import hvac.exceptions
 
 from ..certificates import Authority
 from ..kube.client import Kubernetes
-from .server import POLICY, TOKEN, VaultAdmin
+from .server import AUTH, POLICY, SECRETS_ENGINE, TOKEN, VaultAdmin
 
 #: The maximum lifetime of certificates of a mount or role. By default the suite requests at most 90 days.
 MAX_TTL = "8760h"
@@ -118,7 +118,7 @@ class VaultWorkspace:
         authority = authority or Authority.root().intermediate()
         mount = mount or f"pki-{next(self._names)}"
         self.admin.enable_pki(mount, MAX_TTL)
-        self._undo.callback(self.client.sys.disable_secrets_engine, mount)
+        self._undo.callback(self.admin.disable, SECRETS_ENGINE, mount)
         known = authority.chain if import_chain else [authority]
         imported = self.client.secrets.pki.submit_ca_information(
             authority.key_pem + "".join(member.pem for member in known), mount_point=mount
@@ -215,7 +215,7 @@ class VaultWorkspace:
         """Enable an auth method at a path (default random) and return the path."""
         mount = mount or f"{method}-{next(self._names)}"
         self.admin.enable_auth(method, mount)
-        self._undo.callback(self.client.sys.disable_auth_method, mount)
+        self._undo.callback(self.admin.disable, AUTH, mount)
         return mount
 
     def approle(self, *policies: str, mount: str | None = None, ttl: str = "5m", **parameters: Any) -> AppRole:

@@ -16,6 +16,7 @@ import pytest
 import requests
 from images import openbao
 
+from pytest_vault_issuer.errors import StackError
 from pytest_vault_issuer.leftovers import Removed
 from pytest_vault_issuer.proxy.server import Proxy
 from pytest_vault_issuer.sandbox.csr import SigningRequest
@@ -125,7 +126,7 @@ def test_shown_namespace_answers_as_a_real_one(bao: VaultAdmin, proxy: Proxy, he
 #: The permissions that a token needs in addition to those of every token.
 PERMISSIONS = (
     'path "sys/namespaces" { capabilities = ["list"] }',
-    'path "sys/namespaces/*" { capabilities = ["create", "update", "delete"] }',
+    'path "sys/namespaces/*" { capabilities = ["create", "read", "update", "delete"] }',
     'path "+/sys/mounts/*" { capabilities = ["create", "update"] }',
     'path "+/sys/auth/*" { capabilities = ["create", "update"] }',
     'path "+/sys/policies/acl/*" { capabilities = ["create", "update"] }',
@@ -229,3 +230,41 @@ def test_namespace_with_one_of_others_in_it_is_reported(bao: VaultAdmin) -> None
     assert left.command == f"bao namespace delete {parent}"
     bao.delete_namespace(f"{parent}/theirs")
     assert remove_created(ours, session, [Created(NAMESPACE, parent)]) == []
+
+
+def test_existing_namespace_is_refused_and_unchanged(bao: VaultAdmin, vault_issuer_stack: Stack) -> None:
+    theirs = new_team()
+    bao.create_namespace(theirs)
+    before = bao.client.read(f"sys/namespaces/{theirs}")["data"]
+    ours = VaultAdmin(bao.server, session=f"vault-issuer-{secrets.token_hex(6)}")
+    with pytest.raises(StackError, match=f"the namespace {theirs} exists in the Vault"):
+        NamespacedWorkspace(ours, [f"{theirs}/pki"], vault_issuer_stack.kubernetes, vault_issuer_stack.reviewer_token)
+    assert bao.client.read(f"sys/namespaces/{theirs}")["data"] == before
+    bao.delete_namespace(theirs)
+
+
+def test_namespace_that_replaced_one_of_a_test_is_kept(bao: VaultAdmin, vault_issuer_stack: Stack) -> None:
+    ours = VaultAdmin(bao.server, session=f"vault-issuer-{secrets.token_hex(6)}")
+    replaced, gone = new_team(), new_team()
+    workspace = NamespacedWorkspace(
+        ours, [replaced, gone], vault_issuer_stack.kubernetes, vault_issuer_stack.reviewer_token
+    )
+    for path in (replaced, gone):
+        bao.delete_namespace(path)
+    bao.create_namespace(replaced)
+    with pytest.raises(StackError, match=f"the namespace {replaced} in Vault is not the one"):
+        workspace.close()
+    assert replaced in present(bao)
+    bao.delete_namespace(replaced)
+
+
+def test_token_with_the_named_rights_removes_what_it_creates(bao: VaultAdmin, vault_issuer_stack: Stack) -> None:
+    name = f"limited-{secrets.token_hex(4)}"
+    bao.client.sys.create_or_update_policy(name, "\n".join(RIGHTS))
+    token = bao.client.auth.token.create_orphan(policies=[name], ttl="1h")["auth"]["client_token"]
+    limited = VaultAdmin(replace(bao.server, token=token), session=f"vault-issuer-{secrets.token_hex(6)}")
+    team = new_team()
+    workspace = NamespacedWorkspace(limited, [team], vault_issuer_stack.kubernetes, vault_issuer_stack.reviewer_token)
+    assert team in present(bao)
+    workspace.close()
+    assert team not in present(bao)

@@ -17,8 +17,9 @@ from pytest_vault_issuer.kube.cleanup import remove_labeled
 from pytest_vault_issuer.kube.client import CLUSTER_ROLES, CONFIG_MAPS, NAMESPACES, SECRETS, Object, Resource
 from pytest_vault_issuer.kube.ownership import LABEL, create_own, selector
 from pytest_vault_issuer.leftovers import Removed
+from pytest_vault_issuer.stack.types import Stack
 from pytest_vault_issuer.timeouts import Timeouts
-from pytest_vault_issuer.vault import VaultAdmin
+from pytest_vault_issuer.vault import VaultAdmin, VaultWorkspace
 from pytest_vault_issuer.vault.cleanup import Created, remove_created
 from pytest_vault_issuer.vault.client import VaultServer
 from pytest_vault_issuer.vault.server import AUTH, POLICY, SECRETS_ENGINE, TOKEN, mark_of
@@ -280,6 +281,41 @@ def test_mount_of_others_at_a_recorded_path_is_kept(ours: VaultAdmin, session: s
     client.sys.disable_auth_method(session)
     client.sys.disable_secrets_engine(f"{session}/pki")
     client.sys.delete_policy("another-policy")
+
+
+def accessors(admin: VaultAdmin, *mounts: tuple[str, str]) -> list[str]:
+    """Return the accessor of what is mounted at each path, '' if nothing is."""
+    return [(admin.mounted(what, path) or {"accessor": ""})["accessor"] for what, path in mounts]
+
+
+def test_mount_that_replaced_one_of_a_test_is_kept_and_named(
+    ours: VaultAdmin, session: str, record: list[Created], vault_issuer_stack: Stack
+) -> None:
+    client = ours.client
+    workspace = VaultWorkspace(ours, vault_issuer_stack.kubernetes, vault_issuer_stack.reviewer_token)
+    workspace.policy("secret/*")
+    replaced, gone = [workspace.pki().mount, workspace.mount_auth("approle")], workspace.pki().mount
+    for mount in (replaced[0], gone):
+        client.sys.disable_secrets_engine(mount)
+    client.sys.disable_auth_method(replaced[1])
+    client.sys.enable_secrets_engine("pki", path=replaced[0])
+    client.sys.enable_auth_method("approle", path=replaced[1], description="mine")
+    theirs = list(zip((SECRETS_ENGINE, AUTH), replaced, strict=True))
+    before = accessors(ours, *theirs)
+    with pytest.raises(StackError, match="is not the one that the session mounted there, so it stays") as raised:
+        workspace.close()
+    also = raised.value.__context__
+    assert f"the secrets engine at {replaced[0]} " in str(raised.value)
+    assert f"the auth method at {replaced[1]} " in str(also)
+    assert accessors(ours, *theirs) == before
+    assert not [name for name in client.sys.list_policies()["data"]["policies"] if name.startswith(session)]
+
+    removed = Removed()
+    assert remove_created(ours, session, record, removed) == []
+    assert accessors(ours, *theirs) == before
+    assert removed.kept == {"Vault secrets engines": replaced[:1], "Vault auth methods": replaced[1:]}
+    client.sys.disable_secrets_engine(replaced[0])
+    client.sys.disable_auth_method(replaced[1])
 
 
 ANY = 'path "secret/*" { capabilities = ["read"] }'

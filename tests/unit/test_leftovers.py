@@ -18,3 +18,10 @@ def test_many_names_are_counted() -> None:
     removed = Removed()
     removed.add("secrets", *map(str, range(12)))
     assert removed.lines == ["secrets: 12 (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, and 2 more)"]
+
+
+def test_what_stays_is_listed_apart() -> None:
+    removed = Removed()
+    removed.keep("Vault auth methods", "approle")
+    assert removed.lines == []
+    assert removed.kept_lines == ["Vault auth methods that others have mounted since, and that stay: approle"]

@@ -162,6 +162,7 @@ def test_down_removes_one_stack_and_orphans(kept: Make, temporary: Path, capsys:
             "state": "up",
             "containers": [],
             "removed": {"processes": ["implementation"], "directories": [two.directory]},
+            "kept": {},
         }
     ]
     assert main(["stack", "down"]) == 0
