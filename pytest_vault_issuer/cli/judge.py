@@ -25,6 +25,8 @@ _FIELDS = ("profile", "select", "stack", "timeout_scale", "certify")
 #: Exit status of pytest for a wrong option; 2 means interrupted there.
 USAGE_ERROR = 4
 _REPORT = "report"
+#: Program that runs pytest.
+RUN_PYTEST = Path(__file__).with_name("run_pytest.py")
 #: Folder of a report with the report of the tests that were repeated.
 REPEATED = "failed"
 #: Tests wait most of the time; more workers than four make no session faster on the machines of benchmarks/.
@@ -96,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
         os.environ["VAULT_ISSUER_CERTIFY"] = "false"  # only a complete session can be certified
     # pytest takes the place of this process: signals, terminal and exit status are its own. -P: as the program pytest,
     # do not import from the current directory.
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "pytest", *words])  # noqa: S606 (no shell)
+    os.execv(sys.executable, [sys.executable, "-P", str(RUN_PYTEST), *words])  # noqa: S606 (no shell)
 
 
 def _arguments(options: argparse.Namespace) -> list[str]:

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Sequence
 
+from .. import streams
 from ..errors import VaultIssuerError
-from ..redaction.redactor import Redactor
-from ..text import printable
 from ..version import __version__
-from . import bench, completion, doctor, init, judge, requirements, stack, toolchain
-from . import report as report
-from .output import Parser
 
 _EPILOG = """
 start here:
@@ -34,6 +29,10 @@ Exit status: 0 success; 1 the command found a problem; 2 an error, with a hint; 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
+    # Imported here, and not with this module, so that Ctrl-C during the imports is handled, too.
+    from . import bench, completion, doctor, init, judge, report, requirements, stack, toolchain
+    from .output import Parser
+
     top = Parser(
         prog="vault-issuer",
         description="Tools for the conformance suite for Vault-backed certificate controllers.",
@@ -52,26 +51,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0 success, 1 the command found a problem, 2 an error (4 of ``judge``), 130 interrupted.
     """
-    options = completion.completing(parser()).parse_args(arguments)
+    options = argparse.Namespace(command="")
     try:
+        from .completion import completing
+
+        options = completing(parser()).parse_args(arguments)
         status: int = options.run(options)
     except VaultIssuerError as error:
         return _failed(str(error), getattr(options, "error_status", 2))
-    except BrokenPipeError:
-        raise  # the reader of the output has closed it
     except OSError as error:  # an unexpected error of a file, such as a failing disk or missing permissions
         where = f": {error.filename}" if error.filename else ""
         return _failed(
             f"{options.command}: {error.strerror or error}{where}\n"
             "  hint: check that the path exists and that this user may use it"
         )
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as interrupt:
+        return _failed(str(interrupt) or "interrupted", 130)
     return status
 
 
 def _failed(text: str, status: int = 2) -> int:
     """Print an error, which may quote text of others, and return its exit status."""
+    from ..redaction.redactor import Redactor
+    from ..text import printable
+
     print(f"vault-issuer: {printable(Redactor().redact(text))}", file=sys.stderr)
     return status
 
@@ -79,10 +82,8 @@ def _failed(text: str, status: int = 2) -> int:
 def run() -> None:
     """Entry point of the console script. SIGTERM ends it as Ctrl-C does, with everything that it started."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        status = main()
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader of the output, such as `head`, has closed it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
+    streams.open_missing()
+    sys.stdout = streams.LosableOutput(sys.stdout)
+    status = main()
+    sys.stdout.flush()
     sys.exit(status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import threading
@@ -19,7 +20,8 @@ _SPINNER = "|/-\\"
 class Progress:
     """Prints lines of progress to standard error; a context manager around the work.
 
-    On a terminal, the latest line shows its duration. It stays when another line follows.
+    On a terminal, the latest line shows its duration. It stays when another line follows. Progress that cannot be
+    written is lost: it must not end the work.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -36,7 +38,7 @@ class Progress:
         line = one_line(line)
         with self._lock:
             if not self._moves:
-                print(line, file=self._stream, flush=True)
+                self._write(f"{line}\n")
                 return
             self._settle()
             self._line, self._since = line, time.monotonic()
@@ -58,8 +60,7 @@ class Progress:
     def _settle(self) -> None:
         """End the moving line and keep it."""
         if self._line:
-            self._stream.write(f"\r\x1b[K{self._line} ({self._seconds:.1f} s)\n")
-            self._stream.flush()
+            self._write(f"\r\x1b[K{self._line} ({self._seconds:.1f} s)\n")
             self._line = ""
 
     def _move(self) -> None:
@@ -73,8 +74,12 @@ class Progress:
     def _draw(self, count: int) -> None:
         line = f"{_SPINNER[count % len(_SPINNER)]} {self._line} {self._seconds:.0f} s"
         # A line that wraps could not be overwritten.
-        self._stream.write(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}")
-        self._stream.flush()
+        self._write(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}")
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+            self._stream.flush()
 
     @property
     def _seconds(self) -> float:

@@ -32,8 +32,8 @@ def become(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Become:
     started: list[list[str]] = []
 
     def execv(program: str, words: list[str]) -> None:
-        assert (program, words[:4]) == (sys.executable, [sys.executable, "-P", "-m", "pytest"])
-        started.append(words[4:])
+        assert (program, words[:3]) == (sys.executable, [sys.executable, "-P", str(judge.RUN_PYTEST)])
+        started.append(words[3:])
         raise SystemExit(0)
 
     monkeypatch.setattr(os, "execv", execv)

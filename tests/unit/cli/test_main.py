@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pwd
@@ -14,6 +15,7 @@ import pytest
 
 from pytest_vault_issuer import __version__
 from pytest_vault_issuer.cli.main import main
+from pytest_vault_issuer.cli.progress import Progress
 from pytest_vault_issuer.errors import ImplementationError
 from pytest_vault_issuer.requirements.catalogue import Catalogue
 from pytest_vault_issuer.toolchain import BINARIES, COMPONENTS, Toolchain
@@ -73,13 +75,44 @@ def test_status_for_a_page(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(lines) == 2 + len(COMPONENTS)
 
 
+SCRIPT = "from pytest_vault_issuer.cli.main import run; run()"
+
+
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
-    script = "from pytest_vault_issuer.cli.main import run; run()"
     ours, theirs = os.pipe()
     os.close(ours)
-    done = subprocess.run([sys.executable, "-c", script, "requirements"], stdout=theirs, stderr=subprocess.PIPE)
+    done = subprocess.run([sys.executable, "-c", SCRIPT, "requirements"], stdout=theirs, stderr=subprocess.PIPE)
     os.close(theirs)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_lost_output_keeps_the_exit_status(unbuffered: str) -> None:
+    """What a script decides by must not depend on `| head -1`."""
+    problem = "from pytest_vault_issuer.cli import main; main.main = lambda: print('no') or 1; main.run()"
+    ours, theirs = os.pipe()
+    os.close(ours)
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run([sys.executable, "-c", problem], stdout=theirs, stderr=subprocess.PIPE, env=environment)
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closes descriptors")
+def test_closed_standard_streams_change_no_exit_status() -> None:
+    done = subprocess.run(["sh", "-c", '"$0" -c "$1" requirements <&- >&- 2>&-', sys.executable, SCRIPT])
+    assert done.returncode == 0
+
+
+def test_progress_that_cannot_be_written_does_not_end_the_work() -> None:
+    """As the standard error of `vault-issuer stack up 2>&1 | head -1`."""
+
+    class Lost(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    with Progress(Lost()) as progress:
+        progress("a line")
 
 
 def test_clean_of_nothing(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,7 +150,21 @@ def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 
     monkeypatch.setattr(Toolchain, "build", interrupted)
     assert main(["toolchain", "build"]) == 130
-    assert "Traceback" not in capsys.readouterr().err
+    assert capsys.readouterr().err == "vault-issuer: interrupted\n"
+
+
+def test_ctrl_c_during_the_imports_is_one_line(tmp_path: Path) -> None:
+    """The first import of a command interrupts it."""
+    interrupt = (
+        "import sys, os, signal\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'pytest_vault_issuer.cli.doctor': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", interrupt + SCRIPT, "doctor"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "vault-issuer: interrupted\n")
 
 
 def test_errors_of_the_suite_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
