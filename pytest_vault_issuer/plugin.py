@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Generator
 from typing import Any, Literal
 
 import pytest
 
 from . import hookspecs as hooks
+from . import streams
 from .errors import VaultIssuerError
 from .fixtures import (  # noqa: F401 (pytest finds them here)
     vault_issuer_cluster,
@@ -57,6 +59,13 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hooks)
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest captures output
+def pytest_load_initial_conftests() -> Generator[None, object, object]:
+    """Open the standard streams that are closed."""
+    streams.open_missing()
+    return (yield)
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest chooses its directory for temporary files
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options, and register the plugins of the session."""
@@ -77,6 +86,7 @@ def pytest_configure(config: pytest.Config) -> None:
     session = Session(settings, key, lambda line: say(config, line))
     config.stash[SESSION_KEY] = session
     config.pluginmanager.register(Secrecy(config, session), "vault-issuer-secrecy")
+    conformance: Conformance | None = None
     if settings.implementation:
         implementation = config.hook.pytest_vault_issuer_implementation(config=config, name=settings.implementation)
         try:
@@ -88,7 +98,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(conformance, _PLUGIN)
         config.pluginmanager.register(Schedule(session), "vault-issuer-schedule")
     if worker is None:
+        if conformance is not None:
+            config.add_cleanup(conformance.signals.restore)  # as the last one
         config.add_cleanup(lambda: _close(config, session))
+        if conformance is not None:
+            config.add_cleanup(conformance.end_unfinished)
+            conformance.signals.install()
         if settings.implementation and config.option.basetemp is None:
             # However the session ends, the supervisor removes pytest's temporary files with its own.
             session.directory.open()
@@ -108,9 +123,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _close(config: pytest.Config, session: Session) -> None:
-    """End the session. Report without a traceback what could not be removed."""
+    """End the session. Report without a traceback what could not be removed, or Ctrl-C."""
     try:
         session.close()
+    except KeyboardInterrupt as interrupt:
+        print(f"\nvault-issuer: {interrupt or 'interrupted'}", file=sys.stderr, flush=True)
+        raise SystemExit(130) from None
     except VaultIssuerError as error:
         print(f"vault-issuer: {printable(session.redactor.redact(str(error)))}", file=sys.stderr, flush=True)
         conformance = config.pluginmanager.getplugin(_PLUGIN)

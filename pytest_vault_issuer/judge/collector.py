@@ -35,6 +35,11 @@ class Collector:
         self._seen: dict[str, None] = {}  # node ids, in order
         self.planned: dict[str, PlannedTest] = {}
 
+    @property
+    def has_seen(self) -> bool:
+        """Whether a test that judges a requirement was collected."""
+        return bool(self._seen)
+
     def see(self, item: pytest.Item) -> None:
         """Note a test that judges a requirement, before any other plugin can leave it out."""
         if requirement_ids(item):

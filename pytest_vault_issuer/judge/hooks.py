@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
+import sys
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
+from .. import streams
 from ..errors import ConfigurationError, VaultIssuerError
 from ..implementation.manifests import check_paths
 from ..implementation.process import check_command
@@ -18,7 +21,7 @@ from ..requirements.catalogue import SUITE
 from ..session.session import Session
 from ..text import printable
 from ..toolchain import BINARIES
-from . import certification, signals, start
+from . import certification, start
 from .collector import Collector
 from .ending import LOST, NO_STACK, STOPPED, Ending, exit_status
 from .items import requirement_ids
@@ -27,6 +30,7 @@ from .progress import say
 from .report_files import ReportFiles
 from .results import Results
 from .selection import Selection
+from .signals import Signals, Stopped
 
 #: Key of the error with which a worker of pytest-xdist rejected the session, in its output.
 _REFUSED = "vault_issuer_refused"
@@ -63,8 +67,10 @@ class Conformance:
         self.results = Results(self.selection.results(), self.collector.planned, self.files.add)
         handed_over = self.collector.planned if self.is_worker else {}
         self.judge = PhaseJudge(session, self.selection, self._clean, handed_over)
+        self.signals = Signals(lambda: session.directory.outlook)
         self._refused = False  # then there is no verdict
         self._began = False  # whether the session has tried to start its stack
+        self._finished = False  # whether pytest has finished the session
         self._pytest_session: pytest.Session | None = None
 
     def _clean(self, text: str) -> str:
@@ -74,10 +80,8 @@ class Conformance:
     # -- start -----------------------------------------------------------------
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Make SIGTERM and SIGHUP end the session as Ctrl-C does, with a report."""
-        if not self.is_worker:
-            self._pytest_session = session
-            self.config.add_cleanup(signals.stop_in_order())
+        """Note the session, whose exit status may change."""
+        self._pytest_session = session
 
     def pytest_report_header(self) -> list[str]:
         """Name the implementation, the profiles and the stack."""
@@ -177,19 +181,39 @@ class Conformance:
 
     # -- end -------------------------------------------------------------------
 
+    @pytest.hookimpl(tryfirst=True)  # another hook may fail
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Record why the session ends early: Ctrl-C, a signal, -x or pytest.exit()."""
+        self.signals.ends()
         error = excinfo.value
-        if isinstance(error, signals.Stopped):
+        if isinstance(error, Stopped):
             self._ends_early(f"ended by {error}")
         elif isinstance(error, pytest.exit.Exception):
             self._ends_early(error.msg or "pytest.exit()")
         else:
             self._ends_early(str(error) or "interrupted")
 
+    @pytest.hookimpl(tryfirst=True)  # pytest's own hook prints, which may fail
     def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Record an error inside pytest or one of its plugins."""
-        self._ends_early(f"internal error of pytest: {excinfo.exconly(tryshort=True)}")
+        """Record an error inside pytest or one of its plugins, or the loss of the output, as in ``… | head -1``."""
+        if isinstance(excinfo.value, OSError) and (why := self._discard_lost_output("\n")):
+            self._ends_early(f"the output cannot be written: {why}")
+            with contextlib.suppress(OSError):
+                print(f"vault-issuer: the session ends early: {self.ending.early}", file=sys.stderr)
+        else:
+            self._ends_early(f"internal error of pytest: {excinfo.exconly(tryshort=True)}")
+
+    def _discard_lost_output(self, probe: str = "") -> str:
+        """Discard all later output of pytest if it cannot be written. Return the reason, '' if it can be written."""
+        capture = self.config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+            why = streams.output_problem(probe)
+        if why:
+            if capture is not None:  # otherwise it restores the descriptor later, after it has written to it
+                capture.read_global_capture()
+                capture.stop_global_capturing()
+            streams.discard_output()
+        return why
 
     def _ends_early(self, why: str) -> None:
         self.ending.ends_early(shortened(self._clean(why.strip())))
@@ -199,20 +223,30 @@ class Conformance:
         """Write the report, and turn the verdicts into the exit status."""
         if self.is_worker or session.config.option.collectonly:
             return
-        with signals.held_back("writing the report"):
-            if self._refused or not self._judging:
-                return
+        self._finished = True
+        self.signals.ends()
+        with self.signals.held_back("writing the report"):
             if exitstatus in _TESTS_RAN or self._began:
-                self._finish(session, exitstatus)
+                if self._judging and not self._refused:
+                    self._finish(session, exitstatus)
+            elif self._write_early() and exitstatus != pytest.ExitCode.INTERRUPTED:
+                self._say_places()
+        self._discard_lost_output()  # the report is complete; pytest's summary may be lost
+
+    def end_unfinished(self) -> None:
+        """Write the report of a session that ended before pytest had begun it; call this at the end of every session.
+
+        pytest finishes only a session that it has begun: a signal or a plugin may end it in the configuration.
+        """
+        self.signals.ends()
+        if not self._finished and not self.config.option.collectonly and self._write_early():
+            with contextlib.suppress(OSError):
+                for line in self._places():
+                    print(f"vault-issuer: {line}", file=sys.stderr)
 
     def _finish(self, session: pytest.Session, exitstatus: int) -> None:
         self._note_end(session)
-        self.selection.note_unsupported(self.results.requirements.values())
-        try:
-            self.files.write(self.results.requirements.values(), self.ending, self.config.invocation_params.args)
-        except (OSError, VaultIssuerError) as error:
-            self.ending.problem = self._clean(f"could not write the report: {error}")
-        self.ending.problem = self.ending.problem or self.files.problem
+        self._write()
         # With pytest-xdist, a session whose controller does not start has collected no test.
         before_tests = exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and bool(self.ending.failure)
         if exitstatus in _TESTS_RAN or before_tests:
@@ -224,8 +258,29 @@ class Conformance:
                 certify=self.certify,
             )
         elif exitstatus != pytest.ExitCode.INTERRUPTED:  # then pytest prints no summary
-            for line in self._places():
-                say(self.config, f"vault-issuer: {line}")
+            self._say_places()
+
+    def _write(self) -> None:
+        self.selection.note_unsupported(self.results.requirements.values())
+        try:
+            self.files.write(self.results.requirements.values(), self.ending, self.config.invocation_params.args)
+        except (OSError, VaultIssuerError) as error:
+            self.ending.problem = self._clean(f"could not write the report: {error}")
+        self.ending.problem = self.ending.problem or self.files.problem
+
+    def _write_early(self) -> bool:
+        """Write the report of a session that ended before it started its stack. Return whether there is one."""
+        if not self.ending.early or self._refused or not self._collects_requirements:
+            return False
+        try:
+            self.files.open()
+        except ConfigurationError as error:
+            self.ending.problem = printable(error.message)
+            return True
+        self.results.end_unfinished(self.ending.early)
+        self._write()
+        self.files.close()
+        return True
 
     def _note_end(self, session: pytest.Session) -> None:
         """Record how the controller and the session ended, and conclude the tests that did not run."""
@@ -250,6 +305,10 @@ class Conformance:
         if self._pytest_session is not None and self._pytest_session.exitstatus == pytest.ExitCode.OK:
             self._pytest_session.exitstatus = NO_STACK
 
+    def _say_places(self) -> None:
+        for line in self._places():
+            say(self.config, f"vault-issuer: {line}")
+
     def _places(self) -> Iterator[str]:
         if self.files.path is not None:
             yield f"report: {self.files.path}"
@@ -263,8 +322,16 @@ class Conformance:
     @property
     def _judging(self) -> bool:
         """Whether the session runs the suite. A user's own tests of a controller say nothing about requirements."""
-        suite = any(SUITE in argument for argument in self.config.args)
-        return self.results.judged or not self.results.others or suite
+        return self.results.judged or not self.results.others or self._runs_suite
+
+    @property
+    def _runs_suite(self) -> bool:
+        return any(SUITE in argument for argument in self.config.args)
+
+    @property
+    def _collects_requirements(self) -> bool:
+        """Whether the session has found a test that judges a requirement, or will find one."""
+        return self._runs_suite or bool(self.collector.planned) or self.collector.has_seen
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print outcomes by area, what did not pass, and the verdict."""

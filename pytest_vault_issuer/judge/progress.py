@@ -14,13 +14,17 @@ SESSION_KEY = pytest.StashKey[Session]()
 
 
 def say(config: pytest.Config, line: str) -> None:
-    """Print a line of progress, redacted, even while pytest captures output."""
+    """Print a line of progress, redacted, even while pytest captures output.
+
+    If the output cannot be written, pytest notices it with its next line, and ends the session.
+    """
     line = printable(config.stash[SESSION_KEY].redactor.redact(line))
     capture = config.pluginmanager.getplugin("capturemanager")
     terminal = config.pluginmanager.getplugin("terminalreporter")
     if terminal is None:
         return
-    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+    disabled = capture.global_and_fixture_disabled() if capture else contextlib.nullcontext()
+    with disabled, contextlib.suppress(OSError):
         terminal.ensure_newline()
         terminal.write_line(line)
         terminal.flush()

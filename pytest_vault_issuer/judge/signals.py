@@ -1,72 +1,100 @@
-"""Signals that end a process as Ctrl-C does, and work that the first signal does not interrupt."""
+"""Signals that end a session: the first one in order, with a report, and the next one at once."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-#: Signals that end a process at once unless it handles them. Python handles SIGINT itself.
-_ENDING = tuple(
-    getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)
-)  # no SIGHUP on Windows
+#: Signals that end a session. Windows has no SIGHUP.
+_ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+#: Handlers that a process has by default, so that nobody wants another one.
+_DEFAULT = (signal.SIG_DFL, signal.default_int_handler)
 
 
 class Stopped(KeyboardInterrupt):
     """A signal asked this process to end. Its text is the name of the signal."""
 
 
-def stop_in_order() -> Callable[[], None]:
-    """Make SIGTERM and SIGHUP raise :class:`Stopped`, and return a function that restores them.
+class Signals:
+    """Handles the signals that end a session.
 
-    A signal that is ignored, as with ``nohup``, or that has another handler is left alone.
+    The first one raises ``KeyboardInterrupt`` or :class:`Stopped`. After :meth:`ends`, a signal ends the process at
+    once: what it is waiting for may take minutes. The supervisor notices this, and removes what the session started.
+
+    :param remains: returns what happens to that, in a sentence, for the last line of the process.
     """
-    if threading.current_thread() is not threading.main_thread():
-        return lambda: None
-    ours = [number for number in _ENDING if signal.getsignal(number) is signal.SIG_DFL]
-    for number in ours:
-        signal.signal(number, _stop)
 
-    def restore() -> None:
+    def __init__(self, remains: Callable[[], str]) -> None:
+        self._remains = remains
+        self._ours: list[int] = []
+        self._ends = False
+
+    def install(self) -> None:
+        """Handle the signals that nobody else handles or ignores, as ``nohup`` does with SIGHUP."""
+        if threading.current_thread() is threading.main_thread():
+            self._ours = [number for number in _ENDING if signal.getsignal(number) in _DEFAULT]
+            for number in self._ours:
+                signal.signal(number, self._handle)
+
+    def restore(self) -> None:
+        """Restore the handlers of :meth:`install`, except those that others have replaced since."""
+        for number in self._ours:
+            if signal.getsignal(number) == self._handle:
+                signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+    def ends(self) -> None:
+        """Let the next signal end the process at once."""
+        self._ends = True
+
+    @contextlib.contextmanager
+    def held_back(self, what: str) -> Iterator[None]:
+        """Do not let the first signal in this context interrupt it.
+
+        :param what: the work, in the words of the message that this signal prints.
+        """
+        held = False
+
+        def hold(number: int, _frame: FrameType | None) -> None:
+            nonlocal held
+            if held:
+                self._end(number)
+            held = True
+            self.ends()
+            _say(f"{what}; send {signal.Signals(number).name} again to stop at once")
+
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in _ENDING}
+        ours = [number for number, handler in before.items() if handler is not None and handler != signal.SIG_IGN]
         for number in ours:
-            if signal.getsignal(number) is _stop:
-                signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, hold)
+        try:
+            yield
+        finally:
+            for number in ours:
+                signal.signal(number, before[number])
 
-    return restore
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self._ends:
+            self._end(number)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise Stopped(signal.Signals(number).name)
+
+    def _end(self, number: int) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):  # the signal may have interrupted a write
+                stream.flush()
+        _say(f"stopped at once by {signal.Signals(number).name}: {self._remains()}")
+        os._exit(128 + number)
 
 
-def _stop(number: int, _frame: FrameType | None) -> None:
-    raise Stopped(signal.Signals(number).name)
-
-
-@contextlib.contextmanager
-def held_back(what: str) -> Iterator[None]:
-    """Ignore the first signal that would interrupt this context; the next one ends it.
-
-    :param what: the work, in the words of the message that the first signal prints.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_ENDING)}
-    ours = [number for number, handler in before.items() if handler is not None and handler != signal.SIG_IGN]
-
-    def restore() -> None:
-        for number in ours:
-            signal.signal(number, before[number])
-
-    def hold(number: int, _frame: FrameType | None) -> None:
-        restore()
-        message = f"\nvault-issuer: {what}; send {signal.Signals(number).name} again to stop at once\n"
-        with contextlib.suppress(OSError):
-            os.write(2, message.encode())
-
-    for number in ours:
-        signal.signal(number, hold)
-    try:
-        yield
-    finally:
-        restore()
+def _say(message: str) -> None:
+    with contextlib.suppress(OSError):
+        os.write(2, f"\nvault-issuer: {message}\n".encode())

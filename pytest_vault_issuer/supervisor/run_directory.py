@@ -212,12 +212,29 @@ class RunDirectory:
 
         :raises StackError: if the supervisor was killed, or if an exit hook fails. The directory, which contains
             credentials, is removed nevertheless.
+        :raises KeyboardInterrupt: if a signal ends the wait for the supervisor, with a sentence about what remains.
         """
         try:
             if (self.path / supervisor.SOCKET).exists():
                 _raise_failed(self._end())
-        finally:
+        except KeyboardInterrupt as interrupt:  # the process that ends the session still needs the directory
+            raise KeyboardInterrupt(f"interrupted: {self.outlook}") from interrupt
+        except BaseException:
             shutil.rmtree(self.path, ignore_errors=True)
+            raise
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    @property
+    def outlook(self) -> str:
+        """What happens to the session if this process ends now, in a sentence."""
+        if not self.exists:
+            return "nothing was started"
+        if self.answers:
+            return (
+                f"the supervisor of {self.path} removes what the session started; if something remains, run: "
+                "vault-issuer stack down"
+            )
+        return f"the supervisor of {self.path} has ended; remove what the session started: vault-issuer stack down"
 
     def _end(self) -> list[str]:
         """Let the supervisor end the session; return the errors of its exit hooks."""
@@ -321,7 +338,7 @@ class RunDirectory:
 
 def _raise_failed(failed: list[str]) -> None:
     if failed:
-        raise StackError("\n".join(failed), hint="remove it by hand, or: vault-issuer stack down")
+        raise StackError("\n".join(failed), hint="remove what is left by hand, or: vault-issuer stack down")
 
 
 def _kept() -> dict[str, str]:
