@@ -131,38 +131,26 @@ class VaultAdmin:
             return None
         return found.get("data") or found
 
-    def owns(self, what: str, mount: str) -> bool:
-        """Whether the mount at a path is the one that the session created."""
-        about = self.mounted(what, mount)
-        return about is not None and self._is_ours(what, mount, about)
-
     def _is_ours(self, what: str, mount: str, about: dict[str, Any]) -> bool:
         known = self._created.get((what, mount))
         seen, ours = (about["accessor"], known) if known else (about["description"], self._mark or "")
         return bool(seen == ours)
 
-    def disable(self, what: str, mount: str) -> None:
+    def disable(self, what: str, mount: str) -> bool:
         """Disable an auth method or a secrets engine that the session created; do nothing if it is gone.
 
         :param what: `AUTH` or `SECRETS_ENGINE`.
-        :raises StackError: if another one is mounted at its path since then. It stays.
+        :return: False if something else is mounted at its path since then. It stays.
         """
         if self.session:  # otherwise this Vault belongs to one test
             about = self.mounted(what, mount)
-            if about is None:
-                self._created.pop((what, mount), None)
-                return
-            if not self._is_ours(what, mount, about):
-                raise StackError(
-                    f"the {what} at {mount} in Vault is not the one that the session mounted there, so it stays: its "
-                    f"accessor is {about['accessor']}",
-                    hint="do not change what a session mounts while it runs",
-                )
+            if about is None or not self._is_ours(what, mount, about):
+                return about is None
         if what == AUTH:
             self.client.sys.disable_auth_method(mount)
         else:
             self.client.sys.disable_secrets_engine(mount)
-        self._created.pop((what, mount), None)
+        return True
 
     # -- namespaces ---------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ import hvac
 import hvac.exceptions
 
 from ..certificates import Authority
+from ..errors import StackError
 from ..kube.client import Kubernetes
 from .server import AUTH, POLICY, SECRETS_ENGINE, TOKEN, VaultAdmin
 
@@ -83,6 +84,7 @@ class VaultWorkspace:
         self._kubernetes = kubernetes
         self._reviewer_token = reviewer_token
         self._undo = contextlib.ExitStack()
+        self._replaced: list[str] = []  # mounts that are not those of this workspace any more
 
     @property
     def client(self) -> hvac.Client:
@@ -95,8 +97,20 @@ class VaultWorkspace:
         return self.admin.namespace
 
     def close(self) -> None:
-        """Remove everything that this workspace created."""
+        """Remove everything that this workspace created.
+
+        :raises StackError: if something else is mounted at a path of one of its mounts; it stays.
+        """
         self._undo.close()
+        if self._replaced:
+            raise StackError(
+                f"another user has replaced {' and '.join(self._replaced)} in Vault: the new mounts stay",
+                hint="do not change what a session mounts while it runs",
+            )
+
+    def _disable(self, what: str, mount: str) -> None:
+        if not self.admin.disable(what, mount):
+            self._replaced.append(f"the {what} at {mount}")
 
     # -- secrets engine --------------------------------------------------------
 
@@ -118,7 +132,7 @@ class VaultWorkspace:
         authority = authority or Authority.root().intermediate()
         mount = mount or f"pki-{next(self._names)}"
         self.admin.enable_pki(mount, MAX_TTL)
-        self._undo.callback(self.admin.disable, SECRETS_ENGINE, mount)
+        self._undo.callback(self._disable, SECRETS_ENGINE, mount)
         known = authority.chain if import_chain else [authority]
         imported = self.client.secrets.pki.submit_ca_information(
             authority.key_pem + "".join(member.pem for member in known), mount_point=mount
@@ -215,7 +229,7 @@ class VaultWorkspace:
         """Enable an auth method at a path (default random) and return the path."""
         mount = mount or f"{method}-{next(self._names)}"
         self.admin.enable_auth(method, mount)
-        self._undo.callback(self.admin.disable, AUTH, mount)
+        self._undo.callback(self._disable, AUTH, mount)
         return mount
 
     def approle(self, *policies: str, mount: str | None = None, ttl: str = "5m", **parameters: Any) -> AppRole:
