@@ -12,6 +12,8 @@ from ..requirements.features import REQUEST_APIS
 #: Number of lines from the first one that names a cause, and of the last lines, if the log is long.
 _HEAD, _LAST = 12, 8
 _CUT = "[…]"
+#: Characters of a line that are searched and shown. An expression may take time that grows with their square.
+_LONGEST = 1000
 #: What a log says -> what to do next. The first one that a log contains is the cause; later ones are its effects.
 _SYMPTOMS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), hint)
@@ -73,7 +75,7 @@ def hint(log: str, otherwise: str) -> str:
     """
     for line in log.splitlines():
         for pattern, known in _SYMPTOMS:
-            if pattern.search(line):
+            if pattern.search(line[:_LONGEST]):
                 return known or otherwise
     return otherwise
 
@@ -82,8 +84,10 @@ def excerpt(log: str, lines: int) -> str:
     """Return the last lines of a log, after the first lines that name a cause.
 
     A program prints its usage after the wrong option, and Go a stack of each goroutine after the reason of a panic.
+
+    :param log: redacted: long lines are cut.
     """
-    every = log.splitlines()
+    every = [line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…" for line in log.splitlines()]
     cause = next((number for number, line in enumerate(every) if _names_cause(line)), len(every))
     if cause >= len(every) - lines:
         return "\n".join(every[-lines:])

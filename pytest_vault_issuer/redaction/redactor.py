@@ -38,6 +38,8 @@ _PIECE = 32
 _GRAM = 8
 """Characters by which a text is searched for all registered forms at once."""
 _STEP = 16
+_LONGEST = 32_768
+"""More characters than a secret has, in any encoding: a key of RSA 4096 in base64, twice."""
 
 _SALT = secrets.token_bytes(16)
 """Per process, so that a fingerprint in a report cannot be looked up in a table of guesses."""
@@ -108,6 +110,19 @@ class Redactor:
             pieces += [text[at:start], mark]
             at = end
         return "".join([*pieces, text[at:]]) if pieces else text
+
+    def redact_end(self, text: str, characters: int) -> str:
+        """Return the end of a text, redacted, from the beginning of a line; the whole text if it is short.
+
+        The cut may leave the rest of a secret that has no shape any more. Therefore the first lines after it are
+        redacted, and then left out.
+
+        :param characters: about how many to return; the redaction of more would take long.
+        """
+        if len(text) <= characters + _LONGEST:
+            return self.redact(text)
+        end = self.redact(text[-characters - _LONGEST :])[_LONGEST:]
+        return end.partition("\n")[2]
 
     def redact_headers(self, headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         """Return the headers in their order. The value of a header that carries credentials is always replaced."""

@@ -55,11 +55,11 @@ def collect(sandbox: Sandbox) -> dict[str, Any]:
             for failure in proxy.handshake_failures
         ]
     try:
-        text = sandbox.implementation_log()[-LOG_CHARACTERS:]
+        text = sandbox.implementation_log()
     except StackError as error:  # the rest is still useful
         text = f"the log could not be read: {error.message}"
     # Before lines are chosen: the redaction does not recognize a part of a key.
-    log = redactor.redact(text).splitlines()
+    log = redactor.redact_end(text, LOG_CHARACTERS).splitlines()
     ours = [line for line in log if any(name in line for name in sandbox.names)]
     return {
         "proxies": len(sandbox.proxies),

@@ -46,7 +46,7 @@ from ..stack.record import CleanupRecord
 from ..stack.record import release as release_records
 from ..stack.select import STATE, choose, joined, make_provider, needed, with_nodes
 from ..stack.types import Context, ControlPlane, Provider, Stack, VaultLauncher
-from ..supervisor.run_directory import RunDirectory, new_path
+from ..supervisor.run_directory import LOG_END, RunDirectory, new_path
 from ..timeouts import Timeouts
 from ..toolchain import BINARIES, Origin, Toolchain, built
 from ..toolchain.images import NeededImage
@@ -419,8 +419,7 @@ class Session:
         """Return why the controller may do nothing: the end of its log, and a hint."""
         running = self.running()
         log = self._log(running)
-        lines = log.since("").splitlines()[-READ:] if log else []
-        text = "\n".join(self.redactor.redact("\n".join(lines)).splitlines())
+        text = "\n".join(self.redactor.redact_end(log.since("") if log else "", LOG_END).splitlines()[-READ:])
         shown = f"the end of its log:\n{diagnosis.excerpt(text, TAIL)}" if text else "its log is empty"
         if missing := self._missing_permissions():
             allow = f"allow its service account {running.service_account} to {'; to '.join(missing)} ([run] rbac)"

@@ -282,11 +282,12 @@ class RunDirectory:
         try:
             with self.log(name).open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
-                file.seek(max(0, size - LOG_END))
+                file.seek(max(0, size - 2 * LOG_END))
                 text = file.read().decode(errors="replace")
         except FileNotFoundError:
             return ""
-        return "\n".join(self.redactor.redact(text).splitlines()[-lines:])
+        end = self.redactor.redact_end(text, len(text) // 2) if size > 2 * LOG_END else self.redactor.redact(text)
+        return "\n".join(end.splitlines()[-lines:])
 
     def write(self, name: str, content: str | bytes) -> Path:
         """Write a file that only the user can read, atomically, and return its path."""

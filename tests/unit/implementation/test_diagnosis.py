@@ -64,3 +64,10 @@ def test_reason_of_a_panic_is_shown_before_its_stack() -> None:
 
 def test_log_without_a_known_cause_ends_with_its_last_lines() -> None:
     assert excerpt("\n".join(map(str, range(100))), 25) == "\n".join(map(str, range(75, 100)))
+
+
+def test_long_line_is_searched_and_shown_in_part() -> None:
+    """An expression would search such a line for hours."""
+    log = f"{'cert' * 250_000}\npanic: no\n"
+    assert hint(log, "by hand") == "by hand"
+    assert [len(line) for line in excerpt(log, 25).splitlines()] == [1001, len("panic: no")]

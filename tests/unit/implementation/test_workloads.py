@@ -11,6 +11,8 @@ from pytest_vault_issuer.implementation.process import RunningImplementation, _w
 from pytest_vault_issuer.implementation.workloads import (
     _HOPELESS,
     Workload,
+    WorkloadLog,
+    _end_of_log,
     _ended_in,
     _is_ready,
     _troubles_of,
@@ -155,3 +157,13 @@ def test_a_pod_without_a_status_or_that_runs_waits_for_nothing() -> None:
 )
 def test_ended_containers_of_a_pod_are_found(container: dict[str, Any], ended: list[tuple[str, str]]) -> None:
     assert list(_ended_in(pod(container))) == ended
+
+
+def test_end_of_the_log_has_no_part_of_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = [f"{number:02}{'A' * 62}" for number in range(40)]
+    log = "\n".join(["-----BEGIN PRIVATE KEY-----", *body, "-----END PRIVATE KEY-----", "it ends"])
+    monkeypatch.setattr(WorkloadLog, "since", lambda self, mark: log)
+    cluster: Any = None
+    shown = _end_of_log(Workload("Deployment", "mine", "issuer", ""), cluster)
+    assert not [line for line in body if line in shown]
+    assert shown.endswith("it ends")

@@ -427,3 +427,18 @@ def steps(redactor: Redactor, text: str) -> int:
 def test_steps_for_a_text_that_was_partly_redacted_are_proportional_to_its_length(redactor: Redactor) -> None:
     line = f"{redactor.redact('hvs.CAESIcanarycanarycanary1')} hvs.CAESIcanarycanarycanary2\n"
     assert steps(redactor, line * 400) < 3 * steps(redactor, line * 200)
+
+
+def test_end_of_a_text_has_no_rest_of_a_key(redactor: Redactor) -> None:
+    """The beginning of the key is cut off, so that its rest has no shape."""
+    key = ec.generate_private_key(ec.SECP521R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    lines = [f"line {number}" for number in range(5000)]
+    text = "\n".join([*lines, "a key:", key.decode(), *lines])
+    for cut in (text.index("-----END"), text.index("PRIVATE KEY-----") + 40):
+        end = redactor.redact_end(text, len(text) - cut)
+        assert not [line for line in key.decode().splitlines() if line in end]
+        assert end.startswith("line ")
+        assert end.endswith("line 4999")
+    assert redactor.redact_end("short\ntext", 3) == "short\ntext"
