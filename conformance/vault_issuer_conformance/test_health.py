@@ -164,7 +164,8 @@ def test_issuer_is_shown_as_verified(sandbox: Sandbox, kind: str) -> None:
 def test_issuer_that_was_not_ready_is_shown_as_verified(sandbox: Sandbox, kind: str) -> None:
     report_health(sandbox.proxy, 501)
     issuer = sandbox.issuer(kind)
-    issuer.wait_not_ready("Vault is not initialized")
+    with at_barrier():
+        issuer.wait_not_ready("Vault is not initialized")
     sandbox.proxy.clear_faults()
     issuer.touch()
     issuer.wait_ready("Vault is healthy now", timeout=sandbox.timeouts.retry)

@@ -16,6 +16,7 @@ from pytest_vault_issuer import (
     Route,
     Sandbox,
     Session,
+    at_barrier,
     requirement,
     retry_later,
 )
@@ -82,7 +83,8 @@ def test_working_issuers_are_left_alone_beside_a_broken_one(sandbox: Sandbox) ->
     before = window(other, sandbox)
     rate = len(sandbox.proxy.seen(since=since)) / before.seconds
     broken = sandbox.issuer(kind, proxy=broken_proxy)
-    broken.wait_not_ready("its Vault is not initialized")
+    with at_barrier():
+        broken.wait_not_ready("its Vault is not initialized")
     since = sandbox.proxy.mark()
     beside = window(other, sandbox, before_each=lambda: check_again(sandbox, broken, broken_proxy))
     seen = len(sandbox.proxy.seen(since=since))
@@ -164,7 +166,8 @@ def test_vault_of_a_deleted_issuer_is_left_alone(sandbox: Sandbox) -> None:
     other = sandbox.ready_issuer(kind, proxy=sandbox.new_proxy())
     sandbox.proxy.inject(None, Respond(501, json={"errors": ["Vault is not initialized"]}))
     issuer = sandbox.issuer(kind)
-    issuer.wait_not_ready("its Vault is not initialized")
+    with at_barrier():
+        issuer.wait_not_ready("its Vault is not initialized")
     issuer.delete()
     window(other, sandbox)  # for a check that has begun
     mark = sandbox.proxy.mark()

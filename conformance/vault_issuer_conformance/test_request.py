@@ -25,6 +25,7 @@ from pytest_vault_issuer import (
     Route,
     Sandbox,
     SigningRequest,
+    at_barrier,
     condition,
     names_of,
     requirement,
@@ -164,7 +165,8 @@ def test_denied_request_becomes_denied_although_its_issuer_is_not_ready(sandbox:
     # Not initialized: Vault's client library does not retry a 501.
     sandbox.proxy.inject(None, Respond(501, json={"errors": ["Vault is not initialized"]}))
     issuer = sandbox.issuer(kind)
-    issuer.wait_not_ready("Vault is not initialized")
+    with at_barrier():
+        issuer.wait_not_ready("Vault is not initialized")
     wait_denied(sandbox, denied(sandbox, issuer), ready)
 
 
@@ -538,7 +540,8 @@ def test_waiting_request_is_pending(sandbox: Sandbox, kind: str) -> None:
     proxy = sandbox.new_proxy()
     proxy.inject(None, Respond(501, json={"errors": ["Vault is not initialized"]}))
     broken = sandbox.issuer(kind, proxy=proxy)
-    broken.wait_not_ready("Vault is not initialized")
+    with at_barrier():
+        broken.wait_not_ready("Vault is not initialized")
     waiting = [
         sandbox.request(present, issuer_ref=present.ref | {"name": sandbox.issuer_name()}),
         sandbox.request(broken),
@@ -627,7 +630,8 @@ def test_warning_event_reports_why_an_issuer_is_not_ready(sandbox: Sandbox, kind
     # Not initialized: Vault's client library does not retry a 501.
     sandbox.proxy.inject(None, Respond(501, json={"errors": ["Vault is not initialized"]}))
     issuer = sandbox.issuer(kind)
-    issuer.wait_not_ready("Vault is not initialized")
+    with at_barrier():
+        issuer.wait_not_ready("Vault is not initialized")
     issuer.wait_event(lambda event: event.get("type") == "Warning", "of type Warning that reports why it is not Ready")
 
 
