@@ -556,9 +556,10 @@ def test_transition_time_changes_only_with_the_status(sandbox: Sandbox, kind: st
     long_ago = set_transition_time(issuer)
     mark = sandbox.proxy.mark()
     issuer.change(lambda vault: vault.update(path=other.sign_path))
-    sandbox.proxy.wait_for(
-        Route.HEALTH, since=mark, timeout=sandbox.timeouts.wire, what="a health query after the change"
-    )
+    with at_barrier():
+        sandbox.proxy.wait_for(
+            Route.HEALTH, since=mark, timeout=sandbox.timeouts.wire, what="a health query after the change"
+        )
     issuer.wait_ready()
     assert transition_time(issuer) == long_ago, "expected an unchanged lastTransitionTime"
     issuer.change(lambda vault: vault.update(auth=with_absent_reference(auth)))

@@ -447,7 +447,8 @@ def test_request_waits_while_its_changed_issuer_is_checked(sandbox: Sandbox, kin
     sandbox.barrier(issuer)  # the controller has now also processed its own status updates
     changed.inject(Route.HEALTH, hold, times=1)
     issuer.change(lambda vault: vault.update(server=changed.url))
-    wait_held(sandbox, hold, "a health query at the changed server")
+    with at_barrier():
+        wait_held(sandbox, hold, "a health query at the changed server")
     request = sandbox.request(issuer)
     settle(request)
     hold.release()

@@ -209,7 +209,8 @@ def test_request_waits_for_a_deleted_credential(sandbox: Sandbox, kind: str, fea
     hold = Hold()
     sandbox.proxy.inject(Route.HEALTH, hold)
     issuer.change(lambda vault: vault.update(path=role.sign_path))
-    wait_held(sandbox, hold, "a query of v1/sys/health for the changed issuer object")
+    with at_barrier():
+        wait_held(sandbox, hold, "a query of v1/sys/health for the changed issuer object")
     sandbox.delete_secret(auth.secret_name, auth.namespace)
     # A controller sees changes of Secrets in order.
     later = another_credential(sandbox, auth)

@@ -154,7 +154,8 @@ def invalid_issuer(sandbox: Sandbox, kind: str, auth: Authentication) -> Issuer:
 def test_ready_once_the_configuration_is_corrected(sandbox: Sandbox, kind: str) -> None:
     auth = sandbox.default_authentication(kind)
     issuer = invalid_issuer(sandbox, kind, auth)
-    issuer.wait_not_ready("its configuration is invalid")
+    with at_barrier():
+        issuer.wait_not_ready("its configuration is invalid")
     right = {"path": sandbox.pki.sign_path, "auth": auth.spec} | trusting(sandbox)
     issuer.change(lambda vault: vault.update(right))
     issuer.wait_ready("its configuration is correct now", timeout=sandbox.timeouts.retry)
