@@ -20,7 +20,8 @@ class Answers:
     :ivar vault_at: path of the Vault configuration in its issuer objects, '' if they have another shape.
     :ivar fields: paths of the fields in its issuer objects; ``[issuer.shape]`` needs them.
     :ivar own_fields: those of them that only one kind has -> the feature of this kind.
-    :ivar issuer_lib: whether it is built with cert-manager's issuer-lib.
+    :ivar issuer_lib: whether it is built with cert-manager's issuer-lib; :ivar signer_type: the part before the slash
+        of the signerName for its cluster-scoped kind, '' for the usual one.
     :ivar rbac: its manifests of Roles and bindings; with () and without a chart, a first draft is written.
     :ivar chart: folder of the Helm chart with its Roles and bindings; '' for none.
     :ivar rbac_base: kustomization with its RBAC, to which `overlay` is applied; '' for none.
@@ -45,6 +46,7 @@ class Answers:
     fields: tuple[str, ...] = ()
     own_fields: dict[str, str] = field(default_factory=dict)
     issuer_lib: bool = False
+    signer_type: str = ""
     service_account: str = ""
     crds: tuple[str, ...] = ()
     rbac: tuple[str, ...] = ()

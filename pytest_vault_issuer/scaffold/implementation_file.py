@@ -27,6 +27,10 @@ _SIGNER = """\
 # issuer-lib signs CertificateSigningRequests for cluster-scoped issuer objects only.
 signer_name = ""
 """
+_NO_NAMESPACED_KIND = """\
+# There is no namespaced kind.
+unsupported = ["issuer"]
+"""
 #: A flag for issuer-lib's MaxRetryDuration, which has none itself.
 _MAX_RETRY = re.compile(r"--max-retry-duration[= ](?P<time>\d+(?:s|m))(?![\w.])")
 #: https://github.com/cert-manager/issuer-lib, controllers/request_controller.go
@@ -66,7 +70,7 @@ version = {_text(answers.version)}
 api_version = {_text(answers.api_version)}
 kind = {_text(answers.kind)}
 cluster_kind = {_text(answers.cluster_kind)}  # "" for none
-{_SIGNER if answers.issuer_lib else ""}{_place(answers)}{_columns(answers.columns)}
+{_signers(answers)}{_place(answers)}{_columns(answers.columns)}
 [run]
 # Program and arguments. Placeholders: {", ".join(f"{{{name}}}" for name in PLACEHOLDERS)}.
 command = {_list(command)}
@@ -90,7 +94,7 @@ ready_log = ""
 {_commented(FEATURES)}
 # Or: all = true
 supported = {_list(answers.claimed)}
-
+{"" if answers.kind else _NO_NAMESPACED_KIND}
 [known_failures]
 # requirement = "reason": reported, but does not fail the session. `vault-issuer requirements` lists the requirements.
 # "VI-SIGN-018" = "issue #12, fixed in 1.5"
@@ -102,6 +106,14 @@ def _permissions(answers: Answers) -> str:
     rbac_files = f"rbac = {_list(answers.rbac or (() if answers.chart else (rbac.FILE,)))}"
     about = "# Everything that it installs, except its workloads: the command runs instead of them."
     return f"{rbac_files}\n{about}\nchart = {_text(answers.chart)}" if answers.chart else rbac_files
+
+
+def _signers(answers: Answers) -> str:
+    """Return the keys with the signer names of a controller that is built with issuer-lib."""
+    if not answers.issuer_lib:
+        return ""
+    own = f"cluster_signer_name = {_text(f'{answers.signer_type}/{{name}}')}\n" if answers.signer_type else ""
+    return _SIGNER + own
 
 
 def _timing(answers: Answers) -> str:

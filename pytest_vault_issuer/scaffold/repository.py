@@ -66,7 +66,8 @@ class Detected:
     :ivar program: name of the program in the container; :ivar built: the file that ``make build`` writes for it.
     :ivar flags: its arguments, adapted to a local process, with those that only such a process needs.
     :ivar kubeconfig: whether it may have a flag for the kubeconfig; otherwise it reads KUBECONFIG.
-    :ivar issuer_lib: whether it is built with cert-manager's issuer-lib.
+    :ivar issuer_lib: whether it is built with cert-manager's issuer-lib; :ivar signer_type: the part before the slash
+        of the signerName for its cluster-scoped kind, if issuer-lib's differs from the usual one.
     :ivar chart: folder of a Helm chart; :ivar chart_binds: whether its templates bind the service account.
     :ivar rbac: folder of the kustomization with its RBAC, which `overlay` changes.
     :ivar overlay: namespace, namePrefix and nameSuffix of the kustomization that installs everything.
@@ -87,6 +88,7 @@ class Detected:
     flags: tuple[str, ...] = ()
     kubeconfig: bool = True
     issuer_lib: bool = False
+    signer_type: str = ""
     chart: str = ""
     chart_binds: bool = False
     rbac: str = ""
@@ -125,6 +127,7 @@ def detect(directory: Path) -> Detected:
     program, flags = _program(deployment[1], directory) if deployment else ("", ())
     vault_at, fields = _place(chosen.values())
     chart = next(_charts(directory), None)
+    issuer_lib = source_code.uses_issuer_lib(directory)
     found = Detected(
         api_version=f"{group}/{version}" if group else "",
         kind=kinds["Namespaced"],
@@ -139,7 +142,8 @@ def detect(directory: Path) -> Detected:
         built=source_code.built(directory, program),
         flags=(*flags, *source_code.flags(directory, program, flags)),
         kubeconfig=source_code.takes_kubeconfig(directory, program),
-        issuer_lib=source_code.uses_issuer_lib(directory),
+        issuer_lib=issuer_lib,
+        signer_type=source_code.signer_type(directory, group, kinds["Cluster"]) if issuer_lib else "",
         rbac=_rbac(directory, folder, overlay),
         overlay={key: str(overlay[key]) for key in _RENAMING if overlay.get(key)},
         chart=chart.relative_to(directory).as_posix() if chart else "",

@@ -28,6 +28,13 @@ _LISTENS = re.compile(r"\"(?P<host>(?:0\.0\.0\.0|127\.0\.0\.1|localhost|\[::1?\]
 _SERVER_PORT = re.compile(r"(metrics|health|healthz|probe|readiness|readyz|pprof)[\w-]*port")
 _LEADER = re.compile(r"(enable-)?leader-elect(ion)?")
 _ISSUER_LIB = re.compile(r"^\s*(?:require\s+)?github\.com/cert-manager/issuer-lib\s", re.MULTILINE)
+#: https://github.com/cert-manager/issuer-lib, api/v1alpha1/issuer_interface.go
+_IDENTIFIER = re.compile(
+    r"\(\s*(?:\w+\s+)?\*?(?P<kind>\w+)\)\s*GetIssuerTypeIdentifier\(\)\s*string\s*\{"
+    r"\s*return\s+\"(?P<type>[\w.-]+)\"\s*\}"
+)
+#: The identifier of ClusterIssuers of cert-manager.io: https://github.com/cert-manager/issuer-lib, intree/
+_INTREE = "cmclusterissuers.issuer.cert-manager.io"
 _NAMESPACE = "cluster-resource-namespace"
 #: Calls that declare the flags of controller-runtime or kubectl, which contain ``--kubeconfig``.
 _DECLARES_KUBECONFIG = ("flag.Parse()", "AddGoFlag", "genericclioptions.NewConfigFlags(")
@@ -84,6 +91,18 @@ def loopback(host: str) -> str:
 def uses_issuer_lib(directory: Path) -> bool:
     """Whether a Go module is built with cert-manager's issuer-lib."""
     return _ISSUER_LIB.search(read(directory / "go.mod")) is not None
+
+
+def signer_type(directory: Path, group: str, kind: str) -> str:
+    """Return the part of a signerName before the slash that issuer-lib expects for a cluster-scoped kind.
+
+    :return: '' if the source does not show it.
+    """
+    for file in _go_files(directory):
+        for found in _IDENTIFIER.finditer(_text(file)):
+            if found["kind"] == kind:
+                return found["type"]
+    return _INTREE if group == "cert-manager.io" and kind == "ClusterIssuer" else ""
 
 
 def takes_kubeconfig(directory: Path, program: str) -> bool:

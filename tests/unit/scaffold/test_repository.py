@@ -15,6 +15,7 @@ import yaml
 
 from pytest_vault_issuer.cli.main import main
 from pytest_vault_issuer.implementation import load_implementation
+from pytest_vault_issuer.implementation.spec import CLUSTER_SIGNER_NAME
 from pytest_vault_issuer.scaffold.repository import Detected, detect
 from tests.support.files import write_files
 
@@ -149,6 +150,49 @@ def test_issuer_lib_has_no_signer_name_for_a_namespaced_issuer_object(
     write_files(tmp_path, {"go.mod": f"module mine\n\nrequire {module}\n"})
     assert main(["init", f"--directory={tmp_path}", "--name=mine", "--command=./mine"]) == 0
     assert (load_implementation(str(tmp_path / "mine.toml")).issuer.signer_name == "") == written
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "template"),
+    [
+        (
+            "ClusterVault",
+            'func (i *ClusterVault) GetIssuerTypeIdentifier() string { return "v.example.test" }',
+            "v.example.test/{name}",
+        ),
+        (
+            "ClusterVault",
+            'func (*ClusterVault) GetIssuerTypeIdentifier() string {\n\treturn "v.example.test"\n}',
+            "v.example.test/{name}",
+        ),
+        (
+            "ClusterVault",
+            'func (i *Vault) GetIssuerTypeIdentifier() string { return "v.example.test" }',
+            CLUSTER_SIGNER_NAME,
+        ),
+        (
+            "ClusterVault",
+            'func (i *ClusterVault) GetIssuerTypeIdentifier() string { return "v." + group }',
+            CLUSTER_SIGNER_NAME,
+        ),
+        ("", "", "cmclusterissuers.issuer.cert-manager.io/{name}"),
+    ],
+)
+def test_signer_name_of_a_cluster_scoped_kind_is_that_of_issuer_lib(
+    kind: str, source: str, template: str, tmp_path: Path
+) -> None:
+    files = {"go.mod": "module mine\n\nrequire github.com/cert-manager/issuer-lib v0.11.0\n", "api/types.go": source}
+    if kind:
+        files["crds/x.yaml"] = yaml.safe_dump(definition(f"{kind}Issuer", "Cluster", BLOCK["properties"]))
+        files["api/types.go"] = source.replace("Vault)", "VaultIssuer)")
+    else:
+        rule = {"apiGroups": ["cert-manager.io"], "resources": ["clusterissuers/status"], "verbs": ["patch"]}
+        role = {"kind": "ClusterRole", "metadata": {"name": "x"}, "rules": [rule]}
+        files["config/role.yaml"] = yaml.safe_dump(role)
+    write_files(tmp_path, files)
+    assert main(["init", f"--directory={tmp_path}", "--name=mine", "--command=./mine"]) == 0
+    issuer = load_implementation(str(tmp_path / "mine.toml")).issuer
+    assert (issuer.signer_name, issuer.cluster_signer_name) == ("", template)
 
 
 @pytest.mark.parametrize(
