@@ -99,7 +99,7 @@ def signer_type(directory: Path, group: str, kind: str) -> str:
     :return: '' if the source does not show it.
     """
     for file in _go_files(directory):
-        for found in _IDENTIFIER.finditer(_text(file)):
+        for found in _IDENTIFIER.finditer(read(file)):
             if found["kind"] == kind:
                 return found["type"]
     return _INTREE if group == "cert-manager.io" and kind == "ClusterIssuer" else ""

@@ -258,9 +258,9 @@ def test_namespace_that_replaced_one_of_a_test_is_kept(bao: VaultAdmin, vault_is
     bao.delete_namespace(replaced)
 
 
-def test_token_with_the_named_rights_removes_what_it_creates(bao: VaultAdmin, vault_issuer_stack: Stack) -> None:
+def test_token_with_the_named_permissions_removes_what_it_creates(bao: VaultAdmin, vault_issuer_stack: Stack) -> None:
     name = f"limited-{secrets.token_hex(4)}"
-    bao.client.sys.create_or_update_policy(name, "\n".join(RIGHTS))
+    bao.client.sys.create_or_update_policy(name, "\n".join(PERMISSIONS))
     token = bao.client.auth.token.create_orphan(policies=[name], ttl="1h")["auth"]["client_token"]
     limited = VaultAdmin(replace(bao.server, token=token), session=f"vault-issuer-{secrets.token_hex(6)}")
     team = new_team()

@@ -302,7 +302,7 @@ def test_mount_that_replaced_one_of_a_test_is_kept_and_named(
     client.sys.enable_auth_method("approle", path=replaced[1], description="mine")
     theirs = list(zip((SECRETS_ENGINE, AUTH), replaced, strict=True))
     before = accessors(ours, *theirs)
-    with pytest.raises(StackError, match="another user has replaced .* in Vault: the new mounts stay") as raised:
+    with pytest.raises(StackError, match=r"another user has replaced .* in Vault: the new mounts stay") as raised:
         workspace.close()
     assert f"the secrets engine at {replaced[0]} " in str(raised.value)
     assert f"the auth method at {replaced[1]} " in str(raised.value)
