@@ -329,62 +329,54 @@ def test_rejected_login_keeps_issuer_not_ready(sandbox: Sandbox, kind: str, feat
 @pytest.mark.slow
 @pytest.mark.holds_controller
 def test_issuer_becomes_ready_after_its_vault_recovers(sandbox: Sandbox) -> None:
-    sealed = sandbox.new_vault()
-    vault = sandbox.workspace_in(sealed)
-    pki = vault.pki()
-    sealed_auths = {
-        kind: sandbox.default_authentication(kind, pki=pki, vault=vault) for kind in sandbox.environment.kinds
-    }
-    sealed.seal()
-    ours = sandbox.environment.admin.server
-    failures: dict[str, list[tuple[str, Issuer, Callable[[], object]]]] = {}
-    thrice: list[Issuer] = []
-
-    def fail(kind: str) -> None:
+    def check(kind: str) -> None:
         auth = sandbox.default_authentication(kind)
-        found: list[tuple[str, Issuer, Callable[[], object]]] = []
+        failures: list[tuple[str, Issuer, Callable[[], object]]] = []
 
         # Switching the proxy to an initialized Vault looks to the controller like an initialization.
         fresh = sandbox.new_proxy(upstream=sandbox.uninitialized_vault())
+        ours = sandbox.environment.admin.server
         issuer = sandbox.issuer(kind, auth, proxy=fresh)
-        found.append(("not initialized", issuer, lambda: fresh.set_upstream(ours.url, ours.ca_pem)))
+        failures.append(("not initialized", issuer, lambda: fresh.set_upstream(ours.url, ours.ca_pem)))
 
+        sealed = sandbox.new_vault()
+        vault = sandbox.workspace_in(sealed)
+        pki = vault.pki()
+        sealed_auth = sandbox.default_authentication(kind, pki=pki, vault=vault)
+        sealed.seal()
         proxy = sandbox.new_proxy(upstream=sealed)
-        found.append(("sealed", sandbox.issuer(kind, sealed_auths[kind], pki=pki, proxy=proxy), sealed.unseal))
+        failures.append(("sealed", sandbox.issuer(kind, sealed_auth, pki=pki, proxy=proxy), sealed.unseal))
 
         port = sandbox.closed_port()
         server = sandbox.proxy.url.rpartition(":")[0] + f":{port}"
         issuer = sandbox.issuer(kind, auth, server=server)
-        found.append(("unreachable", issuer, lambda: sandbox.new_proxy(port=port)))
+        failures.append(("unreachable", issuer, lambda: sandbox.new_proxy(port=port)))
 
         failing = with_fault(sandbox, Route.HEALTH, Respond(500, json={"errors": ["internal error"]}))
         issuer = sandbox.issuer(kind, auth, proxy=failing)
-        found.append(("answering its health query with 500", issuer, failing.clear_faults))
+        failures.append(("answering its health query with 500", issuer, failing.clear_faults))
 
         for login in claimed(sandbox, LOGINS):
             refusing = with_fault(sandbox, Route.LOGIN, Respond(503, json={"errors": ["Vault is sealed"]}))
             issuer = sandbox.issuer(kind, sandbox.authenticate(login, kind), proxy=refusing)
-            found.append((f"rejecting the {login} login with 503", issuer, refusing.clear_faults))
+            failures.append((f"rejecting the {login} login with 503", issuer, refusing.clear_faults))
 
         # The controller's own status update may trigger one attempt, before or after the recovery. This Vault fails
         # three times, so that a controller that gives up after two attempts does not pass.
         often = sandbox.new_proxy()
         often.inject(Route.HEALTH, Respond(501, json={"initialized": False, "sealed": True, "standby": True}), times=3)
-        thrice.append(sandbox.issuer(kind, auth, proxy=often))
-        failures[kind] = found
+        again = sandbox.issuer(kind, auth, proxy=often)
 
-    for_each_kind(sandbox, fail)
-    for same in zip(*failures.values(), strict=True):  # of each kind: they share the sealed Vault
-        for problem, issuer, _ in same:
+        for problem, issuer, recover in failures:
             issuer.wait_not_ready(f"its Vault is {problem}")
-        for _, _, recover in same:
             recover()
-    recovered = [(problem, issuer) for found in failures.values() for problem, issuer, _ in found]
-    recovered += [("not initialized for three health queries", issuer) for issuer in thrice]
-    for problem, issuer in recovered:
-        issuer.wait_ready(f"its Vault is no longer {problem}", timeout=sandbox.timeouts.retry)
-    for request in [sandbox.request(issuer) for _, issuer in recovered]:
-        request.wait_issued()
+        failures.append(("not initialized for three health queries", again, often.clear_faults))
+        for problem, issuer, _ in failures:
+            issuer.wait_ready(f"its Vault is no longer {problem}", timeout=sandbox.timeouts.retry)
+        for request in [sandbox.request(issuer) for _, issuer, _ in failures]:
+            request.wait_issued()
+
+    for_each_kind(sandbox, check)
 
 
 @requirement("VI-HEALTH-013")
