@@ -38,7 +38,11 @@ class LosableOutput(io.TextIOBase):
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self.encoding = stream.encoding
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """The encoding of the output."""
+        return self._stream.encoding
 
     def fileno(self) -> int:
         """Return the descriptor of the output."""

@@ -216,7 +216,7 @@ def _not_ready(workload: Workload, name: str, cluster: Cluster, why: str) -> Imp
 
 
 def _end_of_log(workload: Workload, cluster: Cluster) -> str:
-    # Before lines are chosen: the redaction does not recognize a part of a key. The caller knows registered secrets.
+    # Before lines are chosen: the redaction does not recognize a part of a key. Callers know the registered secrets.
     text = Redactor().redact_end(WorkloadLog(cluster, [workload]).since(""), LOG_END)
     shown = diagnosis.excerpt(text, _TAIL)
     return f"the end of its log:\n{shown}" if shown else "it has no log"
