@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shlex
 import sys
@@ -29,6 +30,7 @@ from ..scaffold import (
     release,
     render,
 )
+from ..text import one_line
 from .output import add_command, add_format, markdown_table, print_json
 
 _NONE = "none"
@@ -127,7 +129,9 @@ def _run(options: argparse.Namespace) -> int:
     found = detect(options.directory)
     answers = _answers(options, _ask if sys.stdin.isatty() else None, found)
     files = render(answers, options.directory)
-    taken = [path for path in files if (options.directory / path).exists()]
+    for path in files:
+        _check_inside(options.directory, path)
+    taken = [path for path in files if os.path.lexists(options.directory / path)]
     if taken and not options.force:
         raise ConfigurationError(
             f"{', '.join(taken)} {'exists' if len(taken) == 1 else 'exist'} in {options.directory.absolute()}: "
@@ -138,13 +142,29 @@ def _run(options: argparse.Namespace) -> int:
         target = options.directory / path
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text, encoding="utf-8")
+            if options.force:
+                target.unlink(missing_ok=True)
+            with target.open("x", encoding="utf-8") as file:  # does not follow a link
+                file.write(text)
         except OSError as error:
             raise ConfigurationError(
                 f"{target} cannot be written: {error.strerror}", hint="check its permissions"
             ) from error
     _print(options, answers, list(files), (*found.missing, *_drafted(answers, found)))
     return 0
+
+
+def _check_inside(directory: Path, path: str) -> None:
+    """Check that a file is in a directory: a link of a repository may lead anywhere.
+
+    :raises ConfigurationError: otherwise.
+    """
+    parent = (directory / path).parent.resolve()
+    if not parent.is_relative_to(directory.resolve()):
+        raise ConfigurationError(
+            f"{directory / path} is not in {directory.absolute()}: a link leads to {parent}",
+            hint="replace the link by a folder, or give another --directory",
+        )
 
 
 def _drafted(answers: Answers, found: Detected) -> Iterator[str]:
@@ -268,7 +288,8 @@ def _name_of(directory: Path) -> str:
 
 def _ask(question: str, default: str) -> str:
     """Ask on the terminal; an empty answer is the default."""
-    print(f"{question}{f' [{default}]' if default else ''}: ", end="", file=sys.stderr, flush=True)
+    suggested = f" [{one_line(default)}]" if default else ""
+    print(f"{question}{suggested}: ", end="", file=sys.stderr, flush=True)
     line = sys.stdin.readline()
     if not line:
         raise ConfigurationError(
@@ -290,9 +311,9 @@ def _print(options: argparse.Namespace, answers: Answers, files: list[str], miss
         if wheel:
             print(f"\nFor CI, commit the wheel: `{wheel}`")
     else:
-        print("\n".join(f"written: {path}" for path in paths))
+        print("\n".join(f"written: {one_line(path)}" for path in paths))
         for what in missing:
-            print(f"not detected: {what}")
+            print(f"not detected: {one_line(what)}")
         if answers.ci == GITLAB:
             print(f"in .gitlab-ci.yml:\n  include:\n    - local: {files[-1]}")
         if answers.ci and not answers.build:

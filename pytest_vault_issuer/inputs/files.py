@@ -32,3 +32,11 @@ def read_regular(path: Path, *, largest: int = LARGEST, private: bool = False) -
     if len(content) > largest:
         raise OSError(errno.EFBIG, f"It is larger than {largest >> 20} MB", str(path))
     return content
+
+
+def text_of(path: Path, *, largest: int = 16 << 20) -> str:
+    """Return the text of a regular file; '' if it cannot be read, is not UTF-8, or is larger than `largest` bytes."""
+    try:
+        return read_regular(path, largest=largest).decode()
+    except (OSError, ValueError):
+        return ""

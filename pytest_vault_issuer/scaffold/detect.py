@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from ..implementation.manifests import KUSTOMIZATIONS
+from ..inputs.documents import DocumentError, parse_documents
+from ..inputs.files import text_of
 from ..kube.client import Object
 from .files import GITHUB, GITLAB
-from .source import MAKEFILES, read
+from .source import MAKEFILES
 
 #: Folders that usually contain manifests, in addition to the directory itself.
 _FOLDERS = ("config", "deploy", "manifests", "crds", "crd", "rbac")
@@ -94,9 +94,9 @@ def _in_chart(directory: Path, path: str) -> bool:
 
 def ci_of(directory: Path) -> str:
     """Return the CI system of a repository, '' if it is unknown."""
-    if (directory / ".github").is_dir() or "github.com" in read(directory / ".git/config"):
+    if (directory / ".github").is_dir() or "github.com" in text_of(directory / ".git/config"):
         return GITHUB
-    return GITLAB if (directory / ".gitlab-ci.yml").is_file() or "gitlab" in read(directory / ".git/config") else ""
+    return GITLAB if (directory / ".gitlab-ci.yml").is_file() or "gitlab" in text_of(directory / ".git/config") else ""
 
 
 def is_go(directory: Path) -> bool:
@@ -115,7 +115,7 @@ def build_of(directory: Path, command: str) -> str:
         return ""
     if "/" not in program or program.startswith("/"):
         return ""
-    if any(re.search(r"^build *:(?!=)", read(directory / name), re.MULTILINE) for name in MAKEFILES):
+    if any(re.search(r"^build *:(?!=)", text_of(directory / name), re.MULTILINE) for name in MAKEFILES):
         return "make build"
     if is_go(directory):
         for folder in (".", f"./cmd/{Path(program).name}", "./cmd"):
@@ -165,7 +165,7 @@ def _folders(folder: Path) -> Iterator[Path]:
 def _objects(file: Path) -> list[Object]:
     """Return the objects in a file; [] if it is not a manifest: a template may have the name of a YAML file."""
     try:
-        documents = [document for document in yaml.safe_load_all(read(file)) if document]
-    except yaml.YAMLError:
+        documents = [document for document in parse_documents(text_of(file).encode()) if document]
+    except DocumentError:
         return []
     return documents if all(isinstance(document, dict) for document in documents) else []

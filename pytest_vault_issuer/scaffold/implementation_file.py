@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from ..errors import ConfigurationError
 from ..implementation.spec import PLACEHOLDERS
 from ..requirements.features import FEATURES, PROFILES
+from ..text import one_line
 from . import rbac
 from .answers import Answers
 
@@ -144,7 +145,7 @@ def _likely(path: str, kind: str) -> str:
 
 
 def _columns(names: Iterable[str]) -> str:
-    return f"# `kubectl get` shows: {', '.join(names)}.\n" if names else ""
+    return f"# `kubectl get` shows: {one_line(', '.join(names))}.\n" if names else ""
 
 
 def _commented(features: Iterable[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..inputs.documents import write_documents
+from ..text import one_line
 from .answers import Answers
 
 FILE = "rbac.yaml"
@@ -57,7 +58,7 @@ def render(answers: Answers) -> str:
 
 def copy(answers: Answers) -> str:
     """Return the RBAC of files that contain other objects, too."""
-    sources = ", ".join(answers.rbac_sources)
+    sources = one_line(", ".join(answers.rbac_sources))
     head = f"# The permissions of the controller, copied from {sources}: change them in both places.\n"
     return head + write_documents(*answers.rbac_copied, sort_keys=False)
 

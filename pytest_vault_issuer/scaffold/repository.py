@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..implementation.manifests import KUSTOMIZATIONS
+from ..implementation.spec import NAMESPACE
+from ..inputs.documents import DocumentError, parse_documents
+from ..inputs.files import text_of
 from . import source as source_code
 
 Object = dict[str, Any]
@@ -196,7 +197,7 @@ def _sources(directory: Path) -> Iterator[_Source]:
             seen.add(file)
             chart = next((chart for chart in charts if file.is_relative_to(chart / "templates")), None)
             if chart is None and file.name not in KUSTOMIZATIONS and file.name not in ("Chart.yaml", "values.yaml"):
-                yield _Source(file, _parse(source_code.read(file)))
+                yield _Source(file, _parse(text_of(file)))
     for chart in charts:
         yield _Source(chart / "templates", _rendered(chart), templated=True)
 
@@ -231,7 +232,7 @@ def _overlays(directory: Path) -> Iterator[tuple[Path, Object]]:
     """Yield the kustomizations that set a namespace or a prefix."""
     for name in KUSTOMIZATIONS:
         for file in sorted(directory.rglob(name)):
-            for item in _parse(source_code.read(file), every=True):
+            for item in _parse(text_of(file), every=True):
                 if any(item.get(key) for key in _RENAMING):
                     yield file.parent, item
 
@@ -239,8 +240,8 @@ def _overlays(directory: Path) -> Iterator[tuple[Path, Object]]:
 def _parse(text: str, *, every: bool = False) -> list[Object]:
     """Return the objects in a file; [] for a file that is no manifest. `every`: mappings without a kind, too."""
     try:
-        documents = [document for document in yaml.safe_load_all(text) if isinstance(document, dict)]
-    except (yaml.YAMLError, RecursionError):
+        documents = [document for document in parse_documents(text.encode()) if isinstance(document, dict)]
+    except DocumentError:
         return []
     return [item for item in documents if every or _is_object(item)]
 
@@ -262,30 +263,33 @@ def _rendered(chart: Path) -> list[Object]:
     """Return the objects of a chart for a release, and a namespace, with the chart's name."""
     name = _chart_name(chart)
     if (helm := shutil.which("helm")) is not None:
-        command = [helm, "template", name, str(chart), f"--namespace={name}", "--include-crds"]
+        # Neither the name nor the folder of a chart may be an option: helm has some that run programs.
+        command = [helm, "template", f"--namespace={name}", "--include-crds", "--", name, str(chart.absolute())]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=_HELM_LIMIT, check=True)
         except (OSError, subprocess.SubprocessError):
             pass  # for example if dependencies of the chart are missing; read what is readable
         else:
             return _parse(done.stdout)
-    values = next(iter(_parse(source_code.read(chart / "values.yaml"), every=True)), {})
+    values = next(iter(_parse(text_of(chart / "values.yaml"), every=True)), {})
     found: list[Object] = []
     for file in sorted((chart / "templates").rglob("*.y*ml")):
-        for document in re.split(r"^---\s*$", _filled(source_code.read(file), name, values), flags=re.MULTILINE):
+        for document in re.split(r"^---\s*$", _filled(text_of(file), name, values), flags=re.MULTILINE):
             found += _parse(document)
     return found
 
 
 def _chart_name(chart: Path) -> str:
-    about = next(iter(_parse(source_code.read(chart / "Chart.yaml"), every=True)), {})
-    return str(about.get("name") or chart.name)
+    """Return the name of a chart; of one with an invalid name, a valid one."""
+    about = next(iter(_parse(text_of(chart / "Chart.yaml"), every=True)), {})
+    name = str(about.get("name") or chart.name)
+    return name if NAMESPACE.fullmatch(name) else "release"
 
 
 def _filled(template: str, name: str, values: Object) -> str:
     """Return a template as YAML: without lines of only directives, and with the values of usual expressions."""
     template = re.sub(r"\{\{-?\s*/\*.*?\*/\s*-?\}\}", "", template, flags=re.DOTALL)
-    lines = [line for line in template.splitlines() if not re.fullmatch(r"\s*(-\s+)?(\{\{.*?\}\}\s*)+", line)]
+    lines = [line for line in template.splitlines() if not re.fullmatch(r"\s*(-\s+)?(\{\{((?!\}\}).)*\}\}\s*)+", line)]
     return re.sub(r"\{\{-?\s*(.*?)\s*-?\}\}", lambda found: _value(found[1], name, values), "\n".join(lines))
 
 

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ..inputs.files import text_of
+
 _DOCKERFILES = ("Dockerfile", "Containerfile")
 #: In the order in which make looks for them.
 MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
@@ -50,14 +52,6 @@ _OTHER_LANGUAGES = (
 )
 
 
-def read(file: Path) -> str:
-    """Return the text of a file, '' if it cannot be read."""
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
 def entrypoint(directory: Path) -> str:
     """Return the name of the program that the repository's image starts; '' if it is unknown."""
     for found in _ENTRYPOINT.findall(_first_text(directory, _DOCKERFILES)):
@@ -90,7 +84,7 @@ def loopback(host: str) -> str:
 
 def uses_issuer_lib(directory: Path) -> bool:
     """Whether a Go module is built with cert-manager's issuer-lib."""
-    return _ISSUER_LIB.search(read(directory / "go.mod")) is not None
+    return _ISSUER_LIB.search(text_of(directory / "go.mod")) is not None
 
 
 def signer_type(directory: Path, group: str, kind: str) -> str:
@@ -99,7 +93,7 @@ def signer_type(directory: Path, group: str, kind: str) -> str:
     :return: '' if the source does not show it.
     """
     for file in _go_files(directory):
-        for found in _IDENTIFIER.finditer(read(file)):
+        for found in _IDENTIFIER.finditer(text_of(file)):
             if found["kind"] == kind:
                 return found["type"]
     return _INTREE if group == "cert-manager.io" and kind == "ClusterIssuer" else ""
@@ -116,8 +110,8 @@ def takes_kubeconfig(directory: Path, program: str) -> bool:
     """
     if not (directory / "go.mod").is_file():
         return not any((directory / name).is_file() for name in _OTHER_LANGUAGES)
-    texts = [read(file) for file in _sources(directory, program)]
-    if not texts or any('"kubeconfig"' in read(file) for file in _go_files(directory)):
+    texts = [text_of(file) for file in _sources(directory, program)]
+    if not texts or any('"kubeconfig"' in text_of(file) for file in _go_files(directory)):
         return True
     return any(mark in text for text in texts for mark in _DECLARES_KUBECONFIG)
 
@@ -133,7 +127,7 @@ def flags(directory: Path, program: str, given: Iterable[str]) -> tuple[str, ...
     taken = {word.lstrip("-").partition("=")[0] for word in given}
     found: dict[str, str] = {}
     for file in _sources(directory, program):
-        for declared in _DECLARED.finditer(read(file)):
+        for declared in _DECLARED.finditer(text_of(file)):
             name, value = declared["name"], _value(declared["name"], declared["default"])
             if value and name not in taken:
                 found.setdefault(name, f"--{name}={value}")
@@ -168,4 +162,4 @@ def _go_files(directory: Path) -> Iterator[Path]:
 
 
 def _first_text(directory: Path, names: Iterable[str]) -> str:
-    return next((text for name in names if (text := read(directory / name))), "")
+    return next((text for name in names if (text := text_of(directory / name))), "")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from pytest_vault_issuer.cli.main import main
 from pytest_vault_issuer.implementation import load_implementation
 from pytest_vault_issuer.implementation.spec import IssuerDescription
 from pytest_vault_issuer.requirements.features import expand
-from pytest_vault_issuer.scaffold import Answers, render
+from pytest_vault_issuer.scaffold import Answers, implementation_file, render
 from pytest_vault_issuer.scaffold.suite import from_record
 from pytest_vault_issuer.version import __version__
 
@@ -497,3 +499,46 @@ def test_nested_fields_of_a_shape_are_listed_with_likely_values(tmp_path: Path) 
     text = (tmp_path / "mine.toml").read_text()
     assert '# "spec.url" = "{server}"\n' in text
     assert '# "spec.provisioner.passwordRef.name" = "…"\n' in text
+
+
+# -- repositories of others ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]], ids=["", "--force"])
+@pytest.mark.parametrize("link", ["mine.toml", ".github", ".github/workflows/vault-issuer.yml"])
+def test_no_file_is_written_through_a_link(tmp_path: Path, link: str, force: list[str]) -> None:
+    here, outside = tmp_path / "here", tmp_path / "outside"
+    (here / link).parent.mkdir(parents=True)
+    if link == ".github":
+        outside.mkdir()
+    (here / link).symlink_to(outside)
+    status = run(here, "--name=mine", f"--command={COMMAND}", "--ci=github", *force)
+    assert not outside.exists() or list(outside.iterdir()) == []
+    if force and link != ".github":
+        assert (status, (here / link).is_symlink()) == (0, False)
+    else:
+        assert status == 2
+        assert not (here / "rbac.yaml").exists()
+
+
+def test_text_of_a_repository_is_not_obeyed_by_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    assert init._ask("Command that runs it", "./a\x1b]52;c;x\x07") == "./a\x1b]52;c;x\x07"
+    pod = {"serviceAccountName": "x", "containers": [{"name": "c", "image": "x:1"}]}
+    chart = "charts/\x1b]52;c;x\x07"
+    (tmp_path / chart).mkdir(parents=True)
+    (tmp_path / chart / "Chart.yaml").write_text("name: mine\n")
+    (tmp_path / "deploy").mkdir()
+    deployment = {"kind": "Deployment", "metadata": {"name": "x"}, "spec": {"selector": {}, "template": {"spec": pod}}}
+    (tmp_path / "deploy/x.yaml").write_text(json.dumps(deployment))
+    assert run(tmp_path, "--name=mine", f"--command={COMMAND}") == 0
+    captured = capsys.readouterr()
+    assert "\x1b" not in captured.out + captured.err
+    assert "\\x1b]52" in captured.out
+
+
+def test_name_of_a_column_stays_in_its_comment(tmp_path: Path) -> None:
+    text = implementation_file.render(Answers("mine", COMMAND, columns=('Ready\n[run]\ncommand = ["x"]\n#',)))
+    assert tomllib.loads(text)["run"]["command"] == ["./bin/issuer", "--kubeconfig={kubeconfig}"]

@@ -16,6 +16,7 @@ import yaml
 from pytest_vault_issuer.cli.main import main
 from pytest_vault_issuer.implementation import load_implementation
 from pytest_vault_issuer.implementation.spec import CLUSTER_SIGNER_NAME
+from pytest_vault_issuer.scaffold.detect import build_of, rbac_of
 from pytest_vault_issuer.scaffold.repository import Detected, detect
 from tests.support.files import write_files
 
@@ -303,3 +304,51 @@ def test_permissions_get_the_names_that_the_installation_gives_them(tmp_path: Pa
         "namePrefix": "cmp-issuer-",
         "resources": ["../config/rbac"],
     }
+
+
+# -- unusual files ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kind: CustomResourceDefinition\nmetadata: {at: 2024-99-99}\nspec: {}\n",
+        "kind: CustomResourceDefinition\nmetadata: {}\nspec: &a {group: x, names: {kind: Issuer}, versions: [*a]}\n",
+        f"a: {'[' * 5000}",
+        "kind: !!int x\n",
+    ],
+    ids=["no date", "it contains itself", "nested", "no number"],
+)
+def test_values_that_yaml_cannot_hold_are_passed_over(text: str, tmp_path: Path) -> None:
+    write_files(tmp_path, {"config/x.yaml": text, "chart/Chart.yaml": text, "chart/templates/x.yaml": text})
+    assert detect(tmp_path).api_version == ""
+    assert rbac_of(tmp_path, "a/b").files == ()
+
+
+def test_fifo_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    for name in ("config/x.yaml", "Makefile", "main.go"):
+        os.mkfifo(tmp_path / name)
+    assert detect(tmp_path).api_version == ""
+    assert build_of(tmp_path, "./bin/x") == ""
+
+
+def test_template_with_many_directives_in_a_line_is_read(tmp_path: Path) -> None:
+    """An ambiguous expression would try each way to divide the line."""
+    chart = {"chart/Chart.yaml": "name: mine\n", "chart/templates/x.yaml": f"{'{{ a }}' * 60} x\n"}
+    assert detect(write_files(tmp_path, chart)).chart == "chart"
+
+
+@pytest.mark.parametrize("name", ["--post-renderer=x", "-f", "a b", "UPPER"])
+def test_name_of_a_chart_is_no_option_of_helm(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_files(tmp_path, {"repository/--post-renderer=./Chart.yaml": f"name: {json.dumps(name)}\n"})
+    helm = tmp_path / "bin/helm"
+    helm.parent.mkdir()
+    helm.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >{tmp_path}/words\n')
+    helm.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{helm.parent}:/usr/bin:/bin")
+    monkeypatch.chdir(tmp_path / "repository")
+    detect(Path())
+    words = (tmp_path / "words").read_text().splitlines()
+    folder = str(tmp_path / "repository/--post-renderer=.")
+    assert words == ["template", "--namespace=release", "--include-crds", "--", "release", folder]
