@@ -86,7 +86,7 @@ class ReportFiles:
                 arguments,
                 session.implementation,
                 session.settings,
-                session.command() if stack else [],
+                _command(session) if stack else [],
                 session.toolchain,
                 stack,
                 session.origins() if stack else [],
@@ -109,3 +109,11 @@ class ReportFiles:
     def _write_line(self, kind: str, **fields: Any) -> None:
         if self._journal is not None:
             self._journal.write(kind, **fields)
+
+
+def _command(session: Session) -> list[str]:
+    """Return the controller's command; [] if its program is gone since the start, for example while it is built."""
+    try:
+        return session.command()
+    except ConfigurationError:
+        return []

@@ -132,10 +132,13 @@ def _files(implementation: Implementation) -> list[Path]:
 
 
 def _digest(paths: Iterable[Path]) -> str:
-    """Return the SHA-256 of files' contents, '' for none."""
+    """Return the SHA-256 of files' contents; '' for none, or if one cannot be read: it may be gone since the start."""
     digest, any_file = hashlib.sha256(), False
-    for path in paths:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-        any_file = True
+    try:
+        for path in paths:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+            any_file = True
+    except OSError:
+        return ""
     return digest.hexdigest() if any_file else ""

@@ -26,6 +26,8 @@ _MANIFESTS = (
 )
 #: Maximum size of a manifest in bytes, as in the specification.
 _LARGEST_MANIFEST = 4 << 20
+#: Maximum size of an answer with a token in bytes.
+_LARGEST_TOKEN = 1 << 20
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -113,10 +115,9 @@ class Repository:
         if not realm.startswith("https://"):
             raise refused(address, response)
         with self._fetcher.get(f"{realm}?{urlencode(challenge)}") as response:
-            if response.status_code != requests.codes.ok:
-                raise refused(realm, response)
+            content = content_of(realm, response, _LARGEST_TOKEN)
             try:
-                token = response.json()
+                token = json.loads(content)
                 return {"Authorization": f"Bearer {token.get('token') or token['access_token']}"}
             except (ValueError, KeyError, AttributeError) as error:
                 raise DownloadError(f"{realm} gives no token", hint="check the server at this address") from error

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import pytest
 
 from pytest_vault_issuer.errors import ConfigurationError, ImplementationError, StackError, VaultIssuerError
-from pytest_vault_issuer.judge import phases, start
+from pytest_vault_issuer.judge import phases, report_files, start
 from pytest_vault_issuer.judge.items import name_of
 from pytest_vault_issuer.judge.progress import SESSION_KEY
 from pytest_vault_issuer.judge.secrecy import redact_report
@@ -490,6 +490,17 @@ def test_full_disk_at_the_end_is_reported_and_leaves_no_partial_file(
     assert result.ret == 3
     result.stdout.fnmatch_lines(["could not write the report: *No space left on device*"])
     assert [path.name for path in (stackless.pytester.path / "out").iterdir()] == ["report.jsonl"]
+
+
+def test_program_that_is_gone_does_not_prevent_the_report() -> None:
+    """At the end of a session, it may just be built again."""
+
+    class Gone:
+        def command(self) -> list[str]:
+            raise ConfigurationError("the program does not exist")
+
+    session: Any = Gone()
+    assert report_files._command(session) == []
 
 
 def test_last_lines_name_the_command_that_repeats_failures(stackless: Inner) -> None:

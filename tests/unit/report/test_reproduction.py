@@ -98,6 +98,13 @@ def test_command_of_the_controller_has_no_path_of_this_machine() -> None:
     assert part["program_sha256"]
 
 
+def test_files_that_are_gone_do_not_prevent_the_report(tmp_path: Path) -> None:
+    """At the end of a session, its program may just be built again."""
+    gone = SAMPLE_CONTROLLER.with_run(manifests=[str(tmp_path / "gone.yaml")])
+    part = reproduction.describe([], gone, Settings(), [str(tmp_path / "gone")], Toolchain(), None)["implementation"]
+    assert (part["program_sha256"], part["manifests_sha256"]) == ("", "")
+
+
 def test_no_token_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The path of the token's file is named."""
     monkeypatch.setenv(TOKEN_VARIABLE, "canary-token")

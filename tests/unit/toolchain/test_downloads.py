@@ -398,6 +398,12 @@ def test_program_comes_out_of_an_image(
     assert len(read) == 2, "the uppermost layers, until one has the program"
 
 
+def test_endless_token_is_refused(server: Publisher, get: Get, said: list[str], platform: dict[str, str]) -> None:
+    server.token = "a" * (1 << 20)
+    digest = server.push(IMAGE, "v1.2.3", [{INSIDE: PROGRAM}], platform)
+    assert "has more than 1048576 bytes" in refused(get, image(digest), said)
+
+
 def test_manifest_with_a_wrong_digest_is_refused(
     server: Publisher, get: Get, said: list[str], platform: dict[str, str]
 ) -> None:
