@@ -26,7 +26,7 @@ from tests.support.reader import WITHOUT_HYPOTHESIS, user_environment
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /dev/full and at descriptors in /proc")
 
-LIMIT = 60
+LIMIT = 180
 FIRST, SECOND, THIRD = (r.id for r in [r for r in Catalogue.load().requirements if r.profile == "core"][:3])
 FILE = '[implementation]\nname = "probe"\nversion = "1"\n[features]\nall = true\n'
 #: The suite, which these sessions do not run completely, and their own tests.
