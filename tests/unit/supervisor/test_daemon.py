@@ -992,3 +992,22 @@ def test_two_sessions_do_not_share_names(run: RunDirectory, short_directory: Pat
     assert ended(other, "same-name") == 0
     other.close()
     assert run.returncode("same-name") is None
+
+
+def test_interrupted_wait_for_the_end_keeps_the_directory(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The supervisor still needs it, and removes it."""
+    ask = run._ask
+
+    def interrupted(operation: str, **request: Any) -> dict[str, Any]:
+        if operation == "end":
+            raise KeyboardInterrupt
+        return ask(operation, **request)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "_ask", interrupted)
+        with pytest.raises(KeyboardInterrupt, match=r"removes what the session started; .* vault-issuer stack down"):
+            run.close()
+        assert run.exists
+        assert run.answers
+    run.close()
+    assert not run.exists
