@@ -128,27 +128,31 @@ class Certificate(Handle):
         secret = self.cluster.find(SECRETS, self.secret_name, self.namespace)
         return None if secret is None else KeyPair.of(secret)
 
-    def wait_key_pair(self, until: Callable[[KeyPair], bool], what: str) -> KeyPair:
+    def wait_key_pair(self, until: Callable[[KeyPair], bool], what: str, *, due: float = 0.0) -> KeyPair:
         """Watch its Secret until a condition holds, and return the contents.
 
         :param until: the condition.
         :param what: the expectation in the failure message, such as "a new certificate".
+        :param due: seconds until the controller has a reason to change the Secret, in addition to the usual timeout.
         """
 
         def holds(secret: Object) -> bool:
             pair = KeyPair.of(secret)
             return pair is not None and until(pair)
 
-        bound = self.timeouts.bound(self.timeouts.certificate)
+        bound = self.timeouts.bound(self.timeouts.certificate + due)
         done, secret = self.cluster.wait(SECRETS, self.secret_name, self.namespace, holds, timeout=bound)
         pair = KeyPair.of(secret) if done and secret else None
         if pair is None:
             raise Unmet(f"expected {what} in the Secret of {self} within {bound}; {self.explain()}")
         return pair
 
-    def wait_new_certificate(self, old: KeyPair) -> KeyPair:
-        """Wait until its Secret contains a certificate other than `old`, and return the contents."""
-        return self.wait_key_pair(lambda pair: pair.leaf != old.leaf, "another certificate")
+    def wait_new_certificate(self, old: KeyPair, *, due: float = 0.0) -> KeyPair:
+        """Wait until its Secret contains a certificate other than `old`, and return the contents.
+
+        :param due: seconds until its renewal is due.
+        """
+        return self.wait_key_pair(lambda pair: pair.leaf != old.leaf, "another certificate", due=due)
 
     def change(self, **spec: Any) -> None:
         """Change fields of its specification."""
