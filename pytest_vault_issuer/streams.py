@@ -13,7 +13,7 @@ _STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
 
 def open_missing() -> None:
-    """Open the null device in the place of standard streams that are closed, as after ``>&-`` in a shell.
+    """Open the null device for each standard stream that is closed, as after ``>&-`` in a shell.
 
     The next files and sockets would get their descriptors, and the output of other programs would go into them.
     """

@@ -12,7 +12,7 @@ from types import FrameType
 
 #: Signals that end a session. Windows has no SIGHUP.
 _ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-#: Handlers that a process has by default, so that nobody wants another one.
+#: The handlers that a process has by default: no other code has set one.
 _DEFAULT = (signal.SIG_DFL, signal.default_int_handler)
 
 
@@ -26,7 +26,7 @@ class Signals:
     The first one raises ``KeyboardInterrupt`` or :class:`Stopped`. After :meth:`ends`, a signal ends the process at
     once: what it is waiting for may take minutes. The supervisor notices this, and removes what the session started.
 
-    :param remains: returns what happens to that, in a sentence, for the last line of the process.
+    :param remains: returns a sentence about what the session started, for the last line of the process.
     """
 
     def __init__(self, remains: Callable[[], str]) -> None:
@@ -35,7 +35,7 @@ class Signals:
         self._ends = False
 
     def install(self) -> None:
-        """Handle the signals that nobody else handles or ignores, as ``nohup`` does with SIGHUP."""
+        """Handle the signals that no other code handles or ignores; ``nohup`` ignores SIGHUP."""
         if threading.current_thread() is threading.main_thread():
             self._ours = [number for number in _ENDING if signal.getsignal(number) in _DEFAULT]
             for number in self._ours:

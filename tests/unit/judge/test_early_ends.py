@@ -1,4 +1,4 @@
-"""Whoever stops a session, and wherever its output goes: it writes its report, and leaves nothing and no traceback.
+"""A session that is stopped, or loses its output, writes its report and leaves nothing and no traceback.
 
 Each session runs in a process of its own and starts no stack. Its run directory and its supervisor are real.
 """
@@ -123,7 +123,7 @@ def sessions(tmp_path: Path, short_directory: Path) -> Sessions:
 
 @contextlib.contextmanager
 def unread() -> Iterator[int]:
-    """A pipe that nobody reads."""
+    """A pipe without a reader."""
     reader, writer = os.pipe()
     os.close(reader)
     yield writer
@@ -276,7 +276,7 @@ def test_second_signal_ends_the_session_at_once(sessions: Sessions, number: int)
 
 
 def test_signal_during_the_cleanup_ends_only_the_wait_for_it(sessions: Sessions, tmp_path: Path) -> None:
-    """The supervisor removes everything, whoever waits for it."""
+    """The supervisor removes everything, also while a process waits for it."""
     fifo, begun = tmp_path / "fifo", tmp_path / "begun"
     os.mkfifo(fifo)
     hook = f"open({str(begun)!r}, 'w').close(); open({str(fifo)!r}).read()"
