@@ -31,7 +31,6 @@ SHARE = 0.3
 POOL = (
     "approle-white-space-around-the-secret-id",
     "audience-with-a-dot",
-    "answer-of-the-review-is-not-read",
     "bad-token-is-quoted",
     "chain-from-the-top",
     "denied-is-failed",
@@ -41,6 +40,7 @@ POOL = (
     "leaf-alone",
     "names-without-a-wildcard",
     "other-health-is-final",
+    "response-of-the-review-is-not-read",
     "root-in-the-certificate",
     "server-with-a-slash-doubles-it",
     "tls-host-not-checked",
